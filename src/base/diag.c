@@ -1,0 +1,71 @@
+/*
+ * The diagnostics collector: a bounded list over one arena.
+ */
+#include "base/diag.h"
+
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define DIAG_MAX 10000u
+#define DIAG_ARENA_MAX (16u << 20)
+
+void lmn_diags_init(lmn_diags *d, const lamina_allocator *alloc)
+{
+    *d = (lmn_diags){.max = DIAG_MAX};
+    lmn_arena_init(&d->arena, alloc, DIAG_ARENA_MAX);
+}
+
+void lmn_diags_finish(lmn_diags *d)
+{
+    if (!d->arena.alloc) return;
+    lmn_free(d->arena.alloc, d->items, d->cap * sizeof *d->items, 16, "diag");
+    lmn_arena_finish(&d->arena);
+    *d = (lmn_diags){0};
+}
+
+lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn_diag_at at,
+                           const char *fix, const char *fmt, ...)
+{
+    if (!d) return status;
+    if (severity == LMN_DIAG_ERROR) d->n_errors++;
+    if (lmn_grow(d->arena.alloc, (void **)&d->items, &d->cap, d->n + 1, d->max, sizeof *d->items,
+                 "diag") != LAMINA_OK) {
+        d->n_dropped++;
+        return status;
+    }
+    char what[LAMINA_ERROR_MSG_BYTES];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    lmn_diag item = {severity, status, lmn_arena_str(&d->arena, at.node ? at.node : ""),
+                     lmn_arena_str(&d->arena, at.op ? at.op : ""), at.opset,
+                     lmn_arena_str(&d->arena, what), lmn_arena_str(&d->arena, fix ? fix : "")};
+    if (!item.node || !item.op || !item.what || !item.fix) {
+        d->n_dropped++;
+        return status;
+    }
+    d->items[d->n++] = item;
+    return status;
+}
+
+lamina_status lmn_diags_to_error(const lmn_diags *d, lamina_error *err)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        const lmn_diag *g = &d->items[i];
+        if (g->severity != LMN_DIAG_ERROR) continue;
+        char where[160] = "";
+        if (g->node[0] && g->op[0] && g->opset)
+            (void)lmn_format(where, sizeof where, "node \"%.80s\" (%.40s, opset %d): ", g->node, g->op,
+                             g->opset);
+        else if (g->node[0] && g->op[0])
+            (void)lmn_format(where, sizeof where, "node \"%.80s\" (%.40s): ", g->node, g->op);
+        else if (g->node[0])
+            (void)lmn_format(where, sizeof where, "\"%.80s\": ", g->node);
+        return lmn_fail(err, g->status, "%s%s%s%s", where, g->what, g->fix[0] ? "; " : "", g->fix);
+    }
+    if (d->n_errors) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory while reporting errors");
+    return LAMINA_OK;
+}
