@@ -1,0 +1,31 @@
+/*
+ * A loaded model: its graph and what the file says about itself. Built by formats, consumed by the
+ * runtime; opaque to users as lamina_model.
+ */
+#ifndef LMN_GRAPH_MODEL_H
+#define LMN_GRAPH_MODEL_H
+
+#include "graph/graph.h"
+
+typedef struct lmn_meta {
+    const char *key, *value;
+} lmn_meta;
+
+typedef struct lamina_model lamina_model;
+struct lamina_model {
+    _Atomic int32_t refs;
+    lamina_engine *engine;
+    lmn_graph *graph;
+    lmn_diags diags;     /* lints and errors found at import */
+    /* below: strings in graph->arena */
+    const char *producer_name, *producer_version, *domain, *doc, *graph_name;
+    int64_t ir_version, model_version;
+    int32_t opset;       /* of the default domain */
+    lmn_meta *meta;      /* metadata_props */
+    size_t n_meta;
+    uint64_t weight_bytes; /* dense bytes of all initialisers */
+    size_t n_file_nodes; /* nodes in the file, functions not inlined */
+    lmn_buffer *file;    /* the mapped file; constants may point into it */
+};
+
+#endif
