@@ -1,0 +1,74 @@
+/*
+ * Protobuf wire cursor (protobuf.dev/programming-guides/encoding).
+ */
+#include "base/pbwire.h"
+
+static bool spoil(lmn_pb *c)
+{
+    c->bad = true;
+    c->p = c->end;
+    return false;
+}
+
+bool lmn_pb_varint(lmn_pb *c, uint64_t *out)
+{
+    if (c->p == c->end) return false;
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        if (c->p == c->end) return spoil(c);
+        uint8_t b = *c->p++;
+        if (shift == 63 && b > 1) return spoil(c);
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (!(b & 0x80)) {
+            *out = v;
+            return true;
+        }
+    }
+    return spoil(c);
+}
+
+static bool fixed(lmn_pb *c, size_t n, uint64_t *out)
+{
+    if ((size_t)(c->end - c->p) < n) return spoil(c);
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++) v |= (uint64_t)c->p[i] << (8 * i);
+    c->p += n;
+    *out = v;
+    return true;
+}
+
+bool lmn_pb_next(lmn_pb *c, lmn_pb_field *f)
+{
+    uint64_t key;
+    if (!lmn_pb_varint(c, &key)) return false;
+    if (key >> 3 == 0 || key >> 32) return spoil(c);
+    *f = (lmn_pb_field){.num = (uint32_t)(key >> 3), .wire = (uint8_t)(key & 7)};
+    switch (f->wire) {
+    case LMN_PB_VARINT: return lmn_pb_varint(c, &f->u) || spoil(c);
+    case LMN_PB_FIXED64: return fixed(c, 8, &f->u);
+    case LMN_PB_FIXED32: return fixed(c, 4, &f->u);
+    case LMN_PB_BYTES: {
+        uint64_t n;
+        if (!lmn_pb_varint(c, &n) || n > (uint64_t)(c->end - c->p)) return spoil(c);
+        f->s = (lmn_span){c->p, (size_t)n};
+        c->p += n;
+        return true;
+    }
+    default: return spoil(c);
+    }
+}
+
+size_t lmn_pb_varint_bytes(uint64_t v)
+{
+    size_t n = 1;
+    while (v >>= 7) n++;
+    return n;
+}
+
+size_t lmn_pb_put_varint(uint8_t *out, uint64_t v)
+{
+    size_t n = 0;
+    for (; v > 0x7f; v >>= 7) out[n++] = (uint8_t)(v | 0x80);
+    out[n++] = (uint8_t)v;
+    return n;
+}
