@@ -52,15 +52,21 @@ void lmn_error_prefix(lamina_error *err, const char *fmt, ...)
     (void)lmn_format(err->msg + n, sizeof err->msg - n, ": %s", old);
 }
 
-size_t lmn_format(char *buf, size_t cap, const char *fmt, ...)
+size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap)
 {
     if (cap == 0) return 0;
-    va_list ap;
-    va_start(ap, fmt);
     int n = vsnprintf(buf, cap, fmt, ap);
-    va_end(ap);
     if (n < 0) n = 0;
     return (size_t)n < cap ? (size_t)n : cap - 1;
+}
+
+size_t lmn_format(char *buf, size_t cap, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    size_t n = lmn_vformat(buf, cap, fmt, ap);
+    va_end(ap);
+    return n;
 }
 
 /* Length of the valid UTF-8 sequence at p (1..4), or 0. RFC 3629. */

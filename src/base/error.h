@@ -7,6 +7,8 @@
 
 #include "base/types.h"
 
+#include <stdarg.h>
+
 /* Fill *err (NULL allowed) and return `status`, so that `return lmn_fail(...)` reads well. */
 LMN_PRINTF(3, 4)
 lamina_status lmn_fail(lamina_error *err, lamina_status status, const char *fmt, ...);
@@ -23,6 +25,7 @@ void lmn_error_prefix(lamina_error *err, const char *fmt, ...);
 /* snprintf that always terminates and returns the bytes really written (without the zero). */
 LMN_PRINTF(3, 4)
 size_t lmn_format(char *buf, size_t cap, const char *fmt, ...);
+size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap);
 
 /*
  * Copy n foreign bytes as printable text: control bytes, quotes, backslash and invalid UTF-8

@@ -143,21 +143,29 @@ static inline const lamina_tensor *lmn_in(const lmn_eval *ec, int32_t i)
 }
 static inline bool lmn_out_wanted(const lmn_eval *ec, int32_t i) { return i < ec->n_out && ec->out[i]; }
 /*
- * Make output i ready: type, shape and uninitialised dense memory (strings: empty). *t is never NULL on
- * success; for an output nobody wants it is NULL and data must not be written: test lmn_out_wanted.
+ * Make output i ready: type, shape and uninitialised dense memory (strings: empty). For an output that
+ * nobody wants *t is NULL with LAMINA_OK: write nothing then. Memory: the planned address if there is one
+ * and it is large enough, else the slot's own buffer if it is unique and of this very size, else a new one.
  */
 lamina_status lmn_out(lmn_eval *ec, int32_t i, lamina_dtype dt, int32_t rank, const int64_t *dims,
                       lamina_tensor **t);
-/* Output i has the bytes of input j under new dims (same count and type): no copy where possible. */
+/*
+ * Output i has the bytes of input j under new dims (same count and type): no copy where possible.
+ *  - planned address equal to the input's data, or no planned address: the slot points at the input's
+ *    data, with a reference when the input has a buffer, without one when its memory is the plan's or the
+ *    caller's. The executor keeps such memory alive for the run and copies (lmn_keep) what leaves it.
+ *  - another planned address: the bytes are copied there.
+ */
 lamina_status lmn_out_alias(lmn_eval *ec, int32_t i, int32_t j, int32_t rank, const int64_t *dims);
 /* Output i is this value (any kind); shares or copies, `v` stays the caller's. */
 lamina_status lmn_out_value(lmn_eval *ec, int32_t i, const lamina_tensor *v);
 /* Output i is a sequence of these items (refs are taken or copies made; items stay the caller's). */
 lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t n, lamina_tensor *const *items);
 lamina_status lmn_out_none(lmn_eval *ec, int32_t i, lamina_dtype dt);
-/* A heap value equal to v with a new ref: v itself when it owns its memory, else a copy. */
+/* A heap value equal to v with a new ref: v itself or a view when a buffer holds its memory, else a copy. */
 lamina_status lmn_keep(lmn_eval *ec, const lamina_tensor *v, lamina_tensor **out);
-/* 64-byte aligned uninitialised memory until the node is done; NULL on exhaustion. */
+/* 64-byte aligned uninitialised memory until the node is done; NULL on exhaustion. Not for use inside
+   lmn_par_for: take what all workers need before. */
 void *lmn_scratch(lmn_eval *ec, size_t bytes);
 void lmn_scratch_release(lmn_eval *ec); /* by the executor, after each node */
 LMN_PRINTF(3, 4)
@@ -205,9 +213,12 @@ typedef struct lmn_canon {
 /* Helpers for canon functions. */
 void lmn_canon_drop_attr(lmn_canon *c, const char *name);
 bool lmn_canon_set_i(lmn_canon *c, const char *name, int64_t v);
+bool lmn_canon_set_in(lmn_canon *c, int32_t i, lmn_ref r);
 /* Append or set input i to a constant i64 vector / scalar f32 (pads missing inputs as absent). */
 bool lmn_canon_in_i64s(lmn_canon *c, int32_t i, const int64_t *v, int32_t n);
 bool lmn_canon_in_f32(lmn_canon *c, int32_t i, float v);
+/* Scalar of any numeric type, such as a bound whose type follows the data. */
+bool lmn_canon_in_scalar(lmn_canon *c, int32_t i, lamina_dtype dt, double v);
 /* Attribute `name` (ints) becomes input i as an i64 vector, if present; then it is dropped. */
 bool lmn_canon_attr_to_input(lmn_canon *c, const char *name, int32_t i);
 LMN_PRINTF(4, 5)
@@ -259,12 +270,13 @@ struct lmn_op_def {
     lamina_status (*infer)(lmn_infer *ic);
     lamina_status (*eval)(lmn_eval *ec);
     lamina_status (*canon)(lmn_canon *c); /* NULL = all versions since `since` mean the same */
-    void (*cost)(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c); /* NULL = 1 flop per output element */
+    /* Refines *c, which holds the default: operands once, 1 flop per element of output 0. May be NULL. */
+    void (*cost)(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c);
 };
 
 /* By domain ("" or "ai.onnx" = default) and name; NULL if unknown. */
 const lmn_op_def *lmn_op_find(const char *domain, const char *name);
-/* All rows, NULL-terminated, sorted by domain then name. */
+/* All rows in the order of op_list.h, NULL-terminated; n may be NULL. */
 const lmn_op_def *const *lmn_op_all(size_t *n);
 /* Closest known name for messages ("Add" for "Addd"), or NULL. */
 const char *lmn_op_nearest(const char *name);
