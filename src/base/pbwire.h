@@ -2,8 +2,8 @@
  * Protobuf wire format: a bounded cursor over bytes that somebody else keeps alive. Every length is
  * checked against the end of the enclosing message before it is used; nothing is copied or owned.
  *
- * Use: init, then lmn_pb_next until it is false, then look at `bad`: false means a clean end. Groups
- * (wire types 3 and 4) are refused: no format that we read has them.
+ * Use: init, then lmn_pb_next until it is false, then look at `bad`: false means a clean end.
+ * Groups (wire types 3 and 4) are refused: no format that we read has them.
  */
 #ifndef LMN_BASE_PBWIRE_H
 #define LMN_BASE_PBWIRE_H
