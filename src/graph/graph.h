@@ -84,6 +84,10 @@ lamina_status lmn_graph_infer_call(const lmn_graph *g, lmn_dim_pool *dims, lmn_a
 /* As above for the whole value table: facts[n_values], those of inputs filled by the caller. */
 lamina_status lmn_graph_infer_facts(const lmn_graph *g, lmn_dim_pool *dims, lmn_arena *arena,
                                     lmn_fact *facts, lmn_diags *diags);
+/* One node with explicit facts by port; `in` and `in_const` have op.n_in entries, out op.n_out. */
+lamina_status lmn_graph_infer_node(lmn_dim_pool *dims, lmn_arena *arena, const lmn_gnode *n,
+                                   const lmn_fact *const *in, const lamina_tensor *const *in_const,
+                                   lmn_fact *out, lmn_diags *diags);
 /* Replace every use of `from` (outputs of the graph included) by `to`. */
 void lmn_graph_replace(lmn_graph *g, lmn_vid from, lmn_vid to);
 /* Drop dead nodes; keeps order and value ids. */

@@ -1,0 +1,116 @@
+/*
+ * Deep copy of a graph: value ids and node order stay the same, constants are shared by reference,
+ * subgraphs are copied. Sessions work on a clone, so that a model can be shared.
+ */
+#include "graph/graph.h"
+
+#include <string.h>
+
+static bool clone_attr(lmn_graph *dst, const lmn_attr *src, lmn_attr *out)
+{
+    lmn_arena *a = &dst->arena;
+    *out = *src;
+    if (!(out->name = lmn_arena_str(a, src->name))) return false;
+    const size_t n = (size_t)src->n;
+    switch (src->type) {
+    case LMN_ATTR_STRING:
+        out->u.s.p = lmn_arena_strn(a, src->u.s.p ? src->u.s.p : "", src->u.s.n);
+        return out->u.s.p != NULL;
+    case LMN_ATTR_TENSOR: lamina_tensor_ref(out->u.t); return true;
+    case LMN_ATTR_GRAPH:
+        out->u.g = NULL;
+        return lmn_graph_clone(src->u.g, dst, &out->u.g) == LAMINA_OK;
+    case LMN_ATTR_FLOATS: out->u.floats = lmn_arena_dup(a, src->u.floats, n * sizeof(float)); break;
+    case LMN_ATTR_INTS: out->u.ints = lmn_arena_dup(a, src->u.ints, n * sizeof(int64_t)); break;
+    case LMN_ATTR_STRINGS: {
+        lmn_str *s = LMN_ARENA_ARRAY(a, lmn_str, n);
+        for (size_t i = 0; s && i < n; i++) {
+            const lmn_str *from = &src->u.strings[i];
+            s[i] = (lmn_str){lmn_arena_strn(a, from->p ? from->p : "", from->n), from->n};
+        }
+        out->u.strings = s;
+        break;
+    }
+    case LMN_ATTR_TYPE: out->u.type_fact = lmn_arena_dup(a, src->u.type_fact, sizeof(lmn_fact)); break;
+    default: break;
+    }
+    return !a->failed;
+}
+
+static bool clone_node(lmn_graph *dst, const lmn_gnode *n)
+{
+    lmn_attr *attrs = LMN_ARENA_ARRAY(&dst->arena, lmn_attr, (size_t)n->op.n_attrs);
+    if (!attrs) return false;
+    int32_t done = 0;
+    while (done < n->op.n_attrs && clone_attr(dst, &n->op.attrs[done], &attrs[done])) done++;
+    lmn_gnode *made = NULL;
+    if (done == n->op.n_attrs) {
+        lmn_opnode op = n->op;
+        op.attrs = attrs;
+        made = lmn_graph_node(dst, &op, n->in, n->out);
+    }
+    if (made) {
+        made->op.id = n->op.id;
+        return true;
+    }
+    for (int32_t i = 0; i < done; i++) { /* the graph did not take them over */
+        if (attrs[i].type == LMN_ATTR_TENSOR) lamina_tensor_unref(attrs[i].u.t);
+        if (attrs[i].type == LMN_ATTR_GRAPH) lmn_graph_destroy(attrs[i].u.g);
+    }
+    return false;
+}
+
+static bool clone_values(lmn_graph *dst, const lmn_graph *g)
+{
+    for (size_t v = 1; v < g->n_values; v++) {
+        const lmn_value *src = &g->values[v];
+        lmn_vid id = lmn_graph_value(dst, src->name, &src->fact);
+        if (!id) return false;
+        lmn_value *d = &dst->values[id];
+        d->constant = lamina_tensor_ref(src->constant);
+        if (src->fact.n_elems > 0 && src->fact.elems) {
+            d->fact.elems = lmn_arena_dup(&dst->arena, src->fact.elems,
+                                          (size_t)src->fact.n_elems * sizeof(lmn_dim));
+            if (!d->fact.elems) return false;
+        }
+    }
+    return true;
+}
+
+/* A top-level clone gets a pool of its own; its symbols are re-made by name, the rest becomes unknown. */
+static lmn_dim translate(const lmn_graph *from, lmn_graph *to, lmn_dim d)
+{
+    if (from->dims == to->dims || lmn_dim_is_const(d) || !lmn_dim_known(d)) return d;
+    int64_t sym = lmn_dim_as_sym(from->dims, d);
+    if (sym < 0) return LMN_DIM_UNKNOWN;
+    const char *name = lmn_dim_sym_name(from->dims, (size_t)sym);
+    return lmn_dim_sym(to->dims, *name ? name : NULL);
+}
+
+static void translate_fact(const lmn_graph *from, lmn_graph *to, lmn_fact *f)
+{
+    for (int32_t i = 0; i < f->rank; i++) f->dims[i] = translate(from, to, f->dims[i]);
+    for (int32_t i = 0; i < f->n_elems; i++) f->elems[i] = translate(from, to, f->elems[i]);
+}
+
+lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph **out)
+{
+    lmn_graph *c = NULL;
+    LMN_TRY(lmn_graph_create(g->engine, parent, &c));
+    const char *name = lmn_arena_str(&c->arena, g->name);
+    bool ok = name && clone_values(c, g);
+    if (ok) c->name = name;
+    for (size_t i = 0; ok && i < g->n_nodes; i++)
+        if (!g->nodes[i].dead) ok = clone_node(c, &g->nodes[i]);
+    for (size_t i = 0; ok && i < g->n_inputs; i++) ok = lmn_graph_add_input(c, g->inputs[i]);
+    for (size_t i = 0; ok && i < g->n_outputs; i++)
+        ok = lmn_graph_add_output(c, g->outputs[i], g->output_names[i]);
+    if (!ok) {
+        lmn_graph_destroy(c);
+        return LAMINA_E_NOMEM;
+    }
+    c->next_node_id = g->next_node_id;
+    for (size_t v = 1; v < c->n_values; v++) translate_fact(g, c, &c->values[v].fact);
+    *out = c;
+    return LAMINA_OK;
+}

@@ -1,0 +1,11 @@
+/*
+ * The passes in the order they run: X(name).
+ */
+#define LMN_PASS_LIST(X)                                                                           \
+    X(fold)                                                                                        \
+    X(cse)                                                                                         \
+    X(dce)                                                                                         \
+    X(conv_bn)                                                                                     \
+    X(swish)                                                                                       \
+    X(gelu)                                                                                        \
+    X(dce)
