@@ -4,8 +4,4 @@
 #define LMN_PASS_LIST(X)                                                                           \
     X(fold)                                                                                        \
     X(cse)                                                                                         \
-    X(dce)                                                                                         \
-    X(conv_bn)                                                                                     \
-    X(swish)                                                                                       \
-    X(gelu)                                                                                        \
     X(dce)

@@ -1,0 +1,27 @@
+/*
+ * Thread start and futex waits.
+ */
+#include "base/os/os_thread.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg)
+{
+    return pthread_create(&t->t, NULL, fn, arg) == 0 ? LAMINA_OK : LAMINA_E_AGAIN;
+}
+
+void lmn_thread_join(lmn_thread *t) { (void)pthread_join(t->t, NULL); }
+
+void lmn_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+    struct timespec ts = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns ? &ts : NULL, NULL, 0);
+}
+
+void lmn_futex_wake(_Atomic uint32_t *word, int32_t n_waiters)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_waiters, NULL, NULL, 0);
+}

@@ -1,0 +1,41 @@
+/*
+ * Threads, locks and waits: the door to pthread and futex. Nothing here allocates except thread creation.
+ */
+#ifndef LMN_BASE_OS_THREAD_H
+#define LMN_BASE_OS_THREAD_H
+
+#include "base/types.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct lmn_mutex {
+    pthread_mutex_t m;
+} lmn_mutex;
+
+static inline void lmn_mutex_init(lmn_mutex *m) { (void)pthread_mutex_init(&m->m, NULL); }
+static inline void lmn_mutex_finish(lmn_mutex *m) { (void)pthread_mutex_destroy(&m->m); }
+static inline void lmn_mutex_lock(lmn_mutex *m) { (void)pthread_mutex_lock(&m->m); }
+static inline void lmn_mutex_unlock(lmn_mutex *m) { (void)pthread_mutex_unlock(&m->m); }
+
+/* Start a thread; E_AGAIN when the system refuses. Joined by lmn_thread_join. */
+typedef struct lmn_thread {
+    pthread_t t;
+} lmn_thread;
+lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg);
+void lmn_thread_join(lmn_thread *t);
+
+/* Sleep while *word == expected; wakes spuriously too. timeout_ns 0 = none. */
+void lmn_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void lmn_futex_wake(_Atomic uint32_t *word, int32_t n_waiters);
+
+static inline void lmn_cpu_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif
