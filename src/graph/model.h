@@ -6,12 +6,12 @@
 #define LMN_GRAPH_MODEL_H
 
 #include "graph/graph.h"
+#include "lamina/model.h"
 
 typedef struct lmn_meta {
     const char *key, *value;
 } lmn_meta;
 
-typedef struct lamina_model lamina_model;
 struct lamina_model {
     _Atomic int32_t refs;
     lamina_engine *engine;

@@ -1,0 +1,14 @@
+/*
+ * lamina/lamina.h - everything a user of the library needs, in one include.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef LAMINA_LAMINA_H
+#define LAMINA_LAMINA_H
+
+#include "lamina/base.h"
+#include "lamina/model.h"
+#include "lamina/session.h"
+#include "lamina/tensor.h"
+
+#endif /* LAMINA_LAMINA_H */

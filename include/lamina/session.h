@@ -1,0 +1,160 @@
+/*
+ * lamina/session.h - running a model: sessions, runs, cancellation, profile.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef LAMINA_SESSION_H
+#define LAMINA_SESSION_H
+
+#include "lamina/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A model prepared to run. Any number of threads may run one session at the same time. */
+typedef struct lamina_session lamina_session;
+
+/* Options of lamina_session_create(). Set `size`, leave the rest zero: the defaults. Append only. */
+typedef struct lamina_session_opts {
+    size_t size;              /* sizeof(lamina_session_opts) */
+    uint32_t n_threads;       /* most threads a run uses, caller included; 0 = the engine's width */
+    uint32_t max_plans;       /* plans kept, one per combination of input shapes; default 16 */
+    uint64_t max_plan_bytes;  /* idle activation memory kept over all plans; default 1 GiB */
+    uint64_t max_const_bytes; /* largest constant that folding may create; default 64 MiB */
+    uint64_t seed;            /* of random operators without a seed of their own; default 0 */
+    bool profile;             /* keep time per node, readable by lamina_session_node() */
+    bool no_optimize;         /* run the graph as imported, no passes */
+    bool strict_placement;    /* a node that no fast kernel of the device serves is E_UNSUPPORTED */
+    bool reference;           /* run every node by its reference evaluation */
+    uint32_t reserved;        /* must be 0 */
+} lamina_session_opts;
+
+/* Options of one run. Set `size`, leave the rest zero. Append only. */
+typedef struct lamina_run_opts {
+    size_t size;          /* sizeof(lamina_run_opts) */
+    uint64_t deadline_ns; /* CLOCK_MONOTONIC instant after which the run stops; 0 = none */
+    lamina_error *error;  /* borrowed until return; filled on failure; may be NULL */
+} lamina_run_opts;
+
+/**
+ * Prepare a model to run: optimises a private copy of the graph, places every node, checks options.
+ *
+ * @param model  borrowed; the session holds its own reference.
+ * @param opts   borrowed until return; NULL = defaults.
+ * @param out    on success owned, released by lamina_session_destroy. On failure untouched.
+ * @param err    borrowed; NULL allowed; filled on failure.
+ * @return LAMINA_OK; E_INVALID (NULL argument, unknown option); E_UNSUPPORTED (an operator nothing
+ *         here can run, or strict_placement); E_NOMEM.
+ *
+ * Shapes:   none yet; plans are made at the first run of each shape.   Units: threads, bytes.
+ * Threads:  any.   Memory: the optimised graph.   Blocking: computes constants.
+ * Source:   none.  Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_create(lamina_model *model,
+                                                                const lamina_session_opts *opts,
+                                                                lamina_session **out,
+                                                                lamina_error *err);
+
+/**
+ * Release a session.
+ *
+ * @param session  owned; NULL does nothing. No run may be in flight.
+ *
+ * Threads: one.   Memory: frees.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API void lamina_session_destroy(lamina_session *session);
+
+/**
+ * Run the model once.
+ *
+ * @param inputs   borrowed until return; by position as lamina_model_input(); NULL, or past n_inputs,
+ *                 takes the default of an overridable initialiser.
+ * @param n_inputs at most lamina_model_input_count().
+ * @param outputs  on success n_outputs new refs owned by the caller, by position; on failure
+ *                 untouched.
+ * @param n_outputs at most lamina_model_output_count().
+ * @param opts     borrowed until return; NULL = defaults.
+ * @return LAMINA_OK; E_INVALID (missing or extra input), E_DTYPE, E_SHAPE (an input contradicts the
+ *         model; nothing was run); E_TIMEOUT; E_CANCELLED; E_NOMEM; any status of an operator. The
+ *         session stays usable after every error.
+ *
+ * Shapes:   any that the model declares.      Units: nanoseconds (deadline).
+ * Threads:  any number at once.
+ * Memory:   outputs, and activations from the plan; a repeated shape allocates outputs only.
+ * Blocking: computes; waits for pool threads that have started work of this run.
+ * Source:   none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status
+lamina_session_run(lamina_session *session, const lamina_tensor *const *inputs, size_t n_inputs,
+                   lamina_tensor **outputs, size_t n_outputs, const lamina_run_opts *opts);
+
+/**
+ * Stop every run of this session that is in flight: each returns E_CANCELLED at its next chunk.
+ *
+ * @param session  borrowed.
+ *
+ * Threads: any, while others run.   Memory: none.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API void lamina_cancel(lamina_session *session);
+
+/**
+ * Give idle activation memory back.
+ *
+ * @param session     borrowed.
+ * @param keep_bytes  idle bytes that may stay.
+ * @return bytes released.
+ *
+ * Threads: any; runs in flight keep theirs.   Memory: frees.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API uint64_t lamina_session_trim(lamina_session *session, uint64_t keep_bytes);
+
+/* Counters of a session; all since creation. */
+typedef struct lamina_session_stats {
+    size_t size;               /* set by the caller to sizeof(lamina_session_stats) */
+    uint64_t n_runs, n_plans_made, n_plan_hits;
+    uint64_t idle_bytes;       /* activation memory held by idle plans */
+    uint64_t n_nodes, n_nodes_fast; /* nodes after optimisation; those with a fast kernel */
+    uint64_t run_ns;           /* wall time inside profiled runs */
+} lamina_session_stats;
+
+/**
+ * Read the counters.
+ *
+ * @param out  filled up to out->size.
+ * @return LAMINA_OK; E_INVALID.
+ *
+ * Threads: any.   Memory: none.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_get_stats(const lamina_session *session,
+                                                                   lamina_session_stats *out);
+
+/* One node of the optimised graph, as placed. Strings are lent until the session is gone. */
+typedef struct lamina_node_info {
+    size_t size;            /* set by the caller */
+    const char *name;       /* "" if the file gave none */
+    const char *op;         /* operator name */
+    const char *device;     /* where it runs */
+    const char *kernel;     /* row or binding that serves it; "reference" if none */
+    const char *reason;     /* why no fast kernel serves it; "" if one does */
+    uint64_t n_calls;       /* with profile: executions */
+    uint64_t total_ns;      /* with profile: time inside the node */
+    double flops, bytes;    /* of one execution, with the shapes of the last plan; 0 = unknown */
+} lamina_node_info;
+
+/**
+ * Look at node i (placement report and profile).
+ *
+ * @param i    0 <= i < n_nodes of the stats.
+ * @param out  filled up to out->size.
+ * @return LAMINA_OK; E_RANGE.
+ *
+ * Threads: any.   Memory: none.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_node(const lamina_session *session, size_t i,
+                                                              lamina_node_info *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* LAMINA_SESSION_H */
