@@ -56,7 +56,8 @@ static bool arena_more(lmn_arena *a, size_t bytes)
 {
     size_t need;
     if (!lmn_add_size(bytes, sizeof(lmn_arena_block) + 64, &need)) return false;
-    size_t want = a->taken_bytes < 16 * ARENA_BLOCK_BYTES ? ARENA_BLOCK_BYTES : 8 * ARENA_BLOCK_BYTES;
+    size_t want =
+        a->taken_bytes < 16 * ARENA_BLOCK_BYTES ? ARENA_BLOCK_BYTES : 8 * ARENA_BLOCK_BYTES;
     if (want < need) want = need;
     size_t total;
     if (!lmn_add_size(a->taken_bytes, want, &total)) return false;
@@ -106,7 +107,10 @@ char *lmn_arena_strn(lmn_arena *a, const void *s, size_t n)
     return p;
 }
 
-char *lmn_arena_str(lmn_arena *a, const char *s) { return lmn_arena_strn(a, s, strlen(s)); }
+char *lmn_arena_str(lmn_arena *a, const char *s)
+{
+    return lmn_arena_strn(a, s, strlen(s));
+}
 
 void *lmn_arena_dup(lmn_arena *a, const void *p, size_t bytes)
 {

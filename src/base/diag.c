@@ -40,9 +40,13 @@ lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
-    lmn_diag item = {severity, status, lmn_arena_str(&d->arena, at.node ? at.node : ""),
-                     lmn_arena_str(&d->arena, at.op ? at.op : ""), at.opset,
-                     lmn_arena_str(&d->arena, what), lmn_arena_str(&d->arena, fix ? fix : "")};
+    lmn_diag item = {severity,
+                     status,
+                     lmn_arena_str(&d->arena, at.node ? at.node : ""),
+                     lmn_arena_str(&d->arena, at.op ? at.op : ""),
+                     at.opset,
+                     lmn_arena_str(&d->arena, what),
+                     lmn_arena_str(&d->arena, fix ? fix : "")};
     if (!item.node || !item.op || !item.what || !item.fix) {
         d->n_dropped++;
         return status;
@@ -58,8 +62,8 @@ lamina_status lmn_diags_to_error(const lmn_diags *d, lamina_error *err)
         if (g->severity != LMN_DIAG_ERROR) continue;
         char where[160] = "";
         if (g->node[0] && g->op[0] && g->opset)
-            (void)lmn_format(where, sizeof where, "node \"%.80s\" (%.40s, opset %d): ", g->node, g->op,
-                             g->opset);
+            (void)lmn_format(where, sizeof where, "node \"%.80s\" (%.40s, opset %d): ", g->node,
+                             g->op, g->opset);
         else if (g->node[0] && g->op[0])
             (void)lmn_format(where, sizeof where, "node \"%.80s\" (%.40s): ", g->node, g->op);
         else if (g->node[0])

@@ -72,7 +72,12 @@ size_t lmn_format(char *buf, size_t cap, const char *fmt, ...)
 /* Length of the valid UTF-8 sequence at p (1..4), or 0. RFC 3629. */
 static size_t utf8_len(const uint8_t *p, size_t n)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    size_t len = p[0] < 0x80   ? 1
+                 : p[0] < 0xc2 ? 0
+                 : p[0] < 0xe0 ? 2
+                 : p[0] < 0xf0 ? 3
+                 : p[0] < 0xf5 ? 4
+                               : 0;
     if (len > n) return 0;
     for (size_t i = 1; i < len; i++)
         if ((p[i] & 0xc0) != 0x80) return 0;
@@ -91,14 +96,16 @@ size_t lmn_format_name(char *buf, size_t cap, const void *bytes, size_t n)
     if (cap == 0) return 0;
     for (size_t i = 0; i < n;) {
         size_t len = utf8_len(p + i, n - i);
-        bool plain = len > 1 || (len == 1 && p[i] >= 0x20 && p[i] != 0x7f && p[i] != '\\' && p[i] != '"');
+        bool plain =
+            len > 1 || (len == 1 && p[i] >= 0x20 && p[i] != 0x7f && p[i] != '\\' && p[i] != '"');
         size_t need = plain ? len : 4;
         if (o + need + 1 > cap) break;
         if (plain) {
             memcpy(buf + o, p + i, len);
         } else {
             len = 1;
-            buf[o] = '\\', buf[o + 1] = 'x', buf[o + 2] = HEX[p[i] >> 4], buf[o + 3] = HEX[p[i] & 15];
+            buf[o] = '\\', buf[o + 1] = 'x', buf[o + 2] = HEX[p[i] >> 4],
+            buf[o + 3] = HEX[p[i] & 15];
         }
         o += need;
         i += len;

@@ -6,7 +6,7 @@
 const char *lamina_status_name(lamina_status status)
 {
     switch (status) {
-#define X(name, value, text)                                                                       \
+#define X(name, value, text) \
     case value: return #name;
         LAMINA_STATUS_LIST(X)
 #undef X
@@ -17,7 +17,7 @@ const char *lamina_status_name(lamina_status status)
 const char *lamina_status_text(lamina_status status)
 {
     switch (status) {
-#define X(name, value, text)                                                                       \
+#define X(name, value, text) \
     case value: return text;
         LAMINA_STATUS_LIST(X)
 #undef X
@@ -25,4 +25,7 @@ const char *lamina_status_text(lamina_status status)
     }
 }
 
-const char *lamina_version(void) { return LAMINA_VERSION_STRING; }
+const char *lamina_version(void)
+{
+    return LAMINA_VERSION_STRING;
+}
