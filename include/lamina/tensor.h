@@ -30,10 +30,11 @@ enum { LAMINA_KIND_TENSOR = 0, LAMINA_KIND_SEQUENCE = 1, LAMINA_KIND_NONE = 2 };
  * @param dtype   any but STRING. Types below 8 bits are packed, first element in the low bits.
  * @param rank    0..LAMINA_MAX_RANK.
  * @param dims    borrowed until return; rank extents >= 0. NULL allowed for rank 0.
- * @param data    lent until the last reference is gone; NULL only for an empty tensor.
+ * @param data    lent until the last reference is gone, aligned to its element; NULL only for an
+ *                empty tensor.
  * @param out     on success a ref owned by the caller (lamina_tensor_unref). On failure untouched.
- * @return LAMINA_OK; E_INVALID (NULL argument, negative extent), E_RANGE (rank, size overflows),
- *         E_DTYPE, E_NOMEM.
+ * @return LAMINA_OK; E_INVALID (NULL argument, negative extent, misaligned data), E_RANGE (rank,
+ * size overflows), E_DTYPE, E_NOMEM.
  *
  * Shapes:   out has `dims`, dense.            Units: elements (dims).
  * Threads:  any.                              Memory: one small block.   Blocking: none.
@@ -122,10 +123,12 @@ LAMINA_API int64_t lamina_tensor_count(const lamina_tensor *t);
 /** Bytes of the dense data; 0 for strings and sequences. @return bytes. Since: 0.1 */
 LAMINA_API size_t lamina_tensor_bytes(const lamina_tensor *t);
 
-/** First element. @return lent until the tensor is gone; NULL if empty, STRING or no tensor. Since: 0.1 */
+/** First element. @return lent until the tensor is gone; NULL if empty, STRING or no tensor. Since:
+ * 0.1 */
 LAMINA_API const void *lamina_tensor_data(const lamina_tensor *t);
 
-/** As lamina_tensor_data, to fill a tensor from lamina_tensor_create before it is shared. Since: 0.1 */
+/** As lamina_tensor_data, to fill a tensor from lamina_tensor_create before it is shared. Since:
+ * 0.1 */
 LAMINA_API void *lamina_tensor_mutable_data(lamina_tensor *t);
 
 /**
@@ -156,14 +159,15 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_set_string(lamina_tensor
  * Make a sequence value.
  *
  * @param dtype    element type of the items (an empty sequence still has one).
- * @param items    borrowed; n_items values, each gets a new reference; NULL for n_items == 0.
+ * @param items    borrowed; n_items tensors, each gets a new reference; NULL for n_items == 0.
  * @param out      on success a ref owned by the caller. On failure untouched.
  * @return LAMINA_OK; E_INVALID; E_DTYPE (an item of another type); E_NOMEM.
  *
  * Threads: any.   Memory: one block.   Blocking: none.   Source: ONNX SequenceProto.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_sequence_create(lamina_engine *engine,
-                                                                 lamina_dtype dtype, int64_t n_items,
+                                                                 lamina_dtype dtype,
+                                                                 int64_t n_items,
                                                                  lamina_tensor *const *items,
                                                                  lamina_tensor **out);
 
@@ -180,7 +184,8 @@ LAMINA_API lamina_tensor *lamina_sequence_item(const lamina_tensor *seq, int64_t
  * Threads: any.   Memory: one block.   Blocking: none.   Source: ONNX OptionalProto.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_none_create(lamina_engine *engine,
-                                                             lamina_dtype dtype, lamina_tensor **out);
+                                                             lamina_dtype dtype,
+                                                             lamina_tensor **out);
 
 #ifdef __cplusplus
 }

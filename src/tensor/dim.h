@@ -1,10 +1,11 @@
 /*
- * Symbolic dimensions. A lmn_dim is a 64-bit word: a constant lives in the word itself, an expression
- * is an id in a hash-consed pool, so that equal expressions have equal words and comparing is ==.
+ * Symbolic dimensions. A lmn_dim is a 64-bit word: a constant lives in the word itself, an
+ * expression is an id in a hash-consed pool, so that equal expressions have equal words and
+ * comparing is ==.
  *
  * Forms kept canonical: constant; symbol; affine k0 + sum k_i * term_i; product; floor and ceiling
- * division; min; max. What does not fit (limits below) becomes LMN_DIM_UNKNOWN, never a wrong answer.
- * Every expression carries a proven range [lo, hi]; symbols of shapes start with [0, 2^62).
+ * division; min; max. What does not fit (limits below) becomes LMN_DIM_UNKNOWN, never a wrong
+ * answer. Every expression carries a proven range [lo, hi]; symbols of shapes start with [0, 2^62).
  */
 #ifndef LMN_TENSOR_DIM_H
 #define LMN_TENSOR_DIM_H
@@ -21,17 +22,28 @@ static inline lmn_dim lmn_dim_c(int64_t v)
     v = v > LMN_DIM_MAX_CONST ? LMN_DIM_MAX_CONST : v < -LMN_DIM_MAX_CONST ? -LMN_DIM_MAX_CONST : v;
     return (lmn_dim)((uint64_t)v << 1);
 }
-static inline bool lmn_dim_is_const(lmn_dim d) { return (d & 1) == 0; }
-static inline int64_t lmn_dim_value(lmn_dim d) { return d >> 1; } /* of a constant only */
-static inline bool lmn_dim_known(lmn_dim d) { return d != LMN_DIM_UNKNOWN; }
+static inline bool lmn_dim_is_const(lmn_dim d)
+{
+    return (d & 1) == 0;
+}
+static inline int64_t lmn_dim_value(lmn_dim d)
+{
+    return d >> 1;
+} /* of a constant only */
+static inline bool lmn_dim_known(lmn_dim d)
+{
+    return d != LMN_DIM_UNKNOWN;
+}
 
 typedef struct lmn_dim_pool lmn_dim_pool;
 
 /* At most max_nodes expressions (0 = default 65536); past it results are LMN_DIM_UNKNOWN. */
-lamina_status lmn_dim_pool_create(const lamina_allocator *alloc, size_t max_nodes, lmn_dim_pool **out);
+lamina_status lmn_dim_pool_create(const lamina_allocator *alloc, size_t max_nodes,
+                                  lmn_dim_pool **out);
 void lmn_dim_pool_destroy(lmn_dim_pool *p);
 
-/* Symbol by name (dim_param); the same name gives the same symbol. name NULL: a fresh anonymous one. */
+/* Symbol by name (dim_param); the same name gives the same symbol. name NULL: a fresh anonymous
+ * one. */
 lmn_dim lmn_dim_sym(lmn_dim_pool *p, const char *name);
 /* p may be NULL in all of these: then only constant results are known. */
 lmn_dim lmn_dim_add(lmn_dim_pool *p, lmn_dim a, lmn_dim b);

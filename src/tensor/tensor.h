@@ -2,9 +2,9 @@
  * Tensors as the rooms above see them. One struct serves caller tensors, graph constants and the
  * slots of a running plan; kernels and operators see only dtype, dims and data.
  *
- * Invariants: dense (strides row-major) unless `strided`; data_bytes == lmn_dense_bytes(dtype, count);
- * `buf` keeps the data alive and is NULL for slots whose memory the plan owns; a STRING tensor's data
- * is lmn_str[count], whose bytes live in blocks the buffer owns.
+ * Invariants: dense (strides row-major) unless `strided`; data_bytes == lmn_dense_bytes(dtype,
+ * count); `buf` keeps the data alive and is NULL for slots whose memory the plan owns; a STRING
+ * tensor's data is lmn_str[count], whose bytes live in blocks the buffer owns.
  */
 #ifndef LMN_TENSOR_TENSOR_H
 #define LMN_TENSOR_TENSOR_H
@@ -27,7 +27,8 @@ typedef struct lmn_buffer {
     lamina_engine *engine;
     void *data;
     size_t bytes;
-    size_t n_str;  /* > 0: data is lmn_str[n_str], each string a block of its own */
+    size_t n_str; /* > 0: data is lmn_str[n_str], each string a block of its own */
+    size_t lead;  /* > 0: a tensor struct lies this many bytes before, in the same block */
     lamina_release_fn release; /* NULL = the bytes are this buffer's own allocation */
     void *release_ctx;
 } lmn_buffer;
@@ -60,8 +61,8 @@ struct lamina_tensor {
 
 /* Elements of dims; false on overflow or a negative extent. */
 bool lmn_dims_count(int32_t rank, const int64_t *dims, int64_t *out);
-/* Bytes of `count` dense elements (sub-byte types packed, rounded up); false on overflow. For STRING:
-   sizeof(lmn_str) each. */
+/* Bytes of `count` dense elements (sub-byte types packed, rounded up); false on overflow. For
+   STRING: sizeof(lmn_str) each. */
 bool lmn_dense_bytes(lamina_dtype dtype, int64_t count, size_t *out);
 void lmn_dense_strides(int32_t rank, const int64_t *dims, int64_t *strides);
 static inline int64_t lmn_count(const lamina_tensor *t)
@@ -73,12 +74,17 @@ static inline int64_t lmn_count(const lamina_tensor *t)
 bool lmn_dims_equal(int32_t rank_a, const int64_t *a, int32_t rank_b, const int64_t *b);
 
 /* A tensor without data (data NULL): the start of a slot. Fails only on rank or size overflow. */
-lamina_status lmn_tensor_describe(lamina_tensor *t, lamina_engine *e, lamina_dtype dtype, int32_t rank,
-                                  const int64_t *dims);
-/* Make `out` a heap tensor that shares src's buffer (ref) with other dims; src must own a buffer. */
-lamina_status lmn_tensor_view(lamina_tensor *src, int32_t rank, const int64_t *dims, size_t byte_offset,
-                              lamina_dtype dtype, lamina_tensor **out);
-/* Deep copy into a new dense heap tensor (strings and sequences too; strided sources are packed). */
+lamina_status lmn_tensor_describe(lamina_tensor *t, lamina_engine *e, lamina_dtype dtype,
+                                  int32_t rank, const int64_t *dims);
+/* Heap tensor with dense memory of its own in one block, zeroed if `zero` (strings always are). */
+lamina_status lmn_tensor_new(lamina_engine *e, lamina_dtype dtype, int32_t rank,
+                             const int64_t *dims, bool zero, lamina_tensor **out);
+/* Make `out` a heap tensor that shares src's buffer (ref) with other dims; src must own a buffer
+   (E_STATE) and be dense (E_UNSUPPORTED); bytes outside src's data are E_RANGE. */
+lamina_status lmn_tensor_view(lamina_tensor *src, int32_t rank, const int64_t *dims,
+                              size_t byte_offset, lamina_dtype dtype, lamina_tensor **out);
+/* Deep copy into a new dense heap tensor (strings and sequences too; strided sources are packed).
+ */
 lamina_status lmn_tensor_clone(lamina_engine *e, const lamina_tensor *src, lamina_tensor **out);
 /* Pack a strided tensor's elements into dense dst (data_bytes big). */
 void lmn_tensor_pack(const lamina_tensor *src, void *dst);
@@ -86,9 +92,11 @@ void lmn_tensor_pack(const lamina_tensor *src, void *dst);
 /* Element access for code that is not hot: exact for integers, widening for floats. Index is the
    dense row-major element number. Strings are not readable here. */
 double lmn_get_f64(const lamina_tensor *t, int64_t i);
-int64_t lmn_get_i64(const lamina_tensor *t, int64_t i); /* floats truncate toward zero, saturating */
+int64_t lmn_get_i64(const lamina_tensor *t,
+                    int64_t i); /* floats truncate toward zero, saturating */
 uint64_t lmn_get_u64(const lamina_tensor *t, int64_t i);
-void lmn_set_f64(lamina_tensor *t, int64_t i, double v);  /* rounds once to the type; ints saturate */
+void lmn_set_f64(lamina_tensor *t, int64_t i,
+                 double v); /* rounds once to the type; ints saturate */
 void lmn_set_i64(lamina_tensor *t, int64_t i, int64_t v); /* ints wrap (two's complement) */
 
 #endif
