@@ -6,6 +6,17 @@
     /* elementwise, logic, reductions, casts */                                                    \
     X(Identity)                                                                                    \
     /* shapes and data movement */                                                                 \
+    X(Concat)                                                                                      \
+    X(Flatten)                                                                                     \
+    X(Gather)                                                                                      \
+    X(GatherElements)                                                                              \
+    X(GatherND)                                                                                    \
+    X(Reshape)                                                                                     \
+    X(Slice)                                                                                       \
+    X(Split)                                                                                       \
+    X(Squeeze)                                                                                     \
+    X(Transpose)                                                                                   \
+    X(Unsqueeze)                                                                                   \
     /* sequences, optionals, strings */                                                            \
     /* linear algebra, convolution, pooling, normalisation, recurrent */                           \
     /* quantisation */                                                                             \
