@@ -112,7 +112,8 @@ static lamina_status eval_reshape(lmn_eval *ec)
 
 static lamina_status canon_reshape(lmn_canon *c)
 {
-    if (c->opset < 5 && !lmn_canon_attr_to_input(c, "shape", 1))
+    if (c->opset < 5 &&
+        (!lmn_attr_find(c->node, "shape") || !lmn_canon_attr_to_input(c, "shape", 1)))
         return lmn_canon_fail(c, LAMINA_E_INVALID, NULL, "the shape attribute is missing");
     lmn_canon_drop_attr(c, "consumed_inputs");
     return LAMINA_OK;
