@@ -24,15 +24,25 @@ void lmn_canon_drop_attr(lmn_canon *c, const char *name)
     c->n_attrs--;
 }
 
-bool lmn_canon_set_i(lmn_canon *c, const char *name, int64_t v)
+static bool set_attr(lmn_canon *c, lmn_attr a)
 {
-    int32_t i = attr_index(c, name);
+    int32_t i = attr_index(c, a.name);
     if (i < 0) {
         if (c->n_attrs >= c->node->n_attrs + CANON_ROOM) return false;
         i = c->n_attrs++;
     }
-    c->attrs[i] = (lmn_attr){.name = name, .type = LMN_ATTR_INT, .n = 1, .u.i = v};
+    c->attrs[i] = a;
     return true;
+}
+
+bool lmn_canon_set_i(lmn_canon *c, const char *name, int64_t v)
+{
+    return set_attr(c, (lmn_attr){.name = name, .type = LMN_ATTR_INT, .n = 1, .u.i = v});
+}
+
+bool lmn_canon_set_f(lmn_canon *c, const char *name, float v)
+{
+    return set_attr(c, (lmn_attr){.name = name, .type = LMN_ATTR_FLOAT, .n = 1, .u.f = v});
 }
 
 bool lmn_canon_set_in(lmn_canon *c, int32_t i, lmn_ref r)

@@ -213,6 +213,7 @@ typedef struct lmn_canon {
 /* Helpers for canon functions. */
 void lmn_canon_drop_attr(lmn_canon *c, const char *name);
 bool lmn_canon_set_i(lmn_canon *c, const char *name, int64_t v);
+bool lmn_canon_set_f(lmn_canon *c, const char *name, float v);
 bool lmn_canon_set_in(lmn_canon *c, int32_t i, lmn_ref r);
 /* Append or set input i to a constant i64 vector / scalar f32 (pads missing inputs as absent). */
 bool lmn_canon_in_i64s(lmn_canon *c, int32_t i, const int64_t *v, int32_t n);

@@ -20,6 +20,12 @@ static const lmn_port IN[] = {{"input", 'V', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 static const lmn_port OUT[] = {{"output", 'V', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_Identity = {
-    .name = "Identity", .domain = "", .since = 1, .flags = LMN_OP_VIEW | LMN_OP_INT_LATTICE,
-    .in = IN, .out = OUT, .infer = infer_identity, .eval = eval_identity,
+    .name = "Identity",
+    .domain = "",
+    .since = 1,
+    .flags = LMN_OP_VIEW | LMN_OP_INT_LATTICE,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_identity,
+    .eval = eval_identity,
 };
