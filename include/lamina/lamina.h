@@ -7,6 +7,7 @@
 #define LAMINA_LAMINA_H
 
 #include "lamina/base.h"
+#include "lamina/io.h"
 #include "lamina/model.h"
 #include "lamina/session.h"
 #include "lamina/tensor.h"

@@ -28,4 +28,9 @@ struct lamina_model {
     lmn_buffer *file;    /* the mapped file; constants may point into it */
 };
 
+/* An empty model with one reference, an empty graph and no diagnostics. */
+lamina_status lmn_model_create(lamina_engine *e, lamina_model **out);
+/* Release everything, whatever the count says: the end of the last unref, and of a failed import. */
+void lmn_model_destroy(lamina_model *m);
+
 #endif

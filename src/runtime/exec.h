@@ -1,0 +1,125 @@
+/*
+ * The executable form of a graph: one step a node, with the kernel of its device, the values that die
+ * after it, and frames (the slots and memory of one run). Subgraphs have their own, reached through the
+ * same structure; the frames of the top graph carry a plan of offsets, those of subgraphs use the heap.
+ */
+#ifndef LMN_RUNTIME_EXEC_H
+#define LMN_RUNTIME_EXEC_H
+
+#include "base/os/os_thread.h"
+#include "graph/graph.h"
+#include "lamina/device.h"
+#include "lamina/session.h"
+#include "runtime/pool.h"
+
+typedef struct lmn_exec lmn_exec;
+typedef struct lmn_plan lmn_plan;
+typedef struct lmn_frame lmn_frame;
+
+#define LMN_MAX_DEVICES 8
+/* Devices of an engine, in order of preference (last registered first). */
+typedef struct lmn_devices {
+    struct {
+        const lamina_device_vtable *vt;
+        void *self;
+    } dev[LMN_MAX_DEVICES];
+    int32_t n;
+} lmn_devices;
+
+typedef struct lmn_step {
+    const lmn_gnode *node;
+    lamina_kernel *kernel;            /* NULL: reference evaluation */
+    const lamina_device_vtable *vt;   /* of the kernel */
+    void *self;
+    const lmn_vid *dies;              /* values whose last reader this step is */
+    uint32_t n_dies;
+    char kernel_name[48];
+    char reason[160];                 /* why no device serves it */
+    _Atomic uint64_t n_calls, total_ns; /* with profile */
+    double flops, bytes;              /* of the last plan */
+} lmn_step;
+
+struct lmn_exec {
+    lamina_session *session;
+    const lmn_graph *g;
+    lmn_step *steps; /* g->n_nodes */
+    lmn_exec **subs; /* execs of the subgraphs in attributes, in order of appearance */
+    const lmn_graph **sub_graphs;
+    size_t n_subs;
+    lmn_frame *idle; /* unplanned frames, guarded by the session's lock */
+};
+
+/* Offsets of one combination of input shapes. Immutable once made, except `idle` and the LRU fields. */
+struct lmn_plan {
+    lmn_plan *next;          /* most recently used first */
+    int64_t *key;            /* per input: dtype, rank, dims...; n_key words */
+    size_t n_key;
+    uint64_t arena_bytes;
+    int64_t *offset;         /* per value: offset in the arena, -1 = heap */
+    size_t *bytes;           /* per value: planned bytes */
+    lamina_tensor **known;   /* per value: computed by inference, or NULL */
+    bool *skip;              /* per node: all its outputs are known */
+    lmn_frame *idle;         /* frames waiting for a run */
+    uint32_t n_frames;       /* idle and running; the plan goes when evicted and 0 */
+    bool evicted;
+    lmn_arena mem;
+};
+
+struct lmn_frame {
+    lmn_frame *next;
+    lmn_exec *x;
+    lmn_plan *plan;        /* NULL: everything on the heap */
+    uint8_t *arena;
+    lamina_tensor *slots;  /* n_values */
+    lamina_tensor **at;    /* n_values: the slot, a constant, or NULL for value 0 */
+    lamina_tensor **io;    /* in and out pointers of all steps, back to back */
+    void **plan_data;      /* same layout as outs: planned address */
+    size_t *plan_bytes;
+    size_t n_io, n_outs;
+};
+
+/* One run in flight: shared by the frames of its subgraphs. */
+typedef struct lmn_run {
+    lamina_session *session;
+    lmn_par par;
+    lmn_par_ctx par_ctx;
+    _Atomic uint32_t stop; /* 0, or the status that ends the run, negated */
+    uint64_t deadline_ns;
+    lamina_error *err;
+    uint32_t depth;
+    struct lmn_run *next, *prev; /* in the session's list */
+} lmn_run;
+
+struct lamina_session {
+    lamina_engine *engine;
+    lamina_model *model;
+    lmn_graph *g;
+    lamina_session_opts opts;
+    lmn_devices *devices;
+    lmn_workers *pool;
+    lmn_exec *x;
+    lmn_mutex lock; /* guards plans, idle frames, runs, stats */
+    lmn_plan *plans;
+    lmn_run *runs;
+    uint32_t n_plans;
+    uint64_t idle_bytes, n_runs, n_plans_made, n_plan_hits;
+    _Atomic uint64_t run_ns;
+};
+
+/* Build the steps of g and its subgraphs: placement on devices, kernels, lifetimes. */
+lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **out, lamina_error *err);
+void lmn_exec_destroy(lmn_exec *x);
+/* Make the plan for these input shapes. */
+lamina_status lmn_plan_create(lmn_exec *x, const int64_t *key, size_t n_key,
+                              const lamina_tensor *const *in, lmn_plan **out, lamina_error *err);
+void lmn_plan_destroy(lmn_exec *x, lmn_plan *p);
+/* A frame for x: from the idle list or new. Under no lock. */
+lamina_status lmn_frame_take(lmn_exec *x, lmn_plan *p, lmn_frame **out);
+/* Give it back: cleared slots, memory kept. */
+void lmn_frame_give(lmn_frame *f);
+void lmn_frame_destroy(lmn_frame *f);
+/* Bind inputs (borrowed), run all steps, hand out n_out refs. */
+lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in, size_t n_in,
+                            lamina_tensor **out, size_t n_out);
+
+#endif

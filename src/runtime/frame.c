@@ -1,0 +1,278 @@
+/*
+ * Frames and the step loop: what happens on every run. A frame resolves every pointer once, so that a run
+ * of a known shape binds inputs, walks the steps and hands out the outputs.
+ */
+#include "runtime/exec.h"
+
+#include "base/os/os_time.h"
+#include "ops/node.h"
+
+#include <string.h>
+
+#define MAX_CALL_DEPTH 64u
+
+static void resolve_io(lmn_frame *f)
+{
+    const lmn_graph *g = f->x->g;
+    lamina_tensor **io = f->io;
+    size_t o = 0;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const lmn_gnode *n = &g->nodes[i];
+        for (int32_t k = 0; k < n->op.n_in; k++) *io++ = f->at[n->in[k]];
+        for (int32_t k = 0; k < n->op.n_out; k++, o++) {
+            *io++ = f->at[n->out[k]];
+            f->plan_data[o] = NULL;
+            f->plan_bytes[o] = 0;
+            if (!f->plan || !n->out[k] || f->plan->offset[n->out[k]] < 0) continue;
+            f->plan_data[o] = f->arena + f->plan->offset[n->out[k]];
+            f->plan_bytes[o] = f->plan->bytes[n->out[k]];
+        }
+    }
+}
+
+static lamina_status frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
+{
+    const lmn_graph *g = x->g;
+    const lamina_allocator *a = &g->engine->alloc;
+    lmn_frame *f = lmn_calloc(a, 1, sizeof *f, "frame");
+    if (!f) return LAMINA_E_NOMEM;
+    f->x = x;
+    f->plan = p;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        f->n_io += (size_t)(g->nodes[i].op.n_in + g->nodes[i].op.n_out);
+        f->n_outs += (size_t)g->nodes[i].op.n_out;
+    }
+    f->slots = lmn_calloc(a, g->n_values, sizeof *f->slots, "frame");
+    f->at = lmn_calloc(a, g->n_values, sizeof *f->at, "frame");
+    f->io = lmn_calloc(a, f->n_io + 1, sizeof *f->io, "frame");
+    f->plan_data = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_data, "frame");
+    f->plan_bytes = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
+    if (p && p->arena_bytes) f->arena = lmn_alloc(a, p->arena_bytes, LMN_TENSOR_ALIGN, "activations");
+    if (!f->slots || !f->at || !f->io || !f->plan_data || !f->plan_bytes ||
+        (p && p->arena_bytes && !f->arena)) {
+        lmn_frame_destroy(f);
+        return LAMINA_E_NOMEM;
+    }
+    for (size_t v = 1; v < g->n_values; v++) {
+        f->slots[v].kind = LAMINA_KIND_NONE;
+        f->slots[v].engine = g->engine;
+        f->at[v] = &f->slots[v];
+        if (g->values[v].constant && !g->values[v].is_input) f->at[v] = g->values[v].constant;
+        if (p && p->known[v]) f->at[v] = p->known[v];
+    }
+    resolve_io(f);
+    *out = f;
+    return LAMINA_OK;
+}
+
+void lmn_frame_destroy(lmn_frame *f)
+{
+    const lmn_graph *g = f->x->g;
+    const lamina_allocator *a = &g->engine->alloc;
+    for (size_t v = 1; f->slots && v < g->n_values; v++) lmn_slot_clear(&f->slots[v]);
+    lmn_cfree(a, f->slots, g->n_values, sizeof *f->slots, "frame");
+    lmn_cfree(a, f->at, g->n_values, sizeof *f->at, "frame");
+    lmn_cfree(a, f->io, f->n_io + 1, sizeof *f->io, "frame");
+    lmn_cfree(a, f->plan_data, f->n_outs + 1, sizeof *f->plan_data, "frame");
+    lmn_cfree(a, f->plan_bytes, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
+    if (f->plan) lmn_free(a, f->arena, f->plan->arena_bytes, LMN_TENSOR_ALIGN, "activations");
+    lmn_cfree(a, f, 1, sizeof *f, "frame");
+}
+
+lamina_status lmn_frame_take(lmn_exec *x, lmn_plan *p, lmn_frame **out)
+{
+    lamina_session *s = x->session;
+    lmn_frame **list = p ? &p->idle : &x->idle;
+    lmn_mutex_lock(&s->lock);
+    lmn_frame *f = *list;
+    if (f) {
+        *list = f->next;
+        if (p && !p->evicted) s->idle_bytes -= p->arena_bytes;
+    } else if (p) {
+        p->n_frames++;
+    }
+    lmn_mutex_unlock(&s->lock);
+    if (f) {
+        *out = f;
+        return LAMINA_OK;
+    }
+    lamina_status st = frame_create(x, p, out);
+    if (st != LAMINA_OK && p) {
+        lmn_mutex_lock(&s->lock);
+        p->n_frames--;
+        lmn_mutex_unlock(&s->lock);
+    }
+    return st;
+}
+
+void lmn_frame_give(lmn_frame *f)
+{
+    lmn_exec *x = f->x;
+    lmn_plan *p = f->plan;
+    lamina_session *s = x->session;
+    for (size_t v = 1; v < x->g->n_values; v++)
+        if (f->slots[v].buf || f->slots[v].items) lmn_slot_clear(&f->slots[v]);
+    lmn_mutex_lock(&s->lock);
+    bool drop = p && p->evicted;
+    bool last = drop && --p->n_frames == 0;
+    if (!drop) {
+        lmn_frame **list = p ? &p->idle : &x->idle;
+        f->next = *list;
+        *list = f;
+        if (p) s->idle_bytes += p->arena_bytes;
+    }
+    lmn_mutex_unlock(&s->lock);
+    if (drop) lmn_frame_destroy(f);
+    if (last) lmn_plan_destroy(x, p);
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+typedef struct call {
+    lmn_eval ec; /* first: the host functions get back here */
+    lmn_frame *frame;
+    lmn_run *run;
+} call;
+
+static bool call_cancelled(lmn_eval *ec)
+{
+    return atomic_load_explicit(&((call *)ec)->run->stop, memory_order_relaxed) != 0;
+}
+
+static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in, int32_t n_in,
+                                lamina_tensor **out, int32_t n_out)
+{
+    call *c = (call *)ec;
+    lmn_exec *x = c->frame->x, *sub = NULL;
+    for (size_t i = 0; i < x->n_subs; i++)
+        if (x->sub_graphs[i] == graph->u.g) sub = x->subs[i];
+    if (!sub) return lmn_eval_fail(ec, LAMINA_E_STATE, "attribute %s has no prepared graph", graph->name);
+    if (c->run->depth >= MAX_CALL_DEPTH)
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "subgraphs nest deeper than %u", MAX_CALL_DEPTH);
+    lmn_frame *f;
+    LMN_TRY(lmn_frame_take(sub, NULL, &f));
+    c->run->depth++;
+    lamina_status st = lmn_frame_run(f, c->run, in, (size_t)n_in, out, (size_t)n_out);
+    c->run->depth--;
+    lmn_frame_give(f);
+    return st;
+}
+
+static const lmn_eval_host HOST = {call_graph, call_cancelled};
+
+/* Shallow copy of a value into a slot: same bytes, a ref where there is a buffer. */
+static lamina_status bind(lamina_tensor *slot, const lamina_tensor *t)
+{
+    if (!t) {
+        slot->kind = LAMINA_KIND_NONE;
+        return LAMINA_OK;
+    }
+    lmn_eval ec = {.engine = slot->engine, .n_out = 1, .out = (lamina_tensor *const[]){slot}};
+    if (t->kind != LAMINA_KIND_TENSOR || t->strided) {
+        lamina_tensor *dense = NULL;
+        if (t->kind == LAMINA_KIND_TENSOR) LMN_TRY(lmn_tensor_clone(slot->engine, t, &dense));
+        lamina_status st = lmn_out_value(&ec, 0, dense ? dense : t);
+        lamina_tensor_unref(dense);
+        return st;
+    }
+    slot->kind = t->kind;
+    slot->dtype = t->dtype;
+    slot->rank = t->rank;
+    memcpy(slot->dims, t->dims, sizeof slot->dims);
+    memcpy(slot->strides, t->strides, sizeof slot->strides);
+    slot->data = t->data;
+    slot->data_bytes = t->data_bytes;
+    slot->buf = t->buf ? lmn_buffer_ref(t->buf) : NULL;
+    return LAMINA_OK;
+}
+
+static lamina_status run_error(lmn_run *run, const lmn_step *s, lamina_status st)
+{
+    if (run->err && run->err->status != st) /* the operator gave no sentence */
+        (void)lmn_fail(run->err, st, "%s", lamina_status_text(st));
+    lmn_error_prefix(run->err, "node \"%.100s\" (%s)", s->node->op.name, s->node->op.def->name);
+    return st;
+}
+
+static lamina_status stopped(lmn_run *run)
+{
+    uint32_t stop = atomic_load_explicit(&run->stop, memory_order_acquire);
+    if (!stop && run->deadline_ns && lmn_now_ns() > run->deadline_ns) {
+        stop = (uint32_t)-LAMINA_E_TIMEOUT;
+        atomic_store_explicit(&run->stop, stop, memory_order_release);
+    }
+    if (!stop) return LAMINA_OK;
+    lamina_status st = -(lamina_status)stop;
+    return lmn_fail(run->err, st, st == LAMINA_E_TIMEOUT ? "the deadline expired before the run was done"
+                                                         : "the run was cancelled");
+}
+
+static lamina_status run_step(lmn_frame *f, lmn_run *run, lmn_step *s, lamina_tensor **io, size_t o)
+{
+    const lmn_opnode *op = &s->node->op;
+    call c = {.ec = {.node = op, .engine = f->x->g->engine, .n_in = op->n_in, .n_out = op->n_out, .in = io,
+                     .out = io + op->n_in, .plan_data = f->plan_data + o, .plan_bytes = f->plan_bytes + o,
+                     .par = &run->par, .err = run->err, .host = &HOST,
+                     .seed = run->session->opts.seed},
+              .frame = f, .run = run};
+    const bool profile = run->session->opts.profile;
+    const uint64_t t0 = profile ? lmn_now_ns() : 0;
+    lamina_status st = s->kernel ? s->vt->execute(s->self, s->kernel, lmn_eval_call(&c.ec))
+                                 : op->def->eval(&c.ec);
+    if (c.ec.scratch_head) lmn_scratch_release(&c.ec);
+    if (profile) {
+        atomic_fetch_add_explicit(&s->total_ns, lmn_now_ns() - t0, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->n_calls, 1, memory_order_relaxed);
+    }
+    return st;
+}
+
+static lamina_status run_steps(lmn_frame *f, lmn_run *run)
+{
+    const lmn_graph *g = f->x->g;
+    lamina_tensor **io = f->io;
+    size_t o = 0;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        lmn_step *s = &f->x->steps[i];
+        const lmn_opnode *op = &s->node->op;
+        if (!f->plan || !f->plan->skip[i]) {
+            LMN_TRY(stopped(run));
+            lamina_status st = run_step(f, run, s, io, o);
+            if (st != LAMINA_OK) {
+                LMN_TRY(stopped(run));
+                return run_error(run, s, st);
+            }
+        }
+        for (uint32_t k = 0; k < s->n_dies; k++) {
+            lamina_tensor *t = &f->slots[s->dies[k]];
+            if (t->buf || t->items) lmn_slot_clear(t);
+        }
+        io += op->n_in + op->n_out;
+        o += (size_t)op->n_out;
+    }
+    return stopped(run);
+}
+
+lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in, size_t n_in,
+                            lamina_tensor **out, size_t n_out)
+{
+    const lmn_graph *g = f->x->g;
+    if (n_in != g->n_inputs || n_out > g->n_outputs)
+        return lmn_fail(run->err, LAMINA_E_SHAPE, "a subgraph takes %zu values and gives %zu; it was called "
+                        "with %zu and %zu", g->n_inputs, g->n_outputs, n_in, n_out);
+    for (size_t i = 0; i < n_in; i++) LMN_TRY(bind(&f->slots[g->inputs[i]], in[i]));
+    LMN_TRY(run_steps(f, run));
+    lmn_eval ec = {.engine = g->engine, .err = run->err};
+    lamina_status st = LAMINA_OK;
+    size_t done = 0;
+    while (st == LAMINA_OK && done < n_out) {
+        st = lmn_keep(&ec, f->at[g->outputs[done]], &out[done]);
+        if (st == LAMINA_OK) done++;
+    }
+    if (st != LAMINA_OK)
+        while (done > 0) {
+            lamina_tensor_unref(out[--done]);
+            out[done] = NULL;
+        }
+    return st;
+}

@@ -1,0 +1,31 @@
+/*
+ * The thread pool of an engine: the caller claims chunks itself and never waits for a helper that has not
+ * started. Threads start at the first parallel run, spin at most a short time budget after work, then sleep.
+ *
+ * Progress: blocking only on helpers that hold a chunk. Chunk order is claimed by fetch_add; the grid is the
+ * caller's, so results do not depend on the width.
+ */
+#ifndef LMN_RUNTIME_POOL_H
+#define LMN_RUNTIME_POOL_H
+
+#include "base/engine.h"
+#include "base/par.h"
+
+#include <stdatomic.h>
+
+typedef struct lmn_workers lmn_workers;
+
+/* The pool of the engine, made on first use (slot LMN_SLOT_POOL). */
+lamina_status lmn_workers_get(lamina_engine *e, lmn_workers **out);
+
+/* What one run lends to lmn_par: filled by lmn_workers_par, used by a single thread at a time. */
+typedef struct lmn_par_ctx {
+    lmn_workers *pool;
+    int32_t width;
+    _Atomic uint32_t *stop; /* != 0: skip the remaining chunks */
+} lmn_par_ctx;
+/* Make *par run on the pool with at most `width` workers, caller included. */
+void lmn_workers_par(lmn_workers *pool, int32_t width, _Atomic uint32_t *stop, lmn_par_ctx *ctx,
+                     lmn_par *par);
+
+#endif
