@@ -272,7 +272,7 @@ lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *
     const lamina_tensor *in_small[64];
     lamina_tensor *out_small[64];
     int64_t key[MAX_KEY];
-    size_t n_key;
+    size_t n_key = 0;
     const lamina_allocator *a = &s->engine->alloc;
     const lamina_tensor **in = n_in <= 64 ? in_small : lmn_calloc(a, n_in, sizeof *in, "run");
     lamina_tensor **out = n_outputs <= 64 ? out_small : lmn_calloc(a, n_outputs, sizeof *out, "run");
