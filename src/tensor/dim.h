@@ -3,9 +3,14 @@
  * expression is an id in a hash-consed pool, so that equal expressions have equal words and
  * comparing is ==.
  *
- * Forms kept canonical: constant; symbol; affine k0 + sum k_i * term_i; product; floor and ceiling
- * division; min; max. What does not fit (limits below) becomes LMN_DIM_UNKNOWN, never a wrong
- * answer. Every expression carries a proven range [lo, hi]; symbols of shapes start with [0, 2^62).
+ * Canonical form: a polynomial k0 + sum k_i * m_i, fully expanded, each m_i a product of atoms; an
+ * atom is a symbol, a floor division, a min or a max. Ceiling division is rewritten to floor. What
+ * does not fit (16 terms, degree 8, 1024 parts in all) becomes LMN_DIM_UNKNOWN, never a wrong
+ * answer.
+ *
+ * Every expression carries a proven range [lo, hi]; symbols have [0, 2^61). Simplification assumes
+ * that no divisor is 0 (N*M/N is M), so a result may be known where N = 0 would have had none.
+ * A saturated constant stands for "at least this big": it takes part in min and max only.
  */
 #ifndef LMN_TENSOR_DIM_H
 #define LMN_TENSOR_DIM_H
@@ -26,10 +31,11 @@ static inline bool lmn_dim_is_const(lmn_dim d)
 {
     return (d & 1) == 0;
 }
+/* Of a constant only. */
 static inline int64_t lmn_dim_value(lmn_dim d)
 {
     return d >> 1;
-} /* of a constant only */
+}
 static inline bool lmn_dim_known(lmn_dim d)
 {
     return d != LMN_DIM_UNKNOWN;
@@ -42,8 +48,7 @@ lamina_status lmn_dim_pool_create(const lamina_allocator *alloc, size_t max_node
                                   lmn_dim_pool **out);
 void lmn_dim_pool_destroy(lmn_dim_pool *p);
 
-/* Symbol by name (dim_param); the same name gives the same symbol. name NULL: a fresh anonymous
- * one. */
+/* Symbol by name (dim_param): equal names, equal symbols. NULL or "": a fresh anonymous one. */
 lmn_dim lmn_dim_sym(lmn_dim_pool *p, const char *name);
 /* p may be NULL in all of these: then only constant results are known. */
 lmn_dim lmn_dim_add(lmn_dim_pool *p, lmn_dim a, lmn_dim b);
@@ -53,21 +58,24 @@ lmn_dim lmn_dim_floordiv(lmn_dim_pool *p, lmn_dim a, lmn_dim b); /* toward -inf;
 lmn_dim lmn_dim_ceildiv(lmn_dim_pool *p, lmn_dim a, lmn_dim b);
 lmn_dim lmn_dim_min(lmn_dim_pool *p, lmn_dim a, lmn_dim b);
 lmn_dim lmn_dim_max(lmn_dim_pool *p, lmn_dim a, lmn_dim b);
-/* Proven bounds of d. */
+/* Proven bounds of d; INT64_MIN and INT64_MAX mean unbounded. */
 void lmn_dim_range(const lmn_dim_pool *p, lmn_dim d, int64_t *lo, int64_t *hi);
 /*
  * Do two dims that must be equal agree? Gives the better known of both in *out; false when they are
  * provably different. Unknown agrees with anything; a constant wins over a symbol.
  */
 bool lmn_dim_unify(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out);
-/* Symbols: count, name ("" if anonymous), and evaluation with one value per symbol (LMN_DIM_UNKNOWN
-   slots allowed as -1): false if an unbound symbol or unknown is met. */
+/* Symbols are numbered from 0 in order of birth. */
 size_t lmn_dim_sym_count(const lmn_dim_pool *p);
-const char *lmn_dim_sym_name(const lmn_dim_pool *p, size_t sym);
+const char *lmn_dim_sym_name(const lmn_dim_pool *p, size_t sym); /* "" if anonymous */
 /* Index of d's symbol if d is a bare symbol, else -1. */
 int64_t lmn_dim_as_sym(const lmn_dim_pool *p, lmn_dim d);
+/*
+ * Value of d with one value a symbol (lmn_dim_sym_count of them; -1 = not bound). False if d needs
+ * an unbound symbol, is unknown, divides by 0 or leaves int64; *out is untouched then.
+ */
 bool lmn_dim_eval(const lmn_dim_pool *p, lmn_dim d, const int64_t *sym_values, int64_t *out);
-/* Text such as "N", "2*N + 1", "floor((H - 1)/2) + 1", "?". Always terminates; returns length. */
+/* Text such as "N", "2*N + 1", "floor((H + 1)/2)", "?". Always terminates; returns length. */
 size_t lmn_dim_format(const lmn_dim_pool *p, lmn_dim d, char *buf, size_t cap);
 
 #endif
