@@ -1,0 +1,151 @@
+/*
+ * Shape in, blocks out. Sizes follow the caches of ordinary cores: a packed block of B stays in L2
+ * (kc x nc x 4 bytes <= 256 KiB) while all rows of A in the chunk pass over it; a chunk is large
+ * enough (some 50 us) to be worth a thread and small enough to leave something for the others.
+ */
+#include "kernels/gemm/gemm_plan.h"
+
+enum path {
+    PATH_PACKED,   /* B packed by blocks into scratch */
+    PATH_DIRECT,   /* row-major B read in place as panels: it is small, or it is used once */
+    PATH_SMALL_NN, /* few rows: stream row-major B */
+    PATH_SMALL_NT  /* few rows: stream transposed B */
+};
+
+/* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
+enum {
+    KC = 384,             /* longest k of a packed block */
+    NC = 192,             /* columns of a packed block */
+    MC = 512,             /* rows of a chunk */
+    SMALL_NN_M = 6,       /* up to here B is streamed */
+    SMALL_NT_M = 12,
+    DIRECT_BYTES = 65536, /* a B this small is read in place */
+    DIRECT_M = 16,        /* and any B for so few rows */
+    WANT_CHUNKS = 16      /* per product, if each is worth it */
+};
+static const int64_t min_chunk_madds = 2 << 20;
+static const int64_t min_stream_bytes = 256 << 10;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t to) { return ceil_div(a, to) * to; }
+
+/* Equal blocks of at most `most`, each a multiple of `unit`. */
+static int64_t balance(int64_t total, int64_t most, int64_t unit)
+{
+    int64_t blocks = lmn_max_i64(1, ceil_div(total, most));
+    return lmn_max_i64(unit, round_up(ceil_div(total, blocks), unit));
+}
+
+static int32_t choose_path(const lmn_gemm_plan *p)
+{
+    bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
+    if (trans_b) return p->m <= SMALL_NT_M && !trans_a ? PATH_SMALL_NT : PATH_PACKED;
+    if (p->m <= SMALL_NN_M && !trans_a) return PATH_SMALL_NN;
+    if (p->m <= DIRECT_M || p->k * p->n * 4 <= DIRECT_BYTES) return PATH_DIRECT;
+    return PATH_PACKED;
+}
+
+/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
+static void cut_blocks(lmn_gemm_plan *p)
+{
+    const int64_t nr = p->row->nr, mr = p->row->mr;
+    p->nc = balance(p->n, NC, nr);
+    p->mc = balance(p->m, MC, mr);
+    for (;;) {
+        p->n_blocks = ceil_div(p->n, p->nc);
+        p->m_blocks = ceil_div(p->m, p->mc);
+        int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
+        bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
+        if (chunks >= WANT_CHUNKS || !worth) return;
+        if (p->mc >= 16 * mr) p->mc = balance(p->m, p->mc / 2, mr);
+        else if (p->nc >= 2 * nr) p->nc = balance(p->n, p->nc / 2, nr);
+        else return;
+    }
+}
+
+void lmn_gemm_f32_plan(const lmn_gemm_row *row, const lmn_gemm_shape *s, lmn_gemm_plan *out)
+{
+    lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
+    *out = (lmn_gemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k};
+    out->n_batch = s->n_batch, out->flags = s->flags;
+    if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
+    out->path = choose_path(out);
+    out->kc = s->k;
+    if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
+        int64_t unit = out->path == PATH_SMALL_NN ? 256 : 16;
+        int64_t most = round_up(lmn_max_i64(1, min_stream_bytes / 4 / lmn_max_i64(1, s->k)), unit);
+        out->mc = s->m, out->nc = balance(s->n, most, 16);
+        out->m_blocks = 1, out->n_blocks = ceil_div(s->n, out->nc);
+    } else {
+        cut_blocks(out);
+    }
+    if (out->path == PATH_PACKED || (s->flags & LMN_GEMM_TRANS_A)) {
+        out->kc = balance(s->k, KC, 16);
+        int64_t b = out->path == PATH_PACKED ? round_up(out->nc, row->nr) * out->kc : 0;
+        int64_t a = s->flags & LMN_GEMM_TRANS_A ? out->mc * out->kc : 0;
+        out->scratch_bytes = (size_t)(a + b) * sizeof(float);
+    }
+    out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
+}
+
+/* a is [k][lda]: its m columns become the rows of dst, k long. */
+static void transpose_a(float *dst, const float *a, int64_t lda, int64_t m, int64_t k)
+{
+    for (int64_t i0 = 0; i0 < m; i0 += 16) {
+        int64_t i1 = lmn_min_i64(m, i0 + 16);
+        for (int64_t p = 0; p < k; p++)
+            for (int64_t i = i0; i < i1; i++) dst[i * k + p] = a[p * lda + i];
+    }
+}
+
+/* The blocks of k in order; only the last one sees the epilogue. */
+static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_gemm_block t,
+                       float *scratch)
+{
+    const bool trans_a = p->flags & LMN_GEMM_TRANS_A, trans_b = p->flags & LMN_GEMM_TRANS_B;
+    const int64_t nr = p->row->nr;
+    const float *a = t.a, *b = t.b;
+    float *a_block = scratch + (p->path == PATH_PACKED ? round_up(p->nc, nr) * p->kc : 0);
+    int64_t k0 = 0;
+    do {
+        t.k = lmn_min_i64(p->kc, p->k - k0);
+        t.a = a + k0, t.b = b + k0 * args->ldb, t.b_panel = nr;
+        if (trans_a) {
+            transpose_a(a_block, a + k0 * args->lda, args->lda, t.m, t.k);
+            t.a = a_block, t.lda = t.k;
+        }
+        if (p->path == PATH_PACKED) {
+            if (trans_b) p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
+            else p->row->pack_nn(scratch, t.b, args->ldb, t.k, t.n);
+            t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
+        }
+        t.beta = k0 > 0 || args->beta;
+        t.epi = k0 + t.k >= p->k ? args->epi : NULL;
+        p->row->block(&t);
+        k0 += t.k;
+    } while (k0 < p->k);
+}
+
+void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64_t chunk,
+                        void *scratch)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_chunks && (args->beta == 0 || args->beta == 1));
+    int64_t per_item = p->m_blocks * p->n_blocks, item = chunk / per_item;
+    int64_t i = chunk % per_item % p->m_blocks * p->mc, j = chunk % per_item / p->m_blocks * p->nc;
+    lmn_gemm_block t = {.lda = args->lda, .ldb = args->ldb, .ldc = args->ldc, .k = p->k};
+    t.beta = args->beta;
+    t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
+    if (t.m <= 0 || t.n <= 0) return; /* balance() rounds up: a last block may be empty */
+    t.row = i, t.col = j, t.item = item;
+    t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
+    t.b = args->b + item * args->b_batch + (p->flags & LMN_GEMM_TRANS_B ? j * args->ldb : j);
+    t.c = args->c + item * args->c_batch + i * args->ldc + j;
+    if (p->path == PATH_PACKED || p->path == PATH_DIRECT) {
+        run_blocks(p, args, t, scratch);
+        return;
+    }
+    if (p->path == PATH_SMALL_NN) p->row->small_nn(&t);
+    else p->row->small_nt(&t);
+    lmn_epi_block e = {t.c, t.ldc, i, j, t.m, t.n, item};
+    if (args->epi) p->row->epi(args->epi, &e);
+}

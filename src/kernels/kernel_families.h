@@ -1,0 +1,6 @@
+/*
+ * Every kernel family and dtype: X(family, dtype). For each one lmn_<family>_row is a struct that
+ * begins with an lmn_krow, and lmn_<family>_<dtype>_rows / lmn_<family>_<dtype>_n_rows stand in
+ * <family>_rows.c, made from <family>_variants.h. No include guard by intent: an X list.
+ */
+X(gemm, f32)

@@ -1,0 +1,31 @@
+/*
+ * The kernel set: for every family and dtype the one row an engine uses. Chosen once from the CPU
+ * word and the pins, then immutable; it holds only pointers to constant rows, so it may be copied.
+ * Choice: the highest prio whose ISA bits the CPU has; ties go to the earlier row. Feature bits
+ * decide, never brand strings.
+ */
+#ifndef LMN_KERNELS_KSET_H
+#define LMN_KERNELS_KSET_H
+
+#include "kernels/krow.h"
+
+typedef struct lmn_kset {
+#define X(family, dtype) const struct lmn_##family##_row *family##_##dtype;
+#include "kernels/kernel_families.h"
+#undef X
+} lmn_kset;
+
+/*
+ * Fill *out. `pins` is the LAMINA_KERNEL text, NULL or "" = none: "gemm.f32:avx2,pool.f32:ref",
+ * each naming one row. A pin that names no row, or one this CPU cannot run, is not obeyed and makes
+ * the result false; *out is complete either way.
+ */
+bool lmn_kset_choose(const lmn_cpu *cpu, const char *pins, lmn_kset *out);
+
+/* All rows of all families, in a fixed order, for reports and tests. */
+int32_t lmn_kernel_row_count(void);
+const lmn_krow *lmn_kernel_row_at(int32_t index);
+/* True if `row` is the one `set` uses. */
+bool lmn_kset_uses(const lmn_kset *set, const lmn_krow *row);
+
+#endif

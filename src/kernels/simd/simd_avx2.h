@@ -1,0 +1,197 @@
+/*
+ * Eight f32 lanes under the names the kernel templates use (vf_*, vm_*). Include it only in files
+ * whose suffix is _avx2; everything is static, so nothing leaks into other objects (STYLE K6).
+ * simd_avx512.h gives the same names with sixteen lanes and the same results bit for bit.
+ */
+#ifndef LMN_KERNELS_SIMD_AVX2_H
+#define LMN_KERNELS_SIMD_AVX2_H
+
+#include <immintrin.h>
+
+#include "base/types.h"
+
+#define VF_LANES 8
+#define VF_INLINE static inline __attribute__((always_inline, unused))
+typedef __m256 vf;
+typedef __m256i vm; /* all ones in a chosen lane: tails and comparisons */
+
+/* Lanes 0 .. n-1; n is clamped to 0 .. 8. */
+VF_INLINE vm vm_first(int64_t n)
+{
+    int32_t c = n > 8 ? 8 : n < 0 ? 0 : (int32_t)n;
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(c), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+/* Lanes lo .. hi-1. */
+VF_INLINE vm vm_range(int64_t lo, int64_t hi)
+{
+    return _mm256_andnot_si256(vm_first(lo), vm_first(hi));
+}
+VF_INLINE vf vf_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+VF_INLINE vf vf_set1(float x)
+{
+    return _mm256_set1_ps(x);
+}
+VF_INLINE vf vf_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+VF_INLINE void vf_store(float *p, vf v)
+{
+    _mm256_storeu_ps(p, v);
+}
+/* Masked lanes are not touched in memory; a load gives +0 there. */
+VF_INLINE vf vf_loadm(const float *p, vm m)
+{
+    return _mm256_maskload_ps(p, m);
+}
+VF_INLINE void vf_storem(float *p, vm m, vf v)
+{
+    _mm256_maskstore_ps(p, m, v);
+}
+VF_INLINE vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+VF_INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+VF_INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+VF_INLINE vf vf_div(vf a, vf b)
+{
+    return _mm256_div_ps(a, b);
+}
+VF_INLINE vf vf_sqrt(vf a)
+{
+    return _mm256_sqrt_ps(a);
+}
+VF_INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+/* c - a * b */
+VF_INLINE vf vf_fnma(vf a, vf b, vf c)
+{
+    return _mm256_fnmadd_ps(a, b, c);
+}
+/* The second operand when either is NaN: put the data second and NaN goes through. */
+VF_INLINE vf vf_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+VF_INLINE vf vf_min(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+VF_INLINE vf vf_and(vf a, vf b)
+{
+    return _mm256_and_ps(a, b);
+}
+VF_INLINE vf vf_or(vf a, vf b)
+{
+    return _mm256_or_ps(a, b);
+}
+VF_INLINE vf vf_xor(vf a, vf b)
+{
+    return _mm256_xor_ps(a, b);
+}
+VF_INLINE vf vf_andnot(vf a, vf b)
+{
+    return _mm256_andnot_ps(a, b);
+} /* ~a & b */
+/* Nearest integer, ties to even. */
+VF_INLINE vf vf_rint(vf a)
+{
+    return _mm256_round_ps(a, 8);
+}
+VF_INLINE vf vf_floor(vf a)
+{
+    return _mm256_round_ps(a, 9);
+}
+VF_INLINE vf vf_ceil(vf a)
+{
+    return _mm256_round_ps(a, 10);
+}
+VF_INLINE vf vf_trunc(vf a)
+{
+    return _mm256_round_ps(a, 11);
+}
+/* Ordered comparisons: false for NaN. */
+VF_INLINE vm vf_lt(vf a, vf b)
+{
+    return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+VF_INLINE vm vf_le(vf a, vf b)
+{
+    return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LE_OQ));
+}
+VF_INLINE vm vf_eq(vf a, vf b)
+{
+    return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_EQ_OQ));
+}
+VF_INLINE vm vf_unord(vf a, vf b)
+{
+    return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_UNORD_Q));
+}
+/* m ? a : b */
+VF_INLINE vf vf_select(vm m, vf a, vf b)
+{
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m));
+}
+VF_INLINE vf vf_exp2i_(__m256i n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+/* a * 2^n for integral |n| <= 252: two factors, so that only the second product can round. */
+VF_INLINE vf vf_scale2(vf a, vf n)
+{
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    return vf_mul(vf_mul(a, vf_exp2i_(half)), vf_exp2i_(_mm256_sub_epi32(i, half)));
+}
+/* Sum over the lanes: halves are folded, so the order is a fixed tree. */
+VF_INLINE float vf_hsum(vf v)
+{
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+/* Lane t is p[2 t] for lo <= t < hi, else +0; nothing else is read. */
+VF_INLINE vf vf_load_even(const float *p, int64_t lo, int64_t hi)
+{
+    vf a = vf_loadm(p, vm_range(2 * lo, 2 * hi - 1));
+    vf b = vf_loadm(p + 8, vm_range(2 * lo - 8, 2 * hi - 9));
+    vf s = _mm256_shuffle_ps(a, b, 0x88); /* a0 a2 b0 b2 | a4 a6 b4 b6 */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+}
+
+/* Eight vectors are the rows of a matrix; on return they are its columns. */
+VF_INLINE void vf_transpose(vf r[VF_LANES])
+{
+    vf t[8];
+#define STEP1(i) \
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+#define STEP2(i)                                            \
+    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44),         \
+    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);     \
+    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44); \
+    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+#define STEP3(i)                                         \
+    t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20); \
+    t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    STEP1(0)
+    STEP1(2) STEP1(4) STEP1(6) STEP2(0) STEP2(4) STEP3(0) STEP3(1) STEP3(2) STEP3(3)
+        r[0] = t[0],
+        r[1] = t[1], r[2] = t[2], r[3] = t[3];
+    r[4] = t[4], r[5] = t[5], r[6] = t[6], r[7] = t[7];
+#undef STEP1
+#undef STEP2
+#undef STEP3
+}
+
+#endif

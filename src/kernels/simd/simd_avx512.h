@@ -1,0 +1,195 @@
+/*
+ * Sixteen f32 lanes under the names the kernel templates use (vf_*, vm_*). Include it only in files
+ * whose suffix is _avx512; everything is static, so nothing leaks into other objects (STYLE K6).
+ * simd_avx2.h gives the same names with eight lanes and the same results bit for bit.
+ */
+#ifndef LMN_KERNELS_SIMD_AVX512_H
+#define LMN_KERNELS_SIMD_AVX512_H
+
+#include <immintrin.h>
+
+#include "base/types.h"
+
+#define VF_LANES 16
+#define VF_INLINE static inline __attribute__((always_inline, unused))
+typedef __m512 vf;
+typedef __mmask16 vm; /* one bit a lane: tails and comparisons */
+
+/* Lanes 0 .. n-1; n is clamped to 0 .. 16. */
+VF_INLINE vm vm_first(int64_t n)
+{
+    return n >= 16 ? (vm)0xffff : n <= 0 ? 0 : (vm)((1u << n) - 1);
+}
+/* Lanes lo .. hi-1. */
+VF_INLINE vm vm_range(int64_t lo, int64_t hi)
+{
+    return (vm)(vm_first(hi) & ~vm_first(lo));
+}
+VF_INLINE vf vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+VF_INLINE vf vf_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+VF_INLINE vf vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+VF_INLINE void vf_store(float *p, vf v)
+{
+    _mm512_storeu_ps(p, v);
+}
+/* Masked lanes are not touched in memory; a load gives +0 there. */
+VF_INLINE vf vf_loadm(const float *p, vm m)
+{
+    return _mm512_maskz_loadu_ps(m, p);
+}
+VF_INLINE void vf_storem(float *p, vm m, vf v)
+{
+    _mm512_mask_storeu_ps(p, m, v);
+}
+VF_INLINE vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+VF_INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+VF_INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+VF_INLINE vf vf_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+VF_INLINE vf vf_sqrt(vf a)
+{
+    return _mm512_sqrt_ps(a);
+}
+VF_INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+/* c - a * b */
+VF_INLINE vf vf_fnma(vf a, vf b, vf c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+}
+/* The second operand when either is NaN: put the data second and NaN goes through. */
+VF_INLINE vf vf_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+VF_INLINE vf vf_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+VF_INLINE vf vf_and(vf a, vf b)
+{
+    return _mm512_and_ps(a, b);
+}
+VF_INLINE vf vf_or(vf a, vf b)
+{
+    return _mm512_or_ps(a, b);
+}
+VF_INLINE vf vf_xor(vf a, vf b)
+{
+    return _mm512_xor_ps(a, b);
+}
+VF_INLINE vf vf_andnot(vf a, vf b)
+{
+    return _mm512_andnot_ps(a, b);
+} /* ~a & b */
+/* Nearest integer, ties to even. */
+VF_INLINE vf vf_rint(vf a)
+{
+    return _mm512_roundscale_ps(a, 8);
+}
+VF_INLINE vf vf_floor(vf a)
+{
+    return _mm512_roundscale_ps(a, 9);
+}
+VF_INLINE vf vf_ceil(vf a)
+{
+    return _mm512_roundscale_ps(a, 10);
+}
+VF_INLINE vf vf_trunc(vf a)
+{
+    return _mm512_roundscale_ps(a, 11);
+}
+/* Ordered comparisons: false for NaN. */
+VF_INLINE vm vf_lt(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+VF_INLINE vm vf_le(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+}
+VF_INLINE vm vf_eq(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+VF_INLINE vm vf_unord(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
+}
+/* m ? a : b */
+VF_INLINE vf vf_select(vm m, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(m, b, a);
+}
+/* a * 2^n for integral n, rounded once (denormal results are right). */
+VF_INLINE vf vf_scale2(vf a, vf n)
+{
+    return _mm512_scalef_ps(a, n);
+}
+/* Sum over the lanes: halves are folded, so the order is a fixed tree. */
+VF_INLINE float vf_hsum(vf v)
+{
+    __m256 y = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+/* Lane t is p[2 t] for lo <= t < hi, else +0; nothing else is read. */
+VF_INLINE vf vf_load_even(const float *p, int64_t lo, int64_t hi)
+{
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    vm m0 = vm_range(2 * lo, 2 * hi - 1), m1 = vm_range(2 * lo - 16, 2 * hi - 17);
+    return _mm512_permutex2var_ps(vf_loadm(p, m0), even, vf_loadm(p + 16, m1));
+}
+
+/* Sixteen vectors are the rows of a matrix; on return they are its columns. */
+VF_INLINE void vf_transpose(vf r[VF_LANES])
+{
+    vf t[16];
+#define STEP1(i) \
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+#define STEP2(i)                                            \
+    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44),         \
+    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);     \
+    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44); \
+    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+#define STEP3(i)                                       \
+    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88); \
+    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+#define STEP4(i)                                       \
+    r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88); \
+    r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+    STEP1(0)
+    STEP1(2) STEP1(4) STEP1(6) STEP1(8) STEP1(10) STEP1(12) STEP1(14) STEP2(0) STEP2(4) STEP2(8)
+        STEP2(12) STEP3(0) STEP3(1) STEP3(2) STEP3(3) STEP3(8) STEP3(9) STEP3(10) STEP3(11) STEP4(0)
+            STEP4(1) STEP4(2) STEP4(3) STEP4(4) STEP4(5) STEP4(6) STEP4(7)
+#undef STEP1
+#undef STEP2
+#undef STEP3
+#undef STEP4
+}
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * f32 vector functions on the vf_* words of simd_avx2.h or simd_avx512.h (include one first). Each
+ * has one arithmetic definition: the GEMM epilogue and the elementwise kernels call the same code,
+ * so fused equals unfused bit for bit, on both ISAs. Constants: SLEEF 3.5 expf (u10), Cephes tanhf,
+ * N. Juffa's erff. NaN goes through everywhere.
+ */
+#ifndef LMN_KERNELS_SIMD_MATH_H
+#define LMN_KERNELS_SIMD_MATH_H
+
+VF_INLINE vf vf_sign_bit(void)
+{
+    return vf_set1(-0.0f);
+}
+VF_INLINE vf vf_abs(vf x)
+{
+    return vf_andnot(vf_sign_bit(), x);
+}
+VF_INLINE vf vf_neg(vf x)
+{
+    return vf_xor(vf_sign_bit(), x);
+}
+VF_INLINE vf vf_copysign(vf mag, vf sign)
+{
+    return vf_or(vf_andnot(vf_sign_bit(), mag), vf_and(vf_sign_bit(), sign));
+}
+
+/* <= 1 ulp; +inf above 88.73, denormals and 0 below -87.34 rounded right. */
+VF_INLINE vf vf_exp(vf x)
+{
+    x = vf_min(vf_set1(90.0f), vf_max(vf_set1(-105.0f), x));
+    vf n = vf_rint(vf_mul(x, vf_set1(1.4426950408889634f)));
+    vf r = vf_fnma(n, vf_set1(0.693145751953125f), x);
+    r = vf_fnma(n, vf_set1(1.428606765330187e-06f), r);
+    vf p = vf_set1(0.000198527617612853646f);
+    p = vf_fma(p, r, vf_set1(0.00139304355252534151f));
+    p = vf_fma(p, r, vf_set1(0.00833336077630519867f));
+    p = vf_fma(p, r, vf_set1(0.0416664853692054749f));
+    p = vf_fma(p, r, vf_set1(0.166666671633720398f));
+    p = vf_fma(p, r, vf_set1(0.5f));
+    p = vf_add(vf_fma(vf_mul(r, r), p, r), vf_set1(1.0f));
+    return vf_scale2(p, n);
+}
+
+VF_INLINE vf vf_sigmoid(vf x)
+{
+    return vf_div(vf_set1(1.0f), vf_add(vf_set1(1.0f), vf_exp(vf_neg(x))));
+}
+VF_INLINE vf vf_silu(vf x)
+{
+    /* x / (1 + e^-x); for -inf the quotient -inf / inf must be -0. */
+    vf big = vf_max(vf_set1(-3.0e38f), x);
+    return vf_div(big, vf_add(vf_set1(1.0f), vf_exp(vf_neg(x))));
+}
+
+VF_INLINE vf vf_tanh(vf x)
+{
+    vf a = vf_abs(x), s = vf_mul(x, x);
+    vf p = vf_set1(-5.70498872745e-3f);
+    p = vf_fma(p, s, vf_set1(2.06390887954e-2f));
+    p = vf_fma(p, s, vf_set1(-5.37397155531e-2f));
+    p = vf_fma(p, s, vf_set1(1.33314422036e-1f));
+    p = vf_fma(p, s, vf_set1(-3.33332819422e-1f));
+    p = vf_fma(vf_mul(p, s), x, x);
+    vf e = vf_exp(vf_add(a, a));
+    vf big = vf_sub(vf_set1(1.0f), vf_div(vf_set1(2.0f), vf_add(e, vf_set1(1.0f))));
+    return vf_select(vf_lt(vf_set1(0.625f), a), vf_copysign(big, x), p);
+}
+
+VF_INLINE vf vf_erf(vf x)
+{
+    vf t = vf_abs(x), s = vf_mul(x, x);
+    vf q = vf_fma(vf_set1(-1.72853470e-5f), t, vf_set1(3.83197126e-4f));
+    vf u = vf_fma(vf_set1(-3.88396438e-3f), t, vf_set1(2.42546219e-2f));
+    q = vf_fma(q, s, u);
+    q = vf_fma(q, t, vf_set1(-1.06777877e-1f));
+    q = vf_fma(q, t, vf_set1(-6.34846687e-1f));
+    q = vf_fma(q, t, vf_set1(-1.28717512e-1f));
+    q = vf_fma(q, t, vf_neg(t));
+    /* The polynomial turns upward far out, where erf is 1 already. */
+    q = vf_select(vf_lt(vf_set1(4.0f), t), vf_set1(-20.0f), q);
+    vf big = vf_copysign(vf_sub(vf_set1(1.0f), vf_exp(q)), x);
+    vf r = vf_set1(-5.96761703e-4f);
+    r = vf_fma(r, s, vf_set1(4.99119423e-3f));
+    r = vf_fma(r, s, vf_set1(-2.67681349e-2f));
+    r = vf_fma(r, s, vf_set1(1.12819925e-1f));
+    r = vf_fma(r, s, vf_set1(-3.76125336e-1f));
+    r = vf_fma(r, s, vf_set1(1.28379166e-1f));
+    r = vf_fma(r, x, x);
+    return vf_select(vf_lt(vf_set1(0.927734375f), t), big, r);
+}
+
+/* 0.5 x (1 + erf(x / sqrt 2)) */
+VF_INLINE vf vf_gelu(vf x)
+{
+    vf e = vf_erf(vf_mul(x, vf_set1(0.70710678118654752f)));
+    vf big = vf_max(vf_set1(-3.0e38f), x); /* -inf * 0 must be -0 */
+    return vf_mul(vf_mul(vf_set1(0.5f), big), vf_add(vf_set1(1.0f), e));
+}
+/* 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+VF_INLINE vf vf_gelu_tanh(vf x)
+{
+    vf cube = vf_mul(vf_mul(x, x), x);
+    vf in = vf_mul(vf_set1(0.79788456080286536f), vf_fma(vf_set1(0.044715f), cube, x));
+    vf big = vf_max(vf_set1(-3.0e38f), x);
+    return vf_mul(vf_mul(vf_set1(0.5f), big), vf_add(vf_set1(1.0f), vf_tanh(in)));
+}
+
+VF_INLINE vf vf_relu(vf x)
+{
+    return vf_max(vf_zero(), x);
+}
+VF_INLINE vf vf_clip(vf x, float lo, float hi)
+{
+    return vf_min(vf_set1(hi), vf_max(vf_set1(lo), x));
+}
+VF_INLINE vf vf_hard_sigmoid(vf x, float alpha, float beta)
+{
+    return vf_clip(vf_add(vf_mul(vf_set1(alpha), x), vf_set1(beta)), 0.0f, 1.0f);
+}
+VF_INLINE vf vf_hard_swish(vf x)
+{
+    vf big = vf_max(vf_set1(-3.0e38f), x);
+    return vf_mul(big, vf_hard_sigmoid(x, 1.0f / 6.0f, 0.5f));
+}
+VF_INLINE vf vf_leaky_relu(vf x, float alpha)
+{
+    return vf_select(vf_lt(x, vf_zero()), vf_mul(vf_set1(alpha), x), x);
+}
+
+#endif

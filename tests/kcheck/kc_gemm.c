@@ -1,0 +1,298 @@
+/*
+ * kcheck drivers of the gemm family: block, the two streaming kernels, packing, the epilogue, and
+ * the blocked driver. Classes: dot(K + 1) for sums, exact for packing, a few ulp for activations.
+ */
+#include "kcheck/kcheck.h"
+
+#include "kernels/gemm/epi_ref.h"
+#include "kernels/gemm/gemm_plan.h"
+
+static const lmn_gemm_row *gemm_row(const lmn_krow *row)
+{
+    return (const lmn_gemm_row *)(const void *)row;
+}
+
+/* One product in f64: want and bound of beta C + A B. sk, sj: strides of B. */
+typedef struct product {
+    kc_mat a, b, c;
+    int64_t sk, sj, k;
+    int32_t beta, trans_a;
+} product;
+
+static void reference(const product *p, double *want, double *bound)
+{
+    for (int64_t i = 0; i < p->c.rows; i++) {
+        for (int64_t j = 0; j < p->c.cols; j++) {
+            double sum = p->beta ? p->c.p[i * p->c.ld + j] : 0, mag = fabs(sum);
+            for (int64_t k = 0; k < p->k; k++) {
+                double a = p->trans_a ? p->a.p[k * p->a.ld + i] : p->a.p[i * p->a.ld + k];
+                double t = a * p->b.p[k * p->sk + j * p->sj];
+                sum += t, mag += fabs(t);
+            }
+            want[i * p->c.cols + j] = sum;
+            bound[i * p->c.cols + j] = kc_dot_bound(p->k + 1, mag);
+        }
+    }
+}
+
+/* Values of style EXACT must come out exactly. */
+static void expect_product(kc_ctx *kc, const product *before, const kc_mat *got, kc_style style,
+                           const char *what)
+{
+    int64_t n = got->rows * got->cols;
+    double *want = kc_doubles(kc, n), *bound = kc_doubles(kc, n);
+    reference(before, want, bound);
+    for (int64_t i = 0; style == KC_EXACT && i < n; i++) bound[i] = 0;
+    kc_expect(kc, got, want, bound, what);
+}
+
+static void check_block(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_gemm_row *row = gemm_row(head);
+    const int n_cases = kc_quick(kc) ? 150 : 3000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        int64_t m = kc_extent(kc, row->mr, 2 * row->mr + 1), k = kc_extent(kc, 16, 70);
+        int64_t n = kc_extent(kc, row->nr, 2 * row->nr + 1);
+        int64_t lda = k + kc_int(kc, 0, 3), ldb = n + kc_int(kc, 0, 3), ldc = n + kc_int(kc, 0, 3);
+        product p = {.a = kc_input(kc, style, m, k, lda), .b = kc_input(kc, style, k, n, ldb)};
+        p.k = k, p.sk = ldb, p.sj = 1, p.beta = (int32_t)kc_int(kc, 0, 1);
+        kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
+        p.c = kc_copy(kc, &out);
+        lmn_gemm_block t = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .b_panel = row->nr};
+        t.c = out.p, t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        KC_CALL(kc, row->block(&t));
+        char what[96];
+        snprintf(what, sizeof what, "m=%d n=%d k=%d beta=%d style=%d", (int)m, (int)n, (int)k,
+                 p.beta, style);
+        expect_product(kc, &p, &out, style, what);
+    }
+}
+
+static void check_small(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_gemm_row *row = gemm_row(head);
+    const int n_cases = kc_quick(kc) ? 200 : 3000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        bool nt = c & 1;
+        int64_t m = kc_extent(kc, 4, 13), k = kc_extent(kc, 16, 67), n = kc_extent(kc, 16, 70);
+        int64_t lda = k + kc_int(kc, 0, 3), ldb = (nt ? k : n) + kc_int(kc, 0, 3);
+        product p = {.a = kc_input(kc, style, m, k, lda), .k = k};
+        p.b = nt ? kc_input(kc, style, n, k, ldb) : kc_input(kc, style, k, n, ldb);
+        p.sk = nt ? 1 : ldb, p.sj = nt ? ldb : 1, p.beta = (int32_t)kc_int(kc, 0, 1);
+        int64_t ldc = n + kc_int(kc, 0, 3);
+        kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
+        p.c = kc_copy(kc, &out);
+        lmn_gemm_block t = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .c = out.p};
+        t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        KC_CALL(kc, (nt ? row->small_nt : row->small_nn)(&t));
+        char what[96];
+        snprintf(what, sizeof what, "%s m=%d n=%d k=%d beta=%d", nt ? "nt" : "nn", (int)m, (int)n,
+                 (int)k, p.beta);
+        expect_product(kc, &p, &out, style, what);
+    }
+}
+
+static void check_pack(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_gemm_row *row = gemm_row(head);
+    const int n_cases = kc_quick(kc) ? 100 : 1000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        bool nt = c & 1;
+        int64_t k = kc_extent(kc, 16, 50), n = kc_extent(kc, row->nr, 3 * row->nr + 1);
+        int64_t ldb = (nt ? k : n) + kc_int(kc, 0, 3), n_panels = (n + row->nr - 1) / row->nr;
+        kc_mat b = nt ? kc_input(kc, KC_SPECIAL, n, k, ldb) : kc_input(kc, KC_SPECIAL, k, n, ldb);
+        kc_mat got = kc_output(kc, n_panels * k, row->nr, row->nr);
+        KC_CALL(kc, (nt ? row->pack_nt : row->pack_nn)(got.p, b.p, ldb, k, n));
+        kc_mat want = kc_copy(kc, &got);
+        for (int64_t j = 0; j < n_panels * row->nr; j++) {
+            for (int64_t p = 0; p < k; p++) {
+                float v = j >= n ? 0.0f : nt ? b.p[j * ldb + p] : b.p[p * ldb + j];
+                want.p[(j / row->nr * k + p) * row->nr + j % row->nr] = v;
+            }
+        }
+        kc_expect_bits(kc, &got, &want, nt ? "pack_nt" : "pack_nn");
+    }
+}
+
+/* A random chain over an m x n result of n_items items. */
+static lmn_epi random_epi(kc_ctx *kc, int64_t m, int64_t n, kc_style style)
+{
+    lmn_epi e = {.n_ops = (int32_t)kc_int(kc, 1, LMN_EPI_MAX)};
+    for (int32_t i = 0; i < e.n_ops; i++) {
+        lmn_epi_op *op = &e.op[i];
+        op->kind =
+            (uint8_t)(kc_int(kc, 0, 1) ? kc_int(kc, 0, 3) : kc_int(kc, 0, LMN_EPI_KIND_COUNT - 1));
+        op->p0 = op->kind == LMN_EPI_HARDSIGMOID ? 0.2f : -0.75f, op->p1 = 0.5f;
+        if (op->kind > LMN_EPI_MUL) continue;
+        op->bcast = (uint8_t)kc_int(kc, LMN_EPI_SCALAR, LMN_EPI_FULL);
+        op->ld = n + kc_int(kc, 0, 2);
+        if (op->bcast == LMN_EPI_ROW) op->x = kc_input(kc, style, 1, m, m).p;
+        if (op->bcast == LMN_EPI_COL) op->x = kc_input(kc, style, 1, n, n).p;
+        if (op->bcast == LMN_EPI_FULL) op->x = kc_input(kc, style, m, n, op->ld).p;
+    }
+    return e;
+}
+
+/* Relative error of one operation in f32, generous by about 2: ulps of the result or its parts. */
+static double epi_bound(const lmn_epi_op *op, double in, double out)
+{
+    const double u = 0x1p-24;
+    switch (op->kind) {
+    case LMN_EPI_RELU:
+    case LMN_EPI_CLIP: return 0;
+    case LMN_EPI_ADD:
+    case LMN_EPI_MUL:
+    case LMN_EPI_LEAKYRELU: return u * fabs(out) + 1e-45;
+    case LMN_EPI_TANH: return 4 * u * fabs(out) + 1e-44;
+    case LMN_EPI_SIGMOID: return 6 * u * fabs(out) + 6e-39; /* e^-v overflows below -88.7 */
+    case LMN_EPI_SILU: return 6 * u * fabs(out) + 6e-37;
+    case LMN_EPI_HARDSIGMOID: return 4 * u * (1 + fabs(in < 8 && in > -8 ? in : 0));
+    default: return 6 * u * (fabs(out) + (fabs(in) < 1e3 ? fabs(in) : 0)) + 1e-44;
+    }
+}
+
+static void check_epi(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_gemm_row *row = gemm_row(head);
+    const int n_cases = kc_quick(kc) ? 300 : 5000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        kc_style style = (kc_style)kc_int(kc, KC_REAL, KC_SPECIAL);
+        int64_t m = kc_extent(kc, 4, 9), n = kc_extent(kc, 16, 70), ld = n + kc_int(kc, 0, 3);
+        kc_mat out = kc_input(kc, style, m, n, ld);
+        lmn_epi e = random_epi(kc, m, n, style);
+        double *want = kc_doubles(kc, m * n), *bound = kc_doubles(kc, m * n);
+        lmn_epi_block b = {out.p, ld, 0, 0, m, n, 0};
+        /* One operation is judged against f64, a chain against its single operations. */
+        lmn_epi first = {.n_ops = 1, .op = {e.op[0]}};
+        for (int64_t i = 0; i < m; i++) {
+            for (int64_t j = 0; j < n; j++) {
+                double in = out.p[i * ld + j], w = epi_ref_at(&e.op[0], &b, i, j, in);
+                want[i * n + j] = w, bound[i * n + j] = epi_bound(&e.op[0], in, w);
+            }
+        }
+        kc_mat chained = kc_copy(kc, &out);
+        lmn_epi_block whole = {chained.p, ld, 0, 0, m, n, 0};
+        char what[48];
+        snprintf(what, sizeof what, "op %d bcast %d", e.op[0].kind, e.op[0].bcast);
+        KC_CALL(kc, row->epi(&first, &b));
+        kc_expect(kc, &out, want, bound, what);
+        for (int32_t o = 1; o < e.n_ops; o++) {
+            lmn_epi one = {.n_ops = 1, .op = {e.op[o]}};
+            KC_CALL(kc, row->epi(&one, &b));
+        }
+        KC_CALL(kc, row->epi(&e, &whole));
+        kc_expect_bits(kc, &chained, &out, "chain against single operations");
+    }
+}
+
+/* Every chunk of the plan, upwards or downwards, scratch poisoned and guarded. */
+static void run_plan(kc_ctx *kc, const lmn_gemm_plan *plan, const lmn_gemm_args *args, bool down)
+{
+    void *scratch = plan->scratch_bytes ? kc_buffer(kc, plan->scratch_bytes) : NULL;
+    if (scratch) memset(scratch, 0xff, plan->scratch_bytes);
+    for (int64_t i = 0; i < plan->n_chunks; i++)
+        lmn_gemm_f32_chunk(plan, args, down ? plan->n_chunks - 1 - i : i, scratch);
+}
+
+static void check_plan(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_gemm_row *row = gemm_row(head);
+    const int n_cases = kc_quick(kc) ? 120 : 1500;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        bool big = kc_int(kc, 0, 5) == 0;
+        kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        int64_t m = kc_extent(kc, 8, big ? 140 : 40), n = kc_extent(kc, 48, big ? 420 : 100);
+        int64_t k = kc_extent(kc, 16, big ? 500 : 90), ta = kc_int(kc, 0, 3) == 0,
+                tb = kc_int(kc, 0, 1);
+        lmn_gemm_shape shape = {m, n, k, 1,
+                                (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B)};
+        int64_t lda = (ta ? m : k) + kc_int(kc, 0, 3), ldb = (tb ? k : n) + kc_int(kc, 0, 3);
+        int64_t ldc = n + kc_int(kc, 0, 3);
+        product p = {.k = k, .sk = tb ? 1 : ldb, .sj = tb ? ldb : 1, .trans_a = (int32_t)ta};
+        p.a = ta ? kc_input(kc, style, k, m, lda) : kc_input(kc, style, m, k, lda);
+        p.b = tb ? kc_input(kc, style, n, k, ldb) : kc_input(kc, style, k, n, ldb);
+        p.beta = (int32_t)kc_int(kc, 0, 1);
+        kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
+        kc_mat again = kc_output(kc, m, n, ldc);
+        p.c = kc_copy(kc, &out);
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) again.p[i * ldc + j] = out.p[i * ldc + j];
+        lmn_gemm_plan plan;
+        lmn_gemm_f32_plan(row, &shape, &plan);
+        lmn_gemm_args args = {
+            .a = p.a.p, .b = p.b.p, .c = out.p, .lda = lda, .ldb = ldb, .ldc = ldc};
+        args.beta = p.beta;
+        char what[96];
+        snprintf(what, sizeof what, "m=%d n=%d k=%d flags=%d beta=%d", (int)m, (int)n, (int)k,
+                 shape.flags, p.beta);
+        KC_CALL(kc, run_plan(kc, &plan, &args, false));
+        expect_product(kc, &p, &out, style, what);
+        /* Fused, in the other order of chunks: the bits of product, then epilogue. */
+        lmn_epi epi = random_epi(kc, m, n, KC_REAL);
+        lmn_epi_block b = {out.p, ldc, 0, 0, m, n, 0};
+        KC_CALL(kc, row->epi(&epi, &b));
+        args.c = again.p, args.epi = &epi;
+        KC_CALL(kc, run_plan(kc, &plan, &args, true));
+        kc_expect_bits(kc, &again, &out, "fused against product, then epilogue");
+    }
+}
+
+/* --- bench ---------------------------------------------------------------------------------- */
+
+typedef struct gemm_bench {
+    lmn_gemm_plan plan;
+    lmn_gemm_args args;
+    float *scratch;
+} gemm_bench;
+
+static void bench_run(void *arg)
+{
+    gemm_bench *b = arg;
+    for (int64_t i = 0; i < b->plan.n_chunks; i++)
+        lmn_gemm_f32_chunk(&b->plan, &b->args, i, b->scratch);
+}
+
+static const struct {
+    int64_t m, n, k;
+    bool nt;
+} bench_shapes[] = {
+    {64, 64, 64, false},     {128, 128, 128, false},  {512, 512, 512, false},
+    {128, 768, 768, false},  {128, 3072, 768, false}, {128, 768, 3072, false},
+    {128, 768, 768, true},   {128, 3072, 768, true},  {128, 128, 64, true},
+    {1500, 384, 384, false}, {1500, 1500, 64, true},  {1, 768, 3072, false},
+    {1, 768, 3072, true},    {1, 3072, 768, false},   {1, 50257, 768, true},
+    {4, 768, 3072, false},   {4, 768, 3072, true},    {16, 768, 3072, false},
+    {16, 768, 3072, true},   {1, 1000, 2048, true},   {17, 33, 65, false},
+};
+
+static void bench_gemm(kc_ctx *kc, const lmn_krow *head)
+{
+    for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
+        const int64_t m = bench_shapes[i].m, n = bench_shapes[i].n, k = bench_shapes[i].k;
+        const bool nt = bench_shapes[i].nt;
+        gemm_bench b = {.args = {.lda = k, .ldb = nt ? k : n, .ldc = n}};
+        lmn_gemm_shape shape = {m, n, k, 1, nt ? LMN_GEMM_TRANS_B : 0};
+        char what[64];
+        snprintf(what, sizeof what, "%dx%dx%d %s", (int)m, (int)n, (int)k, nt ? "NT" : "NN");
+        lmn_gemm_f32_plan(gemm_row(head), &shape, &b.plan);
+        float *a = kc_bench_floats(kc, m * k), *w = kc_bench_floats(kc, n * k);
+        b.args.a = a, b.args.b = w, b.args.c = kc_bench_floats(kc, m * n);
+        b.scratch = kc_bench_floats(kc, (int64_t)b.plan.scratch_bytes / 4 + 16);
+        double mnk = (double)m * (double)n * (double)k;
+        kc_time(kc, head, what, 2 * mnk, m <= 16 ? 4.0 * (double)(n * k) : 0, bench_run, &b);
+        kc_bench_reset(kc);
+    }
+}
+
+const kc_driver kc_gemm_block = {"gemm", "block", check_block, NULL};
+const kc_driver kc_gemm_small = {"gemm", "small", check_small, NULL};
+const kc_driver kc_gemm_pack = {"gemm", "pack", check_pack, NULL};
+const kc_driver kc_gemm_epi = {"gemm", "epi", check_epi, NULL};
+const kc_driver kc_gemm_plan = {"gemm", "plan", check_plan, bench_gemm};
