@@ -12,8 +12,10 @@
 /* The C library's allocator as a vtable: the default of an engine. */
 extern const lamina_allocator lmn_libc_allocator;
 
-/* Uninitialised block; NULL on exhaustion or for bytes == 0. Release with the same size and align. */
-static inline void *lmn_alloc(const lamina_allocator *a, size_t bytes, size_t align, const char *tag)
+/* Uninitialised block; NULL on exhaustion or for bytes == 0. Release with the same size and align.
+ */
+static inline void *lmn_alloc(const lamina_allocator *a, size_t bytes, size_t align,
+                              const char *tag)
 {
     return bytes ? a->alloc(a->ctx, bytes, align, tag) : NULL;
 }
@@ -34,8 +36,8 @@ static inline void lmn_cfree(const lamina_allocator *a, void *p, size_t n, size_
 
 /*
  * Arena: bump allocation, released as a whole. Not thread-safe. `max_bytes` bounds what it may ever
- * take (0 = no bound); past it or on exhaustion every call returns NULL and `failed` stays set, so a
- * builder may check once at the end.
+ * take (0 = no bound); past it or on exhaustion every call returns NULL and `failed` stays set, so
+ * a builder may check once at the end.
  */
 typedef struct lmn_arena_block lmn_arena_block;
 typedef struct lmn_arena {
@@ -49,7 +51,8 @@ typedef struct lmn_arena {
 void lmn_arena_init(lmn_arena *a, const lamina_allocator *alloc, size_t max_bytes);
 /* Zeroed arena is legal to finish. */
 void lmn_arena_finish(lmn_arena *a);
-/* Zeroed memory, `align` <= 64. NULL on exhaustion. bytes == 0 gives a valid unique-less pointer. */
+/* Zeroed memory, `align` <= 64. NULL on exhaustion. bytes == 0 gives a valid unique-less pointer.
+ */
 void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align);
 /* n * elem_bytes with overflow check, aligned 16. */
 void *lmn_arena_array(lmn_arena *a, size_t n, size_t elem_bytes);

@@ -38,7 +38,8 @@ void lmn_diags_finish(lmn_diags *d); /* a zeroed one is fine */
 LMN_PRINTF(6, 7)
 lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn_diag_at at,
                            const char *fix, const char *fmt, ...);
-/* Fill *err from the first error: `node "x" (Op, opset n): reason; fix`. Returns its status, or OK. */
+/* Fill *err from the first error: `node "x" (Op, opset n): reason; fix`. Returns its status, or OK.
+ */
 lamina_status lmn_diags_to_error(const lmn_diags *d, lamina_error *err);
 
 #endif

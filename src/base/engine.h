@@ -1,6 +1,7 @@
 /*
- * The engine record: allocator, log, CPU word, limits of the container, and slots in which the rooms
- * above keep what is theirs (pool, kernel set, devices). Lower rooms only ever need this header.
+ * The engine record: allocator, log, CPU word, limits of the container, and slots in which the
+ * rooms above keep what is theirs (pool, kernel set, devices). Lower rooms only ever need this
+ * header.
  */
 #ifndef LMN_BASE_ENGINE_H
 #define LMN_BASE_ENGINE_H

@@ -3,6 +3,8 @@
  */
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,25 +71,6 @@ size_t lmn_format(char *buf, size_t cap, const char *fmt, ...)
     return n;
 }
 
-/* Length of the valid UTF-8 sequence at p (1..4), or 0. RFC 3629. */
-static size_t utf8_len(const uint8_t *p, size_t n)
-{
-    size_t len = p[0] < 0x80   ? 1
-                 : p[0] < 0xc2 ? 0
-                 : p[0] < 0xe0 ? 2
-                 : p[0] < 0xf0 ? 3
-                 : p[0] < 0xf5 ? 4
-                               : 0;
-    if (len > n) return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if (len == 3 && p[0] == 0xe0 && p[1] < 0xa0) return 0;
-    if (len == 3 && p[0] == 0xed && p[1] > 0x9f) return 0;
-    if (len == 4 && p[0] == 0xf0 && p[1] < 0x90) return 0;
-    if (len == 4 && p[0] == 0xf4 && p[1] > 0x8f) return 0;
-    return len;
-}
-
 size_t lmn_format_name(char *buf, size_t cap, const void *bytes, size_t n)
 {
     static const char HEX[] = "0123456789abcdef";
@@ -95,7 +78,7 @@ size_t lmn_format_name(char *buf, size_t cap, const void *bytes, size_t n)
     size_t o = 0;
     if (cap == 0) return 0;
     for (size_t i = 0; i < n;) {
-        size_t len = utf8_len(p + i, n - i);
+        size_t len = lmn_utf8_len(p + i, n - i);
         bool plain =
             len > 1 || (len == 1 && p[i] >= 0x20 && p[i] != 0x7f && p[i] != '\\' && p[i] != '"');
         size_t need = plain ? len : 4;

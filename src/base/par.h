@@ -15,7 +15,8 @@ typedef struct lmn_par {
     void *ctx;
     int32_t width; /* most workers that may run at once, >= 1 */
     /* Run fn for chunk 0..n_chunks-1, the caller included; returns when all are done or when the
-       run was cancelled (then the remaining chunks are skipped, and the caller of the run sees it). */
+       run was cancelled (then the remaining chunks are skipped, and the caller of the run sees it).
+     */
     void (*run)(void *ctx, int64_t n_chunks, lmn_par_fn *fn, void *arg);
 } lmn_par;
 
@@ -28,6 +29,9 @@ static inline void lmn_par_for(const lmn_par *par, int64_t n_chunks, lmn_par_fn 
     }
     for (int64_t i = 0; i < n_chunks; i++) fn(arg, i, 0);
 }
-static inline int32_t lmn_par_width(const lmn_par *par) { return par ? par->width : 1; }
+static inline int32_t lmn_par_width(const lmn_par *par)
+{
+    return par ? par->width : 1;
+}
 
 #endif

@@ -8,12 +8,12 @@
 #include "base/types.h"
 
 typedef struct lmn_topo {
-    uint32_t n_online;        /* CPUs the system has online */
-    uint32_t n_affinity;      /* CPUs in sched_getaffinity (cpuset included by the kernel) */
-    double quota_cpus;        /* cgroup CPU quota in CPUs, 0 = none */
+    uint32_t n_online;           /* CPUs the system has online */
+    uint32_t n_affinity;         /* CPUs in sched_getaffinity (cpuset included by the kernel) */
+    double quota_cpus;           /* cgroup CPU quota in CPUs, 0 = none */
     uint64_t memory_limit_bytes; /* cgroup memory limit, 0 = none */
-    uint32_t n_numa;          /* NUMA nodes online, >= 1 */
-    uint32_t width;           /* min(n_affinity, ceil(quota)), >= 1 */
+    uint32_t n_numa;             /* NUMA nodes online, >= 1 */
+    uint32_t width;              /* min(n_affinity, ceil(quota)), >= 1 */
 } lmn_topo;
 
 /* `root` prefixes /proc and /sys (tests hand in a fake tree); "" for the real one. Never fails:

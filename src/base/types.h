@@ -35,15 +35,15 @@
 #endif
 
 /* Propagate a failing status at once: only where nothing is held yet. */
-#define LMN_TRY(expr)                                                                              \
-    do {                                                                                           \
-        lamina_status lmn_try_st_ = (expr);                                                        \
-        if (LMN_UNLIKELY(lmn_try_st_ != LAMINA_OK)) return lmn_try_st_;                            \
+#define LMN_TRY(expr)                                                   \
+    do {                                                                \
+        lamina_status lmn_try_st_ = (expr);                             \
+        if (LMN_UNLIKELY(lmn_try_st_ != LAMINA_OK)) return lmn_try_st_; \
     } while (0)
 /* Return `code` unless `cond`: argument checks that hold nothing. */
-#define LMN_CHECK(cond, code)                                                                      \
-    do {                                                                                           \
-        if (LMN_UNLIKELY(!(cond))) return (code);                                                  \
+#define LMN_CHECK(cond, code)                     \
+    do {                                          \
+        if (LMN_UNLIKELY(!(cond))) return (code); \
     } while (0)
 
 /* Bytes somewhere else: borrowed, not terminated. */
@@ -52,9 +52,18 @@ typedef struct lmn_span {
     size_t n;
 } lmn_span;
 
-static inline int64_t lmn_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t lmn_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline size_t lmn_align_up(size_t n, size_t align) { return (n + align - 1) & ~(align - 1); }
+static inline int64_t lmn_min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t lmn_max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static inline size_t lmn_align_up(size_t n, size_t align)
+{
+    return (n + align - 1) & ~(align - 1);
+}
 
 /* Overflow-checked arithmetic: false, and *out unspecified, when the result does not fit. */
 static inline bool lmn_add_size(size_t a, size_t b, size_t *out)

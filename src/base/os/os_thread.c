@@ -13,7 +13,10 @@ lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg)
     return pthread_create(&t->t, NULL, fn, arg) == 0 ? LAMINA_OK : LAMINA_E_AGAIN;
 }
 
-void lmn_thread_join(lmn_thread *t) { (void)pthread_join(t->t, NULL); }
+void lmn_thread_join(lmn_thread *t)
+{
+    (void)pthread_join(t->t, NULL);
+}
 
 void lmn_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 {

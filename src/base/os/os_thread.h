@@ -1,5 +1,6 @@
 /*
- * Threads, locks and waits: the door to pthread and futex. Nothing here allocates except thread creation.
+ * Threads, locks and waits: the door to pthread and futex. Nothing here allocates except thread
+ * creation.
  */
 #ifndef LMN_BASE_OS_THREAD_H
 #define LMN_BASE_OS_THREAD_H
@@ -13,10 +14,22 @@ typedef struct lmn_mutex {
     pthread_mutex_t m;
 } lmn_mutex;
 
-static inline void lmn_mutex_init(lmn_mutex *m) { (void)pthread_mutex_init(&m->m, NULL); }
-static inline void lmn_mutex_finish(lmn_mutex *m) { (void)pthread_mutex_destroy(&m->m); }
-static inline void lmn_mutex_lock(lmn_mutex *m) { (void)pthread_mutex_lock(&m->m); }
-static inline void lmn_mutex_unlock(lmn_mutex *m) { (void)pthread_mutex_unlock(&m->m); }
+static inline void lmn_mutex_init(lmn_mutex *m)
+{
+    (void)pthread_mutex_init(&m->m, NULL);
+}
+static inline void lmn_mutex_finish(lmn_mutex *m)
+{
+    (void)pthread_mutex_destroy(&m->m);
+}
+static inline void lmn_mutex_lock(lmn_mutex *m)
+{
+    (void)pthread_mutex_lock(&m->m);
+}
+static inline void lmn_mutex_unlock(lmn_mutex *m)
+{
+    (void)pthread_mutex_unlock(&m->m);
+}
 
 /* Start a thread; E_AGAIN when the system refuses. Joined by lmn_thread_join. */
 typedef struct lmn_thread {

@@ -12,5 +12,15 @@ static uint64_t read_clock(clockid_t id)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-uint64_t lmn_now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
-uint64_t lmn_process_cpu_ns(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+uint64_t lmn_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+uint64_t lmn_process_cpu_ns(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+uint64_t lmn_thread_cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}

@@ -8,5 +8,6 @@
 
 uint64_t lmn_now_ns(void);         /* CLOCK_MONOTONIC */
 uint64_t lmn_process_cpu_ns(void); /* CPU time of all threads of the process */
+uint64_t lmn_thread_cpu_ns(void);  /* CPU time of the calling thread */
 
 #endif

@@ -1,0 +1,144 @@
+/*
+ * The JSON writer: values into a strbuf, commas and indentation kept by the writer.
+ */
+#include "base/json.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <string.h>
+
+void lmn_jsonw_init(lmn_jsonw *w, lmn_strbuf *out, int32_t indent)
+{
+    *w = (lmn_jsonw){.out = out, .indent = indent};
+}
+
+static void new_line(lmn_jsonw *w)
+{
+    if (!w->indent) return;
+    lmn_strbuf_char(w->out, '\n');
+    lmn_strbuf_printf(w->out, "%*s", (int)w->depth * w->indent, "");
+}
+
+static void quoted(lmn_strbuf *out, const uint8_t *p, size_t n)
+{
+    lmn_strbuf_char(out, '"');
+    for (size_t i = 0; i < n;) {
+        size_t plain = i, len = 0;
+        while (plain < n && p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\' &&
+               (len = lmn_utf8_len(p + plain, n - plain)) > 0)
+            plain += len;
+        lmn_strbuf_add(out, p + i, plain - i);
+        if (plain == n) break;
+        i = plain + 1;
+        switch (p[plain]) {
+        case '"': lmn_strbuf_str(out, "\\\""); break;
+        case '\\': lmn_strbuf_str(out, "\\\\"); break;
+        case '\n': lmn_strbuf_str(out, "\\n"); break;
+        case '\r': lmn_strbuf_str(out, "\\r"); break;
+        case '\t': lmn_strbuf_str(out, "\\t"); break;
+        default:
+            if (p[plain] < 0x20)
+                lmn_strbuf_printf(out, "\\u%04x", p[plain]);
+            else
+                lmn_strbuf_str(out, "\xef\xbf\xbd");
+        }
+    }
+    lmn_strbuf_char(out, '"');
+}
+
+/* What stands before any value: comma, line, key. */
+static void lead(lmn_jsonw *w, const char *key)
+{
+    lmn_assert(!key == !(w->depth && w->in_object[w->depth - 1]));
+    if (w->need_comma) lmn_strbuf_char(w->out, ',');
+    if (w->depth) new_line(w);
+    w->need_comma = true;
+    if (!key) return;
+    quoted(w->out, (const uint8_t *)key, strlen(key));
+    lmn_strbuf_str(w->out, w->indent ? ": " : ":");
+}
+
+static void begin(lmn_jsonw *w, const char *key, bool object)
+{
+    lead(w, key);
+    if (w->depth == LMN_JSON_MAX_DEPTH) {
+        if (w->out->status == LAMINA_OK) w->out->status = LAMINA_E_LIMIT;
+        return;
+    }
+    lmn_strbuf_char(w->out, object ? '{' : '[');
+    w->in_object[w->depth++] = object;
+    w->need_comma = false;
+}
+
+void lmn_jsonw_object(lmn_jsonw *w, const char *key)
+{
+    begin(w, key, true);
+}
+void lmn_jsonw_array(lmn_jsonw *w, const char *key)
+{
+    begin(w, key, false);
+}
+
+void lmn_jsonw_end(lmn_jsonw *w)
+{
+    if (w->depth == 0) return;
+    bool object = w->in_object[--w->depth];
+    if (w->need_comma) new_line(w); /* nothing inside: stays "{}" */
+    lmn_strbuf_char(w->out, object ? '}' : ']');
+    w->need_comma = true;
+}
+
+void lmn_jsonw_strn(lmn_jsonw *w, const char *key, const void *s, size_t n)
+{
+    lead(w, key);
+    quoted(w->out, s, n);
+}
+
+void lmn_jsonw_str(lmn_jsonw *w, const char *key, const char *s)
+{
+    lmn_jsonw_strn(w, key, s, strlen(s));
+}
+
+void lmn_jsonw_i64(lmn_jsonw *w, const char *key, int64_t v)
+{
+    lead(w, key);
+    lmn_strbuf_printf(w->out, "%lld", (long long)v);
+}
+
+void lmn_jsonw_u64(lmn_jsonw *w, const char *key, uint64_t v)
+{
+    lead(w, key);
+    lmn_strbuf_printf(w->out, "%llu", (unsigned long long)v);
+}
+
+void lmn_jsonw_f64(lmn_jsonw *w, const char *key, double v)
+{
+    char text[LMN_NUMBER_BYTES];
+    lead(w, key);
+    if (isfinite(v))
+        lmn_strbuf_add(w->out, text, lmn_format_f64(text, v));
+    else
+        lmn_strbuf_str(w->out, "null");
+}
+
+void lmn_jsonw_f32(lmn_jsonw *w, const char *key, float v)
+{
+    char text[LMN_NUMBER_BYTES];
+    lead(w, key);
+    if (isfinite(v))
+        lmn_strbuf_add(w->out, text, lmn_format_f32(text, v));
+    else
+        lmn_strbuf_str(w->out, "null");
+}
+
+void lmn_jsonw_bool(lmn_jsonw *w, const char *key, bool v)
+{
+    lead(w, key);
+    lmn_strbuf_str(w->out, v ? "true" : "false");
+}
+
+void lmn_jsonw_null(lmn_jsonw *w, const char *key)
+{
+    lead(w, key);
+    lmn_strbuf_str(w->out, "null");
+}
