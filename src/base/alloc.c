@@ -124,7 +124,7 @@ lamina_status lmn_grow(const lamina_allocator *a, void **ptr, size_t *cap, size_
 {
     if (need <= *cap) return LAMINA_OK;
     if (need > max) return LAMINA_E_LIMIT;
-    size_t want = *cap ? *cap : 8;
+    size_t want = *cap ? *cap : max < 8 ? max : 8;
     while (want < need) want = want > max / 2 ? max : want * 2;
     size_t bytes;
     if (!lmn_mul_size(want, elem_bytes, &bytes)) return LAMINA_E_NOMEM;

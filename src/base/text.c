@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +169,8 @@ static size_t shortest(char *buf, double v, int from, int to, bool single)
     int n = 0, e = 0;
     if (isnan(v)) return lmn_format(buf, LMN_NUMBER_BYTES, "nan");
     if (isinf(v)) return lmn_format(buf, LMN_NUMBER_BYTES, v < 0 ? "-inf" : "inf");
+    if (fabs(v) < (single ? (double)FLT_MIN : DBL_MIN))
+        from = 1; /* subnormal: fewer bits, fewer digits */
     for (int k = from; k <= to; k++) {
         n = digits_of(v, k, d, &e);
         (void)lmn_format(again, sizeof again, "%.*se%d", n, d, e - n + 1);

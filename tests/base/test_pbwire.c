@@ -1,0 +1,90 @@
+/*
+ * test_pbwire.c - the protobuf cursor: every wire type, every way to be cut short, varints exact.
+ */
+#include "t.h"
+
+#include "base/pbwire.h"
+
+static lmn_pb of(const char *bytes, size_t n)
+{
+    return lmn_pb_of((lmn_span){(const uint8_t *)bytes, n});
+}
+
+static void test_fields(t_env *env)
+{
+    static const char MSG[] = "\x08\x96\x01" /* 1: varint 150 */
+                              "\x12\x03"
+                              "abc"                                  /* 2: bytes */
+                              "\x1d\x01\x02\x03\x04"                 /* 3: fixed32 */
+                              "\x21\x01\x02\x03\x04\x05\x06\x07\x08" /* 4: fixed64 */
+                              "\x2a\x00";                            /* 5: empty bytes */
+    lmn_pb c = of(MSG, sizeof MSG - 1);
+    lmn_pb_field f;
+    (void)env;
+    T_CHECK(lmn_pb_next(&c, &f) && f.num == 1 && f.wire == LMN_PB_VARINT && f.u == 150);
+    T_CHECK(lmn_pb_next(&c, &f) && f.num == 2 && f.wire == LMN_PB_BYTES && f.s.n == 3);
+    T_MEM_EQ(f.s.p, "abc", 3);
+    T_CHECK(lmn_pb_next(&c, &f) && f.num == 3 && f.u == 0x04030201);
+    T_CHECK(lmn_pb_next(&c, &f) && f.num == 4 && f.u == 0x0807060504030201u);
+    T_CHECK(lmn_pb_next(&c, &f) && f.num == 5 && f.s.n == 0);
+    T_CHECK(!lmn_pb_next(&c, &f) && !c.bad);
+    /* every cut of the message ends or is bad, never reads past */
+    for (size_t n = 0; n < sizeof MSG - 1; n++) {
+        uint8_t *copy = malloc(n ? n : 1); /* exact end for ASan */
+        memcpy(copy, MSG, n);
+        c = lmn_pb_of((lmn_span){copy, n});
+        while (lmn_pb_next(&c, &f)) {
+        }
+        T_EQ(c.bad, n != 0 && n != 3 && n != 8 && n != 13 && n != 22);
+        free(copy);
+    }
+}
+
+static void test_refuses(t_env *env)
+{
+    static const struct {
+        const char *name, *bytes;
+        size_t n;
+    } BAD[] = {{"field number 0", "\x00\x01", 2},
+               {"group", "\x0b\x0c", 2},
+               {"end of group", "\x0c", 1},
+               {"wire type 6", "\x0e", 1},
+               {"wire type 7", "\x0f", 1},
+               {"length past the end",
+                "\x12\x04"
+                "abc",
+                5},
+               {"length of 2^64 - 1", "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x", 12},
+               {"varint of 11 bytes", "\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 12},
+               {"varint past 64 bits", "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11},
+               {"field number past 29 bits", "\xff\xff\xff\xff\xff\x01", 6}};
+    (void)env;
+    for (size_t i = 0; i < T_COUNT(BAD); i++) {
+        lmn_pb c = of(BAD[i].bytes, BAD[i].n);
+        lmn_pb_field f;
+        T_CASE(BAD[i].name);
+        T_CHECK(!lmn_pb_next(&c, &f));
+        T_CHECK(c.bad);
+        T_CHECK(!lmn_pb_next(&c, &f)); /* stays at the end */
+    }
+    lmn_pb empty = lmn_pb_of((lmn_span){0});
+    lmn_pb_field f;
+    T_CHECK(!lmn_pb_next(&empty, &f) && !empty.bad);
+}
+
+static void test_varints(t_env *env)
+{
+    for (int i = 0; i < 5000; i++) {
+        uint8_t buf[10];
+        uint64_t v = t_rand(env) >> (t_rand(env) % 64), back = ~v;
+        if (i == 0) v = UINT64_MAX;
+        if (i == 1) v = 0;
+        size_t n = lmn_pb_put_varint(buf, v);
+        T_EQ(n, lmn_pb_varint_bytes(v));
+        lmn_pb c = lmn_pb_of((lmn_span){buf, n});
+        T_CHECK(lmn_pb_varint(&c, &back) && back == v && c.p == c.end);
+        T_CHECK(!lmn_pb_varint(&c, &back) && !c.bad);
+    }
+}
+
+T_MAIN(T_TEST(test_fields), T_TEST(test_refuses), T_TEST(test_varints))
