@@ -74,16 +74,39 @@
     X(Where)                                                                                       \
     X(Xor)                                                                                         \
     /* shapes and data movement */                                                                 \
+    X(CenterCropPad)                                                                               \
+    X(Col2Im)                                                                                      \
+    X(Compress)                                                                                    \
     X(Concat)                                                                                      \
+    X(Constant)                                                                                    \
+    X(ConstantOfShape)                                                                             \
+    X(DepthToSpace)                                                                                \
+    X(Expand)                                                                                      \
+    X(EyeLike)                                                                                     \
     X(Flatten)                                                                                     \
     X(Gather)                                                                                      \
     X(GatherElements)                                                                              \
     X(GatherND)                                                                                    \
+    X(NonZero)                                                                                     \
+    X(OneHot)                                                                                      \
+    X(Pad)                                                                                         \
+    X(Range)                                                                                       \
     X(Reshape)                                                                                     \
+    X(ReverseSequence)                                                                             \
+    X(Scatter)                                                                                     \
+    X(ScatterElements)                                                                             \
+    X(ScatterND)                                                                                   \
+    X(Shape)                                                                                       \
+    X(Size)                                                                                        \
     X(Slice)                                                                                       \
+    X(SpaceToDepth)                                                                                \
     X(Split)                                                                                       \
     X(Squeeze)                                                                                     \
+    X(TensorScatter)                                                                               \
+    X(Tile)                                                                                        \
     X(Transpose)                                                                                   \
+    X(Trilu)                                                                                       \
+    X(Unique)                                                                                      \
     X(Unsqueeze)                                                                                   \
     /* sequences, optionals, strings */                                                            \
     /* linear algebra, convolution, pooling, normalisation, recurrent */                           \
