@@ -110,7 +110,23 @@
     X(Unsqueeze)                                                                                   \
     /* sequences, optionals, strings */                                                            \
     /* linear algebra, convolution, pooling, normalisation, recurrent */                           \
+    X(AveragePool)                                                                                 \
+    X(Conv)                                                                                        \
+    X(ConvTranspose)                                                                               \
+    X(GlobalAveragePool)                                                                           \
+    X(GlobalLpPool)                                                                                \
+    X(GlobalMaxPool)                                                                               \
+    X(LpPool)                                                                                      \
+    X(MaxPool)                                                                                     \
+    X(MaxUnpool)                                                                                   \
     /* quantisation */                                                                             \
+    X(ConvInteger)                                                                                 \
+    X(DequantizeLinear)                                                                            \
+    X(DynamicQuantizeLinear)                                                                       \
+    X(MatMulInteger)                                                                               \
+    X(QLinearConv)                                                                                 \
+    X(QLinearMatMul)                                                                               \
+    X(QuantizeLinear)                                                                              \
     /* control flow */                                                                             \
     /* signal, losses, training, random */                                                         \
     /* com.microsoft */                                                                            \
