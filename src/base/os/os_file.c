@@ -135,6 +135,12 @@ void lmn_os_close(int fd)
     if (fd >= 0) (void)close(fd);
 }
 
+uint32_t lmn_os_links(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (uint32_t)st.st_nlink : 0;
+}
+
 lamina_status lmn_os_map(int fd, uint64_t bytes, lmn_span *out, lamina_error *err)
 {
     if (bytes == 0 || bytes > SIZE_MAX / 2)

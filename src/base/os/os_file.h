@@ -17,6 +17,7 @@ lamina_status lmn_os_open(const char *path, int *fd, uint64_t *bytes, lamina_err
 lamina_status lmn_os_open_beneath(const char *dir, const char *rel, int *fd, uint64_t *bytes,
                                   lamina_error *err);
 void lmn_os_close(int fd);
+uint32_t lmn_os_links(int fd); /* hard links of an open file, 0 = cannot be told */
 /* Map the first `bytes` > 0 bytes, shared and read-only; undone by lmn_os_unmap. The fd may go. */
 lamina_status lmn_os_map(int fd, uint64_t bytes, lmn_span *out, lamina_error *err);
 void lmn_os_unmap(lmn_span map);

@@ -1,0 +1,92 @@
+/*
+ * TypeProto and TensorShapeProto to facts.
+ */
+#include "formats/onnx/onnx_import.h"
+
+#include <string.h>
+
+#define MAX_SYMBOL 200u
+
+static bool read_dim(lmn_dim_pool *pool, lmn_span body, lmn_dim *out)
+{
+    *out = LMN_DIM_UNKNOWN;
+    lmn_pb c = lmn_pb_of(body);
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
+        if (f.num == 1 && (int64_t)f.u >= 0) *out = lmn_dim_c((int64_t)f.u);
+        if (f.num == 2 && f.s.n && f.s.n <= MAX_SYMBOL) {
+            char name[4 * MAX_SYMBOL + 1];
+            (void)lmn_format_name(name, sizeof name, f.s.p, f.s.n);
+            *out = lmn_dim_sym(pool, name);
+        }
+    }
+    /* Unnamed or negative: unknown, but one and the same number wherever it flows. */
+    if (*out == LMN_DIM_UNKNOWN && pool) *out = lmn_dim_sym(pool, NULL);
+    return !c.bad;
+}
+
+static bool read_tensor_type(lmn_dim_pool *pool, lmn_span body, lmn_fact *out, const char **why)
+{
+    lmn_pb c = lmn_pb_of(body);
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
+        if (f.num == 1) {
+            out->dtype = (lamina_dtype)f.u;
+            if (out->dtype && !lmn_dtype_valid(out->dtype))
+                return *why = "an unknown element type", false;
+        }
+        if (f.num != 2) continue;
+        out->rank = 0;
+        lmn_pb d = lmn_pb_of(f.s);
+        for (lmn_pb_field g; lmn_pb_next(&d, &g);) {
+            if (g.num != 1) continue;
+            if (out->rank == LMN_MAX_RANK) return *why = "more than 8 dimensions", false;
+            if (!read_dim(pool, g.s, &out->dims[out->rank++]))
+                return *why = "a damaged type", false;
+        }
+        if (d.bad) return *why = "a damaged type", false;
+    }
+    if (c.bad) return *why = "a damaged type", false;
+    return true;
+}
+
+static bool read_type(lmn_dim_pool *pool, lmn_span type, lmn_fact *out, const char **why, int depth)
+{
+    if (depth > 3) return *why = "a type of types nested too deep", false;
+    lmn_pb c = lmn_pb_of(type);
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
+        switch (f.num) {
+        case 1:
+            out->kind = LMN_FACT_TENSOR;
+            if (!read_tensor_type(pool, f.s, out, why)) return false;
+            break;
+        case 4:
+        case 9: {
+            lmn_span item = {0};
+            lmn_pb d = lmn_pb_of(f.s);
+            for (lmn_pb_field g; lmn_pb_next(&d, &g);)
+                if (g.num == 1) item = g.s;
+            if (d.bad) return *why = "a damaged type", false;
+            if (!read_type(pool, item, out, why, depth + 1)) return false;
+            if (f.num == 4 && out->kind == LMN_FACT_SEQUENCE)
+                return *why = "a sequence of sequences, which is not supported", false;
+            /* An optional with content is that content: optional(seq) is taken as seq. */
+            if (f.num == 4) out->kind = LMN_FACT_SEQUENCE;
+            if (f.num == 9 && out->kind == LMN_FACT_TENSOR) out->kind = LMN_FACT_OPTIONAL;
+            break;
+        }
+        case 5: return *why = "a map type, which is not supported", false;
+        case 7: return *why = "an opaque type, which is not supported", false;
+        case 8: return *why = "a sparse tensor type, which is not supported", false;
+        default: break;
+        }
+    }
+    if (c.bad) return *why = "a damaged type", false;
+    return true;
+}
+
+bool lmn_onnx_fact(lmn_dim_pool *dims, lmn_span type, lmn_fact *out, const char **why)
+{
+    *out = lmn_fact_unknown();
+    if (read_type(dims, type, out, why, 0)) return true;
+    *out = lmn_fact_unknown();
+    return false;
+}
