@@ -172,7 +172,7 @@ lamina_status lmn_onnx_external_make(lmn_onnx_store *s, const lmn_onnx_tensor *t
     range r;
     LMN_TRY(read_range(t, bytes, &r, err));
     if (s->source) return from_source(s, t, &r, bytes, out, err);
-    lamina_tensor *file;
+    lamina_tensor *file = NULL;
     LMN_TRY(mapped_file(s, &r, &file, err));
     LMN_TRY(inside(&r, bytes, file->data_bytes, err));
     return lmn_onnx_view(s, file, (size_t)r.offset, bytes, t, out, err);
