@@ -9,20 +9,27 @@
     X(Acosh)                                                                                       \
     X(Add)                                                                                         \
     X(And)                                                                                         \
+    X(ArgMax)                                                                                      \
+    X(ArgMin)                                                                                      \
     X(Asin)                                                                                        \
     X(Asinh)                                                                                       \
     X(Atan)                                                                                        \
     X(Atanh)                                                                                       \
+    X(BitCast)                                                                                     \
     X(BitShift)                                                                                    \
     X(BitwiseAnd)                                                                                  \
     X(BitwiseNot)                                                                                  \
     X(BitwiseOr)                                                                                   \
     X(BitwiseXor)                                                                                  \
+    X(Cast)                                                                                        \
+    X(CastLike)                                                                                    \
     X(Ceil)                                                                                        \
     X(Celu)                                                                                        \
     X(Clip)                                                                                        \
     X(Cos)                                                                                         \
     X(Cosh)                                                                                        \
+    X(CumProd)                                                                                     \
+    X(CumSum)                                                                                      \
     X(Div)                                                                                         \
     X(Elu)                                                                                         \
     X(Equal)                                                                                       \
@@ -34,6 +41,7 @@
     X(GreaterOrEqual)                                                                              \
     X(HardSigmoid)                                                                                 \
     X(HardSwish)                                                                                   \
+    X(Hardmax)                                                                                     \
     X(Identity)                                                                                    \
     X(IsInf)                                                                                       \
     X(IsNaN)                                                                                       \
@@ -41,6 +49,7 @@
     X(Less)                                                                                        \
     X(LessOrEqual)                                                                                 \
     X(Log)                                                                                         \
+    X(LogSoftmax)                                                                                  \
     X(Max)                                                                                         \
     X(Mean)                                                                                        \
     X(Min)                                                                                         \
@@ -53,6 +62,16 @@
     X(PRelu)                                                                                       \
     X(Pow)                                                                                         \
     X(Reciprocal)                                                                                  \
+    X(ReduceL1)                                                                                    \
+    X(ReduceL2)                                                                                    \
+    X(ReduceLogSum)                                                                                \
+    X(ReduceLogSumExp)                                                                             \
+    X(ReduceMax)                                                                                   \
+    X(ReduceMean)                                                                                  \
+    X(ReduceMin)                                                                                   \
+    X(ReduceProd)                                                                                  \
+    X(ReduceSum)                                                                                   \
+    X(ReduceSumSquare)                                                                             \
     X(Relu)                                                                                        \
     X(Round)                                                                                       \
     X(Selu)                                                                                        \
@@ -61,6 +80,7 @@
     X(Sign)                                                                                        \
     X(Sin)                                                                                         \
     X(Sinh)                                                                                        \
+    X(Softmax)                                                                                     \
     X(Softplus)                                                                                    \
     X(Softsign)                                                                                    \
     X(Sqrt)                                                                                        \
@@ -71,6 +91,7 @@
     X(Tan)                                                                                         \
     X(Tanh)                                                                                        \
     X(ThresholdedRelu)                                                                             \
+    X(TopK)                                                                                        \
     X(Where)                                                                                       \
     X(Xor)                                                                                         \
     /* shapes and data movement */                                                                 \
