@@ -6,6 +6,7 @@
  * symbolic links, regular file, range inside its size (onnx/docs/ExternalData.md, CVE-2024-27318).
  */
 #include "base/os/os_file.h"
+#include "formats/file_tensor.h"
 #include "formats/onnx/onnx_tensor.h"
 
 #include <string.h>
@@ -64,35 +65,6 @@ static lamina_status inside(const range *r, size_t bytes, uint64_t file_bytes, l
                 (unsigned long long)file_bytes);
 }
 
-typedef struct mapping {
-    const lamina_allocator *alloc;
-    lmn_span map;
-} mapping;
-
-static void release_mapping(void *ctx)
-{
-    mapping *m = ctx;
-    lmn_os_unmap(m->map);
-    lmn_free(m->alloc, m, sizeof *m, 16, "map");
-}
-
-lamina_status lmn_onnx_map_fd(lamina_engine *e, int fd, uint64_t bytes, lamina_tensor **out,
-                              lamina_error *err)
-{
-    mapping *m = lmn_alloc(&e->alloc, sizeof *m, 16, "map");
-    if (!m) return FAIL(LAMINA_E_NOMEM, "out of memory");
-    *m = (mapping){.alloc = &e->alloc};
-    lamina_status st = lmn_os_map(fd, bytes, &m->map, err);
-    if (st == LAMINA_OK) {
-        int64_t n = (int64_t)bytes;
-        st = lamina_tensor_wrap(e, LAMINA_U8, 1, &n, NULL, m->map.p, release_mapping, m, out);
-        if (st == LAMINA_OK) return st;
-        (void)FAIL(st, "out of memory");
-    }
-    release_mapping(m);
-    return st;
-}
-
 static lamina_status mapped_file(lmn_onnx_store *s, const range *r, lamina_tensor **file,
                                  lamina_error *err)
 {
@@ -114,7 +86,7 @@ static lamina_status mapped_file(lmn_onnx_store *s, const range *r, lamina_tenso
     if (s->limits->refuse_hard_links && lmn_os_links(fd) > 1)
         st = FAIL(LAMINA_E_PERM, "its external file has several hard links, which are refused");
     else
-        st = bytes ? lmn_onnx_map_fd(s->engine, fd, bytes, &t, err)
+        st = bytes ? lmn_file_tensor_fd(s->engine, fd, bytes, &t, err)
                    : FAIL(LAMINA_E_RANGE, "its external file is empty");
     lmn_os_close(fd);
     if (st != LAMINA_OK) return st;

@@ -88,6 +88,8 @@ void lmn_onnx_bind(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_node *n
                    lmn_vid v);
 
 /* onnx_node.c */
+/* Version of a domain in force, 0 = not imported. "" and "ai.onnx" are one domain. */
+int64_t lmn_onnx_opset_of(const lmn_onnx_scope *s, lmn_span domain);
 void lmn_onnx_node_import(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_node *n);
 /* onnx_function.c */
 const lmn_onnx_function *lmn_onnx_function_find(const lmn_onnx_import *x, const lmn_onnx_node *n);

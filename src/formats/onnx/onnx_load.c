@@ -4,6 +4,7 @@
 #include "formats/onnx/onnx_import.h"
 
 #include "base/os/os_file.h"
+#include "formats/file_tensor.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ lamina_status lmn_onnx_report(lmn_onnx_import *x, const lmn_onnx_scope *s, const
         k = n->domain.n ? lmn_format_name(op, 60, n->domain.p, n->domain.n) : 0;
         if (k) op[k++] = ':';
         (void)lmn_format_name(op + k, sizeof op - k, n->op.p, n->op.n);
+        at.opset = s ? (int32_t)lmn_onnx_opset_of(s, n->domain) : 0;
     }
     if (st == LAMINA_E_LIMIT || st == LAMINA_E_NOMEM) x->stop = true;
     return lmn_diag_add(&x->m->diags, LMN_DIAG_ERROR, st, at, fix, "%s", what);
@@ -100,7 +102,7 @@ static lamina_status read_path(lmn_onnx_import *x, const lmn_onnx_source *src, l
     int fd;
     uint64_t bytes;
     LMN_TRY(lmn_os_open(src->path, &fd, &bytes, err));
-    lamina_status st = bytes ? lmn_onnx_map_fd(x->engine, fd, bytes, &x->store.file, err)
+    lamina_status st = bytes ? lmn_file_tensor_fd(x->engine, fd, bytes, &x->store.file, err)
                              : lmn_fail(err, LAMINA_E_PARSE, "the file is empty");
     lmn_os_close(fd);
     x->store.dir = src->dir ? src->dir : folder_of(&x->arena, src->path);

@@ -7,8 +7,7 @@
 
 #define NAME_BYTES 160u
 
-/* Version of a domain in force, 0 = not imported. "" and "ai.onnx" are one domain. */
-static int64_t opset_of(const lmn_onnx_scope *s, lmn_span domain)
+int64_t lmn_onnx_opset_of(const lmn_onnx_scope *s, lmn_span domain)
 {
     const bool onnx = domain.n == 0 || lmn_span_is(domain, "ai.onnx");
     for (size_t i = 0; i < s->opsets->n; i++) {
@@ -54,7 +53,8 @@ static void unknown_op(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_on
     }
     (void)lmn_onnx_report(x, s, n, LAMINA_E_UNSUPPORTED, fix,
                           "operator \"%s\" of domain \"%s\" (opset %lld) is not known", op,
-                          domain[0] ? domain : "ai.onnx", (long long)opset_of(s, n->domain));
+                          domain[0] ? domain : "ai.onnx",
+                          (long long)lmn_onnx_opset_of(s, n->domain));
 }
 
 /* Does the operator exist in the version that the file imports? */
@@ -225,7 +225,7 @@ void lmn_onnx_node_import(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_
         return;
     }
     const lmn_op_def *def = find_op(n);
-    const int64_t opset = opset_of(s, n->domain);
+    const int64_t opset = lmn_onnx_opset_of(s, n->domain);
     /* A known operator goes before a function of its name: same meaning, better kernels. */
     if (def && version_fits(x, s, n, def, opset)) {
         import_known(x, s, n, def, opset);

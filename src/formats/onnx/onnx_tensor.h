@@ -53,9 +53,6 @@ lamina_status lmn_onnx_sparse_make(lmn_onnx_store *s, const lmn_onnx_sparse *t, 
 /* The range of an external file that t names (onnx_external.c); `bytes` > 0 are needed. */
 lamina_status lmn_onnx_external_make(lmn_onnx_store *s, const lmn_onnx_tensor *t, size_t bytes,
                                      lamina_tensor **out, lamina_error *err);
-/* An open file, mapped, as uint8[bytes]; bytes > 0. The fd stays the caller's. */
-lamina_status lmn_onnx_map_fd(lamina_engine *e, int fd, uint64_t bytes, lamina_tensor **out,
-                              lamina_error *err);
 /* A zeroed heap tensor of t's type and dims, charged to the store. */
 lamina_status lmn_onnx_heap(lmn_onnx_store *s, const lmn_onnx_tensor *t, lamina_tensor **out,
                             lamina_error *err);
