@@ -8,6 +8,8 @@
 
 #include "base/types.h"
 
+#include <string.h>
+
 typedef enum lmn_dclass {
     LMN_CLASS_NONE,
     LMN_CLASS_FLOAT,
@@ -49,11 +51,58 @@ bool lmn_dtype_valid(lamina_dtype dt);
 /* From a name as lamina_dtype_name prints it; LAMINA_DTYPE_NONE if unknown. */
 lamina_dtype lmn_dtype_from_name(const char *name);
 
-float lmn_f16_to_f32(uint16_t h);
-uint16_t lmn_f32_to_f16(float f);
-uint16_t lmn_f64_to_f16(double d); /* one rounding */
-float lmn_bf16_to_f32(uint16_t h);
-uint16_t lmn_f32_to_bf16(float f);
+static inline uint32_t lmn_f32_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+static inline float lmn_f32_of_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static inline float lmn_f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, mag = h & 0x7fff;
+    if (mag >= 0x7c00)
+        return lmn_f32_of_bits(sign | 0x7f800000u | (mag & 0x3ff) << 13 |
+                               (uint32_t)(mag > 0x7c00) << 22);
+    if (mag >= 0x0400) return lmn_f32_of_bits(sign | ((mag << 13) + (112u << 23)));
+    float tiny = (float)mag * 0x1p-24f; /* exact */
+    return lmn_f32_of_bits(sign | lmn_f32_bits(tiny));
+}
+
+static inline uint16_t lmn_f32_to_f16(float f)
+{
+    uint32_t u = lmn_f32_bits(f), a = u & 0x7fffffff;
+    uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
+    if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00 | (a >> 13 & 0x3ff));
+    if (a >= 0x477ff000u) return sign | 0x7c00; /* 65520 and up round to infinity */
+    if (a >= 0x38800000u) {
+        uint32_t odd = a >> 13 & 1;
+        return (uint16_t)(sign | ((a - (112u << 23) + 0xfff + odd) >> 13));
+    }
+    /* Denormal: adding 0.5 leaves units of 2^-24 in the low bits, rounded by the adder itself. */
+    return (uint16_t)(sign | (lmn_f32_bits(lmn_f32_of_bits(a) + 0.5f) - 0x3f000000u));
+}
+
+static inline float lmn_bf16_to_f32(uint16_t h)
+{
+    return lmn_f32_of_bits((uint32_t)h << 16);
+}
+
+static inline uint16_t lmn_f32_to_bf16(float f)
+{
+    uint32_t u = lmn_f32_bits(f);
+    if ((u & 0x7fffffff) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+/* One rounding. */
+uint16_t lmn_f64_to_f16(double d);
 uint16_t lmn_f64_to_bf16(double d);
 /*
  * fp8 (4 kinds) and fp4. `saturate` as in the Cast operator; fp4 always saturates and has no NaN

@@ -4,7 +4,7 @@
  *
  * One encoder serves every float with at most 15 bits below the sign: it takes the bits of a double
  * (into which every f32 fits exactly) and rounds once, to nearest even. f16 and bf16 have a short
- * way from f32 besides, because models are full of them; tests hold the two against each other.
+ * way from f32 in dtype.h, because models are full of them; tests hold the two against each other.
  */
 #include "tensor/dtype.h"
 
@@ -15,18 +15,6 @@ static inline uint64_t bits_of_f64(double d)
     uint64_t u;
     memcpy(&u, &d, sizeof u);
     return u;
-}
-static inline uint32_t bits_of_f32(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
-static inline float f32_of_bits(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
 }
 
 #define F64_ABS 0x7fffffffffffffffu
@@ -72,43 +60,6 @@ uint16_t lmn_f64_to_bf16(double d)
     return f64_to_half_like(d, 7, 127, 0x7f80);
 }
 
-float lmn_f16_to_f32(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, mag = h & 0x7fff;
-    if (mag >= 0x7c00)
-        return f32_of_bits(sign | 0x7f800000u | (mag & 0x3ff) << 13 |
-                           (uint32_t)(mag > 0x7c00) << 22);
-    if (mag >= 0x0400) return f32_of_bits(sign | ((mag << 13) + (112u << 23)));
-    float tiny = (float)mag * 0x1p-24f; /* exact */
-    return f32_of_bits(sign | bits_of_f32(tiny));
-}
-
-uint16_t lmn_f32_to_f16(float f)
-{
-    uint32_t u = bits_of_f32(f), a = u & 0x7fffffff;
-    uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
-    if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00 | (a >> 13 & 0x3ff));
-    if (a >= 0x477ff000u) return sign | 0x7c00; /* 65520 and up round to infinity */
-    if (a >= 0x38800000u) {
-        uint32_t odd = a >> 13 & 1;
-        return (uint16_t)(sign | ((a - (112u << 23) + 0xfff + odd) >> 13));
-    }
-    /* Denormal: adding 0.5 leaves units of 2^-24 in the low bits, rounded by the adder itself. */
-    return (uint16_t)(sign | (bits_of_f32(f32_of_bits(a) + 0.5f) - 0x3f000000u));
-}
-
-float lmn_bf16_to_f32(uint16_t h)
-{
-    return f32_of_bits((uint32_t)h << 16);
-}
-
-uint16_t lmn_f32_to_bf16(float f)
-{
-    uint32_t u = bits_of_f32(f);
-    if ((u & 0x7fffffff) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
 /* What tells the fp8 kinds apart. A code above max_code is infinity or NaN. */
 typedef struct f8_kind {
     uint8_t m_bits, bias, max_code;
@@ -148,14 +99,14 @@ float lmn_f8_to_f32(lamina_dtype kind, uint8_t v)
 {
     const f8_kind k = f8_kind_of(kind);
     uint32_t mag = v & 0x7f, sign = (uint32_t)(v & 0x80) << 24;
-    if (k.fnuz && v == k.nan) return f32_of_bits(0xffc00000u);
+    if (k.fnuz && v == k.nan) return lmn_f32_of_bits(0xffc00000u);
     if (mag > k.max_code && mag == k.over && kind == LAMINA_F8E5M2)
-        return f32_of_bits(sign | 0x7f800000u);
-    if (mag > k.max_code) return f32_of_bits(sign | 0x7fc00000u);
+        return lmn_f32_of_bits(sign | 0x7f800000u);
+    if (mag > k.max_code) return lmn_f32_of_bits(sign | 0x7fc00000u);
     uint32_t e = mag >> k.m_bits, m = mag & ((1u << k.m_bits) - 1);
-    if (e) return f32_of_bits(sign | (e + 127 - k.bias) << 23 | m << (23 - k.m_bits));
-    float unit = f32_of_bits((uint32_t)(128 - k.bias - k.m_bits) << 23);
-    return f32_of_bits(sign | bits_of_f32((float)m * unit));
+    if (e) return lmn_f32_of_bits(sign | (e + 127 - k.bias) << 23 | m << (23 - k.m_bits));
+    float unit = lmn_f32_of_bits((uint32_t)(128 - k.bias - k.m_bits) << 23);
+    return lmn_f32_of_bits(sign | lmn_f32_bits((float)m * unit));
 }
 
 float lmn_f4_to_f32(uint8_t v)
@@ -181,8 +132,8 @@ uint8_t lmn_f32_to_f4(float f)
 
 float lmn_e8m0_to_f32(uint8_t v)
 {
-    if (v == 0xff) return f32_of_bits(0x7fc00000u);
-    return f32_of_bits(v ? (uint32_t)v << 23 : 0x400000u);
+    if (v == 0xff) return lmn_f32_of_bits(0x7fc00000u);
+    return lmn_f32_of_bits(v ? (uint32_t)v << 23 : 0x400000u);
 }
 
 uint8_t lmn_f64_to_e8m0(double d, lmn_e8m0_round mode, bool saturate)

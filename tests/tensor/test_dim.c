@@ -75,6 +75,7 @@ static void test_canonical(t_env *env)
     T_EQ(FLOOR(MUL(ADD(n, C(1)), ADD(m, C(2))), ADD(n, C(1))), ADD(m, C(2)));
     T_EQ(FLOOR(ADD(MUL(n, C(6)), m), C(6)), ADD(n, FLOOR(m, C(6))));
     T_EQ(FLOOR(n, ADD(n, C(1))), C(0));
+    T_EQ(FLOOR(MIN(n, C(1)), C(2)), C(0));
     T_EQ(MIN(n, ADD(n, C(1))), n);
     T_EQ(MAX(n, ADD(n, C(1))), ADD(n, C(1)));
     T_EQ(MAX(n, C(0)), n);
