@@ -6,7 +6,7 @@
 
 #include "base/diag.h"
 #include "base/map.h"
-#include "base/pool.h"
+#include "base/objpool.h"
 #include "base/strbuf.h"
 
 static void test_blocks(t_env *env)
@@ -81,27 +81,27 @@ static void test_grow(t_env *env)
 
 static void test_pool(t_env *env)
 {
-    lmn_pool p;
+    lmn_objpool p;
     void *all[150];
-    lmn_pool_init(&p, &env->engine->alloc, 24, T_COUNT(all));
+    lmn_objpool_init(&p, &env->engine->alloc, 24, T_COUNT(all));
     for (size_t i = 0; i < T_COUNT(all); i++) {
-        T_REQUIRE(all[i] = lmn_pool_take(&p));
+        T_REQUIRE(all[i] = lmn_objpool_take(&p));
         T_EQ((uintptr_t)all[i] % 16, 0);
         T_EQ(*(uint64_t *)all[i], 0);
         memset(all[i], 0xee, 24);
     }
-    T_CHECK(!lmn_pool_take(&p)); /* the maximum */
-    lmn_pool_give(&p, all[7]);
-    T_CHECK(lmn_pool_take(&p) == all[7]);
+    T_CHECK(!lmn_objpool_take(&p)); /* the maximum */
+    lmn_objpool_give(&p, all[7]);
+    T_CHECK(lmn_objpool_take(&p) == all[7]);
     T_EQ(*(uint64_t *)all[7], 0);
-    lmn_pool_give(&p, NULL);
-    lmn_pool_finish(&p);
+    lmn_objpool_give(&p, NULL);
+    lmn_objpool_finish(&p);
     T_NOTHING_HELD(env);
-    lmn_pool_init(&p, &env->engine->alloc, 24, 10);
+    lmn_objpool_init(&p, &env->engine->alloc, 24, 10);
     t_fail_alloc(env, 1);
-    T_CHECK(!lmn_pool_take(&p));
-    T_CHECK(lmn_pool_take(&p));
-    lmn_pool_finish(&p);
+    T_CHECK(!lmn_objpool_take(&p));
+    T_CHECK(lmn_objpool_take(&p));
+    lmn_objpool_finish(&p);
 }
 
 static void test_map(t_env *env)

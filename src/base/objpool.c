@@ -1,37 +1,37 @@
 /*
  * The object pool: blocks of objects, a free list threaded through the objects themselves.
  */
-#include "base/pool.h"
+#include "base/objpool.h"
 
 #include <string.h>
 
 #define BLOCK_HEAD 16u
 #define BLOCK_OBJECTS 64u
 
-static size_t block_bytes(const lmn_pool *p)
+static size_t block_bytes(const lmn_objpool *p)
 {
     return BLOCK_HEAD + BLOCK_OBJECTS * p->elem_bytes;
 }
 
-void lmn_pool_init(lmn_pool *p, const lamina_allocator *alloc, size_t elem_bytes, size_t max)
+void lmn_objpool_init(lmn_objpool *p, const lamina_allocator *alloc, size_t elem_bytes, size_t max)
 {
     lmn_assert(elem_bytes <= SIZE_MAX / 256);
-    *p = (lmn_pool){.alloc = alloc, .max = max};
+    *p = (lmn_objpool){.alloc = alloc, .max = max};
     p->elem_bytes = lmn_align_up(elem_bytes ? elem_bytes : 1, 16);
 }
 
-void lmn_pool_finish(lmn_pool *p)
+void lmn_objpool_finish(lmn_objpool *p)
 {
     for (void *b = p->blocks, *next; b; b = next) {
         memcpy(&next, b, sizeof next);
-        lmn_free(p->alloc, b, block_bytes(p), 16, "pool");
+        lmn_free(p->alloc, b, block_bytes(p), 16, "objpool");
     }
-    *p = (lmn_pool){0};
+    *p = (lmn_objpool){0};
 }
 
-static bool more(lmn_pool *p)
+static bool more(lmn_objpool *p)
 {
-    uint8_t *b = lmn_alloc(p->alloc, block_bytes(p), 16, "pool");
+    uint8_t *b = lmn_alloc(p->alloc, block_bytes(p), 16, "objpool");
     if (!b) return false;
     memcpy(b, &p->blocks, sizeof p->blocks);
     p->blocks = b;
@@ -44,7 +44,7 @@ static bool more(lmn_pool *p)
     return true;
 }
 
-void *lmn_pool_take(lmn_pool *p)
+void *lmn_objpool_take(lmn_objpool *p)
 {
     if (p->n_live >= p->max || (!p->free_list && !more(p))) return NULL;
     void *object = p->free_list;
@@ -54,7 +54,7 @@ void *lmn_pool_take(lmn_pool *p)
     return object;
 }
 
-void lmn_pool_give(lmn_pool *p, void *object)
+void lmn_objpool_give(lmn_objpool *p, void *object)
 {
     if (!object) return;
     memcpy(object, &p->free_list, sizeof p->free_list);

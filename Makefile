@@ -1,0 +1,87 @@
+# The front door. CMake and Ninja do the work; `make` alone is the release build.
+BUILD := build
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+PYTHON ?= $(or $(wildcard $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lamina/venv/bin/python),python3)
+FUZZ_SECONDS ?= 60
+CONFIGURE := cmake -G Ninja -S .
+CTEST := ctest --output-on-failure -j$(JOBS)
+
+.PHONY: build check check-asan check-release check-tsan gates demo conformance models fuzz fuzz-build \
+	fuzz-all cover install setup clean
+
+build:
+	@$(CONFIGURE) -B $(BUILD) > $(BUILD).configure.log 2>&1 || { cat $(BUILD).configure.log; exit 1; }
+	@rm -f $(BUILD).configure.log
+	ninja -C $(BUILD) -j$(JOBS)
+
+# Everything that must hold before a change lands: sanitizers, release, threads, gates.
+check: check-asan check-release check-tsan gates
+
+check-asan:
+	@$(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=Debug -DLAMINA_SANITIZE=address,undefined \
+		-DLAMINA_ASSERT_LEVEL=2 > /dev/null
+	ninja -C build-asan -j$(JOBS)
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(CTEST) --test-dir build-asan
+
+check-release: build
+	$(CTEST) --test-dir $(BUILD)
+
+check-tsan:
+	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
+	ninja -C build-tsan -j$(JOBS) threaded_tests
+	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|devices|runtime|api)$$'
+
+gates: build
+	tools/gates.sh
+
+demo:
+	tools/demo.sh
+
+setup:
+	tools/setup.sh
+
+conformance: build
+	$(PYTHON) tools/conformance.py
+
+models: build
+	$(PYTHON) tools/models.py
+
+# make fuzz T=json [FUZZ_SECONDS=60]; finds stay in build-fuzz/found-T-*.
+fuzz-build:
+	@$(CONFIGURE) -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DLAMINA_FUZZ=ON -DLAMINA_ASSERT_LEVEL=2 > /dev/null
+	ninja -C build-fuzz -j$(JOBS) $(if $(T),fuzz_$(T),fuzz_targets)
+
+fuzz: fuzz-build
+	@test -n "$(T)" || { echo "say which: make fuzz T=json"; exit 2; }
+	@mkdir -p build-fuzz/corpus-$(T)
+	build-fuzz/fuzz/fuzz_$(T) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+		-print_final_stats=1 -artifact_prefix=build-fuzz/found-$(T)- \
+		build-fuzz/corpus-$(T) tests/fuzz/corpus/$(T)
+
+# FUZZ_SECONDS for each target, as many at once as there are cores.
+fuzz-all: fuzz-build
+	@ls tests/fuzz/fuzz_*.c | sed 's/.*fuzz_\(.*\)\.c/\1/' | xargs -P$(JOBS) -I{} sh -c \
+		'mkdir -p build-fuzz/corpus-{} && if build-fuzz/fuzz/fuzz_{} -max_total_time=$(FUZZ_SECONDS) \
+		-timeout=10 -rss_limit_mb=2048 -artifact_prefix=build-fuzz/found-{}- build-fuzz/corpus-{} \
+		tests/fuzz/corpus/{} > build-fuzz/{}.log 2>&1; then echo "fuzz {}: ok"; \
+		else tail -30 build-fuzz/{}.log; echo "fuzz {}: FAILED"; exit 1; fi'
+
+cover:
+	@$(CONFIGURE) -B build-cover -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=--coverage > /dev/null
+	@find build-cover -name '*.gcda' -delete
+	ninja -C build-cover -j$(JOBS)
+	$(CTEST) --test-dir build-cover
+	python3 tools/cover.py build-cover
+
+install: build
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+# make bench-gemm runs bench/gemm.py, bench/gemm.sh or the program bench_gemm.
+bench-%: build
+	@if [ -f bench/$*.py ]; then $(PYTHON) bench/$*.py; \
+	elif [ -f bench/$*.sh ]; then sh bench/$*.sh; else $(BUILD)/bin/bench_$*; fi
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz build-cover

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""
+Gate: the rules of form that rot silently. Banned functions, the comment that opens a file, line and
+file lengths, unique basenames (public headers apart: they are written lamina/x.h), no TODO, a doc
+comment on every public function, comment share of the public headers, and clang-format.
+"""
+import re
+import shutil
+import subprocess
+
+import gatelib as g
+
+COLUMNS, FILE_LINES, HEADER_LINES, COMMENT_SHARE = 100, 900, 500, 0.5
+ALLOCATION = "malloc|free|calloc|realloc|aligned_alloc|posix_memalign|strdup|strndup"
+PRINTING = "printf|fprintf|vprintf|vfprintf|puts|putchar|perror|sprintf|vsprintf"
+NEVER = ("strcpy|strcat|strncpy|gets|rand|srand|assert|abort|exit|_exit|quick_exit|alloca|"
+         "tmpnam|atof")
+OUTSIDE_BASE = re.compile(rf"(?<![\w.>])({ALLOCATION}|{PRINTING}|{NEVER}|snprintf|vsnprintf|"
+                          r"strerror|getenv)\s*\((?!\s*\*)")
+IN_BASE = re.compile(rf"(?<![\w.>])({PRINTING}|{NEVER})\s*\(")
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|^\s*#\s*if 0\b", re.M)
+SHARED_NAMES = {"CMakeLists.txt", "README.md", "__init__.py", "Makefile"}
+
+
+def line_of(text, at):
+    return text.count("\n", 0, at) + 1
+
+
+def form(path, text, problems):
+    """What every source file has to keep."""
+    name = g.rel(path)
+    lines = text.splitlines()
+    for i, line in enumerate(lines, 1):
+        if len(line) > COLUMNS:
+            problems.append(f"{name}:{i}: {len(line)} columns")
+        if line != line.rstrip() or "\t" in line:
+            problems.append(f"{name}:{i}: blank at the end or tab")
+    if len(lines) > FILE_LINES and not path.stem.endswith("_tab"):
+        problems.append(f"{name}: {len(lines)} lines, limit {FILE_LINES}")
+    for m in UNFINISHED.finditer(text):
+        if path.name != "check_style.py":
+            problems.append(f"{name}:{line_of(text, m.start())}: {m.group(0).strip()}")
+    if not text.endswith("\n"):
+        problems.append(f"{name}: no newline at the end")
+
+
+def opening(path, text, problems):
+    m = re.match(r"/\*.*?\*/", text, re.S)
+    if not m or m.group(0).count("\n") < 2:
+        problems.append(f"{g.rel(path)}: must open with a comment: what it is, its invariants")
+
+
+def banned(path, text, problems):
+    code = g.strip_c(text)
+    code = re.sub(r"^\s*#\s*include.*$", "", code, flags=re.M)
+    in_base = path.relative_to(g.ROOT / "src").parts[0] == "base"
+    for m in (IN_BASE if in_base else OUTSIDE_BASE).finditer(code):
+        problems.append(f"{g.rel(path)}:{line_of(code, m.start())}: {m.group(1)} is banned here")
+
+
+def public_header(path, text, problems):
+    name = g.rel(path)
+    lines = [s.strip() for s in text.splitlines() if s.strip()]
+    if len(text.splitlines()) > HEADER_LINES:
+        problems.append(f"{name}: over {HEADER_LINES} lines")
+    if re.search(r"\bstatic\s+inline\b|\)\s*\{", g.strip_c(text)):
+        problems.append(f"{name}: holds a function body")
+    for m in re.finditer(r"^(?!#)LAMINA_API\b[^;]*;", text, re.M):
+        before = text[:m.start()].rstrip()
+        doc = before[before.rfind("/*"):] if before.endswith("*/") else ""
+        decl = " ".join(m.group(0).split())
+        if not doc.startswith("/**"):
+            problems.append(f"{name}:{line_of(text, m.start())}: no doc comment: {decl[:60]}")
+    with_comment = sum(1 for s in lines if "/*" in s or s.startswith("*") or "*/" in s)
+    if lines and with_comment / len(lines) < COMMENT_SHARE:
+        problems.append(f"{name}: comment share {with_comment / len(lines):.0%}, "
+                        f"at least {COMMENT_SHARE:.0%}")
+
+
+def unique_names(problems):
+    seen = {}
+    listed = subprocess.run(["git", "ls-files"], cwd=g.ROOT, capture_output=True, text=True,
+                            check=True).stdout.split()
+    for name in listed:
+        base = name.rsplit("/", 1)[-1]
+        if base in SHARED_NAMES or name.startswith("include/"):
+            continue
+        if not name.endswith((".c", ".h", ".py", ".sh")):
+            continue
+        if base in seen and (g.ROOT / name).exists():
+            problems.append(f"{name}: basename also at {seen[base]}")
+        seen[base] = name
+
+
+def formatted(problems):
+    if not shutil.which("clang-format"):
+        return
+    paths = [str(p) for p in g.files(".c", ".h")]
+    out = subprocess.run(["clang-format", "--dry-run", *paths], cwd=g.ROOT, capture_output=True,
+                         text=True, check=False).stderr
+    bad = sorted({s.split(":")[0] for s in out.splitlines() if "warning: code should be" in s})
+    problems += [f"{g.rel(p)}: run clang-format -i" for p in bad]
+
+
+def main():
+    problems, n = [], 0
+    for path in g.files(".c", ".h", ".py", ".sh", dirs=g.CODE_DIRS + ("tools",)):
+        text = path.read_text()
+        n += 1
+        form(path, text, problems)
+        if path.suffix in (".c", ".h"):
+            opening(path, text, problems)
+            if path.is_relative_to(g.ROOT / "src"):
+                banned(path, text, problems)
+            if path.is_relative_to(g.ROOT / "include") and path.suffix == ".h":
+                public_header(path, text, problems)
+    unique_names(problems)
+    formatted(problems)
+    g.report("style", problems, f"{n} files")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Install what building and checking need on a bare Debian 12, and nothing that is there already.
+# The Python packages go into a virtual environment in the user's cache, outside the tree.
+# Prints the path of that environment's python as its last line.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing=
+need() { # package, then a command or a file whose presence proves it
+    command -v "$2" > /dev/null 2>&1 || [ -e "$2" ] || missing="$missing $1"
+}
+need build-essential c++
+need cmake cmake
+need ninja-build ninja
+need clang clang
+need clang-format clang-format
+need git git
+need python3 python3
+py() { python3 -c "$1" 2> /dev/null || echo none; }
+need python3-venv "$(py 'import ensurepip; print(ensurepip.__file__)')"
+need python3-dev "$(py 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')"
+need libpng-dev /usr/include/png.h
+[ -e /usr/include/jpeglib.h ] || [ -e "/usr/include/$(uname -m)-linux-gnu/jpeglib.h" ] ||
+    missing="$missing libjpeg62-turbo-dev"
+if [ -n "$missing" ]; then
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    $as_root apt-get update -q >&2
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends $missing >&2
+fi
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/lamina
+venv=$cache/venv
+stamp=$(sha256sum tools/requirements.txt | cut -d' ' -f1)
+if [ "$(cat "$venv/.stamp" 2> /dev/null)" != "$stamp" ]; then
+    mkdir -p "$cache"
+    python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install -q --disable-pip-version-check -r tools/requirements.txt >&2
+    echo "$stamp" > "$venv/.stamp"
+fi
+echo "$venv/bin/python"
