@@ -1,0 +1,4 @@
+/*
+ * The rows of the CPU device: X(symbol), each a `const lmn_cpu_binding lmn_cpu_<symbol>`.
+ */
+#define LMN_CPU_BIND_LIST(X)

@@ -1,0 +1,16 @@
+/*
+ * The built-in devices, in order of registration (the last is preferred): X(name) names
+ * lmn_device_<name> in devices/<name>/. The mock is built in but only registered by those who ask.
+ */
+#ifndef LMN_DEVICES_DEVICE_LIST_H
+#define LMN_DEVICES_DEVICE_LIST_H
+
+#include "lamina/device.h"
+
+#define LMN_DEVICE_LIST(X) X(cpu)
+
+#define X(name) extern const lamina_device_vtable lmn_device_##name;
+LMN_DEVICE_LIST(X)
+#undef X
+
+#endif
