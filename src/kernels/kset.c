@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+#include "kernels/conv/dwconv.h"
+#include "kernels/conv/im2col.h"
+#include "kernels/conv/pool.h"
 #include "kernels/gemm/gemm.h"
 
 typedef struct family {

@@ -1,7 +1,13 @@
-/* Drivers of kcheck: X(family, name). kc_<family>_<name> is a kc_driver in kc_<family>.c. An X
- * list. */
+/*
+ * Drivers of kcheck: X(family, name) stands for the kc_driver kc_<family>_<name> in some kc_*.c. It
+ * runs for every usable row of the family. No include guard by intent: an X list.
+ */
 X(gemm, block)
 X(gemm, small)
 X(gemm, pack)
 X(gemm, epi)
 X(gemm, plan)
+X(im2col, pack)
+X(dwconv, run)
+X(pool, run)
+X(im2col, conv)

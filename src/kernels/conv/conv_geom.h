@@ -1,0 +1,41 @@
+/*
+ * The geometry of a convolution or pooling: three spatial axes (depth, height, width), lower ranks
+ * put 1 in front. Tensors are N x C x D x H x W, dense. An output pixel is the flat index over
+ * `out`.
+ */
+#ifndef LMN_KERNELS_CONV_GEOM_H
+#define LMN_KERNELS_CONV_GEOM_H
+
+#include "base/types.h"
+
+typedef struct lmn_conv_geom {
+    int64_t n;                                 /* images */
+    int64_t c_in, c_out;                       /* all groups together; pooling: c_in == c_out */
+    int64_t groups;                            /* >= 1, divides both; pooling: not used */
+    int64_t in[3], out[3];                     /* extents >= 0 */
+    int64_t kernel[3], stride[3], dilation[3]; /* >= 1 */
+    int64_t pad[3], pad_end[3]; /* >= 0; convolution needs only pad: `out` says the rest */
+} lmn_conv_geom;
+
+static inline int64_t lmn_conv_volume(const int64_t v[3])
+{
+    return v[0] * v[1] * v[2];
+}
+
+/* Input coordinate of kernel tap `tap` at output coordinate `o` of axis `axis`; may be outside. */
+static inline int64_t lmn_conv_at(const lmn_conv_geom *g, int axis, int64_t o, int64_t tap)
+{
+    return o * g->stride[axis] + tap * g->dilation[axis] - g->pad[axis];
+}
+
+/* Outputs [lo, hi) of the width axis, seen from output `o0` on, whose tap `tap` lies inside; `len`
+   outputs are asked for. lo <= hi, both in 0 .. len. */
+static inline void lmn_conv_inside(const lmn_conv_geom *g, int64_t o0, int64_t len, int64_t tap,
+                                   int64_t *lo, int64_t *hi)
+{
+    const int64_t x0 = lmn_conv_at(g, 2, o0, tap), s = g->stride[2], w = g->in[2];
+    *lo = x0 >= 0 ? 0 : lmn_min_i64(len, (-x0 + s - 1) / s);
+    *hi = x0 >= w ? *lo : lmn_max_i64(*lo, lmn_min_i64(len, (w - 1 - x0) / s + 1));
+}
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * Geometry in, blocks out. One chunk is (image, group, block of pixels, block of output channels);
+ * it packs its pixels for some input channels at a time and runs all its output channels over them.
+ */
+#include "kernels/conv/conv_plan.h"
+
+#include "kernels/conv/dwconv.h"
+#include "kernels/conv/im2col.h"
+#include "kernels/gemm/gemm.h"
+
+enum path {
+    PATH_IM2COL,    /* any geometry */
+    PATH_POINTWISE, /* the rows of x are the rows of B */
+    PATH_DEPTHWISE
+};
+
+/* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
+enum {
+    KC = 384,        /* longest k of a packed block, unless one channel has more taps */
+    NC = 192,        /* pixels of a packed block */
+    MC = 512,        /* output channels of a chunk */
+    MC_LEAST = 64,   /* fewer would pack the same pixels too often */
+    WANT_CHUNKS = 16 /* per convolution, if each is worth it */
+};
+static const int64_t min_chunk_madds = 2 << 20;
+static const int64_t min_depthwise_elems = 32 << 10;
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Equal blocks of at most `most`, each a multiple of `unit`. */
+static int64_t balance(int64_t total, int64_t most, int64_t unit)
+{
+    int64_t blocks = lmn_max_i64(1, ceil_div(total, most));
+    return lmn_max_i64(unit, ceil_div(ceil_div(total, blocks), unit) * unit);
+}
+
+static int32_t choose_path(const lmn_conv_geom *g)
+{
+    bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
+    if (flat && g->groups == g->c_in && lmn_conv_volume(g->kernel) > 1) return PATH_DEPTHWISE;
+    for (int i = 0; i < 3; i++) {
+        if (g->kernel[i] != 1 || g->stride[i] != 1 || g->pad[i] != 0 || g->in[i] != g->out[i])
+            return PATH_IM2COL;
+    }
+    return PATH_POINTWISE;
+}
+
+/* Split pixels, then output channels, until there are chunks for several threads. */
+static void cut_blocks(lmn_conv_plan *p)
+{
+    const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
+    p->nc = balance(p->pixels, NC, nr);
+    p->mc = balance(p->m, MC, mr);
+    for (;;) {
+        p->n_blocks = ceil_div(p->pixels, p->nc);
+        p->m_blocks = ceil_div(p->m, p->mc);
+        int64_t chunks = p->n_blocks * p->m_blocks * p->g.n * p->g.groups;
+        bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
+        if (chunks >= WANT_CHUNKS || !worth) return;
+        if (p->mc >= 2 * MC_LEAST)
+            p->mc = balance(p->m, p->mc / 2, mr);
+        else if (p->nc >= 2 * nr)
+            p->nc = balance(p->pixels, p->nc / 2, nr);
+        else
+            return;
+    }
+}
+
+void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_plan *out)
+{
+    lmn_assert(g->groups >= 1 && g->c_in % g->groups == 0 && g->c_out % g->groups == 0);
+    const int64_t kvol = lmn_conv_volume(g->kernel), c_in = g->c_in / g->groups;
+    *out = (lmn_conv_plan){.set = set, .g = *g, .path = choose_path(g)};
+    out->m = g->c_out / g->groups, out->k = c_in * kvol, out->pixels = lmn_conv_volume(g->out);
+    if (g->n == 0 || g->c_out == 0 || out->pixels == 0) return;
+    if (out->path == PATH_DEPTHWISE) {
+        int64_t in_plane = lmn_conv_volume(g->in);
+        out->mc = lmn_max_i64(1, min_depthwise_elems / lmn_max_i64(out->pixels, in_plane));
+        out->mc = balance(g->c_out, out->mc, 1);
+        out->m_blocks = ceil_div(g->c_out, out->mc), out->n_blocks = 1;
+        out->n_chunks = g->n * out->m_blocks;
+        return;
+    }
+    cut_blocks(out);
+    out->cc = balance(c_in, lmn_max_i64(1, KC / kvol), 1);
+    out->scratch_bytes = (size_t)(out->nc * out->cc * kvol) * sizeof(float);
+    out->n_chunks = g->n * g->groups * out->n_blocks * out->m_blocks;
+}
+
+static void depthwise_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)
+{
+    const lmn_conv_geom *g = &p->g;
+    lmn_dwconv_block b = {.g = g, .w = args->w, .epi = args->epi, .item = chunk / p->m_blocks};
+    b.x = args->x + b.item * g->c_in * lmn_conv_volume(g->in);
+    b.y = args->y + b.item * g->c_out * p->pixels;
+    b.c0 = chunk % p->m_blocks * p->mc, b.n_c = lmn_min_i64(p->mc, g->c_out - b.c0);
+    if (b.n_c > 0) p->set->dwconv_f32->run(&b);
+}
+
+void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk,
+                        void *scratch)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_chunks);
+    if (p->path == PATH_DEPTHWISE) {
+        depthwise_chunk(p, args, chunk);
+        return;
+    }
+    const lmn_conv_geom *g = &p->g;
+    const lmn_gemm_row *gemm = p->set->gemm_f32;
+    const int64_t kvol = lmn_conv_volume(g->kernel), in_plane = lmn_conv_volume(g->in);
+    const int64_t c_in = g->c_in / g->groups;
+    const int64_t mb = chunk % p->m_blocks, nb = chunk / p->m_blocks % p->n_blocks;
+    const int64_t group = chunk / p->m_blocks / p->n_blocks % g->groups;
+    const int64_t image = chunk / p->m_blocks / p->n_blocks / g->groups;
+    lmn_gemm_block t = {
+        .lda = p->k, .b = scratch, .ldb = gemm->nr, .ldc = p->pixels, .item = image};
+    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = lmn_min_i64(p->nc, p->pixels - nb * p->nc);
+    if (t.m <= 0 || t.n <= 0) return; /* balance() rounds up: a last block may be empty */
+    t.row = group * p->m + mb * p->mc, t.col = nb * p->nc;
+    t.c = args->y + (image * g->c_out + t.row) * p->pixels + t.col;
+    const float *x = args->x + (image * g->c_in + group * c_in) * in_plane;
+    int64_t c = 0;
+    do {
+        lmn_im2col_block b = {.g = g, .x = x + c * in_plane, .n_c = lmn_min_i64(p->cc, c_in - c)};
+        b.p0 = t.col, b.n = t.n, b.nr = gemm->nr, b.packed = scratch;
+        if (p->path == PATH_POINTWISE)
+            gemm->pack_nn(b.packed, b.x + b.p0, in_plane, b.n_c, b.n);
+        else
+            p->set->im2col_f32->pack(&b);
+        t.a = args->w + t.row * p->k + c * kvol;
+        t.k = b.n_c * kvol, t.b_panel = t.k * gemm->nr, t.beta = c > 0;
+        c += b.n_c;
+        t.epi = c >= c_in ? args->epi : NULL;
+        gemm->block(&t);
+    } while (c < c_in);
+}

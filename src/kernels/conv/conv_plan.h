@@ -1,0 +1,43 @@
+/*
+ * The convolution driver: a plan cuts one convolution into chunks, any thread may run any chunk
+ * (see gemm_plan.h: same bits for every number of threads and every order).
+ *
+ *   y[n][co][pixel] = epi( sum over c, taps of  w[co][c][tap] * x[n][group(co) + c][at pixel, tap]
+ * )
+ *
+ * It is the gemm block kernel with A = weights where they lie and B = a block of output pixels
+ * packed into scratch (im2col, or the rows of x themselves for 1x1), or the dwconv kernel. For the
+ * epilogue a row is an output channel, a column an output pixel, an item an image; the bias is a
+ * ROW operand.
+ */
+#ifndef LMN_KERNELS_CONV_PLAN_H
+#define LMN_KERNELS_CONV_PLAN_H
+
+#include "kernels/conv/conv_geom.h"
+#include "kernels/gemm/epi.h"
+#include "kernels/kset.h"
+
+typedef struct lmn_conv_plan {
+    const lmn_kset *set; /* borrowed */
+    lmn_conv_geom g;
+    int32_t path;         /* see conv_plan.c */
+    int64_t m, k, pixels; /* of one group: output channels, taps, outputs */
+    int64_t mc, nc, cc;   /* block sizes: output channels, pixels, input channels */
+    int64_t m_blocks, n_blocks;
+    int64_t n_chunks;     /* 0 when y is empty */
+    size_t scratch_bytes; /* one worker's */
+} lmn_conv_plan;
+
+typedef struct lmn_conv_args {
+    const float *x, *w; /* w: [c_out][c_in / groups][kernel] */
+    float *y;           /* overlaps neither */
+    const lmn_epi *epi; /* NULL = none */
+} lmn_conv_args;
+
+void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *geom, lmn_conv_plan *out);
+/* Run chunk `chunk` < n_chunks. `scratch` holds scratch_bytes, NULL if that is 0; contents are
+   lost. */
+void lmn_conv_f32_chunk(const lmn_conv_plan *plan, const lmn_conv_args *args, int64_t chunk,
+                        void *scratch);
+
+#endif

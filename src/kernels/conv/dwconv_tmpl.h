@@ -1,0 +1,155 @@
+/*
+ * Depthwise convolution on the vf_* words (include simd_<isa>.h first): a strip of VF_LANES output
+ * columns by DW_ROWS output rows is held in registers, so that an input row is loaded once for all
+ * output rows that use it. Common kernels and strides are constants in their own copy of the loop.
+ */
+#ifndef LMN_KERNELS_DWCONV_TMPL_H
+#define LMN_KERNELS_DWCONV_TMPL_H
+
+#include "kernels/conv/dwconv.h"
+#include "kernels/simd/simd_math.h"
+#include "kernels/gemm/epi_tmpl.h"
+
+#if defined(__clang__)
+#define DW_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define DW_UNROLL _Pragma("GCC unroll 32")
+#endif
+enum { DW_ROWS = 4, DW_MAX_K = 7 };
+
+/* One plane: what the loops need of the geometry, and the taps' valid output ranges. */
+typedef struct plane {
+    const lmn_conv_geom *g;
+    const float *x, *w;
+    float *y;
+    int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
+} plane;
+
+VF_INLINE vf tap_load(const plane *p, const float *row, int64_t ox, int64_t kx, const int sx)
+{
+    const int64_t lo = p->lo[kx] - ox, hi = p->hi[kx] - ox;
+    const float *src = row + lmn_conv_at(p->g, 2, ox, kx);
+    if (sx == 2) return vf_load_even(src, lo, hi);
+    return vf_loadm(src, vm_range(lo, hi));
+}
+
+/* n_rows output rows from oy on, one strip from ox on; kh, kw, sy, sx and n_rows are constants. */
+VF_INLINE void strip_rows_run(const plane *p, int64_t oy, int64_t ox, const int n_rows, const int k,
+                              const int s)
+{
+    const lmn_conv_geom *g = p->g;
+    const int64_t iy0 = oy * s - g->pad[1], w_in = g->in[2], w_out = g->out[2];
+    const vm mask = vm_first(w_out - ox);
+    vf acc[DW_ROWS], x[DW_MAX_K];
+    DW_UNROLL
+    for (int o = 0; o < n_rows; o++) acc[o] = vf_zero();
+    DW_UNROLL
+    for (int r = 0; r < (n_rows - 1) * s + k; r++) {
+        if (iy0 + r < 0 || iy0 + r >= g->in[1]) continue;
+        const float *row = p->x + (iy0 + r) * w_in;
+        DW_UNROLL
+        for (int kx = 0; kx < k; kx++) x[kx] = tap_load(p, row, ox, kx, s);
+        DW_UNROLL
+        for (int o = 0; o < n_rows; o++) {
+            const int ky = r - o * s;
+            if (ky < 0 || ky >= k) continue;
+            DW_UNROLL
+            for (int kx = 0; kx < k; kx++)
+                acc[o] = vf_fma(vf_set1(p->w[ky * k + kx]), x[kx], acc[o]);
+        }
+    }
+    DW_UNROLL
+    for (int o = 0; o < n_rows; o++) {
+        float *y = p->y + (oy + o) * w_out + ox;
+        if (w_out - ox >= VF_LANES)
+            vf_store(y, acc[o]);
+        else
+            vf_storem(y, mask, acc[o]);
+    }
+}
+
+VF_INLINE void plane_square(const plane *p, const int k, const int s)
+{
+    for (int64_t ox = 0; ox < p->g->out[2]; ox += VF_LANES) {
+        int64_t oy = 0;
+        for (; oy + DW_ROWS <= p->g->out[1]; oy += DW_ROWS)
+            strip_rows_run(p, oy, ox, DW_ROWS, k, s);
+        for (; oy < p->g->out[1]; oy++) strip_rows_run(p, oy, ox, 1, k, s);
+    }
+}
+static void plane_3_1(const plane *p)
+{
+    plane_square(p, 3, 1);
+}
+static void plane_3_2(const plane *p)
+{
+    plane_square(p, 3, 2);
+}
+static void plane_5_1(const plane *p)
+{
+    plane_square(p, 5, 1);
+}
+static void plane_5_2(const plane *p)
+{
+    plane_square(p, 5, 2);
+}
+static void plane_7_1(const plane *p)
+{
+    plane_square(p, 7, 1);
+}
+
+/* Any kernel, stride and dilation: one output vector at a time, gathered lane by lane unless the
+   stride is 1. */
+static void plane_any(const plane *p)
+{
+    const lmn_conv_geom *g = p->g;
+    for (int64_t oy = 0; oy < g->out[1]; oy++) {
+        for (int64_t ox = 0; ox < g->out[2]; ox += VF_LANES) {
+            const int64_t n = lmn_min_i64(VF_LANES, g->out[2] - ox);
+            vf acc = vf_zero();
+            for (int64_t t = 0; t < g->kernel[1] * g->kernel[2]; t++) {
+                const int64_t iy = lmn_conv_at(g, 1, oy, t / g->kernel[2]), kx = t % g->kernel[2];
+                int64_t lo, hi;
+                if (iy < 0 || iy >= g->in[1]) continue;
+                lmn_conv_inside(g, ox, n, kx, &lo, &hi);
+                if (lo == hi) continue;
+                const float *src = p->x + iy * g->in[2] + lmn_conv_at(g, 2, ox, kx);
+                float lane[VF_LANES] = {0};
+                for (int64_t i = lo; i < hi; i++) lane[i] = src[i * g->stride[2]];
+                acc = vf_fma(vf_set1(p->w[t]), vf_load(lane), acc);
+            }
+            vf_storem(p->y + oy * g->out[2] + ox, vm_first(n), acc);
+        }
+    }
+}
+
+typedef void plane_fn(const plane *p);
+static plane_fn *plane_pick(const lmn_conv_geom *g)
+{
+    const int64_t k = g->kernel[1], s = g->stride[1];
+    if (g->kernel[2] != k || g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1)
+        return plane_any;
+    if (k == 3) return s == 1 ? plane_3_1 : s == 2 ? plane_3_2 : plane_any;
+    if (k == 5) return s == 1 ? plane_5_1 : s == 2 ? plane_5_2 : plane_any;
+    return k == 7 && s == 1 ? plane_7_1 : plane_any;
+}
+
+static void dwconv_run(const lmn_dwconv_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->c_in;
+    const int64_t n_in = g->in[1] * g->in[2], n_out = g->out[1] * g->out[2];
+    plane_fn *const run = plane_pick(g);
+    plane p = {.g = g};
+    for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
+        lmn_conv_inside(g, 0, g->out[2], kx, &p.lo[kx], &p.hi[kx]);
+    for (int64_t c = b->c0; c < b->c0 + b->n_c; c++) {
+        p.x = b->x + c / mult * n_in, p.w = b->w + c * kvol, p.y = b->y + c * n_out;
+        run(&p);
+        if (!b->epi) continue;
+        lmn_epi_block e = {p.y, n_out, c, 0, 1, n_out, b->item};
+        epi_apply(b->epi, &e);
+    }
+}
+
+#endif

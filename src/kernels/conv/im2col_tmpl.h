@@ -1,0 +1,103 @@
+/*
+ * im2col on the vf_* words (include simd_<isa>.h first). A panel is cut into segments, runs of
+ * pixels of one output row; for a segment and a kernel tap the masks are the same in every channel,
+ * so the innermost loop over channels is one load and one store.
+ */
+#ifndef LMN_KERNELS_IM2COL_TMPL_H
+#define LMN_KERNELS_IM2COL_TMPL_H
+
+#include "kernels/conv/im2col.h"
+
+typedef struct segment {
+    int64_t column, len; /* where in the panel */
+    int64_t oz, oy, ox;  /* its first output */
+} segment;
+
+/* One tap of one segment, all channels: element t is src[c * plane + t * stride], lo <= t < hi. */
+typedef struct run {
+    const float *src;
+    float *dst;
+    int64_t plane, dst_step, n_c; /* elements from channel to channel */
+    int64_t len, lo, hi, stride;
+} run;
+
+static void run_any(const run *r)
+{
+    for (int64_t c = 0; c < r->n_c; c++) {
+        const float *src = r->src + c * r->plane;
+        float *dst = r->dst + c * r->dst_step;
+        for (int64_t t = 0; t < r->len; t++)
+            dst[t] = t >= r->lo && t < r->hi ? src[t * r->stride] : 0.0f;
+    }
+}
+
+VF_INLINE vf run_load(const float *src, int64_t lo, int64_t hi, const int stride)
+{
+    return stride == 2 ? vf_load_even(src, lo, hi) : vf_loadm(src, vm_range(lo, hi));
+}
+
+VF_INLINE void run_vectors(const run *r, const int stride)
+{
+    for (int64_t v = 0; v < r->len; v += VF_LANES) {
+        const int64_t lo = r->lo - v, hi = r->hi - v, left = r->len - v;
+        const float *src = r->src + v * stride;
+        float *dst = r->dst + v;
+        const vm mask = vm_first(left);
+        if (left >= VF_LANES && stride == 1 && lo <= 0 && hi >= VF_LANES) {
+            for (int64_t c = 0; c < r->n_c; c++, src += r->plane, dst += r->dst_step)
+                vf_store(dst, vf_load(src));
+        } else if (left >= VF_LANES) {
+            for (int64_t c = 0; c < r->n_c; c++, src += r->plane, dst += r->dst_step)
+                vf_store(dst, run_load(src, lo, hi, stride));
+        } else {
+            for (int64_t c = 0; c < r->n_c; c++, src += r->plane, dst += r->dst_step)
+                vf_storem(dst, mask, run_load(src, lo, hi, stride));
+        }
+    }
+}
+
+/* Every tap of one segment. */
+static void pack_segment(const lmn_im2col_block *b, const segment *s, float *panel)
+{
+    const lmn_conv_geom *g = b->g;
+    run r = {.plane = lmn_conv_volume(g->in), .n_c = b->n_c, .len = s->len, .stride = g->stride[2]};
+    r.dst_step = lmn_conv_volume(g->kernel) * b->nr;
+    r.dst = panel + s->column;
+    for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
+        const int64_t iz = lmn_conv_at(g, 0, s->oz, kz);
+        for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
+            const int64_t iy = lmn_conv_at(g, 1, s->oy, ky);
+            bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
+            for (int64_t kx = 0; kx < g->kernel[2]; kx++, r.dst += b->nr) {
+                lmn_conv_inside(g, s->ox, s->len, kx, &r.lo, &r.hi);
+                if (!inside) r.lo = r.hi = 0;
+                r.src = b->x;
+                if (r.lo < r.hi)
+                    r.src += (iz * g->in[1] + iy) * g->in[2] + lmn_conv_at(g, 2, s->ox, kx);
+                if (r.stride == 1 || r.lo == r.hi)
+                    run_vectors(&r, 1);
+                else if (r.stride == 2)
+                    run_vectors(&r, 2);
+                else
+                    run_any(&r);
+            }
+        }
+    }
+}
+
+static void im2col_run(const lmn_im2col_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    const int64_t n_rows = b->n_c * lmn_conv_volume(g->kernel);
+    lmn_assert(b->nr <= LMN_IM2COL_MAX_NR);
+    for (int64_t j = 0; j < b->n;) {
+        const int64_t p = b->p0 + j, ox = p % g->out[2];
+        segment s = {.column = j % b->nr, .ox = ox};
+        s.oy = p / g->out[2] % g->out[1], s.oz = p / g->out[2] / g->out[1];
+        s.len = lmn_min_i64(lmn_min_i64(g->out[2] - ox, b->nr - s.column), b->n - j);
+        pack_segment(b, &s, b->packed + j / b->nr * b->nr * n_rows);
+        j += s.len;
+    }
+}
+
+#endif

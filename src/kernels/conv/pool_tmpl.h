@@ -1,0 +1,128 @@
+/*
+ * Pooling on the vf_* words (include simd_<isa>.h first): a vector of neighbouring outputs takes
+ * one tap at a time; strides 1 and 2 load vectors, others gather. A window that is the whole plane
+ * (global pooling) runs along the plane instead.
+ */
+#ifndef LMN_KERNELS_POOL_TMPL_H
+#define LMN_KERNELS_POOL_TMPL_H
+
+#include "kernels/conv/pool.h"
+
+/* NaN wins. */
+VF_INLINE vf max_nan(vf acc, vf x)
+{
+    return vf_select(vf_unord(acc, acc), acc, vf_max(acc, x));
+}
+
+VF_INLINE vf lanes_load(const float *src, int64_t lo, int64_t hi, int64_t stride)
+{
+    if (stride == 1) return vf_loadm(src, vm_range(lo, hi));
+    if (stride == 2) return vf_load_even(src, lo, hi);
+    float lane[VF_LANES] = {0};
+    for (int64_t i = lo; i < hi; i++) lane[i] = src[i * stride];
+    return vf_load(lane);
+}
+
+/* Positions of output o along an axis that lie in the input (or its padding too). */
+static int64_t axis_taps(const lmn_conv_geom *g, int axis, int64_t o, bool padded)
+{
+    const int64_t hi = g->in[axis] + (padded ? g->pad_end[axis] : 0),
+                  lo = padded ? -g->pad[axis] : 0;
+    int64_t n = 0;
+    for (int64_t t = 0; t < g->kernel[axis]; t++) {
+        int64_t x = lmn_conv_at(g, axis, o, t);
+        n += x >= lo && x < hi;
+    }
+    return n;
+}
+
+/* Outputs (oz, oy, ox .. ox + n - 1) of one plane. */
+static void pool_vector(const lmn_pool_block *b, const float *x, float *y, const int64_t o[3])
+{
+    const lmn_conv_geom *g = b->g;
+    const int64_t n = lmn_min_i64(VF_LANES, g->out[2] - o[2]);
+    const bool is_max = b->kind == LMN_POOL_MAX;
+    vf acc = vf_set1(is_max ? -__builtin_inff() : 0.0f);
+    for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
+        const int64_t iz = lmn_conv_at(g, 0, o[0], kz);
+        if (iz < 0 || iz >= g->in[0]) continue;
+        for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
+            const int64_t iy = lmn_conv_at(g, 1, o[1], ky);
+            if (iy < 0 || iy >= g->in[1]) continue;
+            for (int64_t kx = 0; kx < g->kernel[2]; kx++) {
+                int64_t lo, hi;
+                lmn_conv_inside(g, o[2], n, kx, &lo, &hi);
+                if (lo == hi) continue;
+                const float *src =
+                    x + (iz * g->in[1] + iy) * g->in[2] + lmn_conv_at(g, 2, o[2], kx);
+                vf v = lanes_load(src, lo, hi, g->stride[2]);
+                if (is_max)
+                    acc = vf_select(vm_range(lo, hi), max_nan(acc, v), acc);
+                else
+                    acc = vf_add(acc, v);
+            }
+        }
+    }
+    if (!is_max) {
+        const bool padded = b->kind == LMN_POOL_AVG_PAD;
+        const int64_t zy = axis_taps(g, 0, o[0], padded) * axis_taps(g, 1, o[1], padded);
+        float count[VF_LANES];
+        for (int64_t i = 0; i < VF_LANES; i++)
+            count[i] = i < n ? (float)(zy * axis_taps(g, 2, o[2] + i, padded)) : 1.0f;
+        acc = vf_div(acc, vf_load(count));
+    }
+    vf_storem(y, vm_first(n), acc);
+}
+
+/* Mean or maximum of n neighbours. */
+static float pool_all(const float *x, int64_t n, bool is_max)
+{
+    const vf start = vf_set1(is_max ? -__builtin_inff() : 0.0f);
+    vf acc = start;
+    int64_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        acc = is_max ? max_nan(acc, vf_load(x + i)) : vf_add(acc, vf_load(x + i));
+    if (i < n) {
+        const vm mask = vm_first(n - i);
+        vf v = vf_select(mask, vf_loadm(x + i, mask), start);
+        acc = is_max ? max_nan(acc, v) : vf_add(acc, v);
+    }
+    if (!is_max) return vf_hsum(acc) / (float)n;
+    float lane[VF_LANES], most = -__builtin_inff();
+    vf_store(lane, acc);
+    for (int l = 0; l < VF_LANES; l++)
+        if (lane[l] > most || lane[l] != lane[l]) most = lane[l];
+    return most;
+}
+
+static bool pool_is_global(const lmn_conv_geom *g)
+{
+    bool whole = lmn_conv_volume(g->out) == 1;
+    for (int i = 0; i < 3; i++) {
+        whole = whole && g->kernel[i] == g->in[i] && g->pad[i] == 0;
+        whole = whole && (g->dilation[i] == 1 || g->kernel[i] == 1);
+    }
+    return whole;
+}
+
+static void pool_run(const lmn_pool_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    const int64_t n_in = lmn_conv_volume(g->in), n_out = lmn_conv_volume(g->out);
+    const bool global = pool_is_global(g);
+    for (int64_t p = 0; p < b->n_planes; p++) {
+        const float *x = b->x + p * n_in;
+        float *y = b->y + p * n_out;
+        if (global) {
+            *y = pool_all(x, n_in, b->kind == LMN_POOL_MAX);
+            continue;
+        }
+        for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
+            int64_t o[3] = {row / g->out[1], row % g->out[1], 0};
+            for (; o[2] < g->out[2]; o[2] += VF_LANES)
+                pool_vector(b, x, y + row * g->out[2] + o[2], o);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,342 @@
+/*
+ * kcheck drivers of im2col, dwconv, pool, and of the convolution driver that joins them with gemm.
+ * The judge is a seven-deep loop in f64 that knows nothing of panels, strips or masks.
+ */
+#include "kcheck/kcheck.h"
+
+#include "kernels/conv/conv_plan.h"
+#include "kernels/conv/dwconv.h"
+#include "kernels/conv/im2col.h"
+#include "kernels/conv/pool.h"
+#include "kernels/gemm/epi_ref.h"
+#include "kernels/gemm/gemm.h"
+
+/* Random geometry; flat = depth 1. The output extents follow the usual floor formula. */
+static lmn_conv_geom random_geom(kc_ctx *kc, bool flat)
+{
+    lmn_conv_geom g = {.n = kc_int(kc, 1, 2), .c_in = kc_int(kc, 1, 5), .groups = 1};
+    const bool square = kc_int(kc, 0, 1), wide = kc_int(kc, 0, 1);
+    g.c_out = g.c_in;
+    for (int i = 0; i < 3; i++) {
+        g.kernel[i] = kc_int(kc, 1, 5), g.stride[i] = kc_int(kc, 1, 3);
+        g.dilation[i] = kc_int(kc, 1, 2), g.in[i] = kc_int(kc, 1, i == 2 && wide ? 70 : 12);
+        g.pad[i] = kc_int(kc, 0, g.kernel[i] - 1), g.pad_end[i] = kc_int(kc, 0, g.kernel[i] - 1);
+        if (i == 0) g.in[i] = kc_int(kc, 1, 3), g.kernel[i] = kc_int(kc, 1, 2);
+        if (i == 0 && flat) g.in[i] = g.kernel[i] = g.stride[i] = 1;
+        if (i == 0) g.pad[i] = g.pad_end[i] = 0;
+        if (i == 2 && square) {
+            g.kernel[1] = g.kernel[2] = kc_int(kc, 0, 1) ? 3 : kc_int(kc, 0, 1) ? 5 : 7;
+            g.stride[1] = g.stride[2] = kc_int(kc, 1, 2), g.dilation[1] = g.dilation[2] = 1;
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        int64_t reach = (g.kernel[i] - 1) * g.dilation[i] + 1;
+        int64_t span = g.in[i] + g.pad[i] + g.pad_end[i];
+        g.out[i] = span < reach ? 0 : (span - reach) / g.stride[i] + 1;
+    }
+    return g;
+}
+
+static const char *geom_text(const lmn_conv_geom *g)
+{
+    static char text[256];
+    snprintf(text, sizeof text,
+             "n%d c%d->%d/%d in %dx%dx%d out %dx%dx%d k %dx%dx%d s %d,%d,%d d %d,%d,%d p %d,%d,%d",
+             (int)g->n, (int)g->c_in, (int)g->c_out, (int)g->groups, (int)g->in[0], (int)g->in[1],
+             (int)g->in[2], (int)g->out[0], (int)g->out[1], (int)g->out[2], (int)g->kernel[0],
+             (int)g->kernel[1], (int)g->kernel[2], (int)g->stride[0], (int)g->stride[1],
+             (int)g->stride[2], (int)g->dilation[0], (int)g->dilation[1], (int)g->dilation[2],
+             (int)g->pad[0], (int)g->pad[1], (int)g->pad[2]);
+    return text;
+}
+
+/* Offset in the plane of tap number t of output `pixel`; *inside says whether there is one. */
+static int64_t tap_at(const lmn_conv_geom *g, int64_t pixel, int64_t t, bool *inside)
+{
+    const int64_t o[3] = {pixel / g->out[2] / g->out[1], pixel / g->out[2] % g->out[1],
+                          pixel % g->out[2]};
+    const int64_t k[3] = {t / g->kernel[2] / g->kernel[1], t / g->kernel[2] % g->kernel[1],
+                          t % g->kernel[2]};
+    int64_t at = 0;
+    *inside = true;
+    for (int i = 0; i < 3; i++) {
+        int64_t x = o[i] * g->stride[i] + k[i] * g->dilation[i] - g->pad[i];
+        if (x < 0 || x >= g->in[i]) *inside = false;
+        at = at * g->in[i] + x;
+    }
+    return at;
+}
+
+static float tap(const lmn_conv_geom *g, const float *plane, int64_t pixel, int64_t t, bool *inside)
+{
+    int64_t at = tap_at(g, pixel, t, inside);
+    return *inside ? plane[at] : 0.0f;
+}
+
+static void check_im2col(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_im2col_row *row = (const lmn_im2col_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 250 : 4000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        lmn_conv_geom g = random_geom(kc, false);
+        const int64_t pixels = lmn_conv_volume(g.out), kvol = lmn_conv_volume(g.kernel);
+        if (pixels == 0) continue;
+        lmn_im2col_block b = {.g = &g, .n_c = g.c_in, .nr = kc_int(kc, 0, 1) ? 16 : 48};
+        b.p0 = kc_int(kc, 0, pixels - 1), b.n = kc_int(kc, 1, lmn_min_i64(pixels - b.p0, 110));
+        kc_mat x = kc_input(kc, KC_SPECIAL, g.c_in, lmn_conv_volume(g.in), lmn_conv_volume(g.in));
+        const int64_t panels = (b.n + b.nr - 1) / b.nr, rows = g.c_in * kvol;
+        kc_mat got = kc_output(kc, panels * rows, b.nr, b.nr), want = kc_copy(kc, &got);
+        b.x = x.p, b.packed = got.p;
+        for (int64_t j = 0; j < b.n; j++) {
+            for (int64_t r = 0; r < rows; r++) {
+                bool inside;
+                float v = tap(&g, x.p + r / kvol * x.ld, b.p0 + j, r % kvol, &inside);
+                want.p[(j / b.nr * rows + r) * b.nr + j % b.nr] = v;
+            }
+        }
+        KC_CALL(kc, row->pack(&b));
+        kc_expect_bits(kc, &got, &want, geom_text(&g));
+    }
+}
+
+/* All outputs of a convolution in f64, with bounds. */
+static void conv_reference(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w, double *want,
+                           double *bound)
+{
+    const int64_t pixels = lmn_conv_volume(g->out), kvol = lmn_conv_volume(g->kernel);
+    const int64_t c_in = g->c_in / g->groups, m = g->c_out / g->groups;
+    for (int64_t i = 0; i < g->n * g->c_out * pixels; i++) {
+        const int64_t co = i / pixels % g->c_out, image = i / pixels / g->c_out;
+        double sum = 0, mag = 0;
+        for (int64_t k = 0; k < c_in * kvol; k++) {
+            bool inside;
+            int64_t plane = image * g->c_in + co / m * c_in + k / kvol;
+            double v = (double)w->p[co * w->ld + k] *
+                       tap(g, x->p + plane * x->ld, i % pixels, k % kvol, &inside);
+            if (inside) sum += v, mag += fabs(v);
+        }
+        want[i] = sum, bound[i] = kc_dot_bound(c_in * kvol + 1, mag);
+    }
+}
+
+static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_dwconv_row *row = (const lmn_dwconv_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 250 : 4000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        lmn_conv_geom g = random_geom(kc, true);
+        g.n = 1, g.groups = g.c_in, g.c_out = g.c_in * kc_int(kc, 1, 2);
+        const int64_t pixels = lmn_conv_volume(g.out), kvol = lmn_conv_volume(g.kernel);
+        kc_style style = (kc_style)kc_int(kc, KC_EXACT, KC_REAL);
+        kc_mat x = kc_input(kc, style, g.c_in, lmn_conv_volume(g.in), lmn_conv_volume(g.in));
+        kc_mat w = kc_input(kc, style, g.c_out, kvol, kvol);
+        kc_mat y = kc_output(kc, g.c_out, pixels, pixels),
+               fused = kc_output(kc, g.c_out, pixels, pixels);
+        double *want = kc_doubles(kc, g.c_out * pixels), *bound = kc_doubles(kc, g.c_out * pixels);
+        conv_reference(&g, &x, &w, want, bound);
+        lmn_dwconv_block b = {.g = &g, .x = x.p, .w = w.p, .y = y.p, .n_c = g.c_out};
+        KC_CALL(kc, row->run(&b));
+        kc_expect(kc, &y, want, bound, geom_text(&g));
+        kc_mat bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
+        lmn_epi epi = {.n_ops = 2,
+                       .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p},
+                              {.kind = LMN_EPI_CLIP, .p0 = 0, .p1 = 6}}};
+        b.y = fused.p, b.epi = &epi;
+        KC_CALL(kc, row->run(&b));
+        for (int64_t i = 0; i < g.c_out; i++) {
+            for (int64_t j = 0; j < pixels; j++) {
+                float *v = y.p + i * pixels + j;
+                *v += bias.p[i];
+                *v = *v < 0 ? 0 : *v > 6 ? 6 : *v;
+            }
+        }
+        kc_expect_bits(kc, &fused, &y, "bias and clip");
+    }
+}
+
+/* Taps of an output pixel that lie in the input or its padding. */
+static double padded_taps(const lmn_conv_geom *g, int64_t pixel)
+{
+    lmn_conv_geom wide = *g; /* the padding as if it were input */
+    double n = 0;
+    for (int a = 0; a < 3; a++) wide.in[a] += g->pad[a] + g->pad_end[a], wide.pad[a] = 0;
+    for (int64_t t = 0; t < lmn_conv_volume(g->kernel); t++) {
+        bool inside;
+        tap_at(&wide, pixel, t, &inside);
+        n += inside;
+    }
+    return n;
+}
+
+static void check_pool(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_pool_row *row = (const lmn_pool_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 300 : 4000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        lmn_conv_geom g = random_geom(kc, false);
+        lmn_pool_block b = {.g = &g, .kind = (lmn_pool_kind)(c % 3), .n_planes = g.c_in};
+        bool global = kc_int(kc, 0, 5) == 0;
+        for (int i = 0; global && i < 3; i++) {
+            g.kernel[i] = g.in[i], g.pad[i] = g.pad_end[i] = 0, g.out[i] = g.dilation[i] = 1;
+        }
+        const int64_t pixels = lmn_conv_volume(g.out), kvol = lmn_conv_volume(g.kernel);
+        kc_style style = b.kind == LMN_POOL_MAX ? KC_SPECIAL : KC_REAL;
+        kc_mat x = kc_input(kc, style, g.c_in, lmn_conv_volume(g.in), lmn_conv_volume(g.in));
+        kc_mat y = kc_output(kc, g.c_in, pixels, pixels);
+        double *want = kc_doubles(kc, g.c_in * pixels), *bound = kc_doubles(kc, g.c_in * pixels);
+        for (int64_t i = 0; i < g.c_in * pixels; i++) {
+            double sum = 0, mag = 0, most = -INFINITY, n = 0;
+            for (int64_t t = 0; t < kvol; t++) {
+                bool inside;
+                double v = tap(&g, x.p + i / pixels * x.ld, i % pixels, t, &inside);
+                if (!inside) continue;
+                n++, sum += v, mag += fabs(v);
+                if (v > most || isnan(v)) most = v;
+            }
+            if (b.kind == LMN_POOL_AVG_PAD) {
+                n = padded_taps(&g, i % pixels);
+            }
+            want[i] = b.kind == LMN_POOL_MAX ? most : sum / n;
+            bound[i] = b.kind == LMN_POOL_MAX ? 0 : kc_dot_bound(kvol + 1, mag / n);
+        }
+        b.x = x.p, b.y = y.p;
+        KC_CALL(kc, row->run(&b));
+        kc_expect(kc, &y, want, bound, geom_text(&g));
+    }
+}
+
+/* The set with this im2col row and the gemm and dwconv rows of the same name. */
+static lmn_kset set_for(kc_ctx *kc, const lmn_krow *head)
+{
+    char pins[128];
+    lmn_kset set;
+    snprintf(pins, sizeof pins, "im2col.f32:%s,gemm.f32:%s,dwconv.f32:%s", head->variant,
+             head->variant, head->variant);
+    lmn_kset_choose(kc_cpu(kc), pins, &set);
+    return set;
+}
+
+static void run_chunks(kc_ctx *kc, const lmn_conv_plan *plan, const lmn_conv_args *args, bool down)
+{
+    void *scratch = plan->scratch_bytes ? kc_buffer(kc, plan->scratch_bytes) : NULL;
+    if (scratch) memset(scratch, 0xff, plan->scratch_bytes);
+    for (int64_t i = 0; i < plan->n_chunks; i++)
+        lmn_conv_f32_chunk(plan, args, down ? plan->n_chunks - 1 - i : i, scratch);
+}
+
+static void check_plan(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_kset set = set_for(kc, head);
+    const int n_cases = kc_quick(kc) ? 120 : 2000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        lmn_conv_geom g = random_geom(kc, kc_int(kc, 0, 3) != 0);
+        g.groups = kc_int(kc, 0, 2) ? 1 : kc_int(kc, 2, 3);
+        bool deep = kc_int(kc, 0, 7) == 0; /* more than one block of input channels */
+        g.c_in = g.groups * (deep ? kc_int(kc, 30, 60) : kc_int(kc, 1, 6));
+        g.c_out = g.groups * kc_int(kc, 1, 21);
+        if (kc_int(kc, 0, 4) == 0) {
+            for (int i = 0; i < 3; i++)
+                g.kernel[i] = g.stride[i] = g.dilation[i] = 1, g.pad[i] = 0, g.out[i] = g.in[i];
+        }
+        const int64_t pixels = lmn_conv_volume(g.out),
+                      k = g.c_in / g.groups * lmn_conv_volume(g.kernel);
+        if (pixels * k * g.c_out > 4000000) continue;
+        kc_style style = (kc_style)kc_int(kc, KC_EXACT, KC_REAL);
+        const int64_t in_plane = lmn_conv_volume(g.in), n_rows = g.n * g.c_out;
+        kc_mat x = kc_input(kc, style, g.n * g.c_in, in_plane, in_plane);
+        kc_mat w = kc_input(kc, style, g.c_out, k, k);
+        kc_mat y = kc_output(kc, n_rows, pixels, pixels),
+               fused = kc_output(kc, n_rows, pixels, pixels);
+        double *want = kc_doubles(kc, n_rows * pixels), *bound = kc_doubles(kc, n_rows * pixels);
+        conv_reference(&g, &x, &w, want, bound);
+        lmn_conv_plan plan;
+        lmn_conv_f32_plan(&set, &g, &plan);
+        lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
+        KC_CALL(kc, run_chunks(kc, &plan, &args, false));
+        kc_expect(kc, &y, want, bound, geom_text(&g));
+        kc_mat bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
+        kc_mat skip = kc_input(kc, KC_REAL, n_rows, pixels, pixels);
+        lmn_epi epi = {.n_ops = 3};
+        epi.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p};
+        epi.op[1] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_FULL, .x = skip.p};
+        epi.op[1].ld = pixels, epi.op[1].batch = g.c_out * pixels;
+        epi.op[2] = (lmn_epi_op){.kind = LMN_EPI_RELU};
+        args.y = fused.p, args.epi = &epi;
+        KC_CALL(kc, run_chunks(kc, &plan, &args, true));
+        for (int64_t i = 0; i < n_rows * pixels; i++) {
+            float v = y.p[i] + bias.p[i / pixels % g.c_out];
+            v += skip.p[i];
+            y.p[i] = v < 0 ? 0 : v;
+        }
+        kc_expect_bits(kc, &fused, &y, "bias, residual and relu");
+    }
+}
+
+/* --- bench ---------------------------------------------------------------------------------- */
+
+typedef struct conv_bench {
+    lmn_conv_plan plan;
+    lmn_conv_args args;
+    float *scratch;
+} conv_bench;
+
+static void bench_run(void *arg)
+{
+    conv_bench *b = arg;
+    for (int64_t i = 0; i < b->plan.n_chunks; i++)
+        lmn_conv_f32_chunk(&b->plan, &b->args, i, b->scratch);
+}
+
+static const struct {
+    int64_t c_in, c_out, groups, size, kernel, stride;
+} bench_shapes[] = {
+    {64, 64, 1, 56, 3, 1},     {128, 128, 1, 28, 3, 1},   {256, 256, 1, 14, 3, 1},
+    {512, 512, 1, 7, 3, 1},    {128, 128, 1, 56, 3, 2},   {256, 64, 1, 56, 1, 1},
+    {64, 256, 1, 56, 1, 1},    {1024, 256, 1, 14, 1, 1},  {512, 2048, 1, 7, 1, 1},
+    {256, 512, 1, 56, 1, 2},   {3, 64, 1, 224, 7, 2},     {16, 96, 1, 112, 1, 1},
+    {144, 24, 1, 56, 1, 1},    {32, 32, 1, 80, 3, 1},     {144, 144, 144, 56, 3, 1},
+    {144, 144, 144, 56, 3, 2}, {384, 384, 384, 14, 3, 1}, {960, 960, 960, 7, 3, 1},
+    {32, 32, 32, 112, 3, 1},
+};
+
+static void bench_conv(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_kset set = set_for(kc, head);
+    for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
+        const int64_t k = bench_shapes[i].kernel, s = bench_shapes[i].stride,
+                      d = bench_shapes[i].size;
+        lmn_conv_geom g = {.n = 1, .c_in = bench_shapes[i].c_in, .c_out = bench_shapes[i].c_out};
+        g.groups = bench_shapes[i].groups;
+        for (int a = 0; a < 3; a++) {
+            g.in[a] = a ? d : 1, g.kernel[a] = a ? k : 1, g.stride[a] = a ? s : 1,
+            g.dilation[a] = 1;
+            g.pad[a] = a ? k / 2 : 0, g.out[a] = a ? (d + 2 * (k / 2) - k) / s + 1 : 1;
+        }
+        conv_bench b;
+        lmn_conv_f32_plan(&set, &g, &b.plan);
+        const int64_t pixels = lmn_conv_volume(g.out), taps = g.c_in / g.groups * k * k;
+        b.args = (lmn_conv_args){.x = kc_bench_floats(kc, g.c_in * d * d),
+                                 .w = kc_bench_floats(kc, g.c_out * taps),
+                                 .y = kc_bench_floats(kc, g.c_out * pixels)};
+        float *bias = kc_bench_floats(kc, g.c_out);
+        lmn_epi epi = {
+            .n_ops = 2,
+            .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias}, {.kind = LMN_EPI_RELU}}};
+        b.args.epi = &epi;
+        b.scratch = kc_bench_floats(kc, (int64_t)b.plan.scratch_bytes / 4 + 16);
+        char what[64];
+        snprintf(what, sizeof what, "conv %d->%d %dx%d s%d %dx%d%s", (int)g.c_in, (int)g.c_out,
+                 (int)k, (int)k, (int)s, (int)d, (int)d, g.groups > 1 ? " dw" : "");
+        kc_time(kc, head, what, 2.0 * (double)(pixels * taps * g.c_out), 0, bench_run, &b);
+        kc_bench_reset(kc);
+    }
+}
+
+const kc_driver kc_im2col_pack = {"im2col", "pack", check_im2col, NULL};
+const kc_driver kc_dwconv_run = {"dwconv", "run", check_dwconv, NULL};
+const kc_driver kc_pool_run = {"pool", "run", check_pool, NULL};
+const kc_driver kc_im2col_conv = {"im2col", "conv", check_plan, bench_conv};
