@@ -108,10 +108,23 @@ static lamina_status read_optional(reader *r, lmn_span bytes, int depth, lamina_
     return st;
 }
 
+/* elem_type of a SequenceProto or OptionalProto: both count 1 tensor, 2 sparse, 3 sequence ... */
+#define ELEM_SEQUENCE 3
+static uint64_t elem_type(lmn_span bytes)
+{
+    uint64_t type = 0;
+    lmn_pb c = lmn_pb_of(bytes);
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);)
+        if (f.num == 2) type = f.u;
+    return type;
+}
+
 static lamina_status read_any(reader *r, lmn_span bytes, uint8_t kind, int depth,
                               lamina_tensor **out)
 {
     if (depth > MAX_DEPTH) return lmn_fail(r->err, LAMINA_E_LIMIT, "values are nested too deep");
+    /* optional(sequence) is taken as sequence, but its file is an OptionalProto around one. */
+    if (kind == LMN_FACT_SEQUENCE && elem_type(bytes) == ELEM_SEQUENCE) kind = LMN_FACT_OPTIONAL;
     if (kind == LMN_FACT_SEQUENCE) return read_sequence(r, bytes, depth, out);
     if (kind == LMN_FACT_OPTIONAL) return read_optional(r, bytes, depth, out);
     return read_tensor(r, bytes, out);
