@@ -27,7 +27,8 @@ static const char *parse_term(const char **p, lmn_ein_term *t)
             s += 2;
             continue;
         }
-        if (label_of(*s) < 0) return "a character that is neither a letter, space, comma, ... nor ->";
+        if (label_of(*s) < 0)
+            return "a character that is neither a letter, space, comma, ... nor ->";
         if (t->n == LMN_EIN_TERM) return "a term of more than 64 labels";
         t->lab[t->n++] = (uint8_t)label_of(*s);
     }

@@ -1,7 +1,8 @@
 /*
- * Wide arithmetic for reference evaluation: a tensor's elements as f64 in scratch, and back with one
- * rounding. For operators whose cost is far above one pass over their operands (recurrent, attention,
- * signal, losses). Not for strings or complex types; 64-bit integers lose bits above 2^53.
+ * Wide arithmetic for reference evaluation: a tensor's elements as f64 in scratch, and back with
+ * one rounding. For operators whose cost is far above one pass over their operands (recurrent,
+ * attention, signal, losses). Not for strings or complex types; 64-bit integers lose bits above
+ * 2^53.
  */
 #ifndef LMN_OPS_F64IO_H
 #define LMN_OPS_F64IO_H

@@ -1,6 +1,6 @@
 /*
- * Fourier transforms of any length (see fft.h). Twiddles come from sin and cos of exact fractions of
- * the circle, never from recurrences, so that the error stays at a few ulp times log2 n.
+ * Fourier transforms of any length (see fft.h). Twiddles come from sin and cos of exact fractions
+ * of the circle, never from recurrences, so that the error stays at a few ulp times log2 n.
  */
 #include "ops/fft.h"
 #include "ops/f64io.h"
@@ -50,7 +50,8 @@ static void radix2(const double *twiddle, int64_t m, bool inverse, double *x)
         for (int64_t base = 0; base < m; base += 2 * half)
             for (int64_t k = 0; k < half; k++) {
                 const double wr = twiddle[2 * k * stride];
-                const double wi = inverse ? -twiddle[2 * k * stride + 1] : twiddle[2 * k * stride + 1];
+                const double wi =
+                    inverse ? -twiddle[2 * k * stride + 1] : twiddle[2 * k * stride + 1];
                 double *a = x + 2 * (base + k), *b = a + 2 * half;
                 const double br = b[0] * wr - b[1] * wi, bi = b[0] * wi + b[1] * wr;
                 b[0] = a[0] - br, b[1] = a[1] - bi;
@@ -63,8 +64,8 @@ lamina_status lmn_fft_plan(lmn_eval *ec, int64_t n, bool inverse, lmn_fft *p)
 {
     double *twiddle, *chirp, *filter;
     if (n < 1 || n > LMN_FFT_MAX)
-        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "a transform of length %lld is outside [1, %lld]", (long long)n,
-                             (long long)LMN_FFT_MAX);
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "a transform of length %lld is outside [1, %lld]",
+                             (long long)n, (long long)LMN_FFT_MAX);
     const bool pow2 = (n & (n - 1)) == 0;
     int64_t m = 1;
     while (m < (pow2 ? n : 2 * n - 1)) m *= 2;
@@ -96,13 +97,15 @@ void lmn_fft_run(const lmn_fft *p, double *x, double *work)
     }
     const double s = p->inverse ? -1.0 : 1.0; /* inverse by conjugating in and out */
     for (int64_t k = 0; k < n; k++) {
-        const double cr = p->chirp[2 * k], ci = p->chirp[2 * k + 1], xr = x[2 * k], xi = s * x[2 * k + 1];
+        const double cr = p->chirp[2 * k], ci = p->chirp[2 * k + 1], xr = x[2 * k],
+                     xi = s * x[2 * k + 1];
         work[2 * k] = xr * cr - xi * ci, work[2 * k + 1] = xr * ci + xi * cr;
     }
     memset(work + 2 * n, 0, (size_t)(m - n) * 2 * sizeof *work);
     radix2(p->twiddle, m, false, work);
     for (int64_t k = 0; k < m; k++) {
-        const double fr = p->filter[2 * k], fi = p->filter[2 * k + 1], wr = work[2 * k], wi = work[2 * k + 1];
+        const double fr = p->filter[2 * k], fi = p->filter[2 * k + 1], wr = work[2 * k],
+                     wi = work[2 * k + 1];
         work[2 * k] = wr * fr - wi * fi, work[2 * k + 1] = wr * fi + wi * fr;
     }
     radix2(p->twiddle, m, true, work);

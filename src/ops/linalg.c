@@ -8,11 +8,16 @@
 bool lmn_dim_broadcast(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out)
 {
     const lmn_dim one = lmn_dim_c(1);
-    if (a == one || a == b) *out = b;
-    else if (b == one) *out = a;
-    else if (lmn_dim_is_const(a) && lmn_dim_is_const(b)) return false;
-    else if (lmn_dim_is_const(a) || lmn_dim_is_const(b)) *out = lmn_dim_is_const(a) ? a : b;
-    else *out = LMN_DIM_UNKNOWN; /* either may turn out to be 1 */
+    if (a == one || a == b)
+        *out = b;
+    else if (b == one)
+        *out = a;
+    else if (lmn_dim_is_const(a) && lmn_dim_is_const(b))
+        return false;
+    else if (lmn_dim_is_const(a) || lmn_dim_is_const(b))
+        *out = lmn_dim_is_const(a) ? a : b;
+    else
+        *out = LMN_DIM_UNKNOWN; /* either may turn out to be 1 */
     (void)p;
     return true;
 }
@@ -43,7 +48,8 @@ lamina_status lmn_matmul_infer(lmn_infer *ic, int32_t ia, int32_t ib, bool ta, b
     const int32_t batch = batch_a > batch_b ? batch_a : batch_b;
     for (int32_t i = 0; i < batch; i++) {
         const int32_t ja = i - (batch - batch_a), jb = i - (batch - batch_b);
-        const lmn_dim da = ja >= 0 ? a->dims[ja] : lmn_dim_c(1), db = jb >= 0 ? b->dims[jb] : lmn_dim_c(1);
+        const lmn_dim da = ja >= 0 ? a->dims[ja] : lmn_dim_c(1),
+                      db = jb >= 0 ? b->dims[jb] : lmn_dim_c(1);
         if (!lmn_dim_broadcast(ic->dims, da, db, &o->dims[i]))
             return fail_shapes(ic, ia, ib, "the leading extents do not broadcast");
     }
@@ -72,7 +78,8 @@ static lamina_status batch_offsets(lmn_eval *ec, const lamina_tensor *t, int32_t
         step *= t->dims[i];
     }
     int64_t *off = lmn_scratch(ec, (size_t)count * sizeof *off);
-    if (!off) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld matrices", (long long)count);
+    if (!off)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld matrices", (long long)count);
     int64_t pos = 0;
     for (int64_t n = 0; n < count; n++) {
         off[n] = pos;
@@ -87,8 +94,8 @@ static lamina_status batch_offsets(lmn_eval *ec, const lamina_tensor *t, int32_t
     return LAMINA_OK;
 }
 
-lamina_status lmn_matmul_prepare(lmn_eval *ec, const lamina_tensor *a, const lamina_tensor *b, bool ta,
-                                 bool tb, lmn_matmul_plan *p)
+lamina_status lmn_matmul_prepare(lmn_eval *ec, const lamina_tensor *a, const lamina_tensor *b,
+                                 bool ta, bool tb, lmn_matmul_plan *p)
 {
     memset(p, 0, sizeof *p);
     const int32_t na = a->rank, nb = b->rank;
@@ -98,16 +105,26 @@ lamina_status lmn_matmul_prepare(lmn_eval *ec, const lamina_tensor *a, const lam
     ta = ta && na > 1;
     tb = tb && nb > 1;
     lmn_mm *mm = &p->mm;
-    *mm = (lmn_mm){.m = ta ? ac : ar, .k = ta ? ar : ac, .n = tb ? br : bc, .dt = a->dtype,
-                   .a = a->data, .b = b->data, .a_rs = ta ? 1 : ac, .a_cs = ta ? ac : 1,
-                   .b_rs = tb ? 1 : bc, .b_cs = tb ? bc : 1, .alpha = 1.0, .out_dt = a->dtype};
+    *mm = (lmn_mm){.m = ta ? ac : ar,
+                   .k = ta ? ar : ac,
+                   .n = tb ? br : bc,
+                   .dt = a->dtype,
+                   .a = a->data,
+                   .b = b->data,
+                   .a_rs = ta ? 1 : ac,
+                   .a_cs = ta ? ac : 1,
+                   .b_rs = tb ? 1 : bc,
+                   .b_cs = tb ? bc : 1,
+                   .alpha = 1.0,
+                   .out_dt = a->dtype};
     if (mm->k != (tb ? bc : br)) return bad_shapes(ec, "the inner extents differ");
     const int32_t own_a = na > 2 ? na - 2 : 0, own_b = nb > 2 ? nb - 2 : 0;
     const int32_t batch = own_a > own_b ? own_a : own_b;
     for (int32_t i = 0; i < batch; i++) {
         const int32_t ja = i - (batch - own_a), jb = i - (batch - own_b);
         const int64_t da = ja >= 0 ? a->dims[ja] : 1, db = jb >= 0 ? b->dims[jb] : 1;
-        if (da != db && da != 1 && db != 1) return bad_shapes(ec, "the leading extents do not broadcast");
+        if (da != db && da != 1 && db != 1)
+            return bad_shapes(ec, "the leading extents do not broadcast");
         p->dims[i] = da == 1 ? db : da;
     }
     if (!lmn_dims_count(batch, p->dims, &mm->batch)) return bad_shapes(ec, "too many matrices");

@@ -7,8 +7,8 @@
 
 #include "ops/mm.h"
 
-#define LMN_D_MATMUL                                                                               \
-    (LMN_D_FLOAT | LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64) | LMN_DBIT(LAMINA_U32) |            \
+#define LMN_D_MATMUL                                                                    \
+    (LMN_D_FLOAT | LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64) | LMN_DBIT(LAMINA_U32) | \
      LMN_DBIT(LAMINA_U64))
 
 /* Extent of two broadcast dims; false when provably incompatible. */
@@ -25,8 +25,8 @@ typedef struct lmn_matmul_plan {
     lmn_mm mm; /* shape, strides, batch offsets, operands and their type; c, scale and out unset */
 } lmn_matmul_plan;
 /* Checks shapes at run time and fills *p; the offsets live in scratch. */
-lamina_status lmn_matmul_prepare(lmn_eval *ec, const lamina_tensor *a, const lamina_tensor *b, bool ta,
-                                 bool tb, lmn_matmul_plan *p);
+lamina_status lmn_matmul_prepare(lmn_eval *ec, const lamina_tensor *a, const lamina_tensor *b,
+                                 bool ta, bool tb, lmn_matmul_plan *p);
 
 /* Constant value of a dim for cost estimates, 1 if unknown. */
 static inline double lmn_cost_dim(lmn_dim d)

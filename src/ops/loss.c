@@ -21,7 +21,8 @@ static lamina_status fail_labels(lmn_infer *ic)
     char x[160], t[160];
     (void)lmn_fact_format(ic->dims, ic->in[0], x, sizeof x);
     (void)lmn_fact_format(ic->dims, ic->in[1], t, sizeof t);
-    return lmn_infer_fail(ic, LAMINA_E_SHAPE, "labels have the shape of the scores without the class axis 1",
+    return lmn_infer_fail(ic, LAMINA_E_SHAPE,
+                          "labels have the shape of the scores without the class axis 1",
                           "labels %s do not fit scores %s", t, x);
 }
 
@@ -30,10 +31,12 @@ lamina_status lmn_loss_infer(lmn_infer *ic)
     const lmn_fact *x = ic->in[0], *t = ic->in[1];
     const int r = reduction_of(ic->node);
     if (r < 0)
-        return lmn_infer_fail(ic, LAMINA_E_INVALID, "use none, sum or mean", "reduction \"%.40s\" is not known",
+        return lmn_infer_fail(ic, LAMINA_E_INVALID, "use none, sum or mean",
+                              "reduction \"%.40s\" is not known",
                               lmn_attr_s(ic->node, "reduction", ""));
     if (lmn_infer_has(ic, 0) && x->rank >= 0 && x->rank < 2)
-        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "the scores have rank %d, must be at least 2", x->rank);
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
+                              "the scores have rank %d, must be at least 2", x->rank);
     if (x->rank > 0 && t->rank >= 0 && t->rank != x->rank - 1) return fail_labels(ic);
     lmn_fact *y = &ic->out[0];
     const int32_t rank = x->rank > 0 ? x->rank - 1 : t->rank;
@@ -85,11 +88,13 @@ static lamina_status read_args(lmn_eval *ec, loss *l)
     const lamina_tensor *x = l->x = ec->in[0], *t = l->labels = ec->in[1];
     l->weight = lmn_in(ec, 2);
     if (x->rank < 2 || t->rank != x->rank - 1 || t->dims[0] != x->dims[0])
-        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "the labels do not have the shape of the scores without axis 1");
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE,
+                             "the labels do not have the shape of the scores without axis 1");
     l->n = x->dims[0], l->classes = x->dims[1], l->inner = 1;
     for (int32_t i = 2; i < x->rank; i++) {
         if (t->dims[i - 1] != x->dims[i])
-            return lmn_eval_fail(ec, LAMINA_E_SHAPE, "the labels do not have the shape of the scores without axis 1");
+            return lmn_eval_fail(ec, LAMINA_E_SHAPE,
+                                 "the labels do not have the shape of the scores without axis 1");
         l->inner *= x->dims[i];
     }
     if (l->weight && !lmn_shape_is(l->weight, 1, &l->classes))
@@ -99,7 +104,8 @@ static lamina_status read_args(lmn_eval *ec, loss *l)
     return LAMINA_OK;
 }
 
-static lamina_status walk(lmn_eval *ec, loss *l, lamina_tensor *each, double *z, double *sum, double *weights)
+static lamina_status walk(lmn_eval *ec, loss *l, lamina_tensor *each, double *z, double *sum,
+                          double *weights)
 {
     for (int64_t i = 0; i < l->n * l->inner; i++) {
         const int64_t label = lmn_get_i64(l->labels, i);
@@ -108,8 +114,8 @@ static lamina_status walk(lmn_eval *ec, loss *l, lamina_tensor *each, double *z,
         load_position(l, i / l->inner, i % l->inner, z);
         if (!l->ignores || label != l->ignore) {
             if (label < 0 || label >= l->classes)
-                return lmn_eval_fail(ec, LAMINA_E_RANGE, "label %lld is outside [0, %lld)", (long long)label,
-                                     (long long)l->classes);
+                return lmn_eval_fail(ec, LAMINA_E_RANGE, "label %lld is outside [0, %lld)",
+                                     (long long)label, (long long)l->classes);
             const double w = l->weight ? lmn_get_f64(l->weight, label) : 1.0;
             v = -z[label] * w;
             *weights += w;

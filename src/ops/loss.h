@@ -1,7 +1,7 @@
 /*
  * Cross entropy over class scores [N, C, D...]: the part NegativeLogLikelihoodLoss and
- * SoftmaxCrossEntropyLoss share. Labels equal to ignore_index contribute nothing; the mean divides by
- * the sum of the weights of the labels that count. Any other label outside [0, C) is an error.
+ * SoftmaxCrossEntropyLoss share. Labels equal to ignore_index contribute nothing; the mean divides
+ * by the sum of the weights of the labels that count. Any other label outside [0, C) is an error.
  */
 #ifndef LMN_OPS_LOSS_H
 #define LMN_OPS_LOSS_H

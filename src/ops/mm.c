@@ -1,6 +1,6 @@
 /*
- * Blocked reference matrix product (see mm.h). A chunk of the grid is one MM_MB x MM_NB block of one
- * batch entry; it packs its operands block by block along k, so that the work area is bounded
+ * Blocked reference matrix product (see mm.h). A chunk of the grid is one MM_MB x MM_NB block of
+ * one batch entry; it packs its operands block by block along k, so that the work area is bounded
  * whatever the operands' size, type and strides.
  */
 #include "ops/mm.h"
@@ -28,7 +28,8 @@ typedef struct mm_pack {
 #define MM_DT(dt) (lmn_dtype_class(dt) == LMN_CLASS_UINT ? LAMINA_U64 : LAMINA_I64)
 #include "ops/mm_tmpl.h"
 
-/* One worker's area: packed A, packed B, accumulators, a line. Doubles and u64 are the same size. */
+/* One worker's area: packed A, packed B, accumulators, a line. Doubles and u64 are the same size.
+ */
 typedef struct mm_area {
     double a[MM_MB * MM_KB], b[MM_NB * MM_KB], c[MM_MB * MM_NB], line[MM_KB], addend[MM_NB];
 } mm_area;
@@ -42,8 +43,10 @@ typedef struct mm_job {
 
 static void pack_block(const mm_job *j, const mm_pack *k, double *dst, double *line)
 {
-    if (j->ints) mm_u64_pack(k, (uint64_t *)(void *)dst, (uint64_t *)(void *)line);
-    else mm_f64_pack(k, dst, line);
+    if (j->ints)
+        mm_u64_pack(k, (uint64_t *)(void *)dst, (uint64_t *)(void *)line);
+    else
+        mm_f64_pack(k, dst, line);
 }
 
 /* One row of the block: alpha, addend, rounding, into the output. */
@@ -61,7 +64,8 @@ static void store_row(const mm_job *j, mm_area *w, int64_t row, int64_t col, int
     if (p->c) {
         const uint8_t *c = (const uint8_t *)p->c + (size_t)(row * p->c_rs + col * p->c_cs) * es;
         lamina_dtype to = exact ? wide : LAMINA_F64;
-        if (p->c_cs == 1) lmn_convert(to, w->addend, p->dt, c, nb, false);
+        if (p->c_cs == 1)
+            lmn_convert(to, w->addend, p->dt, c, nb, false);
         else
             for (int64_t i = 0; i < nb; i++)
                 lmn_convert(to, w->addend + i, p->dt, c + (size_t)(i * p->c_cs) * es, 1, false);
@@ -74,8 +78,9 @@ static void store_row(const mm_job *j, mm_area *w, int64_t row, int64_t col, int
         return;
     }
     for (int64_t i = 0; i < nb; i++) {
-        double v = !j->ints ? acc[i]
-                   : wide == LAMINA_U64 ? (double)iacc[i] : (double)(int64_t)iacc[i];
+        double v = !j->ints             ? acc[i]
+                   : wide == LAMINA_U64 ? (double)iacc[i]
+                                        : (double)(int64_t)iacc[i];
         if (p->alpha != 1.0) v *= p->alpha;
         if (p->c) v += p->beta * w->addend[i];
         acc[i] = v;
@@ -104,8 +109,10 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
         mm_pack pb = {p->dt, b + (size_t)(k0 * p->b_rs) * es, nb, kb, p->b_cs, p->b_rs};
         pack_block(j, &pa, w->a, w->line);
         pack_block(j, &pb, w->b, w->line);
-        if (j->ints) mm_u64_block(w->a, w->b, mb, nb, kb, w->c);
-        else mm_f64_block(w->a, w->b, mb, nb, kb, w->c);
+        if (j->ints)
+            mm_u64_block(w->a, w->b, mb, nb, kb, w->c);
+        else
+            mm_f64_block(w->a, w->b, mb, nb, kb, w->c);
     }
     for (int64_t r = 0; r < mb; r++) store_row(j, w, row + r, col, nb, r, batch);
 }
@@ -115,7 +122,9 @@ lamina_status lmn_mm_run(lmn_eval *ec, const lmn_mm *p)
     if (p->batch <= 0 || p->m <= 0 || p->n <= 0) return LAMINA_OK;
     lmn_dclass cls = lmn_dtype_class(p->dt);
     int32_t width = lmn_par_width(ec->par);
-    mm_job j = {.p = p, .m_blocks = (p->m - 1) / MM_MB + 1, .n_blocks = (p->n - 1) / MM_NB + 1,
+    mm_job j = {.p = p,
+                .m_blocks = (p->m - 1) / MM_MB + 1,
+                .n_blocks = (p->n - 1) / MM_NB + 1,
                 .ints = cls == LMN_CLASS_SINT || cls == LMN_CLASS_UINT};
     j.areas = lmn_scratch(ec, (size_t)width * sizeof(mm_area));
     if (!j.areas) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the matrix product");

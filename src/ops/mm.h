@@ -10,7 +10,7 @@
 
 typedef struct lmn_mm {
     int64_t batch, m, n, k;
-    lamina_dtype dt;                /* of a, b and c: float or integer, 16 bits and more or u8/i8 */
+    lamina_dtype dt; /* of a, b and c: float or integer, 16 bits and more or u8/i8 */
     const void *a, *b;
     int64_t a_rs, a_cs, b_rs, b_cs; /* strides in elements: row, column */
     const int64_t *a_off, *b_off;   /* element offset of each batch entry; NULL = all 0 */

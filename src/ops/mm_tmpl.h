@@ -21,7 +21,8 @@ static void MM_NAME(micro)(const MM_T *a, const MM_T *b, int64_t kb, MM_T *c)
     for (int r = 0; r < 4; r++) memcpy(c + r * MM_NB, &acc[r], sizeof bv);
 }
 
-static void MM_NAME(block)(const void *ap, const void *bp, int64_t mb, int64_t nb, int64_t kb, void *cp)
+static void MM_NAME(block)(const void *ap, const void *bp, int64_t mb, int64_t nb, int64_t kb,
+                           void *cp)
 {
     const MM_T *a = ap, *b = bp;
     MM_T *c = cp;
@@ -30,8 +31,8 @@ static void MM_NAME(block)(const void *ap, const void *bp, int64_t mb, int64_t n
             MM_NAME(micro)(a + i * kb, b + j * kb, kb, c + i * MM_NB + j);
 }
 
-/* Lines of contiguous memory become packed panels: `line` runs along the panel's 4-wide direction or
-   along k. src(l, e): line l, element e; lines are along k when `k_lines` is false. */
+/* Lines of contiguous memory become packed panels: `line` runs along the panel's 4-wide direction
+   or along k. src(l, e): line l, element e; lines are along k when `k_lines` is false. */
 static void MM_NAME(pack)(const mm_pack *p, MM_T *dst, MM_T *tmp)
 {
     size_t es = lmn_dtype_bytes(p->dt);
@@ -42,10 +43,12 @@ static void MM_NAME(pack)(const mm_pack *p, MM_T *dst, MM_T *tmp)
         for (int64_t i = 0; i < p->width; i++) {
             MM_T *q = dst + (i & ~(int64_t)3) * p->kb + (i & 3);
             const uint8_t *s = p->src + (size_t)(i * p->ws) * es;
-            if (p->ks == 1) lmn_convert(MM_DT(p->dt), tmp, p->dt, s, p->kb, false);
+            if (p->ks == 1)
+                lmn_convert(MM_DT(p->dt), tmp, p->dt, s, p->kb, false);
             else
                 for (int64_t k = 0; k < p->kb; k++)
-                    lmn_convert(MM_DT(p->dt), tmp + k, p->dt, s + (size_t)(k * p->ks) * es, 1, false);
+                    lmn_convert(MM_DT(p->dt), tmp + k, p->dt, s + (size_t)(k * p->ks) * es, 1,
+                                false);
             for (int64_t k = 0; k < p->kb; k++) q[4 * k] = tmp[k];
         }
         return;

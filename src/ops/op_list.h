@@ -131,15 +131,27 @@
     X(Unsqueeze)                                                                                   \
     /* sequences, optionals, strings */                                                            \
     /* linear algebra, convolution, pooling, normalisation, recurrent */                           \
+    X(Attention)                                                                                   \
     X(AveragePool)                                                                                 \
+    X(CausalConvWithState)                                                                         \
     X(Conv)                                                                                        \
     X(ConvTranspose)                                                                               \
+    X(Det)                                                                                         \
+    X(Einsum)                                                                                      \
+    X(FlexAttention)                                                                               \
+    X(GRU)                                                                                         \
+    X(Gemm)                                                                                        \
     X(GlobalAveragePool)                                                                           \
     X(GlobalLpPool)                                                                                \
     X(GlobalMaxPool)                                                                               \
+    X(LSTM)                                                                                        \
+    X(LinearAttention)                                                                             \
     X(LpPool)                                                                                      \
+    X(MatMul)                                                                                      \
     X(MaxPool)                                                                                     \
     X(MaxUnpool)                                                                                   \
+    X(RNN)                                                                                         \
+    X(RotaryEmbedding)                                                                             \
     /* quantisation */                                                                             \
     X(ConvInteger)                                                                                 \
     X(DequantizeLinear)                                                                            \
@@ -150,5 +162,12 @@
     X(QuantizeLinear)                                                                              \
     /* control flow */                                                                             \
     /* signal, losses, training, random */                                                         \
+    X(Adagrad)                                                                                     \
+    X(Adam)                                                                                        \
+    X(DFT)                                                                                         \
+    X(Momentum)                                                                                    \
+    X(NegativeLogLikelihoodLoss)                                                                   \
+    X(STFT)                                                                                        \
+    X(SoftmaxCrossEntropyLoss)                                                                     \
     /* com.microsoft */                                                                            \
     /* ai.onnx.ml */

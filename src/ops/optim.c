@@ -10,7 +10,8 @@ lamina_status lmn_optim_infer(lmn_infer *ic, int32_t n_states)
 {
     const int32_t groups = 2 + n_states, n = (ic->node->n_in - 2) / groups;
     if ((ic->node->n_in - 2) % groups != 0 || n < 1 || ic->node->n_out > n * (1 + n_states))
-        return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL, "has %d inputs after R and T, must be %d for each tensor",
+        return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL,
+                              "has %d inputs after R and T, must be %d for each tensor",
                               ic->node->n_in - 2, groups);
     for (int32_t o = 0; o < ic->node->n_out; o++) {
         const int32_t group = o / n == 0 ? 0 : o / n + 1; /* gradients have no output */
@@ -21,12 +22,14 @@ lamina_status lmn_optim_infer(lmn_infer *ic, int32_t n_states)
 
 lamina_status lmn_optim_args(lmn_eval *ec, double *rate, int64_t *count)
 {
-    if (lmn_count(ec->in[0]) != 1) return lmn_eval_fail(ec, LAMINA_E_SHAPE, "R must hold one value");
+    if (lmn_count(ec->in[0]) != 1)
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "R must hold one value");
     *rate = lmn_get_f64(ec->in[0], 0);
     return lmn_scalar_i64(ec, 1, count);
 }
 
-lamina_status lmn_optim_eval(lmn_eval *ec, int32_t n_states, const lmn_optim *o, lmn_optim_step *step)
+lamina_status lmn_optim_eval(lmn_eval *ec, int32_t n_states, const lmn_optim *o,
+                             lmn_optim_step *step)
 {
     const int32_t groups = 2 + n_states, n = (ec->n_in - 2) / groups;
     double buf[4][BLOCK];
@@ -38,7 +41,9 @@ lamina_status lmn_optim_eval(lmn_eval *ec, int32_t n_states, const lmn_optim *o,
         for (int32_t g = 0; g < groups; g++) {
             in[g] = lmn_in(ec, 2 + g * n + i);
             if (!in[g] || !lmn_dims_equal(in[g]->rank, in[g]->dims, in[0]->rank, in[0]->dims))
-                return lmn_eval_fail(ec, LAMINA_E_SHAPE, "the values, gradients and states of tensor %d differ in shape", i);
+                return lmn_eval_fail(
+                    ec, LAMINA_E_SHAPE,
+                    "the values, gradients and states of tensor %d differ in shape", i);
         }
         for (int32_t g = 0; g <= n_states; g++)
             LMN_TRY(lmn_out(ec, g * n + i, in[0]->dtype, in[0]->rank, in[0]->dims, &out[g]));

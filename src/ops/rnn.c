@@ -8,18 +8,56 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- activations -------------------------------------------------------------------------------- */
+/* ---- activations --------------------------------------------------------------------------------
+ */
 
-static double act_relu(double x, double a, double b) { (void)a, (void)b; return x > 0.0 || isnan(x) ? x : 0.0; }
-static double act_tanh(double x, double a, double b) { (void)a, (void)b; return tanh(x); }
-static double act_sigmoid(double x, double a, double b) { (void)a, (void)b; return 1.0 / (1.0 + exp(-x)); }
-static double act_affine(double x, double a, double b) { return a * x + b; }
-static double act_leaky(double x, double a, double b) { (void)b; return x >= 0.0 ? x : a * x; }
-static double act_threshold(double x, double a, double b) { (void)b; return x >= a ? x : 0.0; }
-static double act_scaled_tanh(double x, double a, double b) { return a * tanh(b * x); }
-static double act_hard_sigmoid(double x, double a, double b) { return fmin(fmax(a * x + b, 0.0), 1.0); }
-static double act_elu(double x, double a, double b) { (void)b; return x >= 0.0 ? x : a * expm1(x); }
-static double act_softsign(double x, double a, double b) { (void)a, (void)b; return x / (1.0 + fabs(x)); }
+static double act_relu(double x, double a, double b)
+{
+    (void)a, (void)b;
+    return x > 0.0 || isnan(x) ? x : 0.0;
+}
+static double act_tanh(double x, double a, double b)
+{
+    (void)a, (void)b;
+    return tanh(x);
+}
+static double act_sigmoid(double x, double a, double b)
+{
+    (void)a, (void)b;
+    return 1.0 / (1.0 + exp(-x));
+}
+static double act_affine(double x, double a, double b)
+{
+    return a * x + b;
+}
+static double act_leaky(double x, double a, double b)
+{
+    (void)b;
+    return x >= 0.0 ? x : a * x;
+}
+static double act_threshold(double x, double a, double b)
+{
+    (void)b;
+    return x >= a ? x : 0.0;
+}
+static double act_scaled_tanh(double x, double a, double b)
+{
+    return a * tanh(b * x);
+}
+static double act_hard_sigmoid(double x, double a, double b)
+{
+    return fmin(fmax(a * x + b, 0.0), 1.0);
+}
+static double act_elu(double x, double a, double b)
+{
+    (void)b;
+    return x >= 0.0 ? x : a * expm1(x);
+}
+static double act_softsign(double x, double a, double b)
+{
+    (void)a, (void)b;
+    return x / (1.0 + fabs(x));
+}
 static double act_softplus(double x, double a, double b)
 {
     (void)a, (void)b;
@@ -29,16 +67,21 @@ static double act_softplus(double x, double a, double b)
 typedef struct act_row {
     const char *name; /* lower case: names are compared without case */
     double (*f)(double, double, double);
-    int32_t params;   /* 0 none, 1 alpha, 2 alpha and beta */
+    int32_t params; /* 0 none, 1 alpha, 2 alpha and beta */
     double alpha, beta;
 } act_row;
 
-static const act_row ACTS[] = {
-    {"relu", act_relu, 0, 0, 0}, {"tanh", act_tanh, 0, 0, 0}, {"sigmoid", act_sigmoid, 0, 0, 0},
-    {"affine", act_affine, 2, 1, 0}, {"leakyrelu", act_leaky, 1, 0.01, 0},
-    {"thresholdedrelu", act_threshold, 1, 1, 0}, {"scaledtanh", act_scaled_tanh, 2, 1, 1},
-    {"hardsigmoid", act_hard_sigmoid, 2, 0.2, 0.5}, {"elu", act_elu, 1, 1, 0},
-    {"softsign", act_softsign, 0, 0, 0}, {"softplus", act_softplus, 0, 0, 0}};
+static const act_row ACTS[] = {{"relu", act_relu, 0, 0, 0},
+                               {"tanh", act_tanh, 0, 0, 0},
+                               {"sigmoid", act_sigmoid, 0, 0, 0},
+                               {"affine", act_affine, 2, 1, 0},
+                               {"leakyrelu", act_leaky, 1, 0.01, 0},
+                               {"thresholdedrelu", act_threshold, 1, 1, 0},
+                               {"scaledtanh", act_scaled_tanh, 2, 1, 1},
+                               {"hardsigmoid", act_hard_sigmoid, 2, 0.2, 0.5},
+                               {"elu", act_elu, 1, 1, 0},
+                               {"softsign", act_softsign, 0, 0, 0},
+                               {"softplus", act_softplus, 0, 0, 0}};
 
 static const act_row *find_act(const char *name, size_t n)
 {
@@ -52,9 +95,9 @@ static const act_row *find_act(const char *name, size_t n)
 }
 
 /*
- * Parameters are listed in the order of the functions. Exporters differ on whether functions without
- * parameters take a place: a list as long as the functions is positional, a shorter one is consumed
- * only by those that need one.
+ * Parameters are listed in the order of the functions. Exporters differ on whether functions
+ * without parameters take a place: a list as long as the functions is positional, a shorter one is
+ * consumed only by those that need one.
  */
 static lamina_status read_acts(lmn_eval *ec, const lmn_rnn *a, lmn_rnn_dir *dirs)
 {
@@ -70,10 +113,12 @@ static lamina_status read_acts(lmn_eval *ec, const lmn_rnn *a, lmn_rnn_dir *dirs
         const char *def = a->kind->default_acts[i % a->kind->acts];
         const lmn_str *s = names ? &names->u.strings[i] : NULL;
         const act_row *row = s ? find_act(s->p ? s->p : "", s->n) : find_act(def, strlen(def));
-        if (!row) return lmn_eval_fail(ec, LAMINA_E_INVALID, "activation %d is not a known function", i);
+        if (!row)
+            return lmn_eval_fail(ec, LAMINA_E_INVALID, "activation %d is not a known function", i);
         lmn_rnn_act *out = &dirs[i / a->kind->acts].act[i % a->kind->acts];
         *out = (lmn_rnn_act){row->f, row->alpha, row->beta};
-        const int32_t at_a = n_alpha == total ? i : next_alpha, at_b = n_beta == total ? i : next_beta;
+        const int32_t at_a = n_alpha == total ? i : next_alpha,
+                      at_b = n_beta == total ? i : next_beta;
         if (row->params >= 1 && at_a < n_alpha) out->alpha = alpha[at_a], next_alpha++;
         if (row->params >= 2 && at_b < n_beta) out->beta = beta[at_b], next_beta++;
     }
@@ -87,7 +132,8 @@ double lmn_rnn_apply(const lmn_rnn *a, const lmn_rnn_dir *d, int32_t k, double x
     return d->act[k].f(x, d->act[k].alpha, d->act[k].beta);
 }
 
-void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const double *h, double *out)
+void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const double *h,
+                   double *out)
 {
     const int64_t n = a->hidden;
     for (int64_t i = 0; i < n; i++) {
@@ -101,14 +147,19 @@ void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const do
     }
 }
 
-/* ---- inference ---------------------------------------------------------------------------------- */
+/* ---- inference ----------------------------------------------------------------------------------
+ */
 
-static int32_t direction_count(const lmn_opnode *n) { return lmn_attr_is(n, "direction", "bidirectional", "forward") ? 2 : 1; }
+static int32_t direction_count(const lmn_opnode *n)
+{
+    return lmn_attr_is(n, "direction", "bidirectional", "forward") ? 2 : 1;
+}
 
 static lamina_status check_rank(lmn_infer *ic, int32_t i, int32_t rank)
 {
     if (!lmn_infer_has(ic, i) || ic->in[i]->rank < 0 || ic->in[i]->rank == rank) return LAMINA_OK;
-    return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, must be %d", i, ic->in[i]->rank, rank);
+    return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, must be %d", i,
+                          ic->in[i]->rank, rank);
 }
 
 lamina_status lmn_rnn_infer(lmn_infer *ic, const lmn_rnn_kind *k)
@@ -117,19 +168,23 @@ lamina_status lmn_rnn_infer(lmn_infer *ic, const lmn_rnn_kind *k)
     const bool batch_first = lmn_attr_i(ic->node, "layout", 0) == 1;
     for (int32_t i = 0; i < 3; i++) LMN_TRY(check_rank(ic, i, 3));
     const lmn_dim dirs = lmn_dim_c(direction_count(ic->node));
-    const lmn_dim x0 = x->rank == 3 ? x->dims[0] : LMN_DIM_UNKNOWN, x1 = x->rank == 3 ? x->dims[1] : LMN_DIM_UNKNOWN;
+    const lmn_dim x0 = x->rank == 3 ? x->dims[0] : LMN_DIM_UNKNOWN,
+                  x1 = x->rank == 3 ? x->dims[1] : LMN_DIM_UNKNOWN;
     const lmn_dim seq = batch_first ? x1 : x0, batch = batch_first ? x0 : x1;
     const int64_t size = lmn_attr_i(ic->node, "hidden_size", -1);
     lmn_dim hidden = size > 0 ? lmn_dim_c(size) : LMN_DIM_UNKNOWN, gates, both;
     if (r->rank == 3) {
         if (!lmn_dim_unify(ic->dims, hidden, r->dims[2], &hidden))
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "hidden_size is %lld but R has another last extent",
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
+                                  "hidden_size is %lld but R has another last extent",
                                   (long long)size);
         gates = lmn_dim_mul(ic->dims, hidden, lmn_dim_c(k->gates));
-        if (!lmn_dim_unify(ic->dims, r->dims[1], gates, &both) || !lmn_dim_unify(ic->dims, r->dims[0], dirs, &both)) {
+        if (!lmn_dim_unify(ic->dims, r->dims[1], gates, &both) ||
+            !lmn_dim_unify(ic->dims, r->dims[0], dirs, &both)) {
             char text[160];
             (void)lmn_fact_format(ic->dims, r, text, sizeof text);
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "R is %s, must be [directions, %d * hidden, hidden]", text,
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
+                                  "R is %s, must be [directions, %d * hidden, hidden]", text,
                                   k->gates);
         }
     }
@@ -138,7 +193,8 @@ lamina_status lmn_rnn_infer(lmn_infer *ic, const lmn_rnn_kind *k)
     for (int32_t o = 0; o < ic->node->n_out; o++) {
         lmn_fact *f = &ic->out[o];
         f->rank = o == 0 ? 4 : 3;
-        for (int32_t i = 0; i < f->rank; i++) f->dims[i] = o == 0 ? y[batch_first][i] : h[batch_first][i];
+        for (int32_t i = 0; i < f->rank; i++)
+            f->dims[i] = o == 0 ? y[batch_first][i] : h[batch_first][i];
     }
     return LAMINA_OK;
 }
@@ -157,7 +213,8 @@ void lmn_rnn_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact
                (lmn_cost_count(in[1]) + lmn_cost_count(in[2]));
 }
 
-/* ---- evaluation --------------------------------------------------------------------------------- */
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
 
 typedef struct walk {
     const lmn_rnn *a;
@@ -177,14 +234,16 @@ static int64_t state_at(const lmn_rnn *a, int64_t d, int64_t b)
 
 static int64_t out_at(const lmn_rnn *a, int64_t d, int64_t b, int64_t t)
 {
-    return (a->batch_first ? (b * a->seq + t) * a->dirs + d : (t * a->dirs + d) * a->batch + b) * a->hidden;
+    return (a->batch_first ? (b * a->seq + t) * a->dirs + d : (t * a->dirs + d) * a->batch + b) *
+           a->hidden;
 }
 
 static void run_row(void *arg, int64_t chunk, int32_t worker)
 {
     const walk *w = arg;
     const lmn_rnn *a = w->a;
-    const int64_t d = chunk / a->batch, b = chunk % a->batch, n = a->hidden, wide = a->kind->gates * n;
+    const int64_t d = chunk / a->batch, b = chunk % a->batch, n = a->hidden,
+                  wide = a->kind->gates * n;
     double *h = w->area + worker * w->area_n, *c = h + n, *tmp = c + n;
     const int64_t len = w->lens ? lmn_get_i64(w->lens, b) : a->seq;
     for (int64_t i = 0; i < n; i++) h[i] = c[i] = tmp[i] = 0.0;
@@ -201,7 +260,10 @@ static void run_row(void *arg, int64_t chunk, int32_t worker)
     if (w->yc) lmn_f64_store(w->yc, state_at(a, d, b), n, c);
 }
 
-static lamina_status bad(lmn_eval *ec, const char *what) { return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what); }
+static lamina_status bad(lmn_eval *ec, const char *what)
+{
+    return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what);
+}
 
 static lamina_status read_shapes(lmn_eval *ec, lmn_rnn *a)
 {
@@ -212,22 +274,28 @@ static lamina_status read_shapes(lmn_eval *ec, lmn_rnn *a)
     a->input = x->dims[2], a->hidden = r->dims[2];
     a->dirs = direction_count(ec->node);
     if (a->hidden > INT32_MAX) return bad(ec, "the hidden extent is too large");
-    const int64_t size = lmn_attr_i(ec->node, "hidden_size", a->hidden), wide = a->kind->gates * a->hidden;
+    const int64_t size = lmn_attr_i(ec->node, "hidden_size", a->hidden),
+                  wide = a->kind->gates * a->hidden;
     const int64_t ws[3] = {a->dirs, wide, a->input}, rs[3] = {a->dirs, wide, a->hidden};
     if (size != a->hidden || !lmn_shape_is(w, 3, ws) || !lmn_shape_is(r, 3, rs))
-        return bad(ec, "W must be [directions, gates * hidden, input] and R [directions, gates * hidden, hidden]");
+        return bad(ec, "W must be [directions, gates * hidden, input] and R [directions, gates * "
+                       "hidden, hidden]");
     const int64_t bs[2] = {a->dirs, 2 * wide}, ps[2] = {a->dirs, 3 * a->hidden}, ls[1] = {a->batch};
-    const int64_t hs[3] = {a->batch_first ? a->batch : a->dirs, a->batch_first ? a->dirs : a->batch, a->hidden};
+    const int64_t hs[3] = {a->batch_first ? a->batch : a->dirs, a->batch_first ? a->dirs : a->batch,
+                           a->hidden};
     const lamina_tensor *b = lmn_in(ec, 3), *lens = lmn_in(ec, 4), *h0 = lmn_in(ec, 5);
-    const lamina_tensor *c0 = a->kind->has_cell ? lmn_in(ec, 6) : NULL, *p = a->kind->has_cell ? lmn_in(ec, 7) : NULL;
+    const lamina_tensor *c0 = a->kind->has_cell ? lmn_in(ec, 6) : NULL,
+                        *p = a->kind->has_cell ? lmn_in(ec, 7) : NULL;
     if (b && !lmn_shape_is(b, 2, bs)) return bad(ec, "B must be [directions, 2 * gates * hidden]");
     if (p && !lmn_shape_is(p, 2, ps)) return bad(ec, "P must be [directions, 3 * hidden]");
     if (lens && !lmn_shape_is(lens, 1, ls)) return bad(ec, "sequence_lens must be [batch]");
     if ((h0 && !lmn_shape_is(h0, 3, hs)) || (c0 && !lmn_shape_is(c0, 3, hs)))
-        return bad(ec, "the initial states must be [directions, batch, hidden] (layout 1: batch first)");
+        return bad(
+            ec, "the initial states must be [directions, batch, hidden] (layout 1: batch first)");
     for (int64_t i = 0; lens && i < a->batch; i++)
         if (lmn_get_i64(lens, i) < 0 || lmn_get_i64(lens, i) > a->seq)
-            return lmn_eval_fail(ec, LAMINA_E_RANGE, "sequence_lens has an entry outside [0, %lld]", (long long)a->seq);
+            return lmn_eval_fail(ec, LAMINA_E_RANGE, "sequence_lens has an entry outside [0, %lld]",
+                                 (long long)a->seq);
     return LAMINA_OK;
 }
 
@@ -238,14 +306,17 @@ static lamina_status read_dirs(lmn_eval *ec, const lmn_rnn *a, walk *w)
     double *r, *bias, *peep = NULL;
     LMN_TRY(lmn_f64_all(ec, ec->in[2], &r));
     if (p) LMN_TRY(lmn_f64_all(ec, p, &peep));
-    if (b) LMN_TRY(lmn_f64_all(ec, b, &bias));
+    if (b)
+        LMN_TRY(lmn_f64_all(ec, b, &bias));
     else {
         LMN_TRY(lmn_f64_alloc(ec, a->dirs * 2 * wide, &bias));
         memset(bias, 0, (size_t)(a->dirs * 2 * wide) * sizeof *bias);
     }
     for (int32_t d = 0; d < a->dirs; d++) {
-        w->dir[d] = (lmn_rnn_dir){.r = r + d * wide * a->hidden, .wb = bias + d * 2 * wide,
-                                  .rb = bias + d * 2 * wide + wide, .p = peep ? peep + d * 3 * a->hidden : NULL};
+        w->dir[d] = (lmn_rnn_dir){.r = r + d * wide * a->hidden,
+                                  .wb = bias + d * 2 * wide,
+                                  .rb = bias + d * 2 * wide + wide,
+                                  .p = peep ? peep + d * 3 * a->hidden : NULL};
         w->reverse[d] = d == 1 || lmn_attr_is(ec->node, "direction", "reverse", "forward");
     }
     return read_acts(ec, a, w->dir);
@@ -260,9 +331,22 @@ static lamina_status project(lmn_eval *ec, const lmn_rnn *a, walk *w)
     if (!lmn_mul_i64(rows, wide * a->dirs, &n)) return bad(ec, "the sequence is too long");
     LMN_TRY(lmn_f64_alloc(ec, n, &xw));
     const int64_t x_off[2] = {0, 0}, w_off[2] = {0, wide * a->input};
-    lmn_mm mm = {.batch = a->dirs, .m = rows, .n = wide, .k = a->input, .dt = ec->in[0]->dtype,
-                 .a = ec->in[0]->data, .b = ec->in[1]->data, .a_rs = a->input, .a_cs = 1, .b_rs = 1,
-                 .b_cs = a->input, .a_off = x_off, .b_off = w_off, .alpha = 1.0, .out_dt = LAMINA_F64, .out = xw};
+    lmn_mm mm = {.batch = a->dirs,
+                 .m = rows,
+                 .n = wide,
+                 .k = a->input,
+                 .dt = ec->in[0]->dtype,
+                 .a = ec->in[0]->data,
+                 .b = ec->in[1]->data,
+                 .a_rs = a->input,
+                 .a_cs = 1,
+                 .b_rs = 1,
+                 .b_cs = a->input,
+                 .a_off = x_off,
+                 .b_off = w_off,
+                 .alpha = 1.0,
+                 .out_dt = LAMINA_F64,
+                 .out = xw};
     w->xw = xw;
     return lmn_mm_run(ec, &mm);
 }
@@ -278,7 +362,8 @@ lamina_status lmn_rnn_eval(lmn_eval *ec, const lmn_rnn_kind *k, const char *flag
     LMN_TRY(project(ec, &a, &w));
     w.lens = lmn_in(ec, 4), w.h0 = lmn_in(ec, 5), w.c0 = k->has_cell ? lmn_in(ec, 6) : NULL;
     const lamina_dtype dt = ec->in[0]->dtype;
-    const int64_t y[2][4] = {{a.seq, a.dirs, a.batch, a.hidden}, {a.batch, a.seq, a.dirs, a.hidden}};
+    const int64_t y[2][4] = {{a.seq, a.dirs, a.batch, a.hidden},
+                             {a.batch, a.seq, a.dirs, a.hidden}};
     const int64_t h[2][3] = {{a.dirs, a.batch, a.hidden}, {a.batch, a.dirs, a.hidden}};
     LMN_TRY(lmn_out(ec, 0, dt, 4, y[a.batch_first], &w.y));
     LMN_TRY(lmn_out(ec, 1, dt, 3, h[a.batch_first], &w.yh));

@@ -20,9 +20,9 @@ typedef struct lmn_rnn_act {
 
 /* What a cell sees of its direction. */
 typedef struct lmn_rnn_dir {
-    const double *r;      /* [gates * hidden, hidden] */
+    const double *r;       /* [gates * hidden, hidden] */
     const double *wb, *rb; /* [gates * hidden] each: biases of the input and of the recurrence */
-    const double *p;      /* peepholes [3 * hidden] or NULL */
+    const double *p;       /* peepholes [3 * hidden] or NULL */
     lmn_rnn_act act[LMN_RNN_MAX_ACTS];
 } lmn_rnn_dir;
 
@@ -31,12 +31,12 @@ typedef struct lmn_rnn lmn_rnn;
  * One step of one row: x holds gates * hidden values X W', h and c the state, updated in place; tmp
  * has room for (gates + 1) * hidden values.
  */
-typedef void lmn_rnn_cell(const lmn_rnn *a, const lmn_rnn_dir *d, const double *x, double *h, double *c,
-                          double *tmp);
+typedef void lmn_rnn_cell(const lmn_rnn *a, const lmn_rnn_dir *d, const double *x, double *h,
+                          double *c, double *tmp);
 
 typedef struct lmn_rnn_kind {
     int32_t gates, acts;
-    bool has_cell;              /* a second state: inputs initial_c and P, output Y_c */
+    bool has_cell; /* a second state: inputs initial_c and P, output Y_c */
     const char *const *default_acts;
     lmn_rnn_cell *cell;
 } lmn_rnn_kind;
@@ -45,9 +45,9 @@ struct lmn_rnn {
     const lmn_rnn_kind *kind;
     int64_t seq, batch, input, hidden;
     int32_t dirs;
-    bool batch_first;           /* layout 1 */
-    bool flag;                  /* linear_before_reset of GRU, input_forget of LSTM */
-    double clip;                /* INFINITY = none */
+    bool batch_first; /* layout 1 */
+    bool flag;        /* linear_before_reset of GRU, input_forget of LSTM */
+    double clip;      /* INFINITY = none */
 };
 
 lamina_status lmn_rnn_infer(lmn_infer *ic, const lmn_rnn_kind *k);
@@ -57,14 +57,17 @@ lamina_status lmn_rnn_canon(lmn_canon *c);
 void lmn_rnn_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c);
 
 /* out[i] = sum_k r[(row + i) * hidden + k] h[k], i < hidden. */
-void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const double *h, double *out);
+void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const double *h,
+                   double *out);
 /* Activation k of the direction on the clipped x. */
 double lmn_rnn_apply(const lmn_rnn *a, const lmn_rnn_dir *d, int32_t k, double x);
 
-#define LMN_RNN_ATTRS                                                                              \
-    {"activation_alpha", LMN_ATTR_FLOATS, 0}, {"activation_beta", LMN_ATTR_FLOATS, 0},             \
-        {"activations", LMN_ATTR_STRINGS, 0}, {"clip", LMN_ATTR_FLOAT, 0},                         \
-        {"direction", LMN_ATTR_STRING, 0}, {"hidden_size", LMN_ATTR_INT, 0},                       \
-        {"layout", LMN_ATTR_INT, 0}
+#define LMN_RNN_ATTRS                                                                  \
+    {"activation_alpha", LMN_ATTR_FLOATS, 0}, {"activation_beta", LMN_ATTR_FLOATS, 0}, \
+        {"activations", LMN_ATTR_STRINGS, 0}, {"clip", LMN_ATTR_FLOAT, 0},             \
+        {"direction", LMN_ATTR_STRING, 0}, {"hidden_size", LMN_ATTR_INT, 0},           \
+    {                                                                                  \
+        "layout", LMN_ATTR_INT, 0                                                      \
+    }
 
 #endif

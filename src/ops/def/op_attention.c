@@ -1,20 +1,25 @@
 /*
- * Attention (ai.onnx, since 23): softmax(scale * Q K' softcapped + bias) V with grouped heads, a key
- * and value cache, boolean or additive masks, causal and sliding-window limits.
+ * Attention (ai.onnx, since 23): softmax(scale * Q K' softcapped + bias) V with grouped heads, a
+ * key and value cache, boolean or additive masks, causal and sliding-window limits.
  *
- * Everything between the inputs and Y happens in f64, whatever softmax_precision asks: one rounding.
- * A query with every key at bias -inf gives a zero row, in Y and in mode 3 of qk_matmul_output; a mask
- * shorter than the keys counts as -inf (false) past its end. Causal: key j is seen by query i when
- * j <= i + offset, where offset is the past length, or nonpad_kv_seqlen[b] - queries, or 0.
+ * Everything between the inputs and Y happens in f64, whatever softmax_precision asks: one
+ * rounding. A query with every key at bias -inf gives a zero row, in Y and in mode 3 of
+ * qk_matmul_output; a mask shorter than the keys counts as -inf (false) past its end. Causal: key j
+ * is seen by query i when j <= i + offset, where offset is the past length, or nonpad_kv_seqlen[b]
+ * - queries, or 0.
  */
 #include "ops/linalg.h"
 #include "ops/f64io.h"
 
 #include <math.h>
 
-/* ---- inference ---------------------------------------------------------------------------------- */
+/* ---- inference ----------------------------------------------------------------------------------
+ */
 
-static lmn_dim dim_of(const lmn_fact *f, int32_t i) { return f->rank > i ? f->dims[i] : LMN_DIM_UNKNOWN; }
+static lmn_dim dim_of(const lmn_fact *f, int32_t i)
+{
+    return f->rank > i ? f->dims[i] : LMN_DIM_UNKNOWN;
+}
 
 static lmn_dim split_dim(lmn_infer *ic, lmn_dim hidden, int64_t heads)
 {
@@ -28,12 +33,15 @@ static lamina_status check_ranks(lmn_infer *ic)
         if (!lmn_infer_has(ic, i) || ic->in[i]->rank < 0) continue;
         const int32_t r = ic->in[i]->rank;
         if (r != 3 && r != 4)
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, must be 3 or 4", i, r);
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, must be 3 or 4",
+                                  i, r);
         if (rank >= 0 && rank != r)
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "Q, K and V have ranks %d and %d", rank, r);
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "Q, K and V have ranks %d and %d", rank,
+                                  r);
         rank = r;
     }
-    if (rank == 3 && (lmn_attr_i(ic->node, "q_num_heads", 0) <= 0 || lmn_attr_i(ic->node, "kv_num_heads", 0) <= 0))
+    if (rank == 3 && (lmn_attr_i(ic->node, "q_num_heads", 0) <= 0 ||
+                      lmn_attr_i(ic->node, "kv_num_heads", 0) <= 0))
         return lmn_infer_fail(ic, LAMINA_E_INVALID, "set q_num_heads and kv_num_heads",
                               "inputs of rank 3 need the numbers of heads");
     return LAMINA_OK;
@@ -53,7 +61,8 @@ static lamina_status infer_attention(lmn_infer *ic)
     LMN_TRY(check_ranks(ic));
     const int32_t rank = q->rank > 0 ? q->rank : k->rank > 0 ? k->rank : v->rank;
     if (rank < 0) return LAMINA_OK;
-    const int64_t hq = lmn_attr_i(ic->node, "q_num_heads", 0), hk = lmn_attr_i(ic->node, "kv_num_heads", 0);
+    const int64_t hq = lmn_attr_i(ic->node, "q_num_heads", 0),
+                  hk = lmn_attr_i(ic->node, "kv_num_heads", 0);
     const bool packed = rank == 3;
     const lmn_dim batch = dim_of(q, 0), n_q = packed ? lmn_dim_c(hq) : dim_of(q, 1);
     const lmn_dim n_k = packed ? lmn_dim_c(hk) : dim_of(k, 1);
@@ -61,8 +70,10 @@ static lamina_status infer_attention(lmn_infer *ic)
     const lmn_dim d = packed ? split_dim(ic, dim_of(k, 2), hk) : dim_of(k, 3);
     const lmn_dim dv = packed ? split_dim(ic, dim_of(v, 2), hk) : dim_of(v, 3);
     lmn_dim total = lk;
-    if (lmn_infer_has(ic, 4)) total = lmn_dim_add(ic->dims, lk, dim_of(ic->in[4], 2));
-    else if (ic->node->n_in > 4 && ic->in[4]) total = LMN_DIM_UNKNOWN;
+    if (lmn_infer_has(ic, 4))
+        total = lmn_dim_add(ic->dims, lk, dim_of(ic->in[4], 2));
+    else if (ic->node->n_in > 4 && ic->in[4])
+        total = LMN_DIM_UNKNOWN;
     if (packed) {
         ic->out[0].rank = 3;
         ic->out[0].dims[0] = batch, ic->out[0].dims[1] = lq;
@@ -76,7 +87,8 @@ static lamina_status infer_attention(lmn_infer *ic)
     return LAMINA_OK;
 }
 
-/* ---- evaluation --------------------------------------------------------------------------------- */
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
 
 /* Where one of Q, K, V keeps the row (b, head, position): element offset of its first value. */
 typedef struct rows {
@@ -87,7 +99,8 @@ typedef struct rows {
 
 static int64_t row_at(const rows *r, int64_t b, int64_t h, int64_t i)
 {
-    return r->packed ? ((b * r->len + i) * r->heads + h) * r->width : ((b * r->heads + h) * r->len + i) * r->width;
+    return r->packed ? ((b * r->len + i) * r->heads + h) * r->width
+                     : ((b * r->heads + h) * r->len + i) * r->width;
 }
 
 typedef struct attention {
@@ -99,11 +112,14 @@ typedef struct attention {
     double scale, softcap;
     int64_t mode;
     lamina_tensor *y, *qk;
-    double *area;               /* per worker */
+    double *area; /* per worker */
     int64_t area_n;
 } attention;
 
-static lamina_status bad(lmn_eval *ec, const char *what) { return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what); }
+static lamina_status bad(lmn_eval *ec, const char *what)
+{
+    return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what);
+}
 
 static lamina_status set_rows(lmn_eval *ec, int32_t i, int64_t heads, rows *r)
 {
@@ -140,10 +156,13 @@ static lamina_status read_args(lmn_eval *ec, attention *a)
     LMN_TRY(set_rows(ec, 1, lmn_attr_i(n, "kv_num_heads", 0), &a->k));
     LMN_TRY(set_rows(ec, 2, lmn_attr_i(n, "kv_num_heads", 0), &a->v));
     a->batch = a->q.t->dims[0];
-    a->mask = lmn_in(ec, 3), a->past_k = lmn_in(ec, 4), a->past_v = lmn_in(ec, 5), a->nonpad = lmn_in(ec, 6);
-    if (a->k.t->dims[0] != a->batch || a->v.t->dims[0] != a->batch) return bad(ec, "the batch extents differ");
+    a->mask = lmn_in(ec, 3), a->past_k = lmn_in(ec, 4), a->past_v = lmn_in(ec, 5),
+    a->nonpad = lmn_in(ec, 6);
+    if (a->k.t->dims[0] != a->batch || a->v.t->dims[0] != a->batch)
+        return bad(ec, "the batch extents differ");
     if (a->k.width != a->q.width) return bad(ec, "Q and K have different head sizes");
-    if (a->k.len != a->v.len || a->k.heads != a->v.heads) return bad(ec, "K and V have different lengths or heads");
+    if (a->k.len != a->v.len || a->k.heads != a->v.heads)
+        return bad(ec, "K and V have different lengths or heads");
     if (a->k.heads < 1 || a->q.heads % a->k.heads != 0)
         return bad(ec, "the query heads are not a multiple of the key heads");
     if (!a->past_k != !a->past_v) return bad(ec, "past_key and past_value go together");
@@ -152,16 +171,20 @@ static lamina_status read_args(lmn_eval *ec, attention *a)
         const int64_t pk[4] = {a->batch, a->k.heads, a->past, a->k.width};
         const int64_t pv[4] = {a->batch, a->k.heads, a->past, a->v.width};
         if (!lmn_shape_is(a->past_k, 4, pk) || !lmn_shape_is(a->past_v, 4, pv))
-            return bad(ec, "past_key or past_value does not have the shape [batch, heads, past, head size]");
+            return bad(
+                ec,
+                "past_key or past_value does not have the shape [batch, heads, past, head size]");
     }
     a->total = a->past + a->k.len;
     if (a->nonpad && (a->past_k || lmn_count(a->nonpad) != a->batch))
         return bad(ec, "nonpad_kv_seqlen must have one entry a batch row and excludes past_key");
-    a->scale = lmn_attr_find(n, "scale") ? lmn_attr_f(n, "scale", 1.0F) : 1.0 / sqrt((double)a->q.width);
+    a->scale =
+        lmn_attr_find(n, "scale") ? lmn_attr_f(n, "scale", 1.0F) : 1.0 / sqrt((double)a->q.width);
     a->softcap = lmn_attr_f(n, "softcap", 0.0F);
     a->causal = lmn_attr_i(n, "is_causal", 0) != 0;
     a->mode = lmn_attr_i(n, "qk_matmul_output_mode", 0);
-    a->left = lmn_attr_i(n, "left_window_size", -1), a->right = lmn_attr_i(n, "right_window_size", -1);
+    a->left = lmn_attr_i(n, "left_window_size", -1),
+    a->right = lmn_attr_i(n, "right_window_size", -1);
     if (a->mode < 0 || a->mode > 3)
         return lmn_eval_fail(ec, LAMINA_E_INVALID, "qk_matmul_output_mode must be 0 to 3");
     return check_mask(ec, a);
@@ -180,7 +203,8 @@ static void make_bias(const attention *a, int64_t b, int64_t h, int64_t i, doubl
         for (int32_t k = 0; k + 1 < m->rank; k++)
             off = off * m->dims[k] + (m->dims[k] == 1 ? 0 : at[4 - m->rank + k]);
         lmn_f64_load(m, off * known, known, bias);
-        for (int64_t j = 0; m->dtype == LAMINA_BOOL && j < known; j++) bias[j] = bias[j] != 0.0 ? 0.0 : -INFINITY;
+        for (int64_t j = 0; m->dtype == LAMINA_BOOL && j < known; j++)
+            bias[j] = bias[j] != 0.0 ? 0.0 : -INFINITY;
         for (int64_t j = known; j < a->total; j++) bias[j] = -INFINITY;
     }
     const int64_t valid = a->nonpad ? lmn_get_i64(a->nonpad, b) : a->total;
@@ -221,7 +245,8 @@ static void softmax_row(double *s, const double *bias, int64_t n)
     for (int64_t j = 0; j < n; j++) s[j] /= sum;
 }
 
-static void score_row(const attention *a, int64_t qk_at, double *s, double *bias, const double *q, const double *k)
+static void score_row(const attention *a, int64_t qk_at, double *s, double *bias, const double *q,
+                      const double *k)
 {
     const int64_t n = a->total;
     for (int64_t j = 0; j < n; j++) s[j] = a->scale * dot(q, k + j * a->k.width, a->k.width);
@@ -235,21 +260,26 @@ static void score_row(const attention *a, int64_t qk_at, double *s, double *bias
 }
 
 /* All keys (or values) of one head, past first. */
-static void load_head(const attention *a, const rows *r, const lamina_tensor *past, int64_t b, int64_t h, double *dst)
+static void load_head(const attention *a, const rows *r, const lamina_tensor *past, int64_t b,
+                      int64_t h, double *dst)
 {
     if (past) lmn_f64_load(past, (b * r->heads + h) * a->past * r->width, a->past * r->width, dst);
     dst += a->past * r->width;
-    if (!r->packed) lmn_f64_load(r->t, row_at(r, b, h, 0), r->len * r->width, dst);
+    if (!r->packed)
+        lmn_f64_load(r->t, row_at(r, b, h, 0), r->len * r->width, dst);
     else
-        for (int64_t i = 0; i < r->len; i++) lmn_f64_load(r->t, row_at(r, b, h, i), r->width, dst + i * r->width);
+        for (int64_t i = 0; i < r->len; i++)
+            lmn_f64_load(r->t, row_at(r, b, h, i), r->width, dst + i * r->width);
 }
 
 static void run_head(void *arg, int64_t chunk, int32_t worker)
 {
     const attention *a = arg;
-    const int64_t b = chunk / a->q.heads, h = chunk % a->q.heads, hk = h / (a->q.heads / a->k.heads);
+    const int64_t b = chunk / a->q.heads, h = chunk % a->q.heads,
+                  hk = h / (a->q.heads / a->k.heads);
     double *k = a->area + worker * a->area_n, *v = k + a->total * a->k.width;
-    double *s = v + a->total * a->v.width, *bias = s + a->total, *q = bias + a->total, *y = q + a->q.width;
+    double *s = v + a->total * a->v.width, *bias = s + a->total, *q = bias + a->total,
+           *y = q + a->q.width;
     rows out = {.heads = a->q.heads, .len = a->q.len, .width = a->v.width, .packed = a->q.packed};
     load_head(a, &a->k, a->past_k, b, hk, k);
     load_head(a, &a->v, a->past_v, b, hk, v);
@@ -270,7 +300,8 @@ static void run_head(void *arg, int64_t chunk, int32_t worker)
 }
 
 /* Output o = past then new rows, as [batch, heads, total, width]. */
-static lamina_status put_present(lmn_eval *ec, int32_t o, const attention *a, const rows *r, const lamina_tensor *past)
+static lamina_status put_present(lmn_eval *ec, int32_t o, const attention *a, const rows *r,
+                                 const lamina_tensor *past)
 {
     lamina_tensor *t;
     const int64_t dims[4] = {a->batch, r->heads, a->total, r->width};
@@ -280,7 +311,8 @@ static lamina_status put_present(lmn_eval *ec, int32_t o, const attention *a, co
     for (int64_t g = 0; t && g < a->batch * r->heads; g++) {
         uint8_t *dst = (uint8_t *)t->data + (size_t)(g * a->total * r->width) * es;
         if (past && old)
-            lmn_convert(t->dtype, dst, t->dtype, (uint8_t *)past->data + (size_t)(g * old) * es, old, false);
+            lmn_convert(t->dtype, dst, t->dtype, (uint8_t *)past->data + (size_t)(g * old) * es,
+                        old, false);
         for (int64_t i = 0; i < r->len; i++) {
             const int64_t at = row_at(r, g / r->heads, g % r->heads, i);
             lmn_convert(t->dtype, dst + (size_t)(old + i * r->width) * es, t->dtype,
@@ -308,7 +340,8 @@ static lamina_status eval_attention(lmn_eval *ec)
     return LAMINA_OK;
 }
 
-static void cost_attention(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
+static void cost_attention(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                           lmn_cost *c)
 {
     (void)n;
     if (!in[1] || in[1]->rank < 3) return;
@@ -318,23 +351,38 @@ static void cost_attention(const lmn_opnode *n, const lmn_fact *const *in, const
 }
 
 #define MASK (LMN_D_NUM | LMN_D_BOOL)
-static const lmn_port IN[] = {{"Q", 'T', 0, LMN_D_FLOAT}, {"K", 'T', 0, LMN_D_FLOAT},
+static const lmn_port IN[] = {{"Q", 'T', 0, LMN_D_FLOAT},
+                              {"K", 'T', 0, LMN_D_FLOAT},
                               {"V", 'V', 0, LMN_D_FLOAT},
                               {"attn_mask", 'U', LMN_PORT_OPTIONAL, MASK},
                               {"past_key", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {"past_value", 'V', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                              {"nonpad_kv_seqlen", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I64)}, {0}};
+                              {"nonpad_kv_seqlen", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I64)},
+                              {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT},
                                {"present_key", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                                {"present_value", 'V', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                               {"qk_matmul_output", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {
-    {"is_causal", LMN_ATTR_INT, 0}, {"kv_num_heads", LMN_ATTR_INT, 0}, {"left_window_size", LMN_ATTR_INT, 0},
-    {"q_num_heads", LMN_ATTR_INT, 0}, {"qk_matmul_output_mode", LMN_ATTR_INT, 0},
-    {"right_window_size", LMN_ATTR_INT, 0}, {"scale", LMN_ATTR_FLOAT, 0}, {"softcap", LMN_ATTR_FLOAT, 0},
-    {"softmax_precision", LMN_ATTR_INT, 0}, {0}};
+                               {"qk_matmul_output", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
+                               {0}};
+static const lmn_attr_schema ATTRS[] = {{"is_causal", LMN_ATTR_INT, 0},
+                                        {"kv_num_heads", LMN_ATTR_INT, 0},
+                                        {"left_window_size", LMN_ATTR_INT, 0},
+                                        {"q_num_heads", LMN_ATTR_INT, 0},
+                                        {"qk_matmul_output_mode", LMN_ATTR_INT, 0},
+                                        {"right_window_size", LMN_ATTR_INT, 0},
+                                        {"scale", LMN_ATTR_FLOAT, 0},
+                                        {"softcap", LMN_ATTR_FLOAT, 0},
+                                        {"softmax_precision", LMN_ATTR_INT, 0},
+                                        {0}};
 
 const lmn_op_def lmn_op_Attention = {
-    .name = "Attention", .domain = "", .since = 23, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_attention, .eval = eval_attention, .cost = cost_attention,
+    .name = "Attention",
+    .domain = "",
+    .since = 23,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_attention,
+    .eval = eval_attention,
+    .cost = cost_attention,
 };

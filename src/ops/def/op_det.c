@@ -11,10 +11,12 @@ static lamina_status infer_det(lmn_infer *ic)
     if (!lmn_infer_has(ic, 0) || ic->in[0]->rank < 0) return LAMINA_OK;
     const lmn_fact *x = ic->in[0];
     lmn_dim both;
-    if (x->rank < 2 || !lmn_dim_unify(ic->dims, x->dims[x->rank - 2], x->dims[x->rank - 1], &both)) {
+    if (x->rank < 2 ||
+        !lmn_dim_unify(ic->dims, x->dims[x->rank - 2], x->dims[x->rank - 1], &both)) {
         char text[160];
         (void)lmn_fact_format(ic->dims, x, text, sizeof text);
-        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "the input %s does not end in square matrices", text);
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
+                              "the input %s does not end in square matrices", text);
     }
     ic->out[0].rank = x->rank - 2;
     for (int32_t i = 0; i + 2 < x->rank; i++) ic->out[0].dims[i] = x->dims[i];
@@ -75,6 +77,11 @@ static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT}, {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};
 
 const lmn_op_def lmn_op_Det = {
-    .name = "Det", .domain = "", .since = 11, .in = IN, .out = OUT,
-    .infer = infer_det, .eval = eval_det,
+    .name = "Det",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_det,
+    .eval = eval_det,
 };

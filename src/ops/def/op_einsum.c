@@ -1,15 +1,16 @@
 /*
  * Einsum (ai.onnx, since 12): Einstein summation with ellipsis, repeated labels (diagonals) and
- * implicit outputs. Evaluated as a chain of pairwise products from left to right, each one a batched
- * matrix product, so that the cost is that of the pairs and not of all labels at once. Extents of 1
- * broadcast. Floats are held in f64 between the pairs and rounded once, integers wrap.
+ * implicit outputs. Evaluated as a chain of pairwise products from left to right, each one a
+ * batched matrix product, so that the cost is that of the pairs and not of all labels at once.
+ * Extents of 1 broadcast. Floats are held in f64 between the pairs and rounded once, integers wrap.
  */
 #include "ops/einsum.h"
 #include "ops/linalg.h"
 
 #include <string.h>
 
-/* ---- inference ---------------------------------------------------------------------------------- */
+/* ---- inference ----------------------------------------------------------------------------------
+ */
 
 static lamina_status meet_label(lmn_infer *ic, lmn_dim *have, bool *seen, int32_t label, lmn_dim d)
 {
@@ -40,7 +41,8 @@ static lamina_status infer_einsum(lmn_infer *ic)
     lmn_ein e;
     const char *eq = lmn_attr_s(ic->node, "equation", "");
     const char *bad = lmn_ein_parse(&e, eq, ic->node->n_in);
-    if (bad) return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL, "equation \"%.200s\" has %s", eq, bad);
+    if (bad)
+        return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL, "equation \"%.200s\" has %s", eq, bad);
     lmn_dim have[LMN_EIN_LABELS];
     bool seen[LMN_EIN_LABELS] = {0};
     int32_t dots = e.out.dots < 0 ? 0 : -1;
@@ -50,8 +52,9 @@ static lamina_status infer_einsum(lmn_infer *ic)
         if (!lmn_infer_has(ic, i) || f->rank < 0) continue;
         const int32_t d = dots_of(&e.term[i], f->rank);
         if (d < 0)
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, its term in \"%.200s\" another",
-                                  i, f->rank, eq);
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
+                                  "input %d has rank %d, its term in \"%.200s\" another", i,
+                                  f->rank, eq);
         const int32_t n = lmn_ein_expand(&e.term[i], d, lab, LMN_MAX_RANK);
         if (e.term[i].dots >= 0 && d > dots && e.out.dots >= 0) dots = d;
         for (int32_t k = 0; k < n; k++) LMN_TRY(meet_label(ic, have, seen, lab[k], f->dims[k]));
@@ -60,14 +63,16 @@ static lamina_status infer_einsum(lmn_infer *ic)
     uint8_t out[LMN_MAX_RANK];
     const int32_t rank = lmn_ein_expand(&e.out, dots, out, LMN_MAX_RANK);
     if (rank < 0)
-        return lmn_infer_fail(ic, LAMINA_E_UNSUPPORTED, NULL, "the output of \"%.200s\" has more than %d dims", eq,
-                              LMN_MAX_RANK);
+        return lmn_infer_fail(ic, LAMINA_E_UNSUPPORTED, NULL,
+                              "the output of \"%.200s\" has more than %d dims", eq, LMN_MAX_RANK);
     ic->out[0].rank = rank;
-    for (int32_t k = 0; k < rank; k++) ic->out[0].dims[k] = seen[out[k]] ? have[out[k]] : LMN_DIM_UNKNOWN;
+    for (int32_t k = 0; k < rank; k++)
+        ic->out[0].dims[k] = seen[out[k]] ? have[out[k]] : LMN_DIM_UNKNOWN;
     return LAMINA_OK;
 }
 
-/* ---- evaluation --------------------------------------------------------------------------------- */
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
 
 /* An operand between two steps: wide elements, one extent and stride a label (0 stride: absent). */
 typedef struct operand {
@@ -100,7 +105,8 @@ static lamina_status load_operand(chain *c, int32_t i, operand *o)
     const int64_t count = lmn_count(t);
     memset(o, 0, sizeof *o);
     const int32_t d = dots_of(&c->eq->term[i], t->rank);
-    if (d < 0) return lmn_eval_fail(c->ec, LAMINA_E_SHAPE, "input %d has another rank than its term", i);
+    if (d < 0)
+        return lmn_eval_fail(c->ec, LAMINA_E_SHAPE, "input %d has another rank than its term", i);
     const int32_t n = lmn_ein_expand(&c->eq->term[i], d, lab, LMN_MAX_RANK);
     void *data = lmn_scratch(c->ec, (size_t)(count > 0 ? count : 1) * 8);
     if (!data) return fail_size(c->ec);
@@ -110,7 +116,8 @@ static lamina_status load_operand(chain *c, int32_t i, operand *o)
     for (int32_t k = n - 1; k >= 0; k--) {
         const int32_t l = lab[k];
         if (o->has[l] && o->dim[l] != t->dims[k] && o->dim[l] != 1 && t->dims[k] != 1)
-            return lmn_eval_fail(c->ec, LAMINA_E_SHAPE, "input %d: two dims under one label differ", i);
+            return lmn_eval_fail(c->ec, LAMINA_E_SHAPE, "input %d: two dims under one label differ",
+                                 i);
         if (t->dims[k] != 1) o->stride[l] += step;
         if (!o->has[l] || o->dim[l] == 1) o->dim[l] = t->dims[k];
         o->has[l] = true;
@@ -120,8 +127,8 @@ static lamina_status load_operand(chain *c, int32_t i, operand *o)
 }
 
 /* Walk `keep` in order (dense output) and sum over `sum`. */
-static void gather(const chain *c, const operand *o, const labels *keep, const labels *sum, int64_t n_out,
-                   void *dst)
+static void gather(const chain *c, const operand *o, const labels *keep, const labels *sum,
+                   int64_t n_out, void *dst)
 {
     int64_t at[LMN_EIN_LABELS] = {0}, pos = 0, n_sum = 1;
     const double *fs = o->data;
@@ -131,8 +138,10 @@ static void gather(const chain *c, const operand *o, const labels *keep, const l
         double facc = 0.0;
         uint64_t uacc = 0;
         for (int64_t s = 0; s < n_sum; s++) {
-            if (c->wide == LAMINA_F64) facc = sum->n ? facc + fs[pos] : fs[pos];
-            else uacc += us[pos];
+            if (c->wide == LAMINA_F64)
+                facc = sum->n ? facc + fs[pos] : fs[pos];
+            else
+                uacc += us[pos];
             for (int32_t k = sum->n - 1; k >= 0; k--) {
                 const int32_t l = sum->lab[k];
                 pos += o->stride[l];
@@ -141,8 +150,10 @@ static void gather(const chain *c, const operand *o, const labels *keep, const l
                 at[l] = 0;
             }
         }
-        if (c->wide == LAMINA_F64) ((double *)dst)[i] = facc;
-        else ((uint64_t *)dst)[i] = uacc;
+        if (c->wide == LAMINA_F64)
+            ((double *)dst)[i] = facc;
+        else
+            ((uint64_t *)dst)[i] = uacc;
         for (int32_t k = keep->n - 1; k >= 0; k--) {
             const int32_t l = keep->lab[k];
             pos += o->stride[l];
@@ -162,7 +173,10 @@ static bool labels_count(const operand *o, const labels *l, int64_t *out)
     return true;
 }
 
-static void push(labels *l, int32_t label) { l->lab[l->n++] = (uint8_t)label; }
+static void push(labels *l, int32_t label)
+{
+    l->lab[l->n++] = (uint8_t)label;
+}
 
 /* o becomes dense over `keep` in order; the rest of its labels is summed away. */
 static lamina_status reorder(chain *c, operand *o, const labels *keep, int64_t *count)
@@ -173,7 +187,8 @@ static lamina_status reorder(chain *c, operand *o, const labels *keep, int64_t *
     for (int32_t k = 0; k < keep->n; k++) kept[keep->lab[k]] = true;
     for (int32_t l = 0; l < LMN_EIN_LABELS; l++)
         if (o->has[l] && !kept[l]) push(&sum, l);
-    if (!labels_count(o, keep, count) || !lmn_mul_size((size_t)*count, 8, &bytes)) return fail_size(c->ec);
+    if (!labels_count(o, keep, count) || !lmn_mul_size((size_t)*count, 8, &bytes))
+        return fail_size(c->ec);
     void *dst = lmn_scratch(c->ec, bytes ? bytes : 8);
     if (!dst) return fail_size(c->ec);
     gather(c, o, keep, &sum, *count, dst);
@@ -199,12 +214,17 @@ static lamina_status contract(chain *c, operand *a, operand *b, const bool *late
             if (a->dim[l] != 1 && b->dim[l] != 1)
                 return lmn_eval_fail(c->ec, LAMINA_E_SHAPE, "extents %lld and %lld under one label",
                                      (long long)a->dim[l], (long long)b->dim[l]);
-            if (a->dim[l] == 1) a->has[l] = false;
-            else b->has[l] = false;
+            if (a->dim[l] == 1)
+                a->has[l] = false;
+            else
+                b->has[l] = false;
         }
-        if (a->has[l] && b->has[l]) push(later[l] ? &batch : &k, l);
-        else if (a->has[l] && later[l]) push(&m, l);
-        else if (b->has[l] && later[l]) push(&n, l);
+        if (a->has[l] && b->has[l])
+            push(later[l] ? &batch : &k, l);
+        else if (a->has[l] && later[l])
+            push(&m, l);
+        else if (b->has[l] && later[l])
+            push(&n, l);
     }
     labels la = batch, lb = batch, lo = batch;
     for (int32_t i = 0; i < m.n; i++) push(&la, m.lab[i]), push(&lo, m.lab[i]);
@@ -232,9 +252,22 @@ static lamina_status contract(chain *c, operand *a, operand *b, const bool *late
     void *out = lmn_scratch(c->ec, bytes ? bytes : 8);
     if (!off || !out) return fail_size(c->ec);
     for (int64_t i = 0; count > 0 && i < nb; i++) off[i] = i * nm * nk, off[nb + i] = i * nk * nn;
-    lmn_mm mm = {.batch = count > 0 ? nb : 0, .m = nm, .n = nn, .k = nk, .dt = c->wide, .a = a->data,
-                 .b = b->data, .a_rs = nk, .a_cs = 1, .b_rs = nn, .b_cs = 1, .a_off = off,
-                 .b_off = off + (count > 0 ? nb : 0), .alpha = 1.0, .out_dt = c->wide, .out = out};
+    lmn_mm mm = {.batch = count > 0 ? nb : 0,
+                 .m = nm,
+                 .n = nn,
+                 .k = nk,
+                 .dt = c->wide,
+                 .a = a->data,
+                 .b = b->data,
+                 .a_rs = nk,
+                 .a_cs = 1,
+                 .b_rs = nn,
+                 .b_cs = 1,
+                 .a_off = off,
+                 .b_off = off + (count > 0 ? nb : 0),
+                 .alpha = 1.0,
+                 .out_dt = c->wide,
+                 .out = out};
     LMN_TRY(lmn_mm_run(c->ec, &mm));
     r.data = out;
     *a = r;
@@ -249,7 +282,8 @@ static void needed_after(const chain *c, int32_t i, const labels *out, bool *nee
     for (int32_t t = i + 1; t < c->eq->n_terms; t++) {
         const lmn_ein_term *term = &c->eq->term[t];
         for (int32_t k = 0; k < term->n; k++) need[term->lab[k]] = true;
-        for (int32_t k = 0; term->dots >= 0 && k < LMN_MAX_RANK; k++) need[LMN_EIN_ELLIPSIS + k] = true;
+        for (int32_t k = 0; term->dots >= 0 && k < LMN_MAX_RANK; k++)
+            need[LMN_EIN_ELLIPSIS + k] = true;
     }
 }
 
@@ -261,15 +295,20 @@ static lamina_status eval_einsum(lmn_eval *ec)
     if (bad) return lmn_eval_fail(ec, LAMINA_E_INVALID, "the equation has %s", bad);
     const lamina_dtype dt = ec->in[0]->dtype;
     const lmn_dclass cls = lmn_dtype_class(dt);
-    chain c = {.ec = ec, .eq = &e,
-               .wide = cls == LMN_CLASS_FLOAT ? LAMINA_F64 : cls == LMN_CLASS_UINT ? LAMINA_U64 : LAMINA_I64};
+    chain c = {.ec = ec,
+               .eq = &e,
+               .wide = cls == LMN_CLASS_FLOAT  ? LAMINA_F64
+                       : cls == LMN_CLASS_UINT ? LAMINA_U64
+                                               : LAMINA_I64};
     for (int32_t i = 0; i < e.n_terms; i++) {
         const int32_t d = e.term[i].dots >= 0 ? ec->in[i]->rank - e.term[i].n : 0;
         if (d > c.dots) c.dots = d;
     }
     labels out = {0};
     out.n = lmn_ein_expand(&e.out, c.dots, out.lab, LMN_MAX_RANK);
-    if (out.n < 0) return lmn_eval_fail(ec, LAMINA_E_UNSUPPORTED, "the output has more than %d dims", LMN_MAX_RANK);
+    if (out.n < 0)
+        return lmn_eval_fail(ec, LAMINA_E_UNSUPPORTED, "the output has more than %d dims",
+                             LMN_MAX_RANK);
     LMN_TRY(load_operand(&c, 0, &acc));
     for (int32_t i = 1; i < e.n_terms; i++) {
         bool need[LMN_EIN_LABELS];
@@ -290,11 +329,14 @@ static lamina_status eval_einsum(lmn_eval *ec)
     return LAMINA_OK;
 }
 
-static void cost_einsum(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
+static void cost_einsum(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                        lmn_cost *c)
 {
     double sum = lmn_cost_count(out);
-    for (int32_t i = 0; i < n->n_in; i++) sum *= in[i] && lmn_cost_count(in[i]) > 1 ? lmn_cost_count(in[i]) : 1.0;
-    /* Of a two-operand product m*k, k*n, m*n this is (m*n*k)^2: its root is the number of products. */
+    for (int32_t i = 0; i < n->n_in; i++)
+        sum *= in[i] && lmn_cost_count(in[i]) > 1 ? lmn_cost_count(in[i]) : 1.0;
+    /* Of a two-operand product m*k, k*n, m*n this is (m*n*k)^2: its root is the number of products.
+     */
     c->flops = 2.0 * (n->n_in > 1 ? __builtin_sqrt(sum) : lmn_cost_count(in[0]));
 }
 
@@ -304,6 +346,13 @@ static const lmn_port OUT[] = {{"Output", 'T', 0, TYPES}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"equation", LMN_ATTR_STRING, LMN_ATTR_REQUIRED}, {0}};
 
 const lmn_op_def lmn_op_Einsum = {
-    .name = "Einsum", .domain = "", .since = 12, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_einsum, .eval = eval_einsum, .cost = cost_einsum,
+    .name = "Einsum",
+    .domain = "",
+    .since = 12,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_einsum,
+    .eval = eval_einsum,
+    .cost = cost_einsum,
 };

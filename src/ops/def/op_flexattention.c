@@ -1,8 +1,8 @@
 /*
- * FlexAttention (ai.onnx.preview, since 1): softmax(score_mod(scale * Q K')) through prob_mod, times V,
- * over rank 4 inputs with grouped heads. The two optional subgraphs see and return the whole matrix
- * [batch, heads, queries, keys] in softmax_precision (float32, or float64 for float64 inputs).
- * A row of scores that is -inf everywhere gives zero probabilities.
+ * FlexAttention (ai.onnx.preview, since 1): softmax(score_mod(scale * Q K')) through prob_mod,
+ * times V, over rank 4 inputs with grouped heads. The two optional subgraphs see and return the
+ * whole matrix [batch, heads, queries, keys] in softmax_precision (float32, or float64 for float64
+ * inputs). A row of scores that is -inf everywhere gives zero probabilities.
  */
 #include "ops/linalg.h"
 #include "ops/f64io.h"
@@ -11,7 +11,8 @@
 
 static lamina_dtype precision_of(const lmn_opnode *n, lamina_dtype in)
 {
-    return (lamina_dtype)lmn_attr_i(n, "softmax_precision", in == LAMINA_F64 ? LAMINA_F64 : LAMINA_F32);
+    return (lamina_dtype)lmn_attr_i(n, "softmax_precision",
+                                    in == LAMINA_F64 ? LAMINA_F64 : LAMINA_F32);
 }
 
 /* Types and shapes of a modifier: what goes in must come out. */
@@ -29,7 +30,8 @@ static lamina_status infer_mod(lmn_infer *ic, const char *name, const lmn_fact *
     char want[160], got[160];
     (void)lmn_fact_format(ic->dims, scores, want, sizeof want);
     (void)lmn_fact_format(ic->dims, &out, got, sizeof got);
-    return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "%s returns %s, must return %s", name, got, want);
+    return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "%s returns %s, must return %s", name, got,
+                          want);
 }
 
 static lamina_status infer_flex(lmn_infer *ic)
@@ -37,7 +39,8 @@ static lamina_status infer_flex(lmn_infer *ic)
     const lmn_fact *q = ic->in[0], *k = ic->in[1], *v = ic->in[2];
     for (int32_t i = 0; i < 3; i++)
         if (ic->in[i]->rank >= 0 && ic->in[i]->rank != 4)
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, must be 4", i, ic->in[i]->rank);
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "input %d has rank %d, must be 4", i,
+                                  ic->in[i]->rank);
     const bool has_q = q->rank == 4;
     lmn_fact *y = &ic->out[0];
     y->rank = 4;
@@ -73,7 +76,8 @@ static lamina_status read_args(lmn_eval *ec, flex *f)
         return lmn_eval_fail(ec, LAMINA_E_INVALID, "softmax_precision must be a float type");
     const int64_t n = f->batch * f->hq;
     f->q_off = lmn_scratch(ec, (size_t)(n > 0 ? n : 1) * 4 * sizeof *f->q_off);
-    if (!f->q_off) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld heads", (long long)n);
+    if (!f->q_off)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld heads", (long long)n);
     f->k_off = f->q_off + n, f->v_off = f->k_off + n, f->p_off = f->v_off + n;
     for (int64_t i = 0; i < n; i++) {
         const int64_t head = i / f->hq * f->hk + i % f->hq / (f->hq / f->hk);
@@ -84,7 +88,8 @@ static lamina_status read_args(lmn_eval *ec, flex *f)
 }
 
 /* A value that lives in scratch until the node is done. */
-static lamina_status scratch_tensor(lmn_eval *ec, lamina_dtype dt, const int64_t *dims, lamina_tensor *t)
+static lamina_status scratch_tensor(lmn_eval *ec, lamina_dtype dt, const int64_t *dims,
+                                    lamina_tensor *t)
 {
     LMN_TRY(lmn_tensor_describe(t, ec->engine, dt, 4, dims));
     t->data = lmn_scratch(ec, t->data_bytes ? t->data_bytes : 1);
@@ -99,16 +104,18 @@ static lamina_status apply_mod(lmn_eval *ec, const char *name, lamina_tensor *t)
     const int32_t caps = ec->node->n_caps;
     if (!g) return LAMINA_OK;
     if (caps > LMN_CANON_MAX_IN)
-        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "%s captures more than %d values", name, LMN_CANON_MAX_IN);
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "%s captures more than %d values", name,
+                             LMN_CANON_MAX_IN);
     in[0] = t;
     for (int32_t i = 0; i < caps; i++) in[1 + i] = ec->in[ec->n_in - caps + i];
     LMN_TRY(lmn_run_graph(ec, g, in, 1 + caps, &out, 1));
-    const bool fits = out && out->kind == LAMINA_KIND_TENSOR && out->dtype == t->dtype && !out->strided &&
-                      lmn_dims_equal(out->rank, out->dims, t->rank, t->dims);
+    const bool fits = out && out->kind == LAMINA_KIND_TENSOR && out->dtype == t->dtype &&
+                      !out->strided && lmn_dims_equal(out->rank, out->dims, t->rank, t->dims);
     if (fits) lmn_convert(t->dtype, t->data, out->dtype, out->data, lmn_count(t), false);
     lamina_tensor_unref(out);
     return fits ? LAMINA_OK
-                : lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s does not return the type and shape it receives", name);
+                : lmn_eval_fail(ec, LAMINA_E_SHAPE,
+                                "%s does not return the type and shape it receives", name);
 }
 
 static void softmax(lamina_tensor *t, int64_t rows, int64_t n, double *s)
@@ -136,9 +143,21 @@ static lamina_status eval_flex(lmn_eval *ec)
     LMN_TRY(read_args(ec, &f));
     const int64_t dims[4] = {f.batch, f.hq, f.lq, f.lk}, out[4] = {f.batch, f.hq, f.lq, f.dv};
     LMN_TRY(scratch_tensor(ec, f.prec, dims, &p));
-    lmn_mm qk = {.batch = f.batch * f.hq, .m = f.lq, .n = f.lk, .k = f.d, .dt = f.q->dtype, .a = f.q->data,
-                 .b = f.k->data, .a_rs = f.d, .a_cs = 1, .b_rs = 1, .b_cs = f.d, .a_off = f.q_off,
-                 .b_off = f.k_off, .out_dt = f.prec, .out = p.data,
+    lmn_mm qk = {.batch = f.batch * f.hq,
+                 .m = f.lq,
+                 .n = f.lk,
+                 .k = f.d,
+                 .dt = f.q->dtype,
+                 .a = f.q->data,
+                 .b = f.k->data,
+                 .a_rs = f.d,
+                 .a_cs = 1,
+                 .b_rs = 1,
+                 .b_cs = f.d,
+                 .a_off = f.q_off,
+                 .b_off = f.k_off,
+                 .out_dt = f.prec,
+                 .out = p.data,
                  .alpha = lmn_attr_find(ec->node, "scale") ? lmn_attr_f(ec->node, "scale", 1.0F)
                                                            : 1.0 / sqrt((double)f.d)};
     LMN_TRY(lmn_mm_run(ec, &qk));
@@ -150,24 +169,50 @@ static lamina_status eval_flex(lmn_eval *ec)
     if (!y) return LAMINA_OK;
     LMN_TRY(scratch_tensor(ec, f.prec, f.v->dims, &v));
     lmn_convert(f.prec, v.data, f.v->dtype, f.v->data, lmn_count(f.v), false);
-    lmn_mm pv = {.batch = f.batch * f.hq, .m = f.lq, .n = f.dv, .k = f.lk, .dt = f.prec, .a = p.data, .b = v.data,
-                 .a_rs = f.lk, .a_cs = 1, .b_rs = f.dv, .b_cs = 1, .a_off = f.p_off, .b_off = f.v_off,
-                 .out_dt = f.q->dtype, .out = y->data, .alpha = 1.0};
+    lmn_mm pv = {.batch = f.batch * f.hq,
+                 .m = f.lq,
+                 .n = f.dv,
+                 .k = f.lk,
+                 .dt = f.prec,
+                 .a = p.data,
+                 .b = v.data,
+                 .a_rs = f.lk,
+                 .a_cs = 1,
+                 .b_rs = f.dv,
+                 .b_cs = 1,
+                 .a_off = f.p_off,
+                 .b_off = f.v_off,
+                 .out_dt = f.q->dtype,
+                 .out = y->data,
+                 .alpha = 1.0};
     return lmn_mm_run(ec, &pv);
 }
 
-static void cost_flex(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
+static void cost_flex(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                      lmn_cost *c)
 {
     (void)n;
-    if (in[1] && in[1]->rank == 4) c->flops = 4.0 * lmn_cost_count(out) * lmn_cost_dim(in[1]->dims[2]);
+    if (in[1] && in[1]->rank == 4)
+        c->flops = 4.0 * lmn_cost_count(out) * lmn_cost_dim(in[1]->dims[2]);
 }
 
-static const lmn_port IN[] = {{"Q", 'T', 0, LMN_D_FLOAT}, {"K", 'T', 0, LMN_D_FLOAT}, {"V", 'T', 0, LMN_D_FLOAT}, {0}};
+static const lmn_port IN[] = {
+    {"Q", 'T', 0, LMN_D_FLOAT}, {"K", 'T', 0, LMN_D_FLOAT}, {"V", 'T', 0, LMN_D_FLOAT}, {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"prob_mod", LMN_ATTR_GRAPH, 0}, {"scale", LMN_ATTR_FLOAT, 0},
-                                        {"score_mod", LMN_ATTR_GRAPH, 0}, {"softmax_precision", LMN_ATTR_INT, 0}, {0}};
+static const lmn_attr_schema ATTRS[] = {{"prob_mod", LMN_ATTR_GRAPH, 0},
+                                        {"scale", LMN_ATTR_FLOAT, 0},
+                                        {"score_mod", LMN_ATTR_GRAPH, 0},
+                                        {"softmax_precision", LMN_ATTR_INT, 0},
+                                        {0}};
 
 const lmn_op_def lmn_op_FlexAttention = {
-    .name = "FlexAttention", .domain = "ai.onnx.preview", .since = 1, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_flex, .eval = eval_flex, .cost = cost_flex,
+    .name = "FlexAttention",
+    .domain = "ai.onnx.preview",
+    .since = 1,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_flex,
+    .eval = eval_flex,
+    .cost = cost_flex,
 };

@@ -1,16 +1,19 @@
 /*
  * Gemm (ai.onnx, since 1): Y = alpha * A' * B' + beta * C with C broadcast to [M, N].
  * Floats accumulate in f64 and round once. Integers are exact while alpha and beta are 1, otherwise
- * the scaled f64 value is truncated. Opset < 7 had a `broadcast` attribute: broadcasting is always on.
+ * the scaled f64 value is truncated. Opset < 7 had a `broadcast` attribute: broadcasting is always
+ * on.
  */
 #include "ops/linalg.h"
 
 static lamina_status infer_gemm(lmn_infer *ic)
 {
-    const bool ta = lmn_attr_i(ic->node, "transA", 0) != 0, tb = lmn_attr_i(ic->node, "transB", 0) != 0;
+    const bool ta = lmn_attr_i(ic->node, "transA", 0) != 0,
+               tb = lmn_attr_i(ic->node, "transB", 0) != 0;
     for (int32_t i = 0; i < 2; i++)
         if (lmn_infer_has(ic, i) && ic->in[i]->rank >= 0 && ic->in[i]->rank != 2)
-            return lmn_infer_fail(ic, LAMINA_E_SHAPE, "put a Flatten or Reshape before it, or use MatMul",
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE,
+                                  "put a Flatten or Reshape before it, or use MatMul",
                                   "input %d has rank %d, Gemm takes matrices", i, ic->in[i]->rank);
     LMN_TRY(lmn_matmul_infer(ic, 0, 1, ta, tb));
     if (ic->out[0].rank < 0) { /* one operand unknown: still a matrix */
@@ -28,7 +31,8 @@ static lamina_status infer_gemm(lmn_infer *ic)
         char text[160], y[160];
         (void)lmn_fact_format(ic->dims, c, text, sizeof text);
         (void)lmn_fact_format(ic->dims, &ic->out[0], y, sizeof y);
-        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "C %s does not broadcast to the product %s", text, y);
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "C %s does not broadcast to the product %s",
+                              text, y);
     }
     return LAMINA_OK;
 }
@@ -39,7 +43,8 @@ static lamina_status eval_gemm(lmn_eval *ec)
     lamina_tensor *y;
     lmn_matmul_plan p;
     if (a->rank != 2 || b->rank != 2)
-        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "Gemm takes matrices, got ranks %d and %d", a->rank, b->rank);
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "Gemm takes matrices, got ranks %d and %d",
+                             a->rank, b->rank);
     LMN_TRY(lmn_matmul_prepare(ec, a, b, lmn_attr_i(ec->node, "transA", 0) != 0,
                                lmn_attr_i(ec->node, "transB", 0) != 0, &p));
     p.mm.alpha = lmn_attr_f(ec->node, "alpha", 1.0F);
@@ -68,19 +73,34 @@ static lamina_status canon_gemm(lmn_canon *c)
     return LAMINA_OK;
 }
 
-static void cost_gemm(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
+static void cost_gemm(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                      lmn_cost *c)
 {
     const int32_t k = lmn_attr_i(n, "transA", 0) ? 0 : 1;
-    if (in[0] && in[0]->rank == 2) c->flops = 2.0 * lmn_cost_count(out) * lmn_cost_dim(in[0]->dims[k]);
+    if (in[0] && in[0]->rank == 2)
+        c->flops = 2.0 * lmn_cost_count(out) * lmn_cost_dim(in[0]->dims[k]);
 }
 
-static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_MATMUL}, {"B", 'T', 0, LMN_D_MATMUL},
-                              {"C", 'T', LMN_PORT_OPTIONAL, LMN_D_MATMUL}, {0}};
+static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_MATMUL},
+                              {"B", 'T', 0, LMN_D_MATMUL},
+                              {"C", 'T', LMN_PORT_OPTIONAL, LMN_D_MATMUL},
+                              {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_MATMUL}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"alpha", LMN_ATTR_FLOAT, 0}, {"beta", LMN_ATTR_FLOAT, 0},
-                                        {"transA", LMN_ATTR_INT, 0}, {"transB", LMN_ATTR_INT, 0}, {0}};
+static const lmn_attr_schema ATTRS[] = {{"alpha", LMN_ATTR_FLOAT, 0},
+                                        {"beta", LMN_ATTR_FLOAT, 0},
+                                        {"transA", LMN_ATTR_INT, 0},
+                                        {"transB", LMN_ATTR_INT, 0},
+                                        {0}};
 
 const lmn_op_def lmn_op_Gemm = {
-    .name = "Gemm", .domain = "", .since = 1, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_gemm, .eval = eval_gemm, .canon = canon_gemm, .cost = cost_gemm,
+    .name = "Gemm",
+    .domain = "",
+    .since = 1,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_gemm,
+    .eval = eval_gemm,
+    .canon = canon_gemm,
+    .cost = cost_gemm,
 };

@@ -4,14 +4,16 @@
  */
 #include "ops/rnn.h"
 
-static void cell_gru(const lmn_rnn *a, const lmn_rnn_dir *d, const double *x, double *h, double *c, double *tmp)
+static void cell_gru(const lmn_rnn *a, const lmn_rnn_dir *d, const double *x, double *h, double *c,
+                     double *tmp)
 {
     const int64_t n = a->hidden;
     double *z = tmp, *r = tmp + n, *g = tmp + 2 * n, *rh = tmp + 3 * n;
     (void)c;
     lmn_rnn_recur(a, d, 0, h, z);
     lmn_rnn_recur(a, d, n, h, r);
-    for (int64_t i = 0; i < 2 * n; i++) tmp[i] = lmn_rnn_apply(a, d, 0, x[i] + tmp[i] + d->wb[i] + d->rb[i]);
+    for (int64_t i = 0; i < 2 * n; i++)
+        tmp[i] = lmn_rnn_apply(a, d, 0, x[i] + tmp[i] + d->wb[i] + d->rb[i]);
     for (int64_t i = 0; i < n; i++) rh[i] = a->flag ? h[i] : r[i] * h[i];
     lmn_rnn_recur(a, d, 2 * n, rh, g);
     for (int64_t i = 0; i < n; i++) {
@@ -23,20 +25,39 @@ static void cell_gru(const lmn_rnn *a, const lmn_rnn_dir *d, const double *x, do
 }
 
 static const char *const DEFAULT_ACTS[] = {"Sigmoid", "Tanh"};
-static const lmn_rnn_kind KIND = {.gates = 3, .acts = 2, .default_acts = DEFAULT_ACTS, .cell = cell_gru};
+static const lmn_rnn_kind KIND = {
+    .gates = 3, .acts = 2, .default_acts = DEFAULT_ACTS, .cell = cell_gru};
 
-static lamina_status infer_gru(lmn_infer *ic) { return lmn_rnn_infer(ic, &KIND); }
-static lamina_status eval_gru(lmn_eval *ec) { return lmn_rnn_eval(ec, &KIND, "linear_before_reset"); }
+static lamina_status infer_gru(lmn_infer *ic)
+{
+    return lmn_rnn_infer(ic, &KIND);
+}
+static lamina_status eval_gru(lmn_eval *ec)
+{
+    return lmn_rnn_eval(ec, &KIND, "linear_before_reset");
+}
 
-static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT}, {"W", 'T', 0, LMN_D_FLOAT}, {"R", 'T', 0, LMN_D_FLOAT},
+static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
+                              {"W", 'T', 0, LMN_D_FLOAT},
+                              {"R", 'T', 0, LMN_D_FLOAT},
                               {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {"sequence_lens", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I32)},
-                              {"initial_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {0}};
-static const lmn_port OUT[] = {{"Y", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                               {"Y_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {LMN_RNN_ATTRS, {"linear_before_reset", LMN_ATTR_INT, 0}, {0}};
+                              {"initial_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
+                              {0}};
+static const lmn_port OUT[] = {
+    {"Y", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {"Y_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {0}};
+static const lmn_attr_schema ATTRS[] = {
+    LMN_RNN_ATTRS, {"linear_before_reset", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_GRU = {
-    .name = "GRU", .domain = "", .since = 1, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_gru, .eval = eval_gru, .canon = lmn_rnn_canon, .cost = lmn_rnn_cost,
+    .name = "GRU",
+    .domain = "",
+    .since = 1,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_gru,
+    .eval = eval_gru,
+    .canon = lmn_rnn_canon,
+    .cost = lmn_rnn_cost,
 };

@@ -4,7 +4,10 @@
  */
 #include "ops/linalg.h"
 
-static lamina_status infer_matmul(lmn_infer *ic) { return lmn_matmul_infer(ic, 0, 1, false, false); }
+static lamina_status infer_matmul(lmn_infer *ic)
+{
+    return lmn_matmul_infer(ic, 0, 1, false, false);
+}
 
 static lamina_status eval_matmul(lmn_eval *ec)
 {
@@ -18,7 +21,8 @@ static lamina_status eval_matmul(lmn_eval *ec)
     return lmn_mm_run(ec, &p.mm);
 }
 
-static void cost_matmul(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
+static void cost_matmul(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                        lmn_cost *c)
 {
     (void)n;
     if (in[0] && in[0]->rank > 0)
@@ -29,6 +33,12 @@ static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_MATMUL}, {"B", 'T', 0, LMN_D_M
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_MATMUL}, {0}};
 
 const lmn_op_def lmn_op_MatMul = {
-    .name = "MatMul", .domain = "", .since = 1, .in = IN, .out = OUT,
-    .infer = infer_matmul, .eval = eval_matmul, .cost = cost_matmul,
+    .name = "MatMul",
+    .domain = "",
+    .since = 1,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_matmul,
+    .eval = eval_matmul,
+    .cost = cost_matmul,
 };

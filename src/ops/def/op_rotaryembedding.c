@@ -1,7 +1,7 @@
 /*
- * RotaryEmbedding (ai.onnx, since 23): rotates pairs of the first rotary_embedding_dim values of each
- * head by cached angles; the rest passes through. A pair is (j, j + half) or, interleaved, (2j, 2j + 1).
- * Position ids outside the cache are an error.
+ * RotaryEmbedding (ai.onnx, since 23): rotates pairs of the first rotary_embedding_dim values of
+ * each head by cached angles; the rest passes through. A pair is (j, j + half) or, interleaved,
+ * (2j, 2j + 1). Position ids outside the cache are an error.
  */
 #include "ops/f64io.h"
 
@@ -11,16 +11,21 @@ typedef struct rope {
     const lamina_tensor *x, *cos, *sin, *ids;
 } rope;
 
-static lamina_status bad(lmn_eval *ec, const char *what) { return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what); }
+static lamina_status bad(lmn_eval *ec, const char *what)
+{
+    return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what);
+}
 
 static lamina_status infer_rope(lmn_infer *ic)
 {
     if (!lmn_infer_has(ic, 0)) return LAMINA_OK;
     const int32_t rank = ic->in[0]->rank;
     if (rank >= 0 && rank != 3 && rank != 4)
-        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "the input has rank %d, must be 3 or 4", rank);
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "the input has rank %d, must be 3 or 4",
+                              rank);
     if (rank == 3 && lmn_attr_i(ic->node, "num_heads", 0) <= 0)
-        return lmn_infer_fail(ic, LAMINA_E_INVALID, "set num_heads", "an input of rank 3 needs the number of heads");
+        return lmn_infer_fail(ic, LAMINA_E_INVALID, "set num_heads",
+                              "an input of rank 3 needs the number of heads");
     lmn_infer_same(ic, 0, 0);
     return LAMINA_OK;
 }
@@ -47,7 +52,8 @@ static lamina_status read_args(lmn_eval *ec, rope *r)
         !lmn_dims_equal(r->cos->rank, r->cos->dims, r->sin->rank, r->sin->dims))
         return bad(ec, "cos_cache and sin_cache must be [positions, half] with position_ids and "
                        "[batch, length, half] without");
-    if (r->ids && !lmn_shape_is(r->ids, 2, ids)) return bad(ec, "position_ids must be [batch, length]");
+    if (r->ids && !lmn_shape_is(r->ids, 2, ids))
+        return bad(ec, "position_ids must be [batch, length]");
     return LAMINA_OK;
 }
 
@@ -76,14 +82,16 @@ static lamina_status eval_rope(lmn_eval *ec)
         if (r.ids) {
             row = lmn_get_i64(r.ids, i);
             if (row < 0 || row >= r.cos->dims[0])
-                return lmn_eval_fail(ec, LAMINA_E_RANGE, "position id %lld is outside the cache of %lld rows",
+                return lmn_eval_fail(ec, LAMINA_E_RANGE,
+                                     "position id %lld is outside the cache of %lld rows",
                                      (long long)row, (long long)r.cos->dims[0]);
         }
         lmn_f64_load(r.cos, row * (r.rot / 2), r.rot / 2, c);
         lmn_f64_load(r.sin, row * (r.rot / 2), r.rot / 2, s);
         for (int64_t h = 0; h < r.heads; h++) {
             const int64_t b = i / r.len, t = i % r.len;
-            const int64_t at = r.packed ? (i * r.heads + h) * r.size : ((b * r.heads + h) * r.len + t) * r.size;
+            const int64_t at =
+                r.packed ? (i * r.heads + h) * r.size : ((b * r.heads + h) * r.len + t) * r.size;
             lmn_f64_load(r.x, at, r.size, v);
             turn(&r, v, c, s);
             lmn_f64_store(y, at, r.size, v);
@@ -93,13 +101,24 @@ static lamina_status eval_rope(lmn_eval *ec)
 }
 
 #define TYPES (LMN_DBIT(LAMINA_F32) | LMN_DBIT(LAMINA_F16) | LMN_DBIT(LAMINA_BF16))
-static const lmn_port IN[] = {{"X", 'T', 0, TYPES}, {"cos_cache", 'T', 0, TYPES}, {"sin_cache", 'T', 0, TYPES},
-                              {"position_ids", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I64)}, {0}};
+static const lmn_port IN[] = {{"X", 'T', 0, TYPES},
+                              {"cos_cache", 'T', 0, TYPES},
+                              {"sin_cache", 'T', 0, TYPES},
+                              {"position_ids", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I64)},
+                              {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, TYPES}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"interleaved", LMN_ATTR_INT, 0}, {"num_heads", LMN_ATTR_INT, 0},
-                                        {"rotary_embedding_dim", LMN_ATTR_INT, 0}, {0}};
+static const lmn_attr_schema ATTRS[] = {{"interleaved", LMN_ATTR_INT, 0},
+                                        {"num_heads", LMN_ATTR_INT, 0},
+                                        {"rotary_embedding_dim", LMN_ATTR_INT, 0},
+                                        {0}};
 
 const lmn_op_def lmn_op_RotaryEmbedding = {
-    .name = "RotaryEmbedding", .domain = "", .since = 23, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_rope, .eval = eval_rope,
+    .name = "RotaryEmbedding",
+    .domain = "",
+    .since = 23,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_rope,
+    .eval = eval_rope,
 };

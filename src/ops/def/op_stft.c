@@ -15,21 +15,26 @@ static lmn_dim scalar_dim(lmn_infer *ic, int32_t i)
 static lamina_status infer_stft(lmn_infer *ic)
 {
     const lmn_fact *x = ic->in[0];
-    const bool has_window = ic->node->n_in > 2 && ic->in[2], has_length = ic->node->n_in > 3 && ic->in[3];
+    const bool has_window = ic->node->n_in > 2 && ic->in[2],
+               has_length = ic->node->n_in > 3 && ic->in[3];
     if (lmn_infer_has(ic, 0) && x->rank >= 0 && x->rank != 3)
-        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "the signal has rank %d, must be 3", x->rank);
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "the signal has rank %d, must be 3",
+                              x->rank);
     const lmn_dim len = x->rank == 3 ? x->dims[1] : LMN_DIM_UNKNOWN;
     lmn_dim n = has_length ? scalar_dim(ic, 3) : has_window ? LMN_DIM_UNKNOWN : len;
     if (has_window && ic->in[2]->rank == 1 && !lmn_dim_unify(ic->dims, n, ic->in[2]->dims[0], &n))
-        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL, "frame_length is not the length of the window");
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
+                              "frame_length is not the length of the window");
     const lmn_dim step = scalar_dim(ic, 1);
     lmn_fact *y = &ic->out[0];
     y->rank = 4;
     y->dims[0] = x->rank == 3 ? x->dims[0] : LMN_DIM_UNKNOWN;
-    y->dims[1] = lmn_dim_add(ic->dims, lmn_dim_floordiv(ic->dims, lmn_dim_sub(ic->dims, len, n), step), lmn_dim_c(1));
+    y->dims[1] = lmn_dim_add(
+        ic->dims, lmn_dim_floordiv(ic->dims, lmn_dim_sub(ic->dims, len, n), step), lmn_dim_c(1));
     y->dims[2] = n;
     if (lmn_attr_i(ic->node, "onesided", 1))
-        y->dims[2] = lmn_dim_add(ic->dims, lmn_dim_floordiv(ic->dims, n, lmn_dim_c(2)), lmn_dim_c(1));
+        y->dims[2] =
+            lmn_dim_add(ic->dims, lmn_dim_floordiv(ic->dims, n, lmn_dim_c(2)), lmn_dim_c(1));
     y->dims[3] = lmn_dim_c(2);
     return LAMINA_OK;
 }
@@ -43,16 +48,20 @@ static lamina_status eval_stft(lmn_eval *ec)
     lamina_tensor *y;
     double *z, *work, *win = NULL;
     if (x->rank != 3 || (x->dims[2] != 1 && x->dims[2] != 2) || (window && window->rank != 1))
-        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "the signal must be [batch, length, 1 or 2] and the window a vector");
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE,
+                             "the signal must be [batch, length, 1 or 2] and the window a vector");
     if (onesided && x->dims[2] == 2)
         return lmn_eval_fail(ec, LAMINA_E_INVALID, "a onesided transform takes a real signal");
     LMN_TRY(lmn_scalar_i64(ec, 1, &step));
     n = window ? window->dims[0] : x->dims[1];
     if (lmn_in(ec, 3)) LMN_TRY(lmn_scalar_i64(ec, 3, &n));
     if (step < 1 || n < 1 || n > x->dims[1] || (window && window->dims[0] != n))
-        return lmn_eval_fail(ec, LAMINA_E_RANGE, "frames of %lld values every %lld do not fit a signal of %lld or the "
-                             "window", (long long)n, (long long)step, (long long)x->dims[1]);
-    const int64_t parts = x->dims[2], frames = (x->dims[1] - n) / step + 1, bins = onesided ? n / 2 + 1 : n;
+        return lmn_eval_fail(ec, LAMINA_E_RANGE,
+                             "frames of %lld values every %lld do not fit a signal of %lld or the "
+                             "window",
+                             (long long)n, (long long)step, (long long)x->dims[1]);
+    const int64_t parts = x->dims[2], frames = (x->dims[1] - n) / step + 1,
+                  bins = onesided ? n / 2 + 1 : n;
     const int64_t dims[4] = {x->dims[0], frames, bins, 2};
     LMN_TRY(lmn_fft_plan(ec, n, false, &fft));
     LMN_TRY(lmn_out(ec, 0, x->dtype, 4, dims, &y));
@@ -75,13 +84,22 @@ static lamina_status eval_stft(lmn_eval *ec)
 }
 
 #define LENGTH (LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64))
-static const lmn_port IN[] = {{"signal", 'T', 0, LMN_D_FLOAT}, {"frame_step", 'L', 0, LENGTH},
+static const lmn_port IN[] = {{"signal", 'T', 0, LMN_D_FLOAT},
+                              {"frame_step", 'L', 0, LENGTH},
                               {"window", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                              {"frame_length", 'L', LMN_PORT_OPTIONAL, LENGTH}, {0}};
+                              {"frame_length", 'L', LMN_PORT_OPTIONAL, LENGTH},
+                              {0}};
 static const lmn_port OUT[] = {{"output", 'T', 0, LMN_D_FLOAT}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"onesided", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_STFT = {
-    .name = "STFT", .domain = "", .since = 17, .flags = LMN_OP_DYNAMIC, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_stft, .eval = eval_stft,
+    .name = "STFT",
+    .domain = "",
+    .since = 17,
+    .flags = LMN_OP_DYNAMIC,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_stft,
+    .eval = eval_stft,
 };
