@@ -38,30 +38,30 @@ extern "C" {
  * Statuses: 0 is success, every error is negative. X(name, value, text); gaps by topic leave room.
  * A status says what class of thing went wrong; lamina_error carries the sentence.
  */
-#define LAMINA_STATUS_LIST(X)                                                                      \
-    X(OK, 0, "ok")                                                                                 \
-    X(E_INVALID, -1, "invalid argument")                                                           \
-    X(E_STATE, -2, "wrong state for this call")                                                    \
-    X(E_RANGE, -3, "value out of range")                                                           \
-    X(E_SHAPE, -10, "shape mismatch")                                                              \
-    X(E_DTYPE, -11, "element type mismatch")                                                       \
-    X(E_UNSUPPORTED, -12, "not supported")                                                         \
-    X(E_CORRUPT, -20, "corrupt data")                                                              \
-    X(E_PARSE, -21, "cannot be parsed")                                                            \
-    X(E_VERSION, -22, "unknown version")                                                           \
-    X(E_NOMEM, -30, "out of memory")                                                               \
-    X(E_LIMIT, -31, "a configured limit was reached")                                              \
-    X(E_BUSY, -32, "busy")                                                                         \
-    X(E_AGAIN, -33, "try again")                                                                   \
-    X(E_TIMEOUT, -40, "deadline expired")                                                          \
-    X(E_CANCELLED, -41, "cancelled")                                                               \
-    X(E_IO, -50, "input/output error")                                                             \
-    X(E_OS, -51, "operating system error")                                                         \
-    X(E_PERM, -52, "permission denied")                                                            \
-    X(E_NODEV, -53, "no such device")                                                              \
-    X(E_DEVICE, -60, "device failure")                                                             \
-    X(E_COMPILE, -61, "compilation failed")                                                        \
-    X(E_CLOSED, -70, "closed by peer")                                                             \
+#define LAMINA_STATUS_LIST(X)                         \
+    X(OK, 0, "ok")                                    \
+    X(E_INVALID, -1, "invalid argument")              \
+    X(E_STATE, -2, "wrong state for this call")       \
+    X(E_RANGE, -3, "value out of range")              \
+    X(E_SHAPE, -10, "shape mismatch")                 \
+    X(E_DTYPE, -11, "element type mismatch")          \
+    X(E_UNSUPPORTED, -12, "not supported")            \
+    X(E_CORRUPT, -20, "corrupt data")                 \
+    X(E_PARSE, -21, "cannot be parsed")               \
+    X(E_VERSION, -22, "unknown version")              \
+    X(E_NOMEM, -30, "out of memory")                  \
+    X(E_LIMIT, -31, "a configured limit was reached") \
+    X(E_BUSY, -32, "busy")                            \
+    X(E_AGAIN, -33, "try again")                      \
+    X(E_TIMEOUT, -40, "deadline expired")             \
+    X(E_CANCELLED, -41, "cancelled")                  \
+    X(E_IO, -50, "input/output error")                \
+    X(E_OS, -51, "operating system error")            \
+    X(E_PERM, -52, "permission denied")               \
+    X(E_NODEV, -53, "no such device")                 \
+    X(E_DEVICE, -60, "device failure")                \
+    X(E_COMPILE, -61, "compilation failed")           \
+    X(E_CLOSED, -70, "closed by peer")                \
     X(E_PROTO, -71, "protocol error")
 
 /* Result of nearly every function; 0 or one of the negative constants below. */
@@ -94,34 +94,34 @@ typedef struct lamina_error {
  */
 typedef int32_t lamina_dtype;
 enum {
-    LAMINA_DTYPE_NONE = 0,
-    LAMINA_F32 = 1,
+    LAMINA_DTYPE_NONE = 0, /* no element type: an absent value */
+    LAMINA_F32 = 1,        /* IEEE binary32 */
     LAMINA_U8 = 2,
     LAMINA_I8 = 3,
     LAMINA_U16 = 4,
     LAMINA_I16 = 5,
     LAMINA_I32 = 6,
     LAMINA_I64 = 7,
-    LAMINA_STRING = 8,
-    LAMINA_BOOL = 9,
-    LAMINA_F16 = 10,
-    LAMINA_F64 = 11,
+    LAMINA_STRING = 8, /* UTF-8 bytes of any length; only in tensors of strings */
+    LAMINA_BOOL = 9,   /* one byte, 0 or 1 */
+    LAMINA_F16 = 10,   /* IEEE binary16 */
+    LAMINA_F64 = 11,   /* IEEE binary64 */
     LAMINA_U32 = 12,
     LAMINA_U64 = 13,
-    LAMINA_C64 = 14,
-    LAMINA_C128 = 15,
-    LAMINA_BF16 = 16,
-    LAMINA_F8E4M3FN = 17,
-    LAMINA_F8E4M3FNUZ = 18,
-    LAMINA_F8E5M2 = 19,
-    LAMINA_F8E5M2FNUZ = 20,
-    LAMINA_U4 = 21,
-    LAMINA_I4 = 22,
-    LAMINA_F4E2M1 = 23,
-    LAMINA_F8E8M0 = 24,
-    LAMINA_U2 = 25,
-    LAMINA_I2 = 26,
-    LAMINA_DTYPE_COUNT = 27
+    LAMINA_C64 = 14,        /* two F32: real, imaginary */
+    LAMINA_C128 = 15,       /* two F64 */
+    LAMINA_BF16 = 16,       /* upper half of an F32 */
+    LAMINA_F8E4M3FN = 17,   /* OCP 8-bit float, no infinities */
+    LAMINA_F8E4M3FNUZ = 18, /* one zero, one NaN, no infinities */
+    LAMINA_F8E5M2 = 19,     /* OCP 8-bit float with infinities */
+    LAMINA_F8E5M2FNUZ = 20, /* one zero, one NaN, no infinities */
+    LAMINA_U4 = 21,         /* two in a byte, the first in the low half */
+    LAMINA_I4 = 22,         /* as U4, two's complement */
+    LAMINA_F4E2M1 = 23,     /* OCP MXFP4 element, two in a byte */
+    LAMINA_F8E8M0 = 24,     /* power-of-two scale */
+    LAMINA_U2 = 25,         /* four in a byte, the first in the low bits */
+    LAMINA_I2 = 26,         /* as U2, two's complement */
+    LAMINA_DTYPE_COUNT = 27 /* one past the last */
 };
 
 /*
