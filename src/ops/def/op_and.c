@@ -12,7 +12,7 @@ static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
     (void)ic;
     if (v[0] == lmn_dim_c(0) || v[1] == lmn_dim_c(0)) return lmn_dim_c(0);
     if (!lmn_dim_is_const(v[0]) || !lmn_dim_is_const(v[1])) return LMN_DIM_UNKNOWN;
-    return lmn_dim_c((lmn_dim_value(v[0]) != 0) & (lmn_dim_value(v[1]) != 0));
+    return lmn_dim_c((lmn_dim_value(v[0]) != 0) && (lmn_dim_value(v[1]) != 0));
 }
 
 LMN_EW_OP_BOOL(And, 1, LMN_D_BOOL, LMN_OP_COMMUTES);
