@@ -1,0 +1,89 @@
+/*
+ * Conv in f32 on the convolution driver (im2col into gemm, pointwise, depthwise), with the bias as
+ * its epilogue. Weights are used where they lie.
+ */
+#include "devices/cpu/cpu_tools.h"
+#include "devices/cpu/cpu_window.h"
+#include "kernels/conv/conv_plan.h"
+#include "kernels/gemm/gemm.h"
+
+#include <string.h>
+
+typedef struct conv_job {
+    lmn_conv_plan plan;
+    lmn_conv_args args;
+    uint8_t *scratch;
+    size_t scratch_step;
+} conv_job;
+
+static void conv_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const conv_job *j = arg;
+    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
+    lmn_conv_f32_chunk(&j->plan, &j->args, chunk, scratch);
+}
+
+static void geom_spatial(lmn_conv_geom *g, const lmn_cpu_window *w)
+{
+    memcpy(g->in, w->in, sizeof g->in);
+    memcpy(g->out, w->out, sizeof g->out);
+    memcpy(g->kernel, w->kernel, sizeof g->kernel);
+    memcpy(g->stride, w->stride, sizeof g->stride);
+    memcpy(g->dilation, w->dilation, sizeof g->dilation);
+    memcpy(g->pad, w->pad, sizeof g->pad);
+    memcpy(g->pad_end, w->pad_end, sizeof g->pad_end);
+}
+
+/* False: something the driver does not know, or an error. */
+static bool conv_geom(const lmn_eval *ec, lmn_conv_geom *g, int64_t *dims)
+{
+    const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1), *b = lmn_in(ec, 2);
+    lmn_cpu_window win;
+    if (!lmn_cpu_is_f32(x) || !lmn_cpu_is_f32(w) || x->rank != w->rank || x->rank < 3) return false;
+    if (!lmn_cpu_window_of(ec->node, x, w->dims + 2, &win, dims + 2)) return false;
+    *g = (lmn_conv_geom){
+        .n = x->dims[0], .c_in = x->dims[1], .c_out = w->dims[0], .groups = win.groups};
+    dims[0] = g->n, dims[1] = g->c_out;
+    geom_spatial(g, &win);
+    if (g->n < 1 || g->c_in < 1 || g->c_out < 1 || g->c_in % g->groups || g->c_out % g->groups)
+        return false;
+    if (w->dims[1] != g->c_in / g->groups) return false;
+    return !b || (lmn_cpu_is_f32(b) && b->rank == 1 && b->dims[0] == g->c_out);
+}
+
+static lamina_status run_conv(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *bias = lmn_in(ec, 2);
+    lmn_conv_geom g;
+    int64_t dims[LMN_MAX_RANK];
+    if (!conv_geom(ec, &g, dims)) return lmn_cpu_reference(ec);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, lmn_in(ec, 0)->rank, dims, &y));
+    if (!y) return LAMINA_OK;
+    conv_job j = {.args = {.x = lmn_in(ec, 0)->data, .w = lmn_in(ec, 1)->data, .y = y->data}};
+    lmn_epi epi = {.n_ops = 1};
+    if (bias) {
+        epi.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias->data};
+        j.args.epi = &epi;
+    }
+    lmn_conv_f32_plan(&k->dev->kset, &g, &j.plan);
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
+    lmn_par_for(ec->par, j.plan.n_chunks, conv_chunk, &j);
+    return LAMINA_OK;
+}
+
+static bool supports_conv(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
+{
+    if (lmn_cpu_rank(node, 0) > 5) {
+        (void)lmn_format(text, cap, "more than three spatial axes");
+        return false;
+    }
+    return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
+}
+
+const lmn_cpu_binding lmn_cpu_conv = {
+    .domain = "",
+    .op = "Conv",
+    .supports = supports_conv,
+    .run = run_conv,
+};

@@ -1,0 +1,214 @@
+/*
+ * MatMul and Gemm in f32 on the gemm family. Batches that lie at a fixed stride are one plan; a
+ * batch of A alone is more rows of one product. Other broadcasts run the plan of one item for every
+ * item. Chunks depend on shapes only, so the bits do not depend on the number of threads.
+ */
+#include "devices/cpu/cpu_tools.h"
+#include "kernels/gemm/gemm_plan.h"
+
+#include <string.h>
+
+/* One or many products of one shape. Item t of `items` is found by its index over `batch`. */
+typedef struct product {
+    lmn_gemm_plan plan;
+    lmn_gemm_args args;
+    int32_t n_axes; /* of the items; 0 = one item */
+    int64_t batch[LMN_MAX_RANK], a_step[LMN_MAX_RANK], b_step[LMN_MAX_RANK];
+    uint8_t *scratch;
+    size_t scratch_step;
+} product;
+
+static void product_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const product *p = arg;
+    lmn_gemm_args args = p->args;
+    const int64_t item = chunk / p->plan.n_chunks;
+    int64_t rest = item;
+    for (int32_t i = p->n_axes - 1; i >= 0; i--) {
+        args.a += rest % p->batch[i] * p->a_step[i];
+        args.b += rest % p->batch[i] * p->b_step[i];
+        rest /= p->batch[i];
+    }
+    args.c += item * p->plan.m * p->plan.n;
+    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
+    lmn_gemm_f32_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
+}
+
+static lamina_status product_run(lmn_eval *ec, product *p)
+{
+    int64_t n = p->plan.n_chunks;
+    for (int32_t i = 0; i < p->n_axes; i++) n *= p->batch[i];
+    LMN_TRY(lmn_cpu_worker_scratch(ec, p->plan.scratch_bytes, &p->scratch, &p->scratch_step));
+    if (n > 0) lmn_par_for(ec->par, n, product_chunk, p);
+    return LAMINA_OK;
+}
+
+/* ---- MatMul -----------------------------------------------------------------------------------
+ */
+
+/* Both operands with rank >= 2 and batch axes aligned to the right; out dims as numpy says. */
+typedef struct mm {
+    int64_t m, n, k;
+    int32_t n_batch, out_rank;
+    int64_t a[LMN_MAX_RANK], b[LMN_MAX_RANK], out[LMN_MAX_RANK];
+} mm;
+
+static bool mm_shape(const lamina_tensor *a, const lamina_tensor *b, mm *s)
+{
+    memset(s, 0, sizeof *s);
+    if (a->rank < 1 || b->rank < 1) return false;
+    const int32_t na = a->rank > 2 ? a->rank - 2 : 0, nb = b->rank > 2 ? b->rank - 2 : 0;
+    s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
+    s->k = a->dims[a->rank - 1];
+    s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
+    if (s->k != (b->rank > 1 ? b->dims[b->rank - 2] : b->dims[0])) return false;
+    s->n_batch = na > nb ? na : nb;
+    for (int32_t i = 0; i < s->n_batch; i++) {
+        const int32_t ia = i - (s->n_batch - na), ib = i - (s->n_batch - nb);
+        s->a[i] = ia >= 0 ? a->dims[ia] : 1;
+        s->b[i] = ib >= 0 ? b->dims[ib] : 1;
+        if (s->a[i] != s->b[i] && s->a[i] != 1 && s->b[i] != 1) return false;
+        s->out[s->out_rank++] = s->a[i] == 1 ? s->b[i] : s->a[i];
+    }
+    if (a->rank > 1) s->out[s->out_rank++] = s->m;
+    if (b->rank > 1) s->out[s->out_rank++] = s->n;
+    return true;
+}
+
+/* Batch extents into the plan's own batch, more rows, or a walk over items. */
+static bool mm_batches(const mm *s, product *p, lmn_gemm_shape *g)
+{
+    int64_t out = 1, a = 1, b = 1;
+    for (int32_t i = 0; i < s->n_batch; i++) {
+        out *= s->a[i] == 1 ? s->b[i] : s->a[i];
+        a *= s->a[i];
+        b *= s->b[i];
+    }
+    *g = (lmn_gemm_shape){.m = s->m, .n = s->n, .k = s->k, .n_batch = 1};
+    if (b == 1 && a == out) {
+        g->m = s->m * out;
+    } else if ((a == out || a == 1) && (b == out || b == 1)) {
+        g->n_batch = out;
+        p->args.a_batch = a == out ? s->m * s->k : 0;
+        p->args.b_batch = b == out ? s->k * s->n : 0;
+        p->args.c_batch = s->m * s->n;
+    } else {
+        int64_t a_step = s->m * s->k, b_step = s->k * s->n;
+        p->n_axes = s->n_batch;
+        for (int32_t i = s->n_batch - 1; i >= 0; i--) {
+            p->batch[i] = s->a[i] == 1 ? s->b[i] : s->a[i];
+            p->a_step[i] = s->a[i] == 1 ? 0 : a_step;
+            p->b_step[i] = s->b[i] == 1 ? 0 : b_step;
+            a_step *= s->a[i];
+            b_step *= s->b[i];
+        }
+    }
+    return g->m < LMN_CPU_EXTENT_MAX && g->n < LMN_CPU_EXTENT_MAX && g->k < LMN_CPU_EXTENT_MAX &&
+           g->n_batch < LMN_CPU_EXTENT_MAX;
+}
+
+static lamina_status run_matmul(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
+    mm s;
+    lmn_gemm_shape g;
+    product p = {0};
+    if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || !mm_shape(a, b, &s) || !mm_batches(&s, &p, &g))
+        return lmn_cpu_reference(ec);
+    lamina_tensor *c;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, s.out_rank, s.out, &c));
+    if (!c) return LAMINA_OK;
+    lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &p.plan);
+    p.args.a = a->data, p.args.b = b->data, p.args.c = c->data;
+    p.args.lda = s.k, p.args.ldb = p.args.ldc = s.n;
+    return product_run(ec, &p);
+}
+
+static bool supports_matmul(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
+{
+    return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
+}
+
+const lmn_cpu_binding lmn_cpu_matmul = {
+    .domain = "",
+    .op = "MatMul",
+    .supports = supports_matmul,
+    .run = run_matmul,
+};
+
+/* ---- Gemm -------------------------------------------------------------------------------------
+ */
+
+/* beta * C as an epilogue operation; false if C does not broadcast to m x n. */
+static bool gemm_bias(lmn_eval *ec, const lamina_tensor *c, int64_t m, int64_t n, lmn_epi_op *op,
+                      lamina_status *st)
+{
+    const float beta = lmn_attr_f(ec->node, "beta", 1.0f);
+    const float *x = c->data;
+    const int64_t cm = c->rank == 2 ? c->dims[0] : 1, cn = c->rank ? c->dims[c->rank - 1] : 1;
+    if (c->rank > 2 || (cm != m && cm != 1) || (cn != n && cn != 1)) return false;
+    *op = (lmn_epi_op){.kind = LMN_EPI_ADD, .ld = n};
+    if (cm == 1 && cn == 1) {
+        op->bcast = LMN_EPI_SCALAR;
+        op->p0 = beta * x[0];
+        return true;
+    }
+    op->bcast = cm == 1 ? LMN_EPI_COL : cn == 1 ? LMN_EPI_ROW : LMN_EPI_FULL;
+    op->x = x;
+    if (beta == 1.0f) return true;
+    float *scaled = lmn_scratch(ec, (size_t)(cm * cn) * sizeof *scaled);
+    if (!scaled) {
+        *st = lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+        return true;
+    }
+    for (int64_t i = 0; i < cm * cn; i++) scaled[i] = beta * x[i];
+    op->x = scaled;
+    return true;
+}
+
+static bool gemm_shape(const lmn_eval *ec, lmn_gemm_shape *g)
+{
+    const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
+    if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || a->rank != 2 || b->rank != 2) return false;
+    const bool ta = lmn_attr_i(ec->node, "transA", 0) != 0,
+               tb = lmn_attr_i(ec->node, "transB", 0) != 0;
+    g->flags = (ta ? LMN_GEMM_TRANS_A : 0) | (tb ? LMN_GEMM_TRANS_B : 0);
+    g->m = a->dims[ta], g->k = a->dims[!ta], g->n = b->dims[!tb], g->n_batch = 1;
+    return b->dims[tb] == g->k && g->m < LMN_CPU_EXTENT_MAX && g->n < LMN_CPU_EXTENT_MAX &&
+           g->k < LMN_CPU_EXTENT_MAX && g->m > 0 && g->n > 0;
+}
+
+static lamina_status run_gemm(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *bias = lmn_in(ec, 2);
+    lmn_gemm_shape g;
+    if (!gemm_shape(ec, &g) || (bias && !lmn_cpu_is_f32(bias))) return lmn_cpu_reference(ec);
+    lmn_epi epi = {0};
+    const float alpha = lmn_attr_f(ec->node, "alpha", 1.0f),
+                beta = lmn_attr_f(ec->node, "beta", 1.0f);
+    if (alpha != 1.0f)
+        epi.op[epi.n_ops++] =
+            (lmn_epi_op){.kind = LMN_EPI_MUL, .bcast = LMN_EPI_SCALAR, .p0 = alpha};
+    lamina_status st = LAMINA_OK;
+    if (bias && beta != 0.0f && !gemm_bias(ec, bias, g.m, g.n, &epi.op[epi.n_ops++], &st))
+        return lmn_cpu_reference(ec);
+    LMN_TRY(st);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, 2, (int64_t[]){g.m, g.n}, &y));
+    if (!y) return LAMINA_OK;
+    product p = {0};
+    lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &p.plan);
+    p.args.a = lmn_in(ec, 0)->data, p.args.b = lmn_in(ec, 1)->data, p.args.c = y->data;
+    p.args.lda = g.flags & LMN_GEMM_TRANS_A ? g.m : g.k;
+    p.args.ldb = g.flags & LMN_GEMM_TRANS_B ? g.k : g.n;
+    p.args.ldc = g.n;
+    p.args.epi = epi.n_ops ? &epi : NULL;
+    return product_run(ec, &p);
+}
+
+const lmn_cpu_binding lmn_cpu_gemm = {
+    .domain = "",
+    .op = "Gemm",
+    .supports = supports_matmul,
+    .run = run_gemm,
+};

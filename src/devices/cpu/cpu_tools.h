@@ -1,0 +1,38 @@
+/*
+ * What the bindings share: the questions supports() asks of facts, the same questions asked again
+ * of tensors, and scratch for every worker. run() of a binding computes only what it knows to be
+ * right and leaves everything else, wrong shapes included, to the reference (lmn_cpu_reference),
+ * which also words the errors.
+ */
+#ifndef LMN_DEVICES_CPU_TOOLS_H
+#define LMN_DEVICES_CPU_TOOLS_H
+
+#include "devices/cpu/cpu_bind.h"
+
+/* Extents of the GEMM and convolution drivers stay below this. */
+#define LMN_CPU_EXTENT_MAX INT32_MAX
+
+static inline bool lmn_cpu_is_f32(const lamina_tensor *t)
+{
+    return t && t->kind == LAMINA_KIND_TENSOR && t->dtype == LAMINA_F32;
+}
+
+/* Is input i present and known to be f32? `text` as in supports(): the kernel's name or the reason.
+ */
+bool lmn_cpu_takes_f32(const lamina_node *node, int32_t i, const lmn_krow *row, char *text,
+                       size_t cap);
+/* Rank of input i, -1 = not known. */
+static inline int32_t lmn_cpu_rank(const lamina_node *node, int32_t i)
+{
+    return i < node->op->n_in && node->in[i] ? node->in[i]->rank : -1;
+}
+
+static inline lamina_status lmn_cpu_reference(lmn_eval *ec)
+{
+    return ec->node->def->eval(ec);
+}
+
+/* Scratch of one block a worker; worker w has *base + w * *step. bytes 0: NULL and step 0. */
+lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, uint8_t **base, size_t *step);
+
+#endif
