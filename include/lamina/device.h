@@ -1,7 +1,7 @@
 /*
- * lamina/device.h - the vtable a device implements: built-in (cpu, mock) or loaded as a plug-in that
- * exports `lamina_device_v1`. A device says which nodes it can run, compiles each into a kernel of its
- * own, and executes kernels on tensors the runtime hands it.
+ * lamina/device.h - the vtable a device implements: built-in (cpu, mock) or loaded as a plug-in
+ * that exports `lamina_device_v1`. A device says which nodes it can run, compiles each into a
+ * kernel of its own, and executes kernels on tensors the runtime hands it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,8 +20,9 @@ extern "C" {
 typedef struct lamina_kernel lamina_kernel;
 
 /*
- * A device. `self` is what open() made. All functions may be called from several threads at once for
- * different kernels and calls; execute() for the same kernel too. NULL optional entries are marked.
+ * A device. `self` is what open() made. All functions may be called from several threads at once
+ * for different kernels and calls; execute() for the same kernel too. NULL optional entries are
+ * marked.
  */
 typedef struct lamina_device_vtable {
     uint32_t abi;     /* LAMINA_DEVICE_ABI */
@@ -37,12 +38,13 @@ typedef struct lamina_device_vtable {
     lamina_status (*copy)(void *self, void *dst, bool dst_on_device, const void *src,
                           bool src_on_device, size_t bytes);
     /*
-     * Can this device run the node, and by which kernel? Writes the kernel's name on yes, the reason on no,
-     * at most cap bytes. Must not allocate.
+     * Can this device run the node, and by which kernel? Writes the kernel's name on yes, the
+     * reason on no, at most cap bytes. Must not allocate.
      */
     bool (*supports)(void *self, const lamina_node *node, char *text, size_t cap);
     /* Prepare a node that supports() accepted. On failure *out is untouched. */
-    lamina_status (*compile)(void *self, const lamina_node *node, lamina_kernel **out, lamina_error *err);
+    lamina_status (*compile)(void *self, const lamina_node *node, lamina_kernel **out,
+                             lamina_error *err);
     void (*kernel_free)(void *self, lamina_kernel *kernel);
     /* Run it. Outputs are made ready through the call. */
     lamina_status (*execute)(void *self, lamina_kernel *kernel, lamina_call *call);
@@ -57,13 +59,16 @@ typedef struct lamina_device_vtable {
  * @param vtable   borrowed until the engine is gone.
  * @param options  device-specific text, borrowed until return; NULL = defaults.
  * @param err      borrowed; NULL allowed.
- * @return LAMINA_OK; E_VERSION (another abi); E_NODEV (probe said no); E_LIMIT; whatever open() returns.
+ * @return LAMINA_OK; E_VERSION (another abi); E_NODEV (probe said no); E_LIMIT; whatever open()
+ * returns.
  *
- * Threads: none may use the engine meanwhile.   Memory: one slot.   Blocking: as open().   Since: 0.1
+ * Threads: none may use the engine meanwhile.   Memory: one slot.   Blocking: as open().   Since:
+ * 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_register(lamina_engine *engine,
                                                                  const lamina_device_vtable *vtable,
-                                                                 const char *options, lamina_error *err);
+                                                                 const char *options,
+                                                                 lamina_error *err);
 
 #ifdef __cplusplus
 }

@@ -26,8 +26,9 @@ extern "C" {
  * Threads:  any.              Memory: the data.   Blocking: reads the file.
  * Source:   NEP 1 (npy), onnx.proto TensorProto, SequenceProto, OptionalProto.   Since: 0.1
  */
-LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_load(lamina_engine *engine, const char *path,
-                                                             lamina_kind kind, lamina_tensor **out,
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_load(lamina_engine *engine,
+                                                             const char *path, lamina_kind kind,
+                                                             lamina_tensor **out,
                                                              lamina_error *err);
 
 /**
@@ -40,8 +41,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_load(lamina_engine *engi
  *
  * Threads:  any.   Memory: a buffer of the file.   Blocking: writes and syncs.   Since: 0.1
  */
-LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_save(const lamina_tensor *t, const char *path,
-                                                             lamina_error *err);
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_save(const lamina_tensor *t,
+                                                             const char *path, lamina_error *err);
 
 #ifdef __cplusplus
 }

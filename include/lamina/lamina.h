@@ -7,6 +7,8 @@
 #define LAMINA_LAMINA_H
 
 #include "lamina/base.h"
+#include "lamina/device.h"
+#include "lamina/info.h"
 #include "lamina/io.h"
 #include "lamina/model.h"
 #include "lamina/session.h"

@@ -31,16 +31,17 @@ typedef struct lamina_load_opts {
 } lamina_load_opts;
 
 /**
- * Load a model from a file (ONNX, opset 1-28). The file is mapped, not copied; replace it by rename.
+ * Load a model from a file (ONNX, opset 1-28). The file is mapped, not copied; replace it by
+ * rename.
  *
  * @param engine  borrowed; must outlive the model.
  * @param path    borrowed until return.
  * @param opts    borrowed until return; NULL = defaults.
  * @param out     on success a ref owned by the caller (lamina_model_unref). On failure untouched.
  * @param err     borrowed; NULL allowed; one sentence on failure.
- * @return LAMINA_OK; E_INVALID; E_IO, E_PERM; E_PARSE, E_CORRUPT (no model, or a broken one); E_VERSION;
- *         E_UNSUPPORTED (operator, type); E_LIMIT; E_SHAPE, E_DTYPE (the graph contradicts itself);
- *         E_NOMEM.
+ * @return LAMINA_OK; E_INVALID; E_IO, E_PERM; E_PARSE, E_CORRUPT (no model, or a broken one);
+ * E_VERSION; E_UNSUPPORTED (operator, type); E_LIMIT; E_SHAPE, E_DTYPE (the graph contradicts
+ * itself); E_NOMEM.
  *
  * Shapes:   none.   Units: bytes, counts.
  * Threads:  any.    Memory: the graph; weights stay in the mapped file.   Blocking: reads the file.
@@ -73,14 +74,14 @@ LAMINA_API void lamina_model_unref(lamina_model *model);
 
 /* A graph input or output. Strings are lent until the model is gone. */
 typedef struct lamina_port {
-    size_t size;             /* set by the caller to sizeof(lamina_port) */
+    size_t size; /* set by the caller to sizeof(lamina_port) */
     const char *name;
     lamina_kind kind;
-    bool optional;           /* input with a default, or an optional type */
-    lamina_dtype dtype;      /* LAMINA_DTYPE_NONE = unknown */
-    int32_t rank;            /* -1 = unknown */
-    int64_t dims[LAMINA_MAX_RANK];             /* -1 = not fixed */
-    const char *dim_names[LAMINA_MAX_RANK];    /* symbol of a dim that is not fixed, else "" */
+    bool optional;                          /* input with a default, or an optional type */
+    lamina_dtype dtype;                     /* LAMINA_DTYPE_NONE = unknown */
+    int32_t rank;                           /* -1 = unknown */
+    int64_t dims[LAMINA_MAX_RANK];          /* -1 = not fixed */
+    const char *dim_names[LAMINA_MAX_RANK]; /* symbol of a dim that is not fixed, else "" */
 } lamina_port;
 
 /** Number of graph inputs (weights that are also inputs come last). @return count. Since: 0.1 */
@@ -108,7 +109,8 @@ typedef struct lamina_model_info {
 /** Read the facts. @return LAMINA_OK; E_INVALID. Threads: any. Since: 0.1 */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_model_get_info(const lamina_model *model,
                                                                 lamina_model_info *out);
-/** Metadata entry i. @return LAMINA_OK; E_RANGE. Strings lent until the model is gone. Since: 0.1 */
+/** Metadata entry i. @return LAMINA_OK; E_RANGE. Strings lent until the model is gone. Since: 0.1
+ */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_model_meta(const lamina_model *model, size_t i,
                                                             const char **key, const char **value);
 

@@ -29,7 +29,8 @@ LAMINA_API int32_t lamina_node_input_count(const lamina_node *node);
 LAMINA_API int32_t lamina_node_output_count(const lamina_node *node);
 /** Element type of input i. @return LAMINA_DTYPE_NONE if absent or unknown. Since: 0.1 */
 LAMINA_API lamina_dtype lamina_node_input_dtype(const lamina_node *node, int32_t i);
-/** Shape of input i. @param dims receives rank extents, -1 = not known yet. @return rank, -1 = unknown. Since: 0.1 */
+/** Shape of input i. @param dims receives rank extents, -1 = not known yet. @return rank, -1 =
+ * unknown. Since: 0.1 */
 LAMINA_API int32_t lamina_node_input_shape(const lamina_node *node, int32_t i, int64_t *dims);
 /** Data of input i if constant. @return lent until the session is gone, or NULL. Since: 0.1 */
 LAMINA_API const lamina_tensor *lamina_node_input_const(const lamina_node *node, int32_t i);
@@ -38,9 +39,11 @@ LAMINA_API int64_t lamina_node_attr_int(const lamina_node *node, const char *nam
 /** Float attribute. @return its value, or def. Since: 0.1 */
 LAMINA_API float lamina_node_attr_float(const lamina_node *node, const char *name, float def);
 /** String attribute. @return lent until the node is gone, or def. Since: 0.1 */
-LAMINA_API const char *lamina_node_attr_string(const lamina_node *node, const char *name, const char *def);
+LAMINA_API const char *lamina_node_attr_string(const lamina_node *node, const char *name,
+                                               const char *def);
 /** Integer list attribute. @return entries at *out (lent), 0 if absent. Since: 0.1 */
-LAMINA_API int32_t lamina_node_attr_ints(const lamina_node *node, const char *name, const int64_t **out);
+LAMINA_API int32_t lamina_node_attr_ints(const lamina_node *node, const char *name,
+                                         const int64_t **out);
 
 /** Input i of the call. @return lent until execute returns; NULL if absent. Since: 0.1 */
 LAMINA_API const lamina_tensor *lamina_call_input(const lamina_call *call, int32_t i);
@@ -56,7 +59,8 @@ LAMINA_API int32_t lamina_call_input_count(const lamina_call *call);
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_call_output(lamina_call *call, int32_t i,
                                                              lamina_dtype dtype, int32_t rank,
-                                                             const int64_t *dims, lamina_tensor **out);
+                                                             const int64_t *dims,
+                                                             lamina_tensor **out);
 /** Scratch memory until execute returns, 64-byte aligned. @return NULL on exhaustion. Since: 0.1 */
 LAMINA_API void *lamina_call_scratch(lamina_call *call, size_t bytes);
 /** Compute this call by the operator's reference evaluation. @return its status. Since: 0.1 */

@@ -15,7 +15,8 @@ extern "C" {
 /* A model prepared to run. Any number of threads may run one session at the same time. */
 typedef struct lamina_session lamina_session;
 
-/* Options of lamina_session_create(). Set `size`, leave the rest zero: the defaults. Append only. */
+/* Options of lamina_session_create(). Set `size`, leave the rest zero: the defaults. Append only.
+ */
 typedef struct lamina_session_opts {
     size_t size;              /* sizeof(lamina_session_opts) */
     uint32_t n_threads;       /* most threads a run uses, caller included; 0 = the engine's width */
@@ -68,8 +69,8 @@ LAMINA_API void lamina_session_destroy(lamina_session *session);
 /**
  * Run the model once.
  *
- * @param inputs   borrowed until return; by position as lamina_model_input(); NULL, or past n_inputs,
- *                 takes the default of an overridable initialiser.
+ * @param inputs   borrowed until return; by position as lamina_model_input(); NULL, or past
+ * n_inputs, takes the default of an overridable initialiser.
  * @param n_inputs at most lamina_model_input_count().
  * @param outputs  on success n_outputs new refs owned by the caller, by position; on failure
  *                 untouched.
@@ -111,11 +112,11 @@ LAMINA_API uint64_t lamina_session_trim(lamina_session *session, uint64_t keep_b
 
 /* Counters of a session; all since creation. */
 typedef struct lamina_session_stats {
-    size_t size;               /* set by the caller to sizeof(lamina_session_stats) */
+    size_t size; /* set by the caller to sizeof(lamina_session_stats) */
     uint64_t n_runs, n_plans_made, n_plan_hits;
-    uint64_t idle_bytes;       /* activation memory held by idle plans */
+    uint64_t idle_bytes;            /* activation memory held by idle plans */
     uint64_t n_nodes, n_nodes_fast; /* nodes after optimisation; those with a fast kernel */
-    uint64_t run_ns;           /* wall time inside profiled runs */
+    uint64_t run_ns;                /* wall time inside profiled runs */
 } lamina_session_stats;
 
 /**
@@ -131,15 +132,15 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_get_stats(const lamina_
 
 /* One node of the optimised graph, as placed. Strings are lent until the session is gone. */
 typedef struct lamina_node_info {
-    size_t size;            /* set by the caller */
-    const char *name;       /* "" if the file gave none */
-    const char *op;         /* operator name */
-    const char *device;     /* where it runs */
-    const char *kernel;     /* row or binding that serves it; "reference" if none */
-    const char *reason;     /* why no fast kernel serves it; "" if one does */
-    uint64_t n_calls;       /* with profile: executions */
-    uint64_t total_ns;      /* with profile: time inside the node */
-    double flops, bytes;    /* of one execution, with the shapes of the last plan; 0 = unknown */
+    size_t size;         /* set by the caller */
+    const char *name;    /* "" if the file gave none */
+    const char *op;      /* operator name */
+    const char *device;  /* where it runs */
+    const char *kernel;  /* row or binding that serves it; "reference" if none */
+    const char *reason;  /* why no fast kernel serves it; "" if one does */
+    uint64_t n_calls;    /* with profile: executions */
+    uint64_t total_ns;   /* with profile: time inside the node */
+    double flops, bytes; /* of one execution, with the shapes of the last plan; 0 = unknown */
 } lamina_node_info;
 
 /**
@@ -151,8 +152,8 @@ typedef struct lamina_node_info {
  *
  * Threads: any.   Memory: none.   Blocking: none.   Since: 0.1
  */
-LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_node(const lamina_session *session, size_t i,
-                                                              lamina_node_info *out);
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_node(const lamina_session *session,
+                                                              size_t i, lamina_node_info *out);
 
 #ifdef __cplusplus
 }

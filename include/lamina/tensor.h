@@ -48,24 +48,28 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_from(lamina_engine *engi
 /* Called once when the last reference to wrapped memory is gone. */
 typedef void (*lamina_release_fn)(void *ctx);
 
+/* Who must be told when wrapped memory is no longer read. */
+typedef struct lamina_owner {
+    lamina_release_fn release; /* called exactly once after success, from the thread that drops the
+                                  last reference; never on failure */
+    void *ctx;                 /* passed to release */
+} lamina_owner;
+
 /**
  * As lamina_tensor_from, for memory that somebody must be told about, and with strides.
  *
  * @param strides  borrowed; elements, may be negative or zero; NULL = dense. For types below 8 bits
  *                 only dense.
- * @param release  NULL, or called exactly once after success, from the thread that drops the last
- *                 reference. Never called on failure.
- * @param ctx      passed to release.
+ * @param owner    borrowed until return; NULL = nobody.
  * @return as lamina_tensor_from.
  *
  * Shapes:   out has `dims` and `strides`.     Units: elements.
  * Threads:  any.                              Memory: one small block.   Blocking: none.
  * Source:   DLPack 1.0 strides.               Since: 0.1
  */
-LAMINA_API LAMINA_NODISCARD lamina_status
-lamina_tensor_wrap(lamina_engine *engine, lamina_dtype dtype, int32_t rank, const int64_t *dims,
-                   const int64_t *strides, const void *data, lamina_release_fn release, void *ctx,
-                   lamina_tensor **out);
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_wrap(
+    lamina_engine *engine, lamina_dtype dtype, int32_t rank, const int64_t *dims,
+    const int64_t *strides, const void *data, const lamina_owner *owner, lamina_tensor **out);
 
 /**
  * Make a dense tensor with memory of its own, zeroed (strings: empty).

@@ -3,20 +3,23 @@
  */
 #include "formats/onnx/onnx.h"
 
-lamina_status lamina_model_load(lamina_engine *engine, const char *path, const lamina_load_opts *opts,
-                                lamina_model **out, lamina_error *err)
+lamina_status lamina_model_load(lamina_engine *engine, const char *path,
+                                const lamina_load_opts *opts, lamina_model **out, lamina_error *err)
 {
     if (!engine || !path || !out)
-        return lmn_fail(err, LAMINA_E_INVALID, "loading a model needs an engine, a path and a place to go");
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "loading a model needs an engine, a path and a place to go");
     const lmn_onnx_source src = {.path = path};
     return lmn_onnx_load(engine, &src, opts, out, err);
 }
 
 lamina_status lamina_model_load_memory(lamina_engine *engine, const void *data, size_t bytes,
-                                       const lamina_load_opts *opts, lamina_model **out, lamina_error *err)
+                                       const lamina_load_opts *opts, lamina_model **out,
+                                       lamina_error *err)
 {
     if (!engine || !data || !out)
-        return lmn_fail(err, LAMINA_E_INVALID, "loading a model needs an engine, data and a place to go");
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "loading a model needs an engine, data and a place to go");
     const lmn_onnx_source src = {.data = data, .data_bytes = bytes};
     return lmn_onnx_load(engine, &src, opts, out, err);
 }

@@ -27,7 +27,8 @@ lamina_status lmn_file_tensor_fd(lamina_engine *e, int fd, uint64_t bytes, lamin
     lamina_status st = lmn_os_map(fd, bytes, &m->map, err);
     if (st == LAMINA_OK) {
         const int64_t n = (int64_t)bytes;
-        st = lamina_tensor_wrap(e, LAMINA_U8, 1, &n, NULL, m->map.p, release_mapping, m, out);
+        st = lamina_tensor_wrap(e, LAMINA_U8, 1, &n, NULL, m->map.p,
+                                &(lamina_owner){release_mapping, m}, out);
         if (st == LAMINA_OK) return st;
         (void)lmn_fail(err, st, "out of memory");
     }

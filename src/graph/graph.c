@@ -1,6 +1,6 @@
 /*
- * Building and releasing graphs. Everything a graph holds lives in its arena except the growing tables
- * and the tensors, whose references are dropped in lmn_graph_destroy.
+ * Building and releasing graphs. Everything a graph holds lives in its arena except the growing
+ * tables and the tensors, whose references are dropped in lmn_graph_destroy.
  */
 #include "graph/graph.h"
 
@@ -65,9 +65,8 @@ lmn_vid lmn_graph_value(lmn_graph *g, const char *name, const lmn_fact *fact)
     if (!copy || lmn_grow(&g->engine->alloc, (void **)&g->values, &g->cap_values, g->n_values + 1,
                           LMN_GRAPH_MAX_VALUES, sizeof *g->values, "graph") != LAMINA_OK)
         return 0;
-    g->values[g->n_values] = (lmn_value){.name = copy,
-                                         .fact = fact ? *fact : lmn_fact_unknown(),
-                                         .producer = LMN_NO_NODE};
+    g->values[g->n_values] = (lmn_value){
+        .name = copy, .fact = fact ? *fact : lmn_fact_unknown(), .producer = LMN_NO_NODE};
     return (lmn_vid)g->n_values++;
 }
 

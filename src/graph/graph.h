@@ -1,12 +1,12 @@
 /*
- * The graph: SSA values and nodes in topological order, one arena. What every reader builds, every pass
- * rewrites and the runtime executes.
+ * The graph: SSA values and nodes in topological order, one arena. What every reader builds, every
+ * pass rewrites and the runtime executes.
  *
  * Invariants (lmn_graph_verify): value 0 is "absent"; a value has at most one producer and it comes
- * before all its readers; graph inputs and constants have none; captures of a subgraph are explicit:
- * a node with graph attributes lists the captured outer values as its last `n_caps` inputs, and every
- * such subgraph's inputs are its formal inputs followed by all those captures in the same order.
- * Dead nodes are marked (`dead`), and leave on lmn_graph_compact().
+ * before all its readers; graph inputs and constants have none; captures of a subgraph are
+ * explicit: a node with graph attributes lists the captured outer values as its last `n_caps`
+ * inputs, and every such subgraph's inputs are its formal inputs followed by all those captures in
+ * the same order. Dead nodes are marked (`dead`), and leave on lmn_graph_compact().
  */
 #ifndef LMN_GRAPH_GRAPH_H
 #define LMN_GRAPH_GRAPH_H
@@ -17,12 +17,12 @@ typedef uint32_t lmn_vid; /* 0 = absent */
 #define LMN_NO_NODE UINT32_MAX
 
 typedef struct lmn_value {
-    const char *name;      /* as in the file, printable form; "" if made by a pass */
-    lmn_fact fact;         /* best known; elems live in the graph's arena */
-    uint32_t producer;     /* node index or LMN_NO_NODE */
-    uint32_t producer_out; /* which output of the producer */
+    const char *name;        /* as in the file, printable form; "" if made by a pass */
+    lmn_fact fact;           /* best known; elems live in the graph's arena */
+    uint32_t producer;       /* node index or LMN_NO_NODE */
+    uint32_t producer_out;   /* which output of the producer */
     lamina_tensor *constant; /* ref held; non-NULL: an initialiser or folded value */
-    bool is_input;         /* graph input (also when `constant` gives it an overridable default) */
+    bool is_input; /* graph input (also when `constant` gives it an overridable default) */
     bool is_output;
 } lmn_value;
 
@@ -36,17 +36,18 @@ typedef struct lmn_gnode {
 typedef struct lmn_graph lmn_graph;
 struct lmn_graph {
     lamina_engine *engine;
-    lmn_graph *parent;   /* enclosing graph of a subgraph, NULL at the top */
+    lmn_graph *parent; /* enclosing graph of a subgraph, NULL at the top */
     lmn_arena arena;
-    lmn_dim_pool *dims;  /* of the top graph, shared by its subgraphs */
+    lmn_dim_pool *dims; /* of the top graph, shared by its subgraphs */
     const char *name;
-    lmn_value *values;   /* [0] is the absent value */
+    lmn_value *values; /* [0] is the absent value */
     size_t n_values, cap_values;
     lmn_gnode *nodes;
     size_t n_nodes, cap_nodes;
     lmn_vid *inputs, *outputs;
     size_t n_inputs, n_outputs, cap_inputs, cap_outputs;
-    const char **output_names; /* n_outputs: names as in the file, also when a value is passed through */
+    const char *
+        *output_names; /* n_outputs: names as in the file, also when a value is passed through */
     size_t cap_output_names;
     uint32_t next_node_id; /* top graph only */
 };
@@ -65,11 +66,16 @@ lmn_vid lmn_graph_constant(lmn_graph *g, const char *name, lamina_tensor *t);
 bool lmn_graph_add_input(lmn_graph *g, lmn_vid v);
 bool lmn_graph_add_output(lmn_graph *g, lmn_vid v, const char *name);
 /*
- * Append a node. `attrs` is copied shallowly (strings and lists must already live in the arena, tensors
- * carry a ref that the graph takes over, graphs are taken over). in/out are copied. Sets producers.
+ * Append a node. `attrs` is copied shallowly (strings and lists must already live in the arena,
+ * tensors carry a ref that the graph takes over, graphs are taken over). in/out are copied. Sets
+ * producers.
  */
-lmn_gnode *lmn_graph_node(lmn_graph *g, const lmn_opnode *op, const lmn_vid *in, const lmn_vid *out);
-static inline lmn_value *lmn_graph_v(const lmn_graph *g, lmn_vid v) { return &g->values[v]; }
+lmn_gnode *lmn_graph_node(lmn_graph *g, const lmn_opnode *op, const lmn_vid *in,
+                          const lmn_vid *out);
+static inline lmn_value *lmn_graph_v(const lmn_graph *g, lmn_vid v)
+{
+    return &g->values[v];
+}
 
 /* Check the invariants above; NULL diags allowed. */
 lamina_status lmn_graph_verify(const lmn_graph *g, lmn_diags *diags);
@@ -79,8 +85,8 @@ lamina_status lmn_graph_infer(lmn_graph *g, lmn_diags *diags);
 /* Inference of a graph as a function, facts of inputs to facts of outputs, writing nothing into g.
    Facts are lent by `arena`. */
 lamina_status lmn_graph_infer_call(const lmn_graph *g, lmn_dim_pool *dims, lmn_arena *arena,
-                                   const lmn_fact *const *in, size_t n_in, lmn_fact *out, size_t n_out,
-                                   lmn_diags *diags);
+                                   const lmn_fact *const *in, size_t n_in, lmn_fact *out,
+                                   size_t n_out, lmn_diags *diags);
 /* As above for the whole value table: facts[n_values], those of inputs filled by the caller. */
 lamina_status lmn_graph_infer_facts(const lmn_graph *g, lmn_dim_pool *dims, lmn_arena *arena,
                                     lmn_fact *facts, lmn_diags *diags);
@@ -97,15 +103,16 @@ uint32_t *lmn_graph_uses(const lmn_graph *g, lmn_arena *arena);
 /* Deep copy; constants are shared by ref. */
 lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph **out);
 /*
- * Add a node at import: canonicalises it (def->canon), infers it and appends what comes out. `op` is the
- * node as in the file (def, name, opset, n_in, n_caps, n_out, attrs). Reports to diags; returns the first
- * error; on an error the outputs still exist, with unknown facts, so that a collecting reader goes on.
+ * Add a node at import: canonicalises it (def->canon), infers it and appends what comes out. `op`
+ * is the node as in the file (def, name, opset, n_in, n_caps, n_out, attrs). Reports to diags;
+ * returns the first error; on an error the outputs still exist, with unknown facts, so that a
+ * collecting reader goes on.
  */
 lamina_status lmn_graph_import_node(lmn_graph *g, const lmn_opnode *op, const lmn_vid *in,
                                     const lmn_vid *out, lmn_diags *diags);
 
-/* Run one operator on the heap: used by folding and by tests. `out` receives op.n_out refs (NULL for
-   outputs nobody wants). No subgraphs. */
+/* Run one operator on the heap: used by folding and by tests. `out` receives op.n_out refs (NULL
+   for outputs nobody wants). No subgraphs. */
 lamina_status lmn_graph_eval_node(const lmn_graph *g, const lmn_gnode *n, lamina_tensor *const *in,
                                   lamina_tensor **out, const lmn_par *par, lamina_error *err);
 

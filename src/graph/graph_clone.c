@@ -31,7 +31,9 @@ static bool clone_attr(lmn_graph *dst, const lmn_attr *src, lmn_attr *out)
         out->u.strings = s;
         break;
     }
-    case LMN_ATTR_TYPE: out->u.type_fact = lmn_arena_dup(a, src->u.type_fact, sizeof(lmn_fact)); break;
+    case LMN_ATTR_TYPE:
+        out->u.type_fact = lmn_arena_dup(a, src->u.type_fact, sizeof(lmn_fact));
+        break;
     default: break;
     }
     return !a->failed;
@@ -77,7 +79,8 @@ static bool clone_values(lmn_graph *dst, const lmn_graph *g)
     return true;
 }
 
-/* A top-level clone gets a pool of its own; its symbols are re-made by name, the rest becomes unknown. */
+/* A top-level clone gets a pool of its own; its symbols are re-made by name, the rest becomes
+ * unknown. */
 static lmn_dim translate(const lmn_graph *from, lmn_graph *to, lmn_dim d)
 {
     if (from->dims == to->dims || lmn_dim_is_const(d) || !lmn_dim_known(d)) return d;

@@ -6,11 +6,17 @@
 #include <string.h>
 
 static lamina_status eval_slots(const lmn_graph *g, const lmn_gnode *n, lamina_tensor *const *in,
-                                lamina_tensor *slots, lamina_tensor **slot_ptrs, lamina_tensor **out,
-                                const lmn_par *par, lamina_error *err)
+                                lamina_tensor *slots, lamina_tensor **slot_ptrs,
+                                lamina_tensor **out, const lmn_par *par, lamina_error *err)
 {
-    lmn_eval ec = {.node = &n->op, .engine = g->engine, .n_in = n->op.n_in, .n_out = n->op.n_out,
-                   .in = in, .out = slot_ptrs, .par = par, .err = err};
+    lmn_eval ec = {.node = &n->op,
+                   .engine = g->engine,
+                   .n_in = n->op.n_in,
+                   .n_out = n->op.n_out,
+                   .in = in,
+                   .out = slot_ptrs,
+                   .par = par,
+                   .err = err};
     lamina_status st = n->op.def->eval(&ec);
     lmn_scratch_release(&ec);
     int32_t kept = 0;
@@ -30,7 +36,8 @@ lamina_status lmn_graph_eval_node(const lmn_graph *g, const lmn_gnode *n, lamina
     const lamina_allocator *a = &g->engine->alloc;
     const size_t n_out = (size_t)n->op.n_out;
     memset(out, 0, n_out * sizeof *out);
-    if (!n->op.def->eval) return lmn_fail(err, LAMINA_E_UNSUPPORTED, "%s has no evaluation", n->op.def->name);
+    if (!n->op.def->eval)
+        return lmn_fail(err, LAMINA_E_UNSUPPORTED, "%s has no evaluation", n->op.def->name);
     lamina_tensor *slots = lmn_calloc(a, n_out, sizeof *slots, "eval");
     lamina_tensor **ptrs = lmn_calloc(a, n_out, sizeof *ptrs, "eval");
     lamina_status st = LAMINA_E_NOMEM;

@@ -1,6 +1,6 @@
 /*
- * One node of a file into the graph: its operator's canon function rewrites old versions through the
- * builder below, then what came out is inferred, so that the next node's canon sees facts.
+ * One node of a file into the graph: its operator's canon function rewrites old versions through
+ * the builder below, then what came out is inferred, so that the next node's canon sees facts.
  */
 #include "graph/graph.h"
 
@@ -13,7 +13,8 @@ typedef struct builder {
     lamina_status status;
 } builder;
 
-/* Infer the last appended node into its values' facts; declared facts are met, contradictions noted. */
+/* Infer the last appended node into its values' facts; declared facts are met, contradictions
+ * noted. */
 static lamina_status infer_last(lmn_graph *g, lmn_diags *diags)
 {
     lmn_gnode *n = &g->nodes[g->n_nodes - 1];
@@ -68,15 +69,21 @@ static bool build_node(void *ctx, const char *op, const lmn_ref *in, int32_t n_i
     builder *b = ctx;
     const lmn_op_def *def = find_qualified(op);
     if (!def) {
-        b->status = lmn_diag_add(b->diags, LMN_DIAG_ERROR, LAMINA_E_UNSUPPORTED,
-                                 (lmn_diag_at){b->origin->name, b->origin->def->name, b->origin->opset},
-                                 NULL, "its canonical form needs operator %s, which is missing", op);
+        b->status =
+            lmn_diag_add(b->diags, LMN_DIAG_ERROR, LAMINA_E_UNSUPPORTED,
+                         (lmn_diag_at){b->origin->name, b->origin->def->name, b->origin->opset},
+                         NULL, "its canonical form needs operator %s, which is missing", op);
         return false;
     }
     for (int32_t i = 0; i < n_out; i++)
         if (!(out[i] = lmn_graph_value(b->g, "", NULL))) return b->status = LAMINA_E_NOMEM, false;
-    const lmn_opnode node = {.def = def, .name = b->origin->name, .opset = b->origin->opset,
-                             .n_in = n_in, .n_out = n_out, .attrs = attrs, .n_attrs = n_attrs};
+    const lmn_opnode node = {.def = def,
+                             .name = b->origin->name,
+                             .opset = b->origin->opset,
+                             .n_in = n_in,
+                             .n_out = n_out,
+                             .attrs = attrs,
+                             .n_attrs = n_attrs};
     if (!lmn_graph_node(b->g, &node, in, out)) return b->status = LAMINA_E_NOMEM, false;
     lamina_status st = infer_last(b->g, b->diags);
     if (st != LAMINA_OK) b->status = st;
@@ -95,7 +102,8 @@ static const lamina_tensor *build_data(void *ctx, lmn_ref r)
 }
 
 /* Value `out` of the file becomes what the canon function computed as `made`. */
-static bool bind_replaced(lmn_graph *g, const builder *b, size_t first_node, lmn_vid out, lmn_vid made)
+static bool bind_replaced(lmn_graph *g, const builder *b, size_t first_node, lmn_vid out,
+                          lmn_vid made)
 {
     lmn_value *m = &g->values[made];
     if (m->constant && !m->is_input) {
@@ -103,10 +111,14 @@ static bool bind_replaced(lmn_graph *g, const builder *b, size_t first_node, lmn
         g->values[out].fact = m->fact;
         return true;
     }
-    if (m->producer == LMN_NO_NODE || m->producer < first_node) { /* a value from outside: pass on */
+    if (m->producer == LMN_NO_NODE ||
+        m->producer < first_node) { /* a value from outside: pass on */
         lmn_vid in[1] = {made}, to[1] = {out};
-        const lmn_opnode node = {.def = lmn_op_find("", "Identity"), .name = b->origin->name,
-                                 .opset = b->origin->opset, .n_in = 1, .n_out = 1};
+        const lmn_opnode node = {.def = lmn_op_find("", "Identity"),
+                                 .name = b->origin->name,
+                                 .opset = b->origin->opset,
+                                 .n_in = 1,
+                                 .n_out = 1};
         return lmn_graph_node(g, &node, in, to) && infer_last(g, b->diags) == LAMINA_OK;
     }
     lmn_gnode *p = &g->nodes[m->producer];
@@ -122,8 +134,8 @@ static bool bind_replaced(lmn_graph *g, const builder *b, size_t first_node, lmn
     return true;
 }
 
-static lamina_status append(lmn_graph *g, const lmn_opnode *op, const lmn_vid *in, const lmn_vid *out,
-                            lmn_diags *diags)
+static lamina_status append(lmn_graph *g, const lmn_opnode *op, const lmn_vid *in,
+                            const lmn_vid *out, lmn_diags *diags)
 {
     if (!lmn_graph_node(g, op, in, out)) return LAMINA_E_NOMEM;
     return infer_last(g, diags);
@@ -137,8 +149,14 @@ static lamina_status import_canon(lmn_graph *g, const lmn_opnode *op, const lmn_
     builder b = {g, diags, op, LAMINA_OK};
     const lmn_builder vt = {&b, build_constant, build_node, build_fact, build_data};
     const size_t first_node = g->n_nodes;
-    lmn_canon c = {.node = op, .opset = op->opset, .op = op->def->name, .n_attrs = op->n_attrs,
-                   .n_in = op->n_in, .n_out = op->n_out, .b = &vt, .diags = diags,
+    lmn_canon c = {.node = op,
+                   .opset = op->opset,
+                   .op = op->def->name,
+                   .n_attrs = op->n_attrs,
+                   .n_in = op->n_in,
+                   .n_out = op->n_out,
+                   .b = &vt,
+                   .diags = diags,
                    .at = {op->name, op->def->name, op->opset}};
     c.attrs = LMN_ARENA_ARRAY(&tmp, lmn_attr, (size_t)op->n_attrs + 8);
     c.in = LMN_ARENA_ARRAY(&tmp, lmn_ref, (size_t)op->n_in + 8);
@@ -154,7 +172,8 @@ static lamina_status import_canon(lmn_graph *g, const lmn_opnode *op, const lmn_
         lmn_opnode node = *op;
         node.def = strcmp(c.op, op->def->name) ? find_qualified(c.op) : op->def;
         if (!node.def) {
-            st = lmn_canon_fail(&c, LAMINA_E_UNSUPPORTED, NULL, "needs operator %s, which is missing", c.op);
+            st = lmn_canon_fail(&c, LAMINA_E_UNSUPPORTED, NULL,
+                                "needs operator %s, which is missing", c.op);
             goto done;
         }
         node.attrs = c.attrs;

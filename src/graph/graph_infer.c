@@ -1,6 +1,7 @@
 /*
- * Inference over whole graphs: every node once, in order, facts in a table beside the graph. The same
- * walk serves import (facts of the graph itself), plans (concrete dims) and subgraphs (as a function).
+ * Inference over whole graphs: every node once, in order, facts in a table beside the graph. The
+ * same walk serves import (facts of the graph itself), plans (concrete dims) and subgraphs (as a
+ * function).
  */
 #include "graph/graph.h"
 
@@ -99,8 +100,7 @@ lamina_status lmn_graph_infer_call(const lmn_graph *g, lmn_dim_pool *dims, lmn_a
     if (n_in != g->n_inputs || n_out != g->n_outputs) return LAMINA_E_SHAPE;
     lmn_fact *facts = LMN_ARENA_ARRAY(arena, lmn_fact, g->n_values);
     if (!facts) return LAMINA_E_NOMEM;
-    for (size_t i = 0; i < n_in; i++)
-        facts[g->inputs[i]] = in[i] ? *in[i] : lmn_fact_unknown();
+    for (size_t i = 0; i < n_in; i++) facts[g->inputs[i]] = in[i] ? *in[i] : lmn_fact_unknown();
     LMN_TRY(lmn_graph_infer_facts(g, dims, arena, facts, diags));
     for (size_t i = 0; i < n_out; i++) out[i] = facts[g->outputs[i]];
     return LAMINA_OK;
@@ -110,8 +110,7 @@ lamina_status lmn_graph_infer(lmn_graph *g, lmn_diags *diags)
 {
     lmn_fact *facts = LMN_ARENA_ARRAY(&g->arena, lmn_fact, g->n_values);
     if (!facts) return LAMINA_E_NOMEM;
-    for (size_t i = 0; i < g->n_inputs; i++)
-        facts[g->inputs[i]] = g->values[g->inputs[i]].fact;
+    for (size_t i = 0; i < g->n_inputs; i++) facts[g->inputs[i]] = g->values[g->inputs[i]].fact;
     lamina_status st = lmn_graph_infer_facts(g, g->dims, &g->arena, facts, diags);
     for (size_t v = 1; v < g->n_values; v++) g->values[v].fact = facts[v];
     return st;

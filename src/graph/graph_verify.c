@@ -1,13 +1,15 @@
 /*
- * The invariants of graph.h, checked. Run after import and, in builds with asserts, after every pass.
+ * The invariants of graph.h, checked. Run after import and, in builds with asserts, after every
+ * pass.
  */
 #include "graph/graph.h"
 
 static lamina_status bad(lmn_diags *d, const lmn_gnode *n, const char *what, const char *name)
 {
-    return lmn_diag_add(d, LMN_DIAG_ERROR, LAMINA_E_CORRUPT,
-                        (lmn_diag_at){n ? n->op.name : "", n ? n->op.def->name : "", n ? n->op.opset : 0},
-                        NULL, "%s \"%.100s\"", what, name);
+    return lmn_diag_add(
+        d, LMN_DIAG_ERROR, LAMINA_E_CORRUPT,
+        (lmn_diag_at){n ? n->op.name : "", n ? n->op.def->name : "", n ? n->op.opset : 0}, NULL,
+        "%s \"%.100s\"", what, name);
 }
 
 static lamina_status verify_node(const lmn_graph *g, size_t i, lmn_diags *d)
@@ -28,7 +30,8 @@ static lamina_status verify_node(const lmn_graph *g, size_t i, lmn_diags *d)
         if (v && (g->values[v].is_input || g->values[v].producer != i))
             return bad(d, n, "writes a value that something else produces:", g->values[v].name);
     }
-    if (n->op.n_caps < 0 || n->op.n_caps > n->op.n_in) return bad(d, n, "has a wrong capture count", "");
+    if (n->op.n_caps < 0 || n->op.n_caps > n->op.n_in)
+        return bad(d, n, "has a wrong capture count", "");
     for (int32_t k = 0; k < n->op.n_attrs; k++) {
         if (n->op.attrs[k].type != LMN_ATTR_GRAPH) continue;
         const lmn_graph *sub = n->op.attrs[k].u.g;

@@ -16,21 +16,22 @@ struct lamina_model {
     _Atomic int32_t refs;
     lamina_engine *engine;
     lmn_graph *graph;
-    lmn_diags diags;     /* lints and errors found at import */
+    lmn_diags diags; /* lints and errors found at import */
     /* below: strings in graph->arena */
     const char *producer_name, *producer_version, *domain, *doc, *graph_name;
     int64_t ir_version, model_version;
-    int32_t opset;       /* of the default domain */
-    lmn_meta *meta;      /* metadata_props */
+    int32_t opset;  /* of the default domain */
+    lmn_meta *meta; /* metadata_props */
     size_t n_meta;
     uint64_t weight_bytes; /* dense bytes of all initialisers */
-    size_t n_file_nodes; /* nodes in the file, functions not inlined */
-    lmn_buffer *file;    /* the mapped file; constants may point into it */
+    size_t n_file_nodes;   /* nodes in the file, functions not inlined */
+    lmn_buffer *file;      /* the mapped file; constants may point into it */
 };
 
 /* An empty model with one reference, an empty graph and no diagnostics. */
 lamina_status lmn_model_create(lamina_engine *e, lamina_model **out);
-/* Release everything, whatever the count says: the end of the last unref, and of a failed import. */
+/* Release everything, whatever the count says: the end of the last unref, and of a failed import.
+ */
 void lmn_model_destroy(lamina_model *m);
 
 #endif

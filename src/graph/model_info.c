@@ -17,24 +17,38 @@ void lamina_model_unref(lamina_model *m)
     lmn_model_destroy(m);
 }
 
-size_t lamina_model_input_count(const lamina_model *m) { return m ? m->graph->n_inputs : 0; }
-size_t lamina_model_output_count(const lamina_model *m) { return m ? m->graph->n_outputs : 0; }
+size_t lamina_model_input_count(const lamina_model *m)
+{
+    return m ? m->graph->n_inputs : 0;
+}
+size_t lamina_model_output_count(const lamina_model *m)
+{
+    return m ? m->graph->n_outputs : 0;
+}
 
 /* Sized out structs: the caller may know fewer fields than we do, never more. */
-static bool size_ok(size_t size, size_t ours) { return size >= sizeof(size_t) && size <= ours; }
+static bool size_ok(size_t size, size_t ours)
+{
+    return size >= sizeof(size_t) && size <= ours;
+}
 
 static lamina_status port(const lamina_model *m, lmn_vid v, const char *name, lamina_port *out)
 {
     LMN_CHECK(size_ok(out->size, sizeof *out), LAMINA_E_INVALID);
     const lmn_value *x = &m->graph->values[v];
     const lmn_fact *f = &x->fact;
-    lamina_port p = {.size = out->size, .name = name, .dtype = f->dtype, .rank = f->rank,
+    lamina_port p = {.size = out->size,
+                     .name = name,
+                     .dtype = f->dtype,
+                     .rank = f->rank,
                      .optional = (x->is_input && x->constant) || f->kind == LMN_FACT_OPTIONAL,
-                     .kind = f->kind == LMN_FACT_SEQUENCE ? LAMINA_KIND_SEQUENCE : LAMINA_KIND_TENSOR};
+                     .kind =
+                         f->kind == LMN_FACT_SEQUENCE ? LAMINA_KIND_SEQUENCE : LAMINA_KIND_TENSOR};
     for (int32_t i = 0; i < LAMINA_MAX_RANK; i++) p.dim_names[i] = "";
     for (int32_t i = 0; i < f->rank; i++) {
         p.dims[i] = lmn_dim_is_const(f->dims[i]) ? lmn_dim_value(f->dims[i]) : -1;
-        int64_t sym = lmn_dim_is_const(f->dims[i]) ? -1 : lmn_dim_as_sym(m->graph->dims, f->dims[i]);
+        int64_t sym =
+            lmn_dim_is_const(f->dims[i]) ? -1 : lmn_dim_as_sym(m->graph->dims, f->dims[i]);
         if (sym >= 0) p.dim_names[i] = lmn_dim_sym_name(m->graph->dims, (size_t)sym);
     }
     memcpy(out, &p, out->size);
@@ -54,7 +68,10 @@ lamina_status lamina_model_output(const lamina_model *m, size_t i, lamina_port *
     return port(m, m->graph->outputs[i], m->graph->output_names[i], out);
 }
 
-static const char *text(const char *s) { return s ? s : ""; }
+static const char *text(const char *s)
+{
+    return s ? s : "";
+}
 
 lamina_status lamina_model_get_info(const lamina_model *m, lamina_model_info *out)
 {
@@ -77,7 +94,8 @@ lamina_status lamina_model_get_info(const lamina_model *m, lamina_model_info *ou
     return LAMINA_OK;
 }
 
-lamina_status lamina_model_meta(const lamina_model *m, size_t i, const char **key, const char **value)
+lamina_status lamina_model_meta(const lamina_model *m, size_t i, const char **key,
+                                const char **value)
 {
     LMN_CHECK(m && key && value && i < m->n_meta, LAMINA_E_RANGE);
     *key = m->meta[i].key;
@@ -85,14 +103,22 @@ lamina_status lamina_model_meta(const lamina_model *m, size_t i, const char **ke
     return LAMINA_OK;
 }
 
-size_t lamina_model_diag_count(const lamina_model *m) { return m ? m->diags.n : 0; }
+size_t lamina_model_diag_count(const lamina_model *m)
+{
+    return m ? m->diags.n : 0;
+}
 
 lamina_status lamina_model_diag(const lamina_model *m, size_t i, lamina_diag *out)
 {
     LMN_CHECK(m && out && i < m->diags.n && size_ok(out->size, sizeof *out), LAMINA_E_RANGE);
     const lmn_diag *d = &m->diags.items[i];
-    const lamina_diag pub = {.size = out->size, .error = d->severity == LMN_DIAG_ERROR, .status = d->status,
-                             .node = d->node, .op = d->op, .opset = d->opset, .what = d->what,
+    const lamina_diag pub = {.size = out->size,
+                             .error = d->severity == LMN_DIAG_ERROR,
+                             .status = d->status,
+                             .node = d->node,
+                             .op = d->op,
+                             .opset = d->opset,
+                             .what = d->what,
                              .fix = d->fix};
     memcpy(out, &pub, out->size);
     return LAMINA_OK;

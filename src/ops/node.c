@@ -3,11 +3,26 @@
  */
 #include "ops/node.h"
 
-const char *lamina_node_op(const lamina_node *node) { return node->op->def->name; }
-const char *lamina_node_domain(const lamina_node *node) { return node->op->def->domain; }
-const char *lamina_node_name(const lamina_node *node) { return node->op->name; }
-int32_t lamina_node_input_count(const lamina_node *node) { return node->op->n_in; }
-int32_t lamina_node_output_count(const lamina_node *node) { return node->op->n_out; }
+const char *lamina_node_op(const lamina_node *node)
+{
+    return node->op->def->name;
+}
+const char *lamina_node_domain(const lamina_node *node)
+{
+    return node->op->def->domain;
+}
+const char *lamina_node_name(const lamina_node *node)
+{
+    return node->op->name;
+}
+int32_t lamina_node_input_count(const lamina_node *node)
+{
+    return node->op->n_in;
+}
+int32_t lamina_node_output_count(const lamina_node *node)
+{
+    return node->op->n_out;
+}
 
 static const lmn_fact *input_fact(const lamina_node *node, int32_t i)
 {
@@ -60,7 +75,10 @@ const lamina_tensor *lamina_call_input(const lamina_call *call, int32_t i)
     return i < 0 ? NULL : lmn_in(ec, i);
 }
 
-int32_t lamina_call_input_count(const lamina_call *call) { return ((const lmn_eval *)call)->n_in; }
+int32_t lamina_call_input_count(const lamina_call *call)
+{
+    return ((const lmn_eval *)call)->n_in;
+}
 
 lamina_status lamina_call_output(lamina_call *call, int32_t i, lamina_dtype dtype, int32_t rank,
                                  const int64_t *dims, lamina_tensor **out)
@@ -70,7 +88,10 @@ lamina_status lamina_call_output(lamina_call *call, int32_t i, lamina_dtype dtyp
     return lmn_out(ec, i, dtype, rank, dims, out);
 }
 
-void *lamina_call_scratch(lamina_call *call, size_t bytes) { return lmn_scratch(lmn_call_eval(call), bytes); }
+void *lamina_call_scratch(lamina_call *call, size_t bytes)
+{
+    return lmn_scratch(lmn_call_eval(call), bytes);
+}
 
 lamina_status lamina_call_reference(lamina_call *call)
 {
@@ -78,4 +99,7 @@ lamina_status lamina_call_reference(lamina_call *call)
     return ec->node->def->eval(ec);
 }
 
-bool lamina_call_cancelled(const lamina_call *call) { return lmn_eval_cancelled((lmn_eval *)call); }
+bool lamina_call_cancelled(const lamina_call *call)
+{
+    return lmn_eval_cancelled((lmn_eval *)call);
+}

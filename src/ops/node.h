@@ -15,7 +15,13 @@ struct lamina_node {
 };
 
 /* A call is an evaluation context; the in-tree devices go through here instead of the accessors. */
-static inline lmn_eval *lmn_call_eval(lamina_call *call) { return (lmn_eval *)call; }
-static inline lamina_call *lmn_eval_call(lmn_eval *ec) { return (lamina_call *)ec; }
+static inline lmn_eval *lmn_call_eval(lamina_call *call)
+{
+    return (lmn_eval *)call;
+}
+static inline lamina_call *lmn_eval_call(lmn_eval *ec)
+{
+    return (lamina_call *)ec;
+}
 
 #endif

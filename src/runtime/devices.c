@@ -16,8 +16,8 @@ lamina_status lamina_device_register(lamina_engine *engine, const lamina_device_
 {
     if (!engine || !vtable) return lmn_fail(err, LAMINA_E_INVALID, "no engine or no device");
     if (vtable->abi != LAMINA_DEVICE_ABI)
-        return lmn_fail(err, LAMINA_E_VERSION, "the device speaks abi %u, this library %u", vtable->abi,
-                        LAMINA_DEVICE_ABI);
+        return lmn_fail(err, LAMINA_E_VERSION, "the device speaks abi %u, this library %u",
+                        vtable->abi, LAMINA_DEVICE_ABI);
     lmn_devices *d = engine->slot[LMN_SLOT_DEVICES].ptr;
     if (!d) {
         d = lmn_calloc(&engine->alloc, 1, sizeof *d, "devices");
@@ -33,7 +33,8 @@ lamina_status lamina_device_register(lamina_engine *engine, const lamina_device_
     void *self = NULL;
     lamina_status st = vtable->open(engine, options, &self);
     if (st != LAMINA_OK)
-        return lmn_fail(err, st, "device %s could not be opened: %s", vtable->name, lamina_status_text(st));
+        return lmn_fail(err, st, "device %s could not be opened: %s", vtable->name,
+                        lamina_status_text(st));
     d->dev[d->n].vt = vtable;
     d->dev[d->n++].self = self;
     return LAMINA_OK;

@@ -1,5 +1,6 @@
 /*
- * Steps: every node gets the kernel of the most preferred device that supports it, or its reference.
+ * Steps: every node gets the kernel of the most preferred device that supports it, or its
+ * reference.
  */
 #include "runtime/exec.h"
 
@@ -50,12 +51,15 @@ static lamina_status compile_step(lmn_exec *x, lmn_step *step, lamina_error *err
         if (step->vt)
             st = step->vt->compile(step->self, &node, &step->kernel, err);
         else if (x->session->opts.strict_placement)
-            st = lmn_fail(err, LAMINA_E_UNSUPPORTED, "node \"%s\" (%s): no device kernel serves it: %s; "
+            st = lmn_fail(err, LAMINA_E_UNSUPPORTED,
+                          "node \"%s\" (%s): no device kernel serves it: %s; "
                           "allow the reference by leaving strict_placement off",
                           n->op.name, n->op.def->name, step->reason);
         else if (!n->op.def->eval)
-            st = lmn_fail(err, LAMINA_E_UNSUPPORTED, "node \"%s\" (%s, opset %d): the operator is known "
-                          "but nothing here can run it", n->op.name, n->op.def->name, n->op.opset);
+            st = lmn_fail(err, LAMINA_E_UNSUPPORTED,
+                          "node \"%s\" (%s, opset %d): the operator is known "
+                          "but nothing here can run it",
+                          n->op.name, n->op.def->name, n->op.opset);
     }
     lmn_arena_finish(&tmp);
     return st;
@@ -76,7 +80,8 @@ static lamina_status find_deaths(lmn_exec *x, lmn_arena *keep)
     size_t total = 0;
     for (size_t v = 1; v < g->n_values; v++) {
         const lmn_value *x_ = &g->values[v];
-        if (!last[v] || x_->is_output || x_->is_input || x_->constant || x_->producer == LMN_NO_NODE) {
+        if (!last[v] || x_->is_output || x_->is_input || x_->constant ||
+            x_->producer == LMN_NO_NODE) {
             last[v] = 0;
             continue;
         }
@@ -122,7 +127,8 @@ static lamina_status make_subs(lmn_exec *x, lamina_error *err)
     return LAMINA_OK;
 }
 
-lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **out, lamina_error *err)
+lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **out,
+                              lamina_error *err)
 {
     const lamina_allocator *a = &g->engine->alloc;
     lmn_exec *x = lmn_calloc(a, 1, sizeof *x, "exec");

@@ -1,7 +1,8 @@
 /*
- * The executable form of a graph: one step a node, with the kernel of its device, the values that die
- * after it, and frames (the slots and memory of one run). Subgraphs have their own, reached through the
- * same structure; the frames of the top graph carry a plan of offsets, those of subgraphs use the heap.
+ * The executable form of a graph: one step a node, with the kernel of its device, the values that
+ * die after it, and frames (the slots and memory of one run). Subgraphs have their own, reached
+ * through the same structure; the frames of the top graph carry a plan of offsets, those of
+ * subgraphs use the heap.
  */
 #ifndef LMN_RUNTIME_EXEC_H
 #define LMN_RUNTIME_EXEC_H
@@ -28,15 +29,15 @@ typedef struct lmn_devices {
 
 typedef struct lmn_step {
     const lmn_gnode *node;
-    lamina_kernel *kernel;            /* NULL: reference evaluation */
-    const lamina_device_vtable *vt;   /* of the kernel */
+    lamina_kernel *kernel;          /* NULL: reference evaluation */
+    const lamina_device_vtable *vt; /* of the kernel */
     void *self;
-    const lmn_vid *dies;              /* values whose last reader this step is */
+    const lmn_vid *dies; /* values whose last reader this step is */
     uint32_t n_dies;
     char kernel_name[48];
-    char reason[160];                 /* why no device serves it */
+    char reason[160];                   /* why no device serves it */
     _Atomic uint64_t n_calls, total_ns; /* with profile */
-    double flops, bytes;              /* of the last plan */
+    double flops, bytes;                /* of the last plan */
 } lmn_step;
 
 struct lmn_exec {
@@ -49,18 +50,19 @@ struct lmn_exec {
     lmn_frame *idle; /* unplanned frames, guarded by the session's lock */
 };
 
-/* Offsets of one combination of input shapes. Immutable once made, except `idle` and the LRU fields. */
+/* Offsets of one combination of input shapes. Immutable once made, except `idle` and the LRU
+ * fields. */
 struct lmn_plan {
-    lmn_plan *next;          /* most recently used first */
-    int64_t *key;            /* per input: dtype, rank, dims...; n_key words */
+    lmn_plan *next; /* most recently used first */
+    int64_t *key;   /* per input: dtype, rank, dims...; n_key words */
     size_t n_key;
     uint64_t arena_bytes;
-    int64_t *offset;         /* per value: offset in the arena, -1 = heap */
-    size_t *bytes;           /* per value: planned bytes */
-    lamina_tensor **known;   /* per value: computed by inference, or NULL */
-    bool *skip;              /* per node: all its outputs are known */
-    lmn_frame *idle;         /* frames waiting for a run */
-    uint32_t n_frames;       /* idle and running; the plan goes when evicted and 0 */
+    int64_t *offset;       /* per value: offset in the arena, -1 = heap */
+    size_t *bytes;         /* per value: planned bytes */
+    lamina_tensor **known; /* per value: computed by inference, or NULL */
+    bool *skip;            /* per node: all its outputs are known */
+    lmn_frame *idle;       /* frames waiting for a run */
+    uint32_t n_frames;     /* idle and running; the plan goes when evicted and 0 */
     bool evicted;
     lmn_arena mem;
 };
@@ -68,12 +70,12 @@ struct lmn_plan {
 struct lmn_frame {
     lmn_frame *next;
     lmn_exec *x;
-    lmn_plan *plan;        /* NULL: everything on the heap */
+    lmn_plan *plan; /* NULL: everything on the heap */
     uint8_t *arena;
-    lamina_tensor *slots;  /* n_values */
-    lamina_tensor **at;    /* n_values: the slot, a constant, or NULL for value 0 */
-    lamina_tensor **io;    /* in and out pointers of all steps, back to back */
-    void **plan_data;      /* same layout as outs: planned address */
+    lamina_tensor *slots; /* n_values */
+    lamina_tensor **at;   /* n_values: the slot, a constant, or NULL for value 0 */
+    lamina_tensor **io;   /* in and out pointers of all steps, back to back */
+    void **plan_data;     /* same layout as outs: planned address */
     size_t *plan_bytes;
     size_t n_io, n_outs;
 };
@@ -107,7 +109,8 @@ struct lamina_session {
 };
 
 /* Build the steps of g and its subgraphs: placement on devices, kernels, lifetimes. */
-lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **out, lamina_error *err);
+lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **out,
+                              lamina_error *err);
 void lmn_exec_destroy(lmn_exec *x);
 /* Make the plan for these input shapes. */
 lamina_status lmn_plan_create(lmn_exec *x, const int64_t *key, size_t n_key,

@@ -1,6 +1,6 @@
 /*
- * Frames and the step loop: what happens on every run. A frame resolves every pointer once, so that a run
- * of a known shape binds inputs, walks the steps and hands out the outputs.
+ * Frames and the step loop: what happens on every run. A frame resolves every pointer once, so that
+ * a run of a known shape binds inputs, walks the steps and hands out the outputs.
  */
 #include "runtime/exec.h"
 
@@ -47,7 +47,8 @@ static lamina_status frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
     f->io = lmn_calloc(a, f->n_io + 1, sizeof *f->io, "frame");
     f->plan_data = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_data, "frame");
     f->plan_bytes = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
-    if (p && p->arena_bytes) f->arena = lmn_alloc(a, p->arena_bytes, LMN_TENSOR_ALIGN, "activations");
+    if (p && p->arena_bytes)
+        f->arena = lmn_alloc(a, p->arena_bytes, LMN_TENSOR_ALIGN, "activations");
     if (!f->slots || !f->at || !f->io || !f->plan_data || !f->plan_bytes ||
         (p && p->arena_bytes && !f->arena)) {
         lmn_frame_destroy(f);
@@ -126,7 +127,8 @@ void lmn_frame_give(lmn_frame *f)
     if (last) lmn_plan_destroy(x, p);
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 typedef struct call {
     lmn_eval ec; /* first: the host functions get back here */
@@ -139,14 +141,15 @@ static bool call_cancelled(lmn_eval *ec)
     return atomic_load_explicit(&((call *)ec)->run->stop, memory_order_relaxed) != 0;
 }
 
-static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in, int32_t n_in,
-                                lamina_tensor **out, int32_t n_out)
+static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,
+                                int32_t n_in, lamina_tensor **out, int32_t n_out)
 {
     call *c = (call *)ec;
     lmn_exec *x = c->frame->x, *sub = NULL;
     for (size_t i = 0; i < x->n_subs; i++)
         if (x->sub_graphs[i] == graph->u.g) sub = x->subs[i];
-    if (!sub) return lmn_eval_fail(ec, LAMINA_E_STATE, "attribute %s has no prepared graph", graph->name);
+    if (!sub)
+        return lmn_eval_fail(ec, LAMINA_E_STATE, "attribute %s has no prepared graph", graph->name);
     if (c->run->depth >= MAX_CALL_DEPTH)
         return lmn_eval_fail(ec, LAMINA_E_LIMIT, "subgraphs nest deeper than %u", MAX_CALL_DEPTH);
     lmn_frame *f;
@@ -203,22 +206,32 @@ static lamina_status stopped(lmn_run *run)
     }
     if (!stop) return LAMINA_OK;
     lamina_status st = -(lamina_status)stop;
-    return lmn_fail(run->err, st, st == LAMINA_E_TIMEOUT ? "the deadline expired before the run was done"
-                                                         : "the run was cancelled");
+    return lmn_fail(run->err, st,
+                    st == LAMINA_E_TIMEOUT ? "the deadline expired before the run was done"
+                                           : "the run was cancelled");
 }
 
 static lamina_status run_step(lmn_frame *f, lmn_run *run, lmn_step *s, lamina_tensor **io, size_t o)
 {
     const lmn_opnode *op = &s->node->op;
-    call c = {.ec = {.node = op, .engine = f->x->g->engine, .n_in = op->n_in, .n_out = op->n_out, .in = io,
-                     .out = io + op->n_in, .plan_data = f->plan_data + o, .plan_bytes = f->plan_bytes + o,
-                     .par = &run->par, .err = run->err, .host = &HOST,
+    call c = {.ec = {.node = op,
+                     .engine = f->x->g->engine,
+                     .n_in = op->n_in,
+                     .n_out = op->n_out,
+                     .in = io,
+                     .out = io + op->n_in,
+                     .plan_data = f->plan_data + o,
+                     .plan_bytes = f->plan_bytes + o,
+                     .par = &run->par,
+                     .err = run->err,
+                     .host = &HOST,
                      .seed = run->session->opts.seed},
-              .frame = f, .run = run};
+              .frame = f,
+              .run = run};
     const bool profile = run->session->opts.profile;
     const uint64_t t0 = profile ? lmn_now_ns() : 0;
-    lamina_status st = s->kernel ? s->vt->execute(s->self, s->kernel, lmn_eval_call(&c.ec))
-                                 : op->def->eval(&c.ec);
+    lamina_status st =
+        s->kernel ? s->vt->execute(s->self, s->kernel, lmn_eval_call(&c.ec)) : op->def->eval(&c.ec);
     if (c.ec.scratch_head) lmn_scratch_release(&c.ec);
     if (profile) {
         atomic_fetch_add_explicit(&s->total_ns, lmn_now_ns() - t0, memory_order_relaxed);
@@ -258,8 +271,10 @@ lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in
 {
     const lmn_graph *g = f->x->g;
     if (n_in != g->n_inputs || n_out > g->n_outputs)
-        return lmn_fail(run->err, LAMINA_E_SHAPE, "a subgraph takes %zu values and gives %zu; it was called "
-                        "with %zu and %zu", g->n_inputs, g->n_outputs, n_in, n_out);
+        return lmn_fail(run->err, LAMINA_E_SHAPE,
+                        "a subgraph takes %zu values and gives %zu; it was called "
+                        "with %zu and %zu",
+                        g->n_inputs, g->n_outputs, n_in, n_out);
     for (size_t i = 0; i < n_in; i++) LMN_TRY(bind(&f->slots[g->inputs[i]], in[i]));
     LMN_TRY(run_steps(f, run));
     lmn_eval ec = {.engine = g->engine, .err = run->err};

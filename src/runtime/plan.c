@@ -1,10 +1,10 @@
 /*
- * Plans: inference once more with concrete input shapes, then offsets for every value whose size came out,
- * by one walk in execution order over a free list (first fit by address). Views share the bytes of what
- * they look at; an elementwise result takes over an input that dies with it.
+ * Plans: inference once more with concrete input shapes, then offsets for every value whose size
+ * came out, by one walk in execution order over a free list (first fit by address). Views share the
+ * bytes of what they look at; an elementwise result takes over an input that dies with it.
  *
- * Invariants: two values whose lifetimes overlap never overlap in the arena unless one is a view of, or
- * takes over, the other; graph outputs and everything they look at stay off the arena.
+ * Invariants: two values whose lifetimes overlap never overlap in the arena unless one is a view
+ * of, or takes over, the other; graph outputs and everything they look at stay off the arena.
  */
 #include "runtime/exec.h"
 
@@ -21,10 +21,10 @@ typedef struct planner {
     lmn_plan *p;
     lmn_fact *facts;
     lmn_arena *tmp;
-    lmn_vid *root;      /* of the storage a value lives in */
-    uint32_t *readers;  /* of a root: reads left */
-    bool *off_arena;    /* of a root */
-    gap *gaps;          /* sorted by address */
+    lmn_vid *root;     /* of the storage a value lives in */
+    uint32_t *readers; /* of a root: reads left */
+    bool *off_arena;   /* of a root */
+    gap *gaps;         /* sorted by address */
     size_t n_gaps, cap_gaps;
     uint64_t top;
 } planner;
@@ -33,7 +33,8 @@ static size_t fact_bytes(const lmn_fact *f)
 {
     int64_t dims[LMN_MAX_RANK], count;
     size_t bytes;
-    if (f->kind != LMN_FACT_TENSOR || f->dtype == LAMINA_STRING || f->dtype == LAMINA_DTYPE_NONE) return 0;
+    if (f->kind != LMN_FACT_TENSOR || f->dtype == LAMINA_STRING || f->dtype == LAMINA_DTYPE_NONE)
+        return 0;
     if (!lmn_fact_static(f, dims) || !lmn_dims_count(f->rank, dims, &count)) return 0;
     if (!lmn_dense_bytes(f->dtype, count, &bytes) || bytes > SIZE_MAX / 2) return 0;
     return lmn_align_up(bytes, ALIGN);
@@ -54,7 +55,8 @@ static uint64_t take(planner *pl, uint64_t bytes)
 {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < pl->n_gaps; i++)
-        if (pl->gaps[i].bytes >= bytes && (best == SIZE_MAX || pl->gaps[i].bytes < pl->gaps[best].bytes))
+        if (pl->gaps[i].bytes >= bytes &&
+            (best == SIZE_MAX || pl->gaps[i].bytes < pl->gaps[best].bytes))
             best = i;
     if (best != SIZE_MAX) {
         uint64_t at = pl->gaps[best].at;
@@ -185,7 +187,10 @@ static lamina_status materialise(planner *pl, lmn_vid v)
     LMN_TRY(lamina_tensor_create(pl->x->g->engine, f->dtype, f->rank, dims, &t));
     for (int32_t i = 0; i < f->n_elems; i++) {
         int64_t e = lmn_dim_value(f->elems[i]);
-        lmn_set_i64(t, i, e >= LMN_DIM_MAX_CONST ? INT64_MAX : e <= -LMN_DIM_MAX_CONST ? INT64_MIN : e);
+        lmn_set_i64(t, i,
+                    e >= LMN_DIM_MAX_CONST    ? INT64_MAX
+                    : e <= -LMN_DIM_MAX_CONST ? INT64_MIN
+                                              : e);
     }
     pl->p->known[v] = t;
     return LAMINA_OK;

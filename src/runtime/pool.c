@@ -1,10 +1,10 @@
 /*
- * The pool. One job at a time is offered to the helpers through a slot; other callers that find the slot
- * taken simply run their chunks alone.
+ * The pool. One job at a time is offered to the helpers through a slot; other callers that find the
+ * slot taken simply run their chunks alone.
  *
- * Invariant: a job lives on its caller's stack; it is reachable only while `pool->job == job`, which
- * changes under `lock`, and a helper touches it only between joined++ (under `lock`) and its final
- * joined--, for which the caller waits.
+ * Invariant: a job lives on its caller's stack; it is reachable only while `pool->job == job`,
+ * which changes under `lock`, and a helper touches it only between joined++ (under `lock`) and its
+ * final joined--, for which the caller waits.
  */
 #include "runtime/pool.h"
 
@@ -28,12 +28,12 @@ typedef struct job {
 struct lmn_workers {
     lamina_engine *engine;
     lmn_mutex lock;
-    job *job;                 /* offered to helpers; guarded by lock */
-    _Atomic uint32_t epoch;   /* bumped when a job is offered; helpers sleep on it */
+    job *job;               /* offered to helpers; guarded by lock */
+    _Atomic uint32_t epoch; /* bumped when a job is offered; helpers sleep on it */
     _Atomic uint32_t n_sleeping;
     _Atomic bool quit;
-    uint32_t n_threads;       /* helpers started; guarded by lock */
-    uint32_t n_wanted;        /* helpers we may start */
+    uint32_t n_threads; /* helpers started; guarded by lock */
+    uint32_t n_wanted;  /* helpers we may start */
     lmn_thread thread[POOL_MAX_THREADS];
 };
 
@@ -121,7 +121,8 @@ lamina_status lmn_workers_get(lamina_engine *e, lmn_workers **out)
     return LAMINA_OK;
 }
 
-/* Under lock: helpers exist up to what this run may use. A refused thread is no error: fewer help. */
+/* Under lock: helpers exist up to what this run may use. A refused thread is no error: fewer help.
+ */
 static void start_threads(lmn_workers *p, uint32_t need)
 {
     if (need > p->n_wanted) need = p->n_wanted;

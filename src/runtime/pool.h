@@ -1,9 +1,10 @@
 /*
- * The thread pool of an engine: the caller claims chunks itself and never waits for a helper that has not
- * started. Threads start at the first parallel run, spin at most a short time budget after work, then sleep.
+ * The thread pool of an engine: the caller claims chunks itself and never waits for a helper that
+ * has not started. Threads start at the first parallel run, spin at most a short time budget after
+ * work, then sleep.
  *
- * Progress: blocking only on helpers that hold a chunk. Chunk order is claimed by fetch_add; the grid is the
- * caller's, so results do not depend on the width.
+ * Progress: blocking only on helpers that hold a chunk. Chunk order is claimed by fetch_add; the
+ * grid is the caller's, so results do not depend on the width.
  */
 #ifndef LMN_RUNTIME_POOL_H
 #define LMN_RUNTIME_POOL_H

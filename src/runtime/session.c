@@ -1,6 +1,6 @@
 /*
- * Sessions: a private optimised graph, its steps, the plans of the shapes seen so far, and the runs in
- * flight.
+ * Sessions: a private optimised graph, its steps, the plans of the shapes seen so far, and the runs
+ * in flight.
  */
 #include "lamina/session.h"
 
@@ -22,7 +22,8 @@ static lamina_status optimise(lamina_session *s, lamina_error *err)
     lmn_pass_ctx ctx = {.max_const_bytes = s->opts.max_const_bytes};
     lamina_status st = lmn_passes_run(s->g, &ctx);
     if (st == LAMINA_OK) st = lmn_graph_infer(s->g, NULL);
-    if (st != LAMINA_OK) return lmn_fail(err, st, "optimising the graph failed: %s", lamina_status_text(st));
+    if (st != LAMINA_OK)
+        return lmn_fail(err, st, "optimising the graph failed: %s", lamina_status_text(st));
     return LAMINA_OK;
 }
 
@@ -38,10 +39,12 @@ static lamina_status prepare(lamina_session *s, lamina_error *err)
 lamina_status lamina_session_create(lamina_model *model, const lamina_session_opts *opts,
                                     lamina_session **out, lamina_error *err)
 {
-    if (!model || !out) return lmn_fail(err, LAMINA_E_INVALID, "a session needs a model and a place to go");
+    if (!model || !out)
+        return lmn_fail(err, LAMINA_E_INVALID, "a session needs a model and a place to go");
     lamina_session_opts o;
     if (lmn_opts_read(&o, sizeof o, opts) != LAMINA_OK || o.reserved)
-        return lmn_fail(err, LAMINA_E_INVALID, "the session options set a field this version does not know");
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "the session options set a field this version does not know");
     if (model->diags.n_errors) {
         lamina_status st = lmn_diags_to_error(&model->diags, err);
         return st == LAMINA_OK ? lmn_fail(err, LAMINA_E_UNSUPPORTED, "the model has errors") : st;
@@ -57,8 +60,8 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     s->opts = o;
     s->devices = s->engine->slot[LMN_SLOT_DEVICES].ptr;
     lmn_mutex_init(&s->lock);
-    lamina_status st = s->devices ? prepare(s, err)
-                                  : lmn_fail(err, LAMINA_E_STATE, "the engine has no device");
+    lamina_status st =
+        s->devices ? prepare(s, err) : lmn_fail(err, LAMINA_E_STATE, "the engine has no device");
     if (st != LAMINA_OK) {
         lamina_session_destroy(s);
         return st;
@@ -83,16 +86,19 @@ void lamina_session_destroy(lamina_session *s)
     lmn_cfree(&e->alloc, s, 1, sizeof *s, "session");
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------- */
+/* ---- inputs -----------------------------------------------------------------------------------
+ */
 
-static lamina_status check_input(const lamina_session *s, size_t i, const lamina_tensor *t, lamina_error *err)
+static lamina_status check_input(const lamina_session *s, size_t i, const lamina_tensor *t,
+                                 lamina_error *err)
 {
     const lmn_value *v = &s->model->graph->values[s->model->graph->inputs[i]];
     const lmn_fact *f = &v->fact;
     char want[128];
     (void)lmn_fact_format(s->model->graph->dims, f, want, sizeof want);
     if (f->kind == LMN_FACT_TENSOR && t->kind != LAMINA_KIND_TENSOR)
-        return lmn_fail(err, LAMINA_E_DTYPE, "input \"%s\" wants %s and got no tensor", v->name, want);
+        return lmn_fail(err, LAMINA_E_DTYPE, "input \"%s\" wants %s and got no tensor", v->name,
+                        want);
     if (f->kind == LMN_FACT_SEQUENCE && t->kind != LAMINA_KIND_SEQUENCE)
         return lmn_fail(err, LAMINA_E_DTYPE, "input \"%s\" wants a sequence", v->name);
     if (f->dtype && t->dtype != f->dtype)
@@ -100,47 +106,55 @@ static lamina_status check_input(const lamina_session *s, size_t i, const lamina
                         lamina_dtype_name(f->dtype), lamina_dtype_name(t->dtype));
     if (f->kind != LMN_FACT_TENSOR || f->rank < 0) return LAMINA_OK;
     if (t->rank != f->rank)
-        return lmn_fail(err, LAMINA_E_SHAPE, "input \"%s\" wants %s (rank %d) and got rank %d", v->name, want,
-                        f->rank, t->rank);
+        return lmn_fail(err, LAMINA_E_SHAPE, "input \"%s\" wants %s (rank %d) and got rank %d",
+                        v->name, want, f->rank, t->rank);
     for (int32_t k = 0; k < f->rank; k++)
         if (lmn_dim_is_const(f->dims[k]) && lmn_dim_value(f->dims[k]) != t->dims[k])
-            return lmn_fail(err, LAMINA_E_SHAPE, "input \"%s\" wants %s: dimension %d is %lld and must be %lld",
-                            v->name, want, k, (long long)t->dims[k], (long long)lmn_dim_value(f->dims[k]));
+            return lmn_fail(err, LAMINA_E_SHAPE,
+                            "input \"%s\" wants %s: dimension %d is %lld and must be %lld", v->name,
+                            want, k, (long long)t->dims[k], (long long)lmn_dim_value(f->dims[k]));
     return LAMINA_OK;
 }
 
 /* Resolve every input (given or default) and write the plan key. */
-static lamina_status gather_inputs(const lamina_session *s, const lamina_tensor *const *given, size_t n_given,
-                                   const lamina_tensor **in, int64_t *key, size_t *n_key, lamina_error *err)
+static lamina_status gather_inputs(const lamina_session *s, const lamina_tensor *const *given,
+                                   size_t n_given, const lamina_tensor **in, int64_t *key,
+                                   size_t *n_key, lamina_error *err)
 {
     const lmn_graph *g = s->g;
     size_t o = 0;
     if (n_given > g->n_inputs)
-        return lmn_fail(err, LAMINA_E_INVALID, "the model has %zu inputs and got %zu", g->n_inputs, n_given);
+        return lmn_fail(err, LAMINA_E_INVALID, "the model has %zu inputs and got %zu", g->n_inputs,
+                        n_given);
     for (size_t i = 0; i < g->n_inputs; i++) {
         const lmn_value *v = &s->model->graph->values[g->inputs[i]];
         const lamina_tensor *t = i < n_given ? given[i] : NULL;
         if (t && t->engine != s->engine)
-            return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" belongs to another engine", v->name);
+            return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" belongs to another engine",
+                            v->name);
         if (t)
             LMN_TRY(check_input(s, i, t, err));
         else if (!(t = v->constant) && v->fact.kind != LMN_FACT_OPTIONAL)
             return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is missing", v->name);
         in[i] = t;
         if (o + 2 + LMN_MAX_RANK > MAX_KEY)
-            return lmn_fail(err, LAMINA_E_LIMIT, "the model has more inputs (%zu) than a plan can tell apart",
+            return lmn_fail(err, LAMINA_E_LIMIT,
+                            "the model has more inputs (%zu) than a plan can tell apart",
                             g->n_inputs);
         key[o++] = t ? t->dtype : -1;
         key[o++] = t && t->kind == LAMINA_KIND_TENSOR ? t->rank : -1;
-        for (int32_t k = 0; t && t->kind == LAMINA_KIND_TENSOR && k < t->rank; k++) key[o++] = t->dims[k];
+        for (int32_t k = 0; t && t->kind == LAMINA_KIND_TENSOR && k < t->rank; k++)
+            key[o++] = t->dims[k];
     }
     *n_key = o;
     return LAMINA_OK;
 }
 
-/* ---- plans ------------------------------------------------------------------------------------ */
+/* ---- plans ------------------------------------------------------------------------------------
+ */
 
-/* Under lock: unlink plans from the tail until the bounds hold; what runs goes when its run ends. */
+/* Under lock: unlink plans from the tail until the bounds hold; what runs goes when its run ends.
+ */
 static lmn_plan *evict(lamina_session *s)
 {
     lmn_plan *dead = NULL;
@@ -218,7 +232,8 @@ static lamina_status get_frame(lamina_session *s, const int64_t *key, size_t n_k
     return LAMINA_OK;
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 static void run_enter(lamina_session *s, lmn_run *run)
 {
@@ -241,8 +256,9 @@ static void run_leave(lamina_session *s, lmn_run *run)
     lmn_mutex_unlock(&s->lock);
 }
 
-static lamina_status run_bound(lamina_session *s, const lamina_tensor **in, const int64_t *key, size_t n_key,
-                               lamina_tensor **outputs, size_t n_outputs, const lamina_run_opts *o)
+static lamina_status run_bound(lamina_session *s, const lamina_tensor **in, const int64_t *key,
+                               size_t n_key, lamina_tensor **outputs, size_t n_outputs,
+                               const lamina_run_opts *o)
 {
     lmn_frame *f = NULL;
     LMN_TRY(get_frame(s, key, n_key, in, &f, o->error));
@@ -250,24 +266,26 @@ static lamina_status run_bound(lamina_session *s, const lamina_tensor **in, cons
     lmn_workers_par(s->pool, (int32_t)s->opts.n_threads, &run.stop, &run.par_ctx, &run.par);
     run_enter(s, &run);
     const uint64_t t0 = s->opts.profile ? lmn_now_ns() : 0;
-    lamina_status st = lmn_frame_run(f, &run, (lamina_tensor *const *)(uintptr_t)in, s->g->n_inputs, outputs,
-                                     n_outputs);
-    if (s->opts.profile) atomic_fetch_add_explicit(&s->run_ns, lmn_now_ns() - t0, memory_order_relaxed);
+    lamina_status st = lmn_frame_run(f, &run, (lamina_tensor *const *)(uintptr_t)in, s->g->n_inputs,
+                                     outputs, n_outputs);
+    if (s->opts.profile)
+        atomic_fetch_add_explicit(&s->run_ns, lmn_now_ns() - t0, memory_order_relaxed);
     run_leave(s, &run);
     lmn_frame_give(f);
     return st;
 }
 
-lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *inputs, size_t n_inputs,
-                                 lamina_tensor **outputs, size_t n_outputs, const lamina_run_opts *opts)
+lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *inputs,
+                                 size_t n_inputs, lamina_tensor **outputs, size_t n_outputs,
+                                 const lamina_run_opts *opts)
 {
     lamina_run_opts o;
     LMN_CHECK(s && (inputs || !n_inputs) && (outputs || !n_outputs), LAMINA_E_INVALID);
     LMN_TRY(lmn_opts_read(&o, sizeof o, opts));
     if (o.error) memset(o.error, 0, sizeof *o.error);
     if (n_outputs > s->g->n_outputs)
-        return lmn_fail(o.error, LAMINA_E_INVALID, "the model has %zu outputs, not %zu", s->g->n_outputs,
-                        n_outputs);
+        return lmn_fail(o.error, LAMINA_E_INVALID, "the model has %zu outputs, not %zu",
+                        s->g->n_outputs, n_outputs);
     const size_t n_in = s->g->n_inputs;
     const lamina_tensor *in_small[64];
     lamina_tensor *out_small[64];
@@ -275,8 +293,10 @@ lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *
     size_t n_key = 0;
     const lamina_allocator *a = &s->engine->alloc;
     const lamina_tensor **in = n_in <= 64 ? in_small : lmn_calloc(a, n_in, sizeof *in, "run");
-    lamina_tensor **out = n_outputs <= 64 ? out_small : lmn_calloc(a, n_outputs, sizeof *out, "run");
-    lamina_status st = in && out ? LAMINA_OK : lmn_fail(o.error, LAMINA_E_NOMEM, "out of memory for a run");
+    lamina_tensor **out =
+        n_outputs <= 64 ? out_small : lmn_calloc(a, n_outputs, sizeof *out, "run");
+    lamina_status st =
+        in && out ? LAMINA_OK : lmn_fail(o.error, LAMINA_E_NOMEM, "out of memory for a run");
     if (st == LAMINA_OK) st = gather_inputs(s, inputs, n_inputs, in, key, &n_key, o.error);
     if (st == LAMINA_OK) st = run_bound(s, in, key, n_key, out, n_outputs, &o);
     if (st == LAMINA_OK && n_outputs) memcpy(outputs, out, n_outputs * sizeof *out);
@@ -294,7 +314,8 @@ void lamina_cancel(lamina_session *s)
     lmn_mutex_unlock(&s->lock);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 uint64_t lamina_session_trim(lamina_session *s, uint64_t keep_bytes)
 {
@@ -324,7 +345,8 @@ uint64_t lamina_session_trim(lamina_session *s, uint64_t keep_bytes)
 lamina_status lamina_session_get_stats(const lamina_session *cs, lamina_session_stats *out)
 {
     lamina_session *s = (lamina_session *)(uintptr_t)cs;
-    LMN_CHECK(s && out && out->size >= sizeof(size_t) && out->size <= sizeof *out, LAMINA_E_INVALID);
+    LMN_CHECK(s && out && out->size >= sizeof(size_t) && out->size <= sizeof *out,
+              LAMINA_E_INVALID);
     lamina_session_stats st = {.size = out->size, .n_nodes = s->g->n_nodes};
     for (size_t i = 0; i < s->g->n_nodes; i++) st.n_nodes_fast += s->x->steps[i].kernel != NULL;
     lmn_mutex_lock(&s->lock);
@@ -340,7 +362,8 @@ lamina_status lamina_session_get_stats(const lamina_session *cs, lamina_session_
 
 lamina_status lamina_session_node(const lamina_session *s, size_t i, lamina_node_info *out)
 {
-    LMN_CHECK(s && out && out->size >= sizeof(size_t) && out->size <= sizeof *out, LAMINA_E_INVALID);
+    LMN_CHECK(s && out && out->size >= sizeof(size_t) && out->size <= sizeof *out,
+              LAMINA_E_INVALID);
     LMN_CHECK(i < s->g->n_nodes, LAMINA_E_RANGE);
     lmn_step *t = &s->x->steps[i];
     const lamina_node_info info = {

@@ -116,7 +116,8 @@ static lamina_status tensor_in(lamina_engine *e, const lamina_dl_tensor *src,
     const lamina_dtype dt = dtype_in(src->dtype);
     LMN_CHECK(dt != LAMINA_DTYPE_NONE, LAMINA_E_DTYPE);
     const uint8_t *data = src->data ? (const uint8_t *)src->data + src->byte_offset : NULL;
-    return lamina_tensor_wrap(e, dt, src->ndim, src->shape, src->strides, data, release, ctx, out);
+    return lamina_tensor_wrap(e, dt, src->ndim, src->shape, src->strides, data,
+                              &(lamina_owner){release, ctx}, out);
 }
 
 static void release_versioned(void *ctx)

@@ -148,7 +148,7 @@ static size_t elem_align(lamina_dtype dt)
 
 lamina_status lamina_tensor_wrap(lamina_engine *engine, lamina_dtype dtype, int32_t rank,
                                  const int64_t *dims, const int64_t *strides, const void *data,
-                                 lamina_release_fn release, void *ctx, lamina_tensor **out)
+                                 const lamina_owner *owner, lamina_tensor **out)
 {
     lamina_tensor head;
     LMN_TRY(check_shape(engine, dtype, rank, dims, out));
@@ -162,7 +162,8 @@ lamina_status lamina_tensor_wrap(lamina_engine *engine, lamina_dtype dtype, int3
     lmn_buffer *b;
     /* The engine only ever reads what is wrapped; the cast is for buffers that are its own. */
     void *bytes = (void *)(uintptr_t)data;
-    lamina_status st = lmn_buffer_wrap(engine, bytes, head.data_bytes, release, ctx, &b);
+    const lamina_owner nobody = {NULL, NULL}, *o = owner ? owner : &nobody;
+    lamina_status st = lmn_buffer_wrap(engine, bytes, head.data_bytes, o->release, o->ctx, &b);
     if (st != LAMINA_OK) {
         lmn_cfree(&engine->alloc, t, 1, sizeof *t, "tensor");
         return st;
@@ -178,7 +179,7 @@ lamina_status lamina_tensor_wrap(lamina_engine *engine, lamina_dtype dtype, int3
 lamina_status lamina_tensor_from(lamina_engine *engine, lamina_dtype dtype, int32_t rank,
                                  const int64_t *dims, const void *data, lamina_tensor **out)
 {
-    return lamina_tensor_wrap(engine, dtype, rank, dims, NULL, data, NULL, NULL, out);
+    return lamina_tensor_wrap(engine, dtype, rank, dims, NULL, data, NULL, out);
 }
 
 lamina_status lmn_tensor_view(lamina_tensor *src, int32_t rank, const int64_t *dims,

@@ -1,13 +1,13 @@
 /*
  * conformance DIR... [--filter TEXT] [--json FILE] [--min N] [--list-failures] [--threads N]
  *
- * Runs every ONNX test case (a folder with model.onnx and test_data_set_N) below the folders, each in a
- * process of its own with a time limit, and counts pass, mismatch, load error, run error, crash and
- * time-out. Exit 1 when fewer than --min pass or anything crashes or hangs.
+ * Runs every ONNX test case (a folder with model.onnx and test_data_set_N) below the folders, each
+ * in a process of its own with a time limit, and counts pass, mismatch, load error, run error,
+ * crash and time-out. Exit 1 when fewer than --min pass or anything crashes or hangs.
  *
- * A case passes when it loads, runs, and every output has the expected kind, type, shape and values.
- * Tolerance: rtol 1e-3 and atol 1e-5 scaled by the largest expected magnitude; small floats 5e-3.
- * The only cases compared without values are those of random operators (RANDOM below).
+ * A case passes when it loads, runs, and every output has the expected kind, type, shape and
+ * values. Tolerance: rtol 1e-3 and atol 1e-5 scaled by the largest expected magnitude; small floats
+ * 5e-3. The only cases compared without values are those of random operators (RANDOM below).
  */
 #include "lamina/lamina.h"
 
@@ -26,10 +26,12 @@
 #define LIMIT_S 60
 
 enum { R_PASS, R_MISMATCH, R_LOAD, R_RUN, R_CRASH, R_TIMEOUT, R_N };
-static const char *const NAMES[R_N] = {"pass", "mismatch", "load error", "run error", "crash", "time-out"};
+static const char *const NAMES[R_N] = {"pass",      "mismatch", "load error",
+                                       "run error", "crash",    "time-out"};
 
 /* Cases of random operators: the standard fixes type and shape, not values. */
-static const char *const RANDOM[] = {"test_bernoulli", "test_training_dropout", "test_random", "test_multinomial"};
+static const char *const RANDOM[] = {"test_bernoulli", "test_training_dropout", "test_random",
+                                     "test_multinomial"};
 
 typedef struct totals {
     int n[R_N], total;
@@ -47,7 +49,8 @@ static bool is_random(const char *name)
 
 static bool is_small_float(lamina_dtype dt)
 {
-    return dt == LAMINA_F16 || dt == LAMINA_BF16 || (dt >= LAMINA_F8E4M3FN && dt <= LAMINA_F8E5M2FNUZ);
+    return dt == LAMINA_F16 || dt == LAMINA_BF16 ||
+           (dt >= LAMINA_F8E4M3FN && dt <= LAMINA_F8E5M2FNUZ);
 }
 
 static double magnitude(const lamina_tensor *t, int64_t n)
@@ -60,10 +63,12 @@ static double magnitude(const lamina_tensor *t, int64_t n)
     return m;
 }
 
-static bool floats_equal(const lamina_tensor *got, const lamina_tensor *want, int64_t n, char *why, size_t cap)
+static bool floats_equal(const lamina_tensor *got, const lamina_tensor *want, int64_t n, char *why,
+                         size_t cap)
 {
     const bool small = is_small_float(want->dtype);
-    const double rtol = small ? 5e-3 : 1e-3, atol = (small ? 1e-3 : 1e-5) * fmax(1.0, magnitude(want, n));
+    const double rtol = small ? 5e-3 : 1e-3,
+                 atol = (small ? 1e-3 : 1e-5) * fmax(1.0, magnitude(want, n));
     for (int64_t i = 0; i < n; i++) {
         double g = lmn_get_f64(got, i), w = lmn_get_f64(want, i);
         if (isnan(g) && isnan(w)) continue;
@@ -83,9 +88,11 @@ static bool values_equal(const lamina_tensor *got, const lamina_tensor *want, ch
     if (c == LMN_CLASS_STRING) {
         for (int64_t i = 0; i < n; i++) {
             size_t a, b;
-            const char *x = lamina_tensor_string(got, i, &a), *y = lamina_tensor_string(want, i, &b);
+            const char *x = lamina_tensor_string(got, i, &a),
+                       *y = lamina_tensor_string(want, i, &b);
             if (a == b && memcmp(x, y, a) == 0) continue;
-            (void)snprintf(why, cap, "string %lld is \"%.40s\", expected \"%.40s\"", (long long)i, x, y);
+            (void)snprintf(why, cap, "string %lld is \"%.40s\", expected \"%.40s\"", (long long)i,
+                           x, y);
             return false;
         }
         return true;
@@ -105,12 +112,14 @@ static bool values_equal(const lamina_tensor *got, const lamina_tensor *want, ch
     return true;
 }
 
-static bool value_equal(const lamina_tensor *got, const lamina_tensor *want, bool values, char *why, size_t cap)
+static bool value_equal(const lamina_tensor *got, const lamina_tensor *want, bool values, char *why,
+                        size_t cap)
 {
     if (got->kind != want->kind) return (void)snprintf(why, cap, "kind differs"), false;
     if (want->kind == LAMINA_KIND_NONE) return true;
     if (want->kind == LAMINA_KIND_SEQUENCE) {
-        if (got->n_items != want->n_items) return (void)snprintf(why, cap, "sequence length differs"), false;
+        if (got->n_items != want->n_items)
+            return (void)snprintf(why, cap, "sequence length differs"), false;
         for (int64_t i = 0; i < want->n_items; i++)
             if (!value_equal(got->items[i], want->items[i], values, why, cap)) return false;
         return true;
@@ -121,17 +130,19 @@ static bool value_equal(const lamina_tensor *got, const lamina_tensor *want, boo
                false;
     if (!lmn_dims_equal(got->rank, got->dims, want->rank, want->dims)) {
         int o = snprintf(why, cap, "shape is [");
-        for (int32_t i = 0; i < got->rank; i++) o += snprintf(why + o, cap - (size_t)o, "%lld ", (long long)got->dims[i]);
+        for (int32_t i = 0; i < got->rank; i++)
+            o += snprintf(why + o, cap - (size_t)o, "%lld ", (long long)got->dims[i]);
         o += snprintf(why + o, cap - (size_t)o, "], expected [");
-        for (int32_t i = 0; i < want->rank; i++) o += snprintf(why + o, cap - (size_t)o, "%lld ", (long long)want->dims[i]);
+        for (int32_t i = 0; i < want->rank; i++)
+            o += snprintf(why + o, cap - (size_t)o, "%lld ", (long long)want->dims[i]);
         (void)snprintf(why + o, cap - (size_t)o, "]");
         return false;
     }
     return !values || values_equal(got, want, why, cap);
 }
 
-static lamina_status read_value(lamina_engine *e, const char *dir, const char *kind, size_t i, lamina_kind as,
-                                lamina_tensor **out, lamina_error *err)
+static lamina_status read_value(lamina_engine *e, const char *dir, const char *kind, size_t i,
+                                lamina_kind as, lamina_tensor **out, lamina_error *err)
 {
     char path[8192];
     (void)snprintf(path, sizeof path, "%s/%s_%zu.pb", dir, kind, i);
@@ -141,11 +152,13 @@ static lamina_status read_value(lamina_engine *e, const char *dir, const char *k
 
 static lamina_kind port_kind(const lamina_port *p)
 {
-    return p->kind == LAMINA_KIND_SEQUENCE ? p->kind : p->optional ? LAMINA_KIND_NONE : LAMINA_KIND_TENSOR;
+    return p->kind == LAMINA_KIND_SEQUENCE ? p->kind
+           : p->optional                   ? LAMINA_KIND_NONE
+                                           : LAMINA_KIND_TENSOR;
 }
 
-static int run_set(lamina_engine *e, lamina_model *m, lamina_session *s, const char *dir, bool values,
-                   char *why, size_t cap)
+static int run_set(lamina_engine *e, lamina_model *m, lamina_session *s, const char *dir,
+                   bool values, char *why, size_t cap)
 {
     enum { MAX_IO = 512 };
     static lamina_tensor *in[MAX_IO], *out[MAX_IO];
@@ -159,7 +172,8 @@ static int run_set(lamina_engine *e, lamina_model *m, lamina_session *s, const c
         lamina_status st = read_value(e, dir, "input", i, port_kind(&p), &in[i], &err);
         if (st == LAMINA_E_IO) continue; /* takes the initialiser's default */
         if (st != LAMINA_OK) return (void)snprintf(why, cap, "input %zu: %s", i, err.msg), R_RUN;
-        if (in[i]->kind == LAMINA_KIND_NONE && p.kind != LAMINA_KIND_NONE && !p.optional) return R_RUN;
+        if (in[i]->kind == LAMINA_KIND_NONE && p.kind != LAMINA_KIND_NONE && !p.optional)
+            return R_RUN;
     }
     const lamina_run_opts o = {.size = sizeof o, .error = &err};
     if (lamina_session_run(s, (const lamina_tensor *const *)in, n_in, out, n_out, &o) != LAMINA_OK)
@@ -283,13 +297,20 @@ int main(int argc, char **argv)
     int min = 0;
     const char *json = NULL;
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--filter") && i + 1 < argc) t.filter = argv[++i];
-        else if (!strcmp(argv[i], "--json") && i + 1 < argc) json = argv[++i];
-        else if (!strcmp(argv[i], "--min") && i + 1 < argc) min = atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--threads") && i + 1 < argc) t.threads = (uint32_t)atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--list-failures")) t.list = true;
-        else if (argv[i][0] != '-') visit(argv[i], &t);
-        else return fprintf(stderr, "conformance: unknown option %s\n", argv[i]), 2;
+        if (!strcmp(argv[i], "--filter") && i + 1 < argc)
+            t.filter = argv[++i];
+        else if (!strcmp(argv[i], "--json") && i + 1 < argc)
+            json = argv[++i];
+        else if (!strcmp(argv[i], "--min") && i + 1 < argc)
+            min = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--threads") && i + 1 < argc)
+            t.threads = (uint32_t)atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--list-failures"))
+            t.list = true;
+        else if (argv[i][0] != '-')
+            visit(argv[i], &t);
+        else
+            return fprintf(stderr, "conformance: unknown option %s\n", argv[i]), 2;
     }
     printf("%d of %d pass", t.n[R_PASS], t.total);
     for (int i = 1; i < R_N; i++) printf(", %d %s", t.n[i], NAMES[i]);

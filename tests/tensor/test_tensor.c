@@ -89,8 +89,8 @@ static void test_wrap(t_env *env)
     const int64_t d[2] = {3, 2}, transposed[2] = {1, 3}, dense[2] = {2, 1}, odd_one[3] = {99, 2, 1},
                   d1[3] = {1, 3, 2}, wild[2] = {INT64_MAX, 1}, zero[2] = {0, 0}, d0[2] = {0, 2};
     lamina_tensor *t = NULL, *out = T_UNTOUCHED;
-    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, transposed, data, count_release,
-                            &released, &t));
+    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, transposed, data,
+                            &(lamina_owner){count_release, &released}, &t));
     T_CHECK(t->strided && lamina_tensor_data(t) == data);
     int32_t packed[6];
     lmn_tensor_pack(t, packed);
@@ -102,24 +102,24 @@ static void test_wrap(t_env *env)
     lamina_tensor_unref(t);
     T_EQ(released, 1);
 
-    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, dense, data, NULL, NULL, &t));
+    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, dense, data, NULL, &t));
     T_CHECK(!t->strided);
     lamina_tensor_unref(t);
-    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 3, d1, odd_one, data, NULL, NULL, &t));
+    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 3, d1, odd_one, data, NULL, &t));
     T_CHECK(!t->strided && t->strides[0] == 6);
     lamina_tensor_unref(t);
-    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, zero, data + 4, NULL, NULL, &t));
+    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, zero, data + 4, NULL, &t));
     lmn_tensor_pack(t, packed);
     T_CHECK(packed[0] == 4 && packed[5] == 4);
     lamina_tensor_unref(t);
-    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d0, wild, NULL, NULL, NULL, &t));
+    T_OK(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d0, wild, NULL, NULL, &t));
     T_CHECK(!t->strided && lamina_tensor_data(t) == NULL);
     lamina_tensor_unref(t);
-    T_EQ(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, wild, data, count_release, &released,
-                            &out),
+    T_EQ(lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, wild, data,
+                            &(lamina_owner){count_release, &released}, &out),
          LAMINA_E_RANGE);
-    T_EQ(lamina_tensor_wrap(env->engine, LAMINA_I4, 2, d, transposed, data, count_release,
-                            &released, &out),
+    T_EQ(lamina_tensor_wrap(env->engine, LAMINA_I4, 2, d, transposed, data,
+                            &(lamina_owner){count_release, &released}, &out),
          LAMINA_E_INVALID);
     T_CHECK(out == T_UNTOUCHED && released == 1);
 }
@@ -141,7 +141,7 @@ static void test_pack_random(t_env *env)
         if (t_rand(env) & 1) strides[rank - 1] = 1;
         lamina_tensor *t = NULL;
         T_OK(lamina_tensor_wrap(env->engine, LAMINA_I16, rank, dims, strides, data + base, NULL,
-                                NULL, &t));
+                                &t));
         T_REQUIRE(t);
         lmn_tensor_pack(t, packed);
         for (int64_t i = 0; i < count; i++) {
@@ -312,8 +312,8 @@ static bool build_all(t_env *env)
     ok = ok && lamina_tensor_set_string(strs, 3, "text", 4) == LAMINA_OK;
     ok = ok && lamina_tensor_set_string(strs, 3, "other", 5) == LAMINA_OK;
     ok = ok && lmn_tensor_view(strs, 1, four, 0, LAMINA_STRING, &view) == LAMINA_OK;
-    ok = ok && lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, by_column, data, NULL, NULL,
-                                  &strided) == LAMINA_OK;
+    ok = ok && lamina_tensor_wrap(env->engine, LAMINA_I32, 2, d, by_column, data, NULL, &strided) ==
+                   LAMINA_OK;
     ok = ok && lmn_tensor_clone(env->engine, strided, &copy) == LAMINA_OK;
     ok = ok && lamina_sequence_create(env->engine, LAMINA_STRING, 1, &strs, &seq) == LAMINA_OK;
     ok = ok && lmn_tensor_clone(env->engine, seq, &copy2) == LAMINA_OK;

@@ -1,6 +1,7 @@
 /*
- * Passes: graph-to-graph rewrites, one file each, listed in pass_list.h in the order they run. A pass keeps
- * the invariants of graph.h and the meaning of the graph; lmn_passes_run verifies and compacts after each.
+ * Passes: graph-to-graph rewrites, one file each, listed in pass_list.h in the order they run. A
+ * pass keeps the invariants of graph.h and the meaning of the graph; lmn_passes_run verifies and
+ * compacts after each.
  */
 #ifndef LMN_GRAPH_PASS_H
 #define LMN_GRAPH_PASS_H
@@ -8,10 +9,10 @@
 #include "graph/graph.h"
 
 typedef struct lmn_pass_ctx {
-    const lmn_par *par;        /* for folding; may be NULL */
-    uint64_t max_const_bytes;  /* largest value folding may make */
-    uint64_t folded_bytes;     /* so far, against 4x that bound in total */
-    uint32_t n_changed;        /* rewrites made by the pass that runs */
+    const lmn_par *par;       /* for folding; may be NULL */
+    uint64_t max_const_bytes; /* largest value folding may make */
+    uint64_t folded_bytes;    /* so far, against 4x that bound in total */
+    uint32_t n_changed;       /* rewrites made by the pass that runs */
 } lmn_pass_ctx;
 
 typedef struct lmn_pass {

@@ -1,12 +1,16 @@
 /*
- * Common subexpressions: two nodes with the same operator, attributes and inputs compute the same values;
- * two initialisers with the same bytes are one. Random operators and nodes with subgraphs stay apart.
+ * Common subexpressions: two nodes with the same operator, attributes and inputs compute the same
+ * values; two initialisers with the same bytes are one. Random operators and nodes with subgraphs
+ * stay apart.
  */
 #include "graph/passes/pass.h"
 
 #include <string.h>
 
-static uint64_t mix(uint64_t h, uint64_t x) { return (h ^ x) * 0x9e3779b97f4a7c15u + (h >> 29); }
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+    return (h ^ x) * 0x9e3779b97f4a7c15u + (h >> 29);
+}
 
 static uint64_t hash_node(const lmn_gnode *n)
 {
@@ -22,8 +26,10 @@ static bool same_attr(const lmn_attr *a, const lmn_attr *b)
     case LMN_ATTR_FLOAT: return memcmp(&a->u.f, &b->u.f, sizeof a->u.f) == 0;
     case LMN_ATTR_INT: return a->u.i == b->u.i;
     case LMN_ATTR_STRING: return a->u.s.n == b->u.s.n && !memcmp(a->u.s.p, b->u.s.p, a->u.s.n);
-    case LMN_ATTR_INTS: return !a->n || !memcmp(a->u.ints, b->u.ints, (size_t)a->n * sizeof(int64_t));
-    case LMN_ATTR_FLOATS: return !a->n || !memcmp(a->u.floats, b->u.floats, (size_t)a->n * sizeof(float));
+    case LMN_ATTR_INTS:
+        return !a->n || !memcmp(a->u.ints, b->u.ints, (size_t)a->n * sizeof(int64_t));
+    case LMN_ATTR_FLOATS:
+        return !a->n || !memcmp(a->u.floats, b->u.floats, (size_t)a->n * sizeof(float));
     default: return false;
     }
 }
@@ -60,7 +66,8 @@ lamina_status lmn_pass_cse(lmn_graph *g, lmn_pass_ctx *ctx)
             if (n->out[k] && g->values[n->out[k]].is_output) keep = true;
         if (keep) continue;
         size_t slot = hash_node(n) & (cap - 1);
-        while (table[slot] && !same_node(&g->nodes[table[slot] - 1], n)) slot = (slot + 1) & (cap - 1);
+        while (table[slot] && !same_node(&g->nodes[table[slot] - 1], n))
+            slot = (slot + 1) & (cap - 1);
         if (!table[slot]) {
             table[slot] = (uint32_t)i + 1;
             continue;

@@ -1,6 +1,6 @@
 /*
- * Dead code: nodes whose outputs nobody reads, and outputs of living nodes that nobody reads (they become
- * "not wanted", so that a Dropout mask or a MaxPool index is never computed).
+ * Dead code: nodes whose outputs nobody reads, and outputs of living nodes that nobody reads (they
+ * become "not wanted", so that a Dropout mask or a MaxPool index is never computed).
  */
 #include "graph/passes/pass.h"
 
@@ -28,7 +28,8 @@ lamina_status lmn_pass_dce(lmn_graph *g, lmn_pass_ctx *ctx)
     }
     /* constants nobody reads give their memory back */
     for (size_t v = 1; uses && v < g->n_values; v++)
-        if (!uses[v] && g->values[v].constant && !g->values[v].is_input && !g->values[v].is_output) {
+        if (!uses[v] && g->values[v].constant && !g->values[v].is_input &&
+            !g->values[v].is_output) {
             lamina_tensor_unref(g->values[v].constant);
             g->values[v].constant = NULL;
         }

@@ -1,7 +1,7 @@
 /*
  * Constant folding: a node whose inputs are all known is computed once. Values that inference knows
- * element by element (Shape of a static tensor, say) become constants too. Bounded by bytes, so that a
- * small file cannot unfold into gigabytes; what would be too big simply stays a node.
+ * element by element (Shape of a static tensor, say) become constants too. Bounded by bytes, so
+ * that a small file cannot unfold into gigabytes; what would be too big simply stays a node.
  */
 #include "graph/passes/pass.h"
 
@@ -13,7 +13,8 @@ static bool has_graph(const lmn_gnode *n)
 }
 
 /* Known bytes of all outputs within the bound? Unknown shapes are not folded. */
-static bool small_enough(const lmn_graph *g, const lmn_gnode *n, const lmn_pass_ctx *ctx, uint64_t *bytes)
+static bool small_enough(const lmn_graph *g, const lmn_gnode *n, const lmn_pass_ctx *ctx,
+                         uint64_t *bytes)
 {
     *bytes = 0;
     for (int32_t i = 0; i < n->op.n_out; i++) {
@@ -22,7 +23,8 @@ static bool small_enough(const lmn_graph *g, const lmn_gnode *n, const lmn_pass_
         if (!n->out[i]) continue;
         const lmn_fact *f = &g->values[n->out[i]].fact;
         if (f->kind != LMN_FACT_TENSOR || !lmn_fact_static(f, dims)) return false;
-        if (!lmn_dims_count(f->rank, dims, &count) || !lmn_dense_bytes(f->dtype, count, &b)) return false;
+        if (!lmn_dims_count(f->rank, dims, &count) || !lmn_dense_bytes(f->dtype, count, &b))
+            return false;
         *bytes += b;
     }
     return *bytes <= ctx->max_const_bytes && ctx->folded_bytes + *bytes <= 4 * ctx->max_const_bytes;
@@ -51,7 +53,10 @@ static lamina_status fold_lattice(lmn_graph *g, lmn_vid v, bool *folded)
     LMN_TRY(lamina_tensor_create(g->engine, f->dtype, f->rank, dims, &t));
     for (int32_t i = 0; i < f->n_elems; i++) {
         int64_t x = lmn_dim_value(f->elems[i]);
-        lmn_set_i64(t, i, x >= LMN_DIM_MAX_CONST ? INT64_MAX : x <= -LMN_DIM_MAX_CONST ? INT64_MIN : x);
+        lmn_set_i64(t, i,
+                    x >= LMN_DIM_MAX_CONST    ? INT64_MAX
+                    : x <= -LMN_DIM_MAX_CONST ? INT64_MIN
+                                              : x);
     }
     set_constant(g, v, t);
     *folded = true;
@@ -67,7 +72,8 @@ static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx)
     lamina_tensor **in = LMN_ARENA_ARRAY(&tmp, lamina_tensor *, (size_t)n->op.n_in);
     lamina_tensor **out = LMN_ARENA_ARRAY(&tmp, lamina_tensor *, (size_t)n->op.n_out);
     lamina_status st = tmp.failed ? LAMINA_E_NOMEM : LAMINA_OK;
-    for (int32_t i = 0; st == LAMINA_OK && i < n->op.n_in; i++) in[i] = g->values[n->in[i]].constant;
+    for (int32_t i = 0; st == LAMINA_OK && i < n->op.n_in; i++)
+        in[i] = g->values[n->in[i]].constant;
     if (st == LAMINA_OK) st = lmn_graph_eval_node(g, n, in, out, ctx->par, NULL);
     if (st == LAMINA_OK) {
         for (int32_t i = 0; i < n->op.n_out; i++)
@@ -77,7 +83,9 @@ static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx)
         ctx->n_changed++;
     }
     lmn_arena_finish(&tmp);
-    return st == LAMINA_E_NOMEM ? st : LAMINA_OK; /* what fails here fails again, with a sentence, at run */
+    return st == LAMINA_E_NOMEM
+               ? st
+               : LAMINA_OK; /* what fails here fails again, with a sentence, at run */
 }
 
 lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx);
@@ -89,7 +97,9 @@ lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
         bool known = true, all = true;
         for (int32_t k = 0; k < n->op.n_in; k++) {
             const lmn_value *v = &g->values[n->in[k]];
-            if (n->in[k] && (!v->constant || v->is_input || v->constant->kind != LAMINA_KIND_TENSOR)) known = false;
+            if (n->in[k] &&
+                (!v->constant || v->is_input || v->constant->kind != LAMINA_KIND_TENSOR))
+                known = false;
         }
         if (known) {
             LMN_TRY(fold_eval(g, n, ctx));

@@ -1,7 +1,7 @@
 /*
  * The passes in the order they run: X(name).
  */
-#define LMN_PASS_LIST(X)                                                                           \
-    X(fold)                                                                                        \
-    X(cse)                                                                                         \
+#define LMN_PASS_LIST(X) \
+    X(fold)              \
+    X(cse)               \
     X(dce)

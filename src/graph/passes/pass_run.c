@@ -14,7 +14,7 @@ const lmn_pass lmn_passes[] = {
 #define X(name) {#name, lmn_pass_##name},
     LMN_PASS_LIST(X)
 #undef X
-    {NULL, NULL},
+        {NULL, NULL},
 };
 
 static lamina_status run_deep(lmn_graph *g, const lmn_pass *p, lmn_pass_ctx *ctx)

@@ -1,0 +1,68 @@
+/*
+ * What the verbs of `lamina` share: options, messages, loading. The program uses the public API
+ * alone.
+ */
+#ifndef LAMINA_CLI_H
+#define LAMINA_CLI_H
+
+#include "lamina/lamina.h"
+
+#include <stdio.h>
+
+/* Exit codes of every verb. */
+enum { CLI_OK = 0, CLI_FAULT = 1, CLI_USAGE = 2 };
+
+typedef struct cli_verb {
+    const char *name, *summary;
+    const char *help;                  /* usage, options, examples */
+    int (*run)(int argc, char **argv); /* argv[0] is the verb */
+} cli_verb;
+
+/* All verbs, NULL name ends. */
+extern const cli_verb cli_verbs[];
+int cli_run(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_inspect(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+int cli_info(int argc, char **argv);
+extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help_bench[],
+    cli_help_info[];
+
+/* "lamina: error: ..." on stderr; returns CLI_FAULT. */
+__attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);
+/* Says what is wrong with the command line and how to get help; returns CLI_USAGE. */
+__attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
+
+/*
+ * The next option of a verb: advances *i. Returns the option's letter in `spec` order, 0 for an
+ * operand (in *value), -1 at the end, -2 on an error already reported. spec rows: name, takes a
+ * value.
+ */
+typedef struct cli_opt {
+    const char *name; /* "--threads"; NULL ends */
+    bool value;
+} cli_opt;
+int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *i,
+             const char **value);
+
+/* An engine with `threads` (0 = automatic) and the environment's caps; reports failure itself. */
+int cli_engine(uint32_t threads, lamina_engine **out);
+/* "float32[N,3,224,224]". */
+void cli_port_text(const lamina_port *p, char *buf, size_t cap);
+/* Whole number option; false after reporting. */
+bool cli_number(const char *verb, const char *opt, const char *text, long lo, long hi, long *out);
+/* Seeded values in [0,1) for floats, small integers, true/false; dims that are not fixed come from
+   `dim` ("N=4" entries) or are 1. */
+typedef struct cli_dims {
+    const char *names[32];
+    int64_t values[32];
+    int n;
+} cli_dims;
+bool cli_dims_add(cli_dims *d, const char *text);
+lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cli_dims *d,
+                                uint64_t seed);
+/* JSON string with quotes and escapes. */
+void cli_json_string(FILE *f, const char *s);
+double cli_now_s(void);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * Options, messages and inputs that several verbs need.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int cli_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fputs("lamina: error: ", stderr);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+    va_end(ap);
+    return CLI_FAULT;
+}
+
+int cli_usage(const char *verb, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fprintf(stderr, "lamina %s: ", verb);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fprintf(stderr, "; see `lamina help %s`\n", verb);
+    va_end(ap);
+    return CLI_USAGE;
+}
+
+int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *i,
+             const char **value)
+{
+    if (*i >= argc) return -1;
+    const char *a = argv[(*i)++];
+    *value = a;
+    if (a[0] != '-' || !a[1]) return 0;
+    const char *eq = strchr(a, '=');
+    size_t n = eq ? (size_t)(eq - a) : strlen(a);
+    for (int k = 0; spec[k].name; k++) {
+        if (strlen(spec[k].name) != n || strncmp(spec[k].name, a, n) != 0) continue;
+        if (!spec[k].value) {
+            if (!eq) return k + 1;
+            (void)cli_usage(verb, "%s takes no value", spec[k].name);
+            return -2;
+        }
+        if (eq)
+            *value = eq + 1;
+        else if (*i < argc)
+            *value = argv[(*i)++];
+        else {
+            (void)cli_usage(verb, "%s needs a value", spec[k].name);
+            return -2;
+        }
+        return k + 1;
+    }
+    (void)cli_usage(verb, "unknown option %s", a);
+    return -2;
+}
+
+int cli_engine(uint32_t threads, lamina_engine **out)
+{
+    const lamina_engine_opts o = {.size = sizeof o, .n_threads = threads};
+    lamina_status st = lamina_engine_create(&o, out);
+    if (st == LAMINA_OK) return CLI_OK;
+    const char *isa = getenv("LAMINA_ISA");
+    if (st == LAMINA_E_INVALID && isa)
+        return cli_fail("LAMINA_ISA=%s is no instruction set; use ref, avx2, avx512, amx or neon",
+                        isa);
+    return cli_fail("no engine: %s", lamina_status_text(st));
+}
+
+void cli_port_text(const lamina_port *p, char *buf, size_t cap)
+{
+    size_t o = 0;
+    int n = snprintf(buf, cap, "%s%s[", p->kind == LAMINA_KIND_SEQUENCE ? "sequence of " : "",
+                     p->dtype ? lamina_dtype_name(p->dtype) : "?");
+    o += n > 0 ? (size_t)n : 0;
+    for (int32_t i = 0; i < p->rank && o < cap; i++) {
+        const char *comma = i ? "," : "";
+        if (p->dims[i] >= 0)
+            n = snprintf(buf + o, cap - o, "%s%lld", comma, (long long)p->dims[i]);
+        else
+            n = snprintf(buf + o, cap - o, "%s%s", comma, *p->dim_names[i] ? p->dim_names[i] : "?");
+        o += n > 0 ? (size_t)n : 0;
+    }
+    if (o < cap) (void)snprintf(buf + o, cap - o, "%s]", p->rank < 0 ? "..." : "");
+}
+
+bool cli_number(const char *verb, const char *opt, const char *text, long lo, long hi, long *out)
+{
+    char *end = NULL;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    if (errno || end == text || *end || v < lo || v > hi) {
+        (void)cli_usage(verb, "%s wants a whole number from %ld to %ld, not \"%s\"", opt, lo, hi,
+                        text);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+bool cli_dims_add(cli_dims *d, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    char *end = NULL;
+    if (!eq || eq == text || d->n == 32) return false;
+    long long v = strtoll(eq + 1, &end, 10);
+    if (end == eq + 1 || *end || v < 0) return false;
+    d->names[d->n] = text;
+    d->values[d->n++] = v;
+    return true;
+}
+
+static int64_t dim_of(const cli_dims *d, const char *name)
+{
+    size_t n = strlen(name);
+    for (int i = 0; i < d->n; i++)
+        if (strncmp(d->names[i], name, n) == 0 && d->names[i][n] == '=') return d->values[i];
+    return 1;
+}
+
+/* SplitMix64: enough for test inputs, the same on every machine. */
+static uint64_t next_random(uint64_t *s)
+{
+    uint64_t z = (*s += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cli_dims *d,
+                                uint64_t seed)
+{
+    int64_t dims[LAMINA_MAX_RANK];
+    for (int32_t i = 0; i < p->rank; i++)
+        dims[i] = p->dims[i] >= 0 ? p->dims[i] : dim_of(d, p->dim_names[i]);
+    lamina_tensor *t = NULL;
+    if (lamina_tensor_create(e, p->dtype, p->rank < 0 ? 0 : p->rank, dims, &t) != LAMINA_OK)
+        return NULL;
+    const int64_t n = lamina_tensor_count(t);
+    void *data = lamina_tensor_mutable_data(t);
+    for (int64_t i = 0; i < n && data; i++) {
+        uint64_t r = next_random(&seed);
+        double u = (double)(r >> 11) * 0x1p-53;
+        switch (p->dtype) {
+        case LAMINA_F32: ((float *)data)[i] = (float)u; break;
+        case LAMINA_F64: ((double *)data)[i] = u; break;
+        case LAMINA_BOOL: ((uint8_t *)data)[i] = r & 1; break;
+        case LAMINA_U8:
+        case LAMINA_I8: ((uint8_t *)data)[i] = (uint8_t)(r & 63); break;
+        case LAMINA_I32: ((int32_t *)data)[i] = (int32_t)(r & 63); break;
+        case LAMINA_I64: ((int64_t *)data)[i] = (int64_t)(r & 63); break;
+        default: break; /* zeros */
+        }
+    }
+    return t;
+}
+
+void cli_json_string(FILE *f, const char *s)
+{
+    (void)fputc('"', f);
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            (void)fprintf(f, "\\%c", c);
+        else if (c < 0x20)
+            (void)fprintf(f, "\\u%04x", c);
+        else
+            (void)fputc(c, f);
+    }
+    (void)fputc('"', f);
+}
+
+double cli_now_s(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}

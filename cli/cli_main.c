@@ -1,0 +1,59 @@
+/*
+ * lamina: one program, one file a verb.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+const cli_verb cli_verbs[] = {
+    {"run", "run a model on inputs and print or save the outputs", cli_help_run, cli_run},
+    {"check", "list every problem of a model, or compare it with test data", cli_help_check,
+     cli_check},
+    {"inspect", "show nodes, shapes, parameters and cost of a model", cli_help_inspect,
+     cli_inspect},
+    {"bench", "measure latency and time per operator", cli_help_bench, cli_bench},
+    {"info", "show the build, the CPU and what was chosen for it", cli_help_info, cli_info},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const cli_verb *find_verb(const char *name)
+{
+    for (const cli_verb *v = cli_verbs; v->name; v++)
+        if (strcmp(v->name, name) == 0) return v;
+    return NULL;
+}
+
+static void overview(FILE *f)
+{
+    (void)fputs("lamina - runs ONNX models on the CPU\n\nusage: lamina VERB [OPTIONS]\n\n", f);
+    for (const cli_verb *v = cli_verbs; v->name; v++)
+        (void)fprintf(f, "  %-8s %s\n", v->name, v->summary);
+    (void)fputs("  help     explain a verb: lamina help run\n\n"
+                "exit codes: 0 fine, 1 the model or the data is at fault, 2 usage\n",
+                f);
+}
+
+static int help(const char *name)
+{
+    const cli_verb *v = name ? find_verb(name) : NULL;
+    if (v) return (void)fputs(v->help, stdout), CLI_OK;
+    if (!name) return overview(stdout), CLI_OK;
+    (void)fprintf(stderr, "lamina: there is no verb \"%s\"\n", name);
+    return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) return overview(stderr), CLI_USAGE;
+    if (!strcmp(argv[1], "--version")) return printf("lamina %s\n", lamina_version()), CLI_OK;
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return help(argc > 2 ? argv[2] : NULL);
+    const cli_verb *v = find_verb(argv[1]);
+    if (!v) {
+        (void)fprintf(stderr, "lamina: there is no verb \"%s\"; see `lamina help`\n", argv[1]);
+        return CLI_USAGE;
+    }
+    for (int i = 2; i < argc; i++)
+        if (!strcmp(argv[i], "--help")) return help(v->name);
+    return v->run(argc - 1, argv + 1);
+}

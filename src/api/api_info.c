@@ -1,0 +1,80 @@
+/*
+ * The report of an engine: one row of text a fact, in a fixed order.
+ */
+#include "lamina/info.h"
+
+#include "base/engine.h"
+#include "base/error.h"
+#include "base/os/os_env.h"
+#include "kernels/kset.h"
+
+#define FIXED_ROWS 11
+
+static void isa_text(lmn_isa isa, char *buf, size_t cap)
+{
+    size_t o = lmn_format(buf, cap, "%s", isa ? "" : "ref");
+    for (uint32_t bit = 0; bit < 32; bit++)
+        if (isa & (1u << bit))
+            o += lmn_format(buf + o, cap - o, "%s%s", o ? " " : "", lmn_isa_name(1u << bit));
+}
+
+static void fixed_row(const lamina_engine *e, size_t i, lamina_info_row *r)
+{
+    static const char *const KEYS[FIXED_ROWS] = {
+        "version",    "compiler",    "cpu.isa",      "cpu.isa_hardware", "cpu.isa_cap", "cpu.id",
+        "cpu.caches", "limits.cpus", "limits.quota", "limits.memory",    "threads"};
+    char *v = r->value;
+    const size_t cap = sizeof r->value;
+    (void)lmn_format(r->key, sizeof r->key, "%s", KEYS[i]);
+    const lmn_topo *t = &e->topo;
+    switch (i) {
+    case 0: (void)lmn_format(v, cap, "%s", lamina_version()); break;
+    case 1: (void)lmn_format(v, cap, "%s", __VERSION__); break;
+    case 2: isa_text(e->cpu.isa, v, cap); break;
+    case 3: isa_text(e->cpu.isa_hw, v, cap); break;
+    case 4: (void)lmn_format(v, cap, "%s", e->cpu.isa_cap[0] ? e->cpu.isa_cap : "none"); break;
+    case 5: (void)lmn_format(v, cap, "%s", e->cpu.vendor_note); break;
+    case 6:
+        (void)lmn_format(v, cap, "L1d %u KiB, L2 %u KiB, L3 %u KiB", e->cpu.l1d_bytes >> 10,
+                         e->cpu.l2_bytes >> 10, e->cpu.l3_bytes >> 10);
+        break;
+    case 7:
+        (void)lmn_format(v, cap, "%u online, %u allowed, %u NUMA node%s", t->n_online,
+                         t->n_affinity, t->n_numa, t->n_numa == 1 ? "" : "s");
+        break;
+    case 8:
+        if (t->quota_cpus > 0)
+            (void)lmn_format(v, cap, "%.2f CPUs", t->quota_cpus);
+        else
+            (void)lmn_format(v, cap, "none");
+        break;
+    case 9:
+        if (t->memory_limit_bytes)
+            (void)lmn_format(v, cap, "%llu MiB", (unsigned long long)(t->memory_limit_bytes >> 20));
+        else
+            (void)lmn_format(v, cap, "none");
+        break;
+    default: (void)lmn_format(v, cap, "%u", e->n_threads ? e->n_threads : t->width); break;
+    }
+}
+
+lamina_status lamina_engine_info(const lamina_engine *e, size_t i, lamina_info_row *out)
+{
+    LMN_CHECK(e && out && out->size == sizeof *out, LAMINA_E_INVALID);
+    if (i < FIXED_ROWS) {
+        fixed_row(e, i, out);
+        return LAMINA_OK;
+    }
+    i -= FIXED_ROWS;
+    LMN_CHECK(i < (size_t)lmn_kernel_row_count(), LAMINA_E_RANGE);
+    const lmn_krow *row = lmn_kernel_row_at((int32_t)i);
+    lmn_kset set;
+    (void)lmn_kset_choose(&e->cpu, lmn_os_getenv("LAMINA_KERNEL"), &set);
+    const char *state = (row->isa & e->cpu.isa) != row->isa ? "not on this CPU"
+                        : lmn_kset_uses(&set, row)          ? "chosen"
+                                                            : "usable";
+    (void)lmn_format(out->key, sizeof out->key, "kernel.%s.%s:%s", row->family, row->dtype,
+                     row->variant);
+    (void)lmn_format(out->value, sizeof out->value, "%s", state);
+    return LAMINA_OK;
+}
