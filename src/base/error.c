@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +51,14 @@ void lmn_error_prefix(lamina_error *err, const char *fmt, ...)
     va_end(ap);
     size_t n = strlen(err->msg);
     (void)lmn_format(err->msg + n, sizeof err->msg - n, ": %s", old);
+}
+
+size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap)
+{
+    if (cap == 0) return 0;
+    int n = vsnprintf(buf, cap, fmt, ap);
+    if (n < 0) n = 0;
+    return (size_t)n < cap ? (size_t)n : cap - 1;
 }
 
 size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap)

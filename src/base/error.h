@@ -9,6 +9,8 @@
 
 #include <stdarg.h>
 
+#include <stdarg.h>
+
 /* Fill *err (NULL allowed) and return `status`, so that `return lmn_fail(...)` reads well. */
 LMN_PRINTF(3, 4)
 lamina_status lmn_fail(lamina_error *err, lamina_status status, const char *fmt, ...);
@@ -25,6 +27,8 @@ void lmn_error_prefix(lamina_error *err, const char *fmt, ...);
 /* snprintf that always terminates and returns the bytes really written (without the zero). */
 LMN_PRINTF(3, 4)
 size_t lmn_format(char *buf, size_t cap, const char *fmt, ...);
+LMN_PRINTF(3, 0)
+size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap);
 size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap);
 
 /*

@@ -7,7 +7,6 @@
 #include "formats/file_tensor.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 lamina_status lmn_onnx_report(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_onnx_node *n,
@@ -16,7 +15,7 @@ lamina_status lmn_onnx_report(lmn_onnx_import *x, const lmn_onnx_scope *s, const
     char what[LAMINA_ERROR_MSG_BYTES], name[160] = "", op[120] = "";
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(what, sizeof what, fmt, ap);
+    (void)lmn_vformat(what, sizeof what, fmt, ap);
     va_end(ap);
     lmn_diag_at at = {.node = name, .op = op};
     if (n) {
@@ -44,7 +43,7 @@ void lmn_onnx_lint(lmn_onnx_import *x, const char *fmt, ...)
     char what[LAMINA_ERROR_MSG_BYTES];
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(what, sizeof what, fmt, ap);
+    (void)lmn_vformat(what, sizeof what, fmt, ap);
     va_end(ap);
     (void)lmn_diag_add(&x->m->diags, LMN_DIAG_LINT, LAMINA_OK, (lmn_diag_at){0}, NULL, "%s", what);
 }
