@@ -61,14 +61,6 @@ size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap)
     return (size_t)n < cap ? (size_t)n : cap - 1;
 }
 
-size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap)
-{
-    if (cap == 0) return 0;
-    int n = vsnprintf(buf, cap, fmt, ap);
-    if (n < 0) n = 0;
-    return (size_t)n < cap ? (size_t)n : cap - 1;
-}
-
 size_t lmn_format(char *buf, size_t cap, const char *fmt, ...)
 {
     va_list ap;

@@ -29,7 +29,6 @@ LMN_PRINTF(3, 4)
 size_t lmn_format(char *buf, size_t cap, const char *fmt, ...);
 LMN_PRINTF(3, 0)
 size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap);
-size_t lmn_vformat(char *buf, size_t cap, const char *fmt, va_list ap);
 
 /*
  * Copy n foreign bytes as printable text: control bytes, quotes, backslash and invalid UTF-8
