@@ -10,7 +10,9 @@
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/pool.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/norm/norm.h"
 
 typedef struct family {
     const char *rows; /* first row; rows are stride bytes apart */

@@ -8,4 +8,33 @@
     X(max_pool)              \
     X(average_pool)          \
     X(global_average_pool)   \
-    X(global_max_pool)
+    X(global_max_pool)       \
+    X(relu)                  \
+    X(clip)                  \
+    X(leaky_relu)            \
+    X(hard_sigmoid)          \
+    X(hard_swish)            \
+    X(sigmoid)               \
+    X(swish)                 \
+    X(tanh)                  \
+    X(erf)                   \
+    X(gelu)                  \
+    X(exp)                   \
+    X(sqrt)                  \
+    X(neg)                   \
+    X(abs)                   \
+    X(reciprocal)            \
+    X(floor)                 \
+    X(ceil)                  \
+    X(round)                 \
+    X(pow)                   \
+    X(add)                   \
+    X(sub)                   \
+    X(mul)                   \
+    X(div)                   \
+    X(max)                   \
+    X(min)                   \
+    X(softmax)               \
+    X(layer_norm)            \
+    X(reduce_mean)           \
+    X(reduce_sum)

@@ -1,0 +1,39 @@
+/*
+ * norm family, f32: operations on rows of n neighbouring elements: softmax, layer normalisation,
+ * sums.
+ *
+ * Order   one partial sum a lane, then a fixed tree: depends on the row of this table and on n, not
+ * on the number of rows or threads. ref: f64, rounded once. Class: dot(n) on the sums. Alias   y
+ * may be x; else they do not overlap. n >= 1.
+ */
+#ifndef LMN_KERNELS_NORM_H
+#define LMN_KERNELS_NORM_H
+
+#include "base/types.h"
+#include "kernels/krow.h"
+
+typedef struct lmn_norm_block {
+    const float *x; /* rows x n, dense */
+    float *y;       /* the same; of sums: one element a row */
+    int64_t rows, n;
+    const float *scale, *bias; /* layer: n elements; bias may be NULL */
+    float eps;                 /* layer: under the root */
+    bool mean;                 /* sums: divide by n */
+} lmn_norm_block;
+
+/*
+ * softmax: e^(x - max) / sum; a row of -inf, or with NaN or +inf, is NaN.
+ * layer:   (x - mean) / sqrt(variance + eps) * scale + bias, in two passes over the centred row.
+ * sums:    sum or mean of a row.
+ */
+typedef void lmn_norm_fn(const lmn_norm_block *b);
+
+typedef struct lmn_norm_row {
+    lmn_krow head;
+    lmn_norm_fn *softmax, *layer, *sums;
+} lmn_norm_row;
+
+extern const lmn_norm_row lmn_norm_f32_rows[];
+extern const int32_t lmn_norm_f32_n_rows;
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * The portable norm row: sums in f64, one rounding to f32 at the end (softmax: of each exponential
+ * too).
+ */
+#include <math.h>
+
+#include "kernels/norm/norm.h"
+
+lmn_norm_fn lmn_norm_f32_softmax_ref, lmn_norm_f32_layer_ref, lmn_norm_f32_sums_ref;
+
+void lmn_norm_f32_softmax_ref(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n;
+        double max = x[0], sum = 0;
+        for (int64_t i = 1; i < b->n; i++) max = x[i] > max ? x[i] : max;
+        for (int64_t i = 0; i < b->n; i++) sum += exp(x[i] - max);
+        for (int64_t i = 0; i < b->n; i++) y[i] = (float)(exp(x[i] - max) / sum);
+    }
+}
+
+static double row_sum(const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    return sum;
+}
+
+void lmn_norm_f32_layer_ref(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n;
+        double mean = row_sum(x, b->n) / (double)b->n, square = 0;
+        for (int64_t i = 0; i < b->n; i++) square += (x[i] - mean) * (x[i] - mean);
+        const double inv = 1 / sqrt(square / (double)b->n + b->eps);
+        for (int64_t i = 0; i < b->n; i++)
+            y[i] = (float)((x[i] - mean) * inv * b->scale[i] + (b->bias ? b->bias[i] : 0));
+    }
+}
+
+void lmn_norm_f32_sums_ref(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        double sum = row_sum(b->x + r * b->n, b->n);
+        b->y[r] = (float)(b->mean ? sum / (double)b->n : sum);
+    }
+}

@@ -1,0 +1,117 @@
+/*
+ * Row operations on the vf_* words (include simd_<isa>.h first). Tails are masked; lanes past the
+ * end count as 0 in sums.
+ */
+#ifndef LMN_KERNELS_NORM_TMPL_H
+#define LMN_KERNELS_NORM_TMPL_H
+
+#include "kernels/norm/norm.h"
+#include "kernels/simd/simd_math.h"
+
+/* NaN is left out: it comes back with the exponentials. */
+static float row_max(const float *x, int64_t n)
+{
+    const vf low = vf_set1(-__builtin_inff());
+    vf acc = low;
+    int64_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) acc = vf_max(vf_load(x + i), acc);
+    if (i < n) {
+        const vm mask = vm_first(n - i);
+        acc = vf_max(vf_select(mask, vf_loadm(x + i, mask), low), acc);
+    }
+    float lane[VF_LANES], max = -__builtin_inff();
+    vf_store(lane, acc);
+    for (int l = 0; l < VF_LANES; l++) max = lane[l] > max ? lane[l] : max;
+    return max;
+}
+
+/* y = e^(x - max); the sum comes back. */
+static float row_exp(const float *x, float *y, int64_t n, float max)
+{
+    const vf shift = vf_set1(max);
+    vf acc = vf_zero();
+    int64_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) {
+        const vf e = vf_exp(vf_sub(vf_load(x + i), shift));
+        vf_store(y + i, e);
+        acc = vf_add(acc, e);
+    }
+    if (i < n) {
+        const vm mask = vm_first(n - i);
+        const vf e = vf_exp(vf_sub(vf_loadm(x + i, mask), shift));
+        vf_storem(y + i, mask, e);
+        acc = vf_add(acc, vf_select(mask, e, vf_zero()));
+    }
+    return vf_hsum(acc);
+}
+
+static void softmax_run(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n;
+        const vf sum = vf_set1(row_exp(x, y, b->n, row_max(x, b->n)));
+        int64_t i = 0;
+        for (; i + VF_LANES <= b->n; i += VF_LANES) vf_store(y + i, vf_div(vf_load(y + i), sum));
+        if (i < b->n) {
+            const vm mask = vm_first(b->n - i);
+            vf_storem(y + i, mask, vf_div(vf_loadm(y + i, mask), sum));
+        }
+    }
+}
+
+static float row_sum(const float *x, int64_t n)
+{
+    vf a0 = vf_zero(), a1 = vf_zero();
+    int64_t i = 0;
+    for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
+        a0 = vf_add(a0, vf_load(x + i));
+        a1 = vf_add(a1, vf_load(x + i + VF_LANES));
+    }
+    for (; i < n; i += VF_LANES) a0 = vf_add(a0, vf_loadm(x + i, vm_first(n - i)));
+    return vf_hsum(vf_add(a0, a1));
+}
+
+static void sums_run(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float sum = row_sum(b->x + r * b->n, b->n);
+        b->y[r] = b->mean ? sum / (float)b->n : sum;
+    }
+}
+
+/* Sum of (x - mean)^2. */
+static float row_square(const float *x, int64_t n, vf mean)
+{
+    vf acc = vf_zero();
+    int64_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) {
+        const vf d = vf_sub(vf_load(x + i), mean);
+        acc = vf_fma(d, d, acc);
+    }
+    if (i < n) {
+        const vm mask = vm_first(n - i);
+        const vf d = vf_select(mask, vf_sub(vf_loadm(x + i, mask), mean), vf_zero());
+        acc = vf_fma(d, d, acc);
+    }
+    return vf_hsum(acc);
+}
+
+static void layer_run(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n;
+        const vf mean = vf_set1(row_sum(x, b->n) / (float)b->n);
+        const vf var = vf_set1(row_square(x, b->n, mean) / (float)b->n + b->eps);
+        const vf inv = vf_div(vf_set1(1.0f), vf_sqrt(var));
+        for (int64_t i = 0; i < b->n; i += VF_LANES) {
+            const vm mask = vm_first(b->n - i);
+            const vf v = vf_mul(vf_sub(vf_loadm(x + i, mask), mean), inv);
+            const vf add = b->bias ? vf_loadm(b->bias + i, mask) : vf_zero();
+            vf_storem(y + i, mask, vf_fma(v, vf_loadm(b->scale + i, mask), add));
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,19 @@
+/* f32 norm row for AVX-512: the loops of norm_tmpl.h on sixteen lanes. */
+#include "kernels/simd/simd_avx512.h"
+
+#include "kernels/norm/norm_tmpl.h"
+
+lmn_norm_fn lmn_norm_f32_softmax_avx512, lmn_norm_f32_layer_avx512, lmn_norm_f32_sums_avx512;
+
+void lmn_norm_f32_softmax_avx512(const lmn_norm_block *b)
+{
+    softmax_run(b);
+}
+void lmn_norm_f32_layer_avx512(const lmn_norm_block *b)
+{
+    layer_run(b);
+}
+void lmn_norm_f32_sums_avx512(const lmn_norm_block *b)
+{
+    sums_run(b);
+}
