@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# From a bare machine to three right answers: set up, build, fetch pinned models, run them on real inputs,
+# check what they say. Exit 1 when an answer is wrong.
+set -eu
+cd "$(dirname "$0")/.."
+python=$(tools/setup.sh | tail -1)
+make -s build > /dev/null
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/lamina/models
+mkdir -p "$cache"
+echo "fetching models (pinned, hashed) into the cache"
+"$python" tools/fetch_models.py "$cache"
+[ -f "$cache/efficientnet-lite0.onnx" ] ||
+    "$python" tools/efficientnet_onnx.py "$cache/efficientnet-lite0.pth" "$cache/efficientnet-lite0.onnx"
+if [ ! -f "$cache/coffee.png" ]; then # photographs of the Debian package, unpacked, not installed
+    (cd "$cache" && apt-get download -q python3-skimage > /dev/null &&
+        dpkg-deb --fsys-tarfile python3-skimage_*.deb | tar -xO --wildcards '*/skimage/data/coffee.png' > coffee.part &&
+        mv coffee.part coffee.png)
+fi
+if [ ! -f "$cache/line.png" ]; then # a line of the same package's page of text
+    (cd "$cache" && dpkg-deb --fsys-tarfile python3-skimage_*.deb |
+        tar -xO --wildcards '*/skimage/data/page.png' > page.part && mv page.part page.png)
+    "$python" tools/crop_line.py "$cache/page.png" "$cache/line.png" 47 69
+fi
+
+failed=0
+ask() { # expected text, then the command
+    local want=$1 got
+    shift
+    echo
+    echo "\$ lamina ${*//$cache\//}"
+    got=$(build/bin/lamina "$@") || true
+    echo "$got"
+    case $got in
+    *"$want"*) echo "-> right" ;;
+    *) echo "-> WRONG: expected $want" && failed=$((failed + 1)) ;;
+    esac
+}
+ask elf run "$cache/magika/magika.onnx" --in bytes=file:/bin/ls --recipe magika
+ask espresso run "$cache/efficientnet-lite0.onnx" --image "$cache/coffee.png" --labels "$cache/imagenet1k_clean_names.json"
+ask "Let us first determine" run "$cache/ppocr-rec.onnx" --image "$cache/line.png" --recipe ctc
+echo
+[ "$failed" = 0 ] && echo "three right answers" || { echo "$failed wrong"; exit 1; }
