@@ -73,3 +73,27 @@ void lmn_cut_copy(lmn_eval *ec, const lmn_plain *in, int32_t rank, const int64_t
                   .src = in->p + (size_t)(cut.first * inner) * in->eb};
     lmn_move_run(ec->par, &m);
 }
+
+lamina_status lmn_cut_tensor(lmn_eval *ec, const lmn_cutter *c, lmn_cut cut, lamina_tensor **out)
+{
+    int64_t dims[LMN_MAX_RANK];
+    int32_t rank = 0;
+    lamina_tensor *t = NULL;
+    for (int32_t k = 0; k < c->x->rank; k++)
+        if (!c->squeeze || k != cut.axis) dims[rank++] = k == cut.axis ? cut.count : c->x->dims[k];
+    lamina_status st = lamina_tensor_create(ec->engine, c->x->dtype, rank, dims, &t);
+    if (st != LAMINA_OK) return lmn_eval_fail(ec, st, "no memory for a part");
+    lmn_plain part = {.p = t->data, .eb = c->in.eb, .n = lmn_count(t)};
+    if (t->dtype == LAMINA_STRING || lmn_dtype_bytes(t->dtype) == 0)
+        st = lmn_plain_temp(ec, t->dtype, part.n, &part);
+    if (st == LAMINA_OK) {
+        lmn_cut_copy(ec, &c->in, c->x->rank, c->x->dims, cut, part.p);
+        st = lmn_plain_store(ec, &part, t);
+    }
+    if (st != LAMINA_OK) {
+        lamina_tensor_unref(t);
+        return st;
+    }
+    *out = t;
+    return LAMINA_OK;
+}

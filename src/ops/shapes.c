@@ -111,6 +111,25 @@ lamina_status lmn_infer_axes(lmn_infer *ic, int32_t i, int32_t rank, uint32_t *m
     return LAMINA_OK;
 }
 
+void lmn_fact_widen(lmn_fact *f, const lmn_fact *other)
+{
+    bool same = f->n_elems >= 0 && f->n_elems == other->n_elems;
+    for (int32_t k = 0; same && k < f->n_elems; k++) same = f->elems[k] == other->elems[k];
+    if (!same) {
+        f->n_elems = -1;
+        f->elems = NULL;
+    }
+    if (f->dtype != other->dtype) f->dtype = LAMINA_DTYPE_NONE;
+    if (f->kind != other->kind) {
+        const lamina_dtype dt = f->dtype;
+        *f = lmn_fact_unknown();
+        f->dtype = dt;
+    }
+    if (f->rank != other->rank) f->rank = -1;
+    for (int32_t k = 0; k < f->rank; k++)
+        if (f->dims[k] != other->dims[k]) f->dims[k] = LMN_DIM_UNKNOWN;
+}
+
 lamina_dtype lmn_attr_dtype(const lmn_opnode *n, const char *name, lamina_dtype dt)
 {
     const int64_t v = lmn_attr_i(n, name, 0);

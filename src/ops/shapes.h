@@ -38,6 +38,9 @@ lamina_status lmn_infer_axes(lmn_infer *ic, int32_t i, int32_t rank, uint32_t *m
 /* Element type attribute `name`, or dt if absent. */
 lamina_dtype lmn_attr_dtype(const lmn_opnode *n, const char *name, lamina_dtype dt);
 
+/* Join: *f keeps only what holds for both (two branches, two turns of a loop). */
+void lmn_fact_widen(lmn_fact *f, const lmn_fact *other);
+
 /* ---- evaluation ---------------------------------------------------------------------------------
  */
 
