@@ -21,7 +21,8 @@ typedef struct lmn_cut {
 /* Copy the cut of plain elements `in` with extents dims (rank) densely to dst. */
 void lmn_cut_copy(lmn_eval *ec, const lmn_plain *in, int32_t rank, const int64_t *dims, lmn_cut cut,
                   uint8_t *dst);
-/* What cuts come from: x and its plain elements. With `squeeze` the cut axis (count 1) is dropped. */
+/* What cuts come from: x and its plain elements. With `squeeze` the cut axis (count 1) is dropped.
+ */
 typedef struct lmn_cutter {
     const lamina_tensor *x;
     lmn_plain in;

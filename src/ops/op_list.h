@@ -102,6 +102,7 @@
     X(Constant)                                                                                    \
     X(ConstantOfShape)                                                                             \
     X(DepthToSpace)                                                                                \
+    X(Dropout)                                                                                     \
     X(Expand)                                                                                      \
     X(EyeLike)                                                                                     \
     X(Flatten)                                                                                     \
@@ -130,6 +131,18 @@
     X(Unique)                                                                                      \
     X(Unsqueeze)                                                                                   \
     /* sequences, optionals, strings */                                                            \
+    X(ConcatFromSequence)                                                                          \
+    X(Optional)                                                                                    \
+    X(OptionalGetElement)                                                                          \
+    X(OptionalHasElement)                                                                          \
+    X(SequenceAt)                                                                                  \
+    X(SequenceConstruct)                                                                           \
+    X(SequenceEmpty)                                                                               \
+    X(SequenceErase)                                                                               \
+    X(SequenceInsert)                                                                              \
+    X(SequenceLength)                                                                              \
+    X(SequenceMap)                                                                                 \
+    X(SplitToSequence)                                                                             \
     /* linear algebra, convolution, pooling, normalisation, recurrent */                           \
     X(Attention)                                                                                   \
     X(AveragePool)                                                                                 \
@@ -161,12 +174,25 @@
     X(QLinearMatMul)                                                                               \
     X(QuantizeLinear)                                                                              \
     /* control flow */                                                                             \
+    X(If)                                                                                          \
+    X(Loop)                                                                                        \
+    X(Scan)                                                                                        \
     /* signal, losses, training, random */                                                         \
     X(Adagrad)                                                                                     \
     X(Adam)                                                                                        \
+    X(Bernoulli)                                                                                   \
+    X(BlackmanWindow)                                                                              \
     X(DFT)                                                                                         \
+    X(HammingWindow)                                                                               \
+    X(HannWindow)                                                                                  \
+    X(MelWeightMatrix)                                                                             \
     X(Momentum)                                                                                    \
+    X(Multinomial)                                                                                 \
     X(NegativeLogLikelihoodLoss)                                                                   \
+    X(RandomNormal)                                                                                \
+    X(RandomNormalLike)                                                                            \
+    X(RandomUniform)                                                                               \
+    X(RandomUniformLike)                                                                           \
     X(STFT)                                                                                        \
     X(SoftmaxCrossEntropyLoss)                                                                     \
     /* com.microsoft */                                                                            \

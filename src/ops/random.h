@@ -1,6 +1,7 @@
 /*
- * Random operators: numbers are Philox, keyed by the seed (attribute `seed` of the node, else the seed
- * of the run), the node's id and the element, so that a result never depends on threads or order.
+ * Random operators: numbers are Philox, keyed by the seed (attribute `seed` of the node, else the
+ * seed of the run), the node's id and the element, so that a result never depends on threads or
+ * order.
  */
 #ifndef LMN_OPS_RANDOM_H
 #define LMN_OPS_RANDOM_H

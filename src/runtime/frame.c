@@ -141,13 +141,26 @@ static bool call_cancelled(lmn_eval *ec)
     return atomic_load_explicit(&((call *)ec)->run->stop, memory_order_relaxed) != 0;
 }
 
+static lmn_exec *find_sub(const lmn_exec *x, const lmn_attr *graph)
+{
+    for (size_t i = 0; i < x->n_subs; i++)
+        if (x->sub_graphs[i] == graph->u.g) return x->subs[i];
+    return NULL;
+}
+
+static bool call_graph_fact(lmn_eval *ec, const lmn_attr *graph, int32_t o, lmn_fact *f)
+{
+    const lmn_exec *sub = find_sub(((call *)ec)->frame->x, graph);
+    if (!sub || o < 0 || (size_t)o >= sub->g->n_outputs) return false;
+    *f = lmn_graph_v(sub->g, sub->g->outputs[o])->fact;
+    return true;
+}
+
 static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,
                                 int32_t n_in, lamina_tensor **out, int32_t n_out)
 {
     call *c = (call *)ec;
-    lmn_exec *x = c->frame->x, *sub = NULL;
-    for (size_t i = 0; i < x->n_subs; i++)
-        if (x->sub_graphs[i] == graph->u.g) sub = x->subs[i];
+    lmn_exec *sub = find_sub(c->frame->x, graph);
     if (!sub)
         return lmn_eval_fail(ec, LAMINA_E_STATE, "attribute %s has no prepared graph", graph->name);
     if (c->run->depth >= MAX_CALL_DEPTH)
@@ -161,7 +174,7 @@ static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tens
     return st;
 }
 
-static const lmn_eval_host HOST = {call_graph, call_cancelled};
+static const lmn_eval_host HOST = {call_graph, call_cancelled, call_graph_fact};
 
 /* Shallow copy of a value into a slot: same bytes, a ref where there is a buffer. */
 static lamina_status bind(lamina_tensor *slot, const lamina_tensor *t)

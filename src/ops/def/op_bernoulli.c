@@ -1,6 +1,6 @@
 /*
- * Bernoulli (ai.onnx, since 15): 1 with the probability given by the element, else 0; type by attribute
- * dtype, else the input's. NaN gives 0.
+ * Bernoulli (ai.onnx, since 15): 1 with the probability given by the element, else 0; type by
+ * attribute dtype, else the input's. NaN gives 0.
  */
 #include "ops/random.h"
 
@@ -30,9 +30,17 @@ static lamina_status eval_bernoulli(lmn_eval *ec)
 
 static const lmn_port IN[] = {{"input", 0, 0, LMN_D_FLOAT}, {0}};
 static const lmn_port OUT[] = {{"output", 0, 0, LMN_D_NUM | LMN_D_BOOL}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"dtype", LMN_ATTR_INT, 0}, {"seed", LMN_ATTR_FLOAT, 0}, {0}};
+static const lmn_attr_schema ATTRS[] = {
+    {"dtype", LMN_ATTR_INT, 0}, {"seed", LMN_ATTR_FLOAT, 0}, {0}};
 
 const lmn_op_def lmn_op_Bernoulli = {
-    .name = "Bernoulli", .domain = "", .since = 15, .flags = LMN_OP_RANDOM,
-    .in = IN, .out = OUT, .attrs = ATTRS, .infer = infer_bernoulli, .eval = eval_bernoulli,
+    .name = "Bernoulli",
+    .domain = "",
+    .since = 15,
+    .flags = LMN_OP_RANDOM,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_bernoulli,
+    .eval = eval_bernoulli,
 };

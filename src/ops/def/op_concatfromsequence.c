@@ -1,6 +1,6 @@
 /*
- * ConcatFromSequence (ai.onnx, since 11): the items joined along `axis`, or with new_axis=1 stacked on a
- * fresh axis there. An empty sequence is an error: nothing says the shape.
+ * ConcatFromSequence (ai.onnx, since 11): the items joined along `axis`, or with new_axis=1 stacked
+ * on a fresh axis there. An empty sequence is an error: nothing says the shape.
  */
 #include "ops/join.h"
 #include "ops/sequence.h"
@@ -16,8 +16,10 @@ static lamina_status infer_concatfromsequence(lmn_infer *ic)
     LMN_TRY(lmn_infer_shape(ic, 0, rank, &f));
     LMN_TRY(lmn_infer_axis(ic, lmn_attr_i(ic->node, "axis", 0), rank, &axis));
     for (int32_t k = 0, s = 0; k < rank; k++) {
-        if (k != axis) f->dims[k] = item.dims[s++];
-        else if (!fresh) s++;
+        if (k != axis)
+            f->dims[k] = item.dims[s++];
+        else if (!fresh)
+            s++;
     }
     return LAMINA_OK;
 }
@@ -36,7 +38,13 @@ static const lmn_attr_schema ATTRS[] = {
     {"axis", LMN_ATTR_INT, LMN_ATTR_REQUIRED}, {"new_axis", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_ConcatFromSequence = {
-    .name = "ConcatFromSequence", .domain = "", .since = 11, .flags = LMN_OP_DYNAMIC,
-    .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_concatfromsequence, .eval = eval_concatfromsequence,
+    .name = "ConcatFromSequence",
+    .domain = "",
+    .since = 11,
+    .flags = LMN_OP_DYNAMIC,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_concatfromsequence,
+    .eval = eval_concatfromsequence,
 };

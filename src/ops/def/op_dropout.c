@@ -1,7 +1,7 @@
 /*
  * Dropout (ai.onnx, since 1; ratio and training_mode as inputs since 12): the input itself outside
- * training; in training each element is kept with probability 1 - ratio and scaled by 1 / (1 - ratio).
- * The mask tells what was kept: all true outside training.
+ * training; in training each element is kept with probability 1 - ratio and scaled by 1 / (1 -
+ * ratio). The mask tells what was kept: all true outside training.
  */
 #include "ops/random.h"
 
@@ -60,8 +60,8 @@ static lamina_status cast_mask(lmn_canon *c)
     int32_t n = 0;
     for (int32_t i = 0; i < c->n_attrs && n < 1; i++)
         if (strcmp(c->attrs[i].name, "seed") == 0) seed[n++] = c->attrs[i];
-    const lmn_attr to = {.name = "to", .type = LMN_ATTR_INT, .n = 1,
-                         .u.i = x && x->dtype ? x->dtype : LAMINA_F32};
+    const lmn_attr to = {
+        .name = "to", .type = LMN_ATTR_INT, .n = 1, .u.i = x && x->dtype ? x->dtype : LAMINA_F32};
     if (!c->b->node(c->b->ctx, "Dropout", c->in, c->n_in, seed, n, outs, 2) ||
         !c->b->node(c->b->ctx, "Cast", &outs[1], 1, &to, 1, &cast, 1))
         return LAMINA_E_NOMEM;
@@ -81,8 +81,7 @@ static lamina_status canon_dropout(lmn_canon *c)
     lmn_canon_drop_attr(c, "is_test");
     lmn_canon_drop_attr(c, "consumed_inputs");
     if (!lmn_canon_in_f32(c, 1, ratio)) return LAMINA_E_NOMEM;
-    if (training &&
-        !lmn_canon_set_in(c, 2, c->b->constant(c->b->ctx, LAMINA_BOOL, 0, NULL, &YES)))
+    if (training && !lmn_canon_set_in(c, 2, c->b->constant(c->b->ctx, LAMINA_BOOL, 0, NULL, &YES)))
         return LAMINA_E_NOMEM;
     return c->opset < 10 && c->n_out > 1 ? cast_mask(c) : LAMINA_OK;
 }
@@ -97,7 +96,14 @@ static const lmn_port OUT[] = {
 static const lmn_attr_schema ATTRS[] = {{"seed", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_Dropout = {
-    .name = "Dropout", .domain = "", .since = 1, .flags = LMN_OP_RANDOM,
-    .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_dropout, .eval = eval_dropout, .canon = canon_dropout,
+    .name = "Dropout",
+    .domain = "",
+    .since = 1,
+    .flags = LMN_OP_RANDOM,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_dropout,
+    .eval = eval_dropout,
+    .canon = canon_dropout,
 };

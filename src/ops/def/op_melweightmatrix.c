@@ -13,13 +13,16 @@ static lamina_status infer_melweightmatrix(lmn_infer *ic)
     lmn_fact *f;
     LMN_TRY(lmn_infer_typed(ic, 0, lmn_attr_dtype(ic->node, "output_datatype", LAMINA_F32), 2, &f));
     if (lmn_infer_elems(ic, 1, &dft) == 1)
-        f->dims[0] = lmn_dim_add(ic->dims, lmn_dim_floordiv(ic->dims, dft[0], lmn_dim_c(2)),
-                                 lmn_dim_c(1));
+        f->dims[0] =
+            lmn_dim_add(ic->dims, lmn_dim_floordiv(ic->dims, dft[0], lmn_dim_c(2)), lmn_dim_c(1));
     if (lmn_infer_elems(ic, 0, &bins) == 1) f->dims[1] = bins[0];
     return LAMINA_OK;
 }
 
-static double hz_to_mel(double hz) { return 2595 * log1p(hz / 700) / log(10); }
+static double hz_to_mel(double hz)
+{
+    return 2595 * log1p(hz / 700) / log(10);
+}
 
 /* Spectrum bin of edge k of bands + 2 edges. */
 static int64_t edge_bin(const double mel[2], int64_t bands, int64_t k, double dft, double rate)
@@ -33,10 +36,11 @@ static lamina_status fill_band(lmn_eval *ec, lamina_tensor *t, const int64_t edg
 {
     const int64_t n = t->dims[0], bands = t->dims[1];
     if (edge[0] > edge[1] || edge[1] > edge[2] || edge[1] >= n || edge[2] > n)
-        return lmn_eval_fail(ec, LAMINA_E_RANGE,
-                             "band %lld ends past the spectrum: its edges must rise to at most half "
-                             "the sample rate",
-                             (long long)band);
+        return lmn_eval_fail(
+            ec, LAMINA_E_RANGE,
+            "band %lld ends past the spectrum: its edges must rise to at most half "
+            "the sample rate",
+            (long long)band);
     const int64_t up = edge[1] - edge[0], down = edge[2] - edge[1];
     if (up == 0) lmn_set_f64(t, edge[1] * bands + band, 1);
     for (int64_t j = edge[0]; up && j <= edge[1]; j++)
@@ -86,6 +90,12 @@ static const lmn_port OUT[] = {{"output", 0, 0, LMN_D_NUM}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"output_datatype", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_MelWeightMatrix = {
-    .name = "MelWeightMatrix", .domain = "", .since = 17, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_melweightmatrix, .eval = eval_melweightmatrix,
+    .name = "MelWeightMatrix",
+    .domain = "",
+    .since = 17,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_melweightmatrix,
+    .eval = eval_melweightmatrix,
 };

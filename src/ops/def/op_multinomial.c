@@ -41,8 +41,9 @@ static lamina_status eval_multinomial(lmn_eval *ec)
     lmn_rng r;
     LMN_TRY(lmn_need(ec, 0, &x));
     if (x->rank != 2 || wanted < 0 || (dt != LAMINA_I32 && dt != LAMINA_I64))
-        return lmn_eval_fail(ec, LAMINA_E_INVALID, "needs [batch, classes], a sample_size and int "
-                                                   "outputs");
+        return lmn_eval_fail(ec, LAMINA_E_INVALID,
+                             "needs [batch, classes], a sample_size and int "
+                             "outputs");
     const int64_t n = x->dims[1], dims[2] = {x->dims[0], wanted};
     LMN_TRY(lmn_check_grown(ec, dt, 2, dims));
     LMN_TRY(lmn_out(ec, 0, dt, 2, dims, &t));
@@ -51,14 +52,17 @@ static lamina_status eval_multinomial(lmn_eval *ec)
     lmn_random_begin(ec, &r);
     for (int64_t b = 0; t && wanted && b < dims[0]; b++) {
         if (!cumulate(x, b, n, sums))
-            return lmn_eval_fail(ec, LAMINA_E_INVALID, "row %lld has no class to draw", (long long)b);
+            return lmn_eval_fail(ec, LAMINA_E_INVALID, "row %lld has no class to draw",
+                                 (long long)b);
         for (int64_t k = 0; k < wanted; k++) {
             const double u = lmn_rng_f64(&r) * sums[n - 1];
             int64_t lo = 0, hi = n - 1;
             while (lo < hi) { /* first class whose running sum passes u */
                 const int64_t mid = lo + (hi - lo) / 2;
-                if (sums[mid] > u) hi = mid;
-                else lo = mid + 1;
+                if (sums[mid] > u)
+                    hi = mid;
+                else
+                    lo = mid + 1;
             }
             lmn_set_i64(t, b * wanted + k, lo);
         }
@@ -68,12 +72,17 @@ static lamina_status eval_multinomial(lmn_eval *ec)
 
 static const lmn_port IN[] = {{"input", 0, 0, LMN_D_FLOAT}, {0}};
 static const lmn_port OUT[] = {{"output", 0, 0, LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64)}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"dtype", LMN_ATTR_INT, 0},
-                                        {"sample_size", LMN_ATTR_INT, 0},
-                                        {"seed", LMN_ATTR_FLOAT, 0},
-                                        {0}};
+static const lmn_attr_schema ATTRS[] = {
+    {"dtype", LMN_ATTR_INT, 0}, {"sample_size", LMN_ATTR_INT, 0}, {"seed", LMN_ATTR_FLOAT, 0}, {0}};
 
 const lmn_op_def lmn_op_Multinomial = {
-    .name = "Multinomial", .domain = "", .since = 7, .flags = LMN_OP_RANDOM,
-    .in = IN, .out = OUT, .attrs = ATTRS, .infer = infer_multinomial, .eval = eval_multinomial,
+    .name = "Multinomial",
+    .domain = "",
+    .since = 7,
+    .flags = LMN_OP_RANDOM,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_multinomial,
+    .eval = eval_multinomial,
 };

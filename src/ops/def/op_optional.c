@@ -1,5 +1,6 @@
 /*
- * Optional (ai.onnx, since 15): an optional that holds the input, or an empty one of attribute `type`.
+ * Optional (ai.onnx, since 15): an optional that holds the input, or an empty one of attribute
+ * `type`.
  */
 #include "ops/shapes.h"
 
@@ -17,7 +18,8 @@ static lamina_status infer_optional(lmn_infer *ic)
         return lmn_infer_fail(ic, LAMINA_E_INVALID, "set attribute type or connect the input",
                               "an empty optional needs a type");
     ic->out[0] = full ? *ic->in[0] : *type;
-    ic->out[0].kind = LMN_FACT_OPTIONAL;
+    /* A fact describes one level only: an optional sequence is taken as a sequence. */
+    if (ic->out[0].kind != LMN_FACT_SEQUENCE) ic->out[0].kind = LMN_FACT_OPTIONAL;
     ic->out[0].n_elems = -1;
     ic->out[0].elems = NULL;
     return LAMINA_OK;
@@ -36,6 +38,12 @@ static const lmn_port OUT[] = {{"output", 0, LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"type", LMN_ATTR_TYPE, 0}, {0}};
 
 const lmn_op_def lmn_op_Optional = {
-    .name = "Optional", .domain = "", .since = 15, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_optional, .eval = eval_optional,
+    .name = "Optional",
+    .domain = "",
+    .since = 15,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_optional,
+    .eval = eval_optional,
 };

@@ -7,8 +7,8 @@
 static lamina_status infer_optionalgetelement(lmn_infer *ic)
 {
     ic->out[0] = ic->in[0] ? *ic->in[0] : lmn_fact_unknown();
-    /* The fact of an optional does not say whether it holds a tensor or a sequence. */
-    if (ic->out[0].kind == LMN_FACT_OPTIONAL) ic->out[0].kind = LMN_FACT_UNKNOWN;
+    /* An optional sequence has the fact of a sequence: this one holds a tensor. */
+    if (ic->out[0].kind == LMN_FACT_OPTIONAL) ic->out[0].kind = LMN_FACT_TENSOR;
     return LAMINA_OK;
 }
 
@@ -23,6 +23,11 @@ static const lmn_port IN[] = {{"input", 'V', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 static const lmn_port OUT[] = {{"output", 'V', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_OptionalGetElement = {
-    .name = "OptionalGetElement", .domain = "", .since = 15, .in = IN, .out = OUT,
-    .infer = infer_optionalgetelement, .eval = eval_optionalgetelement,
+    .name = "OptionalGetElement",
+    .domain = "",
+    .since = 15,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_optionalgetelement,
+    .eval = eval_optionalgetelement,
 };

@@ -1,6 +1,6 @@
 /*
- * OptionalHasElement (ai.onnx, since 15): true for a filled optional, a tensor or a sequence; false for
- * an empty optional or a missing input.
+ * OptionalHasElement (ai.onnx, since 15): true for a filled optional, a tensor or a sequence; false
+ * for an empty optional or a missing input.
  */
 #include "ops/shapes.h"
 
@@ -8,8 +8,8 @@ static lamina_status infer_optionalhaselement(lmn_infer *ic)
 {
     const bool connected = ic->node->n_in > 0 && ic->in[0];
     LMN_TRY(lmn_infer_shape(ic, 0, 0, NULL));
-    const bool held = connected && (ic->in[0]->kind == LMN_FACT_TENSOR ||
-                                    ic->in[0]->kind == LMN_FACT_SEQUENCE);
+    /* A sequence may be the content of an optional, which may be empty. */
+    const bool held = connected && ic->in[0]->kind == LMN_FACT_TENSOR;
     if (connected && !held) return LAMINA_OK;
     lmn_dim *e = lmn_infer_set_elems(ic, 0, 1);
     if (e) *e = lmn_dim_c(held ? 1 : 0);
@@ -29,6 +29,12 @@ static const lmn_port IN[] = {{"input", 0, LMN_PORT_OPTIONAL | LMN_PORT_ANYKIND,
 static const lmn_port OUT[] = {{"output", 0, 0, LMN_D_BOOL}, {0}};
 
 const lmn_op_def lmn_op_OptionalHasElement = {
-    .name = "OptionalHasElement", .domain = "", .since = 15, .flags = LMN_OP_INT_LATTICE,
-    .in = IN, .out = OUT, .infer = infer_optionalhaselement, .eval = eval_optionalhaselement,
+    .name = "OptionalHasElement",
+    .domain = "",
+    .since = 15,
+    .flags = LMN_OP_INT_LATTICE,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_optionalhaselement,
+    .eval = eval_optionalhaselement,
 };

@@ -14,11 +14,21 @@ static lamina_status eval_randomuniform(lmn_eval *ec)
 
 static const lmn_port IN[] = {{0}};
 static const lmn_port OUT[] = {{"output", 0, 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {
-    {"dtype", LMN_ATTR_INT, 0}, {"high", LMN_ATTR_FLOAT, 0}, {"low", LMN_ATTR_FLOAT, 0},
-    {"seed", LMN_ATTR_FLOAT, 0}, {"shape", LMN_ATTR_INTS, LMN_ATTR_REQUIRED}, {0}};
+static const lmn_attr_schema ATTRS[] = {{"dtype", LMN_ATTR_INT, 0},
+                                        {"high", LMN_ATTR_FLOAT, 0},
+                                        {"low", LMN_ATTR_FLOAT, 0},
+                                        {"seed", LMN_ATTR_FLOAT, 0},
+                                        {"shape", LMN_ATTR_INTS, LMN_ATTR_REQUIRED},
+                                        {0}};
 
 const lmn_op_def lmn_op_RandomUniform = {
-    .name = "RandomUniform", .domain = "", .since = 1, .flags = LMN_OP_RANDOM,
-    .in = IN, .out = OUT, .attrs = ATTRS, .infer = lmn_random_infer_shape, .eval = eval_randomuniform,
+    .name = "RandomUniform",
+    .domain = "",
+    .since = 1,
+    .flags = LMN_OP_RANDOM,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = lmn_random_infer_shape,
+    .eval = eval_randomuniform,
 };

@@ -25,6 +25,12 @@ static const lmn_port IN[] = {
 static const lmn_port OUT[] = {{"tensor", 'T', 0, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_SequenceAt = {
-    .name = "SequenceAt", .domain = "", .since = 11, .flags = LMN_OP_DYNAMIC, .in = IN, .out = OUT,
-    .infer = infer_sequenceat, .eval = eval_sequenceat,
+    .name = "SequenceAt",
+    .domain = "",
+    .since = 11,
+    .flags = LMN_OP_DYNAMIC,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_sequenceat,
+    .eval = eval_sequenceat,
 };

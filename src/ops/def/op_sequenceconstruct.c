@@ -29,6 +29,11 @@ static const lmn_port IN[] = {{"inputs", 'T', LMN_PORT_VARIADIC, LMN_D_ALL}, {0}
 static const lmn_port OUT[] = {{"output_sequence", 'T', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_SequenceConstruct = {
-    .name = "SequenceConstruct", .domain = "", .since = 11, .in = IN, .out = OUT,
-    .infer = infer_sequenceconstruct, .eval = eval_sequenceconstruct,
+    .name = "SequenceConstruct",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_sequenceconstruct,
+    .eval = eval_sequenceconstruct,
 };

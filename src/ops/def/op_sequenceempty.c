@@ -21,6 +21,12 @@ static const lmn_port OUT[] = {{"output", 'S', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}
 static const lmn_attr_schema ATTRS[] = {{"dtype", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_SequenceEmpty = {
-    .name = "SequenceEmpty", .domain = "", .since = 11, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_sequenceempty, .eval = eval_sequenceempty,
+    .name = "SequenceEmpty",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_sequenceempty,
+    .eval = eval_sequenceempty,
 };

@@ -1,5 +1,6 @@
 /*
- * SequenceErase (ai.onnx, since 11): the sequence without the item at `position` (default: the last).
+ * SequenceErase (ai.onnx, since 11): the sequence without the item at `position` (default: the
+ * last).
  */
 #include "ops/gather.h"
 #include "ops/sequence.h"
@@ -30,6 +31,11 @@ static const lmn_port IN[] = {{"input_sequence", 'T', LMN_PORT_ANYKIND, LMN_D_AL
 static const lmn_port OUT[] = {{"output_sequence", 'T', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_SequenceErase = {
-    .name = "SequenceErase", .domain = "", .since = 11, .in = IN, .out = OUT,
-    .infer = infer_sequenceerase, .eval = eval_sequenceerase,
+    .name = "SequenceErase",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_sequenceerase,
+    .eval = eval_sequenceerase,
 };

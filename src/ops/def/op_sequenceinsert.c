@@ -1,6 +1,6 @@
 /*
- * SequenceInsert (ai.onnx, since 11): the sequence with one tensor more, before `position` (default: at
- * the end; negative counts from the back).
+ * SequenceInsert (ai.onnx, since 11): the sequence with one tensor more, before `position`
+ * (default: at the end; negative counts from the back).
  */
 #include "ops/gather.h"
 #include "ops/sequence.h"
@@ -37,6 +37,11 @@ static const lmn_port IN[] = {{"input_sequence", 'T', LMN_PORT_ANYKIND, LMN_D_AL
 static const lmn_port OUT[] = {{"output_sequence", 'T', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_SequenceInsert = {
-    .name = "SequenceInsert", .domain = "", .since = 11, .in = IN, .out = OUT,
-    .infer = infer_sequenceinsert, .eval = eval_sequenceinsert,
+    .name = "SequenceInsert",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_sequenceinsert,
+    .eval = eval_sequenceinsert,
 };

@@ -22,6 +22,11 @@ static const lmn_port IN[] = {{"input_sequence", 0, LMN_PORT_ANYKIND, LMN_D_ALL}
 static const lmn_port OUT[] = {{"length", 0, 0, LMN_DBIT(LAMINA_I64)}, {0}};
 
 const lmn_op_def lmn_op_SequenceLength = {
-    .name = "SequenceLength", .domain = "", .since = 11, .in = IN, .out = OUT,
-    .infer = infer_sequencelength, .eval = eval_sequencelength,
+    .name = "SequenceLength",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .infer = infer_sequencelength,
+    .eval = eval_sequencelength,
 };

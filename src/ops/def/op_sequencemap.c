@@ -1,7 +1,7 @@
 /*
- * SequenceMap (ai.onnx, since 17): runs `body` once an item of the first sequence. Further sequences
- * (not shorter) give their item of the same place, tensors go in as they are; each output of the body
- * makes one sequence.
+ * SequenceMap (ai.onnx, since 17): runs `body` once an item of the first sequence. Further
+ * sequences (not shorter) give their item of the same place, tensors go in as they are; each output
+ * of the body makes one sequence.
  */
 #include "ops/sequence.h"
 
@@ -35,7 +35,8 @@ static lamina_status run_item(lmn_eval *ec, int64_t k, int64_t n, lamina_tensor 
         args[i] = ec->in[i];
         if (i >= formal || !args[i] || args[i]->kind != LAMINA_KIND_SEQUENCE) continue;
         if (k >= args[i]->n_items)
-            return lmn_eval_fail(ec, LAMINA_E_SHAPE, "sequence %d is shorter than the first one", i);
+            return lmn_eval_fail(ec, LAMINA_E_SHAPE, "sequence %d is shorter than the first one",
+                                 i);
         args[i] = args[i]->items[k];
     }
     LMN_TRY(lmn_run_graph(ec, lmn_attr_find(ec->node, "body"), args, ec->n_in, res, ec->n_out));
@@ -72,6 +73,13 @@ static const lmn_port OUT[] = {
 static const lmn_attr_schema ATTRS[] = {{"body", LMN_ATTR_GRAPH, LMN_ATTR_REQUIRED}, {0}};
 
 const lmn_op_def lmn_op_SequenceMap = {
-    .name = "SequenceMap", .domain = "", .since = 17, .flags = LMN_OP_DYNAMIC,
-    .in = IN, .out = OUT, .attrs = ATTRS, .infer = infer_sequencemap, .eval = eval_sequencemap,
+    .name = "SequenceMap",
+    .domain = "",
+    .since = 17,
+    .flags = LMN_OP_DYNAMIC,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_sequencemap,
+    .eval = eval_sequencemap,
 };

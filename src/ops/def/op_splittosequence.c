@@ -1,7 +1,7 @@
 /*
- * SplitToSequence (ai.onnx, since 11): parts along `axis` as a sequence: parts of one length (scalar
- * split, the last may be shorter), of given lengths (vector), or single slices, whose axis goes away
- * with keepdims=0.
+ * SplitToSequence (ai.onnx, since 11): parts along `axis` as a sequence: parts of one length
+ * (scalar split, the last may be shorter), of given lengths (vector), or single slices, whose axis
+ * goes away with keepdims=0.
  */
 #include "ops/gather.h"
 #include "ops/join.h"
@@ -20,8 +20,10 @@ static lamina_status infer_splittosequence(lmn_infer *ic)
     LMN_TRY(lmn_infer_axis(ic, lmn_attr_i(ic->node, "axis", 0), r, &axis));
     lmn_fact item = lmn_fact_tensor(ic->in[0]->dtype, r - (drop ? 1 : 0));
     for (int32_t k = 0, o = 0; k < r; k++) {
-        if (k != axis) item.dims[o++] = ic->in[0]->dims[k];
-        else if (!drop) item.dims[o++] = by_split ? LMN_DIM_UNKNOWN : lmn_dim_c(1);
+        if (k != axis)
+            item.dims[o++] = ic->in[0]->dims[k];
+        else if (!drop)
+            item.dims[o++] = by_split ? LMN_DIM_UNKNOWN : lmn_dim_c(1);
     }
     lmn_infer_sequence(ic, 0, &item);
     return LAMINA_OK;
@@ -44,7 +46,8 @@ static lamina_status read_split(lmn_eval *ec, int64_t extent, int64_t *n, int64_
         return LAMINA_OK;
     }
     int64_t left = extent;
-    if (s->rank != 1) return lmn_eval_fail(ec, LAMINA_E_SHAPE, "split must be a scalar or a vector");
+    if (s->rank != 1)
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "split must be a scalar or a vector");
     *step = 0;
     *n = s->dims[0];
     for (int64_t k = 0; k < *n; k++) {
@@ -89,6 +92,12 @@ static const lmn_attr_schema ATTRS[] = {
     {"axis", LMN_ATTR_INT, 0}, {"keepdims", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_SplitToSequence = {
-    .name = "SplitToSequence", .domain = "", .since = 11, .in = IN, .out = OUT, .attrs = ATTRS,
-    .infer = infer_splittosequence, .eval = eval_splittosequence,
+    .name = "SplitToSequence",
+    .domain = "",
+    .since = 11,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_splittosequence,
+    .eval = eval_splittosequence,
 };
