@@ -144,11 +144,14 @@
     X(SequenceMap)                                                                                 \
     X(SplitToSequence)                                                                             \
     /* linear algebra, convolution, pooling, normalisation, recurrent */                           \
+    X(AffineGrid)                                                                                  \
     X(Attention)                                                                                   \
     X(AveragePool)                                                                                 \
+    X(BatchNormalization)                                                                          \
     X(CausalConvWithState)                                                                         \
     X(Conv)                                                                                        \
     X(ConvTranspose)                                                                               \
+    X(DeformConv)                                                                                  \
     X(Det)                                                                                         \
     X(Einsum)                                                                                      \
     X(FlexAttention)                                                                               \
@@ -157,14 +160,27 @@
     X(GlobalAveragePool)                                                                           \
     X(GlobalLpPool)                                                                                \
     X(GlobalMaxPool)                                                                               \
+    X(GridSample)                                                                                  \
+    X(GroupNormalization)                                                                          \
+    X(InstanceNormalization)                                                                       \
+    X(LRN)                                                                                         \
     X(LSTM)                                                                                        \
+    X(LayerNormalization)                                                                          \
     X(LinearAttention)                                                                             \
+    X(LpNormalization)                                                                             \
     X(LpPool)                                                                                      \
     X(MatMul)                                                                                      \
     X(MaxPool)                                                                                     \
+    X(MaxRoiPool)                                                                                  \
     X(MaxUnpool)                                                                                   \
+    X(MeanVarianceNormalization)                                                                   \
+    X(NonMaxSuppression)                                                                           \
+    X(RMSNormalization)                                                                            \
     X(RNN)                                                                                         \
+    X(Resize)                                                                                      \
+    X(RoiAlign)                                                                                    \
     X(RotaryEmbedding)                                                                             \
+    X(Upsample)                                                                                    \
     /* quantisation */                                                                             \
     X(ConvInteger)                                                                                 \
     X(DequantizeLinear)                                                                            \
