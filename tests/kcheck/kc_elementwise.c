@@ -1,0 +1,117 @@
+/*
+ * kcheck drivers of elementwise and norm: every kind of operation on guarded buffers, judged by the
+ * portable row, whose body is the f64 definition.
+ */
+#include "kcheck/kcheck.h"
+
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/norm/norm.h"
+
+/* A few ulp of the result, and what a change of some ulp in an argument near 0 or 1 can do. */
+static double near_bound(double want)
+{
+    return 1e-6 * fabs(want) + 1e-7;
+}
+
+static void judge(kc_ctx *kc, const kc_mat *got, const kc_mat *want, const char *what)
+{
+    double *w = kc_doubles(kc, want->rows * want->cols),
+           *bound = kc_doubles(kc, want->rows * want->cols);
+    for (int64_t i = 0; i < want->rows; i++) {
+        for (int64_t j = 0; j < want->cols; j++) {
+            const double v = want->p[i * want->ld + j];
+            w[i * want->cols + j] = v;
+            bound[i * want->cols + j] = near_bound(v);
+        }
+    }
+    kc_expect(kc, got, w, bound, what);
+}
+
+static void check_unary(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_elementwise_row *row = (const lmn_elementwise_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 10 : 100;
+    for (int c = 0; c < n_cases * LMN_UN_KIND_COUNT; c++) {
+        kc_case(kc);
+        const int64_t n = kc_extent(kc, 16, 100);
+        const kc_mat x = kc_input(kc, KC_REAL, 1, n, n), got = kc_output(kc, 1, n, n),
+                     want = kc_output(kc, 1, n, n);
+        lmn_unary_block b = {
+            .kind = (lmn_unary_kind)(c % LMN_UN_KIND_COUNT), .x = x.p, .y = want.p, .n = n};
+        char what[48];
+        b.p0 = b.kind == LMN_UN_CLIP ? -0.5f : 0.2f, b.p1 = 0.5f;
+        snprintf(what, sizeof what, "unary %d n %d", (int)b.kind, (int)n);
+        lmn_elementwise_f32_rows[0].unary(&b);
+        b.y = got.p;
+        KC_CALL(kc, row->unary(&b));
+        judge(kc, &got, &want, what);
+    }
+}
+
+static void check_binary(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_elementwise_row *row = (const lmn_elementwise_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 30 : 300;
+    for (int c = 0; c < n_cases * LMN_BIN_KIND_COUNT; c++) {
+        kc_case(kc);
+        const int64_t n = kc_extent(kc, 16, 100), one = kc_int(kc, 0, 2);
+        const kc_mat a = kc_input(kc, KC_REAL, 1, one == 1 ? 1 : n, n + 1),
+                     b = kc_input(kc, KC_REAL, 1, one == 2 ? 1 : n, n + 1);
+        const kc_mat got = kc_output(kc, 1, n, n), want = kc_output(kc, 1, n, n);
+        lmn_binary_block t = {
+            .kind = (lmn_binary_kind)(c % LMN_BIN_KIND_COUNT), .a = a.p, .b = b.p};
+        char what[48];
+        t.a_one = one == 1, t.b_one = one == 2, t.y = want.p, t.n = n;
+        snprintf(what, sizeof what, "binary %d one %d n %d", (int)t.kind, (int)one, (int)n);
+        lmn_elementwise_f32_rows[0].binary(&t);
+        t.y = got.p;
+        KC_CALL(kc, row->binary(&t));
+        judge(kc, &got, &want, what);
+    }
+}
+
+static void check_norm(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_norm_row *row = (const lmn_norm_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 100 : 1000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        const int64_t rows = kc_int(kc, 1, 4), n = lmn_max_i64(1, kc_extent(kc, 16, 100));
+        const bool whole = kc_int(kc, 0, 1);
+        const kc_mat x = kc_input(kc, KC_REAL, rows, n, n), scale = kc_input(kc, KC_REAL, 1, n, n),
+                     bias = kc_input(kc, KC_REAL, 1, n, n);
+        const kc_mat soft = kc_output(kc, rows, n, n), want = kc_output(kc, rows, n, n),
+                     layer = kc_output(kc, rows, n, n), want_layer = kc_output(kc, rows, n, n),
+                     sum = kc_output(kc, rows, 1, 1);
+        lmn_norm_block b = {
+            .x = x.p, .rows = rows, .n = n, .scale = scale.p, .eps = 0.1f, .mean = whole};
+        b.bias = whole ? bias.p : NULL;
+        b.y = want.p, lmn_norm_f32_rows[0].softmax(&b);
+        b.y = want_layer.p, lmn_norm_f32_rows[0].layer(&b);
+        b.y = soft.p;
+        KC_CALL(kc, row->softmax(&b));
+        judge(kc, &soft, &want, "softmax");
+        b.y = layer.p;
+        KC_CALL(kc, row->layer(&b));
+        double *w = kc_doubles(kc, rows * n), *bound = kc_doubles(kc, rows * n);
+        for (int64_t i = 0; i < rows * n; i++) {
+            w[i] = want_layer.p[i];
+            bound[i] = 1e-4 * (fabs(scale.p[i % n]) + fabs(w[i])) + 1e-6;
+        }
+        kc_expect(kc, &layer, w, bound, "layer");
+        b.y = sum.p;
+        KC_CALL(kc, row->sums(&b));
+        for (int64_t i = 0; i < rows; i++) {
+            double mag = 0;
+            w[i] = 0;
+            for (int64_t k = 0; k < n; k++) w[i] += x.p[i * n + k], mag += fabs(x.p[i * n + k]);
+            if (whole) w[i] /= (double)n, mag /= (double)n;
+            bound[i] = kc_dot_bound(n + 1, mag);
+        }
+        kc_expect(kc, &sum, w, bound, "sums");
+    }
+}
+
+const kc_driver kc_elementwise_unary = {"elementwise", "unary", check_unary, NULL};
+const kc_driver kc_elementwise_binary = {"elementwise", "binary", check_binary, NULL};
+const kc_driver kc_norm_rows = {"norm", "rows", check_norm, NULL};
