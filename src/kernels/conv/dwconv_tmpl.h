@@ -25,30 +25,55 @@ typedef struct plane {
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
 } plane;
 
-VF_INLINE vf tap_load(const plane *p, const float *row, int64_t ox, int64_t kx, const int sx)
+/* One strip of output columns: where its taps load, and which lanes. */
+typedef struct dw_strip {
+    int64_t ox;
+    int64_t ix[DW_MAX_K];          /* first input column of the tap */
+    vm m0[DW_MAX_K], m1[DW_MAX_K]; /* lanes to load; stride 2 loads two vectors */
+    vm out;                        /* lanes to store */
+} dw_strip;
+
+VF_INLINE dw_strip strip_at(const plane *p, int64_t ox, const int k, const int s)
 {
-    const int64_t lo = p->lo[kx] - ox, hi = p->hi[kx] - ox;
-    const float *src = row + lmn_conv_at(p->g, 2, ox, kx);
-    if (sx == 2) return vf_load_even(src, lo, hi);
-    return vf_loadm(src, vm_range(lo, hi));
+    dw_strip t = {.ox = ox, .out = vm_first(p->g->out[2] - ox)};
+    for (int kx = 0; kx < k; kx++) {
+        const int64_t lo = p->lo[kx] - ox, hi = p->hi[kx] - ox;
+        t.ix[kx] = lmn_conv_at(p->g, 2, ox, kx);
+        t.m0[kx] = s == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
+        t.m1[kx] = s == 2 ? vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES) : t.m0[kx];
+    }
+    return t;
 }
 
-/* n_rows output rows from oy on, one strip from ox on; kh, kw, sy, sx and n_rows are constants. */
-VF_INLINE void strip_rows_run(const plane *p, int64_t oy, int64_t ox, const int n_rows, const int k,
-                              const int s)
+/* True if no lane of the strip is masked. */
+VF_INLINE bool strip_is_whole(const plane *p, int64_t ox, const int k)
+{
+    bool whole = ox + VF_LANES <= p->g->out[2];
+    for (int kx = 0; kx < k; kx++) whole = whole && p->lo[kx] <= ox && ox + VF_LANES <= p->hi[kx];
+    return whole;
+}
+
+/* n_rows output rows from oy on; n_rows, k, s and whole are constants. */
+VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, const int n_rows,
+                              const int k, const int s, const bool whole)
 {
     const lmn_conv_geom *g = p->g;
-    const int64_t iy0 = oy * s - g->pad[1], w_in = g->in[2], w_out = g->out[2];
-    const vm mask = vm_first(w_out - ox);
+    const int64_t iy0 = oy * s - g->pad[1], h_in = g->in[1], w_in = g->in[2], w_out = g->out[2];
     vf acc[DW_ROWS], x[DW_MAX_K];
     DW_UNROLL
     for (int o = 0; o < n_rows; o++) acc[o] = vf_zero();
     DW_UNROLL
     for (int r = 0; r < (n_rows - 1) * s + k; r++) {
-        if (iy0 + r < 0 || iy0 + r >= g->in[1]) continue;
+        if (iy0 + r < 0 || iy0 + r >= h_in) continue;
         const float *row = p->x + (iy0 + r) * w_in;
         DW_UNROLL
-        for (int kx = 0; kx < k; kx++) x[kx] = tap_load(p, row, ox, kx, s);
+        for (int kx = 0; kx < k; kx++) {
+            const float *src = row + t->ix[kx];
+            if (s == 2)
+                x[kx] = vf_load_even_masked(src, t->m0[kx], t->m1[kx]);
+            else
+                x[kx] = whole ? vf_load(src) : vf_loadm(src, t->m0[kx]);
+        }
         DW_UNROLL
         for (int o = 0; o < n_rows; o++) {
             const int ky = r - o * s;
@@ -60,21 +85,30 @@ VF_INLINE void strip_rows_run(const plane *p, int64_t oy, int64_t ox, const int 
     }
     DW_UNROLL
     for (int o = 0; o < n_rows; o++) {
-        float *y = p->y + (oy + o) * w_out + ox;
-        if (w_out - ox >= VF_LANES)
+        float *y = p->y + (oy + o) * w_out + t->ox;
+        if (whole)
             vf_store(y, acc[o]);
         else
-            vf_storem(y, mask, acc[o]);
+            vf_storem(y, t->out, acc[o]);
     }
+}
+
+VF_INLINE void plane_strip(const plane *p, int64_t ox, const int k, const int s, const bool whole)
+{
+    const dw_strip t = strip_at(p, ox, k, s);
+    int64_t oy = 0;
+    for (; oy + DW_ROWS <= p->g->out[1]; oy += DW_ROWS)
+        strip_rows_run(p, &t, oy, DW_ROWS, k, s, whole);
+    for (; oy < p->g->out[1]; oy++) strip_rows_run(p, &t, oy, 1, k, s, whole);
 }
 
 VF_INLINE void plane_square(const plane *p, const int k, const int s)
 {
     for (int64_t ox = 0; ox < p->g->out[2]; ox += VF_LANES) {
-        int64_t oy = 0;
-        for (; oy + DW_ROWS <= p->g->out[1]; oy += DW_ROWS)
-            strip_rows_run(p, oy, ox, DW_ROWS, k, s);
-        for (; oy < p->g->out[1]; oy++) strip_rows_run(p, oy, ox, 1, k, s);
+        if (s == 1 && strip_is_whole(p, ox, k))
+            plane_strip(p, ox, k, s, true);
+        else
+            plane_strip(p, ox, k, s, false);
     }
 }
 static void plane_3_1(const plane *p)

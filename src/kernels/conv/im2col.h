@@ -14,14 +14,12 @@
 #include "kernels/conv/conv_geom.h"
 #include "kernels/krow.h"
 
-enum { LMN_IM2COL_MAX_NR = 64 };
-
 typedef struct lmn_im2col_block {
     const lmn_conv_geom *g;
     const float *x; /* n_c planes of g->in */
     int64_t n_c;
     int64_t p0, n; /* first output pixel, how many */
-    int64_t nr;    /* panel width, <= LMN_IM2COL_MAX_NR */
+    int64_t nr;    /* panel width */
     float *packed;
 } lmn_im2col_block;
 

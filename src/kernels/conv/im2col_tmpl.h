@@ -8,6 +8,9 @@
 
 #include "kernels/conv/im2col.h"
 
+/* Kernel columns whose valid ranges are found once a segment, not once a tap. */
+enum { HOISTED = 16 };
+
 typedef struct segment {
     int64_t column, len; /* where in the panel */
     int64_t oz, oy, ox;  /* its first output */
@@ -31,28 +34,34 @@ static void run_any(const run *r)
     }
 }
 
-VF_INLINE vf run_load(const float *src, int64_t lo, int64_t hi, const int stride)
+/* One vector of one tap, all channels. m0, m1: lanes to load; whole: every lane is loaded. */
+VF_INLINE void run_vector(const run *r, int64_t v, const int stride, const bool whole)
 {
-    return stride == 2 ? vf_load_even(src, lo, hi) : vf_loadm(src, vm_range(lo, hi));
+    const int64_t lo = r->lo - v, hi = r->hi - v, plane = r->plane, step = r->dst_step;
+    const vm out = vm_first(r->len - v);
+    const vm m0 = stride == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
+    const vm m1 = vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
+    const float *src = r->src + v * stride;
+    float *dst = r->dst + v;
+    for (int64_t c = 0; c < r->n_c; c++, src += plane, dst += step) {
+        vf x = stride == 2 ? vf_load_even_masked(src, m0, m1)
+               : whole     ? vf_load(src)
+                           : vf_loadm(src, m0);
+        if (whole)
+            vf_store(dst, x);
+        else
+            vf_storem(dst, out, x);
+    }
 }
 
 VF_INLINE void run_vectors(const run *r, const int stride)
 {
     for (int64_t v = 0; v < r->len; v += VF_LANES) {
-        const int64_t lo = r->lo - v, hi = r->hi - v, left = r->len - v;
-        const float *src = r->src + v * stride;
-        float *dst = r->dst + v;
-        const vm mask = vm_first(left);
-        if (left >= VF_LANES && stride == 1 && lo <= 0 && hi >= VF_LANES) {
-            for (int64_t c = 0; c < r->n_c; c++, src += r->plane, dst += r->dst_step)
-                vf_store(dst, vf_load(src));
-        } else if (left >= VF_LANES) {
-            for (int64_t c = 0; c < r->n_c; c++, src += r->plane, dst += r->dst_step)
-                vf_store(dst, run_load(src, lo, hi, stride));
-        } else {
-            for (int64_t c = 0; c < r->n_c; c++, src += r->plane, dst += r->dst_step)
-                vf_storem(dst, mask, run_load(src, lo, hi, stride));
-        }
+        const bool inside = r->lo <= v && v + VF_LANES <= r->hi;
+        if (inside && stride == 1)
+            run_vector(r, v, 1, true);
+        else
+            run_vector(r, v, stride, false);
     }
 }
 
@@ -63,13 +72,19 @@ static void pack_segment(const lmn_im2col_block *b, const segment *s, float *pan
     run r = {.plane = lmn_conv_volume(g->in), .n_c = b->n_c, .len = s->len, .stride = g->stride[2]};
     r.dst_step = lmn_conv_volume(g->kernel) * b->nr;
     r.dst = panel + s->column;
+    int64_t lo[HOISTED], hi[HOISTED];
+    for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], HOISTED); kx++)
+        lmn_conv_inside(g, s->ox, s->len, kx, &lo[kx], &hi[kx]);
     for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
         const int64_t iz = lmn_conv_at(g, 0, s->oz, kz);
         for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
             const int64_t iy = lmn_conv_at(g, 1, s->oy, ky);
             bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
             for (int64_t kx = 0; kx < g->kernel[2]; kx++, r.dst += b->nr) {
-                lmn_conv_inside(g, s->ox, s->len, kx, &r.lo, &r.hi);
+                if (kx < HOISTED)
+                    r.lo = lo[kx], r.hi = hi[kx];
+                else
+                    lmn_conv_inside(g, s->ox, s->len, kx, &r.lo, &r.hi);
                 if (!inside) r.lo = r.hi = 0;
                 r.src = b->x;
                 if (r.lo < r.hi)
@@ -89,7 +104,6 @@ static void im2col_run(const lmn_im2col_block *b)
 {
     const lmn_conv_geom *g = b->g;
     const int64_t n_rows = b->n_c * lmn_conv_volume(g->kernel);
-    lmn_assert(b->nr <= LMN_IM2COL_MAX_NR);
     for (int64_t j = 0; j < b->n;) {
         const int64_t p = b->p0 + j, ox = p % g->out[2];
         segment s = {.column = j % b->nr, .ox = ox};

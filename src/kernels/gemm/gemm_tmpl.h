@@ -13,6 +13,17 @@
 
 enum { GEMM_NR = GEMM_NV * VF_LANES };
 
+/*
+ * The head of an epilogue that the tile applies in registers: bias of a row or a column, then a
+ * residual, then a clip; anything but this order stays in memory (epi_tmpl.h), with the same bits.
+ */
+typedef struct fuse {
+    bool on;
+    const float *row, *col, *full; /* NULL = none */
+    int64_t full_ld;
+    float lo, hi; /* -inf, +inf = no clip, and then min(hi, max(lo, v)) is v, NaN included */
+} fuse;
+
 /* One register tile, all sizes already cut; n only matters to the masked forms. */
 typedef struct tile {
     const float *a;
@@ -22,7 +33,9 @@ typedef struct tile {
     float *c;
     int64_t ldc;
     int64_t k, n;
+    int64_t ahead; /* rows this far down are prefetched: the next tile's, or 0 */
     int32_t beta;
+    fuse f; /* of this tile: operands already at its corner */
 } tile;
 typedef void tile_fn(const tile *t);
 
@@ -55,6 +68,19 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
         if (nv > 1) acc[i][1] = vf_fma(av, b1, acc[i][1]); \
         if (nv > 2) acc[i][2] = vf_fma(av, b2, acc[i][2]); \
     }
+#define TILE_FUSE_V(i, v)                                                                    \
+    if ((v) < nv) {                                                                          \
+        const int64_t at = (v)*VF_LANES;                                                     \
+        if (row) acc[i][v] = vf_add(acc[i][v], rv);                                          \
+        if (col) acc[i][v] = vf_add(acc[i][v], TILE_LOAD(v, col + at));                      \
+        if (full) acc[i][v] = vf_add(acc[i][v], TILE_LOAD(v, full + (i)*t->f.full_ld + at)); \
+        acc[i][v] = vf_min(hi, vf_max(lo, acc[i][v]));                                       \
+    }
+#define TILE_FUSE(i)                                          \
+    if ((i) < mr) {                                           \
+        vf rv = row ? vf_set1(row[i]) : vf_zero();            \
+        TILE_FUSE_V(i, 0) TILE_FUSE_V(i, 1) TILE_FUSE_V(i, 2) \
+    }
 #define TILE_CLOSE_V(i, v)                                   \
     if ((v) < nv) {                                          \
         if (LAST(v))                                         \
@@ -66,13 +92,28 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
     if ((i) < mr) {                                              \
         TILE_CLOSE_V(i, 0) TILE_CLOSE_V(i, 1) TILE_CLOSE_V(i, 2) \
     }
-#define TILE_B(v) \
-    ((v) >= nv ? vf_zero() : LAST(v) ? vf_loadm(b + (v)*VF_LANES, tail) : vf_load(b + (v)*VF_LANES))
+#define TILE_LOAD(v, p) (LAST(v) ? vf_loadm(p, tail) : vf_load(p))
+#define TILE_B(v) ((v) >= nv ? vf_zero() : TILE_LOAD(v, b + (v)*VF_LANES))
+#define TILE_K(u)                                                     \
+    {                                                                 \
+        vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2);            \
+        EACH_ROW(TILE_STEP)                                           \
+        (void)b1, (void)b2;                                           \
+        if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
+        if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
+        p++, b += ldb;                                                \
+    }
+    const int64_t ahead = t->ahead;
     EACH_ROW(TILE_OPEN)
-    for (int64_t p = 0; p < n_k; p++, b += ldb) {
-        vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2);
-        EACH_ROW(TILE_STEP)
-        (void)b1, (void)b2;
+    int64_t p = 0;
+    while (p + 4 <= n_k) {
+        TILE_K(0) TILE_K(1) TILE_K(2) TILE_K(3)
+    }
+    while (p < n_k) TILE_K(8)
+    if (t->f.on) {
+        const float *row = t->f.row, *col = t->f.col, *full = t->f.full;
+        const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
+        EACH_ROW(TILE_FUSE)
     }
     EACH_ROW(TILE_CLOSE)
 }
@@ -125,25 +166,69 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
     return tile_table[m - 1][n == GEMM_NR ? 0 : (n + VF_LANES - 1) / VF_LANES];
 }
 
+/* Take what the tile can do off the front of the chain; returns the number of operations taken. */
+static int32_t fuse_match(const lmn_epi *epi, fuse *f)
+{
+    const lmn_epi_op *op = epi->op, *end = epi->op + epi->n_ops;
+    *f = (fuse){.on = true, .lo = -__builtin_inff(), .hi = __builtin_inff()};
+    if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_ROW)
+        f->row = (op++)->x;
+    else if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_COL)
+        f->col = (op++)->x;
+    if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_FULL)
+        f->full_ld = op->ld, f->full = (op++)->x;
+    if (op < end && op->kind == LMN_EPI_RELU)
+        f->lo = 0.0f, op++;
+    else if (op < end && op->kind == LMN_EPI_CLIP)
+        f->lo = op->p0, f->hi = (op++)->p1;
+    return (int32_t)(op - epi->op);
+}
+
+/* The fuse of the tile at (i, j) of the block; ops 0 .. n_fused-1 of the chain made `whole`. */
+VF_INLINE fuse fuse_at(const fuse *whole, const lmn_gemm_block *t, const lmn_epi_block *at)
+{
+    fuse f = *whole;
+    const lmn_epi_op *op = t->epi->op;
+    if (f.row || f.col) {
+        const float *x = lmn_epi_operand(op++, at);
+        if (f.row)
+            f.row = x;
+        else
+            f.col = x;
+    }
+    if (f.full) f.full = lmn_epi_operand(op, at);
+    return f;
+}
+
 static void block_run(const lmn_gemm_block *t)
 {
+    fuse whole = {.on = false};
+    lmn_epi rest = {.n_ops = 0};
+    if (t->epi) {
+        int32_t n = fuse_match(t->epi, &whole);
+        for (; n < t->epi->n_ops; n++) rest.op[rest.n_ops++] = t->epi->op[n];
+    }
     for (int64_t i = 0; i < t->m; i += GEMM_MR) {
-        int64_t m = lmn_min_i64(GEMM_MR, t->m - i);
+        const int64_t m = lmn_min_i64(GEMM_MR, t->m - i);
         for (int64_t j = 0; j < t->n; j += GEMM_NR) {
-            int64_t n = lmn_min_i64(GEMM_NR, t->n - j);
+            const int64_t n = lmn_min_i64(GEMM_NR, t->n - j);
+            const int64_t ahead = j + GEMM_NR >= t->n ? GEMM_MR * t->lda : 0;
+            lmn_epi_block e = {
+                t->c + i * t->ldc + j, t->ldc, t->row + i, t->col + j, m, n, t->item};
             tile x = {t->a + i * t->lda,
                       t->lda,
                       t->b + j / GEMM_NR * t->b_panel,
                       t->ldb,
-                      t->c + i * t->ldc + j,
+                      e.c,
                       t->ldc,
                       t->k,
                       n,
-                      t->beta};
+                      ahead,
+                      t->beta,
+                      {.on = false}};
+            if (whole.on) x.f = fuse_at(&whole, t, &e);
             tile_pick(m, n)(&x);
-            if (!t->epi) continue;
-            lmn_epi_block e = {x.c, x.ldc, t->row + i, t->col + j, m, n, t->item};
-            epi_apply(t->epi, &e);
+            if (rest.n_ops) epi_apply(&rest, &e);
         }
     }
 }
@@ -189,10 +274,10 @@ VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
     }
 #define STRIP_TAIL_LOAD(p) vf_loadm(p, tail)
 #define STRIP_TAIL_STORE(p, v) vf_storem(p, tail, v)
-#define STRIP_VECTOR(L, S)                                                                       \
-    STRIP_B(0, L)                                                                                \
-    STRIP_B(1, L) STRIP_B(2, L) STRIP_B(3, L) STRIP_C(0, L, S) STRIP_C(1, L, S) STRIP_C(2, L, S) \
-        STRIP_C(3, L, S)
+#define STRIP_VECTOR(L, S) \
+    STRIP_B(0, L)          \
+    STRIP_B(1, L)          \
+    STRIP_B(2, L) STRIP_B(3, L) STRIP_C(0, L, S) STRIP_C(1, L, S) STRIP_C(2, L, S) STRIP_C(3, L, S)
     STRIP_A(0) STRIP_A(1) STRIP_A(2) STRIP_A(3) int64_t j = 0;
     for (; j + VF_LANES <= s->n; j += VF_LANES) {
         if (kk == 4) {
@@ -270,10 +355,12 @@ VF_INLINE void dot_run(const lmn_gemm_block *t, int64_t i0, int64_t j0, const in
         if (nr > 2) acc[i][2] = vf_fma(av, w[2], acc[i][2]); \
         if (nr > 3) acc[i][3] = vf_fma(av, w[3], acc[i][3]); \
     }
-#define DOT_VECTOR(L)                                                                \
-    DOT_W(0, L)                                                                      \
-    DOT_W(1, L) DOT_W(2, L) DOT_W(3, L) DOT_STEP(0, L) DOT_STEP(1, L) DOT_STEP(2, L) \
-        DOT_STEP(3, L) DOT_STEP(4, L) DOT_STEP(5, L)
+#define DOT_VECTOR(L)                                                                      \
+    DOT_W(0, L)                                                                            \
+    DOT_W(1, L)                                                                            \
+    DOT_W(2, L)                                                                            \
+    DOT_W(3, L) DOT_STEP(0, L) DOT_STEP(1, L) DOT_STEP(2, L) DOT_STEP(3, L) DOT_STEP(4, L) \
+        DOT_STEP(5, L)
 #define DOT_TAIL(ptr) vf_loadm(ptr, tail)
 #define DOT_CLOSE_Q(i, q) \
     if ((q) < nr) c[q] = vf_hsum(acc[i][q]) + (t->beta ? c[q] : 0.0f);

@@ -161,15 +161,17 @@ VF_INLINE float vf_hsum(vf v)
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
+/* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 8; +0 elsewhere. */
+VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)
+{
+    vf s = _mm256_shuffle_ps(vf_loadm(p, m0), vf_loadm(p + 8, m1), 0x88); /* a0 a2 b0 b2 | a4 .. */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+}
 /* Lane t is p[2 t] for lo <= t < hi, else +0; nothing else is read. */
 VF_INLINE vf vf_load_even(const float *p, int64_t lo, int64_t hi)
 {
-    vf a = vf_loadm(p, vm_range(2 * lo, 2 * hi - 1));
-    vf b = vf_loadm(p + 8, vm_range(2 * lo - 8, 2 * hi - 9));
-    vf s = _mm256_shuffle_ps(a, b, 0x88); /* a0 a2 b0 b2 | a4 a6 b4 b6 */
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+    return vf_load_even_masked(p, vm_range(2 * lo, 2 * hi - 1), vm_range(2 * lo - 8, 2 * hi - 9));
 }
-
 /* Eight vectors are the rows of a matrix; on return they are its columns. */
 VF_INLINE void vf_transpose(vf r[VF_LANES])
 {
@@ -185,7 +187,8 @@ VF_INLINE void vf_transpose(vf r[VF_LANES])
     t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20); \
     t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
     STEP1(0)
-    STEP1(2) STEP1(4) STEP1(6) STEP2(0) STEP2(4) STEP3(0) STEP3(1) STEP3(2) STEP3(3)
+    STEP1(2)
+    STEP1(4) STEP1(6) STEP2(0) STEP2(4) STEP3(0) STEP3(1) STEP3(2) STEP3(3)
         r[0] = t[0],
         r[1] = t[1], r[2] = t[2], r[3] = t[3];
     r[4] = t[4], r[5] = t[5], r[6] = t[6], r[7] = t[7];

@@ -33,12 +33,35 @@ VF_INLINE void half_run(const tile *t, const int mr)
     }
 #define HALF_STEP(i) \
     if ((i) < mr) acc[i] = _mm256_fmadd_ps(_mm256_set1_ps(a[i][p]), bv, acc[i]);
+#define HALF_FUSE(i)                                                                              \
+    if ((i) < mr) {                                                                               \
+        if (row) acc[i] = _mm256_add_ps(acc[i], _mm256_set1_ps(row[i]));                          \
+        if (col) acc[i] = _mm256_add_ps(acc[i], _mm256_maskz_loadu_ps(mask, col));                \
+        if (full)                                                                                 \
+            acc[i] = _mm256_add_ps(acc[i], _mm256_maskz_loadu_ps(mask, full + (i)*t->f.full_ld)); \
+        acc[i] = _mm256_min_ps(hi, _mm256_max_ps(lo, acc[i]));                                    \
+    }
 #define HALF_CLOSE(i) \
     if ((i) < mr) _mm256_mask_storeu_ps(c[i], mask, acc[i]);
     EACH_ROW(HALF_OPEN)
-    for (int64_t p = 0; p < n_k; p++, b += ldb) {
-        __m256 bv = _mm256_maskz_loadu_ps(mask, b);
-        EACH_ROW(HALF_STEP)
+    const int64_t ahead = t->ahead;
+#define HALF_K(u)                                                     \
+    {                                                                 \
+        __m256 bv = _mm256_maskz_loadu_ps(mask, b);                   \
+        EACH_ROW(HALF_STEP)                                           \
+        if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
+        if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
+        p++, b += ldb;                                                \
+    }
+    int64_t p = 0;
+    while (p + 4 <= n_k) {
+        HALF_K(0) HALF_K(1) HALF_K(2) HALF_K(3)
+    }
+    while (p < n_k) HALF_K(8)
+    if (t->f.on) {
+        const float *row = t->f.row, *col = t->f.col, *full = t->f.full;
+        const __m256 lo = _mm256_set1_ps(t->f.lo), hi = _mm256_set1_ps(t->f.hi);
+        EACH_ROW(HALF_FUSE)
     }
     EACH_ROW(HALF_CLOSE)
 }
