@@ -269,7 +269,8 @@ static const struct {
     {1500, 384, 384, false}, {1500, 1500, 64, true},  {1, 768, 3072, false},
     {1, 768, 3072, true},    {1, 3072, 768, false},   {1, 50257, 768, true},
     {4, 768, 3072, false},   {4, 768, 3072, true},    {16, 768, 3072, false},
-    {16, 768, 3072, true},   {1, 1000, 2048, true},   {17, 33, 65, false},
+    {16, 768, 3072, true},   {8, 3072, 768, true},    {32, 3072, 768, true},
+    {32, 768, 3072, true},   {1, 1000, 2048, true},   {17, 33, 65, false},
 };
 
 static void bench_gemm(kc_ctx *kc, const lmn_krow *head)

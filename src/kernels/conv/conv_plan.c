@@ -16,11 +16,11 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 384,        /* longest k of a packed block, unless one channel has more taps */
-    NC = 192,        /* pixels of a packed block */
-    MC = 512,        /* output channels of a chunk */
-    MC_LEAST = 64,   /* fewer would pack the same pixels too often */
-    WANT_CHUNKS = 16 /* per convolution, if each is worth it */
+    KC = 384,       /* longest k of a packed block, unless one channel has more taps */
+    NC = 240,       /* pixels of a packed block */
+    MC = 512,       /* output channels of a chunk */
+    MC_LEAST = 128, /* fewer would pack the same pixels too often */
+    WANT_CHUNKS = 8 /* per convolution, if each is worth it */
 };
 static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t min_depthwise_elems = 32 << 10;

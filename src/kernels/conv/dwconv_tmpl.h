@@ -22,6 +22,8 @@ typedef struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
+    bool fused; /* bias, then clip, in registers; the bits of epi_apply */
+    float bias, clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
 } plane;
 
@@ -83,9 +85,11 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
                 acc[o] = vf_fma(vf_set1(p->w[ky * k + kx]), x[kx], acc[o]);
         }
     }
+    const vf bias = vf_set1(p->bias), clip_lo = vf_set1(p->clip_lo), clip_hi = vf_set1(p->clip_hi);
     DW_UNROLL
     for (int o = 0; o < n_rows; o++) {
         float *y = p->y + (oy + o) * w_out + t->ox;
+        if (p->fused) acc[o] = vf_min(clip_hi, vf_max(clip_lo, vf_add(acc[o], bias)));
         if (whole)
             vf_store(y, acc[o]);
         else
@@ -157,6 +161,22 @@ static void plane_any(const plane *p)
     }
 }
 
+/* Is the chain a bias a channel, then at most a relu or clip? Then the strips apply it. */
+static bool plane_fuse(plane *p, const lmn_epi *epi)
+{
+    if (!epi || epi->n_ops < 1 || epi->n_ops > 2) return false;
+    if (epi->op[0].kind != LMN_EPI_ADD || epi->op[0].bcast != LMN_EPI_ROW) return false;
+    p->clip_lo = -__builtin_inff(), p->clip_hi = __builtin_inff();
+    if (epi->n_ops == 1) return true;
+    if (epi->op[1].kind == LMN_EPI_RELU)
+        p->clip_lo = 0.0f;
+    else if (epi->op[1].kind == LMN_EPI_CLIP)
+        p->clip_lo = epi->op[1].p0, p->clip_hi = epi->op[1].p1;
+    else
+        return false;
+    return true;
+}
+
 typedef void plane_fn(const plane *p);
 static plane_fn *plane_pick(const lmn_conv_geom *g)
 {
@@ -175,14 +195,15 @@ static void dwconv_run(const lmn_dwconv_block *b)
     const int64_t n_in = g->in[1] * g->in[2], n_out = g->out[1] * g->out[2];
     plane_fn *const run = plane_pick(g);
     plane p = {.g = g};
+    p.fused = run != plane_any && plane_fuse(&p, b->epi);
     for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
         lmn_conv_inside(g, 0, g->out[2], kx, &p.lo[kx], &p.hi[kx]);
     for (int64_t c = b->c0; c < b->c0 + b->n_c; c++) {
         p.x = b->x + c / mult * n_in, p.w = b->w + c * kvol, p.y = b->y + c * n_out;
-        run(&p);
-        if (!b->epi) continue;
         lmn_epi_block e = {p.y, n_out, c, 0, 1, n_out, b->item};
-        epi_apply(b->epi, &e);
+        if (p.fused) p.bias = *lmn_epi_operand(&b->epi->op[0], &e);
+        run(&p);
+        if (b->epi && !p.fused) epi_apply(b->epi, &e);
     }
 }
 

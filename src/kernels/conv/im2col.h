@@ -5,8 +5,8 @@
  *   row r of the packed matrix is (c, kz, ky, kx) in that order, column j is output pixel p0 + j:
  *   packed[(j / nr) * n_c * kvol * nr  +  r * nr  +  j % nr] = x[c][iz][iy][ix], +0 in the padding.
  *
- * Of the last panel only the used columns are written. Reads stay inside the n_c input planes.
- * Class: exact.
+ * Unused columns of the last panel are left or overwritten, and never used. Reads stay inside the
+ * n_c input planes. Class: exact.
  */
 #ifndef LMN_KERNELS_IM2COL_H
 #define LMN_KERNELS_IM2COL_H

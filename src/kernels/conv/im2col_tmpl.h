@@ -1,7 +1,8 @@
 /*
  * im2col on the vf_* words (include simd_<isa>.h first). A panel is cut into segments, runs of
  * pixels of one output row; for a segment and a kernel tap the masks are the same in every channel,
- * so the innermost loop over channels is one load and one store.
+ * so the innermost loop over channels is one load and one store. Segments are written from left to
+ * right: what a whole-vector store puts past its segment, the next one overwrites.
  */
 #ifndef LMN_KERNELS_IM2COL_TMPL_H
 #define LMN_KERNELS_IM2COL_TMPL_H
@@ -22,6 +23,7 @@ typedef struct run {
     float *dst;
     int64_t plane, dst_step, n_c; /* elements from channel to channel */
     int64_t len, lo, hi, stride;
+    int64_t room; /* columns to the end of the panel: stores may overshoot the segment, not these */
 } run;
 
 static void run_any(const run *r)
@@ -39,6 +41,7 @@ VF_INLINE void run_vector(const run *r, int64_t v, const int stride, const bool 
 {
     const int64_t lo = r->lo - v, hi = r->hi - v, plane = r->plane, step = r->dst_step;
     const vm out = vm_first(r->len - v);
+    const bool full = v + VF_LANES <= r->room;
     const vm m0 = stride == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
     const vm m1 = vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
     const float *src = r->src + v * stride;
@@ -47,7 +50,7 @@ VF_INLINE void run_vector(const run *r, int64_t v, const int stride, const bool 
         vf x = stride == 2 ? vf_load_even_masked(src, m0, m1)
                : whole     ? vf_load(src)
                            : vf_loadm(src, m0);
-        if (whole)
+        if (full)
             vf_store(dst, x);
         else
             vf_storem(dst, out, x);
@@ -71,7 +74,7 @@ static void pack_segment(const lmn_im2col_block *b, const segment *s, float *pan
     const lmn_conv_geom *g = b->g;
     run r = {.plane = lmn_conv_volume(g->in), .n_c = b->n_c, .len = s->len, .stride = g->stride[2]};
     r.dst_step = lmn_conv_volume(g->kernel) * b->nr;
-    r.dst = panel + s->column;
+    r.dst = panel + s->column, r.room = b->nr - s->column;
     int64_t lo[HOISTED], hi[HOISTED];
     for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], HOISTED); kx++)
         lmn_conv_inside(g, s->ox, s->len, kx, &lo[kx], &hi[kx]);

@@ -14,20 +14,27 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 384,             /* longest k of a packed block */
-    NC = 192,             /* columns of a packed block */
-    MC = 512,             /* rows of a chunk */
-    SMALL_NN_M = 6,       /* up to here B is streamed */
-    SMALL_NT_M = 12,
+    KC = 384,       /* longest k of a packed block */
+    NC = 192,       /* columns of a packed block */
+    MC = 512,       /* rows of a chunk */
+    MC_LEAST = 128, /* fewer would pack the same B too often */
+    SMALL_NN_M = 6, /* up to here B is streamed */
+    SMALL_NT_M = 32,
     DIRECT_BYTES = 65536, /* a B this small is read in place */
     DIRECT_M = 16,        /* and any B for so few rows */
-    WANT_CHUNKS = 16      /* per product, if each is worth it */
+    WANT_CHUNKS = 8       /* per product, if each is worth it */
 };
 static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t min_stream_bytes = 256 << 10;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t round_up(int64_t a, int64_t to) { return ceil_div(a, to) * to; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t round_up(int64_t a, int64_t to)
+{
+    return ceil_div(a, to) * to;
+}
 
 /* Equal blocks of at most `most`, each a multiple of `unit`. */
 static int64_t balance(int64_t total, int64_t most, int64_t unit)
@@ -57,9 +64,12 @@ static void cut_blocks(lmn_gemm_plan *p)
         int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
         bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 16 * mr) p->mc = balance(p->m, p->mc / 2, mr);
-        else if (p->nc >= 2 * nr) p->nc = balance(p->n, p->nc / 2, nr);
-        else return;
+        if (p->mc >= 2 * MC_LEAST)
+            p->mc = balance(p->m, p->mc / 2, mr);
+        else if (p->nc >= 4 * nr)
+            p->nc = balance(p->n, p->nc / 2, nr);
+        else
+            return;
     }
 }
 
@@ -115,8 +125,10 @@ static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_ge
             t.a = a_block, t.lda = t.k;
         }
         if (p->path == PATH_PACKED) {
-            if (trans_b) p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
-            else p->row->pack_nn(scratch, t.b, args->ldb, t.k, t.n);
+            if (trans_b)
+                p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
+            else
+                p->row->pack_nn(scratch, t.b, args->ldb, t.k, t.n);
             t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
         }
         t.beta = k0 > 0 || args->beta;
@@ -144,8 +156,10 @@ void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64
         run_blocks(p, args, t, scratch);
         return;
     }
-    if (p->path == PATH_SMALL_NN) p->row->small_nn(&t);
-    else p->row->small_nt(&t);
+    if (p->path == PATH_SMALL_NN)
+        p->row->small_nn(&t);
+    else
+        p->row->small_nt(&t);
     lmn_epi_block e = {t.c, t.ldc, i, j, t.m, t.n, item};
     if (args->epi) p->row->epi(args->epi, &e);
 }

@@ -21,11 +21,11 @@ enum {
 typedef struct lmn_gemm_plan {
     const lmn_gemm_row *row;
     int64_t m, n, k, n_batch;
-    int32_t flags, path;    /* path: how B is read, see gemm_plan.c */
-    int64_t mc, nc, kc;     /* block sizes */
+    int32_t flags, path; /* path: how B is read, see gemm_plan.c */
+    int64_t mc, nc, kc;  /* block sizes */
     int64_t m_blocks, n_blocks;
-    int64_t n_chunks;       /* 0 when C is empty */
-    size_t scratch_bytes;   /* one worker's; 64-byte aligned memory is best, none is required */
+    int64_t n_chunks;     /* 0 when C is empty */
+    size_t scratch_bytes; /* one worker's; 64-byte aligned memory is best, none is required */
 } lmn_gemm_plan;
 
 /* Strides are in elements: ld from row to row, batch from item to item (0 = shared). */

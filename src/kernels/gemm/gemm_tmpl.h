@@ -355,12 +355,12 @@ VF_INLINE void dot_run(const lmn_gemm_block *t, int64_t i0, int64_t j0, const in
         if (nr > 2) acc[i][2] = vf_fma(av, w[2], acc[i][2]); \
         if (nr > 3) acc[i][3] = vf_fma(av, w[3], acc[i][3]); \
     }
-#define DOT_VECTOR(L)                                                                      \
-    DOT_W(0, L)                                                                            \
-    DOT_W(1, L)                                                                            \
-    DOT_W(2, L)                                                                            \
-    DOT_W(3, L) DOT_STEP(0, L) DOT_STEP(1, L) DOT_STEP(2, L) DOT_STEP(3, L) DOT_STEP(4, L) \
-        DOT_STEP(5, L)
+#define DOT_VECTOR(L) \
+    DOT_W(0, L)       \
+    DOT_W(1, L)       \
+    DOT_W(2, L)       \
+    DOT_W(3, L)       \
+    DOT_STEP(0, L) DOT_STEP(1, L) DOT_STEP(2, L) DOT_STEP(3, L) DOT_STEP(4, L) DOT_STEP(5, L)
 #define DOT_TAIL(ptr) vf_loadm(ptr, tail)
 #define DOT_CLOSE_Q(i, q) \
     if ((q) < nr) c[q] = vf_hsum(acc[i][q]) + (t->beta ? c[q] : 0.0f);
@@ -401,8 +401,10 @@ VF_INLINE void dot_rows(const lmn_gemm_block *t, int64_t j, const int nr)
 
 static void small_nt_run(const lmn_gemm_block *t)
 {
+    /* One row of A is bound by memory, which prefers a single stream to four. */
+    const int64_t in_fours = t->m > 1 ? t->n / 4 * 4 : 0;
     int64_t j = 0;
-    for (; j + 4 <= t->n; j += 4) dot_rows(t, j, 4);
+    for (; j < in_fours; j += 4) dot_rows(t, j, 4);
     for (; j < t->n; j++) dot_rows(t, j, 1);
 }
 
