@@ -212,4 +212,17 @@
     X(STFT)                                                                                        \
     X(SoftmaxCrossEntropyLoss)                                                                     \
     /* com.microsoft */                                                                            \
-    /* ai.onnx.ml */
+    /* ai.onnx.ml */                                                                               \
+    X(ArrayFeatureExtractor)                                                                       \
+    X(Binarizer)                                                                                   \
+    X(FeatureVectorizer)                                                                           \
+    X(Imputer)                                                                                     \
+    X(LabelEncoder)                                                                                \
+    X(LinearClassifier)                                                                            \
+    X(LinearRegressor)                                                                             \
+    X(Normalizer)                                                                                  \
+    X(OneHotEncoder)                                                                               \
+    X(Scaler)                                                                                      \
+    X(TreeEnsemble)                                                                                \
+    X(TreeEnsembleClassifier)                                                                      \
+    X(TreeEnsembleRegressor)

@@ -1,0 +1,129 @@
+/*
+ * TreeEnsembleClassifier (ai.onnx.ml, since 1): a forest whose leaves vote for classes; the label
+ * of the highest score and all scores.
+ *
+ * Two labels with votes for one class only are binary: the score s stands for class 1. If no weight
+ * is negative the label is 1 when s > 0.5 and the scores are (1 - s, s); otherwise the label is 1
+ * when s > 0 and the scores are (-s, s), transformed by LOGISTIC each on its own. This is the
+ * behaviour of the runtimes that exporters test against; the standard leaves it open.
+ */
+#include "ops/f64io.h"
+#include "ops/trees.h"
+
+static lmn_ml_list labels_of(const lmn_opnode *n)
+{
+    return lmn_ml_list_of(n, "classlabels_strings", "classlabels_int64s", NULL, NULL);
+}
+
+static lamina_status infer_classifier(lmn_infer *ic)
+{
+    const lmn_ml_list labels = labels_of(ic->node);
+    lmn_dim rows;
+    LMN_TRY(lmn_ml_infer_rows(ic, &rows));
+    ic->out[0].rank = 1;
+    ic->out[0].dtype = lmn_ml_label_type(&labels);
+    ic->out[0].dims[0] = rows;
+    if (ic->node->n_out < 2) return LAMINA_OK;
+    ic->out[1].rank = 2;
+    ic->out[1].dims[0] = rows;
+    ic->out[1].dims[1] = labels.n == 1 ? LMN_DIM_UNKNOWN : lmn_dim_c(labels.n);
+    return LAMINA_OK;
+}
+
+typedef struct classifier {
+    lmn_forest f;
+    lmn_ml_list labels;
+    lmn_ml_post post;
+    bool binary, positive; /* positive: no weight below zero */
+} classifier;
+
+static lamina_status read_args(lmn_eval *ec, classifier *c)
+{
+    c->labels = labels_of(ec->node);
+    if (!c->labels.dt) return lmn_eval_fail(ec, LAMINA_E_INVALID, "there are no class labels");
+    if (!lmn_ml_post_of(ec->node, &c->post))
+        return lmn_eval_fail(ec, LAMINA_E_INVALID, "post_transform is not known");
+    LMN_TRY(lmn_forest_old(ec, "class", c->labels.n, &c->f));
+    const int64_t n = c->f.leaf_first[c->f.n_leaves];
+    c->positive = true;
+    bool one_class = true;
+    for (int64_t i = 0; i < n; i++) {
+        if (c->f.votes[i].weight < 0.0) c->positive = false;
+        if (c->f.votes[i].target != c->f.votes[0].target) one_class = false;
+    }
+    c->binary = c->labels.n == 2 && one_class && n > 0;
+    return LAMINA_OK;
+}
+
+/* Label of a binary row; s[0..1] become its scores. */
+static int64_t finish_binary(const classifier *c, double *s)
+{
+    const double v = s[c->f.votes[0].target];
+    const int64_t label = v > (c->positive ? 0.5 : 0.0);
+    s[1] = v;
+    s[0] = c->positive ? 1.0 - v : -v;
+    if (c->post == LMN_ML_PROBIT) s[0] = lmn_ml_probit(s[0]), s[1] = lmn_ml_probit(s[1]);
+    if (c->positive) return label;
+    if (c->post == LMN_ML_LOGISTIC) s[0] = lmn_ml_logistic(-v), s[1] = lmn_ml_logistic(v);
+    return label;
+}
+
+static int64_t finish_row(const classifier *c, double *s, const bool *hit)
+{
+    int64_t best = -1;
+    if (c->binary) return finish_binary(c, s);
+    for (int64_t k = 0; k < c->f.targets; k++)
+        if ((hit[k] || c->f.base) && (best < 0 || s[k] > s[best])) best = k;
+    lmn_ml_post_apply(c->post, s, c->f.targets);
+    return best < 0 ? 0 : best;
+}
+
+static lamina_status eval_classifier(lmn_eval *ec)
+{
+    classifier c = {0};
+    int64_t rows, cols;
+    double *x;
+    lamina_tensor *y, *z;
+    LMN_TRY(lmn_ml_matrix(ec, 0, &rows, &cols));
+    LMN_TRY(read_args(ec, &c));
+    if (c.f.features > cols)
+        return lmn_eval_fail(ec, LAMINA_E_RANGE, "a node asks for feature %lld of %lld",
+                             (long long)c.f.features - 1, (long long)cols);
+    const int64_t n = c.f.targets, dims[2] = {rows, n};
+    LMN_TRY(lmn_out(ec, 0, lmn_ml_label_type(&c.labels), 1, dims, &y));
+    LMN_TRY(lmn_out(ec, 1, LAMINA_F32, 2, dims, &z));
+    LMN_TRY(lmn_f64_alloc(ec, cols + n, &x));
+    bool *hit = lmn_scratch(ec, (size_t)n);
+    if (!hit) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld classes", (long long)n);
+    for (int64_t r = 0; r < rows; r++) {
+        lmn_f64_load(ec->in[0], r * cols, cols, x);
+        LMN_TRY(lmn_forest_run(ec, &c.f, x, x + cols, hit));
+        const int64_t label = finish_row(&c, x + cols, hit);
+        if (y) LMN_TRY(lmn_ml_put_label(ec, y, r, &c.labels, label));
+        if (z) lmn_f64_store(z, r * n, n, x + cols);
+    }
+    return LAMINA_OK;
+}
+
+static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_ML}, {0}};
+static const lmn_port OUT[] = {{"Y", 'L', 0, LMN_D_LABEL}, {"Z", 0, 0, LMN_DBIT(LAMINA_F32)}, {0}};
+static const lmn_attr_schema ATTRS[] = {LMN_FOREST_ATTRS,
+                                        {"class_ids", LMN_ATTR_INTS, 0},
+                                        {"class_nodeids", LMN_ATTR_INTS, 0},
+                                        {"class_treeids", LMN_ATTR_INTS, 0},
+                                        {"class_weights", LMN_ATTR_FLOATS, 0},
+                                        {"class_weights_as_tensor", LMN_ATTR_TENSOR, 0},
+                                        {"classlabels_int64s", LMN_ATTR_INTS, 0},
+                                        {"classlabels_strings", LMN_ATTR_STRINGS, 0},
+                                        {0}};
+
+const lmn_op_def lmn_op_TreeEnsembleClassifier = {
+    .name = "TreeEnsembleClassifier",
+    .domain = "ai.onnx.ml",
+    .since = 1,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = infer_classifier,
+    .eval = eval_classifier,
+};

@@ -1,0 +1,71 @@
+/*
+ * Decision forests: one flat form for TreeEnsemble (opset 5) and the older regressor and
+ * classifier.
+ *
+ * Invariants once built: every child and root is a node index, or ~leaf for a leaf; all indices are
+ * in range; votes of leaf l are vote[leaf_first[l]] .. vote[leaf_first[l + 1]], their targets in
+ * [0, targets). Cycles in a bad file are caught by the walk, which takes at most n_nodes steps.
+ */
+#ifndef LMN_OPS_TREES_H
+#define LMN_OPS_TREES_H
+
+#include "ops/ml.h"
+
+enum {
+    LMN_TREE_LEQ,
+    LMN_TREE_LT,
+    LMN_TREE_GTE,
+    LMN_TREE_GT,
+    LMN_TREE_EQ,
+    LMN_TREE_NEQ,
+    LMN_TREE_MEMBER,
+    LMN_TREE_LEAF
+};
+enum { LMN_TREE_AVERAGE, LMN_TREE_SUM, LMN_TREE_MIN, LMN_TREE_MAX };
+
+typedef struct lmn_tree_node {
+    double split;
+    int64_t feature, yes, no;
+    int64_t set_first, set_count; /* LMN_TREE_MEMBER */
+    uint8_t mode;
+    bool missing_yes; /* NaN goes the true way */
+} lmn_tree_node;
+
+typedef struct lmn_tree_vote {
+    int64_t target;
+    double weight;
+} lmn_tree_vote;
+
+typedef struct lmn_forest {
+    int64_t n_nodes, n_roots, n_leaves, targets,
+        features; /* features: most a node asks for, plus 1 */
+    lmn_tree_node *nodes;
+    int64_t *roots, *leaf_first;
+    lmn_tree_vote *votes;
+    const double *members;
+    const double *base; /* `targets` values added at the end, or NULL */
+    int32_t aggregate;
+} lmn_forest;
+
+/* From nodes_* of the old form with votes from <prefix>_treeids, _nodeids, _ids, _weights. */
+lamina_status lmn_forest_old(lmn_eval *ec, const char *prefix, int64_t targets, lmn_forest *f);
+/* From the attributes of TreeEnsemble 5. */
+lamina_status lmn_forest_new(lmn_eval *ec, lmn_forest *f);
+/* Scores of one row; hit[t] tells whether any leaf voted for t. */
+lamina_status lmn_forest_run(lmn_eval *ec, const lmn_forest *f, const double *x, double *score,
+                             bool *hit);
+
+/* Attributes of the old form, without the votes. */
+#define LMN_FOREST_ATTRS                                                                          \
+    {"base_values", LMN_ATTR_FLOATS, 0}, {"base_values_as_tensor", LMN_ATTR_TENSOR, 0},           \
+        {"nodes_falsenodeids", LMN_ATTR_INTS, 0}, {"nodes_featureids", LMN_ATTR_INTS, 0},         \
+        {"nodes_hitrates", LMN_ATTR_FLOATS, 0}, {"nodes_hitrates_as_tensor", LMN_ATTR_TENSOR, 0}, \
+        {"nodes_missing_value_tracks_true", LMN_ATTR_INTS, 0},                                    \
+        {"nodes_modes", LMN_ATTR_STRINGS, 0}, {"nodes_nodeids", LMN_ATTR_INTS, 0},                \
+        {"nodes_treeids", LMN_ATTR_INTS, 0}, {"nodes_truenodeids", LMN_ATTR_INTS, 0},             \
+        {"nodes_values", LMN_ATTR_FLOATS, 0}, {"nodes_values_as_tensor", LMN_ATTR_TENSOR, 0},     \
+    {                                                                                             \
+        "post_transform", LMN_ATTR_STRING, 0                                                      \
+    }
+
+#endif
