@@ -74,7 +74,7 @@ static lamina_status mapped_file(lmn_onnx_store *s, const range *r, lamina_tenso
         return LAMINA_OK;
     }
     if (!s->dir)
-        return FAIL(LAMINA_E_PERM,
+        return FAIL(LAMINA_E_IO,
                     "its data are in another file, but the model was not loaded from a folder");
     const char *name = lmn_arena_strn(&s->arena, r->location.p, r->location.n);
     if (!name) return FAIL(LAMINA_E_NOMEM, "out of memory");
