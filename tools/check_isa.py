@@ -2,7 +2,8 @@
 """
 Gate: no instruction leaks out of its ISA. An object compiled for an ISA may define only symbols
 that end in that ISA's token (or static ones); no object defines weak symbols, because the linker
-may keep the copy with the wrong instructions; no zmm in avx2 objects, no ymm or zmm in base objects.
+may keep the copy with the wrong instructions; no zmm in avx2 objects, no ymm or zmm in base
+objects.
 """
 import concurrent.futures
 import re

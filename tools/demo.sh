@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a bare machine to three right answers: set up, build, fetch pinned models, run them on real inputs,
-# check what they say. Exit 1 when an answer is wrong.
+# From a bare machine to three right answers: set up, build, fetch pinned models, run them on real
+# inputs, check what they say. Exit 1 when an answer is wrong.
 set -eu
 cd "$(dirname "$0")/.."
 python=$(tools/setup.sh | tail -1)
@@ -10,10 +10,12 @@ mkdir -p "$cache"
 echo "fetching models (pinned, hashed) into the cache"
 "$python" tools/fetch_models.py "$cache"
 [ -f "$cache/efficientnet-lite0.onnx" ] ||
-    "$python" tools/efficientnet_onnx.py "$cache/efficientnet-lite0.pth" "$cache/efficientnet-lite0.onnx"
+    "$python" tools/efficientnet_onnx.py "$cache/efficientnet-lite0.pth" \
+        "$cache/efficientnet-lite0.onnx"
 if [ ! -f "$cache/coffee.png" ]; then # photographs of the Debian package, unpacked, not installed
     (cd "$cache" && apt-get download -q python3-skimage > /dev/null &&
-        dpkg-deb --fsys-tarfile python3-skimage_*.deb | tar -xO --wildcards '*/skimage/data/coffee.png' > coffee.part &&
+        dpkg-deb --fsys-tarfile python3-skimage_*.deb |
+        tar -xO --wildcards '*/skimage/data/coffee.png' > coffee.part &&
         mv coffee.part coffee.png)
 fi
 if [ ! -f "$cache/line.png" ]; then # a line of the same package's page of text
@@ -36,7 +38,8 @@ ask() { # expected text, then the command
     esac
 }
 ask elf run "$cache/magika/magika.onnx" --in bytes=file:/bin/ls --recipe magika
-ask espresso run "$cache/efficientnet-lite0.onnx" --image "$cache/coffee.png" --labels "$cache/imagenet1k_clean_names.json"
+ask espresso run "$cache/efficientnet-lite0.onnx" --image "$cache/coffee.png" \
+    --labels "$cache/imagenet1k_clean_names.json"
 ask "Let us first determine" run "$cache/ppocr-rec.onnx" --image "$cache/line.png" --recipe ctc
 echo
 [ "$failed" = 0 ] && echo "three right answers" || { echo "$failed wrong"; exit 1; }

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 weights (.pth) to an ONNX file: efficientnet_onnx.py IN.pth OUT.onnx
 
-Architecture from the paper's Lite variant: no squeeze-excitation, ReLU6, SAME padding with the odd pixel
-at the end. Batch normalisation is folded into the convolutions in float64 (eps 1e-3).
+Architecture from the paper's Lite variant: no squeeze-excitation, ReLU6, SAME padding with the odd
+pixel at the end. Batch normalisation is folded into the convolutions in float64 (eps 1e-3).
 """
 import sys
 
@@ -40,7 +40,8 @@ class Builder:
         scale = g / np.sqrt(v + EPS)
         y = self.op("Conv", [x, self.constant((w * scale[:, None, None, None]).astype(np.float32)),
                              self.constant((b - m * scale).astype(np.float32))],
-                    kernel_shape=[k, k], strides=[stride, stride], group=groups, auto_pad="SAME_UPPER")
+                    kernel_shape=[k, k], strides=[stride, stride], group=groups,
+                    auto_pad="SAME_UPPER")
         return self.op("Clip", [y, self.lo, self.hi]) if act else y
 
 
@@ -60,7 +61,8 @@ def build(weights):
             index, channels = index + 1, out
     x = b.conv(x, "_conv_head", "_bn1", 1, 1)
     x = b.op("Flatten", [b.op("GlobalAveragePool", [x])])
-    x = b.op("Gemm", [x, b.constant(weights["_fc.weight"]), b.constant(weights["_fc.bias"])], transB=1)
+    fc = [b.constant(weights["_fc.weight"]), b.constant(weights["_fc.bias"])]
+    x = b.op("Gemm", [x, *fc], transB=1)
     b.nodes.append(helper.make_node("Identity", [x], ["logits"]))
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 224, 224])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 1000])

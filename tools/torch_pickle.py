@@ -1,7 +1,7 @@
 """Read the tensors of an old torch pickle (.pth before zip files) without torch.
 
-The file is five pickles in a row (magic, protocol, system, state, storage keys), then for each key an
-int64 count and raw little-endian data. Only the names in ALLOWED are ever resolved, so that a hostile
+The file is five pickles in a row (magic, protocol, system, state, storage keys), then for each key
+an int64 count and raw little-endian data. Only a few names are ever resolved, so that a hostile
 file cannot run code. Tensors may be strided views of their storage.
 """
 import collections

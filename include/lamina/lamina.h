@@ -1,6 +1,9 @@
 /*
  * lamina/lamina.h - everything a user of the library needs, in one include.
  *
+ * base: statuses, engine. tensor: values. model: loading. session: running.
+ * io: values from files. info: what was chosen. device: own devices.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef LAMINA_LAMINA_H

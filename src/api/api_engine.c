@@ -3,7 +3,7 @@
  */
 #include "base/engine.h"
 #include "devices/device_list.h"
-#include "runtime/pool.h"
+#include "runtime/workers.h"
 
 static lamina_status fill(lamina_engine *e)
 {

@@ -15,15 +15,18 @@
 enum { LMN_FACT_UNKNOWN = 0, LMN_FACT_TENSOR, LMN_FACT_SEQUENCE, LMN_FACT_OPTIONAL };
 
 typedef struct lmn_fact {
-    uint8_t kind;       /* LMN_FACT_*; of a sequence or optional, dtype/rank/dims describe the items */
+    uint8_t kind; /* LMN_FACT_*; of a sequence or optional, dtype/rank/dims describe the items */
     lamina_dtype dtype; /* LAMINA_DTYPE_NONE = unknown */
     int32_t rank;       /* -1 = unknown */
     lmn_dim dims[LMN_MAX_RANK];
-    int32_t n_elems;    /* elements known in `elems`; -1 = none known */
-    lmn_dim *elems;     /* lent by the arena of the inference; dense order; may hold LMN_DIM_UNKNOWN */
+    int32_t n_elems; /* elements known in `elems`; -1 = none known */
+    lmn_dim *elems;  /* lent by the arena of the inference; dense order; may hold LMN_DIM_UNKNOWN */
 } lmn_fact;
 
-static inline lmn_fact lmn_fact_unknown(void) { return (lmn_fact){.rank = -1, .n_elems = -1}; }
+static inline lmn_fact lmn_fact_unknown(void)
+{
+    return (lmn_fact){.rank = -1, .n_elems = -1};
+}
 /* Tensor of dtype with rank unknown dims (rank -1 allowed). */
 lmn_fact lmn_fact_tensor(lamina_dtype dtype, int32_t rank);
 /* Exact fact of a concrete value; small integer and bool tensors carry their elements (arena may be

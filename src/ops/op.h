@@ -1,11 +1,11 @@
 /*
- * Operators: what one is (lmn_op_def), what it sees of its node (lmn_opnode), and the two contexts in
- * which it works: inference on facts (lmn_infer) and evaluation on data (lmn_eval).
+ * Operators: what one is (lmn_op_def), what it sees of its node (lmn_opnode), and the two contexts
+ * in which it works: inference on facts (lmn_infer) and evaluation on data (lmn_eval).
  *
- * One operator = one file src/ops/def/op_<name>.c defining `const lmn_op_def lmn_op_<Name>` and one row
- * in op_list.h. The evaluation is the reference: plain, f64 or exact integers, rounded once; a device
- * binds faster kernels elsewhere. Operators never allocate except through lmn_out* and lmn_scratch,
- * hold no state, and are safe to call from many threads.
+ * One operator = one file src/ops/def/op_<name>.c defining `const lmn_op_def lmn_op_<Name>` and one
+ * row in op_list.h. The evaluation is the reference: plain, f64 or exact integers, rounded once; a
+ * device binds faster kernels elsewhere. Operators never allocate except through lmn_out* and
+ * lmn_scratch, hold no state, and are safe to call from many threads.
  *
  * Semantics are those of the newest opset (28). Older versions are rewritten at import by `canon`.
  */
@@ -20,13 +20,24 @@
 typedef struct lmn_op_def lmn_op_def;
 struct lmn_graph; /* owned by room graph; opaque here */
 
-/* ---- attributes ------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------------
+ */
 
 /* Numbers of AttributeProto.AttributeType (onnx.proto). */
 typedef enum lmn_attr_type {
-    LMN_ATTR_NONE = 0, LMN_ATTR_FLOAT = 1, LMN_ATTR_INT = 2, LMN_ATTR_STRING = 3, LMN_ATTR_TENSOR = 4,
-    LMN_ATTR_GRAPH = 5, LMN_ATTR_FLOATS = 6, LMN_ATTR_INTS = 7, LMN_ATTR_STRINGS = 8,
-    LMN_ATTR_TENSORS = 9, LMN_ATTR_GRAPHS = 10, LMN_ATTR_SPARSE = 11, LMN_ATTR_TYPE = 13
+    LMN_ATTR_NONE = 0,
+    LMN_ATTR_FLOAT = 1,
+    LMN_ATTR_INT = 2,
+    LMN_ATTR_STRING = 3,
+    LMN_ATTR_TENSOR = 4,
+    LMN_ATTR_GRAPH = 5,
+    LMN_ATTR_FLOATS = 6,
+    LMN_ATTR_INTS = 7,
+    LMN_ATTR_STRINGS = 8,
+    LMN_ATTR_TENSORS = 9,
+    LMN_ATTR_GRAPHS = 10,
+    LMN_ATTR_SPARSE = 11,
+    LMN_ATTR_TYPE = 13
 } lmn_attr_type;
 
 typedef struct lmn_attr {
@@ -37,8 +48,8 @@ typedef struct lmn_attr {
         float f;
         int64_t i;
         lmn_str s;
-        lamina_tensor *t;        /* ref held by the graph that holds the node */
-        struct lmn_graph *g;     /* owned by the graph that holds the node */
+        lamina_tensor *t;    /* ref held by the graph that holds the node */
+        struct lmn_graph *g; /* owned by the graph that holds the node */
         const float *floats;
         const int64_t *ints;
         const lmn_str *strings;
@@ -49,14 +60,14 @@ typedef struct lmn_attr {
 /* What an operator may know of its node. Lives in the graph's arena. */
 typedef struct lmn_opnode {
     const lmn_op_def *def;
-    const char *name;  /* printable (lmn_format_name), never NULL; "" if the file gave none */
-    int32_t opset;     /* version of the operator's domain in the file, before canonicalisation */
-    int32_t n_in;      /* captured values included */
-    int32_t n_caps;    /* trailing inputs that are captures of the node's subgraphs (If, Loop, Scan) */
+    const char *name; /* printable (lmn_format_name), never NULL; "" if the file gave none */
+    int32_t opset;    /* version of the operator's domain in the file, before canonicalisation */
+    int32_t n_in;     /* captured values included */
+    int32_t n_caps; /* trailing inputs that are captures of the node's subgraphs (If, Loop, Scan) */
     int32_t n_out;
     int32_t n_attrs;
     const lmn_attr *attrs;
-    uint32_t id;       /* stable number of the node in its model: keys random operators */
+    uint32_t id; /* stable number of the node in its model: keys random operators */
 } lmn_opnode;
 
 /* Lookup by name, NULL if absent or of another type. The typed getters return `def` then. */
@@ -71,21 +82,22 @@ int32_t lmn_attr_ints(const lmn_opnode *n, const char *name, const int64_t **out
 int32_t lmn_attr_floats(const lmn_opnode *n, const char *name, const float **out);
 const lamina_tensor *lmn_attr_t(const lmn_opnode *n, const char *name);
 
-/* ---- inference -------------------------------------------------------------------------------- */
+/* ---- inference --------------------------------------------------------------------------------
+ */
 
 typedef struct lmn_infer lmn_infer;
 struct lmn_infer {
     const lmn_opnode *node;
     lmn_dim_pool *dims;
-    lmn_arena *arena;              /* for elems; lives as long as the facts */
-    const lmn_fact *const *in;     /* n_in; NULL = input absent */
+    lmn_arena *arena;                     /* for elems; lives as long as the facts */
+    const lmn_fact *const *in;            /* n_in; NULL = input absent */
     const lamina_tensor *const *in_const; /* n_in; non-NULL where the data are known */
-    lmn_fact *out;                 /* n_out; preset to unknown, dtype preset by the port variables */
+    lmn_fact *out; /* n_out; preset to unknown, dtype preset by the port variables */
     lmn_diags *diags;
     lmn_diag_at at;
     /* Infer a subgraph: facts of its inputs (formal then captured) to facts of its outputs. */
-    lamina_status (*subgraph)(lmn_infer *ic, const lmn_attr *graph, const lmn_fact *const *in, int32_t n_in,
-                              lmn_fact *out, int32_t n_out);
+    lamina_status (*subgraph)(lmn_infer *ic, const lmn_attr *graph, const lmn_fact *const *in,
+                              int32_t n_in, lmn_fact *out, int32_t n_out);
     void *host;
 };
 
@@ -95,32 +107,37 @@ static inline bool lmn_infer_has(const lmn_infer *ic, int32_t i)
 }
 /* Report "status: what; fix" for this node and return status. fix may be NULL. */
 LMN_PRINTF(4, 5)
-lamina_status lmn_infer_fail(lmn_infer *ic, lamina_status status, const char *fix, const char *fmt, ...);
+lamina_status lmn_infer_fail(lmn_infer *ic, lamina_status status, const char *fix, const char *fmt,
+                             ...);
 /* Output o gets dtype and shape of input i (also if partly unknown); elems are not copied. */
 void lmn_infer_same(lmn_infer *ic, int32_t o, int32_t i);
 /* Numpy broadcast of the shapes of all inputs first..last into out[o] (dtype untouched). */
 lamina_status lmn_infer_broadcast(lmn_infer *ic, int32_t o, int32_t first, int32_t last);
-/* Integer elements of input i as dims: count, or -1 if unknown. Rank 0 and 1 (a scalar counts as 1). */
+/* Integer elements of input i as dims: count, or -1 if unknown. Rank 0 and 1 (a scalar counts as
+ * 1). */
 int32_t lmn_infer_elems(lmn_infer *ic, int32_t i, const lmn_dim **out);
 /* All elements constant integers? Count (<= cap) or -1. */
 int32_t lmn_infer_ints(lmn_infer *ic, int32_t i, int64_t *out, int32_t cap);
-/* Give output o known elements (its shape must be set): array of n in the arena, NULL on exhaustion. */
+/* Give output o known elements (its shape must be set): array of n in the arena, NULL on
+ * exhaustion. */
 lmn_dim *lmn_infer_set_elems(lmn_infer *ic, int32_t o, int32_t n);
-/* Axis attribute normalised into [0, rank); fails with a sentence when outside. rank_extra widens. */
+/* Axis attribute normalised into [0, rank); fails with a sentence when outside. rank_extra widens.
+ */
 lamina_status lmn_infer_axis(lmn_infer *ic, int64_t axis, int32_t rank, int32_t *out);
 
-/* ---- evaluation ------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------
+ */
 
 typedef struct lmn_eval lmn_eval;
 /* What the executor offers: filled by the runtime, by constant folding, by tests. */
 typedef struct lmn_eval_host {
     /* Run a subgraph attribute: in = formal inputs then captures, borrowed; out receives n_out refs
        owned by the caller. On failure nothing is owned. */
-    lamina_status (*run_graph)(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in, int32_t n_in,
-                               lamina_tensor **out, int32_t n_out);
+    lamina_status (*run_graph)(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,
+                               int32_t n_in, lamina_tensor **out, int32_t n_out);
     bool (*cancelled)(lmn_eval *ec); /* NULL = never */
-    /* What is known of output o of a subgraph: shapes the result of a loop that never turned. False or
-       NULL = nothing. */
+    /* What is known of output o of a subgraph: shapes the result of a loop that never turned. False
+       or NULL = nothing. */
     bool (*graph_fact)(lmn_eval *ec, const lmn_attr *graph, int32_t o, lmn_fact *f);
 } lmn_eval_host;
 
@@ -136,57 +153,67 @@ struct lmn_eval {
     lamina_error *err;         /* may be NULL */
     const lmn_eval_host *host; /* may be NULL: no subgraphs, never cancelled */
     void *host_ctx;
-    uint64_t seed;             /* of the run, for random operators without a seed attribute */
-    void *scratch_head;        /* blocks of lmn_scratch, released by the executor */
+    uint64_t seed;      /* of the run, for random operators without a seed attribute */
+    void *scratch_head; /* blocks of lmn_scratch, released by the executor */
 };
 
 static inline const lamina_tensor *lmn_in(const lmn_eval *ec, int32_t i)
 {
     return i < ec->n_in && ec->in[i] && ec->in[i]->kind != LAMINA_KIND_NONE ? ec->in[i] : NULL;
 }
-static inline bool lmn_out_wanted(const lmn_eval *ec, int32_t i) { return i < ec->n_out && ec->out[i]; }
+static inline bool lmn_out_wanted(const lmn_eval *ec, int32_t i)
+{
+    return i < ec->n_out && ec->out[i];
+}
 /*
- * Make output i ready: type, shape and uninitialised dense memory (strings: empty). For an output that
- * nobody wants *t is NULL with LAMINA_OK: write nothing then. Memory: the planned address if there is one
- * and it is large enough, else the slot's own buffer if it is unique and of this very size, else a new one.
+ * Make output i ready: type, shape and uninitialised dense memory (strings: empty). For an output
+ * that nobody wants *t is NULL with LAMINA_OK: write nothing then. Memory: the planned address if
+ * there is one and it is large enough, else the slot's own buffer if it is unique and of this very
+ * size, else a new one.
  */
 lamina_status lmn_out(lmn_eval *ec, int32_t i, lamina_dtype dt, int32_t rank, const int64_t *dims,
                       lamina_tensor **t);
 /*
  * Output i has the bytes of input j under new dims (same count and type): no copy where possible.
- *  - planned address equal to the input's data, or no planned address: the slot points at the input's
- *    data, with a reference when the input has a buffer, without one when its memory is the plan's or the
- *    caller's. The executor keeps such memory alive for the run and copies (lmn_keep) what leaves it.
+ *  - planned address equal to the input's data, or no planned address: the slot points at the
+ * input's data, with a reference when the input has a buffer, without one when its memory is the
+ * plan's or the caller's. The executor keeps such memory alive for the run and copies (lmn_keep)
+ * what leaves it.
  *  - another planned address: the bytes are copied there.
  */
 lamina_status lmn_out_alias(lmn_eval *ec, int32_t i, int32_t j, int32_t rank, const int64_t *dims);
 /* Output i is this value (any kind); shares or copies, `v` stays the caller's. */
 lamina_status lmn_out_value(lmn_eval *ec, int32_t i, const lamina_tensor *v);
-/* Output i is a sequence of these items (refs are taken or copies made; items stay the caller's). */
-lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t n, lamina_tensor *const *items);
+/* Output i is a sequence of these items (refs are taken or copies made; items stay the caller's).
+ */
+lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t n,
+                               lamina_tensor *const *items);
 lamina_status lmn_out_none(lmn_eval *ec, int32_t i, lamina_dtype dt);
-/* A heap value equal to v with a new ref: v itself or a view when a buffer holds its memory, else a copy. */
+/* A heap value equal to v with a new ref: v itself or a view when a buffer holds its memory, else a
+ * copy. */
 lamina_status lmn_keep(lmn_eval *ec, const lamina_tensor *v, lamina_tensor **out);
-/* 64-byte aligned uninitialised memory until the node is done; NULL on exhaustion. Not for use inside
-   lmn_par_for: take what all workers need before. */
+/* 64-byte aligned uninitialised memory until the node is done; NULL on exhaustion. Not for use
+   inside lmn_par_for: take what all workers need before. */
 void *lmn_scratch(lmn_eval *ec, size_t bytes);
 void lmn_scratch_release(lmn_eval *ec); /* by the executor, after each node */
 LMN_PRINTF(3, 4)
 lamina_status lmn_eval_fail(lmn_eval *ec, lamina_status status, const char *fmt, ...);
-lamina_status lmn_run_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in, int32_t n_in,
-                            lamina_tensor **out, int32_t n_out);
+lamina_status lmn_run_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,
+                            int32_t n_in, lamina_tensor **out, int32_t n_out);
 bool lmn_eval_cancelled(lmn_eval *ec);
 /* Release what a slot holds; leaves it KIND_NONE without memory. */
 void lmn_slot_clear(lamina_tensor *slot);
 
-/* ---- canonicalisation and decomposition -------------------------------------------------------- */
+/* ---- canonicalisation and decomposition --------------------------------------------------------
+ */
 
 typedef uint32_t lmn_ref; /* value handle of the builder; 0 = absent */
 /* Implemented by graph; everything fails softly: a 0 ref or false, error kept by the builder. */
 typedef struct lmn_builder {
     void *ctx;
     /* Constant tensor (copied). */
-    lmn_ref (*constant)(void *ctx, lamina_dtype dt, int32_t rank, const int64_t *dims, const void *data);
+    lmn_ref (*constant)(void *ctx, lamina_dtype dt, int32_t rank, const int64_t *dims,
+                        const void *data);
     /* Node in the default domain (or "domain:Op"), newest opset. Writes n_out refs. */
     bool (*node)(void *ctx, const char *op, const lmn_ref *in, int32_t n_in, const lmn_attr *attrs,
                  int32_t n_attrs, lmn_ref *out, int32_t n_out);
@@ -203,10 +230,10 @@ typedef struct lmn_canon {
     const char *op;         /* set to rename: the op that the rewritten node becomes */
     lmn_attr *attrs;        /* editable copy, room for n_attrs + 8 */
     int32_t n_attrs;
-    lmn_ref *in;            /* editable, room for n_in + 8 */
+    lmn_ref *in; /* editable, room for n_in + 8 */
     int32_t n_in;
-    bool replaced;          /* set: the node is dropped, `out` holds its values */
-    lmn_ref *out;           /* n_out */
+    bool replaced; /* set: the node is dropped, `out` holds its values */
+    lmn_ref *out;  /* n_out */
     int32_t n_out;
     const lmn_builder *b;
     lmn_diags *diags;
@@ -226,18 +253,23 @@ bool lmn_canon_in_scalar(lmn_canon *c, int32_t i, lamina_dtype dt, double v);
 /* Attribute `name` (ints) becomes input i as an i64 vector, if present; then it is dropped. */
 bool lmn_canon_attr_to_input(lmn_canon *c, const char *name, int32_t i);
 LMN_PRINTF(4, 5)
-lamina_status lmn_canon_fail(lmn_canon *c, lamina_status status, const char *fix, const char *fmt, ...);
+lamina_status lmn_canon_fail(lmn_canon *c, lamina_status status, const char *fix, const char *fmt,
+                             ...);
 
-/* ---- the definition --------------------------------------------------------------------------- */
+/* ---- the definition ---------------------------------------------------------------------------
+ */
 
-enum { LMN_PORT_OPTIONAL = 1, LMN_PORT_VARIADIC = 2, /* last port; one type for all */
-       LMN_PORT_HETERO = 4, /* variadic with free types */
-       LMN_PORT_ANYKIND = 8 /* sequences and optionals too: types are those of the items */ };
+enum {
+    LMN_PORT_OPTIONAL = 1,
+    LMN_PORT_VARIADIC = 2, /* last port; one type for all */
+    LMN_PORT_HETERO = 4,   /* variadic with free types */
+    LMN_PORT_ANYKIND = 8   /* sequences and optionals too: types are those of the items */
+};
 typedef struct lmn_port {
     const char *name;
-    char var;        /* type variable: equal letters mean equal dtype; 0 = on its own */
-    uint8_t flags;   /* LMN_PORT_* */
-    lmn_dset types;  /* allowed */
+    char var;       /* type variable: equal letters mean equal dtype; 0 = on its own */
+    uint8_t flags;  /* LMN_PORT_* */
+    lmn_dset types; /* allowed */
 } lmn_port;
 
 enum { LMN_ATTR_REQUIRED = 1 };
@@ -268,13 +300,14 @@ struct lmn_op_def {
     int32_t since; /* first opset of the domain that has it */
     int32_t until; /* last opset that has it, 0 = still there */
     uint32_t flags;
-    const lmn_port *in;  /* name NULL ends the list */
+    const lmn_port *in; /* name NULL ends the list */
     const lmn_port *out;
     const lmn_attr_schema *attrs; /* may be NULL: none */
     lamina_status (*infer)(lmn_infer *ic);
     lamina_status (*eval)(lmn_eval *ec);
     lamina_status (*canon)(lmn_canon *c); /* NULL = all versions since `since` mean the same */
-    /* Refines *c, which holds the default: operands once, 1 flop per element of output 0. May be NULL. */
+    /* Refines *c, which holds the default: operands once, 1 flop per element of output 0. May be
+     * NULL. */
     void (*cost)(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c);
 };
 
@@ -284,8 +317,8 @@ const lmn_op_def *lmn_op_find(const char *domain, const char *name);
 const lmn_op_def *const *lmn_op_all(size_t *n);
 /* Closest known name for messages ("Add" for "Addd"), or NULL. */
 const char *lmn_op_nearest(const char *name);
-/* Check counts, types and required attributes, preset out dtypes, then run def->infer (or the default
-   of ELEMENTWISE and SAME). The only way inference is called. */
+/* Check counts, types and required attributes, preset out dtypes, then run def->infer (or the
+   default of ELEMENTWISE and SAME). The only way inference is called. */
 lamina_status lmn_op_infer(lmn_infer *ic);
 /* Cost with the default for defs without one; unknown dims count as 1. */
 void lmn_op_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c);

@@ -11,7 +11,7 @@
 #include "graph/graph.h"
 #include "lamina/device.h"
 #include "lamina/session.h"
-#include "runtime/pool.h"
+#include "runtime/workers.h"
 
 typedef struct lmn_exec lmn_exec;
 typedef struct lmn_plan lmn_plan;

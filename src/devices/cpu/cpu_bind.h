@@ -1,6 +1,7 @@
 /*
- * Bindings of the CPU device: which nodes a fast kernel serves, and how it is called. A binding is one row
- * of cpu_bind_list.h and one file devices/cpu/cpu_<family>.c. What no binding takes runs by its reference.
+ * Bindings of the CPU device: which nodes a fast kernel serves, and how it is called. A binding is
+ * one row of cpu_bind_list.h and one file devices/cpu/cpu_<family>.c. What no binding takes runs by
+ * its reference.
  */
 #ifndef LMN_DEVICES_CPU_BIND_H
 #define LMN_DEVICES_CPU_BIND_H
@@ -26,12 +27,15 @@ struct lamina_kernel {
 
 struct lmn_cpu_binding {
     const char *domain, *op;
-    /* Text: the kernel's name on yes, the reason on no. May look at facts, attributes, constants. */
+    /* Text: the kernel's name on yes, the reason on no. May look at facts, attributes, constants.
+     */
     bool (*supports)(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap);
     /* Bytes of state, and filling it; NULL = none. */
     size_t state_bytes;
-    lamina_status (*init)(const lmn_cpu_dev *dev, const lamina_node *node, void *state, lamina_error *err);
-    /* Shapes are checked here again: facts may have been blind. May fall back on ec->node->def->eval. */
+    lamina_status (*init)(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
+                          lamina_error *err);
+    /* Shapes are checked here again: facts may have been blind. May fall back on
+     * ec->node->def->eval. */
     lamina_status (*run)(const lamina_kernel *k, lmn_eval *ec);
 };
 

@@ -17,7 +17,7 @@ static const lmn_cpu_binding *const BINDINGS[] = {
 #define X(name) &lmn_cpu_##name,
     LMN_CPU_BIND_LIST(X)
 #undef X
-    NULL,
+        NULL,
 };
 
 static lamina_status cpu_probe(char *reason, size_t cap)
@@ -46,12 +46,14 @@ static void cpu_close(void *self)
     lmn_cfree(&d->engine->alloc, d, 1, sizeof *d, "cpu");
 }
 
-static const lmn_cpu_binding *find(const lmn_cpu_dev *d, const lamina_node *node, char *text, size_t cap)
+static const lmn_cpu_binding *find(const lmn_cpu_dev *d, const lamina_node *node, char *text,
+                                   size_t cap)
 {
     (void)lmn_format(text, cap, "no fast kernel for this operator on the CPU yet");
     for (size_t i = 0; BINDINGS[i]; i++) {
         const lmn_cpu_binding *b = BINDINGS[i];
-        if (strcmp(b->op, node->op->def->name) || strcmp(b->domain, node->op->def->domain)) continue;
+        if (strcmp(b->op, node->op->def->name) || strcmp(b->domain, node->op->def->domain))
+            continue;
         if (b->supports(d, node, text, cap)) return b;
     }
     return NULL;
@@ -69,7 +71,8 @@ static void cpu_kernel_free(void *self, lamina_kernel *k)
     lmn_cfree(&d->engine->alloc, k, 1, sizeof *k, "cpu");
 }
 
-static lamina_status cpu_compile(void *self, const lamina_node *node, lamina_kernel **out, lamina_error *err)
+static lamina_status cpu_compile(void *self, const lamina_node *node, lamina_kernel **out,
+                                 lamina_error *err)
 {
     lmn_cpu_dev *d = self;
     char text[160];
@@ -100,6 +103,13 @@ static lamina_status cpu_execute(void *self, lamina_kernel *k, lamina_call *c)
 }
 
 const lamina_device_vtable lmn_device_cpu = {
-    .abi = LAMINA_DEVICE_ABI, .name = "cpu", .probe = cpu_probe, .open = cpu_open, .close = cpu_close,
-    .supports = cpu_supports, .compile = cpu_compile, .kernel_free = cpu_kernel_free, .execute = cpu_execute,
+    .abi = LAMINA_DEVICE_ABI,
+    .name = "cpu",
+    .probe = cpu_probe,
+    .open = cpu_open,
+    .close = cpu_close,
+    .supports = cpu_supports,
+    .compile = cpu_compile,
+    .kernel_free = cpu_kernel_free,
+    .execute = cpu_execute,
 };

@@ -1,4 +1,6 @@
-/* The table of dwconv rows, made from dwconv_variants.h: declarations first, then the rows. */
+/*
+ * The table of dwconv rows, made from dwconv_variants.h: declarations first, then the rows.
+ */
 #include "kernels/conv/dwconv.h"
 
 #define X(dt, var, isa, prio) lmn_dwconv_fn lmn_dwconv_##dt##_##var;

@@ -1,4 +1,6 @@
-/* The table of im2col rows, made from im2col_variants.h: declarations first, then the rows. */
+/*
+ * The table of im2col rows, made from im2col_variants.h: declarations first, then the rows.
+ */
 #include "kernels/conv/im2col.h"
 
 #define X(dt, var, isa, prio) lmn_im2col_fn lmn_im2col_##dt##_##var;

@@ -1,4 +1,6 @@
-/* The table of pool rows, made from pool_variants.h: declarations first, then the rows. */
+/*
+ * The table of pool rows, made from pool_variants.h: declarations first, then the rows.
+ */
 #include "kernels/conv/pool.h"
 
 #define X(dt, var, isa, prio) lmn_pool_fn lmn_pool_##dt##_##var;

@@ -1,5 +1,7 @@
-/* The table of elementwise rows, made from elementwise_variants.h: declarations first, then the
- * rows. */
+/*
+ * The table of elementwise rows, made from elementwise_variants.h: declarations first, then the
+ * rows.
+ */
 #include "kernels/elementwise/elementwise.h"
 
 #define X(dt, var, isa, prio)                        \

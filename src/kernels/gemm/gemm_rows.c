@@ -1,4 +1,6 @@
-/* The table of gemm rows, made from gemm_variants.h: declarations first, then the rows. */
+/*
+ * The table of gemm rows, made from gemm_variants.h: declarations first, then the rows.
+ */
 #include "kernels/gemm/gemm.h"
 
 #define X(dt, var, isa, prio, mr, nr)                                              \

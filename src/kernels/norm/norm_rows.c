@@ -1,4 +1,6 @@
-/* The table of norm rows, made from norm_variants.h: declarations first, then the rows. */
+/*
+ * The table of norm rows, made from norm_variants.h: declarations first, then the rows.
+ */
 #include "kernels/norm/norm.h"
 
 #define X(dt, var, isa, prio)                                               \

@@ -1,4 +1,6 @@
-/* f32 dwconv row for AVX2: the loops of dwconv_tmpl.h on eight lanes. */
+/*
+ * f32 dwconv row for AVX2: the loops of dwconv_tmpl.h on eight lanes.
+ */
 #include "kernels/simd/simd_avx2.h"
 
 #include "kernels/conv/dwconv_tmpl.h"

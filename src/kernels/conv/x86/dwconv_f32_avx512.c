@@ -1,4 +1,6 @@
-/* f32 dwconv row for AVX512: the loops of dwconv_tmpl.h on sixteen lanes. */
+/*
+ * f32 dwconv row for AVX512: the loops of dwconv_tmpl.h on sixteen lanes.
+ */
 #include "kernels/simd/simd_avx512.h"
 
 #include "kernels/conv/dwconv_tmpl.h"

@@ -1,4 +1,6 @@
-/* f32 im2col row for AVX2: the loops of im2col_tmpl.h on eight lanes. */
+/*
+ * f32 im2col row for AVX2: the loops of im2col_tmpl.h on eight lanes.
+ */
 #include "kernels/simd/simd_avx2.h"
 
 #include "kernels/conv/im2col_tmpl.h"

@@ -1,4 +1,6 @@
-/* f32 im2col row for AVX512: the loops of im2col_tmpl.h on sixteen lanes. */
+/*
+ * f32 im2col row for AVX512: the loops of im2col_tmpl.h on sixteen lanes.
+ */
 #include "kernels/simd/simd_avx512.h"
 
 #include "kernels/conv/im2col_tmpl.h"

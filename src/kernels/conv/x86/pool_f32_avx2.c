@@ -1,4 +1,6 @@
-/* f32 pool row for AVX2: the loops of pool_tmpl.h on eight lanes. */
+/*
+ * f32 pool row for AVX2: the loops of pool_tmpl.h on eight lanes.
+ */
 #include "kernels/simd/simd_avx2.h"
 
 #include "kernels/conv/pool_tmpl.h"

@@ -1,4 +1,6 @@
-/* f32 pool row for AVX512: the loops of pool_tmpl.h on sixteen lanes. */
+/*
+ * f32 pool row for AVX512: the loops of pool_tmpl.h on sixteen lanes.
+ */
 #include "kernels/simd/simd_avx512.h"
 
 #include "kernels/conv/pool_tmpl.h"

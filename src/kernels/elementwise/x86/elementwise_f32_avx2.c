@@ -1,4 +1,6 @@
-/* f32 elementwise row for AVX2: the loops of elementwise_tmpl.h on eight lanes. */
+/*
+ * f32 elementwise row for AVX2: the loops of elementwise_tmpl.h on eight lanes.
+ */
 #include "kernels/simd/simd_avx2.h"
 
 #include "kernels/elementwise/elementwise_tmpl.h"

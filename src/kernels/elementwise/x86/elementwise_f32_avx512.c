@@ -1,4 +1,6 @@
-/* f32 elementwise row for AVX-512: the loops of elementwise_tmpl.h on sixteen lanes. */
+/*
+ * f32 elementwise row for AVX-512: the loops of elementwise_tmpl.h on sixteen lanes.
+ */
 #include "kernels/simd/simd_avx512.h"
 
 #include "kernels/elementwise/elementwise_tmpl.h"

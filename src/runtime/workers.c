@@ -6,7 +6,7 @@
  * which changes under `lock`, and a helper touches it only between joined++ (under `lock`) and its
  * final joined--, for which the caller waits.
  */
-#include "runtime/pool.h"
+#include "runtime/workers.h"
 
 #include "base/os/os_thread.h"
 #include "base/os/os_time.h"

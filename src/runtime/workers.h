@@ -6,8 +6,8 @@
  * Progress: blocking only on helpers that hold a chunk. Chunk order is claimed by fetch_add; the
  * grid is the caller's, so results do not depend on the width.
  */
-#ifndef LMN_RUNTIME_POOL_H
-#define LMN_RUNTIME_POOL_H
+#ifndef LMN_RUNTIME_WORKERS_H
+#define LMN_RUNTIME_WORKERS_H
 
 #include "base/engine.h"
 #include "base/par.h"
