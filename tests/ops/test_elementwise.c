@@ -1,5 +1,7 @@
-/* test_elementwise.c - rules of single operators by table; broadcast, in place, parallel against
-   brute force; strings and casts. */
+/*
+ * test_elementwise.c - rules of single operators by table; broadcast, in place, parallel against
+ * brute force; strings and casts.
+ */
 #include "op_bench.h"
 
 #include "ops/cast.h"

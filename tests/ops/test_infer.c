@@ -1,5 +1,7 @@
-/* test_infer.c - facts, the check against the definition and its sentences, the integer lattice,
-   the registry, and the memory rules of outputs. */
+/*
+ * test_infer.c - facts, the check against the definition and its sentences, the integer lattice,
+ * the registry, and the memory rules of outputs.
+ */
 #include "op_bench.h"
 
 static void check_sentence(op_bench *b, lamina_status want, const char *part)

@@ -1,5 +1,7 @@
-/* test_reduce.c - folds over axes against brute force, their empty and special cases, and the
-   operators that work along one axis. */
+/*
+ * test_reduce.c - folds over axes against brute force, their empty and special cases, and the
+ * operators that work along one axis.
+ */
 #include "op_bench.h"
 
 /* Sum and Max of random shapes and axes against adding by index. */

@@ -186,12 +186,20 @@ VF_INLINE void vf_transpose(vf r[VF_LANES])
 #define STEP3(i)                                         \
     t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20); \
     t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    /* clang-format off */
     STEP1(0)
     STEP1(2)
-    STEP1(4) STEP1(6) STEP2(0) STEP2(4) STEP3(0) STEP3(1) STEP3(2) STEP3(3)
-        r[0] = t[0],
-        r[1] = t[1], r[2] = t[2], r[3] = t[3];
+    STEP1(4)
+    STEP1(6)
+    STEP2(0)
+    STEP2(4)
+    STEP3(0)
+    STEP3(1)
+    STEP3(2)
+    STEP3(3)
+    r[0] = t[0], r[1] = t[1], r[2] = t[2], r[3] = t[3];
     r[4] = t[4], r[5] = t[5], r[6] = t[6], r[7] = t[7];
+    /* clang-format on */
 #undef STEP1
 #undef STEP2
 #undef STEP3

@@ -185,11 +185,36 @@ VF_INLINE void vf_transpose(vf r[VF_LANES])
 #define STEP4(i)                                       \
     r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88); \
     r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+    /* clang-format off */
     STEP1(0)
     STEP1(2)
-    STEP1(4) STEP1(6) STEP1(8) STEP1(10) STEP1(12) STEP1(14) STEP2(0) STEP2(4) STEP2(8) STEP2(12)
-        STEP3(0) STEP3(1) STEP3(2) STEP3(3) STEP3(8) STEP3(9) STEP3(10) STEP3(11) STEP4(0) STEP4(1)
-            STEP4(2) STEP4(3) STEP4(4) STEP4(5) STEP4(6) STEP4(7)
+    STEP1(4)
+    STEP1(6)
+    STEP1(8)
+    STEP1(10)
+    STEP1(12)
+    STEP1(14)
+    STEP2(0)
+    STEP2(4)
+    STEP2(8)
+    STEP2(12)
+    STEP3(0)
+    STEP3(1)
+    STEP3(2)
+    STEP3(3)
+    STEP3(8)
+    STEP3(9)
+    STEP3(10)
+    STEP3(11)
+    STEP4(0)
+    STEP4(1)
+    STEP4(2)
+    STEP4(3)
+    STEP4(4)
+    STEP4(5)
+    STEP4(6)
+    STEP4(7)
+    /* clang-format on */
 #undef STEP1
 #undef STEP2
 #undef STEP3
