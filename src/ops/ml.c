@@ -120,7 +120,7 @@ lamina_status lmn_ml_index_build(lmn_eval *ec, const lmn_ml_key *keys, int64_t n
     for (int64_t i = 0; i < n; i++) {
         int64_t s = (int64_t)(hash_of(keys[i]) & (uint64_t)x->mask);
         while (x->slots[s] && !same_key(keys[x->slots[s] - 1], keys[i])) s = (s + 1) & x->mask;
-        if (!x->slots[s]) x->slots[s] = (int32_t)(i + 1);
+        x->slots[s] = (int32_t)(i + 1);
     }
     return LAMINA_OK;
 }

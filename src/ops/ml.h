@@ -45,7 +45,7 @@ lmn_ml_key lmn_ml_key_str(lmn_str s);
 lmn_ml_key lmn_ml_key_i64(int64_t v);
 lmn_ml_key lmn_ml_key_f64(double v);
 
-/* Hash index: key to the position of its first appearance. */
+/* Hash index: key to the position of its last appearance. */
 typedef struct lmn_ml_index {
     const lmn_ml_key *keys;
     int64_t n, mask;

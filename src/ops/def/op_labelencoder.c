@@ -1,6 +1,6 @@
 /*
  * LabelEncoder (ai.onnx.ml, since 1): maps each element by a list of keys to a list of values,
- * unknown ones to the default. NaN keys match NaN. The first of equal keys counts. Opset 1 had one
+ * unknown ones to the default. NaN keys match NaN. The last of equal keys counts. Opset 1 had one
  * list, classes_strings: strings map to their positions and integers to the strings.
  */
 #include "ops/ml.h"

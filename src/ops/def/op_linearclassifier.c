@@ -1,8 +1,9 @@
 /*
  * LinearClassifier (ai.onnx.ml, since 1): scores X coefficients' + intercepts, transformed, and the
- * label of the largest. One set of coefficients with two labels gives the scores (-s, s); with
- * fewer labels it says the first label (1 without labels) where s reaches 0 (0.5 when transformed),
- * else 0 or the empty string.
+ * label of the largest. One set of coefficients with two labels says label 1 where s > 0 and gives
+ * the scores (1 - s, s), of which LOGISTIC and PROBIT transform s first and the others nothing:
+ * what the runtimes do that exporters test against. With fewer labels it says the first label (1
+ * without labels) where s reaches 0 (0.5 when transformed), else 0 or the empty string.
  */
 #include "ops/f64io.h"
 #include "ops/ml.h"
@@ -78,10 +79,12 @@ static lamina_status eval_classifier(lmn_eval *ec)
             s[k] = c.b[k];
             for (int64_t i = 0; i < c.cols; i++) s[k] += row[i] * c.w[k * c.cols + i];
         }
-        if (c.scores > c.sets) s[1] = s[0], s[0] = -s[0];
-        lmn_ml_post_apply(c.post, s, c.scores);
-        int64_t best = 0;
-        for (int64_t k = 1; k < c.scores; k++)
+        const bool pair = c.scores > c.sets, yes = s[0] > 0.0;
+        if (!pair || c.post == LMN_ML_LOGISTIC || c.post == LMN_ML_PROBIT)
+            lmn_ml_post_apply(c.post, s, c.sets);
+        if (pair) s[1] = s[0], s[0] = 1.0 - s[0];
+        int64_t best = pair && yes;
+        for (int64_t k = 1; !pair && k < c.scores; k++)
             if (s[k] > s[best]) best = k;
         if (z) lmn_f64_store(z, r * c.scores, c.scores, s);
         if (!y) continue;

@@ -2,10 +2,11 @@
  * TreeEnsembleClassifier (ai.onnx.ml, since 1): a forest whose leaves vote for classes; the label
  * of the highest score and all scores.
  *
- * Two labels with votes for one class only are binary: the score s stands for class 1. If no weight
- * is negative the label is 1 when s > 0.5 and the scores are (1 - s, s); otherwise the label is 1
- * when s > 0 and the scores are (-s, s), transformed by LOGISTIC each on its own. This is the
- * behaviour of the runtimes that exporters test against; the standard leaves it open.
+ * Two labels with votes for one class only are binary: the label is 1 when the score s > 0.5 if no
+ * weight is negative, when s > 0 otherwise. Votes for class 1 leave the scores (0, s). Votes for
+ * class 0 stand for class 1 too and give (1 - s, s) or, with negative weights, (-s, s); LOGISTIC
+ * gives (f(-s), f(s)), PROBIT transforms, the others do not. This is the behaviour of the runtimes
+ * that exporters test against; the standard leaves it open.
  */
 #include "ops/f64io.h"
 #include "ops/trees.h"
@@ -58,13 +59,17 @@ static lamina_status read_args(lmn_eval *ec, classifier *c)
 /* Label of a binary row; s[0..1] become its scores. */
 static int64_t finish_binary(const classifier *c, double *s)
 {
-    const double v = s[c->f.votes[0].target];
+    const int64_t target = c->f.votes[0].target;
+    const double v = s[target];
     const int64_t label = v > (c->positive ? 0.5 : 0.0);
+    if (target == 1) {
+        lmn_ml_post_apply(c->post, s, 2);
+        return label;
+    }
     s[1] = v;
     s[0] = c->positive ? 1.0 - v : -v;
-    if (c->post == LMN_ML_PROBIT) s[0] = lmn_ml_probit(s[0]), s[1] = lmn_ml_probit(s[1]);
-    if (c->positive) return label;
-    if (c->post == LMN_ML_LOGISTIC) s[0] = lmn_ml_logistic(-v), s[1] = lmn_ml_logistic(v);
+    if (c->post == LMN_ML_LOGISTIC) s[0] = -v;
+    if (c->post == LMN_ML_LOGISTIC || c->post == LMN_ML_PROBIT) lmn_ml_post_apply(c->post, s, 2);
     return label;
 }
 
