@@ -3,6 +3,7 @@
  */
 #include "ops/loss.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -128,6 +129,7 @@ static lamina_status walk(lmn_eval *ec, loss *l, lamina_tensor *each, double *z,
 
 lamina_status lmn_loss_eval(lmn_eval *ec, bool softmax)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     loss l = {.softmax = softmax};
     const int r = reduction_of(ec->node);
     lamina_tensor *y;

@@ -3,6 +3,7 @@
  */
 #include "ops/optim.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 enum { BLOCK = 256 };
 
@@ -22,6 +23,7 @@ lamina_status lmn_optim_infer(lmn_infer *ic, int32_t n_states)
 
 lamina_status lmn_optim_args(lmn_eval *ec, double *rate, int64_t *count)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     if (lmn_count(ec->in[0]) != 1)
         return lmn_eval_fail(ec, LAMINA_E_SHAPE, "R must hold one value");
     *rate = lmn_get_f64(ec->in[0], 0);

@@ -4,6 +4,7 @@
 #include "ops/rnn.h"
 #include "ops/linalg.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -353,6 +354,7 @@ static lamina_status project(lmn_eval *ec, const lmn_rnn *a, walk *w)
 
 lamina_status lmn_rnn_eval(lmn_eval *ec, const lmn_rnn_kind *k, const char *flag_attr)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     lmn_rnn a = {.kind = k, .clip = INFINITY};
     walk w = {.a = &a};
     if (flag_attr) a.flag = lmn_attr_i(ec->node, flag_attr, 0) != 0;

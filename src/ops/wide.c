@@ -19,18 +19,33 @@ void *lmn_wide_scratch(lmn_eval *ec, int64_t n, size_t elem_bytes)
     return p;
 }
 
+static lamina_status ready_input(lmn_eval *ec, int32_t i, const lmn_port *p, lamina_dtype *bound)
+{
+    const lamina_tensor *t = lmn_in(ec, i);
+    if (!t && (p->flags & LMN_PORT_OPTIONAL)) return LAMINA_OK;
+    if (!t || t->kind != LAMINA_KIND_TENSOR)
+        return lmn_eval_fail(ec, LAMINA_E_INVALID, "input %d \"%s\" is no tensor", i, p->name);
+    if (!(p->types & LMN_DBIT(t->dtype)))
+        return lmn_eval_fail(ec, LAMINA_E_DTYPE, "input %d \"%s\" cannot be %s", i, p->name,
+                             lamina_dtype_name(t->dtype));
+    lamina_dtype *var = &bound[p->var & 127];
+    if (!p->var || (p->flags & LMN_PORT_HETERO)) return LAMINA_OK;
+    if (*var && *var != t->dtype)
+        return lmn_eval_fail(ec, LAMINA_E_DTYPE, "input %d \"%s\" is %s, must be %s like another",
+                             i, p->name, lamina_dtype_name(t->dtype), lamina_dtype_name(*var));
+    *var = t->dtype;
+    return LAMINA_OK;
+}
+
 lamina_status lmn_eval_ready(lmn_eval *ec)
 {
     const lmn_port *p = ec->node->def->in;
+    const int32_t n_in = ec->n_in - ec->node->n_caps;
+    lamina_dtype bound[128] = {0};
     for (int32_t i = 0; p[i].name; i++) {
-        const lamina_tensor *t = lmn_in(ec, i);
-        if (!t && (p[i].flags & LMN_PORT_OPTIONAL)) continue;
-        if (!t || t->kind != LAMINA_KIND_TENSOR)
-            return lmn_eval_fail(ec, LAMINA_E_INVALID, "input %d \"%s\" is no tensor", i,
-                                 p[i].name);
-        if (!(p[i].types & LMN_DBIT(t->dtype)))
-            return lmn_eval_fail(ec, LAMINA_E_DTYPE, "input %d \"%s\" cannot be %s", i, p[i].name,
-                                 lamina_dtype_name(t->dtype));
+        LMN_TRY(ready_input(ec, i, &p[i], bound));
+        if (!(p[i].flags & LMN_PORT_VARIADIC)) continue;
+        for (int32_t k = i + 1; k < n_in; k++) LMN_TRY(ready_input(ec, k, &p[i], bound));
     }
     return LAMINA_OK;
 }

@@ -8,8 +8,8 @@
 
 #include "ops/op.h"
 
-/* Are all inputs there that the definition demands, as tensors of an allowed type? Inference may
-   have been blind, so every evaluation of this family asks first. */
+/* Are all inputs there that the definition demands, as tensors of an allowed type, equal where one
+   type variable binds them? Inference may have been blind, so every evaluation asks first. */
 lamina_status lmn_eval_ready(lmn_eval *ec);
 
 /* Elements of t as f64: t's own data if it is f64, else a converted scratch copy. */

@@ -3,6 +3,7 @@
  * gives one row: [1, number of indices].
  */
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 static lamina_status infer_extract(lmn_infer *ic)
 {
@@ -37,6 +38,7 @@ static lamina_status copy_element(lmn_eval *ec, lamina_tensor *y, int64_t to,
 
 static lamina_status eval_extract(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0], *idx = ec->in[1];
     lamina_tensor *y;
     if (x->rank < 1)

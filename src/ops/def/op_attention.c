@@ -10,6 +10,7 @@
  */
 #include "ops/linalg.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -324,6 +325,7 @@ static lamina_status put_present(lmn_eval *ec, int32_t o, const attention *a, co
 
 static lamina_status eval_attention(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     attention a = {0};
     LMN_TRY(read_args(ec, &a));
     const int64_t y3[3] = {a.batch, a.q.len, a.q.heads * a.v.width};

@@ -3,9 +3,11 @@
  * too).
  */
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 static lamina_status eval_binarizer(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const double threshold = lmn_attr_f(ec->node, "threshold", 0.0F);
     lamina_tensor *y;

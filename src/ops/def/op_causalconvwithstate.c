@@ -5,6 +5,7 @@
  */
 #include "ops/linalg.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -33,6 +34,7 @@ static lamina_status bad(lmn_eval *ec, const char *what)
 
 static lamina_status eval_causal_conv(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0], *w = ec->in[1], *bias = lmn_in(ec, 2),
                         *past = lmn_in(ec, 3);
     const char *act = lmn_attr_s(ec->node, "activation", "none");

@@ -3,6 +3,7 @@
  * pivoting in f64. The determinant of an empty matrix is 1; NaN in the matrix gives NaN.
  */
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -54,6 +55,7 @@ static double lu_det(double *a, int64_t m)
 
 static lamina_status eval_det(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     lamina_tensor *y;
     double *work;

@@ -8,6 +8,7 @@
 #include "ops/fft.h"
 #include "ops/linalg.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -119,6 +120,7 @@ static void load_line(const dft *d, int64_t o, int64_t i, double *z)
 
 static lamina_status eval_dft(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     dft d = {0};
     lamina_tensor *y;
     double *z, *work;

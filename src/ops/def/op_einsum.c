@@ -6,6 +6,7 @@
  */
 #include "ops/einsum.h"
 #include "ops/linalg.h"
+#include "ops/wide.h"
 
 #include <string.h>
 
@@ -289,6 +290,7 @@ static void needed_after(const chain *c, int32_t i, const labels *out, bool *nee
 
 static lamina_status eval_einsum(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     lmn_ein e;
     operand acc, next;
     const char *bad = lmn_ein_parse(&e, lmn_attr_s(ec->node, "equation", ""), ec->n_in);

@@ -4,6 +4,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 static lamina_status infer_vectorize(lmn_infer *ic)
 {
@@ -27,6 +28,7 @@ static lamina_status infer_vectorize(lmn_infer *ic)
 
 static lamina_status eval_vectorize(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const int64_t *widths;
     int64_t total = 0, at = 0;
     lamina_tensor *y;

@@ -6,6 +6,7 @@
  */
 #include "ops/linalg.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -137,6 +138,7 @@ static void softmax(lamina_tensor *t, int64_t rows, int64_t n, double *s)
 
 static lamina_status eval_flex(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     flex f = {0};
     lamina_tensor *y, p = {0}, v = {0};
     double *line;

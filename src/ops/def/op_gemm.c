@@ -5,6 +5,7 @@
  * on.
  */
 #include "ops/linalg.h"
+#include "ops/wide.h"
 
 static lamina_status infer_gemm(lmn_infer *ic)
 {
@@ -39,6 +40,7 @@ static lamina_status infer_gemm(lmn_infer *ic)
 
 static lamina_status eval_gemm(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *a = ec->in[0], *b = ec->in[1], *c = lmn_in(ec, 2);
     lamina_tensor *y;
     lmn_matmul_plan p;

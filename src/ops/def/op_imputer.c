@@ -3,11 +3,13 @@
  * value for all or one a feature. Integer inputs use the int64 attributes, floats the float ones.
  */
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
 static lamina_status eval_imputer(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const bool real = lmn_dtype_class(x->dtype) == LMN_CLASS_FLOAT;
     const lmn_ml_list values =

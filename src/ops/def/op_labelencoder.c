@@ -4,6 +4,7 @@
  * list, classes_strings: strings map to their positions and integers to the strings.
  */
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 #include <string.h>
 
@@ -97,6 +98,7 @@ static lamina_status eval_classes(lmn_eval *ec, const lmn_ml_list *classes)
 
 static lamina_status eval_labels(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const lmn_ml_list classes = classes_of(ec->node), keys = keys_of(ec->node),
                       values = values_of(ec->node);

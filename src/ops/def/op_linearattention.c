@@ -5,6 +5,7 @@
  */
 #include "ops/linalg.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -151,6 +152,7 @@ static void run_head(void *arg, int64_t chunk, int32_t worker)
 
 static lamina_status eval_linear(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     linear a = {0};
     LMN_TRY(read_args(ec, &a));
     const int64_t y[3] = {a.batch, a.len, a.hq * a.dv}, s[4] = {a.batch, a.hk, a.dk, a.dv};

@@ -7,6 +7,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 static lmn_ml_list labels_of(const lmn_opnode *n)
 {
@@ -64,6 +65,7 @@ static lamina_status read_args(lmn_eval *ec, classifier *c)
 
 static lamina_status eval_classifier(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     classifier c = {0};
     double *row;
     lamina_tensor *y, *z;

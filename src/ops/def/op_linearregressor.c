@@ -3,6 +3,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 static lamina_status infer_regressor(lmn_infer *ic)
 {
@@ -11,6 +12,7 @@ static lamina_status infer_regressor(lmn_infer *ic)
 
 static lamina_status eval_regressor(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const lmn_ml_list coef = lmn_ml_list_of(ec->node, NULL, NULL, "coefficients", NULL);
     const lmn_ml_list icpt = lmn_ml_list_of(ec->node, NULL, NULL, "intercepts", NULL);

@@ -3,6 +3,7 @@
  * Floats accumulate in f64, integers wrap. An empty inner extent gives zeros.
  */
 #include "ops/linalg.h"
+#include "ops/wide.h"
 
 static lamina_status infer_matmul(lmn_infer *ic)
 {
@@ -11,6 +12,7 @@ static lamina_status infer_matmul(lmn_infer *ic)
 
 static lamina_status eval_matmul(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *a = ec->in[0], *b = ec->in[1];
     lamina_tensor *y;
     lmn_matmul_plan p;

@@ -4,6 +4,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -18,6 +19,7 @@ static lamina_status infer_normalizer(lmn_infer *ic)
 
 static lamina_status eval_normalizer(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const bool l1 = lmn_attr_is(ec->node, "norm", "L1", "MAX"),
                l2 = lmn_attr_is(ec->node, "norm", "L2", "MAX");

@@ -3,6 +3,7 @@
  * are compared as int64. An unknown category gives zeros, or an error when `zeros` is 0.
  */
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 #include <string.h>
 
@@ -30,6 +31,7 @@ static lamina_status infer_onehot_ml(lmn_infer *ic)
 
 static lamina_status eval_onehot_ml(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const lmn_ml_list cats = cats_of(ec->node);
     int64_t dims[LMN_MAX_RANK];

@@ -4,6 +4,7 @@
  * (2j, 2j + 1). Position ids outside the cache are an error.
  */
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 typedef struct rope {
     int64_t batch, heads, len, size, rot; /* size: values a head; rot of them turn */
@@ -69,6 +70,7 @@ static void turn(const rope *r, double *v, const double *c, const double *s)
 
 static lamina_status eval_rope(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     rope r = {0};
     lamina_tensor *y;
     double *v;

@@ -3,9 +3,11 @@
  */
 #include "ops/f64io.h"
 #include "ops/ml.h"
+#include "ops/wide.h"
 
 static lamina_status eval_scaler(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0];
     const lmn_ml_list offset = lmn_ml_list_of(ec->node, NULL, NULL, "offset", NULL);
     const lmn_ml_list scale = lmn_ml_list_of(ec->node, NULL, NULL, "scale", NULL);

@@ -5,6 +5,7 @@
  */
 #include "ops/fft.h"
 #include "ops/f64io.h"
+#include "ops/wide.h"
 
 static lmn_dim scalar_dim(lmn_infer *ic, int32_t i)
 {
@@ -41,6 +42,7 @@ static lamina_status infer_stft(lmn_infer *ic)
 
 static lamina_status eval_stft(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const lamina_tensor *x = ec->in[0], *window = lmn_in(ec, 2);
     const bool onesided = lmn_attr_i(ec->node, "onesided", 1) != 0;
     int64_t step, n;

@@ -4,6 +4,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/trees.h"
+#include "ops/wide.h"
 
 static lamina_status infer_trees(lmn_infer *ic)
 {
@@ -12,6 +13,7 @@ static lamina_status infer_trees(lmn_infer *ic)
 
 static lamina_status eval_trees(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     const int64_t post = lmn_attr_i(ec->node, "post_transform", LMN_ML_NONE);
     int64_t rows, cols;
     lmn_forest f;

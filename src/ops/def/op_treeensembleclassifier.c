@@ -10,6 +10,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/trees.h"
+#include "ops/wide.h"
 
 static lmn_ml_list labels_of(const lmn_opnode *n)
 {
@@ -85,6 +86,7 @@ static int64_t finish_row(const classifier *c, double *s, const bool *hit)
 
 static lamina_status eval_classifier(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     classifier c = {0};
     int64_t rows, cols;
     double *x;

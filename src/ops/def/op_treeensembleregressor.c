@@ -4,6 +4,7 @@
  */
 #include "ops/f64io.h"
 #include "ops/trees.h"
+#include "ops/wide.h"
 
 static lamina_status infer_regressor(lmn_infer *ic)
 {
@@ -23,6 +24,7 @@ static bool aggregate_of(const lmn_opnode *n, int32_t *out)
 
 static lamina_status eval_regressor(lmn_eval *ec)
 {
+    LMN_TRY(lmn_eval_ready(ec));
     int64_t rows, cols;
     lmn_forest f;
     lmn_ml_post post;
