@@ -1,8 +1,7 @@
 /*
  * Resize: attributes, extents and taps (resizecore.h). Extents from scales are
  * floor((float)in * scale) in f32, as the standard's own shape inference computes them. Source
- * coordinates are f64; for nearest, where a scale rounded to f32 could push a coordinate off an
- * integer or a half, coordinates within f32 precision of one are put back on it.
+ * coordinates are f64, those of nearest f32 (see source_nearest).
  */
 #include "ops/resizecore.h"
 #include "ops/wide.h"
@@ -201,12 +200,27 @@ static int64_t clamp_index(double v, int64_t n)
     return v >= (double)(n - 1) ? n - 1 : (int64_t)v;
 }
 
-static double pick(const lmn_resize *r, const lmn_resize_axis *a, double x)
+/*
+ * Source of nearest. The rounding that follows decides on last bits, so this is the f32 arithmetic
+ * that the common engines use, operation by operation.
+ */
+static double source_nearest(const lmn_resize *r, const lmn_resize_axis *a, int64_t o)
 {
-    if (!a->sized) { /* the scale carries f32 rounding: do not let it decide ties */
-        const double twice = rint(2.0 * x);
-        if (fabs(2.0 * x - twice) <= (fabs(x) + 1.0) * 0x1p-22) x = twice / 2.0;
+    const float scale = a->sized ? (float)a->out / (float)a->in : (float)a->scale;
+    const float x = (float)o;
+    switch (r->coord) {
+    case LMN_COORD_PYTORCH_HALF_PIXEL:
+        if (a->out <= 1) return 0.0;
+        return (double)((x + 0.5f) / scale - 0.5f);
+    case LMN_COORD_HALF_PIXEL: return (double)((x + 0.5f) / scale - 0.5f);
+    case LMN_COORD_ASYMMETRIC: return (double)(x / scale);
+    case LMN_COORD_TF_HALF_PIXEL_FOR_NN: return (double)((x + 0.5f) / scale);
+    default: return source(r, a, o);
     }
+}
+
+static double pick(const lmn_resize *r, double x)
+{
     switch (r->round) {
     case LMN_ROUND_PREFER_FLOOR: return ceil(x - 0.5);
     case LMN_ROUND_PREFER_CEIL: return floor(x + 0.5);
@@ -266,11 +280,11 @@ lamina_status lmn_resize_taps(lmn_eval *ec, const lmn_resize *r, int32_t a, lmn_
         return LAMINA_E_NOMEM;
     t->identity = ax->in == ax->out;
     for (int64_t o = 0; o < ax->out; o++) {
-        double x = source(r, ax, o);
+        double x = r->mode == LMN_RESIZE_NEAREST ? source_nearest(r, ax, o) : source(r, ax, o);
         if (!(fabs(x) < 1e15)) x = 0.0;
         if (beyond) beyond[o] = x < 0.0 || x > (double)(ax->in - 1);
         if (r->mode == LMN_RESIZE_NEAREST) {
-            index[o] = clamp_index(pick(r, ax, x), ax->in);
+            index[o] = clamp_index(pick(r, x), ax->in);
             weight[o] = 1.0;
             t->identity = t->identity && index[o] == o;
         } else {

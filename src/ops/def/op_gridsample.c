@@ -115,10 +115,9 @@ static void axis_taps(const job *j, int32_t a, double v, taps *t)
     if (j->narrow) x = (double)(float)x;
     if (j->mode == MODE_NEAREST) x = rint(x);
     x = x < -1e9 ? -1e9 : x > 1e9 ? 1e9 : x;
-    if (x < lo || x > hi) {
-        if (j->pad == PAD_BORDER) x = x < 0.0 ? 0.0 : x > n - 1.0 ? n - 1.0 : x;
-        if (j->pad == PAD_REFLECTION) x = reflect(x, lo, hi);
-    }
+    /* The border is applied tap by tap: a cubic point just outside still sees two inner pixels, as
+       PyTorch and onnxruntime have it. */
+    if (j->pad == PAD_REFLECTION) x = reflect(x, lo, hi);
     if (j->mode == MODE_NEAREST) {
         *t = (taps){.n = 1, .at = {pixel(j, a, trunc(x), lo, hi)}, .w = {1.0}};
         return;

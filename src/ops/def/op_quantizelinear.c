@@ -131,6 +131,15 @@ static lamina_status eval_quantizelinear(lmn_eval *ec)
 
 #define XS \
     (LMN_DBIT(LAMINA_F32) | LMN_DBIT(LAMINA_F16) | LMN_DBIT(LAMINA_BF16) | LMN_DBIT(LAMINA_I32))
+/* Before version 23 no precision was defined; engines divided 16-bit floats in f32. */
+static lamina_status canon_quantizelinear(lmn_canon *c)
+{
+    const lmn_fact *s = c->n_in > 1 ? c->b->fact(c->b->ctx, c->in[1]) : NULL;
+    if (c->opset >= 23 || !s || (s->dtype != LAMINA_F16 && s->dtype != LAMINA_BF16))
+        return LAMINA_OK;
+    return lmn_canon_set_i(c, "precision", LAMINA_F32) ? LAMINA_OK : LAMINA_E_NOMEM;
+}
+
 static const lmn_port IN[] = {{"x", 0, 0, XS},
                               {"y_scale", 0, 0, XS | LMN_DBIT(LAMINA_F8E8M0)},
                               {"y_zero_point", 'Z', LMN_PORT_OPTIONAL, TARGETS},
@@ -150,4 +159,5 @@ const lmn_op_def lmn_op_QuantizeLinear = {
     .attrs = ATTRS,
     .infer = infer_quantizelinear,
     .eval = eval_quantizelinear,
+    .canon = canon_quantizelinear,
 };
