@@ -55,10 +55,19 @@ VF_INLINE bool strip_is_whole(const plane *p, int64_t ox, const int k)
     return whole;
 }
 
-/* n_rows output rows from oy on; n_rows, k, s and whole are constants. */
-VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, const int n_rows,
-                              const int k, const int s, const bool whole)
+/* What of a run of output rows is known when it is compiled. */
+typedef struct dw_form {
+    int n_rows, k, s;
+    bool whole; /* no lane is masked */
+    bool inner; /* no tap lies above or below the input */
+} dw_form;
+
+/* Output rows from oy on; w are the broadcast weights. Every member of f is a constant. */
+VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, const vf *w,
+                              const dw_form f)
 {
+    const int n_rows = f.n_rows, k = f.k, s = f.s;
+    const bool whole = f.whole;
     const lmn_conv_geom *g = p->g;
     const int64_t iy0 = oy * s - g->pad[1], h_in = g->in[1], w_in = g->in[2], w_out = g->out[2];
     vf acc[DW_ROWS], x[DW_MAX_K];
@@ -66,7 +75,7 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
     for (int o = 0; o < n_rows; o++) acc[o] = vf_zero();
     DW_UNROLL
     for (int r = 0; r < (n_rows - 1) * s + k; r++) {
-        if (iy0 + r < 0 || iy0 + r >= h_in) continue;
+        if (!f.inner && (iy0 + r < 0 || iy0 + r >= h_in)) continue;
         const float *row = p->x + (iy0 + r) * w_in;
         DW_UNROLL
         for (int kx = 0; kx < k; kx++) {
@@ -81,8 +90,7 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
             const int ky = r - o * s;
             if (ky < 0 || ky >= k) continue;
             DW_UNROLL
-            for (int kx = 0; kx < k; kx++)
-                acc[o] = vf_fma(vf_set1(p->w[ky * k + kx]), x[kx], acc[o]);
+            for (int kx = 0; kx < k; kx++) acc[o] = vf_fma(w[ky * k + kx], x[kx], acc[o]);
         }
     }
     const vf bias = vf_set1(p->bias), clip_lo = vf_set1(p->clip_lo), clip_hi = vf_set1(p->clip_hi);
@@ -100,10 +108,19 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
 VF_INLINE void plane_strip(const plane *p, int64_t ox, const int k, const int s, const bool whole)
 {
     const dw_strip t = strip_at(p, ox, k, s);
+    const int64_t n_rows = p->g->out[1], pad = p->g->pad[1], h_in = p->g->in[1];
+    vf w[DW_MAX_K * DW_MAX_K];
+    DW_UNROLL
+    for (int i = 0; i < k * k; i++) w[i] = vf_set1(p->w[i]);
     int64_t oy = 0;
-    for (; oy + DW_ROWS <= p->g->out[1]; oy += DW_ROWS)
-        strip_rows_run(p, &t, oy, DW_ROWS, k, s, whole);
-    for (; oy < p->g->out[1]; oy++) strip_rows_run(p, &t, oy, 1, k, s, whole);
+    for (; oy + DW_ROWS <= n_rows; oy += DW_ROWS) {
+        const int64_t top = oy * s - pad, bottom = top + (DW_ROWS - 1) * s + k;
+        if (top >= 0 && bottom <= h_in)
+            strip_rows_run(p, &t, oy, w, (dw_form){DW_ROWS, k, s, whole, true});
+        else
+            strip_rows_run(p, &t, oy, w, (dw_form){DW_ROWS, k, s, whole, false});
+    }
+    for (; oy < n_rows; oy++) strip_rows_run(p, &t, oy, w, (dw_form){1, k, s, whole, false});
 }
 
 VF_INLINE void plane_square(const plane *p, const int k, const int s)

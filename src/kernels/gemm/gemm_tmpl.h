@@ -212,7 +212,7 @@ static void block_run(const lmn_gemm_block *t)
         const int64_t m = lmn_min_i64(GEMM_MR, t->m - i);
         for (int64_t j = 0; j < t->n; j += GEMM_NR) {
             const int64_t n = lmn_min_i64(GEMM_NR, t->n - j);
-            const int64_t ahead = j + GEMM_NR >= t->n ? GEMM_MR * t->lda : 0;
+            const int64_t ahead = j == 0 ? GEMM_MR * t->lda : 0;
             lmn_epi_block e = {
                 t->c + i * t->ldc + j, t->ldc, t->row + i, t->col + j, m, n, t->item};
             tile x = {t->a + i * t->lda,
@@ -411,12 +411,15 @@ static void small_nt_run(const lmn_gemm_block *t)
 static void pack_nn_run(float *restrict packed, const float *restrict b, int64_t ldb, int64_t k,
                         int64_t n)
 {
-    const int64_t whole = n / GEMM_NR, rest = n % GEMM_NR, panel = k * GEMM_NR;
+    /* Rows are short and far apart: the hardware sees no stream, so later rows are asked for. */
+    const int64_t whole = n / GEMM_NR, rest = n % GEMM_NR, panel = k * GEMM_NR, ahead = 12 * ldb;
     for (int64_t p = 0; p < k; p++) {
         const float *src = b + p * ldb;
         float *dst = packed + p * GEMM_NR;
-        for (int64_t q = 0; q < whole; q++, src += GEMM_NR, dst += panel)
+        for (int64_t q = 0; q < whole; q++, src += GEMM_NR, dst += panel) {
+            for (int v = 0; v < GEMM_NR; v += 16) __builtin_prefetch(src + ahead + v);
             for (int v = 0; v < GEMM_NR; v += VF_LANES) vf_store(dst + v, vf_load(src + v));
+        }
         for (int64_t v = 0; rest && v < GEMM_NR; v += VF_LANES)
             vf_store(dst + v, vf_loadm(src + v, vm_first(rest - v)));
     }
