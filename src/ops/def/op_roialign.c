@@ -158,11 +158,7 @@ static lamina_status eval_roialign(lmn_eval *ec)
 {
     LMN_TRY(lmn_eval_ready(ec));
     job j = {0};
-<<<<<<< HEAD
-    int64_t n = 0;
-=======
     int64_t n;
->>>>>>> f707012 (ops: add normalisation and vision operators)
     LMN_TRY(setup(ec, &j, &n));
     const int64_t dims[4] = {n, j.channels, j.oh, j.ow};
     lamina_tensor *y;
