@@ -9,8 +9,6 @@
 
 #include <stdarg.h>
 
-#include <stdarg.h>
-
 /* Fill *err (NULL allowed) and return `status`, so that `return lmn_fail(...)` reads well. */
 LMN_PRINTF(3, 4)
 lamina_status lmn_fail(lamina_error *err, lamina_status status, const char *fmt, ...);
