@@ -135,6 +135,7 @@
     X(Optional)                                                          \
     X(OptionalGetElement)                                                \
     X(OptionalHasElement)                                                \
+    X(RegexFullMatch)                                                    \
     X(SequenceAt)                                                        \
     X(SequenceConstruct)                                                 \
     X(SequenceEmpty)                                                     \
@@ -143,6 +144,10 @@
     X(SequenceLength)                                                    \
     X(SequenceMap)                                                       \
     X(SplitToSequence)                                                   \
+    X(StringConcat)                                                      \
+    X(StringNormalizer)                                                  \
+    X(StringSplit)                                                       \
+    X(TfIdfVectorizer)                                                   \
     /* linear algebra, convolution, pooling, normalisation, recurrent */ \
     X(AffineGrid)                                                                                  \
     X(Attention)                                                                                   \

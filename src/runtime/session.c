@@ -99,6 +99,7 @@ static lamina_status check_input(const lamina_session *s, size_t i, const lamina
     if (f->kind == LMN_FACT_TENSOR && t->kind != LAMINA_KIND_TENSOR)
         return lmn_fail(err, LAMINA_E_DTYPE, "input \"%s\" wants %s and got no tensor", v->name,
                         want);
+    if (t->kind == LAMINA_KIND_NONE) return LAMINA_OK; /* an empty optional, maybe of a sequence */
     if (f->kind == LMN_FACT_SEQUENCE && t->kind != LAMINA_KIND_SEQUENCE)
         return lmn_fail(err, LAMINA_E_DTYPE, "input \"%s\" wants a sequence", v->name);
     if (f->dtype && t->dtype != f->dtype)
