@@ -1,6 +1,6 @@
 /*
- * Lookup of keys (a token, or a run of tokens) by hash, in scratch: label encoders and n-gram
- * pools. Tokens are int64 or strings; floats are looked up by bits, see lmn_lookup_bits.
+ * Lookup of keys (a token, or a run of tokens) by hash, in scratch: the pools of
+ * n-grams. Tokens are int64 or strings.
  */
 #ifndef LMN_OPS_LOOKUP_H
 #define LMN_OPS_LOOKUP_H

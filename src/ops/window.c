@@ -3,6 +3,7 @@
  */
 #include "ops/window.h"
 #include "ops/shapes.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -23,6 +24,7 @@ lamina_status lmn_window_eval(lmn_eval *ec, double a0, double a1, double a2)
     const bool periodic = lmn_attr_i(ec->node, "periodic", 1) != 0;
     lamina_tensor *t;
     int64_t size;
+    LMN_TRY(lmn_eval_ready(ec));
     if (!lmn_in(ec, 0)) return lmn_eval_fail(ec, LAMINA_E_INVALID, "the size is missing");
     LMN_TRY(lmn_int(ec, 0, 0, &size));
     if (!(LMN_DBIT(dt) & LMN_D_NUM))

@@ -3,6 +3,7 @@
  * attribute dtype, else the input's. NaN gives 0.
  */
 #include "ops/random.h"
+#include "ops/wide.h"
 
 static lamina_status infer_bernoulli(lmn_infer *ic)
 {
@@ -17,6 +18,7 @@ static lamina_status eval_bernoulli(lmn_eval *ec)
     const lamina_tensor *x;
     lamina_tensor *t;
     lmn_rng r;
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_need(ec, 0, &x));
     const lamina_dtype dt = lmn_attr_dtype(ec->node, "dtype", x->dtype);
     if (!(LMN_DBIT(dt) & (LMN_D_NUM | LMN_D_BOOL)))

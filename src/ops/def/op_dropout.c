@@ -4,6 +4,7 @@
  * ratio). The mask tells what was kept: all true outside training.
  */
 #include "ops/random.h"
+#include "ops/wide.h"
 
 #include <string.h>
 
@@ -31,6 +32,7 @@ static lamina_status eval_dropout(lmn_eval *ec)
     lamina_tensor *y, *mask;
     int64_t training;
     lmn_rng r;
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_need(ec, 0, &x));
     LMN_TRY(lmn_int(ec, 2, 0, &training));
     if (ratio_in && (lmn_count(ratio_in) != 1 || ratio_in->dtype == LAMINA_STRING))

@@ -3,6 +3,7 @@
  * floor(dft_length / 2) + 1 bins into num_mel_bins bands between two edges on the mel scale.
  */
 #include "ops/shapes.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static lamina_status eval_melweightmatrix(lmn_eval *ec)
     const lamina_tensor *low, *high;
     lamina_tensor *t;
     int64_t v[3], edge[3];
+    LMN_TRY(lmn_eval_ready(ec));
     for (int32_t i = 0; i < 3; i++) LMN_TRY(lmn_int(ec, i, -1, &v[i]));
     LMN_TRY(lmn_need(ec, 3, &low));
     LMN_TRY(lmn_need(ec, 4, &high));

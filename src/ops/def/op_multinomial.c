@@ -3,6 +3,7 @@
  * [batch, classes]; int32 or, by dtype, int64. A row without any probability is an error.
  */
 #include "ops/random.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -39,6 +40,7 @@ static lamina_status eval_multinomial(lmn_eval *ec)
     const lamina_tensor *x;
     lamina_tensor *t;
     lmn_rng r;
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_need(ec, 0, &x));
     if (x->rank != 2 || wanted < 0 || (dt != LAMINA_I32 && dt != LAMINA_I64))
         return lmn_eval_fail(ec, LAMINA_E_INVALID,

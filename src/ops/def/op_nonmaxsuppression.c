@@ -143,7 +143,7 @@ static lamina_status eval_nonmaxsuppression(lmn_eval *ec)
 {
     LMN_TRY(lmn_eval_ready(ec));
     job j = {0};
-    int64_t batch, total = 0;
+    int64_t batch = 0, total = 0;
     LMN_TRY(setup(ec, &j, &batch));
     const int64_t chunks = batch * j.classes;
     for (int64_t c = 0; c < chunks; c++) j.kept[c] = 0;

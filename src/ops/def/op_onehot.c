@@ -4,6 +4,7 @@
  */
 #include "ops/move.h"
 #include "ops/shapes.h"
+#include "ops/wide.h"
 
 static lamina_status infer_onehot(lmn_infer *ic)
 {
@@ -29,6 +30,7 @@ static lamina_status eval_onehot(lmn_eval *ec)
     int64_t dims[LMN_MAX_RANK + 1];
     int32_t axis;
     lmn_plain val, out;
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_need(ec, 0, &idx));
     LMN_TRY(lmn_need(ec, 1, &depth));
     LMN_TRY(lmn_need(ec, 2, &values));

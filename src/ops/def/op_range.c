@@ -4,6 +4,7 @@
  * error.
  */
 #include "ops/shapes.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -99,6 +100,7 @@ static lamina_status range_reals(lmn_eval *ec, const lamina_tensor *const *in)
 static lamina_status eval_range(lmn_eval *ec)
 {
     const lamina_tensor *in[3];
+    LMN_TRY(lmn_eval_ready(ec));
     for (int32_t i = 0; i < 3; i++) {
         LMN_TRY(lmn_need(ec, i, &in[i]));
         if (lmn_count(in[i]) != 1 || in[i]->dtype != in[0]->dtype)

@@ -158,7 +158,7 @@ static lamina_status eval_roialign(lmn_eval *ec)
 {
     LMN_TRY(lmn_eval_ready(ec));
     job j = {0};
-    int64_t n;
+    int64_t n = 0;
     LMN_TRY(setup(ec, &j, &n));
     const int64_t dims[4] = {n, j.channels, j.oh, j.ow};
     lamina_tensor *y;

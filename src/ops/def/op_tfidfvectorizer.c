@@ -5,6 +5,7 @@
  */
 #include "ops/lookup.h"
 #include "ops/strings.h"
+#include "ops/wide.h"
 
 #include <string.h>
 
@@ -146,6 +147,7 @@ static lamina_status eval_tfidfvectorizer(lmn_eval *ec)
     lamina_tensor *t;
     pool p;
     lmn_token_run row = {.step = 1};
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_need(ec, 0, &x));
     if (x->rank < 1 || x->rank > 2)
         return lmn_eval_fail(ec, LAMINA_E_SHAPE, "the input must be [C] or [N,C]");
