@@ -216,6 +216,10 @@
     X(RandomUniformLike)                                                 \
     X(STFT)                                                              \
     X(SoftmaxCrossEntropyLoss)                                           \
+    /* lamina: what passes make */                                       \
+    X(FusedConv)                                                         \
+    X(FusedGemm)                                                         \
+    X(FusedMatMul)                                                       \
     /* com.microsoft */                                                  \
     /* ai.onnx.ml */                                                     \
     X(ArrayFeatureExtractor)                                             \
