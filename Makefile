@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build check check-asan check-release check-tsan gates demo conformance models fuzz fuzz-build \
+.PHONY: build check check-asan check-release check-tsan check-clang gates demo conformance models fuzz fuzz-build \
 	fuzz-all cover install setup clean
 
 build:
@@ -15,8 +15,8 @@ build:
 	@rm -f $(BUILD).configure.log
 	ninja -C $(BUILD) -j$(JOBS)
 
-# Everything that must hold before a change lands: sanitizers, release, threads, gates.
-check: check-asan check-release check-tsan gates
+# Everything that must hold before a change lands: sanitizers, release, clang, threads, gates.
+check: check-asan check-release check-clang check-tsan gates
 
 check-asan:
 	@$(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=Debug -DLAMINA_SANITIZE=address,undefined \
@@ -26,6 +26,11 @@ check-asan:
 
 check-release: build
 	$(CTEST) --test-dir $(BUILD)
+
+check-clang:
+	@$(CONFIGURE) -B build-clang -DCMAKE_C_COMPILER=clang > /dev/null
+	ninja -C build-clang -j$(JOBS)
+	$(CTEST) --test-dir build-clang
 
 check-tsan:
 	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
@@ -84,4 +89,4 @@ bench-%: build
 	elif [ -f bench/$*.sh ]; then sh bench/$*.sh; else $(BUILD)/bin/bench_$*; fi
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz build-cover
+	rm -rf build build-asan build-tsan build-clang build-fuzz build-cover

@@ -94,22 +94,25 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
     }
 #define TILE_LOAD(v, p) (LAST(v) ? vf_loadm(p, tail) : vf_load(p))
 #define TILE_B(v) ((v) >= nv ? vf_zero() : TILE_LOAD(v, b + (v)*VF_LANES))
-#define TILE_K(u)                                                     \
+#define TILE_K                                             \
+    {                                                      \
+        vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2); \
+        EACH_ROW(TILE_STEP)                                \
+        (void)b1, (void)b2;                                \
+        p++, b += ldb;                                     \
+    }
+#define TILE_AHEAD(u)                                                 \
     {                                                                 \
-        vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2);            \
-        EACH_ROW(TILE_STEP)                                           \
-        (void)b1, (void)b2;                                           \
         if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
         if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
-        p++, b += ldb;                                                \
     }
     const int64_t ahead = t->ahead;
     EACH_ROW(TILE_OPEN)
     int64_t p = 0;
     while (p + 4 <= n_k) {
-        TILE_K(0) TILE_K(1) TILE_K(2) TILE_K(3)
+        TILE_AHEAD(0) TILE_K TILE_AHEAD(1) TILE_K TILE_AHEAD(2) TILE_K TILE_AHEAD(3) TILE_K
     }
-    while (p < n_k) TILE_K(8)
+    while (p < n_k) TILE_K
     if (t->f.on) {
         const float *row = t->f.row, *col = t->f.col, *full = t->f.full;
         const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);

@@ -45,19 +45,22 @@ VF_INLINE void half_run(const tile *t, const int mr)
     if ((i) < mr) _mm256_mask_storeu_ps(c[i], mask, acc[i]);
     EACH_ROW(HALF_OPEN)
     const int64_t ahead = t->ahead;
-#define HALF_K(u)                                                     \
+#define HALF_K                                      \
+    {                                               \
+        __m256 bv = _mm256_maskz_loadu_ps(mask, b); \
+        EACH_ROW(HALF_STEP)                         \
+        p++, b += ldb;                              \
+    }
+#define HALF_AHEAD(u)                                                 \
     {                                                                 \
-        __m256 bv = _mm256_maskz_loadu_ps(mask, b);                   \
-        EACH_ROW(HALF_STEP)                                           \
         if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
         if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
-        p++, b += ldb;                                                \
     }
     int64_t p = 0;
     while (p + 4 <= n_k) {
-        HALF_K(0) HALF_K(1) HALF_K(2) HALF_K(3)
+        HALF_AHEAD(0) HALF_K HALF_AHEAD(1) HALF_K HALF_AHEAD(2) HALF_K HALF_AHEAD(3) HALF_K
     }
-    while (p < n_k) HALF_K(8)
+    while (p < n_k) HALF_K
     if (t->f.on) {
         const float *row = t->f.row, *col = t->f.col, *full = t->f.full;
         const __m256 lo = _mm256_set1_ps(t->f.lo), hi = _mm256_set1_ps(t->f.hi);
