@@ -82,6 +82,7 @@ typedef struct lamina_port {
     int32_t rank;                           /* -1 = unknown */
     int64_t dims[LAMINA_MAX_RANK];          /* -1 = not fixed */
     const char *dim_names[LAMINA_MAX_RANK]; /* symbol of a dim that is not fixed, else "" */
+    bool has_default;                       /* input that a weight of the file fills when absent */
 } lamina_port;
 
 /** Number of graph inputs (weights that are also inputs come last). @return count. Since: 0.1 */
@@ -104,6 +105,7 @@ typedef struct lamina_model_info {
     uint64_t n_nodes;      /* in the file */
     uint64_t weight_bytes; /* of all initialisers */
     uint64_t n_meta;       /* entries for lamina_model_meta */
+    const char *graph_doc; /* `doc` is that of the model */
 } lamina_model_info;
 
 /** Read the facts. @return LAMINA_OK; E_INVALID. Threads: any. Since: 0.1 */

@@ -18,7 +18,7 @@ struct lamina_model {
     lmn_graph *graph;
     lmn_diags diags; /* lints and errors found at import */
     /* below: strings in graph->arena */
-    const char *producer_name, *producer_version, *domain, *doc, *graph_name;
+    const char *producer_name, *producer_version, *domain, *doc, *graph_name, *graph_doc;
     int64_t ir_version, model_version;
     int32_t opset;  /* of the default domain */
     lmn_meta *meta; /* metadata_props */

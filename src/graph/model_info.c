@@ -42,6 +42,7 @@ static lamina_status port(const lamina_model *m, lmn_vid v, const char *name, la
                      .dtype = f->dtype,
                      .rank = f->rank,
                      .optional = (x->is_input && x->constant) || f->kind == LMN_FACT_OPTIONAL,
+                     .has_default = x->is_input && x->constant,
                      .kind =
                          f->kind == LMN_FACT_SEQUENCE ? LAMINA_KIND_SEQUENCE : LAMINA_KIND_TENSOR};
     for (int32_t i = 0; i < LAMINA_MAX_RANK; i++) p.dim_names[i] = "";
@@ -89,6 +90,7 @@ lamina_status lamina_model_get_info(const lamina_model *m, lamina_model_info *ou
         .n_nodes = m->n_file_nodes,
         .weight_bytes = m->weight_bytes,
         .n_meta = m->n_meta,
+        .graph_doc = text(m->graph_doc),
     };
     memcpy(out, &info, out->size);
     return LAMINA_OK;

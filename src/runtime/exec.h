@@ -87,6 +87,7 @@ typedef struct lmn_run {
     lmn_par_ctx par_ctx;
     _Atomic uint32_t stop; /* 0, or the status that ends the run, negated */
     uint64_t deadline_ns;
+    const _Atomic uint32_t *user_stop; /* the caller's word, or NULL */
     lamina_error *err;
     uint32_t depth;
     struct lmn_run *next, *prev; /* in the session's list */

@@ -136,9 +136,19 @@ typedef struct call {
     lmn_run *run;
 } call;
 
+/* The caller's own word counts as a cancel of this run. */
+static void heed_user(lmn_run *run)
+{
+    if (!run->user_stop || !atomic_load_explicit(run->user_stop, memory_order_acquire)) return;
+    uint32_t none = 0;
+    (void)atomic_compare_exchange_strong(&run->stop, &none, (uint32_t)-LAMINA_E_CANCELLED);
+}
+
 static bool call_cancelled(lmn_eval *ec)
 {
-    return atomic_load_explicit(&((call *)ec)->run->stop, memory_order_relaxed) != 0;
+    lmn_run *run = ((call *)ec)->run;
+    heed_user(run);
+    return atomic_load_explicit(&run->stop, memory_order_relaxed) != 0;
 }
 
 static lmn_exec *find_sub(const lmn_exec *x, const lmn_attr *graph)
@@ -212,6 +222,7 @@ static lamina_status run_error(lmn_run *run, const lmn_step *s, lamina_status st
 
 static lamina_status stopped(lmn_run *run)
 {
+    heed_user(run);
     uint32_t stop = atomic_load_explicit(&run->stop, memory_order_acquire);
     if (!stop && run->deadline_ns && lmn_now_ns() > run->deadline_ns) {
         stop = (uint32_t)-LAMINA_E_TIMEOUT;

@@ -263,7 +263,10 @@ static lamina_status run_bound(lamina_session *s, const lamina_tensor **in, cons
 {
     lmn_frame *f = NULL;
     LMN_TRY(get_frame(s, key, n_key, in, &f, o->error));
-    lmn_run run = {.session = s, .deadline_ns = o->deadline_ns, .err = o->error};
+    lmn_run run = {.session = s,
+                   .deadline_ns = o->deadline_ns,
+                   .user_stop = (const _Atomic uint32_t *)o->stop,
+                   .err = o->error};
     lmn_workers_par(s->pool, (int32_t)s->opts.n_threads, &run.stop, &run.par_ctx, &run.par);
     run_enter(s, &run);
     const uint64_t t0 = s->opts.profile ? lmn_now_ns() : 0;

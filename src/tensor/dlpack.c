@@ -56,7 +56,7 @@ static lamina_status exportable(const lamina_tensor *t, const void *out)
 
 static lamina_dl_tensor tensor_out(lamina_tensor *t)
 {
-    return (lamina_dl_tensor){.data = lamina_tensor_mutable_data(t),
+    return (lamina_dl_tensor){.data = (void *)(uintptr_t)lamina_tensor_data(t),
                               .device = {LAMINA_DL_CPU, 0},
                               .ndim = t->rank,
                               .dtype = dtype_out(t->dtype),

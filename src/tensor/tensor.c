@@ -258,7 +258,12 @@ size_t lamina_tensor_bytes(const lamina_tensor *t)
 
 void *lamina_tensor_mutable_data(lamina_tensor *t)
 {
-    return lamina_tensor_bytes(t) ? t->data : NULL;
+    /* Acquire: whoever dropped the other references has read all it wanted. */
+    lmn_buffer *b = lamina_tensor_bytes(t) ? t->buf : NULL;
+    const bool mine = b && b->data == (uint8_t *)b + LMN_BUFFER_HEAD &&
+                      atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
+                      atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
+    return mine ? t->data : NULL;
 }
 
 const void *lamina_tensor_data(const lamina_tensor *t)

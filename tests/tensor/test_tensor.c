@@ -335,6 +335,31 @@ static void test_allocation_failure(t_env *env)
     }
 }
 
+/* Only the sole holder of memory that is the tensor's own may write it. */
+static void test_mutable_data(t_env *env)
+{
+    const int64_t d[1] = {4};
+    static const float lent[4];
+    lamina_tensor *t = NULL, *v = NULL, *w = NULL;
+    T_OK(lamina_tensor_create(env->engine, LAMINA_F32, 1, d, &t));
+    T_REQUIRE(t);
+    T_CHECK(lamina_tensor_mutable_data(t) == lamina_tensor_data(t));
+    lamina_tensor_ref(t);
+    T_CHECK(!lamina_tensor_mutable_data(t));
+    lamina_tensor_unref(t);
+    T_OK(lmn_tensor_view(t, 1, d, 0, LAMINA_F32, &v));
+    T_REQUIRE(v);
+    T_CHECK(!lamina_tensor_mutable_data(t) && !lamina_tensor_mutable_data(v));
+    lamina_tensor_unref(t);
+    T_CHECK(lamina_tensor_mutable_data(v) != NULL); /* the last holder */
+    lamina_tensor_unref(v);
+    T_OK(lamina_tensor_from(env->engine, LAMINA_F32, 1, d, lent, &w));
+    T_REQUIRE(w);
+    T_CHECK(lamina_tensor_data(w) == lent && !lamina_tensor_mutable_data(w));
+    lamina_tensor_unref(w);
+    T_NOTHING_HELD(env);
+}
+
 enum { THREADS = 4, TURNS = 2000 };
 
 static void *share(void *arg)
@@ -372,4 +397,4 @@ static void test_threads(t_env *env)
 
 T_MAIN(T_TEST(test_create), T_TEST(test_refused), T_TEST(test_wrap), T_TEST(test_pack_random),
        T_TEST(test_view), T_TEST(test_strings), T_TEST(test_sequence), T_TEST(test_elements),
-       T_TEST(test_allocation_failure), T_TEST(test_threads))
+       T_TEST(test_allocation_failure), T_TEST(test_mutable_data), T_TEST(test_threads))

@@ -144,6 +144,8 @@ static void import_meta(lmn_onnx_import *x)
         if (m->meta[i].key && m->meta[i].value) m->n_meta = i + 1;
     }
     if (!m->doc) m->doc = "";
+    const lmn_span doc = f->graph->doc;
+    m->graph_doc = doc.n ? lmn_arena_strn(a, doc.p, doc.n) : "";
     if (a->failed) (void)lmn_onnx_nomem(x);
 }
 

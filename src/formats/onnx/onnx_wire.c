@@ -304,6 +304,7 @@ static bool graph_lists(lmn_onnx_wire *w, lmn_span body, lmn_onnx_graph *g, bool
     lmn_pb c = lmn_pb_of(body);
     for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
         if (f.num == 2 && !text(w, &f, &g->name)) return false;
+        if (f.num == 10 && !text(w, &f, &g->doc)) return false;
         if (f.num == 5 && !read_tensor(w, f.s, &g->inits[at++])) return false;
         if (f.num == 15 && !read_sparse(w, f.s, &g->sparse[at_sparse++])) return false;
     }

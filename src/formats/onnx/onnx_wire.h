@@ -66,7 +66,7 @@ typedef struct lmn_onnx_node {
 } lmn_onnx_node;
 
 struct lmn_onnx_graph {
-    lmn_span name;
+    lmn_span name, doc;
     lmn_onnx_node *nodes;
     size_t n_nodes;
     lmn_onnx_tensor *inits;
