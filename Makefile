@@ -63,6 +63,7 @@ fuzz: fuzz-build
 	@mkdir -p build-fuzz/corpus-$(T)
 	build-fuzz/fuzz/fuzz_$(T) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-print_final_stats=1 -artifact_prefix=build-fuzz/found-$(T)- \
+		$(if $(wildcard tests/fuzz/$(T).dict),-dict=tests/fuzz/$(T).dict) \
 		build-fuzz/corpus-$(T) tests/fuzz/corpus/$(T)
 
 # FUZZ_SECONDS for each target, as many at once as there are cores.

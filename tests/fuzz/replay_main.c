@@ -1,20 +1,30 @@
 /*
- * Corpus replay without a fuzzer: feeds every file of the folders given as arguments, and every
- * prefix of the small ones, to LLVMFuzzerTestOneInput. Each input lies in a block of its exact
- * size, so that the address sanitizer sees one byte read too far.
+ * Corpus replay without a fuzzer: feeds every file of the folders given as arguments, and prefixes
+ * of them (all of the small ones while the corpus is small), to LLVMFuzzerTestOneInput. Each input
+ * lies in a block of its exact size, so that the address sanitizer sees one byte read too far.
  */
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PREFIX_MAX 1024u
+#define PREFIXES_IN_ALL 8192u
 #define INPUT_MAX (16u << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t n_inputs;
+/* The fuzzers' own mutators link against this; a replay mutates nothing. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
+{
+    (void)data, (void)max_size;
+    return size;
+}
+
+static size_t n_inputs, prefix_step = 1;
 
 static void feed(const uint8_t *data, size_t n)
 {
@@ -41,12 +51,13 @@ static void replay_file(const char *path)
         exit(1);
     }
     (void)fclose(f);
-    for (size_t k = 0; k < (size_t)n && k < PREFIX_MAX; k++) feed(data, k);
+    for (size_t k = 0; k < (size_t)n && k < PREFIX_MAX; k += prefix_step) feed(data, k);
     feed(data, (size_t)n);
     free(data);
 }
 
-static size_t replay_folder(const char *path)
+/* Feed, or only count, the files of a folder. */
+static size_t each_file(const char *path, bool replay)
 {
     char file[4096];
     size_t n = 0;
@@ -55,7 +66,7 @@ static size_t replay_folder(const char *path)
     for (struct dirent *d; (d = readdir(dir)) != NULL;) {
         if (d->d_name[0] == '.') continue;
         (void)snprintf(file, sizeof file, "%s/%s", path, d->d_name);
-        replay_file(file);
+        if (replay) replay_file(file);
         n++;
     }
     (void)closedir(dir);
@@ -66,7 +77,10 @@ int main(int argc, char **argv)
 {
     size_t n_files = 0;
     feed(NULL, 0);
-    for (int i = 1; i < argc; i++) n_files += replay_folder(argv[i]);
+    for (int i = 1; i < argc; i++) n_files += each_file(argv[i], false);
+    if (n_files > PREFIXES_IN_ALL / PREFIX_MAX)
+        prefix_step = n_files * PREFIX_MAX / PREFIXES_IN_ALL;
+    for (int i = 1; i < argc; i++) (void)each_file(argv[i], true);
     printf("%zu files, %zu inputs\n", n_files, n_inputs);
     return n_files ? 0 : 77; /* no corpus: nothing was shown */
 }

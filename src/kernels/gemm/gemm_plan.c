@@ -115,7 +115,8 @@ static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_ge
     const bool trans_a = p->flags & LMN_GEMM_TRANS_A, trans_b = p->flags & LMN_GEMM_TRANS_B;
     const int64_t nr = p->row->nr;
     const float *a = t.a, *b = t.b;
-    float *a_block = scratch + (p->path == PATH_PACKED ? round_up(p->nc, nr) * p->kc : 0);
+    float *a_block = scratch; /* NULL when nothing is packed or transposed */
+    if (p->path == PATH_PACKED) a_block += round_up(p->nc, nr) * p->kc;
     int64_t k0 = 0;
     do {
         t.k = lmn_min_i64(p->kc, p->k - k0);
