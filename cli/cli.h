@@ -61,7 +61,9 @@ typedef struct cli_dims {
 bool cli_dims_add(cli_dims *d, const char *text);
 lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cli_dims *d,
                                 uint64_t seed);
-/* JSON string with quotes and escapes. */
+/* "1.23 GFLOP": three digits and a decimal prefix. */
+void cli_si(char buf[16], double x, const char *unit);
+/* JSON string with quotes and escapes; never ends a <script>, bad UTF-8 becomes U+FFFD. */
 void cli_json_string(FILE *f, const char *s);
 double cli_now_s(void);
 

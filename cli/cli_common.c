@@ -116,9 +116,15 @@ bool cli_dims_add(cli_dims *d, const char *text)
     return true;
 }
 
-static int64_t dim_of(const cli_dims *d, const char *name)
+/* What was given for a free dimension: by its symbol, or as INPUT.AXIS if it has none. */
+static int64_t dim_of(const cli_dims *d, const lamina_port *p, int32_t axis)
 {
-    size_t n = strlen(name);
+    char name[300];
+    if (*p->dim_names[axis])
+        (void)snprintf(name, sizeof name, "%.250s", p->dim_names[axis]);
+    else
+        (void)snprintf(name, sizeof name, "%.250s.%d", p->name, axis);
+    const size_t n = strlen(name);
     for (int i = 0; i < d->n; i++)
         if (strncmp(d->names[i], name, n) == 0 && d->names[i][n] == '=') return d->values[i];
     return 1;
@@ -137,8 +143,7 @@ lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cl
                                 uint64_t seed)
 {
     int64_t dims[LAMINA_MAX_RANK];
-    for (int32_t i = 0; i < p->rank; i++)
-        dims[i] = p->dims[i] >= 0 ? p->dims[i] : dim_of(d, p->dim_names[i]);
+    for (int32_t i = 0; i < p->rank; i++) dims[i] = p->dims[i] >= 0 ? p->dims[i] : dim_of(d, p, i);
     lamina_tensor *t = NULL;
     if (lamina_tensor_create(e, p->dtype, p->rank < 0 ? 0 : p->rank, dims, &t) != LAMINA_OK)
         return NULL;
@@ -161,17 +166,45 @@ lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cl
     return t;
 }
 
-void cli_json_string(FILE *f, const char *s)
+void cli_si(char buf[16], double x, const char *unit)
+{
+    static const char PREFIX[] = " kMGTPE";
+    int p = 0;
+    while (x >= 999.5 && p < 6) {
+        x /= 1000;
+        p++;
+    }
+    char pre[2] = {p ? PREFIX[p] : 0, 0};
+    const int digits = p == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2;
+    (void)snprintf(buf, 16, "%.*f%s%s%.5s", digits, x, p || *unit ? " " : "", pre, unit);
+}
+
+/* Length of the UTF-8 sequence at s (RFC 3629), 0 if there is none. */
+static int utf8_length(const unsigned char *s)
+{
+    const int n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    if (s[0] > 0xf4) return 0;
+    for (int i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)) return 0;
+    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) return 0;
+    return n;
+}
+
+void cli_json_string(FILE *f, const char *text)
 {
     (void)fputc('"', f);
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            (void)fprintf(f, "\\%c", c);
-        else if (c < 0x20)
-            (void)fprintf(f, "\\u%04x", c);
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        const int n = utf8_length(s);
+        if (*s == '"' || *s == '\\')
+            (void)fprintf(f, "\\%c", *s);
+        else if (*s < 0x20 || *s == '<' || *s == 0x7f)
+            (void)fprintf(f, "\\u%04x", *s);
+        else if (n == 0)
+            (void)fputs("\\ufffd", f);
         else
-            (void)fputc(c, f);
+            (void)fwrite(s, 1, (size_t)n, f);
+        s += n ? n : 1;
     }
     (void)fputc('"', f);
 }

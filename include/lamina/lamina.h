@@ -2,7 +2,8 @@
  * lamina/lamina.h - everything a user of the library needs, in one include.
  *
  * base: statuses, engine. tensor: values. model: loading. session: running.
- * io: values from files. info: what was chosen. device: own devices.
+ * io: values from files. info: what was chosen. device: own devices. view: graphs
+ * to look at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,5 +17,6 @@
 #include "lamina/model.h"
 #include "lamina/session.h"
 #include "lamina/tensor.h"
+#include "lamina/view.h"
 
 #endif /* LAMINA_LAMINA_H */

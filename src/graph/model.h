@@ -12,6 +12,12 @@ typedef struct lmn_meta {
     const char *key, *value;
 } lmn_meta;
 
+/* One opset_import entry. */
+typedef struct lmn_import {
+    const char *domain; /* printable; "" = ai.onnx */
+    int64_t version;
+} lmn_import;
+
 struct lamina_model {
     _Atomic int32_t refs;
     lamina_engine *engine;
@@ -23,6 +29,8 @@ struct lamina_model {
     int32_t opset;  /* of the default domain */
     lmn_meta *meta; /* metadata_props */
     size_t n_meta;
+    lmn_import *imports;
+    size_t n_imports;
     uint64_t weight_bytes; /* dense bytes of all initialisers */
     size_t n_file_nodes;   /* nodes in the file, functions not inlined */
     lmn_buffer *file;      /* the mapped file; constants may point into it */

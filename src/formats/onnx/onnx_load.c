@@ -143,6 +143,14 @@ static void import_meta(lmn_onnx_import *x)
         m->meta[i].value = lmn_arena_strn(a, f->meta[i].value.p, f->meta[i].value.n);
         if (m->meta[i].key && m->meta[i].value) m->n_meta = i + 1;
     }
+    const lmn_onnx_opsets *o = &f->opsets;
+    m->imports = LMN_ARENA_ARRAY(a, lmn_import, o->n);
+    for (size_t i = 0; m->imports && i < o->n; i++) {
+        const lmn_span d = o->v[i].domain;
+        const char *name = lmn_span_is(d, "ai.onnx") ? "" : lmn_onnx_printable(a, d);
+        m->imports[i] = (lmn_import){name ? name : "", o->v[i].version};
+        m->n_imports = i + 1;
+    }
     if (!m->doc) m->doc = "";
     const lmn_span doc = f->graph->doc;
     m->graph_doc = doc.n ? lmn_arena_strn(a, doc.p, doc.n) : "";
