@@ -77,5 +77,8 @@ int64_t lmn_dim_as_sym(const lmn_dim_pool *p, lmn_dim d);
 bool lmn_dim_eval(const lmn_dim_pool *p, lmn_dim d, const int64_t *sym_values, int64_t *out);
 /* Text such as "N", "2*N + 1", "floor((H + 1)/2)", "?". Always terminates; returns length. */
 size_t lmn_dim_format(const lmn_dim_pool *p, lmn_dim d, char *buf, size_t cap);
+/* The same for reading back: a symbol whose name is no identifier (or min, max, floor) is written
+   as "$" and its number. */
+size_t lmn_dim_format_exact(const lmn_dim_pool *p, lmn_dim d, char *buf, size_t cap);
 
 #endif

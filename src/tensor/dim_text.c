@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "tensor/dim_pool.h"
 
+#include <string.h>
+
 static bool floor_checked(int64_t a, int64_t b, int64_t *out)
 {
     if (b == 0 || (a == INT64_MIN && b == -1)) return false;
@@ -53,6 +55,7 @@ bool lmn_dim_eval(const lmn_dim_pool *p, lmn_dim d, const int64_t *sym_values, i
 /* Text that grows at the end of a fixed buffer. */
 typedef struct text {
     const lmn_dim_pool *p;
+    bool exact; /* a name that is no identifier is written as $number */
     char *buf;
     size_t cap, n;
 } text;
@@ -65,6 +68,31 @@ static void put(text *t, const char *s)
 static void put_int(text *t, int64_t v)
 {
     t->n += lmn_format(t->buf + t->n, t->cap - t->n, "%lld", (long long)v);
+}
+
+static bool is_identifier(const char *s)
+{
+    static const char *const TAKEN[] = {"min", "max", "floor"};
+    for (size_t i = 0; i < LMN_COUNT(TAKEN); i++)
+        if (strcmp(s, TAKEN[i]) == 0) return false;
+    for (size_t i = 0; s[i]; i++) {
+        const bool letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z');
+        if (!letter && s[i] != '_' && !(i > 0 && s[i] >= '0' && s[i] <= '9')) return false;
+    }
+    return s[0] != 0;
+}
+
+static void put_symbol(text *t, int64_t sym)
+{
+    const char *name = t->p->syms[sym].name;
+    if (t->exact && !is_identifier(name)) {
+        put(t, "$");
+        put_int(t, sym);
+        return;
+    }
+    put(t, name[0] ? "" : "?");
+    if (!name[0]) put_int(t, sym);
+    t->n += lmn_format_name(t->buf + t->n, t->cap - t->n, name, strlen(name));
 }
 
 static void put_dim(text *t, lmn_dim d, bool parens);
@@ -113,15 +141,7 @@ static void put_dim(text *t, lmn_dim d, bool parens)
     parens = parens && (n->op == DIM_AFFINE || n->op == DIM_PROD);
     if (parens) put(t, "(");
     switch (n->op) {
-    case DIM_SYM: {
-        const char *name = t->p->syms[n->k0].name;
-        put(t, name[0] ? "" : "?");
-        if (!name[0]) put_int(t, n->k0);
-        size_t len = 0;
-        while (name[len]) len++;
-        t->n += lmn_format_name(t->buf + t->n, t->cap - t->n, name, len);
-        break;
-    }
+    case DIM_SYM: put_symbol(t, n->k0); break;
     case DIM_AFFINE: put_affine(t, n); break;
     case DIM_PROD: put_list(t, n, "", "*", ""); break;
     case DIM_FLOOR: put_list(t, n, "floor(", "/", ")"); break;
@@ -133,7 +153,16 @@ static void put_dim(text *t, lmn_dim d, bool parens)
 
 size_t lmn_dim_format(const lmn_dim_pool *p, lmn_dim d, char *buf, size_t cap)
 {
-    text t = {p, buf, cap, 0};
+    text t = {p, false, buf, cap, 0};
+    if (cap == 0) return 0;
+    buf[0] = 0;
+    put_dim(&t, d, false);
+    return t.n;
+}
+
+size_t lmn_dim_format_exact(const lmn_dim_pool *p, lmn_dim d, char *buf, size_t cap)
+{
+    text t = {p, true, buf, cap, 0};
     if (cap == 0) return 0;
     buf[0] = 0;
     put_dim(&t, d, false);
