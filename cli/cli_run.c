@@ -13,7 +13,7 @@ const char cli_help_run[] =
     "[--recipe NAME]\n"
     "                  [--labels FILE] [--random SEED] [--dim NAME=N]... [--output DIR] [--threads "
     "N]\n"
-    "                  [--json] [--quiet]\n\n"
+    "                  [--profile FILE.json] [--json] [--quiet]\n\n"
     "  --input NAME=FILE   a value from .npy, .npz:member or .pb\n"
     "  --in NAME=file:F    the bytes of F, made an input by the recipe\n"
     "  --image FILE        a PNG or JPEG, made an input by the recipe (default recipe: imagenet)\n"
@@ -21,7 +21,8 @@ const char cli_help_run[] =
     "recipes/NAME.recipe\n"
     "  --labels FILE       names of classes: JSON array, FILE.json:KEY, or one a line\n"
     "  --random SEED       inputs not given come from this seed\n"
-    "  --output DIR        save every output as DIR/NAME.npy\n\n"
+    "  --output DIR        save every output as DIR/NAME.npy\n"
+    "  --profile FILE      save a trace of the run for Perfetto or chrome://tracing\n\n"
     "examples:\n"
     "  lamina run magika.onnx --in bytes=file:/bin/ls --recipe magika\n"
     "  lamina run efficientnet-lite0.onnx --image coffee.png --labels names.json\n"
@@ -38,7 +39,7 @@ typedef struct given {
 } given;
 
 typedef struct job {
-    const char *path, *image, *labels, *out_dir;
+    const char *path, *image, *labels, *out_dir, *profile;
     given in[MAX_GIVEN];
     int n_in;
     bool has_recipe, random, json, quiet;
@@ -199,13 +200,16 @@ static int execute(job *j)
     if (rc != CLI_OK) return rc;
     if (lamina_model_load(j->e, j->path, NULL, &j->m, &err) != LAMINA_OK)
         return cli_fail("%s", err.msg);
-    if (lamina_session_create(j->m, NULL, &j->s, &err) != LAMINA_OK)
+    const lamina_session_opts so = {.size = sizeof so, .profile = j->profile != NULL};
+    if (lamina_session_create(j->m, &so, &j->s, &err) != LAMINA_OK)
         return cli_fail("%s: %s", j->path, err.msg);
     if ((rc = make_inputs(j)) != CLI_OK) return rc;
     const lamina_run_opts o = {.size = sizeof o, .error = &err};
     if (lamina_session_run(j->s, (const lamina_tensor *const *)j->t_in, j->n_t_in, j->t_out,
                            j->n_t_out, &o) != LAMINA_OK)
         return cli_fail("%s: %s", j->path, err.msg);
+    if (j->profile && lamina_session_trace_save(j->s, j->profile, &err) != LAMINA_OK)
+        return cli_fail("%s", err.msg);
     return answer(j);
 }
 
@@ -228,7 +232,8 @@ static int parse(job *j, int argc, char **argv)
     static const cli_opt SPEC[] = {{"--input", true},  {"--in", true},     {"--image", true},
                                    {"--recipe", true}, {"--labels", true}, {"--random", true},
                                    {"--dim", true},    {"--output", true}, {"--threads", true},
-                                   {"--json", false},  {"--quiet", false}, {NULL, false}};
+                                   {"--json", false},  {"--quiet", false}, {"--profile", true},
+                                   {NULL, false}};
     const char *v, *recipe_name = NULL;
     int i = 1, o;
     while ((o = cli_next("run", SPEC, argc, argv, &i, &v)) != -1) {
@@ -247,6 +252,7 @@ static int parse(job *j, int argc, char **argv)
         if (o == 9 && !cli_number("run", "--threads", v, 1, 1024, &j->threads)) return CLI_USAGE;
         j->json |= o == 10;
         j->quiet |= o == 11;
+        if (o == 12) j->profile = v;
     }
     if (!j->path) return cli_usage("run", "which model?");
     if (!recipe_name && j->image) recipe_name = "imagenet";

@@ -24,7 +24,8 @@ typedef struct lamina_session_opts {
     uint64_t max_plan_bytes;  /* idle activation memory kept over all plans; default 1 GiB */
     uint64_t max_const_bytes; /* largest constant that folding may create; default 64 MiB */
     uint64_t seed;            /* of random operators without a seed of their own; default 0 */
-    bool profile;             /* keep time per node, readable by lamina_session_node() */
+    bool profile;             /* note time per node: lamina_session_node(), _trace_save(). Of runs
+                                 so short that reading the clock costs > 1 %, only some */
     bool no_optimize;         /* run the graph as imported, no passes */
     bool strict_placement;    /* a node that no fast kernel of the device serves is E_UNSUPPORTED */
     bool reference;           /* run every node by its reference evaluation */
@@ -119,7 +120,7 @@ typedef struct lamina_session_stats {
     uint64_t n_runs, n_plans_made, n_plan_hits;
     uint64_t idle_bytes;            /* activation memory held by idle plans */
     uint64_t n_nodes, n_nodes_fast; /* nodes after optimisation; those with a fast kernel */
-    uint64_t run_ns;                /* wall time inside profiled runs */
+    uint64_t run_ns;                /* with profile: wall time of the runs that it noted */
 } lamina_session_stats;
 
 /**
@@ -141,7 +142,7 @@ typedef struct lamina_node_info {
     const char *device;  /* where it runs */
     const char *kernel;  /* row or binding that serves it; "reference" if none */
     const char *reason;  /* why no fast kernel serves it; "" if one does */
-    uint64_t n_calls;    /* with profile: executions */
+    uint64_t n_calls;    /* with profile: executions it noted */
     uint64_t total_ns;   /* with profile: time inside the node */
     double flops, bytes; /* of one execution, with the shapes of the last plan; 0 = unknown */
 } lamina_node_info;
@@ -157,6 +158,24 @@ typedef struct lamina_node_info {
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_node(const lamina_session *session,
                                                               size_t i, lamina_node_info *out);
+
+/**
+ * Save what a profiled session noted as a trace for Perfetto or chrome://tracing: one span for each
+ * run, plan and executed node, subgraphs included, the last 65536 spans. Replaces the file by
+ * rename.
+ *
+ * @param session  borrowed; made with the option profile. Runs in flight are not in the trace yet.
+ * @param path     borrowed until return.
+ * @param err      borrowed; NULL allowed.
+ * @return LAMINA_OK; E_INVALID; E_STATE (the session keeps no profile); E_IO, E_PERM; E_NOMEM.
+ *
+ * Shapes:   in the arguments of each span.      Units: microseconds since the session was made.
+ * Threads:  any.   Memory: a copy of the spans.   Blocking: writes and syncs.
+ * Source:   Trace Event Format; fields in docs/formats/trace.md.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_trace_save(const lamina_session *session,
+                                                                    const char *path,
+                                                                    lamina_error *err);
 
 #ifdef __cplusplus
 }

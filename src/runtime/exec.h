@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 #include "lamina/device.h"
 #include "lamina/session.h"
+#include "runtime/profile.h"
 #include "runtime/workers.h"
 
 typedef struct lmn_exec lmn_exec;
@@ -35,9 +36,10 @@ typedef struct lmn_step {
     const lmn_vid *dies; /* values whose last reader this step is */
     uint32_t n_dies;
     char kernel_name[48];
-    char reason[160];                   /* why no device serves it */
-    _Atomic uint64_t n_calls, total_ns; /* with profile */
-    double flops, bytes;                /* of the last plan */
+    char reason[160];              /* why no device serves it */
+    uint64_t n_calls, total_ticks; /* with profile, guarded by the session's lock */
+    lmn_row *rows;                 /* with profile, the shapes met, same lock */
+    double flops, bytes;           /* of the last plan */
 } lmn_step;
 
 struct lmn_exec {
@@ -78,6 +80,7 @@ struct lmn_frame {
     void **plan_data;     /* same layout as outs: planned address */
     size_t *plan_bytes;
     size_t n_io, n_outs;
+    lmn_step_span *spans; /* n_nodes with profile, else NULL */
 };
 
 /* One run in flight: shared by the frames of its subgraphs. */
@@ -90,6 +93,8 @@ typedef struct lmn_run {
     const _Atomic uint32_t *user_stop; /* the caller's word, or NULL */
     lamina_error *err;
     uint32_t depth;
+    uint32_t number;             /* of this run in its session, from 1 */
+    uint64_t start;              /* tick of the call; 0: the profile does not note this run */
     struct lmn_run *next, *prev; /* in the session's list */
 } lmn_run;
 
@@ -106,7 +111,7 @@ struct lamina_session {
     lmn_run *runs;
     uint32_t n_plans;
     uint64_t idle_bytes, n_runs, n_plans_made, n_plan_hits;
-    _Atomic uint64_t run_ns;
+    lmn_profile *profile; /* NULL unless asked for; guarded by lock but for its clock */
 };
 
 /* Build the steps of g and its subgraphs: placement on devices, kernels, lifetimes. */
@@ -117,13 +122,26 @@ void lmn_exec_destroy(lmn_exec *x);
 lamina_status lmn_plan_create(lmn_exec *x, const int64_t *key, size_t n_key,
                               const lamina_tensor *const *in, lmn_plan **out, lamina_error *err);
 void lmn_plan_destroy(lmn_exec *x, lmn_plan *p);
-/* A frame for x: from the idle list or new. Under no lock. */
-lamina_status lmn_frame_take(lmn_exec *x, lmn_plan *p, lmn_frame **out);
-/* Give it back: cleared slots, memory kept. */
-void lmn_frame_give(lmn_frame *f);
+/* A new frame for x with the memory of plan p (NULL: everything on the heap). */
+lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out);
 void lmn_frame_destroy(lmn_frame *f);
-/* Bind inputs (borrowed), run all steps, hand out n_out refs. */
+/* Let go of what the slots hold; the memory of the plan stays. */
+void lmn_frame_clear(lmn_frame *f);
+/* Bind inputs (borrowed), run all steps, hand out n_out refs. *n_done: steps finished. */
 lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in, size_t n_in,
-                            lamina_tensor **out, size_t n_out);
+                            lamina_tensor **out, size_t n_out, size_t *n_done);
+
+/*
+ * The plan cache. Both under no lock, each takes it once: enter finds or makes a frame for these
+ * inputs and lists the run as in flight; leave unlists it and parks the frame, within the bounds of
+ * the session.
+ */
+lamina_status lmn_plans_enter(lamina_session *s, const int64_t *key, size_t n_key,
+                              const lamina_tensor *const *in, lmn_run *run, lmn_frame **out);
+void lmn_plans_leave(lamina_session *s, lmn_run *run, lmn_frame *f, size_t n_done);
+/* Release idle activation memory, least recently used first, until keep_bytes are left. */
+uint64_t lmn_plans_trim(lamina_session *s, uint64_t keep_bytes);
+/* Release every plan; no run is in flight. */
+void lmn_plans_destroy(lamina_session *s);
 
 #endif

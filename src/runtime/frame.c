@@ -30,7 +30,7 @@ static void resolve_io(lmn_frame *f)
     }
 }
 
-static lamina_status frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
+lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
 {
     const lmn_graph *g = x->g;
     const lamina_allocator *a = &g->engine->alloc;
@@ -47,10 +47,11 @@ static lamina_status frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
     f->io = lmn_calloc(a, f->n_io + 1, sizeof *f->io, "frame");
     f->plan_data = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_data, "frame");
     f->plan_bytes = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
+    if (x->session->profile) f->spans = lmn_calloc(a, g->n_nodes + 1, sizeof *f->spans, "frame");
     if (p && p->arena_bytes)
         f->arena = lmn_alloc(a, p->arena_bytes, LMN_TENSOR_ALIGN, "activations");
     if (!f->slots || !f->at || !f->io || !f->plan_data || !f->plan_bytes ||
-        (p && p->arena_bytes && !f->arena)) {
+        (x->session->profile && !f->spans) || (p && p->arena_bytes && !f->arena)) {
         lmn_frame_destroy(f);
         return LAMINA_E_NOMEM;
     }
@@ -62,6 +63,7 @@ static lamina_status frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
         if (p && p->known[v]) f->at[v] = p->known[v];
     }
     resolve_io(f);
+    if (f->spans) lmn_profile_watch(f);
     *out = f;
     return LAMINA_OK;
 }
@@ -76,55 +78,39 @@ void lmn_frame_destroy(lmn_frame *f)
     lmn_cfree(a, f->io, f->n_io + 1, sizeof *f->io, "frame");
     lmn_cfree(a, f->plan_data, f->n_outs + 1, sizeof *f->plan_data, "frame");
     lmn_cfree(a, f->plan_bytes, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
+    lmn_cfree(a, f->spans, g->n_nodes + 1, sizeof *f->spans, "frame");
     if (f->plan) lmn_free(a, f->arena, f->plan->arena_bytes, LMN_TENSOR_ALIGN, "activations");
     lmn_cfree(a, f, 1, sizeof *f, "frame");
 }
 
-lamina_status lmn_frame_take(lmn_exec *x, lmn_plan *p, lmn_frame **out)
+void lmn_frame_clear(lmn_frame *f)
 {
-    lamina_session *s = x->session;
-    lmn_frame **list = p ? &p->idle : &x->idle;
-    lmn_mutex_lock(&s->lock);
-    lmn_frame *f = *list;
-    if (f) {
-        *list = f->next;
-        if (p && !p->evicted) s->idle_bytes -= p->arena_bytes;
-    } else if (p) {
-        p->n_frames++;
-    }
-    lmn_mutex_unlock(&s->lock);
-    if (f) {
-        *out = f;
-        return LAMINA_OK;
-    }
-    lamina_status st = frame_create(x, p, out);
-    if (st != LAMINA_OK && p) {
-        lmn_mutex_lock(&s->lock);
-        p->n_frames--;
-        lmn_mutex_unlock(&s->lock);
-    }
-    return st;
+    for (size_t v = 1; v < f->x->g->n_values; v++)
+        if (f->slots[v].buf || f->slots[v].items) lmn_slot_clear(&f->slots[v]);
 }
 
-void lmn_frame_give(lmn_frame *f)
+/* Frames of subgraphs: on the heap, kept until the session goes. */
+static lamina_status sub_take(lmn_exec *x, lmn_frame **out)
 {
-    lmn_exec *x = f->x;
-    lmn_plan *p = f->plan;
     lamina_session *s = x->session;
-    for (size_t v = 1; v < x->g->n_values; v++)
-        if (f->slots[v].buf || f->slots[v].items) lmn_slot_clear(&f->slots[v]);
     lmn_mutex_lock(&s->lock);
-    bool drop = p && p->evicted;
-    bool last = drop && --p->n_frames == 0;
-    if (!drop) {
-        lmn_frame **list = p ? &p->idle : &x->idle;
-        f->next = *list;
-        *list = f;
-        if (p) s->idle_bytes += p->arena_bytes;
-    }
+    lmn_frame *f = x->idle;
+    if (f) x->idle = f->next;
     lmn_mutex_unlock(&s->lock);
-    if (drop) lmn_frame_destroy(f);
-    if (last) lmn_plan_destroy(x, p);
+    if (!f) return lmn_frame_create(x, NULL, out);
+    *out = f;
+    return LAMINA_OK;
+}
+
+static void sub_give(lmn_frame *f, const lmn_run *run, size_t n_done)
+{
+    lamina_session *s = f->x->session;
+    lmn_frame_clear(f);
+    lmn_mutex_lock(&s->lock);
+    if (run->start) lmn_profile_commit(s->profile, f, n_done, run->number);
+    f->next = f->x->idle;
+    f->x->idle = f;
+    lmn_mutex_unlock(&s->lock);
 }
 
 /* ---- running ----------------------------------------------------------------------------------
@@ -176,11 +162,12 @@ static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tens
     if (c->run->depth >= MAX_CALL_DEPTH)
         return lmn_eval_fail(ec, LAMINA_E_LIMIT, "subgraphs nest deeper than %u", MAX_CALL_DEPTH);
     lmn_frame *f;
-    LMN_TRY(lmn_frame_take(sub, NULL, &f));
+    size_t n_done = 0;
+    LMN_TRY(sub_take(sub, &f));
     c->run->depth++;
-    lamina_status st = lmn_frame_run(f, c->run, in, (size_t)n_in, out, (size_t)n_out);
+    lamina_status st = lmn_frame_run(f, c->run, in, (size_t)n_in, out, (size_t)n_out, &n_done);
     c->run->depth--;
-    lmn_frame_give(f);
+    sub_give(f, c->run, n_done);
     return st;
 }
 
@@ -252,20 +239,27 @@ static lamina_status run_step(lmn_frame *f, lmn_run *run, lmn_step *s, lamina_te
                      .seed = run->session->opts.seed},
               .frame = f,
               .run = run};
-    const bool profile = run->session->opts.profile;
-    const uint64_t t0 = profile ? lmn_now_ns() : 0;
     lamina_status st =
         s->kernel ? s->vt->execute(s->self, s->kernel, lmn_eval_call(&c.ec)) : op->def->eval(&c.ec);
     if (c.ec.scratch_head) lmn_scratch_release(&c.ec);
-    if (profile) {
-        atomic_fetch_add_explicit(&s->total_ns, lmn_now_ns() - t0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&s->n_calls, 1, memory_order_relaxed);
-    }
     return st;
 }
 
-static lamina_status run_steps(lmn_frame *f, lmn_run *run)
+/* Step i is done, begun at `start`: note it; when does the next one begin? */
+static uint64_t note(lmn_frame *f, lmn_run *run, size_t i, lamina_tensor *const *io, uint64_t start)
 {
+    const lmn_profile *p = run->session->profile;
+    lmn_step_span *span = &f->spans[i];
+    span->start = start;
+    span->end = lmn_ticks_now(&p->clock);
+    if (span->row && !span->watch) return span->end;
+    lmn_profile_shapes(run->session, f, i, (const lamina_tensor *const *)(uintptr_t)io);
+    return lmn_ticks_now(&p->clock);
+}
+
+static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
+{
+    uint64_t tick = run->start ? lmn_ticks_now(&run->session->profile->clock) : 0;
     const lmn_graph *g = f->x->g;
     lamina_tensor **io = f->io;
     size_t o = 0;
@@ -279,6 +273,7 @@ static lamina_status run_steps(lmn_frame *f, lmn_run *run)
                 LMN_TRY(stopped(run));
                 return run_error(run, s, st);
             }
+            if (run->start) tick = note(f, run, i, io, tick);
         }
         for (uint32_t k = 0; k < s->n_dies; k++) {
             lamina_tensor *t = &f->slots[s->dies[k]];
@@ -286,12 +281,13 @@ static lamina_status run_steps(lmn_frame *f, lmn_run *run)
         }
         io += op->n_in + op->n_out;
         o += (size_t)op->n_out;
+        *n_done = i + 1;
     }
     return stopped(run);
 }
 
 lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in, size_t n_in,
-                            lamina_tensor **out, size_t n_out)
+                            lamina_tensor **out, size_t n_out, size_t *n_done)
 {
     const lmn_graph *g = f->x->g;
     if (n_in != g->n_inputs || n_out > g->n_outputs)
@@ -300,7 +296,7 @@ lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in
                         "with %zu and %zu",
                         g->n_inputs, g->n_outputs, n_in, n_out);
     for (size_t i = 0; i < n_in; i++) LMN_TRY(bind(&f->slots[g->inputs[i]], in[i]));
-    LMN_TRY(run_steps(f, run));
+    LMN_TRY(run_steps(f, run, n_done));
     lmn_eval ec = {.engine = g->engine, .err = run->err};
     lamina_status st = LAMINA_OK;
     size_t done = 0;

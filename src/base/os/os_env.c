@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,4 +89,11 @@ void lmn_os_memory(uint64_t *rss_bytes, uint64_t *pss_bytes)
     }
     if (*rss_bytes == 0 && lmn_os_text_read("/proc/self/status", text, sizeof text) > 0)
         *rss_bytes = kb_line(text, "\nVmRSS:");
+}
+
+void lmn_os_heap_trim(void)
+{
+#if defined(__GLIBC__)
+    (void)malloc_trim(0);
+#endif
 }

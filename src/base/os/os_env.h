@@ -25,4 +25,7 @@ int64_t lmn_os_text_read(const char *path, char *buf, size_t cap);
 /* Resident and proportional set of this process in bytes; a value that is unknown is 0. */
 void lmn_os_memory(uint64_t *rss_bytes, uint64_t *pss_bytes);
 
+/* Ask the C library to return free heap pages to the system; nothing where it cannot. */
+void lmn_os_heap_trim(void);
+
 #endif

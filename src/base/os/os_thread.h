@@ -37,6 +37,11 @@ typedef struct lmn_thread {
 } lmn_thread;
 lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg);
 void lmn_thread_join(lmn_thread *t);
+/* Tells running threads apart; a later thread may have the key of one that has ended. */
+static inline uintptr_t lmn_thread_key(void)
+{
+    return (uintptr_t)pthread_self();
+}
 
 /* Sleep while *word == expected; wakes spuriously too. timeout_ns 0 = none. */
 void lmn_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);

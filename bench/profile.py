@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""
+What the profile costs and whether it tells the truth (bar B12): three models from 2 microseconds to
+tens of milliseconds a run, each with and without the profile in short blocks turn by turn
+(bench_profile_runs); their traces are held against docs/formats/trace.schema.json.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import benchlib
+
+SCHEMA = os.path.join(benchlib.ROOT, "docs", "formats", "trace.schema.json")
+CASES = (("mlp64", 6, ()), ("mobilenetv2", 6, ("N=1",)), ("bert_base", 10, ("B=1", "S=32")))
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
+
+
+def problem(value, schema, root, at="$"):
+    """First way in which value breaks the schema, or None. The words that our schema uses."""
+    if "$ref" in schema:
+        target = root
+        for part in schema["$ref"].lstrip("#/").split("/"):
+            target = target[part]
+        return problem(value, target, root, at)
+    if "anyOf" in schema:
+        found = [problem(value, s, root, at) for s in schema["anyOf"]]
+        return None if None in found else f"{at}: fits none: {'; '.join(found)}"
+    kind = schema.get("type")
+    if kind and (not isinstance(value, TYPES[kind]) or isinstance(value, bool)):
+        return f"{at}: not of type {kind}"
+    if "enum" in schema and value not in schema["enum"]:
+        return f"{at}: {value!r} is not one of {schema['enum']}"
+    if "minimum" in schema and value < schema["minimum"]:
+        return f"{at}: {value} < {schema['minimum']}"
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        return f"{at}: {value!r} does not match {schema['pattern']}"
+    for key in schema.get("required", ()):
+        if key not in value:
+            return f"{at}: no {key}"
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        for key, item in value.items():
+            if key not in known:
+                return f"{at}: {key} is unknown"
+            found = problem(item, known[key], root, f"{at}.{key}")
+            if found:
+                return found
+    if isinstance(value, list) and "items" in schema:
+        for i, item in enumerate(value):
+            found = problem(item, schema["items"], root, f"{at}[{i}]")
+            if found:
+                return found
+    return None
+
+
+def nesting(trace):
+    """Spans of one thread must nest: first pair that overlaps without nesting, or None."""
+    slack = 0.002  # two roundings to a nanosecond
+    for tid in {e["tid"] for e in trace if e["ph"] == "X"}:
+        stack = []
+        spans = [e for e in trace if e["ph"] == "X" and e["tid"] == tid]
+        for e in sorted(spans, key=lambda e: (e["ts"], -e["dur"])):
+            end = e["ts"] + e["dur"]
+            while stack and stack[-1] <= e["ts"] + slack:
+                stack.pop()
+            if stack and end > stack[-1] + slack:
+                return f"{e['name']} at {e['ts']} leaves its parent"
+            stack.append(end)
+    return None
+
+
+def measure(model, seconds, dims):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "trace.json")
+        out = subprocess.run([os.path.join(benchlib.BUILD, "bin", "bench_profile_runs"),
+                              benchlib.model_file(model), str(seconds), path, *dims],
+                             capture_output=True, text=True, check=True).stdout
+        with open(path) as f:
+            trace = json.load(f)
+    with open(SCHEMA) as f:
+        schema = json.load(f)
+    row = {"model": model, **json.loads(out), "events": len(trace["traceEvents"])}
+    row["problem"] = problem(trace, schema, schema) or nesting(trace["traceEvents"])
+    return row
+
+
+def main():
+    rows = [measure(*case) for case in CASES]
+    benchlib.table(("model", "run us", "profiled us", "cost %", "in nodes %", "spans", "trace"),
+                   [(r["model"], r["plain_us"], r["profiled_us"], 100 * r["cost"],
+                     100 * r["accounted"], r["events"], r["problem"] or "ok") for r in rows])
+    bars = {}
+    for r in rows:
+        bars[f"cost {r['model']}"] = benchlib.bar(100 * r["cost"], "%", 3, "no profile", False)
+        bars[f"in nodes {r['model']}"] = benchlib.bar(100 * r["accounted"], "%", 97,
+                                                      "lamina_session_run")
+    wrong = sum(r["problem"] is not None for r in rows)
+    bars["traces against the schema"] = benchlib.bar(wrong, "wrong", 0, "docs/formats", False)
+    return 0 if benchlib.write("profile", bars, rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+/*
+ * Test helper: small models for the runtime, built message by message, and their sessions. The
+ * bytes of a model live in static memory, because the engine reads weights where they are.
+ */
+#ifndef LMN_TESTS_RT_MODEL_H
+#define LMN_TESTS_RT_MODEL_H
+
+#include "formats/pbuild.h"
+
+#include "devices/device_list.h"
+#include "devices/mock/mock.h"
+#include "lamina/lamina.h"
+#include "runtime/exec.h"
+
+/* NodeProto: inputs and outputs are names between spaces; `attr` is a complete AttributeProto or
+   NULL. */
+LMN_UNUSED static void rt_node(pb *graph, const char *op, const char *ins, const char *outs,
+                               const pb *attr)
+{
+    static pb n;
+    const char *lists[2] = {ins, outs};
+    n.n = 0;
+    for (uint32_t f = 0; f < 2; f++)
+        for (const char *s = lists[f]; *s;) {
+            const size_t len = strcspn(s, " ");
+            pb_bytes(&n, f + 1, s, len == 1 && *s == '-' ? 0 : len);
+            s += len + (s[len] == ' ');
+        }
+    pb_str(&n, 3, outs);
+    pb_str(&n, 4, op);
+    if (attr) pb_msg(&n, 5, attr);
+    pb_msg(graph, 1, &n);
+}
+
+/* AttributeProto with a graph, or with an integer. */
+LMN_UNUSED static void rt_attr_graph(pb *a, const char *name, const pb *graph)
+{
+    a->n = 0;
+    pb_str(a, 1, name);
+    pb_msg(a, 6, graph);
+    pb_int(a, 20, 5);
+}
+LMN_UNUSED static void rt_attr_int(pb *a, const char *name, uint64_t v)
+{
+    a->n = 0;
+    pb_str(a, 1, name);
+    pb_int(a, 3, v);
+    pb_int(a, 20, 2);
+}
+
+/* ValueInfoProto of a tensor as field `num`: dims are sizes or names between spaces, "" = scalar.
+ */
+LMN_UNUSED static void rt_port(pb *graph, uint32_t num, const char *name, lamina_dtype dt,
+                               const char *dims)
+{
+    static pb v, type, tensor, shape, dim;
+    v.n = type.n = tensor.n = shape.n = 0;
+    for (const char *s = dims; *s;) {
+        const size_t len = strcspn(s, " ");
+        dim.n = 0;
+        if (*s >= '0' && *s <= '9')
+            pb_int(&dim, 1, strtoull(s, NULL, 10));
+        else
+            pb_bytes(&dim, 2, s, len);
+        pb_msg(&shape, 1, &dim);
+        s += len + (s[len] == ' ');
+    }
+    pb_int(&tensor, 1, (uint64_t)dt);
+    pb_msg(&tensor, 2, &shape);
+    pb_msg(&type, 1, &tensor);
+    pb_str(&v, 1, name);
+    pb_msg(&v, 2, &type);
+    pb_msg(graph, num, &v);
+}
+
+/* TensorProto initialiser with raw data. */
+LMN_UNUSED static void rt_weight(pb *graph, const char *name, lamina_dtype dt, int32_t rank,
+                                 const int64_t *dims, const void *data, size_t bytes)
+{
+    static pb t;
+    t.n = 0;
+    for (int32_t i = 0; i < rank; i++) pb_int(&t, 1, (uint64_t)dims[i]);
+    pb_int(&t, 2, (uint64_t)dt);
+    pb_str(&t, 8, name);
+    pb_bytes(&t, 9, data, bytes);
+    pb_msg(graph, 5, &t);
+}
+
+/* Load; `bytes` must outlive the model. NULL after a failed check. */
+LMN_UNUSED static lamina_model *rt_load(t_env *env, pb *bytes, const pb *graph)
+{
+    lamina_error err = {0};
+    lamina_model *m = NULL;
+    pb_model(bytes, graph);
+    T_OK_ERR(lamina_model_load_memory(env->engine, bytes->p, bytes->n, NULL, &m, &err), &err);
+    return m;
+}
+
+LMN_UNUSED static lamina_session *rt_session(lamina_model *m, const lamina_session_opts *o)
+{
+    lamina_error err = {0};
+    lamina_session *s = NULL;
+    if (m) T_OK_ERR(lamina_session_create(m, o, &s, &err), &err);
+    return s;
+}
+
+/* The CPU device, or the mock as the test wants it. */
+LMN_UNUSED static void rt_cpu(t_env *env)
+{
+    T_OK(lamina_device_register(env->engine, &lmn_device_cpu, NULL, NULL));
+}
+LMN_UNUSED static void rt_mock(t_env *env, const char *options)
+{
+    T_OK(lamina_device_register(env->engine, &lmn_device_mock, options, NULL));
+}
+LMN_UNUSED static uint64_t rt_mock_executed(t_env *env)
+{
+    const lmn_devices *d = env->engine->slot[LMN_SLOT_DEVICES].ptr;
+    lmn_mock_counts c;
+    lmn_mock_count(d->dev[d->n - 1].self, &c);
+    return c.executed;
+}
+
+/* A tensor of floats that differ from place to place. */
+LMN_UNUSED static lamina_tensor *rt_floats(t_env *env, int32_t rank, const int64_t *dims)
+{
+    lamina_tensor *t = NULL;
+    T_OK(lamina_tensor_create(env->engine, LAMINA_F32, rank, dims, &t));
+    float *p = t ? lamina_tensor_mutable_data(t) : NULL;
+    for (int64_t i = 0; t && i < lamina_tensor_count(t); i++)
+        p[i] = (float)((i * 37 + 11) % 101) / 101.0f - 0.5f;
+    return t;
+}
+
+/* x [N,4] -> Relu -> h -> Abs -> y: the model of most tests. */
+LMN_UNUSED static lamina_model *rt_relu_abs(t_env *env)
+{
+    static pb g, bytes;
+    g.n = 0;
+    rt_node(&g, "Relu", "x", "h", NULL);
+    rt_node(&g, "Abs", "h", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
+    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
+    return rt_load(env, &bytes, &g);
+}
+
+/* `n` products h = h * w of square matrices of inputs x and w; y is the last. */
+LMN_UNUSED static lamina_model *rt_chain(t_env *env, int n)
+{
+    static pb g, bytes;
+    char in[32], out[32];
+    g.n = 0;
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(in, sizeof in, i ? "h%d w" : "x w", i);
+        (void)snprintf(out, sizeof out, i + 1 < n ? "h%d" : "y", i + 1);
+        rt_node(&g, "MatMul", in, out, NULL);
+    }
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "N N");
+    rt_port(&g, 11, "w", LAMINA_F32, "N N");
+    rt_port(&g, 12, "y", LAMINA_F32, "N N");
+    return rt_load(env, &bytes, &g);
+}
+
+/* y = x after n turns of "v = v * w" in a Loop; w is captured. */
+LMN_UNUSED static lamina_model *rt_loop(t_env *env, int64_t n)
+{
+    static pb g, body, attr, bytes;
+    const uint8_t yes = 1;
+    body.n = g.n = 0;
+    rt_node(&body, "Identity", "c_in", "c_out", NULL);
+    rt_node(&body, "MatMul", "v_in w", "v_out", NULL);
+    pb_str(&body, 2, "body");
+    rt_port(&body, 11, "i", LAMINA_I64, "");
+    rt_port(&body, 11, "c_in", LAMINA_BOOL, "");
+    rt_port(&body, 11, "v_in", LAMINA_F32, "N N");
+    rt_port(&body, 12, "c_out", LAMINA_BOOL, "");
+    rt_port(&body, 12, "v_out", LAMINA_F32, "N N");
+    rt_attr_graph(&attr, "body", &body);
+    rt_node(&g, "Loop", "n c x", "y", &attr);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "n", LAMINA_I64, 0, NULL, &n, sizeof n);
+    rt_weight(&g, "c", LAMINA_BOOL, 0, NULL, &yes, 1);
+    rt_port(&g, 11, "x", LAMINA_F32, "N N");
+    rt_port(&g, 11, "w", LAMINA_F32, "N N");
+    rt_port(&g, 12, "y", LAMINA_F32, "N N");
+    return rt_load(env, &bytes, &g);
+}
+
+#endif
