@@ -55,17 +55,18 @@ class Session:
         self.n_out = self.lib.lamina_model_output_count(self.model)
         self.out = (C.c_void_p * self.n_out)()
         self.opts = RunOpts(size=C.sizeof(RunOpts), error=C.pointer(self.error))
-        self.tensors = ()
+        self.tensors, self.arrays = (), []
 
     def must(self, status):
         if status != 0:
             raise RuntimeError(self.error.msg.decode() or f"status {status}")
 
     def bind(self, arrays):
-        """Copy the inputs into tensors, by position."""
+        """Lend the inputs as tensors, by position; the arrays stay until the next bind."""
         self.drop(self.tensors)
         self.tensors = (C.c_void_p * len(arrays))()
-        for i, a in enumerate(np.ascontiguousarray(a) for a in arrays):
+        self.arrays = [np.asarray(a, order="C") for a in arrays]
+        for i, a in enumerate(self.arrays):
             t, dims = C.c_void_p(), (C.c_int64 * a.ndim)(*a.shape)
             self.must(self.lib.lamina_tensor_from(self.engine, DTYPES[a.dtype], a.ndim, dims,
                                                   C.c_void_p(a.ctypes.data), C.byref(t)))

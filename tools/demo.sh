@@ -9,20 +9,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/lamina/models
 mkdir -p "$cache"
 echo "fetching models (pinned, hashed) into the cache"
 "$python" tools/fetch_models.py "$cache"
-[ -f "$cache/efficientnet-lite0.onnx" ] ||
-    "$python" tools/efficientnet_onnx.py "$cache/efficientnet-lite0.pth" \
-        "$cache/efficientnet-lite0.onnx"
-if [ ! -f "$cache/coffee.png" ]; then # photographs of the Debian package, unpacked, not installed
-    (cd "$cache" && apt-get download -q python3-skimage > /dev/null &&
-        dpkg-deb --fsys-tarfile python3-skimage_*.deb |
-        tar -xO --wildcards '*/skimage/data/coffee.png' > coffee.part &&
-        mv coffee.part coffee.png)
-fi
-if [ ! -f "$cache/line.png" ]; then # a line of the same package's page of text
-    (cd "$cache" && dpkg-deb --fsys-tarfile python3-skimage_*.deb |
-        tar -xO --wildcards '*/skimage/data/page.png' > page.part && mv page.part page.png)
+[ -f "$cache/line.png" ] || # a line of the page of text
     "$python" tools/crop_line.py "$cache/page.png" "$cache/line.png" 47 69
-fi
 
 failed=0
 ask() { # expected text, then the command
