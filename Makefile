@@ -50,7 +50,7 @@ conformance: build
 	$(PYTHON) tools/conformance.py
 
 models: build
-	$(PYTHON) tools/models.py
+	$(PYTHON) tools/judge_models.py
 
 # make fuzz T=json [FUZZ_SECONDS=60]; finds stay in build-fuzz/found-T-*.
 fuzz-build:

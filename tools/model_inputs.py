@@ -66,10 +66,11 @@ def uniform(name, *shape, low=-1.0, high=1.0):
 def magika_files(cache):
     """First and last 1024 bytes, stripped, of three kinds of file."""
     rows = []
-    for path in (__file__, os.path.join(cache, "coffee.png"), os.path.join(cache, "piper/piper.onnx")):
+    for path in (__file__, f"{cache}/coffee.png", f"{cache}/piper/piper.onnx"):
         with open(path, "rb") as f:
             data = f.read()
-        for part, left in ((data[:4096].lstrip()[:1024], True), (data[-4096:].rstrip()[-1024:], False)):
+        head, tail = data[:4096].lstrip()[:1024], data[-4096:].rstrip()[-1024:]
+        for part, left in ((head, True), (tail, False)):
             pad = [256] * (1024 - len(part))
             rows += list(part) + pad if left else pad + list(part)
     return [{"bytes": np.array(rows, np.int32).reshape(-1, 2048)}]
@@ -88,9 +89,14 @@ def nsfw_photo(cache):
     return [{"input:0": (bgr - np.array([104, 117, 123]))[None].astype(np.float32)}]
 
 
+def imagenet_scaled(grey):
+    """Grey [h, w, 1] in 0..255, normalised by the mean and deviation of ImageNet."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return [{"x": nchw((grey.repeat(3, axis=2) / 255 - mean) / deviation)}]
+
+
 def ppocr_page(cache):
-    image = resize(page(cache), 192, 384).repeat(3, axis=2) / 255
-    return [{"x": nchw((image - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]))}]
+    return imagenet_scaled(resize(page(cache), 192, 384))
 
 
 def ppocr_strokes(_):
@@ -98,8 +104,7 @@ def ppocr_strokes(_):
     rng, image = seeded("strokes"), np.full((96, 160, 1), 230.0)
     for y, x in rng.integers([8, 8], [80, 130], (40, 2)):
         image[y:y + rng.integers(2, 9), x:x + rng.integers(2, 25)] = rng.integers(0, 90)
-    image = image.repeat(3, axis=2) / 255
-    return [{"x": nchw((image - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]))}]
+    return imagenet_scaled(image)
 
 
 def ppocr_line(height):
@@ -167,7 +172,7 @@ def piper_random(_):
 
 
 def recording(cache):
-    """32 ms frames of a person saying "go forward ten meters", each after 4 ms of the one before."""
+    """32 ms frames of "go forward ten meters", each led by the last 4 ms of the one before."""
     with open(os.path.join(cache, "goforward.raw"), "rb") as f:
         audio = np.frombuffer(f.read(), "<i2").astype(np.float32) / 32768
     return frames_of(audio)

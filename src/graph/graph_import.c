@@ -2,7 +2,7 @@
  * One node of a file into the graph: its operator's canon function rewrites old versions through
  * the builder below, then what came out is inferred, so that the next node's canon sees facts.
  */
-#include "graph/graph.h"
+#include "graph/gradient.h"
 
 #include <string.h>
 
@@ -12,6 +12,13 @@ typedef struct builder {
     const lmn_opnode *origin;
     lamina_status status;
 } builder;
+
+static lmn_builder vtable(builder *b);
+
+static lmn_diag_at origin_at(const builder *b)
+{
+    return (lmn_diag_at){b->origin->name, b->origin->def->name, b->origin->opset};
+}
 
 /* Infer the last appended node into its values' facts; declared facts are met, contradictions
  * noted. */
@@ -63,16 +70,28 @@ static const lmn_op_def *find_qualified(const char *op)
     return lmn_op_find(domain, colon + 1);
 }
 
+/* The attributes with their lists in the arena: rules make them on their stack. */
+static const lmn_attr *own_attrs(lmn_graph *g, const lmn_attr *attrs, int32_t n)
+{
+    lmn_attr *own = lmn_arena_dup(&g->arena, attrs, (size_t)n * sizeof *attrs);
+    for (int32_t i = 0; own && i < n; i++) {
+        lmn_attr *a = &own[i];
+        if (a->type == LMN_ATTR_INTS)
+            a->u.ints = lmn_arena_dup(&g->arena, a->u.ints, (size_t)a->n * sizeof *a->u.ints);
+        else if (a->type == LMN_ATTR_FLOATS)
+            a->u.floats = lmn_arena_dup(&g->arena, a->u.floats, (size_t)a->n * sizeof *a->u.floats);
+    }
+    return g->arena.failed ? NULL : own;
+}
+
 static bool build_node(void *ctx, const char *op, const lmn_ref *in, int32_t n_in,
                        const lmn_attr *attrs, int32_t n_attrs, lmn_ref *out, int32_t n_out)
 {
     builder *b = ctx;
     const lmn_op_def *def = find_qualified(op);
     if (!def) {
-        b->status =
-            lmn_diag_add(b->diags, LMN_DIAG_ERROR, LAMINA_E_UNSUPPORTED,
-                         (lmn_diag_at){b->origin->name, b->origin->def->name, b->origin->opset},
-                         NULL, "its canonical form needs operator %s, which is missing", op);
+        b->status = lmn_diag_add(b->diags, LMN_DIAG_ERROR, LAMINA_E_UNSUPPORTED, origin_at(b), NULL,
+                                 "its canonical form needs operator %s, which is missing", op);
         return false;
     }
     for (int32_t i = 0; i < n_out; i++)
@@ -82,9 +101,10 @@ static bool build_node(void *ctx, const char *op, const lmn_ref *in, int32_t n_i
                              .opset = b->origin->opset,
                              .n_in = n_in,
                              .n_out = n_out,
-                             .attrs = attrs,
+                             .attrs = own_attrs(b->g, attrs, n_attrs),
                              .n_attrs = n_attrs};
-    if (!lmn_graph_node(b->g, &node, in, out)) return b->status = LAMINA_E_NOMEM, false;
+    if (!node.attrs || !lmn_graph_node(b->g, &node, in, out))
+        return b->status = LAMINA_E_NOMEM, false;
     lamina_status st = infer_last(b->g, b->diags);
     if (st != LAMINA_OK) b->status = st;
     return st == LAMINA_OK;
@@ -99,6 +119,31 @@ static const lamina_tensor *build_data(void *ctx, lmn_ref r)
 {
     const lmn_value *v = &((builder *)ctx)->g->values[r];
     return v->is_input ? NULL : v->constant;
+}
+
+static lmn_ref build_find(void *ctx, lmn_str name)
+{
+    const lmn_graph *g = ((builder *)ctx)->g;
+    for (size_t v = 1; name.n && v < g->n_values; v++)
+        if (strlen(g->values[v].name) == name.n && !memcmp(g->values[v].name, name.p, name.n))
+            return (lmn_ref)v;
+    return 0;
+}
+
+static bool build_gradient(void *ctx, lmn_ref y, const lmn_ref *x, int32_t n_x, lmn_ref *dx)
+{
+    builder *b = ctx;
+    const lmn_builder vt = vtable(b);
+    lamina_status st =
+        lmn_graph_gradient(b->g, &vt, &(lmn_gradient_of){y, x, n_x, dx}, b->diags, origin_at(b));
+    if (st != LAMINA_OK && b->status == LAMINA_OK) b->status = st;
+    return st == LAMINA_OK;
+}
+
+static lmn_builder vtable(builder *b)
+{
+    return (lmn_builder){b,          build_constant, build_node,    build_fact,
+                         build_data, build_find,     build_gradient};
 }
 
 /* Value `out` of the file becomes what the canon function computed as `made`. */
@@ -147,7 +192,7 @@ static lamina_status import_canon(lmn_graph *g, const lmn_opnode *op, const lmn_
     lmn_arena tmp;
     lmn_arena_init(&tmp, &g->engine->alloc, 0);
     builder b = {g, diags, op, LAMINA_OK};
-    const lmn_builder vt = {&b, build_constant, build_node, build_fact, build_data};
+    const lmn_builder vt = vtable(&b);
     const size_t first_node = g->n_nodes;
     lmn_canon c = {.node = op,
                    .opset = op->opset,

@@ -221,6 +221,11 @@ typedef struct lmn_builder {
     const lmn_fact *(*fact)(void *ctx, lmn_ref r);
     /* Data of a ref if constant, else NULL. */
     const lamina_tensor *(*data)(void *ctx, lmn_ref r);
+    /* The value of this graph that the file calls `name`, 0 if none is defined yet. */
+    lmn_ref (*find)(void *ctx, lmn_str name);
+    /* dx[i] = derivative of the sum of y by x[i], as new nodes (reverse mode, rules of ops/grad.h);
+       zeros where y does not depend on x[i]. */
+    bool (*gradient)(void *ctx, lmn_ref y, const lmn_ref *x, int32_t n_x, lmn_ref *dx);
 } lmn_builder;
 
 #define LMN_CANON_MAX_IN 64

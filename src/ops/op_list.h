@@ -204,6 +204,7 @@
     X(Bernoulli)                                                         \
     X(BlackmanWindow)                                                    \
     X(DFT)                                                               \
+    X(Gradient)                                                          \
     X(HammingWindow)                                                     \
     X(HannWindow)                                                        \
     X(MelWeightMatrix)                                                   \

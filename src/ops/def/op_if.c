@@ -1,6 +1,8 @@
 /*
  * If (ai.onnx, since 1): the outputs of then_branch or else_branch. Both branches must give the
- * same types; where their shapes differ the shape is unknown until run time.
+ * same types; where their shapes differ the shape is unknown until run time. A branch may be
+ * impossible for the shapes at hand (it serves others, and is not taken then): nothing is known of
+ * its outputs, and evaluation says what is wrong if it is taken after all.
  */
 #include "ops/control.h"
 
@@ -12,6 +14,27 @@ static int known_condition(const lmn_infer *ic)
     return *(const uint8_t *)t->data != 0;
 }
 
+static lamina_status infer_quietly(lmn_infer *ic, const char *branch, lmn_call_facts *c)
+{
+    lmn_diags *diags = ic->diags;
+    ic->diags = NULL;
+    lamina_status st = lmn_call_facts_run(ic, branch, c);
+    ic->diags = diags;
+    return st;
+}
+
+static lamina_status infer_branches(lmn_infer *ic, int take, lmn_call_facts *yes,
+                                    lmn_call_facts *no)
+{
+    if (take >= 0)
+        return lmn_call_facts_run(ic, take ? "then_branch" : "else_branch", take ? yes : no);
+    lamina_status a = infer_quietly(ic, "then_branch", yes),
+                  b = infer_quietly(ic, "else_branch", no);
+    if (a == LAMINA_E_NOMEM || b == LAMINA_E_NOMEM) return LAMINA_E_NOMEM;
+    if (a == LAMINA_OK || b == LAMINA_OK) return LAMINA_OK;
+    return lmn_call_facts_run(ic, "then_branch", yes); /* once more, to say what is wrong */
+}
+
 static lamina_status infer_if(lmn_infer *ic)
 {
     const int32_t n_out = ic->node->n_out;
@@ -19,8 +42,7 @@ static lamina_status infer_if(lmn_infer *ic)
     lmn_call_facts yes, no;
     LMN_TRY(lmn_call_facts_make(ic, 0, n_out, &yes));
     LMN_TRY(lmn_call_facts_make(ic, 0, n_out, &no));
-    LMN_TRY(lmn_call_facts_run(ic, "then_branch", &yes));
-    LMN_TRY(lmn_call_facts_run(ic, "else_branch", &no));
+    LMN_TRY(infer_branches(ic, take, &yes, &no));
     for (int32_t o = 0; o < n_out; o++) {
         ic->out[o] = take == 0 ? no.out[o] : yes.out[o];
         if (take >= 0) continue;

@@ -1,10 +1,10 @@
-"""Trained and generated models beside onnxruntime: models.py [--filter TEXT]
+"""Trained and generated models beside onnxruntime: judge_models.py [--filter TEXT]
 
-Every model of models.txt on a real and on a seeded random input (model_inputs.py), and the models of
-gen_models.py. Each output must equal onnxruntime's (rtol 1e-3, atol 1e-4 of the output's largest
-magnitude) with 1 and 2 threads, and those two must be bit-identical. The five silero graphs hold the
-same weights: on the same frames their probabilities must equal each other too. Prints a table, writes
-build/models.json; exit 1 on any mismatch.
+Every model of models.txt on a real and on a seeded random input (model_inputs.py), and the models
+of gen_models.py. Each output must equal onnxruntime's (rtol 1e-3, atol 1e-4 of the output's largest
+magnitude) with 1 and 2 threads, and those two must be bit-identical. The five silero graphs hold
+the same weights: on the same frames their probabilities must equal each other too. Prints a table,
+writes build/models.json; exit 1 on any mismatch.
 """
 import argparse
 import json
@@ -89,8 +89,9 @@ def judge(model, name, path, steps):
     same = identical(ours[1], ours[2])
     ok = bool(over <= 1 and over2 <= 1 and same)
     why = "" if ok else "threads differ" if over <= 1 and over2 <= 1 else "differs from onnxruntime"
-    return {**row, "max_rel_diff": float(relative), "of_tolerance": float(over), "threads_identical":
-            same, "seconds": time.perf_counter() - start, "ok": ok, "why": why}, ours[1]
+    return {**row, "max_rel_diff": float(relative), "of_tolerance": float(over),
+            "threads_identical": same, "seconds": time.perf_counter() - start, "ok": ok,
+            "why": why}, ours[1]
 
 
 def silero_row(name, by_graph):

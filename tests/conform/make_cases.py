@@ -1,0 +1,85 @@
+"""Write this project's own conformance cases into cases/: make_cases.py
+
+Each is a model no stored ONNX case covers, and what it must give. Derivatives are expected as
+central differences of onnx's reference evaluator in f64. Run once after adding a case; the files
+are kept, so that testing needs neither Python nor onnx.
+"""
+import os
+import shutil
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper, parser
+from onnx.reference import ReferenceEvaluator
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
+
+
+def write(name, model, inputs, outputs):
+    folder = os.path.join(HERE, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    data = os.path.join(folder, "test_data_set_0")
+    os.makedirs(data)
+    with open(os.path.join(folder, "model.onnx"), "wb") as f:
+        f.write(model.SerializeToString())
+    for kind, values in (("input", inputs), ("output", outputs)):
+        for i, value in enumerate(values):
+            with open(os.path.join(data, f"{kind}_{i}.pb"), "wb") as f:
+                f.write(numpy_helper.from_array(np.asarray(value)).SerializeToString())
+
+
+def if_impossible_branch():
+    """The branch that is not taken cannot work for the shapes at hand."""
+    model = parser.parse_model('''<ir_version: 8, opset_import: ["": 17]>
+        g (bool cond, float[N] x) => (float[M] y) {
+            y = If (cond) <
+                then_branch = a () => (float[A] p) { p = Neg (x) },
+                else_branch = b () => (float s) { axes = Constant <value_ints = [0]> ()
+                                                 s = Squeeze (x, axes) }>
+        }''')
+    x = np.array([1, 2, 3], np.float32)
+    write("test_if_impossible_branch", model, [np.array(True), x], [-x])
+
+
+def gradient(name, forward, inputs, y):
+    """Outputs: y and its derivatives by every input. `forward` is the text of the body."""
+    ports = ", ".join(f"double[{','.join(map(str, v.shape))}] {k}" for k, v in inputs.items())
+    text = f'<ir_version: 8, opset_import: ["": 17]> g ({ports}) => (double[?] {y}) {{ {forward} }}'
+    model = parser.parse_model(text.replace("[?]", ""))
+    reference = ReferenceEvaluator(model)
+
+    def total(feed):
+        return reference.run(None, feed)[0].sum()
+    outputs = [reference.run(None, inputs)[0]]
+    for k, v in inputs.items():
+        d = np.zeros_like(v)
+        for i in np.ndindex(v.shape):
+            step = np.zeros_like(v)
+            step[i] = 1e-6
+            d[i] = (total({**inputs, k: v + step}) - total({**inputs, k: v - step})) / 2e-6
+        outputs.append(d)
+    grads = ["d" + k for k in inputs]
+    model.graph.node.append(helper.make_node("Gradient", list(inputs), grads, xs=list(inputs), y=y,
+                                             domain="ai.onnx.preview.training"))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.preview.training", 1))
+    del model.graph.output[:]
+    for port, value in zip([y, *grads], outputs):
+        model.graph.output.append(
+            helper.make_tensor_value_info(port, TensorProto.DOUBLE, value.shape))
+    write(name, model, list(inputs.values()), outputs)
+
+
+def gradients():
+    rng = np.random.default_rng(5)
+    x, b, w = rng.standard_normal((2, 3)), rng.standard_normal(3), rng.standard_normal((3, 4))
+    gradient("test_gradient_layer", "s = Add (x, b) m = MatMul (s, w) t = Tanh (m) r = Relu (m) "
+             "g = Sigmoid (m) u = Sum (t, r, g) y = Mul (u, m)", {"x": x, "b": b, "w": w}, "y")
+    p, q = rng.random((2, 1, 3)) + 0.5, rng.random((4, 1)) + 0.5
+    gradient("test_gradient_broadcast", "a = Div (p, q) l = Log (a) e = Exp (l) r = Sqrt (e) "
+             "n = Neg (r) i = Identity (n) y = Sub (i, p)", {"p": p, "q": q}, "y")
+    k, u = rng.standard_normal((5, 2, 3)), rng.standard_normal(3)
+    gradient("test_gradient_unused_input", "y = Mul (k, k)", {"k": k, "u": u}, "y")
+
+
+if __name__ == "__main__":
+    if_impossible_branch()
+    gradients()
