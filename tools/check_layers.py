@@ -43,7 +43,7 @@ def scan_includes(layers):
                 problems.append(f"{where}: *_int.h is for its own room")
             elif room == "kernels" and other == "base" and target not in KERNELS_MAY:
                 problems.append(f"{where}: kernels may use only {' '.join(sorted(KERNELS_MAY))}")
-    for path in g.files(".c", ".h", dirs=("cli", "examples")):
+    for path in g.files(".c", ".h", dirs=("cli", "examples", "bindings")):
         for i, line in enumerate(path.read_text().splitlines(), 1):
             m = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
             if m and "/" in m.group(1) and not m.group(1).startswith(("lamina/", "cli/")):

@@ -233,8 +233,7 @@ lamina_status lmn_keep(lmn_eval *ec, const lamina_tensor *v, lamina_tensor **out
         *out = lamina_tensor_ref(t);
         return LAMINA_OK;
     } else if (v->buf && !v->strided) {
-        const size_t offset = (size_t)((const uint8_t *)v->data - (const uint8_t *)v->buf->data);
-        st = lmn_tensor_view(t, v->rank, v->dims, offset, v->dtype, out);
+        st = lmn_tensor_view(t, v->rank, v->dims, 0, v->dtype, out);
     } else {
         st = lmn_tensor_clone(ec->engine, v, out);
     }
@@ -281,6 +280,7 @@ lamina_status lmn_eval_fail(lmn_eval *ec, lamina_status status, const char *fmt,
     va_start(ap, fmt);
     (void)lmn_vformat(what, sizeof what, fmt, ap);
     va_end(ap);
+    if (!ec->node) return lmn_fail(ec->err, status, "%s", what); /* handing out the outputs */
     if (ec->node->name[0])
         return lmn_fail(ec->err, status, "node \"%.80s\" (%s): %s", ec->node->name,
                         ec->node->def->name, what);

@@ -1,0 +1,2 @@
+"""As onnxruntime_pybind11_state, under the other name that scripts use."""
+from .onnxruntime_pybind11_state import *  # noqa: F403
