@@ -51,6 +51,15 @@ int cli_engine(uint32_t threads, lamina_engine **out);
 void cli_port_text(const lamina_port *p, char *buf, size_t cap);
 /* Whole number option; false after reporting. */
 bool cli_number(const char *verb, const char *opt, const char *text, long lo, long hi, long *out);
+/* A real number >= 0; false after reporting. */
+bool cli_real(const char *verb, const char *opt, const char *text, double *out);
+/* The row of `names` (NULL ends) closest to `text`, NULL if none is near. Rows lie `stride` bytes
+   apart and begin with the name. */
+const char *cli_nearest(const void *names, size_t stride, const char *text);
+/* A line on stderr while work takes long; NULL (which stop accepts) when stderr is no terminal. */
+typedef struct cli_progress cli_progress;
+cli_progress *cli_progress_start(const char *what, const char *of);
+void cli_progress_stop(cli_progress *p);
 /* Seeded values in [0,1) for floats, small integers, true/false; dims that are not fixed come from
    `dim` ("N=4" entries) or are 1. */
 typedef struct cli_dims {
@@ -65,6 +74,8 @@ lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cl
 void cli_si(char buf[16], double x, const char *unit);
 /* JSON string with quotes and escapes; never ends a <script>, bad UTF-8 becomes U+FFFD. */
 void cli_json_string(FILE *f, const char *s);
+/* Prefix, then the number; what JSON has no number for is a string. */
+void cli_json_number(FILE *f, const char *prefix, double v);
 double cli_now_s(void);
 
 #endif

@@ -1,23 +1,47 @@
 /*
  * lamina check: every problem of a model at once; with --data, a comparison with ONNX test data.
  */
-#include "cli.h"
+#include "cli_value.h"
 
-#include <math.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 const char cli_help_check[] =
-    "usage: lamina check MODEL [--data DIR]... [--json]\n\n"
-    "Loads the model and prints every error and lint: node, operator, reason, fix. With --data, "
-    "runs it on\n"
-    "DIR/input_N.pb and compares with DIR/output_N.pb (an ONNX test_data_set folder).\n\n"
+    "usage: lamina check MODEL [--data DIR]... [--rtol R] [--atol A] [--threads N] [--json]\n\n"
+    "Loads the model and prints every error and lint: node, operator, reason, fix. With --data it\n"
+    "also runs the model on DIR/input_N.pb and compares with DIR/output_N.pb, the layout of ONNX\n"
+    "test data; a folder of test_data_set_N folders is taken whole.\n\n"
+    "  --data DIR   test data; may be given several times\n"
+    "  --rtol R     relative tolerance; default 0.001, more for types shorter than float16\n"
+    "  --atol A     absolute tolerance; default 0.00001 of the largest expected magnitude, at\n"
+    "               least 0.00001. Integers, booleans and strings must be equal.\n"
+    "  --threads N  threads of the run\n"
+    "  --json       everything, as one JSON object\n\n"
+    "Exit code 1: an error was found or an output differs.\n\n"
     "examples:\n"
     "  lamina check model.onnx\n"
-    "  lamina check model.onnx --data test_data_set_0 --json\n";
+    "  lamina check model.onnx --data test_data_set_0 --rtol 1e-4 --json\n";
 
 #define MAX_IO 512
-#define MAX_SETS 32
+#define MAX_SETS 64
+
+typedef struct checker {
+    const char *path, *data[MAX_SETS];
+    int n_data, n_sets, n_differ;
+    bool json;
+    long threads;
+    cli_tolerance tol;
+    lamina_engine *e;
+    lamina_model *m;
+    lamina_session *s;
+    size_t n_in, n_out;
+    lamina_tensor *in[MAX_IO], *out[MAX_IO];
+} checker;
+
+/* ---- the model --------------------------------------------------------------------------------
+ */
 
 static void print_diag(const lamina_diag *d)
 {
@@ -42,142 +66,223 @@ static void print_diag_json(const lamina_diag *d, bool first)
     printf("}");
 }
 
-static size_t report(const lamina_model *m, bool json)
+static size_t report(const checker *c)
 {
-    size_t errors = 0, n = lamina_model_diag_count(m);
-    if (json) printf("{\"diagnostics\": [");
+    size_t errors = 0, n = lamina_model_diag_count(c->m);
+    if (c->json) printf(", \"diagnostics\": [");
     for (size_t i = 0; i < n; i++) {
         lamina_diag d = {.size = sizeof d};
-        if (lamina_model_diag(m, i, &d) != LAMINA_OK) continue;
+        if (lamina_model_diag(c->m, i, &d) != LAMINA_OK) continue;
         errors += d.error;
-        if (json)
+        if (c->json)
             print_diag_json(&d, i == 0);
         else
             print_diag(&d);
     }
-    if (json) printf("%s], \"errors\": %zu}\n", n ? "\n" : "", errors);
+    if (c->json) printf("%s], \"errors\": %zu, \"lints\": %zu", n ? "\n" : "", errors, n - errors);
     return errors;
 }
 
-/* Largest |got - want| over atol + rtol |want| as a ratio; > 1 fails. f32 and f64 only, bytes
- * otherwise. */
-static double distance(const lamina_tensor *got, const lamina_tensor *want, double rtol)
-{
-    int64_t n = lamina_tensor_count(want);
-    if (lamina_tensor_dtype(got) != lamina_tensor_dtype(want) ||
-        lamina_tensor_rank(got) != lamina_tensor_rank(want) ||
-        (lamina_tensor_rank(want) > 0 &&
-         memcmp(lamina_tensor_dims(got), lamina_tensor_dims(want),
-                (size_t)lamina_tensor_rank(want) * sizeof(int64_t))))
-        return INFINITY;
-    lamina_dtype dt = lamina_tensor_dtype(want);
-    const void *g = lamina_tensor_data(got), *w = lamina_tensor_data(want);
-    if (dt != LAMINA_F32 && dt != LAMINA_F64)
-        return !lamina_tensor_bytes(want) || !memcmp(g, w, lamina_tensor_bytes(want)) ? 0
-                                                                                      : INFINITY;
-    double scale = 0, worst = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double x = fabs(dt == LAMINA_F32 ? (double)((const float *)w)[i] : ((const double *)w)[i]);
-        if (isfinite(x) && x > scale) scale = x;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        double a = dt == LAMINA_F32 ? (double)((const float *)g)[i] : ((const double *)g)[i];
-        double b = dt == LAMINA_F32 ? (double)((const float *)w)[i] : ((const double *)w)[i];
-        if (a == b || (isnan(a) && isnan(b))) continue;
-        double r = fabs(a - b) / (1e-5 * fmax(1, scale) + rtol * fabs(b));
-        if (!(r <= worst)) worst = isnan(r) ? INFINITY : r;
-    }
-    return worst;
-}
+/* ---- test data --------------------------------------------------------------------------------
+ */
 
-static bool load_value(lamina_engine *e, const char *dir, const char *what, size_t i,
-                       lamina_kind kind, lamina_tensor **out)
+static bool load_value(checker *c, const char *dir, const char *what, size_t i,
+                       const lamina_port *p, lamina_tensor **out, lamina_error *err)
 {
     char path[4200];
-    lamina_error err;
     (void)snprintf(path, sizeof path, "%.4000s/%s_%zu.pb", dir, what, i);
     *out = NULL;
-    if (access(path, R_OK) != 0) return true;
-    if (lamina_tensor_load(e, path, kind, out, &err) == LAMINA_OK) return true;
-    (void)cli_fail("%s", err.msg);
-    return false;
+    return access(path, R_OK) != 0 ||
+           lamina_tensor_load(c->e, path, cli_port_kind(p), out, err) == LAMINA_OK;
 }
 
-static int compare(lamina_engine *e, lamina_model *m, lamina_session *s, const char *dir,
-                   double rtol)
+static void print_difference(const checker *c, const char *name, const cli_difference *d,
+                             bool first)
 {
-    static lamina_tensor *in[MAX_IO], *out[MAX_IO];
-    lamina_error err;
-    size_t n_in = lamina_model_input_count(m), n_out = lamina_model_output_count(m);
-    if (n_in > MAX_IO || n_out > MAX_IO) return cli_fail("more than %d inputs or outputs", MAX_IO);
-    for (size_t i = 0; i < n_in; i++) {
-        lamina_port p = {.size = sizeof p};
-        if (lamina_model_input(m, i, &p) != LAMINA_OK ||
-            !load_value(e, dir, "input", i, p.kind, &in[i]))
-            return CLI_FAULT;
+    if (!c->json) {
+        printf("  %-7s %s", d->equal ? "equal" : "DIFFERS", name);
+        if (d->n)
+            printf(" (%" PRId64 " elements, largest difference %.3g absolute, %.3g relative)", d->n,
+                   d->max_abs, d->max_rel);
+        if (d->why[0]) printf(": %s", d->why);
+        if (d->where[0])
+            printf("\n          %" PRId64 " out of tolerance, the first at %s: got %s, want %s",
+                   d->n_differ, d->where, d->got, d->want);
+        printf("\n");
+        return;
     }
-    const lamina_run_opts o = {.size = sizeof o, .error = &err};
-    if (lamina_session_run(s, (const lamina_tensor *const *)in, n_in, out, n_out, &o) != LAMINA_OK)
-        return cli_fail("%s: %s", dir, err.msg);
-    int rc = CLI_OK;
-    for (size_t i = 0; i < n_out; i++) {
+    printf("%s\n    {\"name\": ", first ? "" : ",");
+    cli_json_string(stdout, name);
+    printf(", \"equal\": %s, \"elements\": %" PRId64 ", \"out_of_tolerance\": %" PRId64,
+           d->equal ? "true" : "false", d->n, d->n_differ);
+    cli_json_number(stdout, ", \"max_abs\": ", d->max_abs);
+    cli_json_number(stdout, ", \"max_rel\": ", d->max_rel);
+    const char *const names[] = {"first", "got", "want", "why"};
+    const char *const texts[] = {d->where, d->got, d->want, d->why};
+    for (int i = 0; i < 4; i++) {
+        if (!texts[i][0]) continue;
+        printf(", \"%s\": ", names[i]);
+        cli_json_string(stdout, texts[i]);
+    }
+    printf("}");
+}
+
+static void free_values(checker *c)
+{
+    for (size_t i = 0; i < c->n_in; i++) lamina_tensor_unref(c->in[i]);
+    for (size_t i = 0; i < c->n_out; i++) lamina_tensor_unref(c->out[i]);
+    memset(c->in, 0, sizeof c->in);
+    memset(c->out, 0, sizeof c->out);
+}
+
+static bool run_set(checker *c, const char *dir, lamina_error *err)
+{
+    for (size_t i = 0; i < c->n_in; i++) {
         lamina_port p = {.size = sizeof p};
-        lamina_tensor *want;
-        if (lamina_model_output(m, i, &p) != LAMINA_OK ||
-            !load_value(e, dir, "output", i, p.kind, &want))
-            return CLI_FAULT;
-        double r = want ? distance(out[i], want, rtol) : INFINITY;
-        printf("%s: output \"%s\": %s (error %.3g of the tolerance)\n", dir, p.name,
-               r <= 1 ? "equal" : "DIFFERS", r);
-        if (!(r <= 1)) rc = CLI_FAULT;
+        if (lamina_model_input(c->m, i, &p) != LAMINA_OK) return false;
+        if (!load_value(c, dir, "input", i, &p, &c->in[i], err)) return false;
+    }
+    const lamina_run_opts o = {.size = sizeof o, .error = err};
+    cli_progress *tick = cli_progress_start("running on", dir);
+    const lamina_status st = lamina_session_run(c->s, (const lamina_tensor *const *)c->in, c->n_in,
+                                                c->out, c->n_out, &o);
+    cli_progress_stop(tick);
+    return st == LAMINA_OK;
+}
+
+static bool compare_outputs(checker *c, const char *dir, lamina_error *err)
+{
+    bool first = true, equal = true;
+    for (size_t i = 0; i < c->n_out; i++) {
+        lamina_port p = {.size = sizeof p};
+        lamina_tensor *want = NULL;
+        cli_difference d = {.equal = true};
+        if (lamina_model_output(c->m, i, &p) != LAMINA_OK) return false;
+        if (!load_value(c, dir, "output", i, &p, &want, err)) {
+            d.equal = false;
+            (void)snprintf(d.why, sizeof d.why, "%.250s", err->msg);
+        } else if (!want) {
+            d.equal = false;
+            (void)snprintf(d.why, sizeof d.why, "there is no output_%zu.pb to compare with", i);
+        } else {
+            cli_compare(c->out[i], want, &c->tol, &d);
+        }
         lamina_tensor_unref(want);
-        lamina_tensor_unref(out[i]);
+        print_difference(c, p.name, &d, first);
+        first = false;
+        equal &= d.equal;
     }
-    for (size_t i = 0; i < n_in; i++) lamina_tensor_unref(in[i]);
-    return rc;
+    return equal;
 }
 
-static int check_all(const char *path, const char **data, int n_data, double rtol, bool json)
+static void check_set(checker *c, const char *dir)
 {
-    lamina_engine *e = NULL;
-    lamina_model *m = NULL;
-    lamina_session *s = NULL;
-    lamina_error err;
-    int rc = cli_engine(0, &e);
-    if (rc != CLI_OK) return rc;
-    const lamina_load_opts o = {.size = sizeof o, .collect = true};
-    if (lamina_model_load(e, path, &o, &m, &err) != LAMINA_OK) {
-        rc = cli_fail("%s", err.msg);
-    } else if (report(m, json)) {
-        rc = CLI_FAULT;
-    } else if (lamina_session_create(m, NULL, &s, &err) != LAMINA_OK) {
-        rc = cli_fail("%s", err.msg);
+    lamina_error err = {0};
+    if (c->json) {
+        printf("%s\n  {\"dir\": ", c->n_sets ? "," : "");
+        cli_json_string(stdout, dir);
     } else {
-        for (int i = 0; i < n_data; i++)
-            if (compare(e, m, s, data[i], rtol) != CLI_OK) rc = CLI_FAULT;
-        if (rc == CLI_OK && !json) printf("%s: fine\n", path);
+        printf("%s\n", dir);
     }
-    lamina_session_destroy(s);
-    lamina_model_unref(m);
-    lamina_engine_destroy(e);
+    c->n_sets++;
+    const bool ran = run_set(c, dir, &err);
+    if (c->json) printf(", \"outputs\": [");
+    const bool equal = ran && compare_outputs(c, dir, &err);
+    c->n_differ += !equal;
+    if (c->json) {
+        printf("], \"equal\": %s, \"error\": ", equal ? "true" : "false");
+        if (ran)
+            printf("null}");
+        else
+            cli_json_string(stdout, err.msg), printf("}");
+    } else if (!ran) {
+        printf("  FAILED  %s\n", err.msg);
+    }
+    free_values(c);
+}
+
+/* A data folder, or the test_data_set_N folders in it. */
+static void check_folder(checker *c, const char *dir)
+{
+    char path[4200];
+    (void)snprintf(path, sizeof path, "%.4000s/output_0.pb", dir);
+    const int before = c->n_sets;
+    if (access(path, R_OK) == 0) {
+        check_set(c, dir);
+        return;
+    }
+    for (int k = 0; k < 1000; k++) {
+        (void)snprintf(path, sizeof path, "%.4000s/test_data_set_%d", dir, k);
+        if (access(path, R_OK) != 0) break;
+        check_set(c, path);
+    }
+    if (c->n_sets > before) return;
+    (void)cli_fail("%s holds neither output_0.pb nor test_data_set_0", dir);
+    c->n_differ++;
+}
+
+/* ---- the verb ---------------------------------------------------------------------------------
+ */
+
+static int check_all(checker *c)
+{
+    lamina_error err;
+    int rc = cli_engine((uint32_t)c->threads, &c->e);
+    if (rc != CLI_OK) return rc;
+    if (c->json) {
+        printf("{\"model\": ");
+        cli_json_string(stdout, c->path);
+    }
+    const lamina_load_opts o = {.size = sizeof o, .collect = true};
+    lamina_status st = lamina_model_load(c->e, c->path, &o, &c->m, &err);
+    if (st == LAMINA_OK && report(c)) rc = CLI_FAULT;
+    if (st == LAMINA_OK && rc == CLI_OK) st = lamina_session_create(c->m, NULL, &c->s, &err);
+    if (st != LAMINA_OK) {
+        rc = CLI_FAULT;
+        if (c->json) {
+            printf(", \"error\": ");
+            cli_json_string(stdout, err.msg);
+        } else {
+            (void)cli_fail("%s: %s", c->path, err.msg);
+        }
+    }
+    if (rc == CLI_OK) {
+        c->n_in = lamina_model_input_count(c->m);
+        c->n_out = lamina_model_output_count(c->m);
+        if (c->n_in > MAX_IO || c->n_out > MAX_IO)
+            rc = cli_fail("%s: more than %d inputs or outputs", c->path, MAX_IO);
+    }
+    if (c->json) printf(", \"data\": [");
+    for (int i = 0; rc == CLI_OK && i < c->n_data; i++) check_folder(c, c->data[i]);
+    if (c->n_differ) rc = CLI_FAULT;
+    if (c->json) printf("%s], \"fine\": %s}\n", c->n_sets ? "\n" : "", rc ? "false" : "true");
+    if (!c->json && rc == CLI_OK) printf("%s: fine\n", c->path);
     return rc;
 }
 
 int cli_check(int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--data", true}, {"--json", false}, {NULL, false}};
-    const char *path = NULL, *v, *data[MAX_SETS];
-    int n_data = 0, i = 1, o;
-    bool json = false;
+    static const cli_opt SPEC[] = {{"--data", true}, {"--json", false},   {"--rtol", true},
+                                   {"--atol", true}, {"--threads", true}, {NULL, false}};
+    static checker c = {.tol = {-1, -1}};
+    const char *v;
+    int i = 1, o;
     while ((o = cli_next("check", SPEC, argc, argv, &i, &v)) != -1) {
         if (o == -2) return CLI_USAGE;
-        if (o == 0 && path) return cli_usage("check", "one model at a time, not also %s", v);
-        if (o == 0) path = v;
-        if (o == 1 && n_data == MAX_SETS)
-            return cli_usage("check", "at most %d data sets", MAX_SETS);
-        if (o == 1) data[n_data++] = v;
-        if (o == 2) json = true;
+        if (o == 0 && c.path) return cli_usage("check", "one model at a time, not also %s", v);
+        if (o == 0) c.path = v;
+        if (o == 1 && c.n_data == MAX_SETS)
+            return cli_usage("check", "at most %d data folders", MAX_SETS);
+        if (o == 1) c.data[c.n_data++] = v;
+        if (o == 2) c.json = true;
+        if (o == 3 && !cli_real("check", "--rtol", v, &c.tol.rtol)) return CLI_USAGE;
+        if (o == 4 && !cli_real("check", "--atol", v, &c.tol.atol)) return CLI_USAGE;
+        if (o == 5 && !cli_number("check", "--threads", v, 1, 1024, &c.threads)) return CLI_USAGE;
     }
-    if (!path) return cli_usage("check", "which model?");
-    return check_all(path, data, n_data, 1e-3, json);
+    if (!c.path) return cli_usage("check", "which model?");
+    const int rc = check_all(&c);
+    lamina_session_destroy(c.s);
+    lamina_model_unref(c.m);
+    lamina_engine_destroy(c.e);
+    return rc;
 }

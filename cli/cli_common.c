@@ -31,6 +31,41 @@ int cli_usage(const char *verb, const char *fmt, ...)
     return CLI_USAGE;
 }
 
+/* Edits between two words, up to 31 letters of each. */
+static int distance(const char *a, const char *b)
+{
+    int row[33];
+    for (int j = 0; j <= 32; j++) row[j] = j;
+    int n = 0;
+    for (int i = 0; a[i] && i < 31; i++) {
+        int corner = row[0];
+        row[0] = i + 1;
+        for (n = 0; b[n] && n < 31; n++) {
+            const int change = corner + (a[i] != b[n]);
+            corner = row[n + 1];
+            int least = change < row[n] + 1 ? change : row[n] + 1;
+            row[n + 1] = least < corner + 1 ? least : corner + 1;
+        }
+    }
+    return row[n];
+}
+
+const char *cli_nearest(const void *names, size_t stride, const char *text)
+{
+    const char *best = NULL;
+    int least = (int)strlen(text) / 2 + 1;
+    for (const char *p = names;; p += stride) {
+        const char *name;
+        memcpy(&name, p, sizeof name);
+        if (!name) return best;
+        const int d = distance(name, text);
+        if (d < least) {
+            least = d;
+            best = name;
+        }
+    }
+}
+
 int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *i,
              const char **value)
 {
@@ -57,7 +92,13 @@ int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *
         }
         return k + 1;
     }
-    (void)cli_usage(verb, "unknown option %s", a);
+    char name[64];
+    (void)snprintf(name, sizeof name, "%.*s", (int)n, a);
+    const char *near = cli_nearest(spec, sizeof *spec, name);
+    if (near)
+        (void)cli_usage(verb, "there is no option %s, did you mean %s?", name, near);
+    else
+        (void)cli_usage(verb, "there is no option %s", name);
     return -2;
 }
 
@@ -98,6 +139,18 @@ bool cli_number(const char *verb, const char *opt, const char *text, long lo, lo
     if (errno || end == text || *end || v < lo || v > hi) {
         (void)cli_usage(verb, "%s wants a whole number from %ld to %ld, not \"%s\"", opt, lo, hi,
                         text);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+bool cli_real(const char *verb, const char *opt, const char *text, double *out)
+{
+    char *end = NULL;
+    const double v = strtod(text, &end);
+    if (end == text || *end || !(v >= 0) || v > 1e300) {
+        (void)cli_usage(verb, "%s wants a number, not \"%s\"", opt, text);
         return false;
     }
     *out = v;
@@ -207,6 +260,14 @@ void cli_json_string(FILE *f, const char *text)
         s += n ? n : 1;
     }
     (void)fputc('"', f);
+}
+
+void cli_json_number(FILE *f, const char *prefix, double v)
+{
+    if (v - v == 0)
+        (void)fprintf(f, "%s%.9g", prefix, v);
+    else
+        (void)fprintf(f, "%s\"%s\"", prefix, v != v ? "NaN" : v > 0 ? "Infinity" : "-Infinity");
 }
 
 double cli_now_s(void)

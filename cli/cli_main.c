@@ -33,13 +33,20 @@ static void overview(FILE *f)
                 f);
 }
 
+static int unknown(const char *name)
+{
+    const char *near = cli_nearest(cli_verbs, sizeof *cli_verbs, name);
+    (void)fprintf(stderr, "lamina: there is no verb \"%s\"%s%s%s; see `lamina help`\n", name,
+                  near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return CLI_USAGE;
+}
+
 static int help(const char *name)
 {
     const cli_verb *v = name ? find_verb(name) : NULL;
     if (v) return (void)fputs(v->help, stdout), CLI_OK;
     if (!name) return overview(stdout), CLI_OK;
-    (void)fprintf(stderr, "lamina: there is no verb \"%s\"\n", name);
-    return CLI_USAGE;
+    return unknown(name);
 }
 
 int main(int argc, char **argv)
@@ -49,11 +56,8 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
         return help(argc > 2 ? argv[2] : NULL);
     const cli_verb *v = find_verb(argv[1]);
-    if (!v) {
-        (void)fprintf(stderr, "lamina: there is no verb \"%s\"; see `lamina help`\n", argv[1]);
-        return CLI_USAGE;
-    }
+    if (!v) return unknown(argv[1]);
     for (int i = 2; i < argc; i++)
-        if (!strcmp(argv[i], "--help")) return help(v->name);
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return help(v->name);
     return v->run(argc - 1, argv + 1);
 }

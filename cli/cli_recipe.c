@@ -58,6 +58,23 @@ static bool is_known(const char *w)
     return false;
 }
 
+static bool is_number(const char *s)
+{
+    char *end;
+    (void)strtod(s, &end);
+    return end != s && !*end;
+}
+
+/* Words that take a number have one. */
+static bool numbers_fit(const recipe_step *s)
+{
+    static const char *const WORDS[] = {"head", "tail", "pad", "block", "short", "height",
+                                        "size", "crop", "sub", "div",   "top"};
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (!strcmp(s->word, WORDS[i])) return is_number(s->arg);
+    return true;
+}
+
 bool recipe_parse_line(const char *text, recipe_line *out)
 {
     char word[160];
@@ -85,6 +102,7 @@ bool recipe_parse_line(const char *text, recipe_line *out)
         recipe_step *s = &out->step[out->n++];
         (void)snprintf(s->word, sizeof s->word, "%.20s", word);
         if (next_word(&p, s->arg, sizeof s->arg)) (void)next_word(&p, s->arg2, sizeof s->arg2);
+        if (!numbers_fit(s)) return false;
     }
     return out->n > 0;
 }
@@ -281,30 +299,40 @@ static int answer_top(const recipe_line *l, const float *x, size_t n, const labe
             printf("%-24s %.3f\n", label(labels, best, buf, sizeof buf), p);
         }
     }
-    if (json) printf("]\n");
+    if (json) printf("]");
     return CLI_OK;
 }
+
+#define CTC_LABEL 32 /* bytes of one label, the zero included */
 
 /* Greedy CTC: argmax a step, repeats merged, blanks dropped. Label i stands for class i + 1 (blank
  * 0). */
 static int answer_ctc(const recipe_line *l, const float *x, size_t steps, size_t classes,
-                      const label_list *labels)
+                      const label_list *labels, bool json)
 {
     const size_t blank = (size_t)number(l, "blank", 0);
     const recipe_step *ctc = recipe_find(l, "ctc"), *append = recipe_find(l, "append");
     const size_t none = ctc->arg2[0] ? (size_t)strtoul(ctc->arg2, NULL, 10) : blank;
-    size_t before = none;
+    size_t before = none, bytes = 0;
+    char *text = calloc(steps + 1, CTC_LABEL);
+    if (!text) return cli_fail("out of memory");
     for (size_t s = 0; s < steps; s++) {
         size_t best = 0;
         for (size_t c = 1; c < classes; c++)
             if (x[s * classes + c] > x[s * classes + best]) best = c;
         if (best != before && best != none) {
-            size_t i = best > none ? best - 1 : best;
-            (void)fputs(i < labels->n ? labels->v[i] : append ? append->arg : "", stdout);
+            const size_t i = best > none ? best - 1 : best;
+            const char *one = i < labels->n ? labels->v[i] : append ? append->arg : "";
+            (void)snprintf(text + bytes, CTC_LABEL, "%.31s", one);
+            bytes += strlen(text + bytes);
         }
         before = best;
     }
-    (void)fputc('\n', stdout);
+    if (json)
+        cli_json_string(stdout, text);
+    else
+        (void)puts(text);
+    free(text);
     return CLI_OK;
 }
 
@@ -325,7 +353,7 @@ int recipe_answer(const recipe *r, const recipe_line *l, const lamina_model *m,
     const float *x = lamina_tensor_data(t);
     int rc = CLI_OK;
     if (recipe_find(l, "ctc"))
-        rc = answer_ctc(l, x, classes ? n / classes : 0, classes, &labels);
+        rc = answer_ctc(l, x, classes ? n / classes : 0, classes, &labels, json);
     else
         rc = answer_top(l, x, n, &labels, json);
     labels_free(&labels);

@@ -41,7 +41,8 @@ const recipe_step *recipe_find(const recipe_line *l, const char *word);
 lamina_tensor *recipe_bytes(lamina_engine *e, const recipe_line *l, const char *path);
 /* picture -> tensor */
 lamina_tensor *recipe_image(lamina_engine *e, const recipe_line *l, const char *path);
-/* Print the answer of one output. `labels` overrides the recipe's file. */
+/* Print the answer of one output: lines of text, or one JSON value. `labels` overrides the recipe's
+   file. */
 int recipe_answer(const recipe *r, const recipe_line *l, const lamina_model *m,
                   const lamina_tensor *t, const char *labels, bool json);
 

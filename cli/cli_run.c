@@ -3,26 +3,32 @@
  * by a recipe.
  */
 #include "cli_recipe.h"
+#include "cli_value.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 const char cli_help_run[] =
-    "usage: lamina run MODEL [--input NAME=FILE]... [--in NAME=file:FILE]... [--image FILE] "
-    "[--recipe NAME]\n"
-    "                  [--labels FILE] [--random SEED] [--dim NAME=N]... [--output DIR] [--threads "
-    "N]\n"
-    "                  [--profile FILE.json] [--json] [--quiet]\n\n"
-    "  --input NAME=FILE   a value from .npy, .npz:member or .pb\n"
+    "usage: lamina run MODEL [--input NAME=FILE]... [--in NAME=file:FILE]... [--image FILE]\n"
+    "                  [--recipe NAME] [--labels FILE] [--random SEED] [--dim NAME=N]...\n"
+    "                  [--output DIR] [--threads N] [--profile FILE] [--json] [--quiet]\n\n"
+    "Runs the model once and prints every output, or the answer that a recipe makes of it.\n\n"
+    "  --input NAME=FILE   a value from .npy, .npz, .npz:MEMBER or .pb (ONNX TensorProto)\n"
+    "  --input FILE.npz    every input of the model that has a member of its name\n"
     "  --in NAME=file:F    the bytes of F, made an input by the recipe\n"
     "  --image FILE        a PNG or JPEG, made an input by the recipe (default recipe: imagenet)\n"
-    "  --recipe NAME       how inputs are made and outputs answered: a path or the name of "
-    "recipes/NAME.recipe\n"
+    "  --recipe NAME       how inputs are made and outputs answered: a path, or the name of\n"
+    "                      recipes/NAME.recipe\n"
     "  --labels FILE       names of classes: JSON array, FILE.json:KEY, or one a line\n"
     "  --random SEED       inputs not given come from this seed\n"
-    "  --output DIR        save every output as DIR/NAME.npy\n"
-    "  --profile FILE      save a trace of the run for Perfetto or chrome://tracing\n\n"
+    "  --dim NAME=N        free dimensions of random inputs; INPUT.AXIS=N if one has no name\n"
+    "  --output DIR        save every output as DIR/NAME.npy (.pb where npy has no such type)\n"
+    "  --threads N         at most N threads, the caller included\n"
+    "  --profile FILE      save a trace of the run for Perfetto or chrome://tracing\n"
+    "  --json              all outputs or answers and times, as one JSON object\n"
+    "  --quiet             print no outputs\n\n"
     "examples:\n"
     "  lamina run magika.onnx --in bytes=file:/bin/ls --recipe magika\n"
     "  lamina run efficientnet-lite0.onnx --image coffee.png --labels names.json\n"
@@ -33,7 +39,7 @@ const char cli_help_run[] =
 #define MAX_GIVEN 64
 
 typedef struct given {
-    const char *name, *file; /* NAME=FILE split: name is not terminated at '=' */
+    const char *name, *file; /* NAME=FILE split: name is not terminated at '='; NULL = any */
     size_t n_name;
     bool raw;
 } given;
@@ -50,7 +56,8 @@ typedef struct job {
     lamina_model *m;
     lamina_session *s;
     lamina_tensor *t_in[MAX_IO], *t_out[MAX_IO];
-    size_t n_t_in, n_t_out;
+    size_t n_t_in, n_t_out, n_shown;
+    double load_s, run_s;
 } job;
 
 static const recipe_line *line_for(const job *j, bool output, const char *port, size_t index)
@@ -62,17 +69,26 @@ static const recipe_line *line_for(const job *j, bool output, const char *port, 
     return NULL;
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+    const size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
 static lamina_tensor *from_file(job *j, const given *g, const lamina_port *p, size_t index)
 {
     lamina_error err;
     lamina_tensor *t = NULL;
+    char path[4096];
     if (g->raw) {
         const recipe_line *l = line_for(j, false, p->name, index);
         if (l && recipe_find(l, "bytes")) return recipe_bytes(j->e, l, g->file);
         return (void)cli_fail("input \"%s\": --in file: needs a recipe with a bytes line", p->name),
                NULL;
     }
-    if (lamina_tensor_load(j->e, g->file, p->kind, &t, &err) != LAMINA_OK)
+    const bool member = ends_with(g->file, ".npz"); /* the member named like the input */
+    (void)snprintf(path, sizeof path, "%s%s%s", g->file, member ? ":" : "", member ? p->name : "");
+    if (lamina_tensor_load(j->e, path, cli_port_kind(p), &t, &err) != LAMINA_OK)
         return (void)cli_fail("input \"%s\": %s", p->name, err.msg), NULL;
     return t;
 }
@@ -80,8 +96,22 @@ static lamina_tensor *from_file(job *j, const given *g, const lamina_port *p, si
 static const given *find_given(const job *j, const char *name)
 {
     for (int i = 0; i < j->n_in; i++)
-        if (strlen(name) == j->in[i].n_name && !strncmp(name, j->in[i].name, j->in[i].n_name))
+        if (j->in[i].name && strlen(name) == j->in[i].n_name &&
+            !strncmp(name, j->in[i].name, j->in[i].n_name))
             return &j->in[i];
+    return NULL;
+}
+
+/* A whole .npz given without a name serves the inputs it has members for. */
+static lamina_tensor *from_any(job *j, const lamina_port *p)
+{
+    char path[4096];
+    lamina_tensor *t = NULL;
+    for (int i = 0; i < j->n_in; i++) {
+        if (j->in[i].name) continue;
+        (void)snprintf(path, sizeof path, "%s:%s", j->in[i].file, p->name);
+        if (lamina_tensor_load(j->e, path, p->kind, &t, NULL) == LAMINA_OK) return t;
+    }
     return NULL;
 }
 
@@ -93,13 +123,18 @@ static int make_input(job *j, size_t i, const lamina_port *p)
     const recipe_line *l = line_for(j, false, p->name, i);
     if (g)
         j->t_in[i] = from_file(j, g, p, i);
+    else if ((j->t_in[i] = from_any(j, p)))
+        return CLI_OK;
     else if (j->image && l && recipe_find(l, "image"))
         j->t_in[i] = recipe_image(j->e, l, j->image);
     else if (p->optional)
         return CLI_OK;
-    else if (j->random)
+    else if (j->random) {
         j->t_in[i] = cli_random_input(j->e, p, &j->dims, (uint64_t)j->seed + i);
-    else {
+        if (!j->t_in[i])
+            return cli_fail(
+                "input \"%s\" is a sequence or too large: it cannot be made from a seed", p->name);
+    } else {
         char text[256];
         cli_port_text(p, text, sizeof text);
         return cli_fail("input \"%s\" (%s) is missing; give --input %s=FILE, or --random SEED",
@@ -108,12 +143,40 @@ static int make_input(job *j, size_t i, const lamina_port *p)
     return j->t_in[i] ? CLI_OK : CLI_FAULT;
 }
 
+/* Names on the command line that the model does not have. */
+static int check_names(const job *j)
+{
+    for (int k = 0; k < j->n_in; k++) {
+        const given *g = &j->in[k];
+        bool found = !g->name || (g->raw && j->n_in == 1);
+        char names[512] = "";
+        size_t o = 0;
+        for (size_t i = 0; i < j->n_t_in && !found; i++) {
+            lamina_port p = {.size = sizeof p};
+            if (lamina_model_input(j->m, i, &p) != LAMINA_OK || p.has_default) continue;
+            found = strlen(p.name) == g->n_name && !strncmp(p.name, g->name, g->n_name);
+            if (o < sizeof names)
+                o += (size_t)snprintf(names + o, sizeof names - o, "%s%s", o ? ", " : "", p.name);
+        }
+        for (size_t i = 0; i < j->n_t_in && !found; i++) { /* one with a default */
+            lamina_port p = {.size = sizeof p};
+            found = lamina_model_input(j->m, i, &p) == LAMINA_OK && strlen(p.name) == g->n_name &&
+                    !strncmp(p.name, g->name, g->n_name);
+        }
+        if (!found)
+            return cli_fail("the model has no input \"%.*s\"; its inputs: %s", (int)g->n_name,
+                            g->name, names);
+    }
+    return CLI_OK;
+}
+
 static int make_inputs(job *j)
 {
     j->n_t_in = lamina_model_input_count(j->m);
     j->n_t_out = lamina_model_output_count(j->m);
     if (j->n_t_in > MAX_IO || j->n_t_out > MAX_IO)
         return cli_fail("more than %d inputs or outputs", MAX_IO);
+    if (check_names(j) != CLI_OK) return CLI_FAULT;
     for (size_t i = 0; i < j->n_t_in; i++) {
         lamina_port p = {.size = sizeof p};
         if (lamina_model_input(j->m, i, &p) != LAMINA_OK)
@@ -124,90 +187,147 @@ static int make_inputs(job *j)
     return CLI_OK;
 }
 
-static double element(const lamina_tensor *t, int64_t i)
-{
-    const void *d = lamina_tensor_data(t);
-    switch (lamina_tensor_dtype(t)) {
-    case LAMINA_F32: return (double)((const float *)d)[i];
-    case LAMINA_F64: return ((const double *)d)[i];
-    case LAMINA_I64: return (double)((const int64_t *)d)[i];
-    case LAMINA_I32: return (double)((const int32_t *)d)[i];
-    case LAMINA_U8:
-    case LAMINA_BOOL: return (double)((const uint8_t *)d)[i];
-    case LAMINA_I8: return (double)((const int8_t *)d)[i];
-    default: return 0;
-    }
-}
-
-static void print_output(const job *j, const char *name, const lamina_tensor *t, bool first)
+static void print_values(const lamina_tensor *t)
 {
     const int64_t n = lamina_tensor_count(t), show = n < 8 ? n : 8;
-    if (j->json) {
-        printf("%s{\"name\": ", first ? "" : ", ");
-        cli_json_string(stdout, name);
-        printf(", \"type\": \"%s\", \"shape\": [", lamina_dtype_name(lamina_tensor_dtype(t)));
-    } else {
-        printf("%s %s[", name, lamina_dtype_name(lamina_tensor_dtype(t)));
+    char text[128];
+    cli_value_type(t, text, sizeof text);
+    printf(" %s", text);
+    if (lamina_tensor_kind(t) == LAMINA_KIND_SEQUENCE) {
+        printf("\n");
+        for (int64_t i = 0; i < n; i++) {
+            printf("  item %lld", (long long)i);
+            print_values(lamina_sequence_item(t, i));
+        }
+        return;
     }
+    for (int64_t i = 0; lamina_tensor_kind(t) == LAMINA_KIND_TENSOR && i < show; i++) {
+        cli_element_text(t, i, text, sizeof text);
+        printf(" %s", text);
+    }
+    printf(show < n ? " ...\n" : "\n");
+}
+
+static void print_json(const char *name, const lamina_tensor *t)
+{
+    char type[128];
+    cli_value_type(t, type, sizeof type);
+    printf("{\"name\": ");
+    cli_json_string(stdout, name);
+    printf(", \"kind\": \"%s\", \"type\": \"%s\", \"shape\": [",
+           lamina_tensor_kind(t) == LAMINA_KIND_TENSOR     ? "tensor"
+           : lamina_tensor_kind(t) == LAMINA_KIND_SEQUENCE ? "sequence"
+                                                           : "none",
+           lamina_dtype_name(lamina_tensor_dtype(t)));
     for (int32_t k = 0; k < lamina_tensor_rank(t); k++)
-        printf("%s%lld", k ? "," : "", (long long)lamina_tensor_dims(t)[k]);
-    printf(j->json ? "], \"values\": [" : "]");
-    for (int64_t i = 0; i < (j->json ? n : show) && lamina_tensor_data(t); i++)
-        printf("%s%.9g", j->json ? (i ? ", " : "") : " ", element(t, i));
-    printf(j->json ? "]}" : show < n ? " ...\n" : "\n");
+        printf("%s%lld", k ? ", " : "", (long long)lamina_tensor_dims(t)[k]);
+    printf("], \"values\": ");
+    cli_value_json(stdout, t);
+    printf("}");
 }
 
 static int save_output(const job *j, const char *name, const lamina_tensor *t)
 {
     char path[4096];
     lamina_error err;
-    int n = snprintf(path, sizeof path, "%s/", j->out_dir);
-    for (const char *s = name; *s && n > 0 && n < 4000; s++)
-        path[n++] = *s == '/' || *s == ':' ? '_' : *s;
-    if (n < 0) return cli_fail("the output folder's name is too long");
+    int n = snprintf(path, sizeof path, "%.2000s/", j->out_dir);
+    for (const char *s = name; *s && n < 4000; s++) path[n++] = *s == '/' || *s == ':' ? '_' : *s;
     (void)snprintf(path + n, sizeof path - (size_t)n, ".npy");
-    if (lamina_tensor_save(t, path, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
-    return CLI_OK;
+    lamina_status st = lamina_tensor_save(t, path, &err);
+    if (st == LAMINA_E_DTYPE || st == LAMINA_E_UNSUPPORTED) {
+        (void)snprintf(path + n, sizeof path - (size_t)n, ".pb");
+        st = lamina_tensor_save(t, path, &err);
+    }
+    return st == LAMINA_OK ? CLI_OK : cli_fail("%s", err.msg);
+}
+
+static int make_folder(const char *dir)
+{
+    char path[4096];
+    const int n = snprintf(path, sizeof path, "%s", dir);
+    if (n <= 0 || n >= (int)sizeof path) return cli_fail("the output folder's name is too long");
+    for (char *s = path + 1;; s++) {
+        if (*s && *s != '/') continue;
+        const char end = *s;
+        *s = 0;
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return cli_fail("the folder %s cannot be made: %s", path, strerror(errno));
+        *s = end;
+        if (!end) return CLI_OK;
+    }
+}
+
+static int answer_one(job *j, size_t i, bool asked)
+{
+    lamina_port p = {.size = sizeof p};
+    if (lamina_model_output(j->m, i, &p) != LAMINA_OK) return CLI_FAULT;
+    const recipe_line *l = line_for(j, true, p.name, i);
+    int rc = CLI_OK;
+    if (j->json && !j->quiet && (l || !asked)) {
+        printf("%s\n  ", j->n_shown++ ? "," : "");
+        if (l) {
+            printf("{\"name\": ");
+            cli_json_string(stdout, p.name);
+            printf(", \"answer\": ");
+            rc = recipe_answer(&j->recipe, l, j->m, j->t_out[i], j->labels, true);
+            printf("}");
+        } else {
+            print_json(p.name, j->t_out[i]);
+        }
+    } else if (!j->quiet && l) {
+        rc = recipe_answer(&j->recipe, l, j->m, j->t_out[i], j->labels, false);
+    } else if (!j->quiet && !asked) {
+        printf("%s", p.name);
+        print_values(j->t_out[i]);
+    }
+    if (rc == CLI_OK && j->out_dir) rc = save_output(j, p.name, j->t_out[i]);
+    return rc;
 }
 
 static int answer(job *j)
 {
-    int rc = CLI_OK;
-    bool first = true;
-    if (j->out_dir && mkdir(j->out_dir, 0777) != 0) (void)0; /* it may exist; saving tells */
-    bool answered = false;
-    for (size_t i = 0; i < j->n_t_out; i++) answered |= line_for(j, true, "", i) != NULL;
-    if (j->json && !answered) printf("{\"outputs\": [");
-    for (size_t i = 0; rc == CLI_OK && i < j->n_t_out; i++) {
-        lamina_port p = {.size = sizeof p};
-        if (lamina_model_output(j->m, i, &p) != LAMINA_OK) return CLI_FAULT;
-        const recipe_line *l = line_for(j, true, p.name, i);
-        if (l)
-            rc = recipe_answer(&j->recipe, l, j->m, j->t_out[i], j->labels, j->json);
-        else if (!j->quiet && !answered)
-            print_output(j, p.name, j->t_out[i], first);
-        first = false;
-        if (rc == CLI_OK && j->out_dir) rc = save_output(j, p.name, j->t_out[i]);
+    int rc = j->out_dir ? make_folder(j->out_dir) : CLI_OK;
+    bool asked = false; /* with a recipe only what it reads is shown */
+    for (int i = 0; j->has_recipe && i < j->recipe.n; i++) asked |= j->recipe.line[i].output;
+    if (j->json) {
+        printf("{\"model\": ");
+        cli_json_string(stdout, j->path);
+        printf(", \"load_ms\": %.3f, \"run_ms\": %.3f, \"outputs\": [", j->load_s * 1e3,
+               j->run_s * 1e3);
     }
-    if (j->json && !answered) printf("]}\n");
+    for (size_t i = 0; rc == CLI_OK && i < j->n_t_out; i++) rc = answer_one(j, i, asked);
+    if (j->json) printf("]}\n");
     return rc;
+}
+
+static int open_model(job *j)
+{
+    lamina_error err;
+    const lamina_session_opts o = {.size = sizeof o, .profile = j->profile != NULL};
+    const double start = cli_now_s();
+    cli_progress *tick = cli_progress_start("loading", j->path);
+    lamina_status st = lamina_model_load(j->e, j->path, NULL, &j->m, &err);
+    if (st == LAMINA_OK) st = lamina_session_create(j->m, &o, &j->s, &err);
+    cli_progress_stop(tick);
+    j->load_s = cli_now_s() - start;
+    return st == LAMINA_OK ? CLI_OK : cli_fail("%s: %s", j->path, err.msg);
 }
 
 static int execute(job *j)
 {
     lamina_error err;
     int rc = cli_engine((uint32_t)j->threads, &j->e);
+    if (rc == CLI_OK) rc = open_model(j);
+    if (rc == CLI_OK) rc = make_inputs(j);
     if (rc != CLI_OK) return rc;
-    if (lamina_model_load(j->e, j->path, NULL, &j->m, &err) != LAMINA_OK)
-        return cli_fail("%s", err.msg);
-    const lamina_session_opts so = {.size = sizeof so, .profile = j->profile != NULL};
-    if (lamina_session_create(j->m, &so, &j->s, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", j->path, err.msg);
-    if ((rc = make_inputs(j)) != CLI_OK) return rc;
     const lamina_run_opts o = {.size = sizeof o, .error = &err};
-    if (lamina_session_run(j->s, (const lamina_tensor *const *)j->t_in, j->n_t_in, j->t_out,
-                           j->n_t_out, &o) != LAMINA_OK)
-        return cli_fail("%s: %s", j->path, err.msg);
+    const double start = cli_now_s();
+    cli_progress *tick = cli_progress_start("running", j->path);
+    const lamina_status st = lamina_session_run(j->s, (const lamina_tensor *const *)j->t_in,
+                                                j->n_t_in, j->t_out, j->n_t_out, &o);
+    cli_progress_stop(tick);
+    j->run_s = cli_now_s() - start;
+    if (st != LAMINA_OK) return cli_fail("%s: %s", j->path, err.msg);
     if (j->profile && lamina_session_trace_save(j->s, j->profile, &err) != LAMINA_OK)
         return cli_fail("%s", err.msg);
     return answer(j);
@@ -216,6 +336,10 @@ static int execute(job *j)
 static int parse_given(job *j, const char *v, bool raw)
 {
     const char *eq = strchr(v, '=');
+    if (!eq && !raw && ends_with(v, ".npz") && j->n_in < MAX_GIVEN) {
+        j->in[j->n_in++] = (given){.file = v};
+        return CLI_OK;
+    }
     if (!eq || eq == v || j->n_in == MAX_GIVEN)
         return cli_usage("run", "inputs are NAME=FILE, not \"%s\"", v);
     given *g = &j->in[j->n_in++];
