@@ -1,7 +1,8 @@
 """Inputs of the trained models: what each reads in real use, and seeded random ones.
 
 CASES lists (model, input name, make), where make(cache) gives a list of feeds: dicts by input name.
-A feed of several steps carries state: "stateN->state" under the key CARRY copies output to input.
+A feed of several steps carries state: its entry CARRY says which inputs are outputs of the step
+before.
 """
 import json
 import os
@@ -210,6 +211,10 @@ def silero_blocks(source):
     return make
 
 
+# Share of the largest magnitude that counts as equal, where it is not that of the rest:
+# onnxruntime rounds the activations of DynamicQuantizeLSTM to 8 bits, lamina does not.
+LOOSE = {"ddddocr-old.onnx": 1e-2}
+
 CASES = [
     ("magika/magika.onnx", "3 files", magika_files),
     ("magika/magika.onnx", "random", magika_random),
@@ -223,6 +228,8 @@ CASES = [
     ("ppocr-cls.onnx", "random", uniform("x", 3, 3, 48, 192)),
     ("ddddocr-common.onnx", "words of page.png", ddddocr_line),
     ("ddddocr-common.onnx", "random", uniform("input1", 1, 1, 64, 200)),
+    ("ddddocr-old.onnx", "words of page.png", ddddocr_line),
+    ("ddddocr-old.onnx", "random", uniform("input1", 1, 1, 64, 200)),
     ("ddddocr-det.onnx", "coffee.png", ddddocr_photo),
     ("ddddocr-det.onnx", "random", uniform("images", 1, 3, 416, 416, low=0, high=255)),
     ("minilm-int8.onnx", "2 sentences", minilm_sentences),

@@ -169,6 +169,7 @@
     X(GroupNormalization)                                                \
     X(InstanceNormalization)                                             \
     X(LRN)                                                               \
+    X(DynamicQuantizeLSTM)                                               \
     X(LSTM)                                                              \
     X(LayerNormalization)                                                \
     X(LinearAttention)                                                   \

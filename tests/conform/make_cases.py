@@ -80,6 +80,43 @@ def gradients():
     gradient("test_gradient_unused_input", "y = Mul (k, k)", {"k": k, "u": u}, "y")
 
 
+def quantized_lstm(name, w_scale, r_scale):
+    """DynamicQuantizeLSTM gives what LSTM gives on the weights that its integers stand for."""
+    rng, hidden = np.random.default_rng(9), 3
+    x = rng.standard_normal((4, 2, 5)).astype(np.float32)
+    w = rng.integers(-127, 128, (1, 5, 4 * hidden), dtype=np.int8)
+    r = rng.integers(0, 256, (1, hidden, 4 * hidden), dtype=np.uint8)
+    w_zero, r_zero = np.full(w_scale.shape, 3, np.int8), np.full(r_scale.shape, 128, np.uint8)
+    weights = {"w": w, "r": r, "w_scale": w_scale, "w_zero": w_zero, "r_scale": r_scale,
+               "r_zero": r_zero}
+    node = helper.make_node(
+        "DynamicQuantizeLSTM",
+        ["x", "w", "r", "", "", "", "", "", "w_scale", "w_zero", "r_scale", "r_zero"], ["y", "h"],
+        hidden_size=hidden, domain="com.microsoft")
+    ports = [helper.make_tensor_value_info(k, TensorProto.FLOAT, s) for k, s in
+             (("x", x.shape), ("y", (4, 1, 2, hidden)), ("h", (1, 2, hidden)))]
+    graph = helper.make_graph([node], "g", ports[:1], ports[1:],
+                              [numpy_helper.from_array(v, k) for k, v in weights.items()])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+
+    def real(integers, scale, zero):
+        shape = (1, 1, -1)
+        integers = integers.astype(np.float32) - zero.astype(np.float32).reshape(shape)
+        return (integers * scale.reshape(shape)).transpose(0, 2, 1)
+    plain = parser.parse_model(
+        f'''<ir_version: 8, opset_import: ["": 17]>
+        g (float[4,2,5] x, float[1,12,5] w, float[1,12,3] r) => (float[4,1,2,3] y, float[1,2,3] h)
+        {{ y, h = LSTM <hidden_size = {hidden}> (x, w, r) }}''')
+    want = ReferenceEvaluator(plain).run(None, {"x": x, "w": real(w, w_scale, w_zero),
+                                                "r": real(r, r_scale, r_zero)})
+    write(name, model, [x], want)
+
+
 if __name__ == "__main__":
+    quantized_lstm("test_quantized_lstm", np.array([0.01], np.float32),
+                   np.array([0.008], np.float32))
+    columns = np.linspace(0.004, 0.012, 12, dtype=np.float32)[None]
+    quantized_lstm("test_quantized_lstm_per_column", columns, columns[:, ::-1].copy())
     if_impossible_branch()
     gradients()
