@@ -186,6 +186,7 @@
     X(Resize)                                                            \
     X(RoiAlign)                                                          \
     X(RotaryEmbedding)                                                   \
+    X(SimplifiedLayerNormalization)                                      \
     X(Upsample)                                                          \
     /* quantisation */                                                   \
     X(ConvInteger)                                                       \
@@ -223,6 +224,46 @@
     X(FusedGemm)                                                         \
     X(FusedMatMul)                                                       \
     /* com.microsoft */                                                  \
+    X(MsBiasGelu)                                                        \
+    X(MsDequantizeLinear)                                                \
+    X(MsDynamicQuantizeMatMul)                                           \
+    X(MsEmbedLayerNormalization)                                         \
+    X(MsExpandDims)                                                      \
+    X(MsFastGelu)                                                        \
+    X(MsFusedConv)                                                       \
+    X(MsFusedGemm)                                                       \
+    X(MsFusedMatMul)                                                     \
+    X(MsFusedMatMulActivation)                                           \
+    X(MsGatherND)                                                        \
+    X(MsGelu)                                                            \
+    X(MsGridSample)                                                      \
+    X(MsMatMulInteger16)                                                 \
+    X(MsMatMulIntegerToFloat)                                            \
+    X(MsNhwcConv)                                                        \
+    X(MsNhwcFusedConv)                                                   \
+    X(MsNhwcMaxPool)                                                     \
+    X(MsPad)                                                             \
+    X(MsQEmbedLayerNormalization)                                        \
+    X(MsQGemm)                                                           \
+    X(MsQLinearAdd)                                                      \
+    X(MsQLinearAveragePool)                                              \
+    X(MsQLinearConcat)                                                   \
+    X(MsQLinearConv)                                                     \
+    X(MsQLinearGlobalAveragePool)                                        \
+    X(MsQLinearLeakyRelu)                                                \
+    X(MsQLinearMul)                                                      \
+    X(MsQLinearReduceMean)                                               \
+    X(MsQLinearSigmoid)                                                  \
+    X(MsQLinearSoftmax)                                                  \
+    X(MsQLinearWhere)                                                    \
+    X(MsQuantizeLinear)                                                  \
+    X(MsQuickGelu)                                                       \
+    X(MsRange)                                                           \
+    X(MsSkipLayerNormalization)                                          \
+    X(MsSkipSimplifiedLayerNormalization)                                \
+    X(MsTransposeMatMul)                                                 \
+    X(MsTrilu)                                                           \
+    X(MsUnique)                                                          \
     /* ai.onnx.ml */                                                     \
     X(ArrayFeatureExtractor)                                             \
     X(Binarizer)                                                         \

@@ -1,7 +1,8 @@
 /*
- * LayerNormalization (ai.onnx, since 17): the axes from `axis` on are made to mean 0 and variance
- * 1, then scaled and shifted (both broadcast to X). Mean and InvStdDev are in the stash type, kept
- * as extents of 1. The statistics are f64 whatever stash_type says; each output is rounded once.
+ * LayerNormalization (ai.onnx, since 17; onnxruntime writes it into older models, so since 1): the
+ * axes from `axis` on are made to mean 0 and variance 1, then scaled and shifted (both broadcast to
+ * X). Mean and InvStdDev are in the stash type, kept as extents of 1. The statistics are f64
+ * whatever stash_type says; each output is rounded once.
  */
 #include "ops/normcore.h"
 #include "ops/spread.h"
@@ -93,7 +94,7 @@ static const lmn_attr_schema ATTRS[] = {{"axis", LMN_ATTR_INT, 0},
 const lmn_op_def lmn_op_LayerNormalization = {
     .name = "LayerNormalization",
     .domain = "",
-    .since = 17,
+    .since = 1,
     .in = IN,
     .out = OUT,
     .attrs = ATTRS,

@@ -1,0 +1,40 @@
+/*
+ * What the com.microsoft forms of MatMul, Gemm and Conv share: operands transposed on the way in,
+ * channels last, a residual and an activation on the way out.
+ */
+#ifndef LMN_OPS_MSLINEAR_H
+#define LMN_OPS_MSLINEAR_H
+
+#include "ops/msmap.h"
+
+/* alpha * (a b) by the node's attributes transA, transB, transBatchA, transBatchB and alpha. */
+lmn_ref lmn_map_matmul(lmn_map *m, lmn_ref a, lmn_ref b);
+/* Conv of inputs 0 to 2, then + input 3, then the activation; channels last if nhwc. */
+lmn_ref lmn_map_conv(lmn_map *m, bool nhwc);
+/* The activation of attributes activation, activation_alpha, activation_beta. */
+lmn_ref lmn_map_named_activation(lmn_map *m, lmn_ref x);
+/* A B of 8-bit integers as f32 times a_scale * b_scale, plus the bias. Zero points and bias may be
+   absent. The result has the type of b_scale. */
+typedef struct lmn_map_qproduct {
+    lmn_ref a, a_scale, a_zp, b, b_scale, b_zp, bias;
+} lmn_map_qproduct;
+lmn_ref lmn_map_int_matmul(lmn_map *m, const lmn_map_qproduct *p);
+
+#define LMN_MS_CONV_ATTR_COUNT 6
+/* The attributes of Conv that the node has. */
+int32_t lmn_map_conv_attrs(const lmn_map *m, lmn_attr *out);
+
+#define LMN_MS_CONV_ATTRS                                                                          \
+    {"auto_pad", LMN_ATTR_STRING, 0}, {"dilations", LMN_ATTR_INTS, 0}, {"group", LMN_ATTR_INT, 0}, \
+        {"kernel_shape", LMN_ATTR_INTS, 0}, {"pads", LMN_ATTR_INTS, 0},                            \
+    {                                                                                              \
+        "strides", LMN_ATTR_INTS, 0                                                                \
+    }
+#define LMN_MS_MATMUL_ATTRS                                                                 \
+    {"alpha", LMN_ATTR_FLOAT, 0}, {"transA", LMN_ATTR_INT, 0}, {"transB", LMN_ATTR_INT, 0}, \
+        {"transBatchA", LMN_ATTR_INT, 0},                                                   \
+    {                                                                                       \
+        "transBatchB", LMN_ATTR_INT, 0                                                      \
+    }
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * What the one-input QLinear operators share: inputs X, X_scale, X_zero_point, Y_scale,
+ * Y_zero_point; dequantise, compute in f32, quantise.
+ */
+#ifndef LMN_OPS_MSQLINEAR_H
+#define LMN_OPS_MSQLINEAR_H
+
+#include "ops/msmap.h"
+
+/* X dequantised. */
+static inline lmn_ref lmn_map_qlinear_in(lmn_map *m)
+{
+    return lmn_map_dequantize(m, lmn_map_in(m, 0), lmn_map_in(m, 1), lmn_map_in(m, 2));
+}
+/* y quantised into the type of X as the node's output. */
+static inline void lmn_map_qlinear_out(lmn_map *m, lmn_ref y)
+{
+    m->out[0] = lmn_map_quantize(m, y, lmn_map_in(m, 3), lmn_map_in(m, 4),
+                                 lmn_map_fact(m, lmn_map_in(m, 0))->dtype);
+}
+
+#define LMN_MS_QLINEAR_PORTS                                                            \
+    static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_8BIT},                            \
+                                  {"X_scale", 0, 0, LMN_D_F32},                         \
+                                  {"X_zero_point", 'T', LMN_PORT_OPTIONAL, LMN_D_8BIT}, \
+                                  {"Y_scale", 0, 0, LMN_D_F32},                         \
+                                  {"Y_zero_point", 'T', LMN_PORT_OPTIONAL, LMN_D_8BIT}, \
+                                  {0}};                                                 \
+    static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_8BIT}, {0}}
+
+#endif

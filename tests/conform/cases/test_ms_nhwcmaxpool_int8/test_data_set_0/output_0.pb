@@ -1,0 +1,1 @@
+By0J?x_cjScjSâ`UílU?lã?exAHoTHoxBxg:ll?ll?ù{?{*TYNxhfxhf?g@OÃ=O

@@ -1,0 +1,1 @@
+By0JðbÉe1ƒœ"„Ž“r‚ea]«N|_jR6.NAÂbªmgao–©sO1xrŽUAYŸŸ”†Œzgn0Rq‚elpL™ziy™‹hbqe~‡IeÇ­}K™°¥œqnUhHSrjŽ„\Z©¡™gkY’ÝœE iVU—Ä­^Ÿ\zwL|lKT–qZwF…8nkÿ†gR®al[g’Õ}Zßn#sŠp¦5r{››‡Nz|†G\¨“ŠW…sp{~mŽž‚­rm‚`NZ™cf`š–_Ocž”/UVƒ²‡x¥£K`‰‚o.a^[:k¡yŒ‡vlrx]X[‡y

@@ -1,0 +1,142 @@
+"""Write conformance cases of the com.microsoft operators: make_ms_cases.py [OUT] [--small DIR]
+
+A case is a folder in the layout of the ONNX corpus: model.onnx with one node, inputs drawn from a
+seed that is the case's name, and outputs computed by onnxruntime, or by the NumPy function given
+with the case where onnxruntime has no CPU kernel. --small DIR copies the smallest case of every
+operator: what ctest runs.
+
+The operators and their variants stand in ms_cases.py.
+"""
+import glob
+import os
+import shutil
+import sys
+import zlib
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "lamina")
+SMALL_BYTES = 12000
+OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+
+
+def default_folder():
+    return os.path.join(CACHE, f"cases-ms-{onnxruntime.__version__}")
+
+
+def type_of(array):
+    return helper.np_dtype_to_tensor_dtype(array.dtype)
+
+
+class Case:
+    """One node. inputs: arrays, None = absent. const: indices that are initialisers."""
+
+    def __init__(self, op, variant, inputs, attrs=None, outputs=1, const=(), domain="com.microsoft",
+                 numpy=None, out_types=None, symbolic=False):
+        self.op, self.name = op, f"test_ms_{op.lower()}_{variant}"
+        self.inputs, self.attrs, self.const = inputs, attrs or {}, set(const)
+        self.outputs = outputs if isinstance(outputs, list) else [True] * outputs
+        self.domain, self.numpy, self.out_types = domain, numpy, out_types
+        self.symbolic = symbolic
+
+    def feeds(self):
+        return {f"x{i}": a for i, a in enumerate(self.inputs)
+                if a is not None and i not in self.const}
+
+    def model(self, types, shapes=None):
+        names = ["" if a is None else f"x{i}" for i, a in enumerate(self.inputs)]
+        outs = [f"y{i}" if want else "" for i, want in enumerate(self.outputs)]
+        node = helper.make_node(self.op, names, outs, domain=self.domain, **self.attrs)
+        shape = (lambda i, a: [f"d{i}_{k}" for k in range(a.ndim)]) if self.symbolic else (
+            lambda i, a: list(a.shape))
+        inputs = [helper.make_tensor_value_info(n, type_of(a), shape(n, a))
+                  for n, a in self.feeds().items()]
+        outputs = [helper.make_tensor_value_info(n, t, shapes[k] if shapes else None)
+                   for k, (n, t) in enumerate(zip([o for o in outs if o], types))]
+        inits = [numpy_helper.from_array(self.inputs[i], f"x{i}") for i in sorted(self.const)]
+        graph = helper.make_graph([node], self.name, inputs, outputs, inits)
+        return helper.make_model(graph, opset_imports=OPSETS, ir_version=10)
+
+    def guess_types(self):
+        first = next(a for a in self.inputs if a is not None)
+        types = self.out_types or []
+        wanted = sum(self.outputs)
+        return [TensorProto.DataType.Value(t) for t in types] or [type_of(first)] * wanted
+
+    def expected(self):
+        if self.numpy:
+            return self.numpy(*self.inputs)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(self.model(self.guess_types()).SerializeToString(),
+                                               options, providers=["CPUExecutionProvider"])
+        return session.run(None, self.feeds())
+
+    def write(self, root):
+        got = self.expected()
+        shapes = None if self.symbolic else [list(a.shape) for a in got]
+        folder = os.path.join(root, self.name)
+        data = os.path.join(folder, "test_data_set_0")
+        os.makedirs(data)
+        onnx.save(self.model([type_of(a) for a in got], shapes),
+                  os.path.join(folder, "model.onnx"))
+        for i, (name, array) in enumerate(self.feeds().items()):
+            onnx.save_tensor(numpy_helper.from_array(array, name),
+                             os.path.join(data, f"input_{i}.pb"))
+        for i, array in enumerate(got):
+            onnx.save_tensor(numpy_helper.from_array(array, f"y{i}"),
+                             os.path.join(data, f"output_{i}.pb"))
+        return folder
+
+
+def seed_of(name):
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def folder_bytes(folder):
+    return sum(os.path.getsize(os.path.join(d, f))
+               for d, _, files in os.walk(folder) for f in files)
+
+
+def copy_small(source, target):
+    """The smallest case of every operator: what ctest runs without onnxruntime."""
+    by_op = {}
+    for name in sorted(os.listdir(source)):
+        size = folder_bytes(os.path.join(source, name))
+        by_op.setdefault(name.split("_")[2], []).append((size, name))
+    for old in glob.glob(os.path.join(target, "test_ms_*")):
+        shutil.rmtree(old)
+    for cases in by_op.values():
+        for size, name in sorted(cases)[:1]:
+            if size <= SMALL_BYTES:
+                shutil.copytree(os.path.join(source, name), os.path.join(target, name))
+
+
+def main():
+    from ms_cases import all_cases
+    args = sys.argv[1:]
+    small = args[args.index("--small") + 1] if "--small" in args else None
+    root = args[0] if args and not args[0].startswith("--") else default_folder()
+    new = root + ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    failed = 0
+    for case in all_cases():
+        try:
+            case.write(new)
+        except Exception as e:  # one operator that onnxruntime refuses must not hide the others
+            failed += 1
+            print(f"{case.name}: {str(e).splitlines()[0][:300]}")
+    shutil.rmtree(root, ignore_errors=True)
+    os.rename(new, root)
+    print(f"{len(os.listdir(root))} cases in {root}, {failed} could not be made")
+    if small:
+        copy_small(root, small)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
