@@ -7,8 +7,8 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build check check-asan check-release check-tsan check-clang gates demo conformance models fuzz fuzz-build \
-	fuzz-all cover install setup clean
+.PHONY: build check check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
+	fuzz-build fuzz-all cover install setup clean
 
 build:
 	@$(CONFIGURE) -B $(BUILD) > $(BUILD).configure.log 2>&1 || { cat $(BUILD).configure.log; exit 1; }
@@ -46,10 +46,16 @@ demo:
 setup:
 	tools/setup.sh
 
-conformance: build
+# Without the network the environment may be lacking: what then cannot run is said.
+environment:
+	@tools/setup.sh > /dev/null || echo "tools/setup.sh failed: going on with what is here"
+
+conformance: environment
+	@$(MAKE) -s build
 	$(PYTHON) tools/conformance.py
 
-models: build
+models: environment
+	@$(MAKE) -s build
 	$(PYTHON) tools/judge_models.py
 
 # make fuzz T=json [FUZZ_SECONDS=60]; finds stay in build-fuzz/found-T-*.

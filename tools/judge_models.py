@@ -13,14 +13,14 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "bench"))
+sys.path[:0] = [os.path.join(ROOT, "bench"), os.path.join(ROOT, "build", "python")]
 
 import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 
 import benchlib  # noqa: E402
 import fetch_models  # noqa: E402
-import laminalib  # noqa: E402
+import lamina  # noqa: E402
 import model_inputs  # noqa: E402
 import models as speed  # noqa: E402  (bench/models.py: the generated models and their feeds)
 
@@ -28,13 +28,11 @@ CACHE = os.path.join(benchlib.CACHE, "models")
 RTOL, ATOL = 1e-3, 1e-4
 
 
-def lamina_runner(path, threads, names):
-    session = laminalib.Session(path, threads)
-
-    def run(feed):
-        session.bind([feed[n] for n in names])
-        return session.outputs()
-    return run
+def lamina_runner(path, threads):
+    options = lamina.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = lamina.InferenceSession(path, options)
+    return lambda feed: session.run(None, feed)
 
 
 def run_steps(run, steps, output_names):
@@ -75,14 +73,13 @@ def judge(model, name, path, steps):
     """One row of the table, and lamina's outputs."""
     row = {"model": model, "input": name, "steps": len(steps)}
     peer = speed.peer_session(path)
-    inputs = [p.name for p in peer.get_inputs()]
     outputs = [p.name for p in peer.get_outputs()]
     theirs = run_steps(lambda feed: peer.run(None, feed), steps, outputs)
     start, ours = time.perf_counter(), {}
     try:
         for threads in (1, 2):
-            ours[threads] = run_steps(lamina_runner(path, threads, inputs), steps, outputs)
-    except RuntimeError as e:
+            ours[threads] = run_steps(lamina_runner(path, threads), steps, outputs)
+    except lamina.Error as e:
         return {**row, "ok": False, "why": str(e)}, None
     atol = model_inputs.LOOSE.get(model, ATOL)
     over, relative = difference(ours[1], theirs, atol)
