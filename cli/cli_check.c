@@ -1,6 +1,7 @@
 /*
  * lamina check: every problem of a model at once; with --data, a comparison with ONNX test data.
  */
+#include "cli_finding.h"
 #include "cli_value.h"
 
 #include <inttypes.h>
@@ -33,55 +34,13 @@ typedef struct checker {
     bool json;
     long threads;
     cli_tolerance tol;
+    cli_findings found;
     lamina_engine *e;
     lamina_model *m;
     lamina_session *s;
     size_t n_in, n_out;
     lamina_tensor *in[MAX_IO], *out[MAX_IO];
 } checker;
-
-/* ---- the model --------------------------------------------------------------------------------
- */
-
-static void print_diag(const lamina_diag *d)
-{
-    printf("%s: ", d->error ? "error" : "lint");
-    if (*d->node || *d->op) printf("node \"%s\" (%s", d->node, d->op);
-    if (d->opset && (*d->node || *d->op)) printf(", opset %d", d->opset);
-    if (*d->node || *d->op) printf("): ");
-    printf("%s%s%s\n", d->what, *d->fix ? "; " : "", d->fix);
-}
-
-static void print_diag_json(const lamina_diag *d, bool first)
-{
-    printf("%s\n  {\"severity\": \"%s\", \"status\": \"%s\", \"opset\": %d, \"node\": ",
-           first ? "" : ",", d->error ? "error" : "lint", lamina_status_name(d->status), d->opset);
-    cli_json_string(stdout, d->node);
-    printf(", \"op\": ");
-    cli_json_string(stdout, d->op);
-    printf(", \"what\": ");
-    cli_json_string(stdout, d->what);
-    printf(", \"fix\": ");
-    cli_json_string(stdout, d->fix);
-    printf("}");
-}
-
-static size_t report(const checker *c)
-{
-    size_t errors = 0, n = lamina_model_diag_count(c->m);
-    if (c->json) printf(", \"diagnostics\": [");
-    for (size_t i = 0; i < n; i++) {
-        lamina_diag d = {.size = sizeof d};
-        if (lamina_model_diag(c->m, i, &d) != LAMINA_OK) continue;
-        errors += d.error;
-        if (c->json)
-            print_diag_json(&d, i == 0);
-        else
-            print_diag(&d);
-    }
-    if (c->json) printf("%s], \"errors\": %zu, \"lints\": %zu", n ? "\n" : "", errors, n - errors);
-    return errors;
-}
 
 /* ---- test data --------------------------------------------------------------------------------
  */
@@ -150,6 +109,23 @@ static bool run_set(checker *c, const char *dir, lamina_error *err)
     return st == LAMINA_OK;
 }
 
+/* An output that differs is a finding like any other. */
+static void note_difference(checker *c, const char *dir, const char *name, const cli_difference *d)
+{
+    lamina_error e = {.status = LAMINA_E_RANGE};
+    if (d->why[0])
+        (void)snprintf(e.msg, sizeof e.msg, "output \"%.120s\": %.200s; check the data set", name,
+                       d->why);
+    else
+        (void)snprintf(e.msg, sizeof e.msg,
+                       "output \"%.120s\" differs at %.60s: got %.60s, want %.60s; run with "
+                       "LAMINA_ISA=ref: a difference that stays is not a kernel's",
+                       name, d->where, d->got, d->want);
+    c->found.text = false; /* the text report has just said so */
+    (void)cli_findings_error(&c->found, dir, &e);
+    c->found.text = !c->json;
+}
+
 static bool compare_outputs(checker *c, const char *dir, lamina_error *err)
 {
     bool first = true, equal = true;
@@ -169,6 +145,7 @@ static bool compare_outputs(checker *c, const char *dir, lamina_error *err)
         }
         lamina_tensor_unref(want);
         print_difference(c, p.name, &d, first);
+        if (!d.equal) note_difference(c, dir, p.name, &d);
         first = false;
         equal &= d.equal;
     }
@@ -195,9 +172,8 @@ static void check_set(checker *c, const char *dir)
             printf("null}");
         else
             cli_json_string(stdout, err.msg), printf("}");
-    } else if (!ran) {
-        printf("  FAILED  %s\n", err.msg);
     }
+    if (!ran) (void)cli_findings_error(&c->found, dir, &err);
     free_values(c);
 }
 
@@ -217,7 +193,10 @@ static void check_folder(checker *c, const char *dir)
         check_set(c, path);
     }
     if (c->n_sets > before) return;
-    (void)cli_fail("%s holds neither output_0.pb nor test_data_set_0", dir);
+    lamina_error err = {.status = LAMINA_E_IO};
+    (void)snprintf(err.msg, sizeof err.msg,
+                   "holds neither output_0.pb nor test_data_set_0; name a folder of test data");
+    (void)cli_findings_error(&c->found, dir, &err);
     c->n_differ++;
 }
 
@@ -229,34 +208,34 @@ static int check_all(checker *c)
     lamina_error err;
     int rc = cli_engine((uint32_t)c->threads, &c->e);
     if (rc != CLI_OK) return rc;
-    if (c->json) {
-        printf("{\"model\": ");
-        cli_json_string(stdout, c->path);
-    }
+    c->found.text = !c->json;
     const lamina_load_opts o = {.size = sizeof o, .collect = true};
     lamina_status st = lamina_model_load(c->e, c->path, &o, &c->m, &err);
-    if (st == LAMINA_OK && report(c)) rc = CLI_FAULT;
+    if (st == LAMINA_OK) rc = cli_findings_diags(&c->found, c->path, c->m);
     if (st == LAMINA_OK && rc == CLI_OK) st = lamina_session_create(c->m, NULL, &c->s, &err);
-    if (st != LAMINA_OK) {
-        rc = CLI_FAULT;
-        if (c->json) {
-            printf(", \"error\": ");
-            cli_json_string(stdout, err.msg);
-        } else {
-            (void)cli_fail("%s: %s", c->path, err.msg);
-        }
-    }
+    if (st != LAMINA_OK) rc = cli_findings_error(&c->found, c->path, &err);
     if (rc == CLI_OK) {
         c->n_in = lamina_model_input_count(c->m);
         c->n_out = lamina_model_output_count(c->m);
         if (c->n_in > MAX_IO || c->n_out > MAX_IO)
             rc = cli_fail("%s: more than %d inputs or outputs", c->path, MAX_IO);
     }
-    if (c->json) printf(", \"data\": [");
+    if (c->json) {
+        printf("{\"model\": ");
+        cli_json_string(stdout, c->path);
+        printf(", \"data\": [");
+    }
     for (int i = 0; rc == CLI_OK && i < c->n_data; i++) check_folder(c, c->data[i]);
     if (c->n_differ) rc = CLI_FAULT;
-    if (c->json) printf("%s], \"fine\": %s}\n", c->n_sets ? "\n" : "", rc ? "false" : "true");
-    if (!c->json && rc == CLI_OK) printf("%s: fine\n", c->path);
+    if (c->json) {
+        printf("%s], ", c->n_sets ? "\n" : "");
+        cli_findings_json(&c->found);
+        printf(", \"fine\": %s}\n", rc ? "false" : "true");
+    } else if (rc == CLI_OK) {
+        printf("%s: fine\n", c->path);
+    } else {
+        printf("%s: %zu error%s\n", c->path, c->found.errors, c->found.errors == 1 ? "" : "s");
+    }
     return rc;
 }
 
@@ -281,6 +260,7 @@ int cli_check(int argc, char **argv)
     }
     if (!c.path) return cli_usage("check", "which model?");
     const int rc = check_all(&c);
+    free(c.found.v);
     lamina_session_destroy(c.s);
     lamina_model_unref(c.m);
     lamina_engine_destroy(c.e);

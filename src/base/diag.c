@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define DIAG_MAX 10000u
 #define DIAG_ARENA_MAX (16u << 20)
@@ -25,6 +26,34 @@ void lmn_diags_finish(lmn_diags *d)
     *d = (lmn_diags){0};
 }
 
+const char *lmn_default_fix(lamina_status st)
+{
+    switch (st) {
+    case LAMINA_E_INVALID: return "correct it where the model is made and export again";
+    case LAMINA_E_SHAPE: return "make the shapes agree where the model is made and export again";
+    case LAMINA_E_DTYPE: return "put a Cast before it, or export with matching types";
+    case LAMINA_E_UNSUPPORTED: return "export with standard ONNX operators and types";
+    case LAMINA_E_CORRUPT: return "the file is damaged or its exporter is: copy or export it again";
+    case LAMINA_E_PARSE: return "check that it is an ONNX file and was copied whole";
+    case LAMINA_E_VERSION: return "export for an operator set from 1 to 28";
+    case LAMINA_E_RANGE: return "bring the value into the range where the model is made";
+    case LAMINA_E_LIMIT: return "raise the limit in lamina_load_opts if the model is trusted";
+    case LAMINA_E_NOMEM: return "free memory, or raise the memory limit";
+    case LAMINA_E_IO: return "check that the file exists and can be read";
+    case LAMINA_E_PERM: return "put the file below the model's folder, without links";
+    default: return "";
+    }
+}
+
+lamina_status lmn_error_fix(lamina_error *err)
+{
+    const size_t n = strlen(err->msg);
+    const char *fix = lmn_default_fix(err->status);
+    if (*fix && !strstr(err->msg, "; "))
+        (void)lmn_format(err->msg + n, sizeof err->msg - n, "; %s", fix);
+    return err->status;
+}
+
 lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn_diag_at at,
                            const char *fix, const char *fmt, ...)
 {
@@ -40,13 +69,14 @@ lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
+    if (!fix || !*fix) fix = severity == LMN_DIAG_ERROR ? lmn_default_fix(status) : "";
     lmn_diag item = {severity,
                      status,
                      lmn_arena_str(&d->arena, at.node ? at.node : ""),
                      lmn_arena_str(&d->arena, at.op ? at.op : ""),
                      at.opset,
                      lmn_arena_str(&d->arena, what),
-                     lmn_arena_str(&d->arena, fix ? fix : "")};
+                     lmn_arena_str(&d->arena, fix)};
     if (!item.node || !item.op || !item.what || !item.fix) {
         d->n_dropped++;
         return status;

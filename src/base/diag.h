@@ -34,7 +34,11 @@ typedef struct lmn_diag_at {
 
 void lmn_diags_init(lmn_diags *d, const lamina_allocator *alloc);
 void lmn_diags_finish(lmn_diags *d); /* a zeroed one is fine */
-/* Record one; NULL d does nothing. Always returns `status`. `fix` may be NULL. */
+/* What to do about an error of this class when nobody knows better; "" for what is our own bug. */
+const char *lmn_default_fix(lamina_status status);
+/* Append that to a sentence without a fix ("; " stands before one). Returns err->status. */
+lamina_status lmn_error_fix(lamina_error *err);
+/* Record one; NULL d does nothing. Always returns `status`. `fix` NULL: the default of an error. */
 LMN_PRINTF(6, 7)
 lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn_diag_at at,
                            const char *fix, const char *fmt, ...);

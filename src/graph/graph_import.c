@@ -45,6 +45,19 @@ static lamina_status infer_last(lmn_graph *g, lmn_diags *diags)
     return st;
 }
 
+/* A tensor owns its strings, so these are copied one by one; the rest is bytes. */
+static lamina_status fill(lamina_tensor *t, const void *data)
+{
+    if (t->dtype != LAMINA_STRING) {
+        if (t->data_bytes) memcpy(t->data, data, t->data_bytes);
+        return LAMINA_OK;
+    }
+    const lmn_str *s = data;
+    for (int64_t i = 0, n = lmn_count(t); i < n; i++)
+        LMN_TRY(lamina_tensor_set_string(t, i, s[i].p ? s[i].p : "", s[i].n));
+    return LAMINA_OK;
+}
+
 static lmn_ref build_constant(void *ctx, lamina_dtype dt, int32_t rank, const int64_t *dims,
                               const void *data)
 {
@@ -52,8 +65,8 @@ static lmn_ref build_constant(void *ctx, lamina_dtype dt, int32_t rank, const in
     lamina_tensor *t = NULL;
     lmn_ref r = 0;
     b->status = lamina_tensor_create(b->g->engine, dt, rank, dims, &t);
+    if (b->status == LAMINA_OK) b->status = fill(t, data);
     if (b->status == LAMINA_OK) {
-        if (t->data_bytes) memcpy(t->data, data, t->data_bytes);
         r = lmn_graph_constant(b->g, "", t);
         if (!r) b->status = LAMINA_E_NOMEM;
     }

@@ -230,5 +230,5 @@ lamina_status lmn_onnx_load(lamina_engine *e, const lmn_onnx_source *src,
         (void)lmn_format_name(shown, sizeof shown, src->path, strlen(src->path));
         if (!strstr(err->msg, shown)) lmn_error_prefix(err, "%s", shown);
     }
-    return st;
+    return lmn_error_fix(err);
 }
