@@ -137,7 +137,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_session_get_stats(const lamina_
 /* One node of the optimised graph, as placed. Strings are lent until the session is gone. */
 typedef struct lamina_node_info {
     size_t size;         /* set by the caller */
-    const char *name;    /* "" if the file gave none */
+    const char *name;    /* that of its first output if the file gave none */
     const char *op;      /* operator name */
     const char *device;  /* where it runs */
     const char *kernel;  /* row or binding that serves it; "reference" if none */

@@ -31,7 +31,7 @@ const char *lmn_default_fix(lamina_status st)
     switch (st) {
     case LAMINA_E_INVALID: return "correct it where the model is made and export again";
     case LAMINA_E_SHAPE: return "make the shapes agree where the model is made and export again";
-    case LAMINA_E_DTYPE: return "put a Cast before it, or export with matching types";
+    case LAMINA_E_DTYPE: return "use an element type that fits, or put a Cast before it";
     case LAMINA_E_UNSUPPORTED: return "export with standard ONNX operators and types";
     case LAMINA_E_CORRUPT: return "the file is damaged or its exporter is: copy or export it again";
     case LAMINA_E_PARSE: return "check that it is an ONNX file and was copied whole";

@@ -19,8 +19,35 @@ static lamina_status infer_subgraph(lmn_infer *ic, const lmn_attr *graph, const 
                                     int32_t n_in, lmn_fact *out, int32_t n_out)
 {
     if (graph->type != LMN_ATTR_GRAPH || n_in < 0 || n_out < 0) return LAMINA_E_INVALID;
+    const lmn_graph *g = graph->u.g;
+    const int32_t n_caps = ic->node->n_caps;
+    if (g->n_inputs != (size_t)n_in || g->n_outputs != (size_t)n_out)
+        return lmn_infer_fail(ic, LAMINA_E_SHAPE,
+                              "give the subgraph the inputs and outputs that the operator defines",
+                              "the subgraph \"%s\" has %zu inputs and %zu outputs, and %d and %d "
+                              "are wanted",
+                              graph->name, g->n_inputs - (size_t)n_caps, g->n_outputs,
+                              n_in - n_caps, n_out);
     return lmn_graph_infer_call(graph->u.g, ic->dims, ic->arena, in, (size_t)n_in, out,
                                 (size_t)n_out, ic->diags);
+}
+
+/* An output of more elements than can be counted can never be computed. */
+static lamina_status check_sizes(lmn_infer *ic)
+{
+    for (int32_t i = 0; i < ic->node->n_out; i++) {
+        const lmn_fact *f = &ic->out[i];
+        int64_t dims[LMN_MAX_RANK], count;
+        size_t bytes;
+        if (f->kind != LMN_FACT_TENSOR || !f->dtype || !lmn_fact_static(f, dims)) continue;
+        if (lmn_dims_count(f->rank, dims, &count) && lmn_dense_bytes(f->dtype, count, &bytes))
+            continue;
+        char text[160];
+        (void)lmn_fact_format(ic->dims, f, text, sizeof text);
+        return lmn_infer_fail(ic, LAMINA_E_RANGE, "make it smaller: no memory can hold it",
+                              "output %d would be %s", i, text);
+    }
+    return LAMINA_OK;
 }
 
 lamina_status lmn_graph_infer_node(lmn_dim_pool *dims, lmn_arena *arena, const lmn_gnode *n,
@@ -41,7 +68,8 @@ lamina_status lmn_graph_infer_node(lmn_dim_pool *dims, lmn_arena *arena, const l
                     .diags = diags,
                     .at = {op->name, opname, op->opset},
                     .subgraph = infer_subgraph};
-    return lmn_op_infer(&ic);
+    LMN_TRY(lmn_op_infer(&ic));
+    return check_sizes(&ic);
 }
 
 static lamina_status infer_one(infer_walk *w, const lmn_gnode *n)

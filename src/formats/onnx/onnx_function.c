@@ -48,8 +48,10 @@ static bool enter(lmn_onnx_import *x, lmn_onnx_scope *in, lmn_onnx_scope *s, con
     char prefix[120];
     size_t at = lmn_format(prefix, sizeof prefix, "%s", s->prefix);
     const lmn_span label = n->name.n ? n->name : n->op;
-    if (at < 80) at += lmn_format_name(prefix + at, 40, label.p, label.n);
-    (void)lmn_format(prefix + at, sizeof prefix - at, "/");
+    if (at < 70) { /* deeper calls add nothing readable */
+        at += lmn_format_name(prefix + at, 40, label.p, label.n);
+        (void)lmn_format(prefix + at, sizeof prefix - at, "/");
+    }
     in->prefix = lmn_arena_str(&x->arena, prefix);
     return in->prefix && make_env(x, s, n, fn, &in->env);
 }
@@ -65,7 +67,8 @@ static void bind_outputs(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_s
         const bool has =
             i < fn->out.n && lmn_map_get(&in->names, fn->out.v[i].p, fn->out.v[i].n, &v) && v;
         if (!has) {
-            (void)lmn_onnx_report(x, s, n, LAMINA_E_CORRUPT, NULL,
+            (void)lmn_onnx_report(x, s, n, LAMINA_E_CORRUPT,
+                                  "drop that output, or let a node of the function compute it",
                                   "its function computes no output %zu (\"%s\")", i, shown);
             v = lmn_graph_value(s->g, shown, NULL);
         } else if (lmn_graph_v(s->g, (lmn_vid)v)->producer != LMN_NO_NODE) {
@@ -79,14 +82,15 @@ void lmn_onnx_function_inline(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_o
                               const lmn_onnx_function *fn, const lmn_vid *in, size_t n_in)
 {
     if (s->depth >= x->limits->max_depth) {
-        (void)lmn_onnx_report(x, s, n, LAMINA_E_LIMIT, NULL,
+        (void)lmn_onnx_report(x, s, n, LAMINA_E_LIMIT,
+                              "break the circle; raise max_depth if there is none",
                               "functions call each other deeper than max_depth, or in a circle");
         return;
     }
     if (n_in > fn->in.n)
-        (void)lmn_onnx_report(x, s, n, LAMINA_E_CORRUPT, NULL,
-                              "it gives %zu inputs to a function of %zu parameters", n_in,
-                              fn->in.n);
+        (void)lmn_onnx_report(
+            x, s, n, LAMINA_E_CORRUPT, "drop the inputs that the function does not declare",
+            "it gives %zu inputs to a function of %zu parameters", n_in, fn->in.n);
     lmn_onnx_scope body;
     if (!enter(x, &body, s, n, fn)) {
         (void)lmn_onnx_nomem(x);

@@ -154,7 +154,8 @@ static void import_outputs(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx
         const char *shown = lmn_onnx_printable(&s->g->arena, name);
         uint64_t v;
         if (!lmn_map_get(&s->names, name.p, name.n, &v) || v == 0) {
-            (void)lmn_onnx_report(x, s, NULL, LAMINA_E_CORRUPT, NULL,
+            (void)lmn_onnx_report(x, s, NULL, LAMINA_E_CORRUPT,
+                                  "name an output of a node there, or drop it",
                                   "nothing computes the graph output \"%s\"", shown);
             v = lmn_graph_value(s->g, shown, NULL);
         }
@@ -173,9 +174,9 @@ static void note_cycle(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_nod
     for (size_t i = 0; i < n_order; i++) done[order[i]] = true;
     size_t at = 0;
     while (done[at]) at++;
-    (void)lmn_onnx_report(x, s, &nodes[at], LAMINA_E_CORRUPT, NULL,
-                          "it and %zu more nodes depend on each other in a circle or wait for it",
-                          n - n_order - 1);
+    (void)lmn_onnx_report(
+        x, s, &nodes[at], LAMINA_E_CORRUPT, "break the circle: a value may not depend on itself",
+        "it and %zu more nodes depend on each other in a circle or wait for it", n - n_order - 1);
     for (; at < n; at++) { /* their values exist, unknown, so that nobody complains again */
         for (size_t k = 0; !done[at] && k < nodes[at].out.n; k++) {
             const lmn_span name = nodes[at].out.v[k];

@@ -38,7 +38,11 @@ static void unknown_op(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_on
     char op[NAME_BYTES], domain[NAME_BYTES], fix[3 * NAME_BYTES] = "";
     (void)lmn_format_name(op, sizeof op, n->op.p, n->op.n);
     (void)lmn_format_name(domain, sizeof domain, n->domain.p, n->domain.n);
+    /* A made-up domain holds operators of its own: a near name of the standard is no hint. */
+    const bool standard =
+        !n->domain.n || lmn_span_is(n->domain, "ai.onnx") || lmn_span_is(n->domain, "ai.onnx.ml");
     const char *near = lmn_op_nearest(op);
+    if (near && !standard && strcmp(near, op) != 0) near = NULL;
     if (near && strcmp(near, op) == 0) {
         const lmn_op_def *const *d = lmn_op_all(NULL);
         while (*d && strcmp((*d)->name, op) != 0) d++;
@@ -88,9 +92,9 @@ static lmn_vid lookup(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_node
     if (name.n == 0) return 0;
     if (lmn_map_get(&s->names, name.p, name.n, &v)) return (lmn_vid)v;
     const char *shown = lmn_onnx_printable(&s->g->arena, name);
-    (void)lmn_onnx_report(x, s, n, LAMINA_E_CORRUPT, NULL,
-                          "input \"%s\" is no graph input, no initialiser and no output of a node",
-                          shown);
+    (void)lmn_onnx_report(
+        x, s, n, LAMINA_E_CORRUPT, "connect it to one of these, or declare it as a graph input",
+        "input \"%s\" is no graph input, no initialiser and no output of a node", shown);
     lmn_vid id = lmn_graph_value(s->g, shown, NULL);
     if (!id)
         (void)lmn_onnx_nomem(x);
@@ -172,7 +176,8 @@ static void import_known(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_n
     lmn_vid *out = LMN_ARENA_ARRAY(&g->arena, lmn_vid, n->out.n);
     char name[NAME_BYTES];
     size_t at = lmn_format(name, sizeof name, "%s", s->prefix);
-    (void)lmn_format_name(name + at, sizeof name - at, n->name.p, n->name.n);
+    const lmn_span label = n->name.n || !n->out.n ? n->name : n->out.v[0];
+    (void)lmn_format_name(name + at, sizeof name - at, label.p, label.n);
     const char *shown = lmn_arena_str(&g->arena, name);
     if (!in || !out || !shown) {
         (void)lmn_onnx_nomem(x);

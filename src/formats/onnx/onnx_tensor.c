@@ -239,19 +239,23 @@ static lamina_status make(lmn_onnx_store *s, const lmn_onnx_tensor *t, lamina_te
     return make_typed(s, t, count, bytes, out, err);
 }
 
+static lamina_status named(const lmn_onnx_tensor *t, lamina_status st, const lamina_error *why,
+                           lamina_error *err)
+{
+    char name[100];
+    (void)lmn_format_name(name, sizeof name, t->name.p, t->name.n);
+    return FAIL(st, "tensor \"%s\": %s", name, why->msg);
+}
+
 lamina_status lmn_onnx_tensor_make(lmn_onnx_store *s, const lmn_onnx_tensor *t, lamina_tensor **out,
                                    lamina_error *err)
 {
     lamina_error why = {0};
     lamina_tensor *v = NULL;
-    lamina_status st = make(s, t, &v, &why);
-    if (st == LAMINA_OK) {
-        *out = v;
-        return st;
-    }
-    char name[100];
-    (void)lmn_format_name(name, sizeof name, t->name.p, t->name.n);
-    return FAIL(st, "tensor \"%s\": %s", name, why.msg);
+    const lamina_status st = make(s, t, &v, &why);
+    if (st != LAMINA_OK) return named(t, st, &why, err);
+    *out = v;
+    return st;
 }
 
 /* Element of the dense tensor that entry k stands for, or -1. */
@@ -276,21 +280,23 @@ static lamina_status scatter(const lmn_onnx_sparse *t, const lamina_tensor *val,
     const bool linear = idx->rank == 1 && idx->dims[0] == nnz;
     const bool coords = idx->rank == 2 && idx->dims[0] == nnz && idx->dims[1] == (int64_t)t->n_dims;
     if (nnz < 0 || idx->dtype != LAMINA_I64 || !(linear || coords))
-        return FAIL(LAMINA_E_CORRUPT, "sparse values and indices do not fit together");
+        return FAIL(LAMINA_E_CORRUPT, "its sparse indices are not int64[%lld] or int64[%lld,%zu]",
+                    (long long)nnz, (long long)nnz, t->n_dims);
     const size_t w = lmn_dtype_bytes(val->dtype);
     const int64_t count = lmn_count(dense);
     for (int64_t k = 0; k < nnz; k++) {
         int64_t at = sparse_index(t, idx, k, count);
         if (at < 0)
-            return FAIL(LAMINA_E_CORRUPT, "sparse index %lld is outside the shape", (long long)k);
+            return FAIL(LAMINA_E_CORRUPT, "entry %lld of its sparse indices is outside the shape",
+                        (long long)k);
         memcpy((uint8_t *)dense->data + (size_t)at * w, (const uint8_t *)val->data + (size_t)k * w,
                w);
     }
     return LAMINA_OK;
 }
 
-lamina_status lmn_onnx_sparse_make(lmn_onnx_store *s, const lmn_onnx_sparse *t, lamina_tensor **out,
-                                   lamina_error *err)
+static lamina_status make_sparse(lmn_onnx_store *s, const lmn_onnx_sparse *t, lamina_tensor **out,
+                                 lamina_error *err)
 {
     lmn_onnx_tensor shape = t->values;
     shape.dims = t->dims;
@@ -302,10 +308,11 @@ lamina_status lmn_onnx_sparse_make(lmn_onnx_store *s, const lmn_onnx_sparse *t, 
         return FAIL(LAMINA_E_UNSUPPORTED, "sparse tensors of %s are not supported",
                     lamina_dtype_name(shape.dtype));
     if (bytes > LMN_ONNX_MAX_SPARSE_BYTES)
-        return FAIL(LAMINA_E_LIMIT, "a sparse tensor would take %zu bytes as a dense one", bytes);
+        return FAIL(LAMINA_E_LIMIT, "it is sparse and would take %zu bytes as a dense tensor",
+                    bytes);
     lamina_tensor *val = NULL, *idx = NULL, *dense = NULL;
-    lamina_status st = lmn_onnx_tensor_make(s, &t->values, &val, err);
-    if (st == LAMINA_OK) st = lmn_onnx_tensor_make(s, &t->indices, &idx, err);
+    lamina_status st = make(s, &t->values, &val, err);
+    if (st == LAMINA_OK) st = make(s, &t->indices, &idx, err);
     if (st == LAMINA_OK) st = lmn_onnx_heap(s, &shape, &dense, err);
     if (st == LAMINA_OK) st = scatter(t, val, idx, dense, err);
     lamina_tensor_unref(val);
@@ -314,5 +321,16 @@ lamina_status lmn_onnx_sparse_make(lmn_onnx_store *s, const lmn_onnx_sparse *t, 
         *out = dense;
     else
         lamina_tensor_unref(dense);
+    return st;
+}
+
+lamina_status lmn_onnx_sparse_make(lmn_onnx_store *s, const lmn_onnx_sparse *t, lamina_tensor **out,
+                                   lamina_error *err)
+{
+    lamina_error why = {0};
+    lamina_tensor *v = NULL;
+    const lamina_status st = make_sparse(s, t, &v, &why);
+    if (st != LAMINA_OK) return named(&t->values, st, &why, err);
+    *out = v;
     return st;
 }
