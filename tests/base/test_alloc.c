@@ -194,7 +194,7 @@ static void test_diags(t_env *env)
     T_EQ(d.n, 1);
     T_EQ(d.n_dropped, 2);
     T_EQ(lmn_diags_to_error(&d, &err), LAMINA_E_IO);
-    T_STR_EQ(err.msg, "\"m\": x");
+    T_STR_EQ(err.msg, "\"m\": x; check that the file exists and can be read");
     lmn_diags_finish(&d);
 }
 
