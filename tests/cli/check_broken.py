@@ -20,7 +20,7 @@ CASES = []
 
 
 def case(name, data, *says, node_name=None, op=None, count=1):
-    """says: fragments of the reason or fix; node_name and op: as reported; count: errors at least."""
+    """says: fragments of reason or fix; node_name, op: as reported; count: errors at least."""
     CASES.append((name, data, says, node_name, op, count))
 
 
@@ -64,8 +64,9 @@ def operators():
     case("bad permutation", simple([node("Transpose", ["x"], ["y"], attr("perm", "ints", [0, 0]),
                                          name="t")], ins=[info("x", dims=[2, 3])]),
          "perm", node_name="t")
-    case("axis out of range", simple([node("Softmax", ["x"], ["y"], attr("axis", "i", 7), name="s")],
-                                     ins=[info("x", dims=[2, 3])]), "axis", node_name="s")
+    case("axis out of range",
+         simple([node("Softmax", ["x"], ["y"], attr("axis", "i", 7), name="s")],
+                ins=[info("x", dims=[2, 3])]), "axis", node_name="s")
 
 
 def types_and_shapes():
@@ -86,7 +87,8 @@ def types_and_shapes():
     case("Conv channels",
          simple([node("Conv", ["x", "w"], ["y"], name="conv")],
                 ins=[info("x", dims=[1, 3, 8, 8])],
-                inits=[floats("w", [2, 4, 1, 1], [0.0] * 8)]), "channel", node_name="conv", op="Conv")
+                inits=[floats("w", [2, 4, 1, 1], [0.0] * 8)]),
+         "channel", node_name="conv", op="Conv")
     case("Conv rank",
          simple([node("Conv", ["x", "w"], ["y"], name="conv")], ins=[info("x", dims=[1, 3])],
                 inits=[floats("w", [2, 3, 1, 1], [0.0] * 6)]), "rank", node_name="conv")
@@ -152,7 +154,8 @@ def subgraphs():
     case("Loop body with wrong arity",
          simple([node("Loop", ["n", "", "x"], ["y"], attr("body", "g", two_ins), name="lp")],
                 inits=[ints("n", [3])]), "body", node_name="lp", op="Loop")
-    one_out = graph([identity("k", "k2")], [info("it", o.I64, []), info("k", o.BOOL, []), info("v")],
+    one_out = graph([identity("k", "k2")],
+                    [info("it", o.I64, []), info("k", o.BOOL, []), info("v")],
                     [info("k2", o.BOOL, [])])
     case("Loop body with too few outputs",
          simple([node("Loop", ["n", "", "x"], ["y"], attr("body", "g", one_out), name="lp")],
@@ -228,8 +231,8 @@ def constants():
     case("sparse unfolds to terabytes", with_sparse(sparse(1, [0], [1 << 39])), '"w"',
          "dense")
     case("Constant with two values",
-         simple([node("Constant", [], ["y"], attr("value_int", "i", 1), attr("value_float", "f", 1.0),
-                      name="k")]), "value", node_name="k")
+         simple([node("Constant", [], ["y"], attr("value_int", "i", 1),
+                      attr("value_float", "f", 1.0), name="k")]), "value", node_name="k")
 
 
 def external_data():
