@@ -20,10 +20,10 @@ def tensor(name, dtype, shape):
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
-def model(nodes, inputs, outputs, initializers=(), opset=OPSET, **fields):
+def model(nodes, inputs, outputs, initializers=(), opset=OPSET, ir=IR, **fields):
     """Bytes of a model."""
     graph = helper.make_graph(nodes, "g", inputs, outputs, list(initializers))
-    m = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR,
+    m = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir,
                           **fields)
     return m.SerializeToString()
 
