@@ -60,8 +60,8 @@ const char *cli_nearest(const void *names, size_t stride, const char *text);
 typedef struct cli_progress cli_progress;
 cli_progress *cli_progress_start(const char *what, const char *of);
 void cli_progress_stop(cli_progress *p);
-/* Seeded values in [0,1) for floats, small integers, true/false; dims that are not fixed come from
-   `dim` ("N=4" entries) or are 1. */
+/* Seeded values: floats in [0,1), bytes to 63, wider integers 0 or 1, which any table has rows for;
+   dims that are not fixed come from `dim` ("N=4" entries) or are 1. NULL for a sequence. */
 typedef struct cli_dims {
     const char *names[32];
     int64_t values[32];

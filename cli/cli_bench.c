@@ -1,212 +1,379 @@
 /*
- * lamina bench: latency of a model on random inputs, and where the time goes.
+ * lamina bench: latency of a model, where the time goes, and how far it is from what this machine
+ * can do.
  */
-#include "cli.h"
+#include "cli_inputs.h"
+#include "cli_roof.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const char cli_help_bench[] =
-    "usage: lamina bench MODEL [--threads N] [--seconds S] [--dim NAME=N]... [--seed N] "
-    "[--json]\n\n"
-    "Runs the model on seeded random inputs for S seconds (default 2) after a warm-up, prints p50 "
-    "and p99,\n"
-    "then profiles it and prints time, GFLOP/s and GB/s per operator, largest first.\n\n"
+    "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
+    "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N] [--json]\n\n"
+    "Runs the model on the inputs given, the others seeded, and prints p50, p99 and least "
+    "latency.\n"
+    "Then it profiles the model and prints time, GFLOP/s and GB/s per operator and for the "
+    "slowest\n"
+    "nodes, beside the roof of this machine: float32 multiply-adds and memory reads, measured for\n"
+    "the same number of threads. A node is bound by memory when its FLOPs per byte are too few to\n"
+    "keep the multipliers busy, and by cache when its bytes came faster than memory gives them.\n\n"
+    "  --threads N        at most N threads, the caller included; default what the machine gives\n"
+    "  --seconds S        measure for S seconds; default 2\n"
+    "  --iterations N     measure N runs instead\n"
+    "  --warmup N         runs before measuring; default 3\n"
+    "  --input NAME=FILE  a value from .npy, .npz or .pb\n"
+    "  --dim NAME=N       free dimensions of seeded inputs; default 1\n"
+    "  --seed N           of the inputs; default 0\n"
+    "  --top N            slowest nodes to list; default 10\n"
+    "  --json             everything, as one JSON object\n\n"
     "examples:\n"
     "  lamina bench resnet50.onnx --threads 1\n"
-    "  lamina bench bert.onnx --dim B=1 --dim S=128 --json\n";
+    "  lamina bench bert.onnx --dim B=1 --dim S=128 --iterations 50 --json\n";
 
-#define MAX_IO 512
 #define MAX_RUNS 100000
+#define MAX_ROWS 512
 
 typedef struct bench {
+    const char *path;
     lamina_engine *engine;
     lamina_model *model;
     lamina_session *session;
-    const lamina_tensor *in[MAX_IO];
+    lamina_tensor *in[CLI_MAX_IO];
     size_t n_in, n_out;
-    long threads, seed;
+    long threads, seed, iterations, warmup, top;
     double seconds;
     cli_dims dims;
+    cli_inputs inputs;
     double load_s, first_s;
     double *t;
     size_t n;
+    cli_roof roof;
+    bool json;
 } bench;
+
+/* Time and work of one operator and kernel, or of one node. */
+typedef struct row {
+    const char *op, *kernel, *name;
+    double ns, flops, bytes; /* over all calls */
+    uint64_t calls;
+} row;
+
+typedef struct profile {
+    row op[MAX_ROWS];
+    row *node; /* n_nodes, slowest first */
+    size_t n_ops, n_nodes;
+    double node_ns, run_ns, roof_ns;
+} profile;
+
+/* ---- measuring --------------------------------------------------------------------------------
+ */
 
 static int one_run(bench *b)
 {
-    lamina_tensor *out[MAX_IO];
+    lamina_tensor *out[CLI_MAX_IO];
     lamina_error err;
     const lamina_run_opts o = {.size = sizeof o, .error = &err};
-    if (lamina_session_run(b->session, b->in, b->n_in, out, b->n_out, &o) != LAMINA_OK)
-        return cli_fail("%s", err.msg);
+    if (lamina_session_run(b->session, (const lamina_tensor *const *)b->in, b->n_in, out, b->n_out,
+                           &o) != LAMINA_OK)
+        return cli_fail("%s: %s", b->path, err.msg);
     for (size_t i = 0; i < b->n_out; i++) lamina_tensor_unref(out[i]);
     return CLI_OK;
 }
 
-static int make_session(bench *b, bool profile)
+static int make_session(bench *b, bool profiled)
 {
     lamina_error err;
     lamina_session_destroy(b->session);
     b->session = NULL;
     const lamina_session_opts o = {
-        .size = sizeof o, .n_threads = (uint32_t)b->threads, .profile = profile};
+        .size = sizeof o, .n_threads = (uint32_t)b->threads, .profile = profiled};
     if (lamina_session_create(b->model, &o, &b->session, &err) != LAMINA_OK)
-        return cli_fail("%s", err.msg);
+        return cli_fail("%s: %s", b->path, err.msg);
     return CLI_OK;
 }
 
 static int by_value(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-typedef struct op_row {
-    const char *op, *kernel;
-    double ns, flops, bytes;
-    uint64_t calls;
-} op_row;
-
-static int by_time(const void *a, const void *b)
+static int latency(bench *b)
 {
-    double x = ((const op_row *)a)->ns, y = ((const op_row *)b)->ns;
-    return (x < y) - (x > y);
-}
-
-static size_t collect(const bench *b, op_row *rows, size_t cap, double *node_ns, double *run_ns)
-{
-    lamina_session_stats st = {.size = sizeof st};
-    size_t n = 0;
-    *node_ns = *run_ns = 0;
-    if (lamina_session_get_stats(b->session, &st) != LAMINA_OK) return 0;
-    *run_ns = (double)st.run_ns;
-    for (size_t i = 0; i < st.n_nodes; i++) {
-        lamina_node_info ni = {.size = sizeof ni};
-        if (lamina_session_node(b->session, i, &ni) != LAMINA_OK) continue;
-        size_t k = 0;
-        while (k < n && (strcmp(rows[k].op, ni.op) || strcmp(rows[k].kernel, ni.kernel))) k++;
-        if (k == n) {
-            if (n == cap) continue;
-            rows[n++] = (op_row){.op = ni.op, .kernel = ni.kernel};
-        }
-        rows[k].ns += (double)ni.total_ns;
-        rows[k].calls += ni.n_calls;
-        rows[k].flops += ni.flops * (double)ni.n_calls;
-        rows[k].bytes += ni.bytes * (double)ni.n_calls;
-        *node_ns += (double)ni.total_ns;
-    }
-    qsort(rows, n, sizeof *rows, by_time);
-    return n;
-}
-
-static void print_text(const bench *b, const op_row *rows, size_t n, double node_ns, double run_ns)
-{
-    printf("load %.1f ms, first run %.1f ms\n", b->load_s * 1e3, b->first_s * 1e3);
-    printf("latency over %zu runs: p50 %.3f ms, p99 %.3f ms, min %.3f ms\n\n", b->n,
-           b->t[b->n / 2] * 1e3, b->t[b->n * 99 / 100] * 1e3, b->t[0] * 1e3);
-    printf("%-24s %-28s %8s %7s %9s %8s\n", "operator", "kernel", "calls", "time %", "GFLOP/s",
-           "GB/s");
-    for (size_t i = 0; i < n; i++)
-        printf("%-24s %-28s %8llu %6.1f%% %9.2f %8.2f\n", rows[i].op, rows[i].kernel,
-               (unsigned long long)rows[i].calls, 100 * rows[i].ns / (node_ns > 0 ? node_ns : 1),
-               rows[i].flops / (rows[i].ns > 0 ? rows[i].ns : 1),
-               rows[i].bytes / (rows[i].ns > 0 ? rows[i].ns : 1));
-    printf("\noperators account for %.1f %% of the profiled runs\n",
-           100 * node_ns / (run_ns > 0 ? run_ns : 1));
-}
-
-static void print_json(const bench *b, const op_row *rows, size_t n, double node_ns, double run_ns)
-{
-    printf("{\"load_ms\": %.3f, \"first_ms\": %.3f, \"runs\": %zu, \"p50_ms\": %.6f, \"p99_ms\": "
-           "%.6f, "
-           "\"min_ms\": %.6f, \"accounted\": %.4f, \"operators\": [",
-           b->load_s * 1e3, b->first_s * 1e3, b->n, b->t[b->n / 2] * 1e3,
-           b->t[b->n * 99 / 100] * 1e3, b->t[0] * 1e3, node_ns / (run_ns > 0 ? run_ns : 1));
-    for (size_t i = 0; i < n; i++) {
-        printf("%s{\"op\": ", i ? ", " : "");
-        cli_json_string(stdout, rows[i].op);
-        printf(", \"kernel\": ");
-        cli_json_string(stdout, rows[i].kernel);
-        printf(", \"calls\": %llu, \"ns\": %.0f, \"flops\": %.0f, \"bytes\": %.0f}",
-               (unsigned long long)rows[i].calls, rows[i].ns, rows[i].flops, rows[i].bytes);
-    }
-    printf("]}\n");
-}
-
-static int measure(bench *b, bool json)
-{
-    double t0 = cli_now_s();
+    double start = cli_now_s();
     int rc = one_run(b);
-    b->first_s = cli_now_s() - t0;
-    for (int i = 0; rc == CLI_OK && i < 2; i++) rc = one_run(b);
-    for (t0 = cli_now_s();
-         rc == CLI_OK && b->n < MAX_RUNS && (b->n < 3 || cli_now_s() - t0 < b->seconds);) {
-        double s = cli_now_s();
+    b->first_s = cli_now_s() - start;
+    for (long i = 0; rc == CLI_OK && i < b->warmup; i++) rc = one_run(b);
+    const size_t most = b->iterations ? (size_t)b->iterations : MAX_RUNS;
+    for (start = cli_now_s(); rc == CLI_OK && b->n < most;) {
+        if (!b->iterations && b->n >= 3 && cli_now_s() - start >= b->seconds) break;
+        const double s = cli_now_s();
         rc = one_run(b);
         b->t[b->n++] = cli_now_s() - s;
     }
-    if (rc != CLI_OK) return rc;
     qsort(b->t, b->n, sizeof *b->t, by_value);
-    if ((rc = make_session(b, true)) != CLI_OK || (rc = one_run(b)) != CLI_OK) return rc;
-    for (t0 = cli_now_s(); cli_now_s() - t0 < b->seconds / 4;)
-        if ((rc = one_run(b)) != CLI_OK) return rc;
-    op_row rows[256];
-    double node_ns, run_ns;
-    size_t n = collect(b, rows, 256, &node_ns, &run_ns);
-    (json ? print_json : print_text)(b, rows, n, node_ns, run_ns);
+    return rc;
+}
+
+/* Least time on the measured roof. */
+static double roof_ns(const cli_roof *r, double flops, double bytes)
+{
+    const double f = r->flops > 0 ? flops / r->flops : 0, m = r->bytes > 0 ? bytes / r->bytes : 0;
+    return 1e9 * (f > m ? f : m);
+}
+
+/* What holds a piece of work back; "cache" when its bytes came faster than memory gives them. */
+static const char *bound(const cli_roof *r, double flops, double bytes, double ns)
+{
+    if (!(r->flops > 0) || !(flops + bytes > 0)) return "";
+    if (flops / r->flops > bytes / r->bytes) return "compute";
+    return bytes / r->bytes * 1e9 > ns ? "cache" : "memory";
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const double x = ((const row *)a)->ns, y = ((const row *)b)->ns;
+    return (x < y) - (x > y);
+}
+
+static void add_row(profile *p, const row *n)
+{
+    size_t k = 0;
+    while (k < p->n_ops && (strcmp(p->op[k].op, n->op) || strcmp(p->op[k].kernel, n->kernel))) k++;
+    if (k == MAX_ROWS) return;
+    if (k == p->n_ops) p->op[p->n_ops++] = (row){.op = n->op, .kernel = n->kernel, .name = ""};
+    p->op[k].ns += n->ns;
+    p->op[k].flops += n->flops;
+    p->op[k].bytes += n->bytes;
+    p->op[k].calls += n->calls;
+}
+
+static int collect(const bench *b, profile *p)
+{
+    lamina_session_stats st = {.size = sizeof st};
+    if (lamina_session_get_stats(b->session, &st) != LAMINA_OK) return cli_fail("no statistics");
+    p->run_ns = (double)st.run_ns;
+    p->node = calloc((size_t)st.n_nodes + 1, sizeof *p->node);
+    if (!p->node) return cli_fail("out of memory");
+    for (size_t i = 0; i < st.n_nodes; i++) {
+        lamina_node_info ni = {.size = sizeof ni};
+        if (lamina_session_node(b->session, i, &ni) != LAMINA_OK || !ni.n_calls) continue;
+        const double calls = (double)ni.n_calls;
+        const row n = {.op = ni.op,
+                       .kernel = ni.kernel,
+                       .name = ni.name,
+                       .ns = (double)ni.total_ns,
+                       .flops = ni.flops * calls,
+                       .bytes = ni.bytes * calls,
+                       .calls = ni.n_calls};
+        p->node[p->n_nodes++] = n;
+        p->node_ns += n.ns;
+        const double least = roof_ns(&b->roof, n.flops, n.bytes);
+        p->roof_ns += least < n.ns ? least : n.ns; /* a cache may beat the roof */
+        add_row(p, &n);
+    }
+    qsort(p->op, p->n_ops, sizeof *p->op, by_time);
+    qsort(p->node, p->n_nodes, sizeof *p->node, by_time);
     return CLI_OK;
 }
 
-static int prepare(bench *b, const char *path)
+/* ---- printing ---------------------------------------------------------------------------------
+ */
+
+static double percentile(const bench *b, int percent)
+{
+    size_t i = (b->n * (size_t)percent + 99) / 100;
+    return b->t[i ? i - 1 : 0] * 1e3;
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+static void print_row(const bench *b, const profile *p, const row *r, const char *name)
+{
+    printf("%-22.22s %-26.26s %7llu %6.1f%% %9.3f %9.1f %8.1f  %5.0f%% %s\n", r->op, name,
+           (unsigned long long)r->calls, 100 * ratio(r->ns, p->node_ns),
+           ratio(r->ns, (double)r->calls) * 1e-6, ratio(r->flops, r->ns), ratio(r->bytes, r->ns),
+           100 * ratio(roof_ns(&b->roof, r->flops, r->bytes), r->ns),
+           bound(&b->roof, r->flops, r->bytes, r->ns));
+}
+
+static void print_head(const char *name)
+{
+    printf("\n%-22s %-26s %7s %7s %9s %9s %8s  %6s %s\n", "operator", name, "calls", "time", "ms",
+           "GFLOP/s", "GB/s", "roof", "bound by");
+}
+
+static void print_text(const bench *b, const profile *p)
+{
+    printf("load     %.1f ms, first run %.1f ms\n", b->load_s * 1e3, b->first_s * 1e3);
+    printf("latency  p50 %.3f ms, p99 %.3f ms, least %.3f ms over %zu runs, %d thread%s\n",
+           percentile(b, 50), percentile(b, 99), b->t[0] * 1e3, b->n, b->roof.threads,
+           b->roof.threads == 1 ? "" : "s");
+    double flops = 0, bytes = 0;
+    for (size_t i = 0; i < p->n_ops; i++) flops += p->op[i].flops, bytes += p->op[i].bytes;
+    printf("machine  %.1f GFLOP/s of %s multiply-adds, %.1f GB/s from memory\n",
+           b->roof.flops * 1e-9, b->roof.isa ? b->roof.isa : "?", b->roof.bytes * 1e-9);
+    printf("model    %.2f GFLOP/s, %.2f GB/s: %.0f %% of the roof, bound by %s\n",
+           ratio(flops, p->node_ns), ratio(bytes, p->node_ns), 100 * ratio(p->roof_ns, p->node_ns),
+           bound(&b->roof, flops, bytes, p->node_ns));
+    print_head("kernel");
+    for (size_t i = 0; i < p->n_ops; i++) print_row(b, p, &p->op[i], p->op[i].kernel);
+    if (b->top && p->n_nodes) {
+        print_head("slowest nodes");
+        for (size_t i = 0; i < p->n_nodes && i < (size_t)b->top; i++)
+            print_row(b, p, &p->node[i], p->node[i].name);
+    }
+    printf("\noperators account for %.1f %% of the profiled runs\n",
+           100 * ratio(p->node_ns, p->run_ns));
+}
+
+static void json_rows(const bench *b, const char *name, const row *rows, size_t n, bool nodes)
+{
+    printf(",\n \"%s\": [", name);
+    for (size_t i = 0; i < n; i++) {
+        const row *r = &rows[i];
+        printf("%s\n  {\"op\": ", i ? "," : "");
+        cli_json_string(stdout, r->op);
+        printf(", \"kernel\": ");
+        cli_json_string(stdout, r->kernel);
+        if (nodes) {
+            printf(", \"name\": ");
+            cli_json_string(stdout, r->name);
+        }
+        printf(", \"calls\": %llu, \"ns\": %.0f, \"flops\": %.0f, \"bytes\": %.0f, \"roof_share\": "
+               "%.4f, \"bound\": \"%s\"}",
+               (unsigned long long)r->calls, r->ns, r->flops, r->bytes,
+               ratio(roof_ns(&b->roof, r->flops, r->bytes), r->ns),
+               bound(&b->roof, r->flops, r->bytes, r->ns));
+    }
+    printf("]");
+}
+
+static void print_json(const bench *b, const profile *p)
+{
+    printf("{\"model\": ");
+    cli_json_string(stdout, b->path);
+    printf(", \"threads\": %d, \"load_ms\": %.3f, \"first_ms\": %.3f, \"runs\": %zu, \"p50_ms\": "
+           "%.6f, \"p99_ms\": %.6f, \"min_ms\": %.6f,\n",
+           b->roof.threads, b->load_s * 1e3, b->first_s * 1e3, b->n, percentile(b, 50),
+           percentile(b, 99), b->t[0] * 1e3);
+    printf(" \"roof\": {\"flops\": %.0f, \"bytes\": %.0f, \"isa\": \"%s\"}, \"roof_share\": %.4f, "
+           "\"accounted\": %.4f",
+           b->roof.flops, b->roof.bytes, b->roof.isa ? b->roof.isa : "",
+           ratio(p->roof_ns, p->node_ns), ratio(p->node_ns, p->run_ns));
+    json_rows(b, "operators", p->op, p->n_ops, false);
+    json_rows(b, "nodes", p->node, p->n_nodes, true);
+    printf("}\n");
+}
+
+/* ---- the verb ---------------------------------------------------------------------------------
+ */
+
+static int engine_width(const lamina_engine *e)
+{
+    lamina_info_row r = {.size = sizeof r};
+    for (size_t i = 0; lamina_engine_info(e, i, &r) == LAMINA_OK; i++)
+        if (!strcmp(r.key, "threads")) return atoi(r.value);
+    return 1;
+}
+
+static int measure(bench *b)
+{
+    static profile p;
+    b->roof = cli_roof_measure(engine_width(b->engine));
+    int rc = latency(b);
+    if (rc == CLI_OK) rc = make_session(b, true);
+    if (rc == CLI_OK) rc = one_run(b);
+    const double start = cli_now_s(), budget = b->iterations ? 0 : b->seconds / 4;
+    for (int i = 0; rc == CLI_OK && (i < 5 || cli_now_s() - start < budget); i++) rc = one_run(b);
+    if (rc == CLI_OK) rc = collect(b, &p);
+    if (rc == CLI_OK) (b->json ? print_json : print_text)(b, &p);
+    free(p.node);
+    return rc;
+}
+
+static int make_inputs(bench *b)
+{
+    b->n_in = lamina_model_input_count(b->model);
+    b->n_out = lamina_model_output_count(b->model);
+    if (b->n_in > CLI_MAX_IO || b->n_out > CLI_MAX_IO)
+        return cli_fail("%s: more than %d inputs or outputs", b->path, CLI_MAX_IO);
+    if (cli_inputs_check(&b->inputs, b->model) != CLI_OK) return CLI_FAULT;
+    for (size_t i = 0; i < b->n_in; i++) {
+        lamina_port p = {.size = sizeof p};
+        if (lamina_model_input(b->model, i, &p) != LAMINA_OK) return CLI_FAULT;
+        if (cli_inputs_load(&b->inputs, b->engine, &p, &b->in[i]) != CLI_OK) return CLI_FAULT;
+        if (b->in[i] || p.optional) continue;
+        b->in[i] = cli_random_input(b->engine, &p, &b->dims, (uint64_t)b->seed + i);
+        if (!b->in[i])
+            return cli_fail("%s: input \"%s\" cannot be made from a seed; give --input", b->path,
+                            p.name);
+    }
+    return CLI_OK;
+}
+
+static int prepare(bench *b)
 {
     lamina_error err;
     int rc = cli_engine((uint32_t)b->threads, &b->engine);
     if (rc != CLI_OK) return rc;
-    double t0 = cli_now_s();
-    if (lamina_model_load(b->engine, path, NULL, &b->model, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", path, err.msg);
+    const double start = cli_now_s();
+    if (lamina_model_load(b->engine, b->path, NULL, &b->model, &err) != LAMINA_OK)
+        return cli_fail("%s: %s", b->path, err.msg);
     if ((rc = make_session(b, false)) != CLI_OK) return rc;
-    b->load_s = cli_now_s() - t0;
-    b->n_in = lamina_model_input_count(b->model);
-    b->n_out = lamina_model_output_count(b->model);
-    if (b->n_in > MAX_IO || b->n_out > MAX_IO)
-        return cli_fail("%s: more than %d inputs or outputs", path, MAX_IO);
-    for (size_t i = 0; i < b->n_in; i++) {
-        lamina_port p = {.size = sizeof p};
-        if (lamina_model_input(b->model, i, &p) != LAMINA_OK || p.optional) continue;
-        b->in[i] = cli_random_input(b->engine, &p, &b->dims, (uint64_t)b->seed + i);
-        if (!b->in[i]) return cli_fail("%s: cannot make input \"%s\"", path, p.name);
-    }
+    b->load_s = cli_now_s() - start;
     b->t = malloc(MAX_RUNS * sizeof *b->t);
-    return b->t ? CLI_OK : cli_fail("out of memory");
+    return b->t ? make_inputs(b) : cli_fail("out of memory");
+}
+
+/* Options are whole numbers but for these; `o` as cli_next gives it. */
+static int take_option(bench *b, int o, const char *v)
+{
+    static const struct {
+        const char *name;
+        long lo, hi;
+    } WHOLE[] = {{"--threads", 1, 1024},
+                 {"--iterations", 1, MAX_RUNS},
+                 {"--warmup", 0, MAX_RUNS},
+                 {"--seed", 0, 1L << 40},
+                 {"--top", 0, 1000}};
+    long *const at[] = {&b->threads, &b->iterations, &b->warmup, &b->seed, &b->top};
+    if (o >= 1 && o <= 5)
+        return cli_number("bench", WHOLE[o - 1].name, v, WHOLE[o - 1].lo, WHOLE[o - 1].hi,
+                          at[o - 1])
+                   ? CLI_OK
+                   : CLI_USAGE;
+    if (o == 6) return cli_real("bench", "--seconds", v, &b->seconds) ? CLI_OK : CLI_USAGE;
+    if (o == 7 && !cli_dims_add(&b->dims, v))
+        return cli_usage("bench", "--dim wants NAME=N, not \"%s\"", v);
+    if (o == 8) return cli_inputs_add(&b->inputs, "bench", v, false);
+    if (o == 9) b->json = true;
+    return CLI_OK;
 }
 
 int cli_bench(int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--threads", true}, {"--seconds", true}, {"--dim", true},
-                                   {"--seed", true},    {"--json", false},   {NULL, false}};
-    static bench b = {.seconds = 2};
-    const char *path = NULL, *v;
-    bool json = false;
-    long n;
+    static const cli_opt SPEC[] = {{"--threads", true}, {"--iterations", true}, {"--warmup", true},
+                                   {"--seed", true},    {"--top", true},        {"--seconds", true},
+                                   {"--dim", true},     {"--input", true},      {"--json", false},
+                                   {NULL, false}};
+    static bench b = {.seconds = 2, .warmup = 3, .top = 10};
+    const char *v;
     int i = 1, o;
     while ((o = cli_next("bench", SPEC, argc, argv, &i, &v)) != -1) {
         if (o == -2) return CLI_USAGE;
-        if (o == 0 && path) return cli_usage("bench", "one model at a time, not also %s", v);
-        if (o == 0) path = v;
-        if (o == 1 && !cli_number("bench", "--threads", v, 1, 1024, &b.threads)) return CLI_USAGE;
-        if (o == 2 && !cli_number("bench", "--seconds", v, 1, 3600, &n)) return CLI_USAGE;
-        if (o == 2) b.seconds = (double)n;
-        if (o == 3 && !cli_dims_add(&b.dims, v))
-            return cli_usage("bench", "--dim wants NAME=N, not \"%s\"", v);
-        if (o == 4 && !cli_number("bench", "--seed", v, 0, 1L << 40, &b.seed)) return CLI_USAGE;
-        if (o == 5) json = true;
+        if (o == 0 && b.path) return cli_usage("bench", "one model at a time, not also %s", v);
+        if (o == 0) b.path = v;
+        if (o > 0 && take_option(&b, o, v) != CLI_OK) return CLI_USAGE;
     }
-    if (!path) return cli_usage("bench", "which model?");
-    int rc = prepare(&b, path);
-    if (rc == CLI_OK) rc = measure(&b, json);
-    for (size_t k = 0; k < b.n_in; k++) lamina_tensor_unref((lamina_tensor *)(uintptr_t)b.in[k]);
+    if (!b.path) return cli_usage("bench", "which model?");
+    int rc = prepare(&b);
+    if (rc == CLI_OK) rc = measure(&b);
+    for (size_t k = 0; k < b.n_in; k++) lamina_tensor_unref(b.in[k]);
     free(b.t);
     lamina_session_destroy(b.session);
     lamina_model_unref(b.model);

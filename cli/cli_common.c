@@ -198,6 +198,7 @@ lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cl
     int64_t dims[LAMINA_MAX_RANK];
     for (int32_t i = 0; i < p->rank; i++) dims[i] = p->dims[i] >= 0 ? p->dims[i] : dim_of(d, p, i);
     lamina_tensor *t = NULL;
+    if (p->kind == LAMINA_KIND_SEQUENCE) return NULL;
     if (lamina_tensor_create(e, p->dtype, p->rank < 0 ? 0 : p->rank, dims, &t) != LAMINA_OK)
         return NULL;
     const int64_t n = lamina_tensor_count(t);
@@ -209,10 +210,12 @@ lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cl
         case LAMINA_F32: ((float *)data)[i] = (float)u; break;
         case LAMINA_F64: ((double *)data)[i] = u; break;
         case LAMINA_BOOL: ((uint8_t *)data)[i] = r & 1; break;
+        case LAMINA_F16: ((uint16_t *)data)[i] = r & 0x3bff; break;  /* any in [0, 1) */
+        case LAMINA_BF16: ((uint16_t *)data)[i] = r & 0x3f7f; break; /* as well */
         case LAMINA_U8:
         case LAMINA_I8: ((uint8_t *)data)[i] = (uint8_t)(r & 63); break;
-        case LAMINA_I32: ((int32_t *)data)[i] = (int32_t)(r & 63); break;
-        case LAMINA_I64: ((int64_t *)data)[i] = (int64_t)(r & 63); break;
+        case LAMINA_I32: ((int32_t *)data)[i] = r & 1; break; /* an index into any table */
+        case LAMINA_I64: ((int64_t *)data)[i] = r & 1; break;
         default: break; /* zeros */
         }
     }

@@ -2,8 +2,8 @@
  * lamina run: inputs from files, pictures, raw bytes or a seed; outputs printed, saved, or answered
  * by a recipe.
  */
+#include "cli_inputs.h"
 #include "cli_recipe.h"
-#include "cli_value.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ const char cli_help_run[] =
     "  --recipe NAME       how inputs are made and outputs answered: a path, or the name of\n"
     "                      recipes/NAME.recipe\n"
     "  --labels FILE       names of classes: JSON array, FILE.json:KEY, or one a line\n"
-    "  --random SEED       inputs not given come from this seed\n"
+    "  --random SEED       inputs not given come from this seed: floats in [0,1), integers 0 or 1\n"
     "  --dim NAME=N        free dimensions of random inputs; INPUT.AXIS=N if one has no name\n"
     "  --output DIR        save every output as DIR/NAME.npy (.pb where npy has no such type)\n"
     "  --threads N         at most N threads, the caller included\n"
@@ -35,19 +35,11 @@ const char cli_help_run[] =
     "  lamina run model.onnx --input x=a.npy --output out/\n"
     "  lamina run model.onnx --random 1 --dim N=4 --json\n";
 
-#define MAX_IO 512
-#define MAX_GIVEN 64
-
-typedef struct given {
-    const char *name, *file; /* NAME=FILE split: name is not terminated at '='; NULL = any */
-    size_t n_name;
-    bool raw;
-} given;
+#define MAX_IO CLI_MAX_IO
 
 typedef struct job {
     const char *path, *image, *labels, *out_dir, *profile;
-    given in[MAX_GIVEN];
-    int n_in;
+    cli_inputs in;
     bool has_recipe, random, json, quiet;
     long seed, threads;
     cli_dims dims;
@@ -69,105 +61,36 @@ static const recipe_line *line_for(const job *j, bool output, const char *port, 
     return NULL;
 }
 
-static bool ends_with(const char *s, const char *end)
+static lamina_tensor *from_raw(job *j, const cli_given *g, const lamina_port *p, size_t index)
 {
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
-static lamina_tensor *from_file(job *j, const given *g, const lamina_port *p, size_t index)
-{
-    lamina_error err;
-    lamina_tensor *t = NULL;
-    char path[4096];
-    if (g->raw) {
-        const recipe_line *l = line_for(j, false, p->name, index);
-        if (l && recipe_find(l, "bytes")) return recipe_bytes(j->e, l, g->file);
-        return (void)cli_fail("input \"%s\": --in file: needs a recipe with a bytes line", p->name),
-               NULL;
-    }
-    const bool member = ends_with(g->file, ".npz"); /* the member named like the input */
-    (void)snprintf(path, sizeof path, "%s%s%s", g->file, member ? ":" : "", member ? p->name : "");
-    if (lamina_tensor_load(j->e, path, cli_port_kind(p), &t, &err) != LAMINA_OK)
-        return (void)cli_fail("input \"%s\": %s", p->name, err.msg), NULL;
-    return t;
-}
-
-static const given *find_given(const job *j, const char *name)
-{
-    for (int i = 0; i < j->n_in; i++)
-        if (j->in[i].name && strlen(name) == j->in[i].n_name &&
-            !strncmp(name, j->in[i].name, j->in[i].n_name))
-            return &j->in[i];
-    return NULL;
-}
-
-/* A whole .npz given without a name serves the inputs it has members for. */
-static lamina_tensor *from_any(job *j, const lamina_port *p)
-{
-    char path[4096];
-    lamina_tensor *t = NULL;
-    for (int i = 0; i < j->n_in; i++) {
-        if (j->in[i].name) continue;
-        (void)snprintf(path, sizeof path, "%s:%s", j->in[i].file, p->name);
-        if (lamina_tensor_load(j->e, path, p->kind, &t, NULL) == LAMINA_OK) return t;
-    }
-    return NULL;
+    const recipe_line *l = line_for(j, false, p->name, index);
+    if (l && recipe_find(l, "bytes")) return recipe_bytes(j->e, l, g->file);
+    return (void)cli_fail("input \"%s\": --in file: needs a recipe with a bytes line", p->name),
+           NULL;
 }
 
 static int make_input(job *j, size_t i, const lamina_port *p)
 {
-    const given *g = find_given(j, p->name);
-    if (!g && i == 0 && j->n_in == 1 && j->in[0].raw)
-        g = &j->in[0]; /* the only input, by any name */
+    const cli_given *g = cli_inputs_find(&j->in, p->name);
+    if (!g && i == 0 && j->in.n == 1 && j->in.given[0].raw)
+        g = &j->in.given[0]; /* the only input, by any name */
+    if (g && g->raw) return (j->t_in[i] = from_raw(j, g, p, i)) ? CLI_OK : CLI_FAULT;
+    if (cli_inputs_load(&j->in, j->e, p, &j->t_in[i]) != CLI_OK) return CLI_FAULT;
+    if (j->t_in[i]) return CLI_OK;
     const recipe_line *l = line_for(j, false, p->name, i);
-    if (g)
-        j->t_in[i] = from_file(j, g, p, i);
-    else if ((j->t_in[i] = from_any(j, p)))
-        return CLI_OK;
-    else if (j->image && l && recipe_find(l, "image"))
-        j->t_in[i] = recipe_image(j->e, l, j->image);
-    else if (p->optional)
-        return CLI_OK;
-    else if (j->random) {
+    if (j->image && l && recipe_find(l, "image"))
+        return (j->t_in[i] = recipe_image(j->e, l, j->image)) ? CLI_OK : CLI_FAULT;
+    if (p->optional) return CLI_OK;
+    if (j->random) {
         j->t_in[i] = cli_random_input(j->e, p, &j->dims, (uint64_t)j->seed + i);
-        if (!j->t_in[i])
-            return cli_fail(
-                "input \"%s\" is a sequence or too large: it cannot be made from a seed", p->name);
-    } else {
-        char text[256];
-        cli_port_text(p, text, sizeof text);
-        return cli_fail("input \"%s\" (%s) is missing; give --input %s=FILE, or --random SEED",
-                        p->name, text, p->name);
+        if (j->t_in[i]) return CLI_OK;
+        return cli_fail("input \"%s\" is a sequence or too large: it cannot be made from a seed",
+                        p->name);
     }
-    return j->t_in[i] ? CLI_OK : CLI_FAULT;
-}
-
-/* Names on the command line that the model does not have. */
-static int check_names(const job *j)
-{
-    for (int k = 0; k < j->n_in; k++) {
-        const given *g = &j->in[k];
-        bool found = !g->name || (g->raw && j->n_in == 1);
-        char names[512] = "";
-        size_t o = 0;
-        for (size_t i = 0; i < j->n_t_in && !found; i++) {
-            lamina_port p = {.size = sizeof p};
-            if (lamina_model_input(j->m, i, &p) != LAMINA_OK || p.has_default) continue;
-            found = strlen(p.name) == g->n_name && !strncmp(p.name, g->name, g->n_name);
-            if (o < sizeof names)
-                o += (size_t)snprintf(names + o, sizeof names - o, "%s%s", o ? ", " : "", p.name);
-        }
-        for (size_t i = 0; i < j->n_t_in && !found; i++) { /* one with a default */
-            lamina_port p = {.size = sizeof p};
-            found = lamina_model_input(j->m, i, &p) == LAMINA_OK && strlen(p.name) == g->n_name &&
-                    !strncmp(p.name, g->name, g->n_name);
-        }
-        if (!found)
-            return cli_fail("the model has no input \"%.*s\"; its inputs: %s", (int)g->n_name,
-                            g->name, names);
-    }
-    return CLI_OK;
+    char text[256];
+    cli_port_text(p, text, sizeof text);
+    return cli_fail("input \"%s\" (%s) is missing; give --input %s=FILE, or --random SEED", p->name,
+                    text, p->name);
 }
 
 static int make_inputs(job *j)
@@ -176,7 +99,7 @@ static int make_inputs(job *j)
     j->n_t_out = lamina_model_output_count(j->m);
     if (j->n_t_in > MAX_IO || j->n_t_out > MAX_IO)
         return cli_fail("more than %d inputs or outputs", MAX_IO);
-    if (check_names(j) != CLI_OK) return CLI_FAULT;
+    if (cli_inputs_check(&j->in, j->m) != CLI_OK) return CLI_FAULT;
     for (size_t i = 0; i < j->n_t_in; i++) {
         lamina_port p = {.size = sizeof p};
         if (lamina_model_input(j->m, i, &p) != LAMINA_OK)
@@ -333,24 +256,6 @@ static int execute(job *j)
     return answer(j);
 }
 
-static int parse_given(job *j, const char *v, bool raw)
-{
-    const char *eq = strchr(v, '=');
-    if (!eq && !raw && ends_with(v, ".npz") && j->n_in < MAX_GIVEN) {
-        j->in[j->n_in++] = (given){.file = v};
-        return CLI_OK;
-    }
-    if (!eq || eq == v || j->n_in == MAX_GIVEN)
-        return cli_usage("run", "inputs are NAME=FILE, not \"%s\"", v);
-    given *g = &j->in[j->n_in++];
-    *g = (given){.name = v, .n_name = (size_t)(eq - v), .file = eq + 1, .raw = raw};
-    if (!raw) return CLI_OK;
-    if (strncmp(g->file, "file:", 5) != 0)
-        return cli_usage("run", "--in takes NAME=file:FILE, not \"%s\"", v);
-    g->file += 5;
-    return CLI_OK;
-}
-
 static int parse(job *j, int argc, char **argv)
 {
     static const cli_opt SPEC[] = {{"--input", true},  {"--in", true},     {"--image", true},
@@ -364,7 +269,8 @@ static int parse(job *j, int argc, char **argv)
         if (o == -2) return CLI_USAGE;
         if (o == 0 && j->path) return cli_usage("run", "one model at a time, not also %s", v);
         if (o == 0) j->path = v;
-        if ((o == 1 || o == 2) && parse_given(j, v, o == 2) != CLI_OK) return CLI_USAGE;
+        if ((o == 1 || o == 2) && cli_inputs_add(&j->in, "run", v, o == 2) != CLI_OK)
+            return CLI_USAGE;
         if (o == 3) j->image = v;
         if (o == 4) recipe_name = v;
         if (o == 5) j->labels = v;
