@@ -68,4 +68,5 @@ void lmn_engine_finish(lamina_engine *e)
         e->slot[i].ptr = NULL;
         if (ptr && e->slot[i].finish) e->slot[i].finish(e, ptr);
     }
+    (void)lmn_recycle_trim(&e->recycle, &e->alloc, 0);
 }

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/cpu.h"
+#include "base/recycle.h"
 #include "base/topo.h"
 
 /* One slot a room; `finish` is called in reverse slot order by lamina_engine_destroy. */
@@ -18,7 +19,8 @@ struct lamina_engine {
     lamina_log_sink log;
     lmn_cpu cpu;
     lmn_topo topo;
-    uint32_t n_threads; /* wanted width, 0 = from topo */
+    uint32_t n_threads;  /* wanted width, 0 = from topo */
+    lmn_recycle recycle; /* blocks of outputs and scratch between runs */
     struct {
         void *ptr;
         void (*finish)(lamina_engine *engine, void *ptr);

@@ -252,7 +252,7 @@ void *lmn_scratch(lmn_eval *ec, size_t bytes)
 {
     size_t whole;
     if (!lmn_add_size(bytes ? bytes : 1, LMN_TENSOR_ALIGN, &whole)) return NULL;
-    block *b = lmn_alloc(&ec->engine->alloc, whole, LMN_TENSOR_ALIGN, TAG);
+    block *b = lmn_recycle_alloc(&ec->engine->recycle, &ec->engine->alloc, whole, TAG);
     if (!b) return NULL;
     *b = (block){ec->scratch_head, whole};
     ec->scratch_head = b;
@@ -265,7 +265,7 @@ void lmn_scratch_release(lmn_eval *ec)
     ec->scratch_head = NULL;
     while (b) {
         block *next = b->next;
-        lmn_free(&ec->engine->alloc, b, b->bytes, LMN_TENSOR_ALIGN, TAG);
+        lmn_recycle_free(&ec->engine->recycle, &ec->engine->alloc, b, b->bytes, TAG);
         b = next;
     }
 }

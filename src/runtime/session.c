@@ -98,7 +98,8 @@ void lamina_cancel(lamina_session *s)
 uint64_t lamina_session_trim(lamina_session *s, uint64_t keep_bytes)
 {
     if (!s) return 0;
-    const uint64_t freed = lmn_plans_trim(s, keep_bytes);
+    uint64_t freed = lmn_plans_trim(s, keep_bytes);
+    freed += lmn_recycle_trim(&s->engine->recycle, &s->engine->alloc, (size_t)keep_bytes);
     lmn_os_heap_trim();
     return freed;
 }

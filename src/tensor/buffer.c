@@ -18,7 +18,7 @@ lamina_status lmn_buffer_alloc(lamina_engine *e, size_t lead, size_t bytes, bool
     size_t total;
     if (!lmn_add_size(bytes, lead + LMN_BUFFER_HEAD, &total) || total > PTRDIFF_MAX)
         return LAMINA_E_NOMEM;
-    uint8_t *block = lmn_alloc(&e->alloc, total, LMN_TENSOR_ALIGN, "tensor");
+    uint8_t *block = lmn_recycle_alloc(&e->recycle, &e->alloc, total, "tensor");
     if (!block) return LAMINA_E_NOMEM;
     lmn_buffer *b = (lmn_buffer *)(void *)(block + lead);
     memset(b, 0, sizeof *b);
@@ -76,5 +76,5 @@ void lmn_buffer_unref(lmn_buffer *b)
     if (b->release) b->release(b->release_ctx);
     bool own = b->data == (uint8_t *)b + LMN_BUFFER_HEAD;
     size_t total = b->lead + LMN_BUFFER_HEAD + (own ? b->bytes : 0);
-    lmn_free(a, (uint8_t *)b - b->lead, total, LMN_TENSOR_ALIGN, "tensor");
+    lmn_recycle_free(&b->engine->recycle, a, (uint8_t *)b - b->lead, total, "tensor");
 }

@@ -4,6 +4,7 @@
  * One engine serves all inputs: its allocator refuses to hold more than a bound (as a container
  * would) and must hold exactly as much afterwards as before.
  */
+#include "base/engine.h"
 #include "graph/model.h"
 #include "lamina/lamina.h"
 
@@ -135,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t before = live;
     try_load(e, data, size, false);
     try_load(e, data, size, true);
+    (void)lmn_recycle_trim(&e->recycle, &e->alloc, 0);
     if (live != before) abort();
     return 0;
 }

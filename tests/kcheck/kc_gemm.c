@@ -271,6 +271,7 @@ static const struct {
     {4, 768, 3072, false},   {4, 768, 3072, true},    {16, 768, 3072, false},
     {16, 768, 3072, true},   {8, 3072, 768, true},    {32, 3072, 768, true},
     {32, 768, 3072, true},   {1, 1000, 2048, true},   {17, 33, 65, false},
+    {1, 50257, 768, false},  {1, 8192, 8192, false},  {1, 768, 49152, false},
 };
 
 static void bench_gemm(kc_ctx *kc, const lmn_krow *head)

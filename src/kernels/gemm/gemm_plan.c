@@ -20,6 +20,7 @@ enum {
     MC_LEAST = 128, /* fewer would pack the same B too often */
     SMALL_NN_M = 6, /* up to here B is streamed */
     SMALL_NT_M = 32,
+    STREAM_NN = 1024,     /* columns of B read as one piece */
     DIRECT_BYTES = 65536, /* a B this small is read in place */
     DIRECT_M = 16,        /* and any B for so few rows */
     WANT_CHUNKS = 8       /* per product, if each is worth it */
@@ -52,6 +53,17 @@ static int32_t choose_path(const lmn_gemm_plan *p)
     return PATH_PACKED;
 }
 
+/* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: pieces
+   under 4 KiB halve what DRAM gives, so only two threads' worth of chunks is cut from few columns.
+ */
+static int64_t stream_columns(const lmn_gemm_plan *p)
+{
+    const int64_t k = lmn_max_i64(1, p->k);
+    if (p->path == PATH_SMALL_NT) return round_up(lmn_max_i64(1, min_stream_bytes / 4 / k), 16);
+    if (p->n <= STREAM_NN && p->n * k >= min_stream_bytes) return lmn_max_i64(1, p->n / 2);
+    return round_up(lmn_max_i64(1, min_stream_bytes / 4 / k), STREAM_NN);
+}
+
 /* Split n, then m, until there are chunks for several threads, each still worth a thread. */
 static void cut_blocks(lmn_gemm_plan *p)
 {
@@ -82,9 +94,7 @@ void lmn_gemm_f32_plan(const lmn_gemm_row *row, const lmn_gemm_shape *s, lmn_gem
     out->path = choose_path(out);
     out->kc = s->k;
     if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
-        int64_t unit = out->path == PATH_SMALL_NN ? 256 : 16;
-        int64_t most = round_up(lmn_max_i64(1, min_stream_bytes / 4 / lmn_max_i64(1, s->k)), unit);
-        out->mc = s->m, out->nc = balance(s->n, most, 16);
+        out->mc = s->m, out->nc = balance(s->n, stream_columns(out), 16);
         out->m_blocks = 1, out->n_blocks = ceil_div(s->n, out->nc);
     } else {
         cut_blocks(out);
