@@ -127,7 +127,7 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
         lmn_im2col_block b = {.g = g, .x = x + c * in_plane, .n_c = lmn_min_i64(p->cc, c_in - c)};
         b.p0 = t.col, b.n = t.n, b.nr = gemm->nr, b.packed = scratch;
         if (p->path == PATH_POINTWISE)
-            gemm->pack_nn(b.packed, b.x + b.p0, in_plane, b.n_c, b.n);
+            t.b_from = b.x + b.p0, t.b_from_ld = in_plane;
         else
             p->set->im2col_f32->pack(&b);
         t.a = args->w + t.row * p->k + c * kvol;

@@ -12,6 +12,7 @@
  *
  *   B[k][j] lies at element  (j / NR) * b_panel  +  k * ldb  +  j % NR.
  *   Packed: ldb = NR, b_panel = K * NR. A row-major B needs no packing: ldb as it is, b_panel = NR.
+ *   With b_from the first rows of C read B where it lies and leave it packed for the rows below.
  *
  * Edges      any m and n; the kernel masks. C outside m x n is neither read nor written; of B only
  *            the n columns are read.
@@ -37,6 +38,9 @@ typedef struct lmn_gemm_block {
     int64_t lda; /* elements from row to row */
     const float *b;
     int64_t ldb, b_panel; /* see above; small_nn and small_nt do not use b_panel */
+    const float
+        *b_from; /* block only; not NULL: B lies here row-major, b_from_ld elements from row */
+    int64_t b_from_ld; /* to row, and b is scratch that the call fills with packed panels */
     float *c;
     int64_t ldc;
     int64_t m, n, k;

@@ -139,7 +139,7 @@ static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_ge
             if (trans_b)
                 p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
             else
-                p->row->pack_nn(scratch, t.b, args->ldb, t.k, t.n);
+                t.b_from = t.b, t.b_from_ld = args->ldb;
             t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
         }
         t.beta = k0 > 0 || args->beta;

@@ -27,6 +27,8 @@ static void multiply(const lmn_gemm_block *t, int64_t nr, int64_t panel, int64_t
 
 void lmn_gemm_f32_block_ref(const lmn_gemm_block *t)
 {
+    if (t->b_from)
+        lmn_gemm_f32_pack_nn_ref((float *)(uintptr_t)t->b, t->b_from, t->b_from_ld, t->k, t->n);
     multiply(t, REF_NR, t->b_panel, t->ldb, 1);
     lmn_epi_block e = {t->c, t->ldc, t->row, t->col, t->m, t->n, t->item};
     if (t->epi) lmn_gemm_f32_epi_ref(t->epi, &e);

@@ -30,6 +30,7 @@ typedef struct tile {
     int64_t lda;
     const float *b;
     int64_t ldb;
+    float *pack; /* tile_pack: each row of B that is read goes here too, GEMM_NR apart */
     float *c;
     int64_t ldc;
     int64_t k, n;
@@ -41,8 +42,12 @@ typedef void tile_fn(const tile *t);
 
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
-/* mr and nv are constants at every call; masked: the last vector is partial. */
-VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool masked)
+/* Rows of B from its own place: so many ahead cover the latency of DRAM. */
+enum { PACK_AHEAD = 32 };
+
+/* mr, nv, masked, pack are constants at every call; masked: the last vector is partial. */
+VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool masked,
+                        const bool pack)
 {
     const float *a[8], *b = t->b;
     float *c[8];
@@ -99,6 +104,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
         vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2); \
         EACH_ROW(TILE_STEP)                                \
         (void)b1, (void)b2;                                \
+        if (pack) TILE_PACK;                               \
         p++, b += ldb;                                     \
     }
 #define TILE_AHEAD(u)                                                 \
@@ -106,7 +112,19 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
         if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
         if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
     }
+#define TILE_PACK                                                                                 \
+    {                                                                                             \
+        const float *far = b + PACK_AHEAD * ldb;                                                  \
+        vf_store(packed, b0);                                                                     \
+        if (nv > 1) vf_store(packed + VF_LANES, b1);                                              \
+        if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                                          \
+        __builtin_prefetch(far, 0, 2);                                                            \
+        if (GEMM_NR > 16) __builtin_prefetch(far + 16, 0, 2), __builtin_prefetch(far + 32, 0, 2); \
+        packed += GEMM_NR;                                                                        \
+    }
     const int64_t ahead = t->ahead;
+    float *packed = t->pack;
+    (void)packed;
     EACH_ROW(TILE_OPEN)
     int64_t p = 0;
     while (p + 4 <= n_k) {
@@ -125,19 +143,19 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
 #define TILE_DEFINE(mr)                         \
     static void tile_##mr##_1(const tile *t)    \
     {                                           \
-        tile_run(t, mr, 1, true);               \
+        tile_run(t, mr, 1, true, false);        \
     }                                           \
     static void tile_##mr##_2(const tile *t)    \
     {                                           \
-        tile_run(t, mr, 2, true);               \
+        tile_run(t, mr, 2, true, false);        \
     }                                           \
     static void tile_##mr##_3(const tile *t)    \
     {                                           \
-        tile_run(t, mr, GEMM_NV, true);         \
+        tile_run(t, mr, GEMM_NV, true, false);  \
     }                                           \
     static void tile_##mr##_full(const tile *t) \
     {                                           \
-        tile_run(t, mr, GEMM_NV, false);        \
+        tile_run(t, mr, GEMM_NV, false, false); \
     }
 #define TILE_ENTRY(mr)                                                \
     {                                                                 \
@@ -167,6 +185,11 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
     if (n <= VF_LANES / 2) return GEMM_TILE_HALF[m - 1];
 #endif
     return tile_table[m - 1][n == GEMM_NR ? 0 : (n + VF_LANES - 1) / VF_LANES];
+}
+
+static void tile_pack(const tile *t)
+{
+    tile_run(t, GEMM_MR, GEMM_NV, false, true);
 }
 
 /* Take what the tile can do off the front of the chain; returns the number of operations taken. */
@@ -203,6 +226,23 @@ VF_INLINE fuse fuse_at(const fuse *whole, const lmn_gemm_block *t, const lmn_epi
     return f;
 }
 
+static void pack_nn_run(float *restrict packed, const float *restrict b, int64_t ldb, int64_t k,
+                        int64_t n);
+
+/* The panel at column j comes from b_from: true if tile_pack, prepared in *x, shall bring it. */
+VF_INLINE bool bring_panel(const lmn_gemm_block *t, int64_t j, int64_t m, int64_t n, tile *x)
+{
+    float *panel = (float *)(uintptr_t)x->b; /* scratch of the caller: see gemm.h */
+    if (m < GEMM_MR || n < GEMM_NR) {
+        pack_nn_run(panel, t->b_from + j, t->b_from_ld, t->k, n);
+        return false;
+    }
+    x->pack = panel;
+    x->b = t->b_from + j;
+    x->ldb = t->b_from_ld;
+    return true;
+}
+
 static void block_run(const lmn_gemm_block *t)
 {
     fuse whole = {.on = false};
@@ -222,6 +262,7 @@ static void block_run(const lmn_gemm_block *t)
                       t->lda,
                       t->b + j / GEMM_NR * t->b_panel,
                       t->ldb,
+                      NULL,
                       e.c,
                       t->ldc,
                       t->k,
@@ -230,7 +271,10 @@ static void block_run(const lmn_gemm_block *t)
                       t->beta,
                       {.on = false}};
             if (whole.on) x.f = fuse_at(&whole, t, &e);
-            tile_pick(m, n)(&x);
+            if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x))
+                tile_pack(&x);
+            else
+                tile_pick(m, n)(&x);
             if (rest.n_ops) epi_apply(&rest, &e);
         }
     }
