@@ -50,6 +50,9 @@ typedef struct lamina_device_vtable {
     lamina_status (*execute)(void *self, lamina_kernel *kernel, lamina_call *call);
     /* Wait until everything executed so far is visible to the host. Optional. */
     lamina_status (*sync)(void *self);
+    /* May input i of the kernel be a constant at any address, not aligned for its type? Weights of
+       a mapped file often are; "no" costs a copy of them. Optional: NULL = no. */
+    bool (*any_address)(void *self, const lamina_kernel *kernel, int32_t i);
 } lamina_device_vtable;
 
 /**

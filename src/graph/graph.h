@@ -77,6 +77,14 @@ static inline lmn_value *lmn_graph_v(const lmn_graph *g, lmn_vid v)
     return &g->values[v];
 }
 
+/* Constants at an odd address stay there if all who read them take weights from afar
+   (LMN_PORT_FAR); the others become copies. After import, subgraphs included. */
+lamina_status lmn_graph_settle(lmn_graph *g);
+/* Replace the constant of v by a copy if its address is odd. */
+lamina_status lmn_graph_align(lmn_graph *g, lmn_vid v);
+/* Port i of the node, the variadic one for all that follow; NULL for captures and beyond. */
+const lmn_port *lmn_gnode_port(const lmn_gnode *n, int32_t i);
+
 /* Check the invariants above; NULL diags allowed. */
 lamina_status lmn_graph_verify(const lmn_graph *g, lmn_diags *diags);
 /* (Re)run inference over all nodes in order, into value facts, subgraphs included. Collects every

@@ -268,7 +268,10 @@ enum {
     LMN_PORT_OPTIONAL = 1,
     LMN_PORT_VARIADIC = 2, /* last port; one type for all */
     LMN_PORT_HETERO = 4,   /* variadic with free types */
-    LMN_PORT_ANYKIND = 8   /* sequences and optionals too: types are those of the items */
+    LMN_PORT_ANYKIND = 8,  /* sequences and optionals too: types are those of the items */
+    LMN_PORT_FAR = 16,     /* takes large weights: they are left where the file has them, at any
+                              address; a kernel that minds gets a copy (lamina_device_vtable) */
+    LMN_PORT_BYTES = 32    /* the evaluation copies bytes of this port and minds no address */
 };
 typedef struct lmn_port {
     const char *name;

@@ -65,6 +65,30 @@ static lamina_status compile_step(lmn_exec *x, lmn_step *step, lamina_error *err
     return st;
 }
 
+/* Constants at an odd address that the step cannot read there become copies, in this session. */
+static lamina_status align_step(lmn_exec *x, const lmn_step *s)
+{
+    lmn_graph *g = (lmn_graph *)(uintptr_t)x->g; /* the session's own clone */
+    for (int32_t i = 0; i < s->node->op.n_in; i++) {
+        const lamina_tensor *t = g->values[s->node->in[i]].constant;
+        if (!t || lmn_tensor_aligned(t)) continue;
+        const lmn_port *p = lmn_gnode_port(s->node, i);
+        const bool any = s->kernel ? s->vt->any_address && s->vt->any_address(s->self, s->kernel, i)
+                                   : p && p->flags & LMN_PORT_BYTES;
+        if (!any) LMN_TRY(lmn_graph_align(g, s->node->in[i]));
+    }
+    return LAMINA_OK;
+}
+
+static lamina_status align_constants(lmn_exec *x)
+{
+    lmn_graph *g = (lmn_graph *)(uintptr_t)x->g;
+    for (size_t i = 0; i < g->n_nodes; i++) LMN_TRY(align_step(x, &x->steps[i]));
+    for (size_t i = 0; i < g->n_inputs; i++) LMN_TRY(lmn_graph_align(g, g->inputs[i]));
+    for (size_t i = 0; i < g->n_outputs; i++) LMN_TRY(lmn_graph_align(g, g->outputs[i]));
+    return LAMINA_OK;
+}
+
 /* For each step the values that nobody reads after it; inputs, constants and outputs never die. */
 static lamina_status find_deaths(lmn_exec *x, lmn_arena *keep)
 {
@@ -147,6 +171,8 @@ lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **
     /* the graph's arena outlives the exec: both belong to the session */
     if (st == LAMINA_OK) st = find_deaths(x, &((lmn_graph *)(uintptr_t)g)->arena);
     if (st == LAMINA_OK) st = make_subs(x, err);
+    if (st == LAMINA_OK && (st = align_constants(x)) != LAMINA_OK)
+        st = lmn_fail(err, st, "out of memory for aligned weights");
     if (st != LAMINA_OK) {
         lmn_exec_destroy(x);
         return st;

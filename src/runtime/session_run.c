@@ -67,7 +67,7 @@ static lamina_status gather_inputs(const lamina_session *s, const lamina_tensor 
                             v->name);
         if (t)
             LMN_TRY(check_input(s, i, t, err));
-        else if (!(t = v->constant) && v->fact.kind != LMN_FACT_OPTIONAL)
+        else if (!(t = g->values[g->inputs[i]].constant) && v->fact.kind != LMN_FACT_OPTIONAL)
             return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is missing", v->name);
         in[i] = t;
         if (o + 2 + LMN_MAX_RANK > MAX_KEY)

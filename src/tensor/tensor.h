@@ -71,6 +71,12 @@ static inline int64_t lmn_count(const lamina_tensor *t)
     for (int32_t i = 0; i < t->rank; i++) n *= t->dims[i];
     return n;
 }
+/* Do the elements lie where their type wants them? Large weights of a mapped file may not. */
+static inline bool lmn_tensor_aligned(const lamina_tensor *t)
+{
+    const size_t bytes = lmn_dtype_bytes(t->dtype);
+    return t->kind != LAMINA_KIND_TENSOR || bytes <= 1 || (uintptr_t)t->data % bytes == 0;
+}
 bool lmn_dims_equal(int32_t rank_a, const int64_t *a, int32_t rank_b, const int64_t *b);
 
 /* A tensor without data (data NULL): the start of a slot. Fails only on rank or size overflow. */

@@ -37,6 +37,8 @@ struct lmn_cpu_binding {
     /* Shapes are checked here again: facts may have been blind. May fall back on
      * ec->node->def->eval. */
     lamina_status (*run)(const lamina_kernel *k, lmn_eval *ec);
+    /* Is input i read by vector loads alone, which mind no address? NULL = no input is. */
+    bool (*any_address)(const lmn_cpu_dev *dev, int32_t i);
 };
 
 #endif

@@ -102,6 +102,12 @@ static lamina_status cpu_execute(void *self, lamina_kernel *k, lamina_call *c)
     return k->bind->run(k, lmn_call_eval(c));
 }
 
+static bool cpu_any_address(void *self, const lamina_kernel *k, int32_t i)
+{
+    (void)self;
+    return k->bind->any_address && k->bind->any_address(k->dev, i);
+}
+
 const lamina_device_vtable lmn_device_cpu = {
     .abi = LAMINA_DEVICE_ABI,
     .name = "cpu",
@@ -112,4 +118,5 @@ const lamina_device_vtable lmn_device_cpu = {
     .compile = cpu_compile,
     .kernel_free = cpu_kernel_free,
     .execute = cpu_execute,
+    .any_address = cpu_any_address,
 };

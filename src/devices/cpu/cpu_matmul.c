@@ -129,11 +129,18 @@ static bool supports_matmul(const lmn_cpu_dev *dev, const lamina_node *node, cha
     return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
 }
 
+/* B is packed or streamed by vector loads; portable C would read it float by float. */
+static bool any_address(const lmn_cpu_dev *dev, int32_t i)
+{
+    return i == 1 && dev->kset.gemm_f32->head.isa != LMN_ISA_REF;
+}
+
 const lmn_cpu_binding lmn_cpu_matmul = {
     .domain = "",
     .op = "MatMul",
     .supports = supports_matmul,
     .run = run_matmul,
+    .any_address = any_address,
 };
 
 /* ---- Gemm -------------------------------------------------------------------------------------
@@ -211,4 +218,5 @@ const lmn_cpu_binding lmn_cpu_gemm = {
     .op = "Gemm",
     .supports = supports_matmul,
     .run = run_gemm,
+    .any_address = any_address,
 };

@@ -27,10 +27,8 @@ static inline int32_t lmn_cpu_rank(const lamina_node *node, int32_t i)
     return i < node->op->n_in && node->in[i] ? node->in[i]->rank : -1;
 }
 
-static inline lamina_status lmn_cpu_reference(lmn_eval *ec)
-{
-    return ec->node->def->eval(ec);
-}
+/* Evaluate by the definition; inputs at odd addresses, which it could not read, as copies. */
+lamina_status lmn_cpu_reference(lmn_eval *ec);
 
 /* Scratch of one block a worker; worker w has *base + w * *step. bytes 0: NULL and step 0. */
 lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, uint8_t **base, size_t *step);

@@ -200,6 +200,8 @@ static lamina_status import_model(lmn_onnx_import *x, bool collect, lamina_error
     lmn_onnx_scope_finish(&top);
     if (x->m->diags.n_errors == 0 && x->m->graph->arena.failed) (void)lmn_onnx_nomem(x);
     if (x->m->diags.n_errors == 0) (void)lmn_graph_verify(x->m->graph, &x->m->diags);
+    if (x->m->diags.n_errors == 0 && lmn_graph_settle(x->m->graph) != LAMINA_OK)
+        (void)lmn_onnx_nomem(x);
     return collect ? LAMINA_OK : lmn_diags_to_error(&x->m->diags, err);
 }
 

@@ -86,7 +86,8 @@ lamina_status lmn_onnx_view(lmn_onnx_store *s, lamina_tensor *file, size_t offse
     size_t align = lmn_dtype_bytes(t->dtype);
     if (align == 0) align = 1;
     const bool clean = t->dtype != LAMINA_BOOL || bools_clean(p, bytes);
-    if ((uintptr_t)p % align == 0 && clean) {
+    const bool far = t->dtype == LAMINA_F32 && bytes >= LMN_ONNX_FAR_BYTES;
+    if (((uintptr_t)p % align == 0 || far) && clean) {
         lamina_status st =
             lmn_tensor_view(file, (int32_t)t->n_dims, t->dims, offset, t->dtype, out);
         return st == LAMINA_OK ? st : FAIL(st, "cannot make a view of the file");

@@ -15,6 +15,9 @@
 /* Dense bytes that one sparse tensor may become. */
 #define LMN_ONNX_MAX_SPARSE_BYTES ((uint64_t)256 << 20)
 
+/* Floats of this many bytes are not copied for their address' sake (lmn_graph_settle). */
+#define LMN_ONNX_FAR_BYTES ((size_t)64 << 10)
+
 /*
  * A place that models are read from other than files. Handles are closed before the call returns.
  */
@@ -57,7 +60,8 @@ lamina_status lmn_onnx_external_make(lmn_onnx_store *s, const lmn_onnx_tensor *t
 lamina_status lmn_onnx_heap(lmn_onnx_store *s, const lmn_onnx_tensor *t, lamina_tensor **out,
                             lamina_error *err);
 /* Bytes [offset, offset + bytes) of `file` (uint8[n]) as t's type and dims: a view where the
-   address is aligned for the type, else a copy. The range must have been checked. */
+   address is aligned for the type or the tensor is large, else a copy. The range must have been
+   checked. */
 lamina_status lmn_onnx_view(lmn_onnx_store *s, lamina_tensor *file, size_t offset, size_t bytes,
                             const lmn_onnx_tensor *t, lamina_tensor **out, lamina_error *err);
 

@@ -62,7 +62,8 @@ static lamina_status eval_gather(lmn_eval *ec)
     return lmn_plain_done(ec, &out);
 }
 
-static const lmn_port IN[] = {{"data", 'T', 0, LMN_D_ALL}, {"indices", 0, 0, LMN_D_INDEX}, {0}};
+static const lmn_port IN[] = {
+    {"data", 'T', LMN_PORT_FAR | LMN_PORT_BYTES, LMN_D_ALL}, {"indices", 0, 0, LMN_D_INDEX}, {0}};
 static const lmn_port OUT[] = {{"output", 'T', 0, LMN_D_ALL}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"axis", LMN_ATTR_INT, 0}, {0}};
 

@@ -84,7 +84,7 @@ static void cost_gemm(const lmn_opnode *n, const lmn_fact *const *in, const lmn_
 }
 
 static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_MATMUL},
-                              {"B", 'T', 0, LMN_D_MATMUL},
+                              {"B", 'T', LMN_PORT_FAR, LMN_D_MATMUL},
                               {"C", 'T', LMN_PORT_OPTIONAL, LMN_D_MATMUL},
                               {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_MATMUL}, {0}};

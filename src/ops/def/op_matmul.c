@@ -31,7 +31,8 @@ static void cost_matmul(const lmn_opnode *n, const lmn_fact *const *in, const lm
         c->flops = 2.0 * lmn_cost_count(out) * lmn_cost_dim(in[0]->dims[in[0]->rank - 1]);
 }
 
-static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_MATMUL}, {"B", 'T', 0, LMN_D_MATMUL}, {0}};
+static const lmn_port IN[] = {
+    {"A", 'T', 0, LMN_D_MATMUL}, {"B", 'T', LMN_PORT_FAR, LMN_D_MATMUL}, {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_MATMUL}, {0}};
 
 const lmn_op_def lmn_op_MatMul = {
