@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Build one consumer and run it on a model that gives the mean of each colour plane.
+# usage: consume.sh readme|pkgconfig|cmake BUILD_DIR SOURCE_DIR CC
+set -eu
+kind=$1 build=$2 source=$3 cc=$4
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export PYTHONPATH=$source/tests/cli
+python3 - "$tmp/m.onnx" <<'PY'
+import sys
+import onnxpb as o
+g = o.graph([o.node("GlobalAveragePool", ["x"], ["y"])], [o.info("x", dims=[1, 3, 224, 224])],
+            [o.info("y", dims=[1, 3, 1, 1])])
+open(sys.argv[1], "wb").write(o.model(g))
+PY
+
+install_tree() {
+    cmake --install "$build" --prefix "$tmp/prefix" > "$tmp/log" || { cat "$tmp/log"; exit 1; }
+    for f in "$tmp"/prefix/lib*/pkgconfig/lamina.pc "$tmp"/prefix/lib*/*/pkgconfig/lamina.pc; do
+        [ -f "$f" ] && lib=$(dirname "$(dirname "$f")") && return
+    done
+    echo "no lamina.pc was installed"
+    exit 1
+}
+
+expect() { # expect TEXT command...
+    local want=$1 got
+    shift
+    got=$("$@") || { echo "$*: exit $?, says $got"; exit 1; }
+    [ "$got" = "$want" ] || { echo "$*: \"$got\", not \"$want\""; exit 1; }
+}
+
+case $kind in
+readme)
+    awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$source/README.md" > "$tmp/hello.c"
+    lines=$(wc -l < "$tmp/hello.c")
+    [ "$lines" -ge 1 ] && [ "$lines" -le 12 ] || { echo "hello has $lines lines, not 1 to 12"; exit 1; }
+    "$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror -I "$source/include" "$tmp/hello.c" \
+        -L "$build/lib" -llamina -Wl,-rpath,"$build/lib" -o "$tmp/hello"
+    cd "$tmp"
+    expect 0.000000 ./hello
+    rm m.onnx
+    ! ./hello > out || { echo "hello succeeds without its model"; exit 1; }
+    grep -q m.onnx out || { echo "hello does not name the file: $(cat out)"; exit 1; }
+    ;;
+pkgconfig)
+    command -v pkg-config > /dev/null || { echo "skip: no pkg-config"; exit 77; }
+    install_tree
+    export PKG_CONFIG_PATH=$lib/pkgconfig
+    # shellcheck disable=SC2046
+    "$cc" -std=c99 -Wall -Wextra -Werror "$source/tests/consumers/pkgconfig/means.c" \
+        $(pkg-config --cflags --libs lamina) -Wl,-rpath,"$lib" -o "$tmp/means"
+    expect "1.5 2.5 3.5" "$tmp/means" "$tmp/m.onnx"
+    expect "lamina $(pkg-config --modversion lamina)" "$tmp/prefix/bin/lamina" --version
+    ;;
+cmake)
+    install_tree
+    cmake -S "$source/tests/consumers/cmake" -B "$tmp/b" -DCMAKE_PREFIX_PATH="$tmp/prefix" \
+        -DCMAKE_C_COMPILER="$cc" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    cmake --build "$tmp/b" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    expect "1.5 2.5 3.5" "$tmp/b/means_shared" "$tmp/m.onnx"
+    expect "1.5 2.5 3.5" "$tmp/b/means_static" "$tmp/m.onnx"
+    ;;
+*)
+    echo "unknown consumer $kind"
+    exit 2
+    ;;
+esac
