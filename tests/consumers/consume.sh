@@ -34,7 +34,10 @@ case $kind in
 readme)
     awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$source/README.md" > "$tmp/hello.c"
     lines=$(wc -l < "$tmp/hello.c")
-    [ "$lines" -ge 1 ] && [ "$lines" -le 12 ] || { echo "hello has $lines lines, not 1 to 12"; exit 1; }
+    if [ "$lines" -lt 1 ] || [ "$lines" -gt 12 ]; then
+        echo "hello has $lines lines, not 1 to 12"
+        exit 1
+    fi
     "$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror -I "$source/include" "$tmp/hello.c" \
         -L "$build/lib" -llamina -Wl,-rpath,"$build/lib" -o "$tmp/hello"
     cd "$tmp"
