@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "lamina")
 ARCHIVE = os.path.join(ROOT, "..", "shared", "data", "onnx-conformance-1.22.0.tar.xz")
 OTHERS = {"simple": 23, "pytorch-converted": 82, "pytorch-operator": 35, "light": 9}
-FLOORS = {"stored": {"node": 1756, **OTHERS}, "package": {"node": 1875, **OTHERS}}
+FLOORS = {"stored": {"node": 1763, **OTHERS}, "package": {"node": 1882, **OTHERS}}
 
 
 def stored():
@@ -94,7 +94,8 @@ def run(name, folder, floor, args):
     command = [program, "--json", out, "--min", str(floor), "--threads", str(args.threads)]
     command += ["--limit", "600"] if args.asan else []
     command += ["--verbose"] if args.verbose else []
-    p = subprocess.run(command + [folder], check=False, stdout=subprocess.PIPE, text=True)
+    env = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", **os.environ}
+    p = subprocess.run(command + [folder], check=False, stdout=subprocess.PIPE, text=True, env=env)
     lines = p.stdout.strip().splitlines() or ["the runner said nothing"]
     for line in lines[:-1]:
         print("  " + line)

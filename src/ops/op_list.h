@@ -167,6 +167,7 @@
     X(GlobalMaxPool)                                                     \
     X(GridSample)                                                        \
     X(GroupNormalization)                                                \
+    X(ImageDecoder)                                                      \
     X(InstanceNormalization)                                             \
     X(LRN)                                                               \
     X(DynamicQuantizeLSTM)                                               \

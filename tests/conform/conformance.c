@@ -20,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/json.h"
 
+enum { CHILD = 64 }; /* exit status of a child is this + its result; sanitizers use small ones */
 static const char *const NAMES[R_N] = {"pass",      "mismatch", "load error",
                                        "run error", "crash",    "time-out"};
 
@@ -62,7 +63,7 @@ static int isolate(const conform_case *c, uint32_t limit_s, char *why, size_t ca
         int r = conform_run(c, text, sizeof text);
         if (write(fd[1], text, strlen(text)) < 0) _exit(R_CRASH);
         (void)close(fd[1]);
-        exit(r); /* not _exit: the leak check of a sanitizer build runs here */
+        exit(CHILD + r); /* not _exit: the leak check of a sanitizer build runs here */
     }
     (void)close(fd[1]);
     size_t n = 0;
@@ -77,7 +78,7 @@ static int isolate(const conform_case *c, uint32_t limit_s, char *why, size_t ca
         return WTERMSIG(status) == SIGALRM ? R_TIMEOUT : R_CRASH;
     }
     int code = WEXITSTATUS(status);
-    if (code < R_CRASH) return code;
+    if (code >= CHILD && code < CHILD + R_CRASH) return code - CHILD;
     (void)snprintf(why, cap, "exit status %d", code);
     return R_CRASH;
 }

@@ -1,9 +1,11 @@
 """Write this project's own conformance cases into cases/: make_cases.py
 
 Each is a model no stored ONNX case covers, and what it must give. Derivatives are expected as
-central differences of onnx's reference evaluator in f64. Run once after adding a case; the files
-are kept, so that testing needs neither Python nor onnx.
+central differences of onnx's reference evaluator in f64, pixels as Pillow decodes them. Run after
+adding a case (Pillow is needed beside tools/requirements.txt); the files are kept, so that testing
+needs neither Python nor onnx.
 """
+import io
 import os
 import shutil
 
@@ -113,6 +115,36 @@ def quantized_lstm(name, w_scale, r_scale):
     write(name, model, [x], want)
 
 
+def picture(name, image, kind, **options):
+    from PIL import Image
+    model = parser.parse_model('''<ir_version: 9, opset_import: ["": 20]>
+        g (uint8[N] file) => (uint8[H,W,3] rgb) { rgb = ImageDecoder (file) }''')
+    with io.BytesIO() as f:
+        image.save(f, format=kind, **options)
+        data = np.frombuffer(f.getvalue(), np.uint8)
+        rgb = np.array(Image.open(f).convert("RGB"))
+    write("test_picture_" + name, model, [data], [rgb])
+
+
+def pictures():
+    """A smooth gradient with a bright disc: content at every frequency, odd sizes."""
+    from PIL import Image
+    y, x = np.mgrid[0:21, 0:37]
+    disc = ((x - 20) ** 2 + (y - 9) ** 2 < 40) * 120
+    rgb = np.stack([x * 5 + disc, y * 9, 200 - x * 3 - y], axis=2).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(rgb)
+    picture("jpeg_420_restart", image, "JPEG", subsampling=2, restart_marker_blocks=2)
+    picture("jpeg_422_progressive", image, "JPEG", subsampling=1, progressive=True)
+    picture("jpeg_444", image, "JPEG", subsampling=0, quality=95)
+    picture("jpeg_grey_progressive", image.convert("L"), "JPEG", progressive=True)
+    picture("png_palette", image.quantize(13), "PNG")
+    picture("png_filters", image, "PNG")
+    picture("png_grey_1_bit", image.convert("1"), "PNG", compress_level=0)
+    picture("tiff_grey", image.convert("L"), "TIFF")
+    picture("bmp_32_bits", image.convert("RGBA"), "BMP")
+    picture("pnm_grey", image.convert("L"), "PPM")
+
+
 if __name__ == "__main__":
     quantized_lstm("test_quantized_lstm", np.array([0.01], np.float32),
                    np.array([0.008], np.float32))
@@ -120,3 +152,4 @@ if __name__ == "__main__":
     quantized_lstm("test_quantized_lstm_per_column", columns, columns[:, ::-1].copy())
     if_impossible_branch()
     gradients()
+    pictures()

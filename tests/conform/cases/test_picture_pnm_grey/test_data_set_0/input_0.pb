@@ -1,0 +1,4 @@
+–J–P5
+37 21
+255
+ !"#%&'()*,-./012456789;<=>?@!"#$%&')*+,-.012345689:;<=?@ABCDE!"#%&'()*,-./012456789;<=>?@ACDEFGHIK&')*+,-.012345689:;`ab@ABCDEGHIJKLNOP+-./012456789:<=>cdefhijGHIKLMNOPRSTU12345689:;<=>@ABghijlmnopMOPQRSTVWXYZ6789:<=>?@ABDEFklmnpqrstuwTUVWXZ[\]^_;<=>@ABCDEGHIJKpqrtuvwxy{|YZ[\^_`abcd@ABDEFGHIKLMNOtuvxyz{|}€‚_`bcdefgijEFHIJKLMOPQRSTyz|}~€ƒ„…†‡dfghijkmnoJLMNOPQSTUVWXY€‚ƒ„…‡ˆ‰Š‹ŒjklmnoqrstPQRSTUWXYZ[\]_`…†‡ˆ‰‹ŒŽnopqrsuvwxyUVWXY[\]^_`bcdeŠ‹Œ‘’“”–stuvwyz{|}~Z[\]_`abcdfghijk‘“”•–—˜šwxyz{}~€‚„_`acdefghjklmnopr—˜™š›œž{|}~‚ƒ„…†ˆ‰deghijklnopqrstvwxyžŸ ~€‚ƒ…†‡ˆ‰ŠŒŽjklmnoprstuvwxz{|}~‚ƒ„…†‡‰Š‹ŒŽ‘’“opqrstvwxyz{}~€‚ƒ…†‡ˆ‰Š‹Ž‘’”•–—˜tuvwxz{|}~‚ƒ„…†‡‰Š‹ŒŽ‘’“”•–˜™š›œyz{|~€‚ƒ…†‡ˆ‰Š‹Ž‘’”•–—˜™šœžŸ ¡£~€‚ƒ„…†‡‰Š‹ŒŽ‘’“”•–˜™š›œž ¡¢£¤¥§¨
