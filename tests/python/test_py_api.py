@@ -50,6 +50,13 @@ class Looking(unittest.TestCase):
         self.assertRegex(onnxruntime.__version__, r"^\d+\.\d+\.\d+$")
         self.assertIn("cpu.isa", onnxruntime.info())
         onnxruntime.set_default_logger_severity(3)
+        from lamina.capi import _pybind_state as c  # noqa: PLC0415
+        from lamina.capi.onnxruntime_inference_collection import OrtValue  # noqa: PLC0415
+        self.assertEqual(c.get_available_providers(), ["CPUExecutionProvider"])
+        self.assertIs(c.InvalidArgument, lamina.InvalidArgument)
+        self.assertIs(OrtValue, onnxruntime.OrtValue)
+        with self.assertRaises(AttributeError):
+            c.no_such_thing  # noqa: B018
 
     def test_types(self):
         for code, text in ((T.DOUBLE, "double"), (T.BOOL, "bool"), (T.STRING, "string"),
@@ -103,9 +110,16 @@ class Options(unittest.TestCase):
             s = onnxruntime.InferenceSession(adder(), o)
             s.run(None, {"x": np.ones(10, np.float32)})
             with open(s.end_profiling(), encoding="utf-8") as f:
-                events = json.load(f)
-        self.assertEqual(events[0]["args"]["op_name"], "Add")
-        self.assertGreater(events[0]["dur"], 0)
+                trace = json.load(f)
+            self.assertEqual(s.nodes()[0]["op"], "Add")
+            with self.assertRaises(lamina.Error):
+                s.save_trace(os.path.join(d, "no", "such", "folder"))
+        events = trace["traceEvents"] if isinstance(trace, dict) else trace
+        self.assertIn("Add", json.dumps(events))
+        plain = onnxruntime.InferenceSession(adder())
+        self.assertEqual(plain.end_profiling(), "")
+        with self.assertRaises(lamina.Error):
+            plain.save_trace("never.json")
 
     def test_free_dimension(self):
         o = onnxruntime.SessionOptions()

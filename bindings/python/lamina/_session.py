@@ -1,7 +1,6 @@
 """
 InferenceSession and IOBinding. run() itself is the extension's: no Python stands in front of it.
 """
-import json
 import os
 import time
 import warnings
@@ -137,21 +136,13 @@ class InferenceSession(_lamina.Session):
         return self._start_ns
 
     def end_profiling(self):
-        """Write the time of each node since the session was made, as a trace that Chrome and
-        Perfetto read; returns the file's name, "" without enable_profiling."""
+        """Write what was noted of runs and nodes as a trace that Perfetto and Chrome read; returns
+        the file's name, "" without enable_profiling."""
         if not self._options.enable_profiling:
             return ""
-        events, at = [], 0.0
-        for n in self.nodes():
-            events.append({"name": n["name"] or n["op"], "cat": "Node", "ph": "X", "pid": 0,
-                           "tid": 0, "ts": at, "dur": n["ns"] / 1e3,
-                           "args": {"op_name": n["op"], "provider": PROVIDERS[0],
-                                    "kernel": n["kernel"], "calls": n["calls"]}})
-            at += n["ns"] / 1e3
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         name = f"{self._options.profile_file_prefix}{stamp}_{os.getpid()}.json"
-        with open(name, "w", encoding="utf-8") as f:
-            json.dump(events, f, indent=1)
+        self.save_trace(name)
         return name
 
 

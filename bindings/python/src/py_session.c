@@ -529,6 +529,27 @@ static PyObject *session_stats(PyObject *self, PyObject *unused)
                          (u64)t.n_nodes_fast, "run_ns", (u64)t.run_ns);
 }
 
+/* save_trace(path): what a profiled session noted, for Perfetto and chrome://tracing. */
+static PyObject *session_save_trace(PyObject *self, PyObject *arg)
+{
+    py_session *s = (py_session *)self;
+    PyObject *path;
+    if (!s->session) {
+        PyErr_SetString(PyExc_RuntimeError, "the session was not initialised");
+        return NULL;
+    }
+    if (!PyUnicode_FSConverter(arg, &path)) return NULL;
+    const char *file = PyBytes_AsString(path);
+    lamina_error err = {0};
+    lamina_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = lamina_session_trace_save(s->session, file, &err);
+    Py_END_ALLOW_THREADS;
+    Py_DECREF(path);
+    if (status != LAMINA_OK) return py_fail_record(s->st, status, &err, false);
+    Py_RETURN_NONE;
+}
+
 /* nodes(): one dict a node of the optimised graph: where it runs, and with profile its time. */
 static PyObject *session_nodes(PyObject *self, PyObject *unused)
 {
@@ -567,6 +588,7 @@ static PyMethodDef methods[] = {
     {"ports", session_ports, METH_O, "Inputs (0) or outputs (1), as tuples."},
     {"info", session_info, METH_NOARGS, "Facts about the model, as a dict."},
     {"stats", session_stats, METH_NOARGS, "Counters of the session, as a dict."},
+    {"save_trace", session_save_trace, METH_O, "Write the trace of a profiled session to a file."},
     {"nodes", session_nodes, METH_NOARGS, "The optimised graph as placed, one dict a node."},
     {NULL, NULL, 0, NULL},
 };

@@ -20,3 +20,11 @@ from .._options import (  # noqa: F401
     RunOptions,
     SessionOptions,
 )
+
+
+def __getattr__(name):
+    # What onnxruntime has here as well as at the top: get_available_providers and its kin.
+    import lamina  # noqa: PLC0415
+    if name.startswith("_") or not hasattr(lamina, name):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(lamina, name)
