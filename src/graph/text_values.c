@@ -40,10 +40,7 @@ static bool parse_symbol(lmn_reader *p, lmn_graph *g, lmn_dim *out)
         if (!lmn_lex_i64(&p->x, &k)) return false;
         if (k < 0 || (size_t)k >= lmn_dim_sym_count(g->dims))
             return lmn_lex_fail(&p->x, LAMINA_E_CORRUPT, "there is no symbol $%lld", (long long)k);
-        const char *known = lmn_dim_sym_name(g->dims, (size_t)k);
-        if (!*known)
-            return lmn_lex_fail(&p->x, LAMINA_E_CORRUPT, "symbol $%lld has no name", (long long)k);
-        *out = lmn_dim_sym(g->dims, known);
+        *out = lmn_dim_sym_at(g->dims, (size_t)k);
         return true;
     }
     const char *s = p->x.p;

@@ -68,6 +68,7 @@ bool lmn_dim_unify(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out);
 /* Symbols are numbered from 0 in order of birth. */
 size_t lmn_dim_sym_count(const lmn_dim_pool *p);
 const char *lmn_dim_sym_name(const lmn_dim_pool *p, size_t sym); /* "" if anonymous */
+lmn_dim lmn_dim_sym_at(const lmn_dim_pool *p, size_t sym);       /* the symbol as a dim */
 /* Index of d's symbol if d is a bare symbol, else -1. */
 int64_t lmn_dim_as_sym(const lmn_dim_pool *p, lmn_dim d);
 /*

@@ -189,6 +189,11 @@ const char *lmn_dim_sym_name(const lmn_dim_pool *p, size_t sym)
     return p && sym < p->n_syms ? p->syms[sym].name : "";
 }
 
+lmn_dim lmn_dim_sym_at(const lmn_dim_pool *p, size_t sym)
+{
+    return p && sym < p->n_syms ? p->syms[sym].word : LMN_DIM_UNKNOWN;
+}
+
 int64_t lmn_dim_as_sym(const lmn_dim_pool *p, lmn_dim d)
 {
     if (!p || lmn_dim_is_const(d) || !lmn_dim_known(d)) return -1;

@@ -2,6 +2,13 @@
  * The passes in the order they run: X(name).
  */
 #define LMN_PASS_LIST(X) \
+    X(infer)             \
     X(fold)              \
     X(cse)               \
+    X(dce)               \
+    X(infer)             \
+    X(elide)             \
+    X(layer_norm)        \
+    X(activations)       \
+    X(conv_bn)           \
     X(dce)
