@@ -1,15 +1,77 @@
 /*
- * lamina info: the build, the machine as the library sees it.
+ * lamina info: the build, the machine as the library sees it, what it chose.
  */
 #include "cli.h"
 
-#include "lamina/info.h"
+#include <string.h>
 
 const char cli_help_info[] =
     "usage: lamina info [--json]\n\n"
-    "Prints version, compiler, CPU features, container limits and the kernel rows chosen.\n"
-    "LAMINA_ISA caps the instruction set; LAMINA_KERNEL=family.dtype:row pins a row.\n\n"
-    "examples:\n  lamina info\n  LAMINA_ISA=avx2 lamina info --json\n";
+    "Prints version, compiler, CPU features, limits of the container, the kernel row chosen for\n"
+    "every family and type, and the devices.\n\n"
+    "  LAMINA_ISA=avx2                    use no instruction set above this one: ref, avx2,\n"
+    "                                     avx512, amx, neon\n"
+    "  LAMINA_KERNEL=family.dtype:row     use this row, such as gemm.f32:avx2\n\n"
+    "examples:\n"
+    "  lamina info\n"
+    "  LAMINA_ISA=avx2 lamina info --json\n";
+
+/* "kernel.gemm.f32:avx2" -> length of "kernel.gemm.f32"; 0 for other rows. */
+static size_t family(const char *key)
+{
+    const char *colon = strchr(key, ':');
+    return strncmp(key, "kernel.", 7) == 0 && colon ? (size_t)(colon - key) : 0;
+}
+
+/* All rows of one family on one line: the chosen one, then those that could be. */
+static void kernel_line(const lamina_engine *e, const lamina_info_row *first, size_t at)
+{
+    const size_t n = family(first->key);
+    char chosen[64] = "none", others[128] = "";
+    lamina_info_row r = {.size = sizeof r};
+    for (size_t k = at; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
+        if (family(r.key) != n || strncmp(r.key, first->key, n) != 0) break;
+        const size_t used = strlen(others);
+        if (!strcmp(r.value, "chosen"))
+            (void)snprintf(chosen, sizeof chosen, "%s", r.key + n + 1);
+        else if (!strcmp(r.value, "usable"))
+            (void)snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "",
+                           r.key + n + 1);
+        else
+            (void)snprintf(others + used, sizeof others - used, "%s%s (%s)", used ? ", " : "",
+                           r.key + n + 1, r.value);
+    }
+    printf("%-22.*s %s%s%s\n", (int)n, first->key, chosen, *others ? ", also " : "", others);
+}
+
+static void as_text(const lamina_engine *e)
+{
+    char last[64] = "";
+    lamina_info_row r = {.size = sizeof r};
+    for (size_t k = 0; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
+        const size_t n = family(r.key);
+        if (!n) {
+            printf("%-22s %s\n", r.key, r.value);
+            continue;
+        }
+        if (strlen(last) == n && strncmp(last, r.key, n) == 0) continue;
+        (void)snprintf(last, sizeof last, "%.*s", (int)n, r.key);
+        kernel_line(e, &r, k);
+    }
+}
+
+static void as_json(const lamina_engine *e)
+{
+    lamina_info_row r = {.size = sizeof r};
+    printf("{");
+    for (size_t k = 0; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
+        printf("%s\n  ", k ? "," : "");
+        cli_json_string(stdout, r.key);
+        printf(": ");
+        cli_json_string(stdout, r.value);
+    }
+    printf("\n}\n");
+}
 
 int cli_info(int argc, char **argv)
 {
@@ -25,19 +87,7 @@ int cli_info(int argc, char **argv)
     lamina_engine *e;
     int rc = cli_engine(0, &e);
     if (rc != CLI_OK) return rc;
-    lamina_info_row row = {.size = sizeof row};
-    if (json) printf("{");
-    for (size_t k = 0; lamina_engine_info(e, k, &row) == LAMINA_OK; k++) {
-        if (!json) {
-            printf("%-28s %s\n", row.key, row.value);
-            continue;
-        }
-        printf("%s\n  ", k ? "," : "");
-        cli_json_string(stdout, row.key);
-        printf(": ");
-        cli_json_string(stdout, row.value);
-    }
-    if (json) printf("\n}\n");
+    (json ? as_json : as_text)(e);
     lamina_engine_destroy(e);
     return CLI_OK;
 }

@@ -6,9 +6,16 @@
 #include "base/engine.h"
 #include "base/error.h"
 #include "base/os/os_env.h"
+#include "devices/device_list.h"
 #include "kernels/kset.h"
+#include "runtime/exec.h"
 
 #define FIXED_ROWS 11
+#if defined(__clang__)
+#define COMPILER ""
+#else
+#define COMPILER "gcc "
+#endif
 
 static void isa_text(lmn_isa isa, char *buf, size_t cap)
 {
@@ -29,7 +36,7 @@ static void fixed_row(const lamina_engine *e, size_t i, lamina_info_row *r)
     const lmn_topo *t = &e->topo;
     switch (i) {
     case 0: (void)lmn_format(v, cap, "%s", lamina_version()); break;
-    case 1: (void)lmn_format(v, cap, "%s", __VERSION__); break;
+    case 1: (void)lmn_format(v, cap, "%s%s", COMPILER, __VERSION__); break;
     case 2: isa_text(e->cpu.isa, v, cap); break;
     case 3: isa_text(e->cpu.isa_hw, v, cap); break;
     case 4: (void)lmn_format(v, cap, "%s", e->cpu.isa_cap[0] ? e->cpu.isa_cap : "none"); break;
@@ -58,6 +65,25 @@ static void fixed_row(const lamina_engine *e, size_t i, lamina_info_row *r)
     }
 }
 
+static bool built_in(const lamina_device_vtable *vt)
+{
+#define X(name) \
+    if (vt == &lmn_device_##name) return true;
+    LMN_DEVICE_LIST(X)
+#undef X
+    return false;
+}
+
+static lamina_status device_row(const lamina_engine *e, size_t i, lamina_info_row *r)
+{
+    const lmn_devices *d = e->slot[LMN_SLOT_DEVICES].ptr;
+    LMN_CHECK(d && i < (size_t)d->n, LAMINA_E_RANGE);
+    (void)lmn_format(r->key, sizeof r->key, "device.%s", d->dev[i].vt->name);
+    (void)lmn_format(r->value, sizeof r->value, "%s",
+                     built_in(d->dev[i].vt) ? "built in" : "plug-in");
+    return LAMINA_OK;
+}
+
 lamina_status lamina_engine_info(const lamina_engine *e, size_t i, lamina_info_row *out)
 {
     LMN_CHECK(e && out && out->size == sizeof *out, LAMINA_E_INVALID);
@@ -66,13 +92,15 @@ lamina_status lamina_engine_info(const lamina_engine *e, size_t i, lamina_info_r
         return LAMINA_OK;
     }
     i -= FIXED_ROWS;
-    LMN_CHECK(i < (size_t)lmn_kernel_row_count(), LAMINA_E_RANGE);
+    if (i >= (size_t)lmn_kernel_row_count())
+        return device_row(e, i - (size_t)lmn_kernel_row_count(), out);
     const lmn_krow *row = lmn_kernel_row_at((int32_t)i);
     lmn_kset set;
     (void)lmn_kset_choose(&e->cpu, lmn_os_getenv("LAMINA_KERNEL"), &set);
-    const char *state = (row->isa & e->cpu.isa) != row->isa ? "not on this CPU"
-                        : lmn_kset_uses(&set, row)          ? "chosen"
-                                                            : "usable";
+    const char *state = (row->isa & e->cpu.isa_hw) != row->isa ? "not on this CPU"
+                        : (row->isa & e->cpu.isa) != row->isa  ? "left out by LAMINA_ISA"
+                        : lmn_kset_uses(&set, row)             ? "chosen"
+                                                               : "usable";
     (void)lmn_format(out->key, sizeof out->key, "kernel.%s.%s:%s", row->family, row->dtype,
                      row->variant);
     (void)lmn_format(out->value, sizeof out->value, "%s", state);
