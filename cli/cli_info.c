@@ -27,11 +27,12 @@ static size_t family(const char *key)
 static void kernel_line(const lamina_engine *e, const lamina_info_row *first, size_t at)
 {
     const size_t n = family(first->key);
-    char chosen[64] = "none", others[128] = "";
+    char chosen[64] = "none", others[1024] = "";
     lamina_info_row r = {.size = sizeof r};
     for (size_t k = at; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
         if (family(r.key) != n || strncmp(r.key, first->key, n) != 0) break;
         const size_t used = strlen(others);
+        if (used > sizeof others / 2) break;
         if (!strcmp(r.value, "chosen"))
             (void)snprintf(chosen, sizeof chosen, "%s", r.key + n + 1);
         else if (!strcmp(r.value, "usable"))
