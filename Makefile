@@ -7,16 +7,19 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build check check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
+.PHONY: build help check check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
 	fuzz-build fuzz-all cover install setup clean
 
-build:
+build: ## release build: build/bin/lamina, build/lib, build/python (TARGET=... for one target)
 	@$(CONFIGURE) -B $(BUILD) > $(BUILD).configure.log 2>&1 || { cat $(BUILD).configure.log; exit 1; }
 	@rm -f $(BUILD).configure.log
-	ninja -C $(BUILD) -j$(JOBS)
+	ninja -C $(BUILD) -j$(JOBS) $(TARGET)
+
+help: ## what make can do
+	@awk -F ':.*## ' '/^[a-z%-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Everything that must hold before a change lands: sanitizers, release, clang, threads, gates.
-check: check-asan check-release check-clang check-tsan gates
+check: check-asan check-release check-clang check-tsan gates ## everything: sanitizers, release, clang, threads, gates
 
 check-asan:
 	@$(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=Debug -DLAMINA_SANITIZE=address,undefined \
@@ -37,24 +40,24 @@ check-tsan:
 	ninja -C build-tsan -j$(JOBS) threaded_tests
 	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|devices|runtime|api)$$'
 
-gates: build
+gates: build ## layers, headers, exports, ISA leaks, style, lengths
 	tools/gates.sh
 
-demo:
+demo: ## fetch trained models and ask them three questions
 	tools/demo.sh
 
-setup:
+setup: ## install what building and checking need (Debian)
 	tools/setup.sh
 
 # Without the network the environment may be lacking: what then cannot run is said.
 environment:
 	@tools/setup.sh > /dev/null || echo "tools/setup.sh failed: going on with what is here"
 
-conformance: environment
+conformance: environment ## the ONNX cases, stored and generated
 	@$(MAKE) -s build
 	$(PYTHON) tools/conformance.py
 
-models: environment
+models: environment ## trained and generated models beside onnxruntime
 	@$(MAKE) -s build
 	$(PYTHON) tools/judge_models.py
 
@@ -64,7 +67,7 @@ fuzz-build:
 		-DLAMINA_FUZZ=ON -DLAMINA_ASSERT_LEVEL=2 > /dev/null
 	ninja -C build-fuzz -j$(JOBS) $(if $(T),fuzz_$(T),fuzz_targets)
 
-fuzz: fuzz-build
+fuzz: fuzz-build ## one fuzz target: make fuzz T=onnx
 	@test -n "$(T)" || { echo "say which: make fuzz T=json"; exit 2; }
 	@mkdir -p build-fuzz/corpus-$(T)
 	build-fuzz/fuzz/fuzz_$(T) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
@@ -73,27 +76,27 @@ fuzz: fuzz-build
 		build-fuzz/corpus-$(T) tests/fuzz/corpus/$(T)
 
 # FUZZ_SECONDS for each target, as many at once as there are cores.
-fuzz-all: fuzz-build
+fuzz-all: fuzz-build ## a minute of every fuzz target
 	@ls tests/fuzz/fuzz_*.c | sed 's/.*fuzz_\(.*\)\.c/\1/' | xargs -P$(JOBS) -I{} sh -c \
 		'mkdir -p build-fuzz/corpus-{} && if build-fuzz/fuzz/fuzz_{} -max_total_time=$(FUZZ_SECONDS) \
 		-timeout=10 -rss_limit_mb=2048 -artifact_prefix=build-fuzz/found-{}- build-fuzz/corpus-{} \
 		tests/fuzz/corpus/{} > build-fuzz/{}.log 2>&1; then echo "fuzz {}: ok"; \
 		else tail -30 build-fuzz/{}.log; echo "fuzz {}: FAILED"; exit 1; fi'
 
-cover:
+cover: ## line coverage of each room
 	@$(CONFIGURE) -B build-cover -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=--coverage > /dev/null
 	@find build-cover -name '*.gcda' -delete
 	ninja -C build-cover -j$(JOBS)
 	$(CTEST) --test-dir build-cover
 	python3 tools/cover.py build-cover
 
-install: build
+install: build ## into PREFIX (default /usr/local)
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 # make bench-gemm runs bench/gemm.py, bench/gemm.sh or the program bench_gemm.
-bench-%: build
+bench-%: build ## one benchmark: make bench-models
 	@if [ -f bench/$*.py ]; then $(PYTHON) bench/$*.py; \
 	elif [ -f bench/$*.sh ]; then sh bench/$*.sh; else $(BUILD)/bin/bench_$*; fi
 
-clean:
+clean: ## remove the build folders
 	rm -rf build build-asan build-tsan build-clang build-fuzz build-cover

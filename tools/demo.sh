@@ -4,7 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=$(tools/setup.sh | tail -1)
-make -s build > /dev/null
+echo "building"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+make -s build TARGET=lamina_cli > "$log" 2>&1 || { tail -40 "$log"; exit 1; }
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/lamina/models
 mkdir -p "$cache"
 echo "fetching models (pinned, hashed) into the cache"

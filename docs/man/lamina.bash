@@ -1,0 +1,16 @@
+# Completion of lamina for bash: verbs, then the options that `lamina help VERB` names, then files.
+_lamina() {
+    local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
+    if [ "$COMP_CWORD" = 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench info help --version" -- "$word")
+    elif [ "$verb" = help ]; then
+        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench info" -- "$word")
+    elif [[ $word == -* ]]; then
+        local options
+        options=$(lamina help "$verb" 2> /dev/null | grep -o -- '--[a-z]*' | sort -u)
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+}
+complete -o filenames -F _lamina lamina
