@@ -122,7 +122,7 @@ static void check_pack(kc_ctx *kc, const lmn_krow *head)
 /* A random chain over an m x n result of n_items items. */
 static lmn_epi random_epi(kc_ctx *kc, int64_t m, int64_t n, kc_style style)
 {
-    lmn_epi e = {.n_ops = (int32_t)kc_int(kc, 1, LMN_EPI_MAX)};
+    lmn_epi e = {.n_ops = (int32_t)kc_int(kc, 1, LMN_EPI_OPS)};
     for (int32_t i = 0; i < e.n_ops; i++) {
         lmn_epi_op *op = &e.op[i];
         op->kind =

@@ -5,6 +5,9 @@
     X(matmul)                \
     X(gemm)                  \
     X(conv)                  \
+    X(fused_matmul)          \
+    X(fused_gemm)            \
+    X(fused_conv)            \
     X(max_pool)              \
     X(average_pool)          \
     X(global_average_pool)   \

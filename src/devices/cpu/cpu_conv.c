@@ -1,7 +1,8 @@
 /*
- * Conv in f32 on the convolution driver (im2col into gemm, pointwise, depthwise), with the bias as
- * its epilogue. Weights are used where they lie.
+ * Conv and FusedConv in f32 on the convolution driver (im2col into gemm, pointwise, depthwise),
+ * with bias and fused steps as its epilogue. Weights are used where they lie.
  */
+#include "devices/cpu/cpu_fused.h"
 #include "devices/cpu/cpu_tools.h"
 #include "devices/cpu/cpu_window.h"
 #include "kernels/conv/conv_plan.h"
@@ -57,15 +58,18 @@ static lamina_status run_conv(const lamina_kernel *k, lmn_eval *ec)
     lmn_conv_geom g;
     int64_t dims[LMN_MAX_RANK];
     if (!conv_geom(ec, &g, dims)) return lmn_cpu_reference(ec);
+    const int32_t rank = lmn_in(ec, 0)->rank;
+    const lmn_cpu_layout layout = {rank, 1, 2, dims};
+    lmn_epi epi = {.n_ops = 0};
+    if (bias)
+        epi.op[epi.n_ops++] =
+            (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias->data};
+    if (!lmn_cpu_epilogue(ec, 3, &layout, &epi)) return lmn_cpu_reference(ec);
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, lmn_in(ec, 0)->rank, dims, &y));
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, rank, dims, &y));
     if (!y) return LAMINA_OK;
     conv_job j = {.args = {.x = lmn_in(ec, 0)->data, .w = lmn_in(ec, 1)->data, .y = y->data}};
-    lmn_epi epi = {.n_ops = 1};
-    if (bias) {
-        epi.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias->data};
-        j.args.epi = &epi;
-    }
+    if (epi.n_ops) j.args.epi = &epi;
     lmn_conv_f32_plan(&k->dev->kset, &g, &j.plan);
     LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
     lmn_par_for(ec->par, j.plan.n_chunks, conv_chunk, &j);
@@ -84,6 +88,12 @@ static bool supports_conv(const lmn_cpu_dev *dev, const lamina_node *node, char 
 const lmn_cpu_binding lmn_cpu_conv = {
     .domain = "",
     .op = "Conv",
+    .supports = supports_conv,
+    .run = run_conv,
+};
+const lmn_cpu_binding lmn_cpu_fused_conv = {
+    .domain = "lamina",
+    .op = "FusedConv",
     .supports = supports_conv,
     .run = run_conv,
 };

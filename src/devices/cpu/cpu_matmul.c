@@ -1,8 +1,10 @@
 /*
- * MatMul and Gemm in f32 on the gemm family. Batches that lie at a fixed stride are one plan; a
- * batch of A alone is more rows of one product. Other broadcasts run the plan of one item for every
- * item. Chunks depend on shapes only, so the bits do not depend on the number of threads.
+ * MatMul, Gemm and their fused forms in f32 on the gemm family. Batches that lie at a fixed stride
+ * are one plan; a batch of A alone is more rows of one product. Other broadcasts run the plan of
+ * one item for every item. Chunks depend on shapes only, so the bits do not depend on the number of
+ * threads.
  */
+#include "devices/cpu/cpu_fused.h"
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
 
@@ -107,13 +109,23 @@ static bool mm_batches(const mm *s, product *p, lmn_gemm_shape *g)
            g->n_batch < LMN_CPU_EXTENT_MAX;
 }
 
+/* Items of the epilogue are the plan's own; a product walked item by item knows none. */
+static bool mm_epilogue(const lmn_eval *ec, const mm *s, const product *p, lmn_epi *epi)
+{
+    const int32_t rows = s->n_batch + (lmn_in(ec, 0)->rank > 1);
+    const lmn_cpu_layout layout = {s->out_rank, p->args.c_batch ? s->n_batch : 0, rows, s->out};
+    return lmn_cpu_epilogue(ec, 2, &layout, epi) && (p->n_axes == 0 || epi->n_ops == 0);
+}
+
 static lamina_status run_matmul(const lamina_kernel *k, lmn_eval *ec)
 {
     const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
     mm s;
     lmn_gemm_shape g;
     product p = {0};
-    if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || !mm_shape(a, b, &s) || !mm_batches(&s, &p, &g))
+    lmn_epi epi = {.n_ops = 0};
+    if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || !mm_shape(a, b, &s) ||
+        !mm_batches(&s, &p, &g) || !mm_epilogue(ec, &s, &p, &epi))
         return lmn_cpu_reference(ec);
     lamina_tensor *c;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, s.out_rank, s.out, &c));
@@ -121,6 +133,7 @@ static lamina_status run_matmul(const lamina_kernel *k, lmn_eval *ec)
     lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &p.plan);
     p.args.a = a->data, p.args.b = b->data, p.args.c = c->data;
     p.args.lda = s.k, p.args.ldb = p.args.ldc = s.n;
+    p.args.epi = epi.n_ops ? &epi : NULL;
     return product_run(ec, &p);
 }
 
@@ -200,6 +213,8 @@ static lamina_status run_gemm(const lamina_kernel *k, lmn_eval *ec)
     if (bias && beta != 0.0f && !gemm_bias(ec, bias, g.m, g.n, &epi.op[epi.n_ops++], &st))
         return lmn_cpu_reference(ec);
     LMN_TRY(st);
+    const lmn_cpu_layout layout = {2, 0, 1, (int64_t[]){g.m, g.n}};
+    if (!lmn_cpu_epilogue(ec, 3, &layout, &epi)) return lmn_cpu_reference(ec);
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, 2, (int64_t[]){g.m, g.n}, &y));
     if (!y) return LAMINA_OK;
@@ -219,4 +234,20 @@ const lmn_cpu_binding lmn_cpu_gemm = {
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,
+};
+
+/* ---- Fused forms ------------------------------------------------------------------------------
+ */
+
+const lmn_cpu_binding lmn_cpu_fused_matmul = {
+    .domain = "lamina",
+    .op = "FusedMatMul",
+    .supports = supports_matmul,
+    .run = run_matmul,
+};
+const lmn_cpu_binding lmn_cpu_fused_gemm = {
+    .domain = "lamina",
+    .op = "FusedGemm",
+    .supports = supports_matmul,
+    .run = run_gemm,
 };

@@ -1,5 +1,5 @@
 /*
- * The epilogue: at most four operations on a finished f32 result, applied while it is still in the
+ * The epilogue: a few operations on a finished f32 result, applied while it is still in the
  * cache. Each operation has one arithmetic definition (simd/simd_math.h; epi_ref.h states it in
  * f64), so a fused epilogue equals the separate elementwise kernels bit for bit.
  *
@@ -44,10 +44,11 @@ typedef struct lmn_epi_op {
     int64_t batch; /* elements from one batch item to the next; 0 = shared */
 } lmn_epi_op;
 
-enum { LMN_EPI_MAX = 4 };
+/* Steps of a fused node; a kernel also takes what its base operator brings: alpha and a bias. */
+enum { LMN_EPI_MAX = 4, LMN_EPI_OPS = LMN_EPI_MAX + 2 };
 typedef struct lmn_epi {
-    int32_t n_ops; /* 0 .. LMN_EPI_MAX, applied in order */
-    lmn_epi_op op[LMN_EPI_MAX];
+    int32_t n_ops; /* 0 .. LMN_EPI_OPS, applied in order */
+    lmn_epi_op op[LMN_EPI_OPS];
 } lmn_epi;
 
 /* One block of a row-major result and where it lies in the whole. */

@@ -95,7 +95,7 @@ static void epi_act(const lmn_epi_op *op, const lmn_epi_block *b)
 
 static void epi_apply(const lmn_epi *epi, const lmn_epi_block *b)
 {
-    lmn_assert(epi->n_ops >= 0 && epi->n_ops <= LMN_EPI_MAX);
+    lmn_assert(epi->n_ops >= 0 && epi->n_ops <= LMN_EPI_OPS);
     for (int32_t i = 0; i < epi->n_ops; i++) {
         const lmn_epi_op *op = &epi->op[i], *next = op + 1;
         bool clips =
