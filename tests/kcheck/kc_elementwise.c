@@ -91,6 +91,12 @@ static void check_norm(kc_ctx *kc, const lmn_krow *head)
         b.y = soft.p;
         KC_CALL(kc, row->softmax(&b));
         judge(kc, &soft, &want, "softmax");
+        b.rows = n, b.n = rows, b.step = n;
+        b.y = want.p, lmn_norm_f32_rows[0].softmax_down(&b);
+        b.y = soft.p;
+        KC_CALL(kc, row->softmax_down(&b));
+        judge(kc, &soft, &want, "softmax_down");
+        b.rows = rows, b.n = n;
         b.y = layer.p;
         KC_CALL(kc, row->layer(&b));
         double *w = kc_doubles(kc, rows * n), *bound = kc_doubles(kc, rows * n);

@@ -1,6 +1,7 @@
 /*
- * Softmax, LayerNormalization, ReduceMean and ReduceSum in f32 where the axes worked on are the
- * last ones, on the norm family. Other axes, Mean and InvStdDev outputs run by the reference.
+ * Softmax along any axis; LayerNormalization, ReduceMean and ReduceSum in f32 where the axes worked
+ * on are the last ones, on the norm family. Other axes, Mean and InvStdDev outputs run by the
+ * reference.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/norm/norm.h"
@@ -34,6 +35,35 @@ static lamina_status norm_run(lmn_eval *ec, norm_job *j)
     return LAMINA_OK;
 }
 
+/* A plane of n by step elements is worked on in strips of columns; chunks are (plane, strip). */
+typedef struct down_job {
+    lmn_norm_fn *fn;
+    lmn_norm_block block; /* rows: planes */
+    int64_t strip, strips;
+} down_job;
+
+static void down_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    (void)worker;
+    const down_job *j = arg;
+    const int64_t first = chunk % j->strips * j->strip,
+                  at = chunk / j->strips * j->block.n * j->block.step + first;
+    lmn_norm_block b = j->block;
+    b.x += at;
+    b.y += at;
+    b.rows = lmn_min_i64(j->strip, b.step - first);
+    j->fn(&b);
+}
+
+static lamina_status down_run(lmn_eval *ec, lmn_norm_fn *fn, const lmn_norm_block *block)
+{
+    down_job j = {.fn = fn, .block = *block};
+    j.strip = lmn_max_i64(64, chunk_elems / block->n / 64 * 64);
+    j.strips = (block->step + j.strip - 1) / j.strip;
+    lmn_par_for(ec->par, block->rows * j.strips, down_chunk, &j);
+    return LAMINA_OK;
+}
+
 static bool axis_of(int64_t axis, int32_t rank, int32_t *out)
 {
     if (axis < 0) axis += rank;
@@ -46,8 +76,7 @@ static lamina_status run_softmax(const lamina_kernel *k, lmn_eval *ec)
     const lamina_tensor *x = lmn_in(ec, 0);
     int32_t axis;
     if (!lmn_cpu_is_f32(x) || lmn_count(x) == 0 ||
-        !axis_of(lmn_attr_i(ec->node, "axis", -1), x->rank, &axis) ||
-        lmn_span_count(x->dims, axis + 1, x->rank) != 1)
+        !axis_of(lmn_attr_i(ec->node, "axis", -1), x->rank, &axis))
         return lmn_cpu_reference(ec);
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
@@ -55,7 +84,9 @@ static lamina_status run_softmax(const lamina_kernel *k, lmn_eval *ec)
     norm_job j = {.fn = k->dev->kset.norm_f32->softmax, .y_row = x->dims[axis]};
     j.block = (lmn_norm_block){.x = x->data, .y = y->data, .n = x->dims[axis]};
     j.block.rows = lmn_span_count(x->dims, 0, axis);
-    return norm_run(ec, &j);
+    j.block.step = lmn_span_count(x->dims, axis + 1, x->rank);
+    if (j.block.step == 1) return norm_run(ec, &j);
+    return down_run(ec, k->dev->kset.norm_f32->softmax_down, &j.block);
 }
 
 static lamina_status run_layer(const lamina_kernel *k, lmn_eval *ec)

@@ -19,10 +19,13 @@ typedef struct lmn_norm_block {
     const float *scale, *bias; /* layer: n elements; bias may be NULL */
     float eps;                 /* layer: under the root */
     bool mean;                 /* sums: divide by n */
+    int64_t step;              /* softmax_down: elements from one of the n to the next */
 } lmn_norm_block;
 
 /*
  * softmax: e^(x - max) / sum; a row of -inf, or with NaN or +inf, is NaN.
+ * softmax_down: the same for `rows` neighbouring columns, each n elements `step` apart; one column
+ *          is one chain of additions from top to bottom.
  * layer:   (x - mean) / sqrt(variance + eps) * scale + bias, in two passes over the centred row.
  * sums:    sum or mean of a row.
  */
@@ -30,7 +33,7 @@ typedef void lmn_norm_fn(const lmn_norm_block *b);
 
 typedef struct lmn_norm_row {
     lmn_krow head;
-    lmn_norm_fn *softmax, *layer, *sums;
+    lmn_norm_fn *softmax, *softmax_down, *layer, *sums;
 } lmn_norm_row;
 
 extern const lmn_norm_row lmn_norm_f32_rows[];

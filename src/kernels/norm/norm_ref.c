@@ -6,7 +6,8 @@
 
 #include "kernels/norm/norm.h"
 
-lmn_norm_fn lmn_norm_f32_softmax_ref, lmn_norm_f32_layer_ref, lmn_norm_f32_sums_ref;
+lmn_norm_fn lmn_norm_f32_softmax_ref, lmn_norm_f32_softmax_down_ref, lmn_norm_f32_layer_ref,
+    lmn_norm_f32_sums_ref;
 
 void lmn_norm_f32_softmax_ref(const lmn_norm_block *b)
 {
@@ -17,6 +18,19 @@ void lmn_norm_f32_softmax_ref(const lmn_norm_block *b)
         for (int64_t i = 1; i < b->n; i++) max = x[i] > max ? x[i] : max;
         for (int64_t i = 0; i < b->n; i++) sum += exp(x[i] - max);
         for (int64_t i = 0; i < b->n; i++) y[i] = (float)(exp(x[i] - max) / sum);
+    }
+}
+
+void lmn_norm_f32_softmax_down_ref(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r;
+        float *y = b->y + r;
+        double max = x[0], sum = 0;
+        for (int64_t i = 1; i < b->n; i++) max = x[i * b->step] > max ? x[i * b->step] : max;
+        for (int64_t i = 0; i < b->n; i++) sum += exp(x[i * b->step] - max);
+        for (int64_t i = 0; i < b->n; i++)
+            y[i * b->step] = (float)(exp(x[i * b->step] - max) / sum);
     }
 }
 

@@ -60,6 +60,24 @@ static void softmax_run(const lmn_norm_block *b)
     }
 }
 
+static void softmax_down_run(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r += VF_LANES) {
+        const vm mask = vm_first(b->rows - r);
+        const float *x = b->x + r;
+        float *y = b->y + r;
+        vf max = vf_set1(-__builtin_inff()), sum = vf_zero();
+        for (int64_t i = 0; i < b->n; i++) max = vf_max(vf_loadm(x + i * b->step, mask), max);
+        for (int64_t i = 0; i < b->n; i++) {
+            const vf e = vf_exp(vf_sub(vf_loadm(x + i * b->step, mask), max));
+            vf_storem(y + i * b->step, mask, e);
+            sum = vf_add(sum, e);
+        }
+        for (int64_t i = 0; i < b->n; i++)
+            vf_storem(y + i * b->step, mask, vf_div(vf_loadm(y + i * b->step, mask), sum));
+    }
+}
+
 static float row_sum(const float *x, int64_t n)
 {
     vf a0 = vf_zero(), a1 = vf_zero();

@@ -12,6 +12,8 @@
 
 #define T_ALL (LMN_D_NUM | LMN_D_BOOL | LMN_D_STRING | LMN_D_COMPLEX)
 
+typedef uint32_t __attribute__((may_alias)) word;
+
 typedef struct nearest_job {
     const lmn_resize *r;
     const lmn_taps *taps; /* one a rank */
@@ -19,7 +21,8 @@ typedef struct nearest_job {
     lamina_tensor *y;
     size_t bytes; /* of an element */
     uint8_t fill[16];
-    int64_t inner; /* output elements of a chunk: the extents after axis 0 */
+    int64_t inner; /* output elements of a chunk: the extents after axis 1 */
+    bool plain_rows;
 } nearest_job;
 
 /* Source of output element o; -1 where it is extrapolated. */
@@ -36,11 +39,27 @@ static int64_t nearest_source(const nearest_job *j, int64_t o)
     return flat;
 }
 
+/* Four-byte elements, nothing extrapolated along the last axis: a row at a time. */
+static void nearest_rows(const nearest_job *j, int64_t first, word *to)
+{
+    const int32_t last = j->r->rank - 1;
+    const int64_t *index = j->taps[last].index, n = j->r->axis[last].out;
+    for (int64_t o = 0; o < j->inner; o += n, to += n) {
+        const int64_t at = nearest_source(j, first + o);
+        const word *from = (const word *)j->x->data + at - index[0];
+        for (int64_t i = 0; i < n; i++) to[i] = from[index[i]];
+    }
+}
+
 static void nearest_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     (void)worker;
     const nearest_job *j = arg;
     uint8_t *to = (uint8_t *)j->y->data + (size_t)(chunk * j->inner) * j->bytes;
+    if (j->plain_rows) {
+        nearest_rows(j, chunk * j->inner, (word *)(void *)to);
+        return;
+    }
     for (int64_t i = 0; i < j->inner; i++, to += j->bytes) {
         const int64_t at = nearest_source(j, chunk * j->inner + i);
         memcpy(to, at < 0 ? j->fill : (const uint8_t *)j->x->data + (size_t)at * j->bytes,
@@ -70,6 +89,9 @@ static lamina_status run_nearest(lmn_eval *ec, const lmn_resize *r, const lmn_ta
     lmn_convert(x->dtype, j.fill, LAMINA_F64, &r->extrapolation, 1, true);
     const int64_t outer = r->rank > 1 ? r->axis[0].out * r->axis[1].out : 1;
     j.inner = lmn_count(y) / (outer ? outer : 1);
+    j.plain_rows = j.bytes == sizeof(word) && r->rank > 2;
+    for (int32_t a = 0; a < r->rank; a++)
+        if (taps[a].beyond) j.plain_rows = false;
     lmn_par_for(ec->par, outer, nearest_chunk, &j);
     return LAMINA_OK;
 }
