@@ -225,7 +225,9 @@
     X(FusedGemm)                                                         \
     X(FusedMatMul)                                                       \
     /* com.microsoft */                                                  \
+    X(MsAttention)                                                       \
     X(MsBiasGelu)                                                        \
+    X(MsDecoderMaskedMultiHeadAttention)                                 \
     X(MsDequantizeLinear)                                                \
     X(MsDynamicQuantizeMatMul)                                           \
     X(MsEmbedLayerNormalization)                                         \
@@ -238,12 +240,15 @@
     X(MsGatherND)                                                        \
     X(MsGelu)                                                            \
     X(MsGridSample)                                                      \
+    X(MsGroupQueryAttention)                                             \
     X(MsMatMulInteger16)                                                 \
     X(MsMatMulIntegerToFloat)                                            \
+    X(MsMultiHeadAttention)                                              \
     X(MsNhwcConv)                                                        \
     X(MsNhwcFusedConv)                                                   \
     X(MsNhwcMaxPool)                                                     \
     X(MsPad)                                                             \
+    X(MsQAttention)                                                      \
     X(MsQEmbedLayerNormalization)                                        \
     X(MsQGemm)                                                           \
     X(MsQLinearAdd)                                                      \
@@ -260,6 +265,7 @@
     X(MsQuantizeLinear)                                                  \
     X(MsQuickGelu)                                                       \
     X(MsRange)                                                           \
+    X(MsRotaryEmbedding)                                                 \
     X(MsSkipLayerNormalization)                                          \
     X(MsSkipSimplifiedLayerNormalization)                                \
     X(MsTransposeMatMul)                                                 \

@@ -1,9 +1,9 @@
 """Write conformance cases of the com.microsoft operators: make_ms_cases.py [OUT] [--small DIR]
 
 A case is a folder in the layout of the ONNX corpus: model.onnx with one node, inputs drawn from a
-seed that is the case's name, and outputs computed by onnxruntime, or by the NumPy function given
-with the case where onnxruntime has no CPU kernel. --small DIR copies the smallest case of every
-operator: what ctest runs.
+fixed seed, and outputs computed by onnxruntime, or by the NumPy function given with the case where
+onnxruntime has no CPU kernel. --small DIR copies the smallest case of every operator: what ctest
+runs.
 
 The operators and their variants stand in ms_cases.py.
 """
@@ -19,6 +19,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "lamina")
+F32, F16, F64, I8, U8, I32, I64 = (np.float32, np.float16, np.float64, np.int8, np.uint8, np.int32,
+                                   np.int64)
 SMALL_BYTES = 12000
 OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
 
@@ -93,8 +95,28 @@ class Case:
         return folder
 
 
-def seed_of(name):
-    return np.random.default_rng(zlib.crc32(name.encode()))
+class Draw:
+    """Random arrays of one family of cases, the same at every run."""
+
+    def __init__(self, name):
+        self.rng = np.random.default_rng(zlib.crc32(name.encode()))
+
+    def f(self, *shape, dt=F32, scale=1.0):
+        return (self.rng.standard_normal(shape) * scale).astype(dt)
+
+    def u(self, *shape, dt=F32, lo=0.0, hi=1.0):
+        return self.rng.uniform(lo, hi, shape).astype(dt)
+
+    def i(self, *shape, dt=I32, lo=0, hi=10):
+        return self.rng.integers(lo, hi, shape).astype(dt)
+
+    def q(self, *shape, dt=U8):
+        info = np.iinfo(dt)
+        return self.rng.integers(info.min, info.max + 1, shape).astype(dt)
+
+
+def arr(v, dt=F32):
+    return np.array(v, dtype=dt)
 
 
 def folder_bytes(folder):

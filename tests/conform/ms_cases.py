@@ -1,33 +1,8 @@
 """The com.microsoft operators and their variants, for make_ms_cases.py."""
 import numpy as np
-from make_ms_cases import Case, seed_of
+from make_ms_cases import Case, Draw, F16, F32, F64, I32, I64, I8, U8, arr
+from ms_attention_cases import attention_cases
 
-F32, F16, F64, I8, U8, I32, I64 = (np.float32, np.float16, np.float64, np.int8, np.uint8, np.int32,
-                                   np.int64)
-
-
-class Draw:
-    """Random arrays of one case."""
-
-    def __init__(self, name):
-        self.rng = seed_of(name)
-
-    def f(self, *shape, dt=F32, scale=1.0):
-        return (self.rng.standard_normal(shape) * scale).astype(dt)
-
-    def u(self, *shape, dt=F32, lo=0.0, hi=1.0):
-        return self.rng.uniform(lo, hi, shape).astype(dt)
-
-    def i(self, *shape, dt=I32, lo=0, hi=10):
-        return self.rng.integers(lo, hi, shape).astype(dt)
-
-    def q(self, *shape, dt=U8):
-        info = np.iinfo(dt)
-        return self.rng.integers(info.min, info.max + 1, shape).astype(dt)
-
-
-def arr(v, dt=F32):
-    return np.array(v, dtype=dt)
 
 
 def elementwise():
@@ -295,3 +270,4 @@ def recurrent():
 def all_cases():
     for family in (elementwise, linear, norms, qlinear, qmatmul, qdq, recurrent):
         yield from family()
+    yield from attention_cases()

@@ -4,6 +4,7 @@
  * (2j, 2j + 1). Position ids outside the cache are an error.
  */
 #include "ops/f64io.h"
+#include "ops/rope.h"
 #include "ops/wide.h"
 
 typedef struct rope {
@@ -58,16 +59,6 @@ static lamina_status read_args(lmn_eval *ec, rope *r)
     return LAMINA_OK;
 }
 
-static void turn(const rope *r, double *v, const double *c, const double *s)
-{
-    const int64_t half = r->rot / 2, step = r->interleaved ? 2 : 1, far = r->interleaved ? 1 : half;
-    for (int64_t j = 0; j < half; j++) {
-        double *p = v + j * step, a = p[0], b = p[far];
-        p[0] = c[j] * a - s[j] * b;
-        p[far] = s[j] * a + c[j] * b;
-    }
-}
-
 static lamina_status eval_rope(lmn_eval *ec)
 {
     LMN_TRY(lmn_eval_ready(ec));
@@ -95,7 +86,7 @@ static lamina_status eval_rope(lmn_eval *ec)
             const int64_t at =
                 r.packed ? (i * r.heads + h) * r.size : ((b * r.heads + h) * r.len + t) * r.size;
             lmn_f64_load(r.x, at, r.size, v);
-            turn(&r, v, c, s);
+            lmn_rope_turn(v, r.rot, r.interleaved, c, s);
             lmn_f64_store(y, at, r.size, v);
         }
     }
