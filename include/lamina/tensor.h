@@ -106,6 +106,8 @@ LAMINA_API lamina_tensor *lamina_tensor_ref(lamina_tensor *t);
  */
 LAMINA_API void lamina_tensor_unref(lamina_tensor *t);
 
+/* The functions below take NULL for an empty optional: no type, rank 0, nothing in it. */
+
 /** What the value is: tensor, sequence or empty optional. @return LAMINA_KIND_*. Since: 0.1 */
 LAMINA_API lamina_kind lamina_tensor_kind(const lamina_tensor *t);
 

@@ -118,9 +118,11 @@ lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *
 {
     lamina_run_opts o;
     const uint64_t start = s && s->profile ? lmn_profile_begin(s->profile) : 0;
-    LMN_CHECK(s && (inputs || !n_inputs) && (outputs || !n_outputs), LAMINA_E_INVALID);
     LMN_TRY(lmn_opts_read(&o, sizeof o, opts));
     if (o.error) memset(o.error, 0, sizeof *o.error);
+    if (!s || (!inputs && n_inputs) || (!outputs && n_outputs))
+        return lmn_fail(o.error, LAMINA_E_INVALID,
+                        "a run needs a session, and an array wherever a count is not 0");
     if (n_outputs > s->g->n_outputs)
         return lmn_fail(o.error, LAMINA_E_INVALID, "the model has %zu outputs, not %zu",
                         s->g->n_outputs, n_outputs);

@@ -222,38 +222,39 @@ void lamina_tensor_unref(lamina_tensor *t)
 
 lamina_kind lamina_tensor_kind(const lamina_tensor *t)
 {
-    return t->kind;
+    return t ? t->kind : LAMINA_KIND_NONE;
 }
 
 lamina_dtype lamina_tensor_dtype(const lamina_tensor *t)
 {
-    return t->dtype;
+    return t ? t->dtype : LAMINA_DTYPE_NONE;
 }
 
 int32_t lamina_tensor_rank(const lamina_tensor *t)
 {
-    return t->rank;
+    return t ? t->rank : 0;
 }
 
 const int64_t *lamina_tensor_dims(const lamina_tensor *t)
 {
-    return t->dims;
+    return t ? t->dims : NULL;
 }
 
 const int64_t *lamina_tensor_strides(const lamina_tensor *t)
 {
-    return t->strides;
+    return t ? t->strides : NULL;
 }
 
 int64_t lamina_tensor_count(const lamina_tensor *t)
 {
+    if (!t) return 0;
     if (t->kind == LAMINA_KIND_TENSOR) return lmn_count(t);
     return t->kind == LAMINA_KIND_SEQUENCE ? t->n_items : 0;
 }
 
 size_t lamina_tensor_bytes(const lamina_tensor *t)
 {
-    return t->kind == LAMINA_KIND_TENSOR && t->dtype != LAMINA_STRING ? t->data_bytes : 0;
+    return t && t->kind == LAMINA_KIND_TENSOR && t->dtype != LAMINA_STRING ? t->data_bytes : 0;
 }
 
 void *lamina_tensor_mutable_data(lamina_tensor *t)

@@ -9,7 +9,7 @@
 /* The element, or NULL if t is no string tensor or index lies outside. */
 static lmn_str *string_at(const lamina_tensor *t, int64_t index)
 {
-    if (t->kind != LAMINA_KIND_TENSOR || t->dtype != LAMINA_STRING) return NULL;
+    if (!t || t->kind != LAMINA_KIND_TENSOR || t->dtype != LAMINA_STRING) return NULL;
     if (index < 0 || index >= lmn_count(t)) return NULL;
     return (lmn_str *)t->data + index;
 }
@@ -96,7 +96,8 @@ lamina_status lamina_sequence_create(lamina_engine *engine, lamina_dtype dtype, 
 
 lamina_tensor *lamina_sequence_item(const lamina_tensor *seq, int64_t index)
 {
-    if (seq->kind != LAMINA_KIND_SEQUENCE || index < 0 || index >= seq->n_items) return NULL;
+    if (!seq || seq->kind != LAMINA_KIND_SEQUENCE || index < 0 || index >= seq->n_items)
+        return NULL;
     return seq->items[index];
 }
 
