@@ -99,4 +99,4 @@ bench-%: build ## one benchmark: make bench-models
 	elif [ -f bench/$*.sh ]; then sh bench/$*.sh; else $(BUILD)/bin/bench_$*; fi
 
 clean: ## remove the build folders
-	rm -rf build build-asan build-tsan build-clang build-fuzz build-cover
+	rm -rf build build-wheel build-asan build-tsan build-clang build-fuzz build-cover

@@ -1,6 +1,7 @@
 """
 The face of onnxruntime: ports, metadata, options, errors, bindings; and threads, cancel, timeout.
 """
+import importlib.util
 import json
 import os
 import tempfile
@@ -235,9 +236,22 @@ class Values(unittest.TestCase):
             v.update_inplace(np.zeros(2, np.float32))
         with self.assertRaises(lamina.NotImplemented):
             onnxruntime.OrtValue.ortvalue_from_numpy(np.ones(1), "cuda", 0)
+        fixed = np.ones(2, np.float32)
+        fixed.flags.writeable = False
+        with self.assertRaises(lamina.InvalidArgument):
+            onnxruntime.OrtValue.ortvalue_from_numpy(fixed).update_inplace(np.zeros(2, "f4"))
+        strided = onnxruntime.OrtValue.ortvalue_from_numpy(np.ones((3, 2), np.float32).T)
+        strided.update_inplace(np.full((2, 3), 5, np.float32))
+        self.assertEqual(strided.numpy().sum(), 30)
         bits = np.array([0x3F80, 0x4000], np.uint16)
         b = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, T.BFLOAT16)
         self.assertEqual(b.data_type(), "tensor(bfloat16)")
+        if importlib.util.find_spec("ml_dtypes"):
+            b.update_inplace(b.numpy() + b.numpy())
+            self.assertEqual(bits.tolist(), [0x4000, 0x4080])
+            packed = onnxruntime.OrtValue.ortvalue_from_shape_and_type([3], T.INT4)
+            with self.assertRaises(lamina.NotImplemented):
+                packed.update_inplace(packed.numpy())
         with self.assertRaises(lamina.InvalidArgument):
             onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, T.FLOAT)
 

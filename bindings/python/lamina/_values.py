@@ -48,6 +48,8 @@ class OrtValue(_lamina.Value):
     @classmethod
     def ortvalue_from_numpy(cls, numpy_obj, /, device_type="cpu", device_id=0, vendor_id=-1):
         on_cpu(device_type)
+        if isinstance(numpy_obj, np.ndarray) and not numpy_obj.flags.c_contiguous:
+            numpy_obj = np.ascontiguousarray(numpy_obj)  # ours to write, should it be updated
         value = cls.of(numpy_obj)
         value._source = numpy_obj
         return value
@@ -110,6 +112,15 @@ class OrtValue(_lamina.Value):
             raise _errors.InvalidArgument(
                 f"the value holds {array.dtype}{list(array.shape)} and cannot take "
                 f"{np_arr.dtype}{list(np_arr.shape)}")
-        if not array.flags.writeable:  # lent by the array it was made from
-            array = getattr(self, "_source", array)
+        if array.size and not array.flags.writeable:  # lent by the array it was made from
+            source = getattr(self, "_source", None)
+            if not (isinstance(source, np.ndarray) and source.flags.writeable
+                    and source.ctypes.data == self.address()):
+                raise _errors.InvalidArgument("the memory of this value is lent or shared and may "
+                                              "not be written: make it by "
+                                              "ortvalue_from_shape_and_type")
+            array = source.view(array.dtype)
+        elif array.size and array.ctypes.data != self.address():
+            _errors.unsupported(f"values of {array.dtype} are packed and cannot be updated in "
+                                "place: make a new one")
         np.copyto(array, np_arr)
