@@ -227,6 +227,7 @@
     /* com.microsoft */                                                  \
     X(MsAttention)                                                       \
     X(MsBiasGelu)                                                        \
+    X(MsCropAndResize)                                                   \
     X(MsDecoderMaskedMultiHeadAttention)                                 \
     X(MsDequantizeLinear)                                                \
     X(MsDynamicQuantizeMatMul)                                           \
@@ -237,12 +238,16 @@
     X(MsFusedGemm)                                                       \
     X(MsFusedMatMul)                                                     \
     X(MsFusedMatMulActivation)                                           \
+    X(MsGatherBlockQuantized)                                            \
     X(MsGatherND)                                                        \
     X(MsGelu)                                                            \
     X(MsGridSample)                                                      \
     X(MsGroupQueryAttention)                                             \
+    X(MsInverse)                                                         \
+    X(MsMatMulBnb4)                                                      \
     X(MsMatMulInteger16)                                                 \
     X(MsMatMulIntegerToFloat)                                            \
+    X(MsMatMulNBits)                                                     \
     X(MsMultiHeadAttention)                                              \
     X(MsNhwcConv)                                                        \
     X(MsNhwcFusedConv)                                                   \

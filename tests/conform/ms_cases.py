@@ -2,6 +2,7 @@
 import numpy as np
 from make_ms_cases import Case, Draw, F16, F32, F64, I32, I64, I8, U8, arr
 from ms_attention_cases import attention_cases
+from ms_weight_cases import weight_cases
 
 
 
@@ -271,3 +272,4 @@ def all_cases():
     for family in (elementwise, linear, norms, qlinear, qmatmul, qdq, recurrent):
         yield from family()
     yield from attention_cases()
+    yield from weight_cases()

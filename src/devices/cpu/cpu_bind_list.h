@@ -8,6 +8,7 @@
     X(fused_matmul)          \
     X(fused_gemm)            \
     X(fused_conv)            \
+    X(matmul_nbits)          \
     X(max_pool)              \
     X(average_pool)          \
     X(global_average_pool)   \
