@@ -37,9 +37,10 @@ typedef struct lamina_run_opts {
     size_t size;          /* sizeof(lamina_run_opts) */
     uint64_t deadline_ns; /* CLOCK_MONOTONIC instant after which the run stops; 0 = none */
     lamina_error *error;  /* borrowed until return; filled on failure; may be NULL */
-    const uint32_t *stop; /* borrowed until return; may be NULL. Looked at before every node and
-                             every turn of a loop: not 0, stored atomically by any thread, ends
-                             this run alone with E_CANCELLED (lamina_cancel ends all) */
+    /* Borrowed until return; may be NULL. Looked at before every node, turn of a loop and chunk of
+       work: not 0, stored atomically by any thread, ends this run alone with E_CANCELLED
+       (lamina_cancel ends all). */
+    const uint32_t *stop;
 } lamina_run_opts;
 
 /**

@@ -88,9 +88,7 @@ typedef struct lmn_run {
     lamina_session *session;
     lmn_par par;
     lmn_par_ctx par_ctx;
-    _Atomic uint32_t stop; /* 0, or the status that ends the run, negated */
-    uint64_t deadline_ns;
-    const _Atomic uint32_t *user_stop; /* the caller's word, or NULL */
+    lmn_stop stop;
     lamina_error *err;
     uint32_t depth;
     uint32_t number;             /* of this run in its session, from 1 */

@@ -4,7 +4,6 @@
  */
 #include "runtime/exec.h"
 
-#include "base/os/os_time.h"
 #include "ops/node.h"
 
 #include <string.h>
@@ -122,19 +121,9 @@ typedef struct call {
     lmn_run *run;
 } call;
 
-/* The caller's own word counts as a cancel of this run. */
-static void heed_user(lmn_run *run)
-{
-    if (!run->user_stop || !atomic_load_explicit(run->user_stop, memory_order_acquire)) return;
-    uint32_t none = 0;
-    (void)atomic_compare_exchange_strong(&run->stop, &none, (uint32_t)-LAMINA_E_CANCELLED);
-}
-
 static bool call_cancelled(lmn_eval *ec)
 {
-    lmn_run *run = ((call *)ec)->run;
-    heed_user(run);
-    return atomic_load_explicit(&run->stop, memory_order_relaxed) != 0;
+    return lmn_stop_poll(&((call *)ec)->run->stop) != LAMINA_OK;
 }
 
 static lmn_exec *find_sub(const lmn_exec *x, const lmn_attr *graph)
@@ -209,14 +198,8 @@ static lamina_status run_error(lmn_run *run, const lmn_step *s, lamina_status st
 
 static lamina_status stopped(lmn_run *run)
 {
-    heed_user(run);
-    uint32_t stop = atomic_load_explicit(&run->stop, memory_order_acquire);
-    if (!stop && run->deadline_ns && lmn_now_ns() > run->deadline_ns) {
-        stop = (uint32_t)-LAMINA_E_TIMEOUT;
-        atomic_store_explicit(&run->stop, stop, memory_order_release);
-    }
-    if (!stop) return LAMINA_OK;
-    lamina_status st = -(lamina_status)stop;
+    const lamina_status st = lmn_stop_poll(&run->stop);
+    if (st == LAMINA_OK) return st;
     return lmn_fail(run->err, st,
                     st == LAMINA_E_TIMEOUT ? "the deadline expired before the run was done"
                                            : "the run was cancelled");

@@ -87,8 +87,7 @@ void lamina_cancel(lamina_session *s)
 {
     if (!s) return;
     lmn_mutex_lock(&s->lock);
-    for (lmn_run *r = s->runs; r; r = r->next)
-        atomic_store_explicit(&r->stop, (uint32_t)-LAMINA_E_CANCELLED, memory_order_release);
+    for (lmn_run *r = s->runs; r; r = r->next) lmn_stop_set(&r->stop, LAMINA_E_CANCELLED);
     lmn_mutex_unlock(&s->lock);
 }
 

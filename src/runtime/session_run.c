@@ -99,11 +99,11 @@ static lamina_status run_bound(lamina_session *s, const bound *b, const lamina_r
 {
     lmn_frame *f = NULL;
     size_t n_done = 0;
-    lmn_run run = {.session = s,
-                   .deadline_ns = o->deadline_ns,
-                   .user_stop = (const _Atomic uint32_t *)o->stop,
-                   .err = o->error,
-                   .start = b->start};
+    lmn_run run = {
+        .session = s,
+        .stop = {.user = (const _Atomic uint32_t *)o->stop, .deadline_ns = o->deadline_ns},
+        .err = o->error,
+        .start = b->start};
     lmn_workers_par(s->pool, (int32_t)s->opts.n_threads, &run.stop, &run.par_ctx, &run.par);
     LMN_TRY(lmn_plans_enter(s, b->key, b->n_key, b->in, &run, &f));
     lamina_status st = lmn_frame_run(f, &run, (lamina_tensor *const *)(uintptr_t)b->in,

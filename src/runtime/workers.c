@@ -22,7 +22,7 @@ typedef struct job {
     _Atomic int32_t joined;  /* helpers inside */
     _Atomic int32_t workers; /* worker numbers handed out; the caller is 0 */
     int32_t max_workers;
-    _Atomic uint32_t *stop;
+    lmn_stop *stop;
 } job;
 
 struct lmn_workers {
@@ -40,7 +40,7 @@ struct lmn_workers {
 static void work(job *j, int32_t worker)
 {
     for (;;) {
-        if (j->stop && atomic_load_explicit(j->stop, memory_order_relaxed)) return;
+        if (j->stop && lmn_stop_poll(j->stop) != LAMINA_OK) return;
         int64_t c = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
         if (c >= j->n_chunks) return;
         j->fn(j->arg, c, worker);
@@ -135,7 +135,7 @@ static void start_threads(lmn_workers *p, uint32_t need)
 static void run_alone(const lmn_par_ctx *c, int64_t n_chunks, lmn_par_fn *fn, void *arg)
 {
     for (int64_t i = 0; i < n_chunks; i++) {
-        if (c->stop && atomic_load_explicit(c->stop, memory_order_relaxed)) return;
+        if (c->stop && lmn_stop_poll(c->stop) != LAMINA_OK) return;
         fn(arg, i, 0);
     }
 }
@@ -172,7 +172,7 @@ static void par_run(void *ctx, int64_t n_chunks, lmn_par_fn *fn, void *arg)
     while (atomic_load_explicit(&j.joined, memory_order_acquire)) lmn_cpu_pause();
 }
 
-void lmn_workers_par(lmn_workers *pool, int32_t width, _Atomic uint32_t *stop, lmn_par_ctx *ctx,
+void lmn_workers_par(lmn_workers *pool, int32_t width, lmn_stop *stop, lmn_par_ctx *ctx,
                      lmn_par *par)
 {
     int32_t most = (int32_t)pool->n_wanted + 1;

@@ -11,6 +11,7 @@
 
 #include "base/engine.h"
 #include "base/par.h"
+#include "runtime/stop.h"
 
 #include <stdatomic.h>
 
@@ -23,10 +24,10 @@ lamina_status lmn_workers_get(lamina_engine *e, lmn_workers **out);
 typedef struct lmn_par_ctx {
     lmn_workers *pool;
     int32_t width;
-    _Atomic uint32_t *stop; /* != 0: skip the remaining chunks */
+    lmn_stop *stop; /* a reason in it: skip the remaining chunks; NULL = never */
 } lmn_par_ctx;
 /* Make *par run on the pool with at most `width` workers, caller included. */
-void lmn_workers_par(lmn_workers *pool, int32_t width, _Atomic uint32_t *stop, lmn_par_ctx *ctx,
+void lmn_workers_par(lmn_workers *pool, int32_t width, lmn_stop *stop, lmn_par_ctx *ctx,
                      lmn_par *par);
 
 #endif

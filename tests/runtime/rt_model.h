@@ -87,13 +87,17 @@ LMN_UNUSED static void rt_weight(pb *graph, const char *name, lamina_dtype dt, i
 }
 
 /* Load; `bytes` must outlive the model. NULL after a failed check. */
-LMN_UNUSED static lamina_model *rt_load(t_env *env, pb *bytes, const pb *graph)
+LMN_UNUSED static lamina_model *rt_load_bytes(t_env *env, const pb *bytes)
 {
     lamina_error err = {0};
     lamina_model *m = NULL;
-    pb_model(bytes, graph);
     T_OK_ERR(lamina_model_load_memory(env->engine, bytes->p, bytes->n, NULL, &m, &err), &err);
     return m;
+}
+LMN_UNUSED static lamina_model *rt_load(t_env *env, pb *bytes, const pb *graph)
+{
+    pb_model(bytes, graph);
+    return rt_load_bytes(env, bytes);
 }
 
 LMN_UNUSED static lamina_session *rt_session(lamina_model *m, const lamina_session_opts *o)
@@ -164,9 +168,9 @@ LMN_UNUSED static lamina_model *rt_chain(t_env *env, int n)
 }
 
 /* y = x after n turns of "v = v * w" in a Loop; w is captured. */
-LMN_UNUSED static lamina_model *rt_loop(t_env *env, int64_t n)
+LMN_UNUSED static void rt_loop_bytes(pb *bytes, int64_t n)
 {
-    static pb g, body, attr, bytes;
+    static pb g, body, attr;
     const uint8_t yes = 1;
     body.n = g.n = 0;
     rt_node(&body, "Identity", "c_in", "c_out", NULL);
@@ -185,7 +189,13 @@ LMN_UNUSED static lamina_model *rt_loop(t_env *env, int64_t n)
     rt_port(&g, 11, "x", LAMINA_F32, "N N");
     rt_port(&g, 11, "w", LAMINA_F32, "N N");
     rt_port(&g, 12, "y", LAMINA_F32, "N N");
-    return rt_load(env, &bytes, &g);
+    pb_model(bytes, &g);
+}
+LMN_UNUSED static lamina_model *rt_loop(t_env *env, int64_t n)
+{
+    static pb bytes;
+    rt_loop_bytes(&bytes, n);
+    return rt_load_bytes(env, &bytes);
 }
 
 #endif

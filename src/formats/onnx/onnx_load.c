@@ -227,6 +227,8 @@ lamina_status lmn_onnx_load(lamina_engine *e, const lmn_onnx_source *src,
         return st;
     }
     lmn_model_destroy(x.m);
+    if (err->status != st) /* nobody found words, or they are of an older failure */
+        (void)lmn_fail(err, st, "loading the model failed: %s", lamina_status_text(st));
     if (src->path) {
         char shown[160];
         (void)lmn_format_name(shown, sizeof shown, src->path, strlen(src->path));

@@ -1,0 +1,336 @@
+/*
+ * Sessions: wrong feeds are refused before anything runs (the mock device counts), the plan cache
+ * keeps its bounds, defaults are honoured, counters count, many threads may run one session.
+ */
+#include "runtime/rt_model.h"
+
+#include "base/os/os_thread.h"
+
+static lamina_tensor *zeros(t_env *env, lamina_dtype dt, int32_t rank, const int64_t *dims)
+{
+    lamina_tensor *t = NULL;
+    T_OK(lamina_tensor_create(env->engine, dt, rank, dims, &t));
+    return t;
+}
+
+/* Run with these inputs (taken over); y dropped. */
+static lamina_status feed(lamina_session *s, lamina_tensor **in, size_t n, lamina_error *err)
+{
+    lamina_tensor *out = T_UNTOUCHED;
+    const lamina_run_opts o = {.size = sizeof o, .error = err};
+    const lamina_status st =
+        lamina_session_run(s, (const lamina_tensor *const *)in, n, &out, 1, &o);
+    for (size_t i = 0; i < n; i++) lamina_tensor_unref(in[i]);
+    if (st == LAMINA_OK)
+        lamina_tensor_unref(out);
+    else
+        T_CHECK(out == T_UNTOUCHED);
+    return st;
+}
+
+static lamina_session_stats stats(const lamina_session *s)
+{
+    lamina_session_stats st = {.size = sizeof st};
+    T_OK(lamina_session_get_stats(s, &st));
+    return st;
+}
+
+static void test_feeds(t_env *env)
+{
+    lamina_error err = {0};
+    rt_mock(env, NULL);
+    lamina_model *m = rt_relu_abs(env);
+    lamina_session *s = rt_session(m, NULL);
+    T_REQUIRE(s);
+    const int64_t good[] = {2, 4}, narrow[] = {2, 3}, flat[] = {4}, deep[] = {1, 2, 4};
+    const struct {
+        const char *name;
+        size_t n;
+        lamina_dtype dt;
+        int32_t rank;
+        const int64_t *dims;
+        lamina_status want;
+        const char *says;
+    } CASES[] = {
+        {"missing", 0, LAMINA_F32, 2, good, LAMINA_E_INVALID, "missing"},
+        {"extra", 2, LAMINA_F32, 2, good, LAMINA_E_INVALID, "1 inputs"},
+        {"type", 1, LAMINA_F64, 2, good, LAMINA_E_DTYPE, "float64"},
+        {"integer", 1, LAMINA_I64, 2, good, LAMINA_E_DTYPE, "float32[N,4]"},
+        {"rank 1", 1, LAMINA_F32, 1, flat, LAMINA_E_SHAPE, "rank"},
+        {"rank 3", 1, LAMINA_F32, 3, deep, LAMINA_E_SHAPE, "rank"},
+        {"size", 1, LAMINA_F32, 2, narrow, LAMINA_E_SHAPE, "dimension 1 is 3"},
+    };
+    for (size_t i = 0; i < T_COUNT(CASES); i++) {
+        T_CASE(CASES[i].name);
+        lamina_tensor *in[2] = {NULL, NULL};
+        for (size_t k = 0; k < CASES[i].n; k++)
+            in[k] = zeros(env, CASES[i].dt, CASES[i].rank, CASES[i].dims);
+        T_EQ(feed(s, in, CASES[i].n, &err), CASES[i].want);
+        T_EQ(err.status, CASES[i].want);
+        if (!strstr(err.msg, CASES[i].says)) T_STR_EQ(err.msg, CASES[i].says);
+        T_CHECK(i == 1 || strstr(err.msg, "\"x\"") != NULL);
+    }
+    T_CASE("outputs");
+    lamina_tensor *x = zeros(env, LAMINA_F32, 2, good), *out[2];
+    const lamina_run_opts o = {.size = sizeof o, .error = &err};
+    T_EQ(lamina_session_run(s, (const lamina_tensor *const *)&x, 1, out, 2, &o), LAMINA_E_INVALID);
+    T_EQ(lamina_session_run(NULL, NULL, 0, out, 1, NULL), LAMINA_E_INVALID);
+    T_EQ(lamina_session_run(s, NULL, 1, out, 1, NULL), LAMINA_E_INVALID);
+    T_CASE("another engine");
+    lamina_engine *other = NULL;
+    T_OK(lamina_engine_create(NULL, &other));
+    lamina_tensor *foreign = NULL;
+    T_OK(lamina_tensor_create(other, LAMINA_F32, 2, good, &foreign));
+    T_EQ(feed(s, &foreign, 1, &err), LAMINA_E_INVALID);
+    lamina_engine_destroy(other);
+    T_EQ(rt_mock_executed(env), 0);
+    T_EQ(stats(s).n_runs, 0);
+    T_CASE("right after all");
+    T_OK_ERR(feed(s, &x, 1, &err), &err);
+    T_EQ(rt_mock_executed(env), 2);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+/* Two inputs share the symbol N: sizes that contradict each other end before any kernel. */
+static void test_symbol(t_env *env)
+{
+    lamina_error err = {0};
+    rt_mock(env, NULL);
+    lamina_model *m = rt_chain(env, 1);
+    lamina_session *s = rt_session(m, NULL);
+    T_REQUIRE(s);
+    lamina_tensor *in[2] = {zeros(env, LAMINA_F32, 2, (int64_t[]){2, 3}),
+                            zeros(env, LAMINA_F32, 2, (int64_t[]){2, 3})};
+    const lamina_status st = feed(s, in, 2, &err);
+    T_EQ(st, LAMINA_E_SHAPE);
+    T_EQ(rt_mock_executed(env), 0);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+static lamina_status run_rows(t_env *env, lamina_session *s, int64_t n)
+{
+    lamina_tensor *x = rt_floats(env, 2, (int64_t[]){n, 4});
+    return feed(s, &x, 1, NULL);
+}
+
+static void test_plans(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_relu_abs(env);
+    const lamina_session_opts o = {.size = sizeof o, .max_plans = 3, .n_threads = 1};
+    lamina_session *s = rt_session(m, &o);
+    T_REQUIRE(s);
+    for (int64_t n = 1; n <= 5; n++) T_OK(run_rows(env, s, n));
+    lamina_session_stats st = stats(s);
+    T_EQ(st.n_plans_made, 5);
+    T_EQ(st.n_plan_hits, 0);
+    for (int64_t n = 3; n <= 5; n++) T_OK(run_rows(env, s, n)); /* kept: the last three */
+    T_EQ(stats(s).n_plan_hits, 3);
+    T_OK(run_rows(env, s, 3)); /* now 4 is the oldest */
+    T_OK(run_rows(env, s, 9));
+    T_OK(run_rows(env, s, 3));
+    T_OK(run_rows(env, s, 4));
+    st = stats(s);
+    T_EQ(st.n_plan_hits, 5);
+    T_EQ(st.n_plans_made, 7);
+    T_EQ(st.n_runs, 12);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+/* The bound in bytes: idle memory stays below it, the largest shape included; trim gives it back.
+ */
+static void test_bytes(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_relu_abs(env);
+    const lamina_session_opts o = {
+        .size = sizeof o, .max_plan_bytes = 100000, .n_threads = 1, .no_optimize = true};
+    lamina_session *s = rt_session(m, &o);
+    T_REQUIRE(s);
+    uint64_t most = 0;
+    for (int64_t n = 500; n <= 3000; n += 500) { /* the intermediate takes 16 bytes a row */
+        T_OK(run_rows(env, s, n));
+        const uint64_t idle = stats(s).idle_bytes;
+        T_CHECK(idle <= 100000);
+        if (idle > most) most = idle;
+    }
+    T_CHECK(most > 0);
+    T_OK(run_rows(env, s, 100000)); /* alone beyond the bound */
+    T_CHECK(stats(s).idle_bytes <= 100000);
+    T_OK(run_rows(env, s, 500));
+    const uint64_t before = stats(s).idle_bytes;
+    T_CHECK(before > 0);
+    (void)lamina_session_trim(s, before); /* may find blocks kept for reuse, but no plan's */
+    T_EQ(stats(s).idle_bytes, before);
+    T_CHECK(lamina_session_trim(s, 0) >= before);
+    T_EQ(stats(s).idle_bytes, 0);
+    T_EQ(lamina_session_trim(s, 0), 0);
+    T_EQ(lamina_session_trim(NULL, 0), 0);
+    T_OK(run_rows(env, s, 500));
+    T_EQ(stats(s).idle_bytes, before);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+/* y = x + d where d is a graph input with an initialiser of the same name. */
+static void test_default(t_env *env)
+{
+    static pb g, bytes;
+    static const float d[2] = {10, 20};
+    lamina_error err = {0};
+    g.n = 0;
+    rt_cpu(env);
+    rt_node(&g, "Add", "x d", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "d", LAMINA_F32, 1, (int64_t[]){2}, d, sizeof d);
+    rt_port(&g, 11, "x", LAMINA_F32, "2");
+    rt_port(&g, 11, "d", LAMINA_F32, "2");
+    rt_port(&g, 12, "y", LAMINA_F32, "2");
+    lamina_model *m = rt_load(env, &bytes, &g);
+    lamina_session *s = rt_session(m, NULL);
+    T_REQUIRE(s);
+    T_EQ(lamina_model_input_count(m), 2);
+    lamina_port p = {.size = sizeof p};
+    T_OK(lamina_model_input(m, 1, &p));
+    T_CHECK(p.optional && p.has_default);
+    static const float one[2] = {1, 2}, other[2] = {100, 200};
+    lamina_tensor *in[2] = {NULL, NULL}, *out = NULL;
+    T_OK(lamina_tensor_from(env->engine, LAMINA_F32, 1, (int64_t[]){2}, one, &in[0]));
+    const lamina_run_opts o = {.size = sizeof o, .error = &err};
+    for (int turn = 0; turn < 4; turn++) { /* absent, NULL, given, absent again */
+        if (turn == 2)
+            T_OK(lamina_tensor_from(env->engine, LAMINA_F32, 1, (int64_t[]){2}, other, &in[1]));
+        const size_t n = turn == 0 || turn == 3 ? 1 : 2;
+        T_OK_ERR(lamina_session_run(s, (const lamina_tensor *const *)in, n, &out, 1, &o), &err);
+        const float *y = lamina_tensor_data(out);
+        T_NEAR(y[0], turn == 2 ? 101 : 11, 0);
+        T_NEAR(y[1], turn == 2 ? 202 : 22, 0);
+        lamina_tensor_unref(out);
+    }
+    lamina_tensor_unref(in[0]);
+    lamina_tensor_unref(in[1]);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+static void test_stats(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_chain(env, 3);
+    lamina_session *s = rt_session(m, NULL);
+    T_REQUIRE(s);
+    lamina_session_stats st = {.size = sizeof st};
+    T_OK(lamina_session_get_stats(s, &st));
+    T_EQ(st.n_nodes, 3);
+    T_EQ(st.n_nodes_fast, 3);
+    T_EQ(st.n_runs + st.n_plans_made + st.n_plan_hits + st.run_ns + st.idle_bytes, 0);
+    st = (lamina_session_stats){.size = 0};
+    T_EQ(lamina_session_get_stats(s, &st), LAMINA_E_INVALID);
+    T_EQ(lamina_session_get_stats(NULL, &st), LAMINA_E_INVALID);
+    lamina_node_info ni = {.size = sizeof ni};
+    T_EQ(lamina_session_node(s, 3, &ni), LAMINA_E_RANGE);
+    T_EQ(lamina_session_node(s, 0, NULL), LAMINA_E_INVALID);
+    T_OK(lamina_session_node(s, 2, &ni));
+    T_STR_EQ(ni.op, "MatMul");
+    T_STR_EQ(ni.name, "y");
+    T_EQ(ni.n_calls, 0);
+    lamina_session_destroy(s);
+    lamina_session_destroy(NULL);
+    lamina_model_unref(m);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------
+ */
+
+#define RUNNERS 4
+
+typedef struct runner {
+    t_env *env;
+    lamina_session *s;
+    int64_t n;
+    const float *want;
+    int wrong;
+} runner;
+
+static void *runner_main(void *arg)
+{
+    runner *r = arg;
+    lamina_tensor *in[2], *out = NULL;
+    for (int i = 0; i < 2; i++) in[i] = rt_floats(r->env, 2, (int64_t[]){r->n, r->n});
+    for (int turn = 0; turn < 20; turn++) {
+        if (lamina_session_run(r->s, (const lamina_tensor *const *)in, 2, &out, 1, NULL)) {
+            r->wrong++;
+            continue;
+        }
+        r->wrong += r->want && memcmp(r->want, lamina_tensor_data(out),
+                                      (size_t)(r->n * r->n) * sizeof(float)) != 0;
+        lamina_tensor_unref(out);
+        if (turn % 5 == 4) (void)lamina_session_trim(r->s, 0);
+        (void)stats(r->s);
+    }
+    for (int i = 0; i < 2; i++) lamina_tensor_unref(in[i]);
+    return NULL;
+}
+
+/* Four callers, two shapes, a cache of one plan and a profile: every lock of a run is taken. */
+static void test_concurrent(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_chain(env, 4);
+    const lamina_session_opts o = {
+        .size = sizeof o, .n_threads = 2, .max_plans = 1, .profile = true};
+    lamina_session *s = rt_session(m, &o);
+    T_REQUIRE(s);
+    lamina_tensor *in[2], *want[2] = {NULL, NULL};
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 2; i++)
+            in[i] = rt_floats(env, 2, (int64_t[]){40 + 30 * k, 40 + 30 * k});
+        T_OK(lamina_session_run(s, (const lamina_tensor *const *)in, 2, &want[k], 1, NULL));
+        for (int i = 0; i < 2; i++) lamina_tensor_unref(in[i]);
+    }
+    T_REQUIRE(want[0] && want[1]);
+    lmn_thread t[RUNNERS];
+    runner r[RUNNERS];
+    for (int i = 0; i < RUNNERS; i++) {
+        r[i] = (runner){env, s, 40 + 30 * (i & 1), lamina_tensor_data(want[i & 1]), 0};
+        T_OK(lmn_thread_start(&t[i], runner_main, &r[i]));
+    }
+    for (int i = 0; i < RUNNERS; i++) {
+        lmn_thread_join(&t[i]);
+        T_EQ(r[i].wrong, 0);
+    }
+    T_EQ(stats(s).n_runs, 2 + RUNNERS * 20);
+    for (int k = 0; k < 2; k++) lamina_tensor_unref(want[k]);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+/* The same bits for 1, 2 and 4 threads. */
+static void test_bits(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_chain(env, 3);
+    lamina_tensor *in[2], *first = NULL;
+    for (int i = 0; i < 2; i++) in[i] = rt_floats(env, 2, (int64_t[]){257, 257});
+    for (uint32_t threads = 1; threads <= 4; threads *= 2) {
+        lamina_tensor *out = NULL;
+        const lamina_session_opts o = {.size = sizeof o, .n_threads = threads};
+        lamina_session *s = rt_session(m, &o);
+        T_REQUIRE(s);
+        T_OK(lamina_session_run(s, (const lamina_tensor *const *)in, 2, &out, 1, NULL));
+        if (first && out)
+            T_MEM_EQ(lamina_tensor_data(first), lamina_tensor_data(out), 257u * 257u * 4u);
+        if (first) lamina_tensor_unref(out);
+        if (!first) first = out;
+        lamina_session_destroy(s);
+    }
+    lamina_tensor_unref(first);
+    for (int i = 0; i < 2; i++) lamina_tensor_unref(in[i]);
+    lamina_model_unref(m);
+}
+
+T_MAIN(T_TEST(test_feeds), T_TEST(test_symbol), T_TEST(test_plans), T_TEST(test_bytes),
+       T_TEST(test_default), T_TEST(test_stats), T_TEST(test_concurrent), T_TEST(test_bits))
