@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """
-How soon a run ends after lamina_cancel from another thread, and past its deadline (bar B11): BERT at
-a length that takes about a second, cancelled at moments spread over the run, on one thread and two.
+How soon a run ends after lamina_cancel from another thread, and past its deadline (bar B11): BERT
+at a length that takes about a second, cancelled at moments spread over the run, on one thread and
+on two.
 """
 import json
 import os
