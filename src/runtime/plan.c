@@ -1,176 +1,37 @@
 /*
- * Plans: inference once more with concrete input shapes, then offsets for every value whose size
- * came out, by one walk in execution order over a free list (first fit by address). Views share the
- * bytes of what they look at; an elementwise result takes over an input that dies with it.
- *
- * Invariants: two values whose lifetimes overlap never overlap in the arena unless one is a view
- * of, or takes over, the other; graph outputs and everything they look at stay off the arena.
+ * Plans: inference once more with concrete input shapes, then a place in one block of memory for
+ * every value whose size came out (graph/planner.h). Values that inference computed outright are
+ * kept and need no step. Graph outputs and everything they look at stay off the block.
  */
+#include "graph/planner.h"
 #include "runtime/exec.h"
 
 #include <string.h>
-
-#define ALIGN 64u
-
-typedef struct gap {
-    uint64_t at, bytes;
-} gap;
 
 typedef struct planner {
     lmn_exec *x;
     lmn_plan *p;
     lmn_fact *facts;
     lmn_arena *tmp;
-    lmn_vid *root;     /* of the storage a value lives in */
-    uint32_t *readers; /* of a root: reads left */
-    bool *off_arena;   /* of a root */
-    gap *gaps;         /* sorted by address */
-    size_t n_gaps, cap_gaps;
-    uint64_t top;
 } planner;
 
-static size_t fact_bytes(const lmn_fact *f)
-{
-    int64_t dims[LMN_MAX_RANK], count;
-    size_t bytes;
-    if (f->kind != LMN_FACT_TENSOR || f->dtype == LAMINA_STRING || f->dtype == LAMINA_DTYPE_NONE)
-        return 0;
-    if (!lmn_fact_static(f, dims) || !lmn_dims_count(f->rank, dims, &count)) return 0;
-    if (!lmn_dense_bytes(f->dtype, count, &bytes) || bytes > SIZE_MAX / 2) return 0;
-    return lmn_align_up(bytes, ALIGN);
-}
-
-static bool gap_insert(planner *pl, size_t i, gap g)
-{
-    if (lmn_grow(pl->tmp->alloc, (void **)&pl->gaps, &pl->cap_gaps, pl->n_gaps + 1, SIZE_MAX / 64,
-                 sizeof *pl->gaps, "plan") != LAMINA_OK)
-        return false;
-    memmove(pl->gaps + i + 1, pl->gaps + i, (pl->n_gaps - i) * sizeof *pl->gaps);
-    pl->gaps[i] = g;
-    pl->n_gaps++;
-    return true;
-}
-
-static uint64_t take(planner *pl, uint64_t bytes)
-{
-    size_t best = SIZE_MAX;
-    for (size_t i = 0; i < pl->n_gaps; i++)
-        if (pl->gaps[i].bytes >= bytes &&
-            (best == SIZE_MAX || pl->gaps[i].bytes < pl->gaps[best].bytes))
-            best = i;
-    if (best != SIZE_MAX) {
-        uint64_t at = pl->gaps[best].at;
-        pl->gaps[best].at += bytes;
-        pl->gaps[best].bytes -= bytes;
-        return at;
-    }
-    gap *last = pl->n_gaps ? &pl->gaps[pl->n_gaps - 1] : NULL;
-    if (last && last->at + last->bytes == pl->top) { /* grow out of the last gap */
-        uint64_t at = last->at;
-        pl->n_gaps--;
-        pl->top = at + bytes;
-        return at;
-    }
-    uint64_t at = pl->top;
-    pl->top += bytes;
-    return at;
-}
-
-static bool give(planner *pl, uint64_t at, uint64_t bytes)
-{
-    size_t i = 0;
-    while (i < pl->n_gaps && pl->gaps[i].at < at) i++;
-    bool left = i > 0 && pl->gaps[i - 1].at + pl->gaps[i - 1].bytes == at;
-    bool right = i < pl->n_gaps && at + bytes == pl->gaps[i].at;
-    if (left && right) {
-        pl->gaps[i - 1].bytes += bytes + pl->gaps[i].bytes;
-        memmove(pl->gaps + i, pl->gaps + i + 1, (pl->n_gaps - i - 1) * sizeof *pl->gaps);
-        pl->n_gaps--;
-        return true;
-    }
-    if (left) {
-        pl->gaps[i - 1].bytes += bytes;
-        return true;
-    }
-    if (right) {
-        pl->gaps[i].at = at;
-        pl->gaps[i].bytes += bytes;
-        return true;
-    }
-    return gap_insert(pl, i, (gap){at, bytes});
-}
-
-static void find_roots(planner *pl)
-{
-    const lmn_graph *g = pl->x->g;
-    for (size_t v = 0; v < g->n_values; v++) pl->root[v] = (lmn_vid)v;
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        const lmn_gnode *n = &g->nodes[i];
-        if (pl->p->skip[i]) continue;
-        if ((n->op.def->flags & LMN_OP_VIEW) && n->op.n_in && n->in[0] && n->out[0])
-            pl->root[n->out[0]] = pl->root[n->in[0]];
-        for (int32_t k = 0; k < n->op.n_in; k++) pl->readers[pl->root[n->in[k]]]++;
-    }
-    for (size_t i = 0; i < g->n_outputs; i++) pl->off_arena[pl->root[g->outputs[i]]] = true;
-    pl->off_arena[0] = true;
-}
-
-/* An input that this step reads last, of the same size and type, that the output may overwrite. */
-static lmn_vid reusable(const planner *pl, const lmn_gnode *n, lmn_vid out, size_t bytes)
-{
-    if (!(n->op.def->flags & LMN_OP_INPLACE)) return 0;
-    for (int32_t k = 0; k < n->op.n_in; k++) {
-        lmn_vid v = n->in[k], r = pl->root[v];
-        if (!v || pl->off_arena[r] || pl->p->offset[r] < 0 || pl->readers[r] != 1) continue;
-        if (pl->p->bytes[r] != bytes || pl->facts[v].dtype != pl->facts[out].dtype) continue;
-        if (fact_bytes(&pl->facts[v]) == bytes && pl->facts[v].rank == pl->facts[out].rank &&
-            memcmp(pl->facts[v].dims, pl->facts[out].dims,
-                   (size_t)pl->facts[v].rank * sizeof(lmn_dim)) == 0)
-            return r;
-    }
-    return 0;
-}
-
-static void place_output(planner *pl, const lmn_gnode *n, lmn_vid v)
-{
-    lmn_plan *p = pl->p;
-    if (!v || pl->root[v] != v || pl->off_arena[v] || p->known[v]) return;
-    size_t bytes = fact_bytes(&pl->facts[v]);
-    if (!bytes) return;
-    lmn_vid over = reusable(pl, n, v, bytes);
-    if (over) {
-        p->offset[v] = p->offset[over];
-        p->bytes[v] = bytes;
-        p->offset[over] = -2 - p->offset[over]; /* taken over: not given back */
-        return;
-    }
-    p->offset[v] = (int64_t)take(pl, bytes);
-    p->bytes[v] = bytes;
-}
-
+/* Offsets of the values that live in the block. */
 static lamina_status assign(planner *pl)
 {
     const lmn_graph *g = pl->x->g;
     lmn_plan *p = pl->p;
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        const lmn_gnode *n = &g->nodes[i];
-        if (p->skip[i]) continue;
-        for (int32_t k = 0; k < n->op.n_out; k++) place_output(pl, n, n->out[k]);
-        for (int32_t k = 0; k < n->op.n_out; k++) { /* written and never read: free at once */
-            lmn_vid v = n->out[k];
-            if (v && pl->root[v] == v && p->offset[v] >= 0 && !pl->readers[v] &&
-                !give(pl, (uint64_t)p->offset[v], p->bytes[v]))
-                return LAMINA_E_NOMEM;
-        }
-        for (int32_t k = 0; k < n->op.n_in; k++) {
-            lmn_vid r = pl->root[n->in[k]];
-            if (!r || --pl->readers[r] || p->offset[r] < 0) continue;
-            if (!give(pl, (uint64_t)p->offset[r], p->bytes[r])) return LAMINA_E_NOMEM;
-        }
-    }
+    bool *off = LMN_ARENA_ARRAY(pl->tmp, bool, g->n_values);
+    if (!off) return LAMINA_E_NOMEM;
     for (size_t v = 1; v < g->n_values; v++)
-        if (p->offset[v] <= -2) p->offset[v] = -2 - p->offset[v];
-    p->arena_bytes = pl->top;
+        off[v] = g->values[v].is_input || g->values[v].constant || p->known[v];
+    lmn_lifetimes l;
+    const lmn_lifetimes_in in = {g, pl->facts, p->skip, off};
+    LMN_TRY(lmn_planner_lifetimes(&in, pl->tmp, &l));
+    LMN_TRY(lmn_planner_place(l.storages, l.n, pl->tmp, &p->arena_bytes));
+    for (size_t v = 0; v < g->n_values; v++) {
+        p->offset[v] = l.of[v] < 0 ? -1 : (int64_t)l.storages[l.of[v]].at;
+        p->bytes[v] = l.of[v] < 0 ? 0 : (size_t)l.storages[l.of[v]].bytes;
+    }
     return LAMINA_OK;
 }
 
@@ -241,22 +102,14 @@ static lamina_status build(planner *pl, lmn_dim_pool *dims, const lamina_tensor 
     const lmn_graph *g = pl->x->g;
     const size_t nv = g->n_values;
     pl->facts = LMN_ARENA_ARRAY(pl->tmp, lmn_fact, nv);
-    pl->root = LMN_ARENA_ARRAY(pl->tmp, lmn_vid, nv);
-    pl->readers = LMN_ARENA_ARRAY(pl->tmp, uint32_t, nv);
-    pl->off_arena = LMN_ARENA_ARRAY(pl->tmp, bool, nv);
     pl->p->offset = LMN_ARENA_ARRAY(&pl->p->mem, int64_t, nv);
     pl->p->bytes = LMN_ARENA_ARRAY(&pl->p->mem, size_t, nv);
     pl->p->known = LMN_ARENA_ARRAY(&pl->p->mem, lamina_tensor *, nv);
     pl->p->skip = LMN_ARENA_ARRAY(&pl->p->mem, bool, g->n_nodes + 1);
     if (pl->tmp->failed || pl->p->mem.failed) return LAMINA_E_NOMEM;
-    for (size_t v = 0; v < nv; v++) pl->p->offset[v] = -1;
     for (size_t i = 0; i < g->n_inputs; i++) pl->facts[g->inputs[i]] = lmn_fact_of(in[i], NULL);
     LMN_TRY(lmn_graph_infer_facts(g, dims, pl->tmp, pl->facts, diags));
-    for (size_t i = 0; i < g->n_inputs; i++) pl->off_arena[g->inputs[i]] = true;
-    for (size_t v = 1; v < nv; v++)
-        if (g->values[v].constant) pl->off_arena[v] = true;
     LMN_TRY(find_known(pl));
-    find_roots(pl);
     LMN_TRY(assign(pl));
     note_costs(pl);
     return LAMINA_OK;
@@ -281,7 +134,6 @@ lamina_status lmn_plan_create(lmn_exec *x, const int64_t *key, size_t n_key,
     if (st == LAMINA_OK) st = build(&pl, dims, in, &diags);
     if (st != LAMINA_OK && (!diags.n_errors || lmn_diags_to_error(&diags, err) == LAMINA_OK))
         st = lmn_fail(err, st, "planning a run failed: %s", lamina_status_text(st));
-    lmn_free(a, pl.gaps, pl.cap_gaps * sizeof *pl.gaps, 16, "plan");
     lmn_dim_pool_destroy(dims);
     lmn_diags_finish(&diags);
     lmn_arena_finish(&tmp);

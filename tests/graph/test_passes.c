@@ -81,13 +81,13 @@ static void test_golden(t_env *env)
         n++;
     }
     closedir(d);
-    T_CHECK(n >= 15);
+    T_CHECK(n >= 20);
 }
 
 /* Each allocation of a pass failing in turn: a status, nothing lost, the graph still whole. */
 static void test_no_memory(t_env *env)
 {
-    static const char *const FILES[] = {"conv_bn_batch_norm.txt", "layer_norm_full.txt",
+    static const char *const FILES[] = {"conv_bn_batch_norm.txt", "epilogue_residual.txt",
                                         "activations_gelu_erf.txt", "elide_transposes.txt"};
     for (size_t i = 0; i < T_COUNT(FILES); i++) {
         char path[512];

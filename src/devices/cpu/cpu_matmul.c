@@ -244,10 +244,12 @@ const lmn_cpu_binding lmn_cpu_fused_matmul = {
     .op = "FusedMatMul",
     .supports = supports_matmul,
     .run = run_matmul,
+    .any_address = any_address,
 };
 const lmn_cpu_binding lmn_cpu_fused_gemm = {
     .domain = "lamina",
     .op = "FusedGemm",
     .supports = supports_matmul,
     .run = run_gemm,
+    .any_address = any_address,
 };

@@ -11,4 +11,6 @@
     X(layer_norm)        \
     X(activations)       \
     X(conv_bn)           \
-    X(dce)
+    X(dce)               \
+    X(infer)             \
+    X(epilogue)
