@@ -27,7 +27,7 @@ static lamina_status verify_node(const lmn_graph *g, size_t i, lmn_diags *d)
     for (int32_t k = 0; k < n->op.n_out; k++) {
         lmn_vid v = n->out[k];
         if (v >= g->n_values) return bad(d, n, "writes a value that does not exist", "");
-        if (v && (g->values[v].is_input || g->values[v].producer != i))
+        if (v && (g->values[v].is_input || g->values[v].constant || g->values[v].producer != i))
             return bad(d, n, "writes a value that something else produces:", g->values[v].name);
     }
     if (n->op.n_caps < 0 || n->op.n_caps > n->op.n_in)
@@ -47,8 +47,9 @@ lamina_status lmn_graph_verify(const lmn_graph *g, lmn_diags *diags)
     for (size_t i = 0; i < g->n_nodes; i++)
         if (!g->nodes[i].dead) LMN_TRY(verify_node(g, i, diags));
     for (size_t i = 0; i < g->n_outputs; i++) {
-        const lmn_value *v = &g->values[g->outputs[i]];
-        if (!g->outputs[i] || (!v->is_input && !v->constant && v->producer == LMN_NO_NODE))
+        const bool exists = g->outputs[i] && g->outputs[i] < g->n_values;
+        const lmn_value *v = &g->values[exists ? g->outputs[i] : 0];
+        if (!exists || (!v->is_input && !v->constant && v->producer == LMN_NO_NODE))
             return bad(diags, NULL, "nothing produces the graph output", g->output_names[i]);
     }
     return LAMINA_OK;

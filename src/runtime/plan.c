@@ -74,6 +74,11 @@ static lamina_status find_known(planner *pl)
             all = pl->p->known[n->out[k]] != NULL;
         }
         pl->p->skip[i] = all;
+        for (int32_t k = 0; !all && k < n->op.n_out; k++) { /* the step makes them */
+            lamina_tensor **known = &pl->p->known[n->out[k]];
+            lamina_tensor_unref(*known);
+            *known = NULL;
+        }
     }
     return LAMINA_OK;
 }

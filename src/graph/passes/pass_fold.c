@@ -108,7 +108,8 @@ lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
         for (int32_t k = 0; k < n->op.n_out; k++) {
             bool folded = false;
             if (n->out[k]) LMN_TRY(fold_lattice(g, n->out[k], &folded));
-            all = all && (folded || !n->out[k]);
+            if (folded) n->out[k] = 0; /* a constant has no maker, also when the node lives on */
+            all = all && !n->out[k];
         }
         n->dead = all;
     }
