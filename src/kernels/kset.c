@@ -10,6 +10,7 @@
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/pool.h"
+#include "kernels/conv/wino.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/norm/norm.h"

@@ -2,9 +2,8 @@
  * kcheck drivers of im2col, dwconv, pool, and of the convolution driver that joins them with gemm.
  * The judge is a seven-deep loop in f64 that knows nothing of panels, strips or masks.
  */
-#include "kcheck/kcheck.h"
+#include "kcheck/kc_conv.h"
 
-#include "kernels/conv/conv_plan.h"
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/pool.h"
@@ -37,7 +36,7 @@ static lmn_conv_geom random_geom(kc_ctx *kc, bool flat)
     return g;
 }
 
-static const char *geom_text(const lmn_conv_geom *g)
+const char *kc_conv_text(const lmn_conv_geom *g)
 {
     static char text[256];
     snprintf(text, sizeof text,
@@ -102,13 +101,12 @@ static void check_im2col(kc_ctx *kc, const lmn_krow *head)
                 want.p[at] = got.p[at];
             }
         }
-        kc_expect_bits(kc, &got, &want, geom_text(&g));
+        kc_expect_bits(kc, &got, &want, kc_conv_text(&g));
     }
 }
 
-/* All outputs of a convolution in f64, with bounds. */
-static void conv_reference(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w, double *want,
-                           double *bound)
+void kc_conv_reference(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w, double *want,
+                       double *bound)
 {
     const int64_t pixels = lmn_conv_volume(g->out), kvol = lmn_conv_volume(g->kernel);
     const int64_t c_in = g->c_in / g->groups, m = g->c_out / g->groups;
@@ -141,10 +139,10 @@ static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
         kc_mat y = kc_output(kc, g.c_out, pixels, pixels),
                fused = kc_output(kc, g.c_out, pixels, pixels);
         double *want = kc_doubles(kc, g.c_out * pixels), *bound = kc_doubles(kc, g.c_out * pixels);
-        conv_reference(&g, &x, &w, want, bound);
+        kc_conv_reference(&g, &x, &w, want, bound);
         lmn_dwconv_block b = {.g = &g, .x = x.p, .w = w.p, .y = y.p, .n_c = g.c_out};
         KC_CALL(kc, row->run(&b));
-        kc_expect(kc, &y, want, bound, geom_text(&g));
+        kc_expect(kc, &y, want, bound, kc_conv_text(&g));
         kc_mat bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
         lmn_epi epi = {.n_ops = 2,
                        .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p},
@@ -210,7 +208,7 @@ static void check_pool(kc_ctx *kc, const lmn_krow *head)
         }
         b.x = x.p, b.y = y.p;
         KC_CALL(kc, row->run(&b));
-        kc_expect(kc, &y, want, bound, geom_text(&g));
+        kc_expect(kc, &y, want, bound, kc_conv_text(&g));
     }
 }
 
@@ -225,12 +223,14 @@ static lmn_kset set_for(kc_ctx *kc, const lmn_krow *head)
     return set;
 }
 
-static void run_chunks(kc_ctx *kc, const lmn_conv_plan *plan, const lmn_conv_args *args, bool down)
+void kc_conv_run(kc_ctx *kc, const lmn_conv_plan *plan, lmn_conv_args args, bool down)
 {
     void *scratch = plan->scratch_bytes ? kc_buffer(kc, plan->scratch_bytes) : NULL;
     if (scratch) memset(scratch, 0xff, plan->scratch_bytes);
+    args.shared = plan->shared_bytes ? kc_buffer(kc, plan->shared_bytes) : NULL;
+    for (int64_t i = 0; i < plan->n_prepare; i++) lmn_conv_f32_prepare(plan, &args, i);
     for (int64_t i = 0; i < plan->n_chunks; i++)
-        lmn_conv_f32_chunk(plan, args, down ? plan->n_chunks - 1 - i : i, scratch);
+        lmn_conv_f32_chunk(plan, &args, down ? plan->n_chunks - 1 - i : i, scratch);
 }
 
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
@@ -258,12 +258,12 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         kc_mat y = kc_output(kc, n_rows, pixels, pixels),
                fused = kc_output(kc, n_rows, pixels, pixels);
         double *want = kc_doubles(kc, n_rows * pixels), *bound = kc_doubles(kc, n_rows * pixels);
-        conv_reference(&g, &x, &w, want, bound);
+        kc_conv_reference(&g, &x, &w, want, bound);
         lmn_conv_plan plan;
         lmn_conv_f32_plan(&set, &g, &plan);
         lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
-        KC_CALL(kc, run_chunks(kc, &plan, &args, false));
-        kc_expect(kc, &y, want, bound, geom_text(&g));
+        KC_CALL(kc, kc_conv_run(kc, &plan, args, false));
+        kc_expect(kc, &y, want, bound, kc_conv_text(&g));
         kc_mat bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
         kc_mat skip = kc_input(kc, KC_REAL, n_rows, pixels, pixels);
         lmn_epi epi = {.n_ops = 3};
@@ -272,7 +272,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         epi.op[1].ld = pixels, epi.op[1].batch = g.c_out * pixels;
         epi.op[2] = (lmn_epi_op){.kind = LMN_EPI_RELU};
         args.y = fused.p, args.epi = &epi;
-        KC_CALL(kc, run_chunks(kc, &plan, &args, true));
+        KC_CALL(kc, kc_conv_run(kc, &plan, args, true));
         for (int64_t i = 0; i < n_rows * pixels; i++) {
             float v = y.p[i] + bias.p[i / pixels % g.c_out];
             v += skip.p[i];
@@ -293,6 +293,7 @@ typedef struct conv_bench {
 static void bench_run(void *arg)
 {
     conv_bench *b = arg;
+    for (int64_t i = 0; i < b->plan.n_prepare; i++) lmn_conv_f32_prepare(&b->plan, &b->args, i);
     for (int64_t i = 0; i < b->plan.n_chunks; i++)
         lmn_conv_f32_chunk(&b->plan, &b->args, i, b->scratch);
 }
@@ -334,6 +335,7 @@ static void bench_conv(kc_ctx *kc, const lmn_krow *head)
             .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias}, {.kind = LMN_EPI_RELU}}};
         b.args.epi = &epi;
         b.scratch = kc_bench_floats(kc, (int64_t)b.plan.scratch_bytes / 4 + 16);
+        b.args.shared = kc_bench_floats(kc, (int64_t)b.plan.shared_bytes / 4 + 16);
         char what[64];
         snprintf(what, sizeof what, "conv %d->%d %dx%d s%d %dx%d%s", (int)g.c_in, (int)g.c_out,
                  (int)k, (int)k, (int)s, (int)d, (int)d, g.groups > 1 ? " dw" : "");

@@ -24,6 +24,13 @@ static void conv_chunk(void *arg, int64_t chunk, int32_t worker)
     lmn_conv_f32_chunk(&j->plan, &j->args, chunk, scratch);
 }
 
+static void conv_prepare(void *arg, int64_t chunk, int32_t worker)
+{
+    (void)worker;
+    const conv_job *j = arg;
+    lmn_conv_f32_prepare(&j->plan, &j->args, chunk);
+}
+
 static void geom_spatial(lmn_conv_geom *g, const lmn_cpu_window *w)
 {
     memcpy(g->in, w->in, sizeof g->in);
@@ -72,6 +79,9 @@ static lamina_status run_conv(const lamina_kernel *k, lmn_eval *ec)
     if (epi.n_ops) j.args.epi = &epi;
     lmn_conv_f32_plan(&k->dev->kset, &g, &j.plan);
     LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
+    if (j.plan.shared_bytes && !(j.args.shared = lmn_scratch(ec, j.plan.shared_bytes)))
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    if (j.plan.n_prepare) lmn_par_for(ec->par, j.plan.n_prepare, conv_prepare, &j);
     lmn_par_for(ec->par, j.plan.n_chunks, conv_chunk, &j);
     return LAMINA_OK;
 }

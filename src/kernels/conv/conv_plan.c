@@ -6,12 +6,14 @@
 
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
+#include "kernels/conv/wino_plan.h"
 #include "kernels/gemm/gemm.h"
 
 enum path {
     PATH_IM2COL,    /* any geometry */
     PATH_POINTWISE, /* the rows of x are the rows of B */
-    PATH_DEPTHWISE
+    PATH_DEPTHWISE,
+    PATH_WINOGRAD
 };
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
@@ -84,6 +86,11 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
         out->n_chunks = g->n * out->m_blocks;
         return;
     }
+    if (out->path == PATH_IM2COL && lmn_wino_plan(out)) {
+        out->path = PATH_WINOGRAD;
+        return;
+    }
+    out->k = c_in * kvol;
     cut_blocks(out);
     out->cc = balance(c_in, lmn_max_i64(1, KC / kvol), 1);
     out->scratch_bytes = (size_t)(out->nc * out->cc * kvol) * sizeof(float);
@@ -100,12 +107,22 @@ static void depthwise_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, i
     if (b.n_c > 0) p->set->dwconv_f32->run(&b);
 }
 
+void lmn_conv_f32_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_prepare);
+    lmn_wino_prepare(p, args, chunk);
+}
+
 void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk,
                         void *scratch)
 {
     lmn_assert(chunk >= 0 && chunk < p->n_chunks);
     if (p->path == PATH_DEPTHWISE) {
         depthwise_chunk(p, args, chunk);
+        return;
+    }
+    if (p->path == PATH_WINOGRAD) {
+        lmn_wino_chunk(p, args, chunk, scratch);
         return;
     }
     const lmn_conv_geom *g = &p->g;

@@ -6,7 +6,8 @@
  * )
  *
  * It is the gemm block kernel with A = weights where they lie and B = a block of output pixels
- * packed into scratch (im2col, or the rows of x themselves for 1x1), or the dwconv kernel. For the
+ * packed into scratch (im2col, or the rows of x themselves for 1x1), the dwconv kernel, or
+ * Winograd's transforms (wino.h: 3x3 of stride 1 with channels enough). For the
  * epilogue a row is an output channel, a column an output pixel, an item an image; the bias is a
  * ROW operand.
  */
@@ -24,17 +25,23 @@ typedef struct lmn_conv_plan {
     int64_t m, k, pixels; /* of one group: output channels, taps, outputs */
     int64_t mc, nc, cc;   /* block sizes: output channels, pixels, input channels */
     int64_t m_blocks, n_blocks;
+    int64_t tiles;        /* Winograd: tiles in a row; nc then counts tile rows */
     int64_t n_chunks;     /* 0 when y is empty */
     size_t scratch_bytes; /* one worker's */
+    int64_t n_prepare;    /* chunks of preparation, all to be done before the first chunk */
+    size_t shared_bytes;  /* what preparation leaves for all workers in args->shared */
 } lmn_conv_plan;
 
 typedef struct lmn_conv_args {
     const float *x, *w; /* w: [c_out][c_in / groups][kernel] */
     float *y;           /* overlaps neither */
     const lmn_epi *epi; /* NULL = none */
+    float *shared;      /* shared_bytes, NULL if that is 0 */
 } lmn_conv_args;
 
 void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *geom, lmn_conv_plan *out);
+/* Run chunk `chunk` < n_prepare of the preparation. */
+void lmn_conv_f32_prepare(const lmn_conv_plan *plan, const lmn_conv_args *args, int64_t chunk);
 /* Run chunk `chunk` < n_chunks. `scratch` holds scratch_bytes, NULL if that is 0; contents are
    lost. */
 void lmn_conv_f32_chunk(const lmn_conv_plan *plan, const lmn_conv_args *args, int64_t chunk,

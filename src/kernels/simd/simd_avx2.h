@@ -205,4 +205,45 @@ VF_INLINE void vf_transpose(vf r[VF_LANES])
 #undef STEP3
 }
 
+/* 4 x VF_LANES neighbours to four vectors: out[i] lane t = element 4 t + i. */
+VF_INLINE void vf_deal4(const vf in[4], vf *out)
+{
+    const vf p0 = _mm256_permute2f128_ps(in[0], in[2], 0x20),
+             p1 = _mm256_permute2f128_ps(in[0], in[2], 0x31),
+             p2 = _mm256_permute2f128_ps(in[1], in[3], 0x20),
+             p3 = _mm256_permute2f128_ps(in[1], in[3], 0x31);
+    const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(p0, p1)),
+                  b = _mm256_castps_pd(_mm256_unpackhi_ps(p0, p1)),
+                  c = _mm256_castps_pd(_mm256_unpacklo_ps(p2, p3)),
+                  d = _mm256_castps_pd(_mm256_unpackhi_ps(p2, p3));
+    out[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+    out[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+    out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+    out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+}
+/* The reverse of vf_deal4. */
+VF_INLINE void vf_join4(const vf *in, vf out[4])
+{
+    const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(in[0], in[1])),
+                  b = _mm256_castps_pd(_mm256_unpackhi_ps(in[0], in[1])),
+                  c = _mm256_castps_pd(_mm256_unpacklo_ps(in[2], in[3])),
+                  d = _mm256_castps_pd(_mm256_unpackhi_ps(in[2], in[3]));
+    const vf u0 = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c)),
+             u1 = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c)),
+             u2 = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d)),
+             u3 = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+    out[0] = _mm256_permute2f128_ps(u0, u1, 0x20);
+    out[1] = _mm256_permute2f128_ps(u2, u3, 0x20);
+    out[2] = _mm256_permute2f128_ps(u0, u1, 0x31);
+    out[3] = _mm256_permute2f128_ps(u2, u3, 0x31);
+}
+
+/* Lane l = p[l * step]; lanes outside the mask are not touched and give +0. */
+VF_INLINE vf vf_load_step(const float *p, int32_t step, vm m)
+{
+    const __m256i at =
+        _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(step));
+    return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, at, _mm256_castsi256_ps(m), 4);
+}
+
 #endif

@@ -221,4 +221,43 @@ VF_INLINE void vf_transpose(vf r[VF_LANES])
 #undef STEP4
 }
 
+/* 4 x VF_LANES neighbours to four vectors: out[i] lane t = element 4 t + i. */
+VF_INLINE void vf_deal4(const vf in[4], vf *out)
+{
+    const __m512i lo = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+    const __m512i hi = _mm512_add_epi32(lo, _mm512_set1_epi32(2));
+    const vf a = _mm512_permutex2var_ps(in[0], lo, in[1]),
+             b = _mm512_permutex2var_ps(in[2], lo, in[3]),
+             c = _mm512_permutex2var_ps(in[0], hi, in[1]),
+             d = _mm512_permutex2var_ps(in[2], hi, in[3]);
+    out[0] = _mm512_shuffle_f32x4(a, b, 0x44), out[1] = _mm512_shuffle_f32x4(a, b, 0xee);
+    out[2] = _mm512_shuffle_f32x4(c, d, 0x44), out[3] = _mm512_shuffle_f32x4(c, d, 0xee);
+}
+/* The reverse of vf_deal4. */
+VF_INLINE void vf_join4(const vf *in, vf out[4])
+{
+    const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(in[0], in[1])),
+                  b = _mm512_castps_pd(_mm512_unpackhi_ps(in[0], in[1])),
+                  c = _mm512_castps_pd(_mm512_unpacklo_ps(in[2], in[3])),
+                  d = _mm512_castps_pd(_mm512_unpackhi_ps(in[2], in[3]));
+    const vf u0 = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c)),
+             u1 = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c)),
+             u2 = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d)),
+             u3 = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    /* 4 x 4 of 128-bit lanes */
+    const vf p = _mm512_shuffle_f32x4(u0, u1, 0x44), q = _mm512_shuffle_f32x4(u2, u3, 0x44),
+             r = _mm512_shuffle_f32x4(u0, u1, 0xee), s = _mm512_shuffle_f32x4(u2, u3, 0xee);
+    out[0] = _mm512_shuffle_f32x4(p, q, 0x88), out[1] = _mm512_shuffle_f32x4(p, q, 0xdd);
+    out[2] = _mm512_shuffle_f32x4(r, s, 0x88), out[3] = _mm512_shuffle_f32x4(r, s, 0xdd);
+}
+
+/* Lane l = p[l * step]; lanes outside the mask are not touched and give +0. */
+VF_INLINE vf vf_load_step(const float *p, int32_t step, vm m)
+{
+    const __m512i at =
+        _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                           _mm512_set1_epi32(step));
+    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), m, at, p, 4);
+}
+
 #endif

@@ -1,0 +1,156 @@
+/*
+ * kcheck drivers of wino: the transforms of a row against the reference row's, and whole
+ * convolutions against f64 with the bound that wino.h states.
+ */
+#include "kcheck/kc_conv.h"
+
+#include "kernels/conv/wino.h"
+
+static const double BT[6][6] = {{4, 0, 5, 0, 1, 0}, {0, 4, 4, 1, 1, 0}, {0, 4, 4, 1, 1, 0},
+                                {0, 2, 1, 2, 1, 0}, {0, 2, 1, 2, 1, 0}, {0, 4, 0, 5, 0, 1}};
+static const double G[6][3] = {{1 / 4., 0, 0},
+                               {1 / 6., 1 / 6., 1 / 6.},
+                               {1 / 6., 1 / 6., 1 / 6.},
+                               {1 / 24., 1 / 12., 1 / 6.},
+                               {1 / 24., 1 / 12., 1 / 6.},
+                               {0, 0, 1}};
+static const double AT[4][6] = {
+    {1, 1, 1, 1, 1, 0}, {0, 1, 1, 2, 2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, 1, 8, 8, 1}};
+
+/* Sum over i, j of t[p][i] s[q][j] f(i, j), the magnitudes of one position of a transform. */
+static double transform(const double *t, const double *s, int k, int64_t p, int64_t q,
+                        const double *f)
+{
+    double sum = 0;
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < k; j++) sum += t[p * k + i] * s[q * k + j] * f[i * k + j];
+    return sum;
+}
+
+/* |A'| (sum over c of |U| |V|) |A| of one tile of one output channel, 16 values. */
+static void tile_bound(const lmn_conv_geom *g, const float *x, const float *w, int64_t ty,
+                       int64_t tx, double out[16])
+{
+    double sum[36] = {0};
+    for (int64_t c = 0; c < g->c_in; c++) {
+        double d[36], f[9];
+        for (int64_t q = 0; q < 36; q++) {
+            const int64_t iy = ty * 4 + q / 6 - g->pad[1], ix = tx * 4 + q % 6 - g->pad[2];
+            bool in = iy >= 0 && iy < g->in[1] && ix >= 0 && ix < g->in[2];
+            d[q] = in ? fabs(x[(c * g->in[1] + iy) * g->in[2] + ix]) : 0;
+        }
+        for (int q = 0; q < 9; q++) f[q] = fabs(w[c * 9 + q]);
+        for (int64_t q = 0; q < 36; q++)
+            sum[q] += transform(&BT[0][0], &BT[0][0], 6, q / 6, q % 6, d) *
+                      transform(&G[0][0], &G[0][0], 3, q / 6, q % 6, f);
+    }
+    for (int64_t q = 0; q < 16; q++)
+        out[q] = kc_dot_bound(g->c_in + 30, transform(&AT[0][0], &AT[0][0], 6, q / 4, q % 4, sum));
+}
+
+static void check_transforms(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_wino_row *row = (const lmn_wino_row *)(const void *)head, *ref = lmn_wino_f32_rows;
+    const int n_cases = kc_quick(kc) ? 150 : 2000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        lmn_wino_input in = {.in_h = kc_int(kc, 1, 20), .in_w = kc_int(kc, 1, 90)};
+        in.pad_y = kc_int(kc, 0, 2), in.pad_x = kc_int(kc, 0, 2), in.n_c = kc_int(kc, 1, 3);
+        in.row = kc_int(kc, 0, 2), in.n_rows = kc_int(kc, 1, 3);
+        in.tiles = kc_int(kc, 1, in.in_w / 4 + 1);
+        const int64_t n = in.n_rows * in.tiles;
+        in.ld = n + LMN_WINO_SLACK, in.step = in.n_c * in.ld;
+        const int64_t plane = in.in_h * in.in_w, all = LMN_WINO_POS * in.n_c;
+        const kc_mat x = kc_input(kc, KC_REAL, in.n_c, plane, plane);
+        kc_mat got = kc_output(kc, all, in.ld, in.ld), want = kc_output(kc, all, in.ld, in.ld);
+        in.x = x.p, in.v = want.p;
+        ref->input(&in);
+        in.v = got.p;
+        KC_CALL(kc, row->input(&in));
+        for (int64_t i = 0; i < all * n; i++) {
+            const int64_t at = i / n * in.ld + i % n;
+            if (!kc_near(got.p[at], want.p[at], 1e-4 * (1 + fabs(want.p[at]))))
+                kc_fail(kc, "input transform: %g, not %g", got.p[at], want.p[at]);
+        }
+        lmn_wino_output out = {.m = want.p, .step = in.step, .n_rows = in.n_rows};
+        out.tiles = in.tiles, out.w = kc_int(kc, in.tiles * 4 - 3, in.tiles * 4);
+        out.h = kc_int(kc, in.n_rows * 4 - 3, in.n_rows * 4);
+        kc_mat y = kc_output(kc, out.h, out.w, out.w), yw = kc_output(kc, out.h, out.w, out.w);
+        out.y = yw.p, ref->output(&out);
+        out.y = y.p;
+        KC_CALL(kc, row->output(&out));
+        double *f64 = kc_doubles(kc, out.h * out.w), *bound = kc_doubles(kc, out.h * out.w);
+        for (int64_t i = 0; i < out.h * out.w; i++) f64[i] = yw.p[i], bound[i] = 0.05;
+        kc_expect(kc, &y, f64, bound, "output transform");
+        const int64_t filters = kc_int(kc, 1, 40);
+        const kc_mat w = kc_input(kc, KC_REAL, filters, 9, 9);
+        kc_mat u = kc_output(kc, LMN_WINO_POS, filters, filters),
+               uw = kc_output(kc, LMN_WINO_POS, filters, filters);
+        ref->weights(uw.p, filters, w.p, filters);
+        KC_CALL(kc, row->weights(u.p, filters, w.p, filters));
+        double *u64 = kc_doubles(kc, LMN_WINO_POS * filters),
+               *ub = kc_doubles(kc, LMN_WINO_POS * filters);
+        for (int64_t i = 0; i < LMN_WINO_POS * filters; i++) u64[i] = uw.p[i], ub[i] = 1e-5;
+        kc_expect(kc, &u, u64, ub, "weight transform");
+    }
+}
+
+static void check_conv(kc_ctx *kc, const lmn_krow *head)
+{
+    char pins[64];
+    lmn_kset set;
+    snprintf(pins, sizeof pins, "wino.f32:%s,gemm.f32:%s", head->variant, head->variant);
+    lmn_kset_choose(kc_cpu(kc), pins, &set);
+    const int n_cases = kc_quick(kc) ? 12 : 300;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        lmn_conv_geom g = {.n = kc_int(kc, 1, 2), .groups = 1};
+        g.c_in = kc_int(kc, 16, 40), g.c_out = kc_int(kc, 16, c % 8 ? 40 : 140);
+        for (int i = 0; i < 3; i++) {
+            g.kernel[i] = i ? 3 : 1, g.stride[i] = g.dilation[i] = g.in[i] = g.out[i] = 1;
+            if (i == 0) continue;
+            g.in[i] = kc_int(kc, 3, i == 2 ? 75 : 20), g.pad[i] = kc_int(kc, 0, 2);
+            g.pad_end[i] = kc_int(kc, 0, 2), g.out[i] = g.in[i] + g.pad[i] + g.pad_end[i] - 2;
+        }
+        lmn_conv_plan plan;
+        lmn_conv_f32_plan(&set, &g, &plan);
+        if (plan.n_prepare == 0) continue;
+        const int64_t pixels = g.out[1] * g.out[2], plane = g.in[1] * g.in[2];
+        const kc_mat x = kc_input(kc, KC_REAL, g.n * g.c_in, plane, plane),
+                     w = kc_input(kc, KC_REAL, g.c_out, g.c_in * 9, g.c_in * 9);
+        kc_mat y = kc_output(kc, g.n * g.c_out, pixels, pixels);
+        double *want = kc_doubles(kc, y.rows * pixels), *bound = kc_doubles(kc, y.rows * pixels);
+        kc_conv_reference(&g, &x, &w, want, bound);
+        for (int64_t r = 0; r < y.rows; r++) {
+            for (int64_t t = 0; t < (g.out[1] + 3) / 4 * ((g.out[2] + 3) / 4); t++) {
+                const int64_t ty = t / ((g.out[2] + 3) / 4), tx = t % ((g.out[2] + 3) / 4);
+                double b[16];
+                tile_bound(&g, x.p + r / g.c_out * g.c_in * plane, w.p + r % g.c_out * w.ld, ty, tx,
+                           b);
+                for (int64_t q = 0; q < 16; q++) {
+                    const int64_t py = ty * 4 + q / 4, px = tx * 4 + q % 4;
+                    if (py < g.out[1] && px < g.out[2])
+                        bound[(r * g.out[1] + py) * g.out[2] + px] = b[q];
+                }
+            }
+        }
+        lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
+        KC_CALL(kc, kc_conv_run(kc, &plan, args, c % 2));
+        kc_expect(kc, &y, want, bound, kc_conv_text(&g));
+        kc_mat fused = kc_output(kc, y.rows, pixels, pixels),
+               bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
+        lmn_epi epi = {.n_ops = 2,
+                       .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p},
+                              {.kind = LMN_EPI_RELU}}};
+        args.y = fused.p, args.epi = &epi;
+        KC_CALL(kc, kc_conv_run(kc, &plan, args, !(c % 2)));
+        for (int64_t i = 0; i < y.rows * pixels; i++) {
+            const float v = y.p[i] + bias.p[i / pixels % g.c_out];
+            y.p[i] = v < 0 ? 0 : v;
+        }
+        kc_expect_bits(kc, &fused, &y, "bias and relu");
+    }
+}
+
+const kc_driver kc_wino_transforms = {"wino", "transforms", check_transforms, NULL};
+const kc_driver kc_wino_conv = {"wino", "conv", check_conv, NULL};
