@@ -41,7 +41,7 @@ static int64_t m_step(const lmn_conv_plan *p)
     return p->mc * row_step(p->nc * p->tiles) + SKEW;
 }
 /* U is [output channel][position][input channel]: a filter's 36 stores then stay close, which is
-   three times as fast as 36 planes apart. */
+   faster than 36 planes apart. */
 static int64_t u_row(const lmn_conv_plan *p)
 {
     return LMN_WINO_POS * p->k + SKEW;
