@@ -192,7 +192,12 @@ static lamina_status run_error(lmn_run *run, const lmn_step *s, lamina_status st
 {
     if (run->err && run->err->status != st) /* the operator gave no sentence */
         (void)lmn_fail(run->err, st, "%s", lamina_status_text(st));
-    lmn_error_prefix(run->err, "node \"%.100s\" (%s)", s->node->op.name, s->node->op.def->name);
+    const lmn_opnode *op = &s->node->op;
+    char who[160]; /* as lmn_eval_fail begins its sentences */
+    const size_t n =
+        op->name[0] ? lmn_format(who, sizeof who, "node \"%.80s\" (%s)", op->name, op->def->name)
+                    : lmn_format(who, sizeof who, "%s", op->def->name);
+    if (run->err && strncmp(run->err->msg, who, n) != 0) lmn_error_prefix(run->err, "%s", who);
     return st;
 }
 
