@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAX_SIDE 16384
+#define MAX_PIXELS (1 << 24)
+
 static FILE *open_recipe(const char *name)
 {
     char path[2048], exe[1024];
@@ -142,6 +145,13 @@ static double number(const recipe_line *l, const char *word, double def)
     return s && s->arg[0] ? strtod(s->arg, NULL) : def;
 }
 
+/* A whole number within [0, 2^31); what is none, or is outside, is `def`. */
+static int whole(const recipe_line *l, const char *word, int def)
+{
+    const double v = number(l, word, def);
+    return v >= 0 && v < 0x1p31 ? (int)v : def;
+}
+
 /* ---- bytes ------------------------------------------------------------------------------------
  */
 
@@ -172,9 +182,10 @@ static bool read_ends(FILE *f, size_t block, bool strip, unsigned char *head, si
 
 lamina_tensor *recipe_bytes(lamina_engine *e, const recipe_line *l, const char *path)
 {
-    size_t head = (size_t)number(l, "head", 0), tail = (size_t)number(l, "tail", 0);
-    const size_t block = (size_t)number(l, "block", 4096);
-    const int32_t pad = (int32_t)number(l, "pad", 0);
+    const size_t head = (size_t)whole(l, "head", 0), tail = (size_t)whole(l, "tail", 0);
+    const size_t block = (size_t)whole(l, "block", 4096);
+    const double wanted = number(l, "pad", 0);
+    const int32_t pad = fabs(wanted) < 0x1p31 ? (int32_t)wanted : 0;
     if (head + tail == 0 || head > block || tail > block || block > 1u << 24)
         return (void)cli_fail("the recipe's head and tail must be 1 to block bytes"), NULL;
     FILE *f = fopen(path, "rb");
@@ -232,22 +243,25 @@ lamina_tensor *recipe_image(lamina_engine *e, const recipe_line *l, const char *
     unsigned char *src = kind ? image_read(path, &w, &h) : NULL;
     if (!src) return NULL;
     int dw = w, dh = h;
-    const int shorter = (int)number(l, "short", 0), height = (int)number(l, "height", 0);
+    const int shorter = whole(l, "short", 0), height = whole(l, "height", 0);
     const recipe_step *size = recipe_find(l, "size");
-    if (shorter > 0) {
+    if (shorter > MAX_SIDE || height > MAX_SIDE) {
+        dw = dh = 0;
+    } else if (shorter > 0) {
         dw = w < h ? shorter : (int)((double)w * shorter / h + 0.5);
         dh = w < h ? (int)((double)h * shorter / w + 0.5) : shorter;
     } else if (height > 0) {
         dh = height;
         dw = (int)ceil((double)w * height / h);
     } else if (size) {
-        dw = atoi(size->arg);
-        dh = atoi(size->arg2);
+        dw = (int)strtol(size->arg, NULL, 10);
+        dh = (int)strtol(size->arg2, NULL, 10);
     }
-    const int crop = (int)number(l, "crop", 0);
+    const int crop = whole(l, "crop", 0);
     const int cw = crop > 0 ? crop : dw, ch = crop > 0 ? crop : dh;
     float *pix = NULL;
-    if (dw < 1 || dh < 1 || dw > 16384 || dh > 16384 || cw > dw || ch > dh)
+    if (dw < 1 || dh < 1 || dw > MAX_SIDE || dh > MAX_SIDE || cw > dw || ch > dh ||
+        (int64_t)dw * dh > MAX_PIXELS)
         (void)cli_fail("%s: %d x %d pixels do not fit the recipe", path, w, h);
     else
         pix = image_resize(src, w, h, dw, dh);
@@ -279,7 +293,7 @@ static int answer_top(const recipe_line *l, const float *x, size_t n, const labe
     const bool soft = recipe_find(l, "softmax") != NULL;
     for (size_t i = 0; i < n; i++) top = fmax(top, (double)x[i]);
     for (size_t i = 0; soft && i < n; i++) sum += exp((double)x[i] - top);
-    size_t k = (size_t)number(l, "top", 1), last = SIZE_MAX;
+    size_t k = (size_t)whole(l, "top", 1), last = SIZE_MAX;
     if (json) printf("[");
     for (size_t r = 0; r < k && r < n; r++) {
         size_t best = SIZE_MAX; /* the next in order (value down, index up) after `last` */
@@ -310,7 +324,7 @@ static int answer_top(const recipe_line *l, const float *x, size_t n, const labe
 static int answer_ctc(const recipe_line *l, const float *x, size_t steps, size_t classes,
                       const label_list *labels, bool json)
 {
-    const size_t blank = (size_t)number(l, "blank", 0);
+    const size_t blank = (size_t)whole(l, "blank", 0);
     const recipe_step *ctc = recipe_find(l, "ctc"), *append = recipe_find(l, "append");
     const size_t none = ctc->arg2[0] ? (size_t)strtoul(ctc->arg2, NULL, 10) : blank;
     size_t before = none, bytes = 0;
