@@ -13,6 +13,7 @@
 #include "kernels/conv/wino.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/nbits/nbits.h"
 #include "kernels/norm/norm.h"
 
 typedef struct family {

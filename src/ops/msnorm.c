@@ -68,3 +68,20 @@ lmn_ref lmn_map_mask_index(lmn_map *m, const lmn_map_embed *e)
     const lmn_ref last = lmn_map_i64s(m, (int64_t[]){-1}, 1);
     return lmn_map_node(m, "ReduceSum", (lmn_ref[]){ones, last}, 2, &drop, 1);
 }
+
+lmn_ref lmn_map_group_norm(lmn_map *m, lmn_ref x)
+{
+    const lmn_opnode *n = m->c->node;
+    const bool last = lmn_attr_i(n, "channels_last", 1) != 0;
+    const lmn_attr attrs[2] = {lmn_map_i("num_groups", lmn_attr_i(n, "groups", 1)),
+                               lmn_map_f("epsilon", lmn_attr_f(n, "epsilon", 1e-5f))};
+    const int32_t rank = last ? lmn_map_rank(m, x, "the input") : 0;
+    const lamina_dtype dt = lmn_map_fact(m, x)->dtype;
+    if (!dt) (void)lmn_map_scalar(m, dt, 0); /* says what is missing */
+    const lmn_ref in[3] = {last ? lmn_map_to_nchw(m, x, rank) : x,
+                           lmn_map_cast(m, lmn_map_in(m, 1), dt),
+                           lmn_map_cast(m, lmn_map_in(m, 2), dt)};
+    lmn_ref y = lmn_map_node(m, "GroupNormalization", in, 3, attrs, 2);
+    if (lmn_attr_i(n, "activation", 0)) y = lmn_map_un(m, "Swish", y);
+    return last ? lmn_map_to_nhwc(m, y, rank) : y;
+}

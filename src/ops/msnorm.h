@@ -15,6 +15,10 @@ lmn_ref lmn_map_rms_norm(lmn_map *m, lmn_ref x, lmn_ref gamma, int64_t axis, flo
 /* 1 / sqrt(mean(x^2) + eps) over the axes from `axis` on, f32. */
 lmn_ref lmn_map_inv_rms(lmn_map *m, lmn_ref x, int64_t axis, float eps);
 
+/* GroupNormalization of x by inputs 1 and 2 and the node's attributes groups, epsilon,
+   channels_last and activation. */
+lmn_ref lmn_map_group_norm(lmn_map *m, lmn_ref x);
+
 /* The sums of embeddings behind EmbedLayerNormalization and its quantised form. */
 typedef struct lmn_map_embed {
     lmn_ref ids, segment_ids, position_ids, mask; /* all but ids may be absent */

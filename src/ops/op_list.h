@@ -226,7 +226,10 @@
     X(FusedMatMul)                                                       \
     /* com.microsoft */                                                  \
     X(MsAttention)                                                       \
+    X(MsBiasAdd)                                                         \
     X(MsBiasGelu)                                                        \
+    X(MsBiasSplitGelu)                                                   \
+    X(MsCausalConvWithState)                                             \
     X(MsCropAndResize)                                                   \
     X(MsDecoderMaskedMultiHeadAttention)                                 \
     X(MsDequantizeLinear)                                                \
@@ -242,12 +245,15 @@
     X(MsGatherND)                                                        \
     X(MsGelu)                                                            \
     X(MsGridSample)                                                      \
+    X(MsGroupNorm)                                                       \
     X(MsGroupQueryAttention)                                             \
     X(MsInverse)                                                         \
+    X(MsLinearAttention)                                                 \
     X(MsMatMulBnb4)                                                      \
     X(MsMatMulInteger16)                                                 \
     X(MsMatMulIntegerToFloat)                                            \
     X(MsMatMulNBits)                                                     \
+    X(MsMoE)                                                             \
     X(MsMultiHeadAttention)                                              \
     X(MsNhwcConv)                                                        \
     X(MsNhwcFusedConv)                                                   \
@@ -267,10 +273,12 @@
     X(MsQLinearSigmoid)                                                  \
     X(MsQLinearSoftmax)                                                  \
     X(MsQLinearWhere)                                                    \
+    X(MsQMoE)                                                            \
     X(MsQuantizeLinear)                                                  \
     X(MsQuickGelu)                                                       \
     X(MsRange)                                                           \
     X(MsRotaryEmbedding)                                                 \
+    X(MsSkipGroupNorm)                                                   \
     X(MsSkipLayerNormalization)                                          \
     X(MsSkipSimplifiedLayerNormalization)                                \
     X(MsTransposeMatMul)                                                 \

@@ -1,6 +1,8 @@
 """Packed weights and other com.microsoft operators, for make_ms_cases.py."""
+import math
+
 import numpy as np
-from make_ms_cases import Case, Draw, F16, F32, I32, I64, I8, U8, arr
+from make_ms_cases import Case, Draw, F16, F32, F64, I32, I64, arr
 
 
 def nbits():
@@ -74,6 +76,90 @@ def misc():
                                           arr([1, 1], I32)], const=[3])
 
 
+def moe():
+    d = Draw("moe")
+    t, e, h, n = 5, 4, 16, 32
+    x, router = d.f(t, h), d.f(t, e)
+    w1, w2 = d.f(e, n, h, scale=0.3), d.f(e, h, n, scale=0.3)
+    b1, b2 = d.f(e, n), d.f(e, h)
+    for act in ("relu", "gelu", "silu", "identity"):
+        yield Case("MoE", act, [x, router, w1, b1, w2, b2], {"k": 2, "activation_type": act})
+    yield Case("MoE", "normal", [x.reshape(1, t, h), router, w1, None, w2],
+               {"k": 2, "normalize_routing_weights": 1})
+    glu = {"k": 2, "activation_type": "swiglu", "swiglu_fusion": 1, "normalize_routing_weights": 1}
+    up, ub = d.f(e, 2 * n, h, scale=0.3), d.f(e, 2 * n)
+    yield Case("MoE", "swiglu", [x, router, up, ub, w2, b2], glu)
+    yield Case("MoE", "limit", [x, router, up, ub, w2, b2],
+               {**glu, "swiglu_limit": 0.7, "activation_alpha": 1.702, "activation_beta": 1.0})
+    for bits in (4, 8):
+        q = {"k": 2, "activation_type": "relu", "expert_weight_bits": bits, "accuracy_level": 1,
+             "normalize_routing_weights": 1}
+        p1, p2 = d.q(e, n, h * bits // 8), d.q(e, h, n * bits // 8)
+        s1, s2 = d.u(e, n, lo=0.01, hi=0.05), d.u(e, h, lo=0.01, hi=0.05)
+        more = {"const": [2, 3, 4, 5, 6, 7]}
+        yield Case("QMoE", f"row{bits}", [x, router, p1, s1, b1, p2, s2, b2], q, **more)
+        yield Case("QMoE", f"rowzp{bits}",
+                   [x, router, p1, s1, b1, p2, s2, b2, None, None, None,
+                    d.q(e, n * bits // 8), d.q(e, h * bits // 8)], q, const=[*range(2, 8), 11, 12])
+    q["expert_weight_bits"] = 4
+    soft, mix = {**q, "normalize_routing_weights": 0}, [None] * 6 + [d.u(t, e)]
+    ins = [x, router, d.q(e, n, h // 2), s1, b1, d.q(e, h, n // 2), s2, b2]
+    yield Case("QMoE", "softmax", ins, soft, **more)
+    yield Case("QMoE", "mix", ins + mix, soft, **more)
+    yield Case("QMoE", "mixnormal", ins + mix, q, **more)
+    p1, p2 = d.q(e, n, h // 2), d.q(e, h, n // 2)
+    s1, s2 = d.u(e, n, 1, lo=0.01, hi=0.05), d.u(e, h, 2, lo=0.01, hi=0.05)
+    yield Case("QMoE", "block", [x, router, p1, s1, b1, p2, s2, b2], {**q, "block_size": 16},
+               **more)
+    u1, us = d.q(e, 2 * n, h // 2), d.u(e, 2 * n, lo=0.01, hi=0.05)
+    yield Case("QMoE", "swiglu", [x, router, u1, us, ub, p2, d.u(e, h, lo=0.01, hi=0.05), b2],
+               {**glu, "expert_weight_bits": 4}, **more)
+
+
+def state():
+    d = Draw("state")
+    x, w, b = d.f(2, 3, 6), d.f(3, 1, 4), d.f(3)
+    yield Case("CausalConvWithState", "plain", [x, w], outputs=2)
+    yield Case("CausalConvWithState", "silu", [x, w, b, d.f(2, 3, 3)], {"activation": "silu"},
+               outputs=2)
+    q, k, v, s = d.f(2, 5, 8), d.f(2, 5, 8, scale=0.3), d.f(2, 5, 12), d.f(2, 2, 4, 6)
+    decay, beta = -d.u(2, 5, 2), d.u(2, 5, 2)
+    heads = {"q_num_heads": 2, "kv_num_heads": 2}
+    for rule, ins in (("linear", []), ("gated", [decay]), ("delta", [None, beta]),
+                      ("gated_delta", [decay, beta])):
+        yield Case("LinearAttention", rule, [q, k, v, s, *ins], {**heads, "update_rule": rule},
+                   outputs=2)
+
+
+def group_norm(x, g, b, silu=False):
+    """Two groups, channels last, epsilon 1e-5."""
+    n, h, w, c = x.shape
+    p = x.astype(F64).reshape(n, h * w, 2, c // 2)
+    m, v = p.mean(axis=(1, 3), keepdims=True), p.var(axis=(1, 3), keepdims=True)
+    y = ((p - m) / np.sqrt(v + 1e-5)).reshape(x.shape) * g + b
+    return (y / (1 + np.exp(-y)) if silu else y).astype(F32)
+
+
+def diffusion():
+    d = Draw("diffusion")
+    x, g, b = d.f(2, 3, 4, 6), d.f(6), d.f(6)
+    attrs = {"groups": 2, "epsilon": 1e-5, "activation": 0}
+    yield Case("GroupNorm", "plain", [x, g, b], attrs, numpy=lambda *v: [group_norm(*v)])
+    yield Case("GroupNorm", "silu", [x, g, b], {**attrs, "activation": 1},
+               numpy=lambda *v: [group_norm(*v, silu=True)])
+    yield Case("SkipGroupNorm", "skip2", [x, g, b, d.f(2, 6), d.f(6)], attrs, outputs=2,
+               numpy=lambda x, g, b, s, t: [group_norm(x + s[:, None, None] + t, g, b),
+                                            x + s[:, None, None] + t])
+    yield Case("BiasAdd", "plain", [d.f(2, 4, 6), d.f(6), d.f(2, 4, 6)],
+               numpy=lambda x, b, s: [x + b + s])
+
+    def split_gelu(x, b):
+        left, right = np.split((x + b).astype(F64), 2, axis=-1)
+        erf = np.vectorize(math.erf)
+        return [(left * right * 0.5 * (1 + erf(right / math.sqrt(2)))).astype(F32)]
+    yield Case("BiasSplitGelu", "plain", [d.f(2, 4, 6), d.f(6)], numpy=split_gelu)
+
+
 def weight_cases():
-    for family in (nbits, gather, misc):
+    for family in (nbits, gather, misc, moe, state, diffusion):
         yield from family()

@@ -1,10 +1,11 @@
 /*
- * kcheck drivers of elementwise and norm: every kind of operation on guarded buffers, judged by the
- * portable row, whose body is the f64 definition.
+ * kcheck drivers of elementwise, nbits and norm: every kind of operation on guarded buffers, judged
+ * by the portable row, whose body is the f64 definition.
  */
 #include "kcheck/kcheck.h"
 
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/nbits/nbits.h"
 #include "kernels/norm/norm.h"
 
 /* A few ulp of the result, and what a change of some ulp in an argument near 0 or 1 can do. */
@@ -118,6 +119,30 @@ static void check_norm(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Any bytes are weights; they end where the guard page begins. */
+static void check_nbits(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_nbits_row *row = (const lmn_nbits_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 100 : 1000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        const int64_t n = lmn_max_i64(1, kc_extent(kc, 16, 200)), block = 16 << kc_int(kc, 0, 3);
+        const int64_t blocks = (n + block - 1) / block, words = (n + 3) / 4;
+        const bool four = kc_int(kc, 0, 1);
+        const kc_mat q = kc_input(kc, KC_REAL, 1, words, words),
+                     s = kc_input(kc, KC_REAL, 1, blocks, blocks),
+                     zp = kc_input(kc, KC_REAL, 1, blocks, blocks);
+        const kc_mat got = kc_output(kc, 1, n, n), want = kc_output(kc, 1, n, n);
+        const uint8_t *bytes =
+            (const uint8_t *)(const void *)(q.p + words) - (four ? (n + 1) / 2 : n);
+        const lmn_nbits_row *ref = &lmn_nbits_f32_rows[0];
+        (four ? ref->expand4 : ref->expand8)(want.p, bytes, n, block, s.p, zp.p);
+        KC_CALL(kc, (four ? row->expand4 : row->expand8)(got.p, bytes, n, block, s.p, zp.p));
+        judge(kc, &got, &want, "expand");
+    }
+}
+
+const kc_driver kc_nbits_expand = {"nbits", "expand", check_nbits, NULL};
 const kc_driver kc_elementwise_unary = {"elementwise", "unary", check_unary, NULL};
 const kc_driver kc_elementwise_binary = {"elementwise", "binary", check_binary, NULL};
 const kc_driver kc_norm_rows = {"norm", "rows", check_norm, NULL};

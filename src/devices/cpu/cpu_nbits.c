@@ -6,7 +6,8 @@
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
-#include "ops/nbits.h"
+#include "kernels/nbits/nbits.h"
+#include "ops/packbits.h"
 
 #include <string.h>
 
@@ -14,14 +15,26 @@
 enum { COLS_ONE_ROW = 16, COLS_MANY_ROWS = 64 };
 
 typedef struct nbits_job {
-    lmn_nbits w;
+    lmn_packbits w;
     const float *a, *bias;
     float *y;
     int64_t m, cols; /* cols: weight rows a chunk */
     lmn_gemm_plan whole, last;
-    uint8_t *scratch; /* a worker's: the weights, then the plan's own */
-    size_t step, weights_bytes;
+    lmn_nbits_expand_fn *expand; /* NULL: row by row as the reference does */
+    uint8_t *scratch;            /* a worker's: the weights, zero points, then the plan's own */
+    size_t step, weights_bytes, zp_bytes;
 } nbits_job;
+
+static void widen(const nbits_job *j, int64_t row, float *dst, float *zp)
+{
+    const lmn_packbits *w = &j->w;
+    if (!j->expand) {
+        lmn_packbits_row(w, row, dst);
+        return;
+    }
+    lmn_packbits_zero_points(w, row, zp);
+    j->expand(dst, w->q + row * w->row_bytes, w->cols, w->block, w->scales + row * w->n_blocks, zp);
+}
 
 static void nbits_chunk(void *arg, int64_t chunk, int32_t worker)
 {
@@ -30,12 +43,13 @@ static void nbits_chunk(void *arg, int64_t chunk, int32_t worker)
     const int64_t k = j->w.cols, ld = j->w.rows;
     uint8_t *scratch = j->scratch + (size_t)worker * j->step;
     float *w = (float *)(void *)scratch;
-    for (int64_t i = 0; i < n; i++) lmn_nbits_row(&j->w, first + i, w + i * k);
+    float *zp = (float *)(void *)(scratch + j->weights_bytes);
+    for (int64_t i = 0; i < n; i++) widen(j, first + i, w + i * k, zp);
     const lmn_gemm_args args = {
         .a = j->a, .b = w, .c = j->y + first, .lda = k, .ldb = k, .ldc = ld};
     const lmn_gemm_plan *plan = n == j->cols ? &j->whole : &j->last;
     for (int64_t c = 0; c < plan->n_chunks; c++)
-        lmn_gemm_f32_chunk(plan, &args, c, scratch + j->weights_bytes);
+        lmn_gemm_f32_chunk(plan, &args, c, scratch + j->weights_bytes + j->zp_bytes);
     for (int64_t r = 0; j->bias && r < j->m; r++)
         for (int64_t i = first; i < first + n; i++) j->y[r * ld + i] += j->bias[i];
 }
@@ -48,11 +62,15 @@ static lamina_status nbits_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *
     lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &j->whole);
     g.n = j->w.rows % j->cols;
     lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &j->last);
-    const size_t line = 64;
-    j->weights_bytes = ((size_t)(j->cols * j->w.cols) * sizeof(float) + line - 1) / line * line;
+    j->weights_bytes = lmn_align_up((size_t)(j->cols * j->w.cols) * sizeof(float), 64);
+    j->zp_bytes = lmn_align_up((size_t)j->w.n_blocks * sizeof(float), 64);
+    const lmn_nbits_row *row = k->dev->kset.nbits_f32;
+    if (!j->w.group && j->w.block % 16 == 0)
+        j->expand = j->w.bits == 4 ? row->expand4 : j->w.bits == 8 ? row->expand8 : NULL;
     const size_t own = j->whole.scratch_bytes > j->last.scratch_bytes ? j->whole.scratch_bytes
                                                                       : j->last.scratch_bytes;
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j->weights_bytes + own, &j->scratch, &j->step));
+    LMN_TRY(
+        lmn_cpu_worker_scratch(ec, j->weights_bytes + j->zp_bytes + own, &j->scratch, &j->step));
     lmn_par_for(ec->par, (j->w.rows + j->cols - 1) / j->cols, nbits_chunk, j);
     return LAMINA_OK;
 }
@@ -63,7 +81,7 @@ static lamina_status run_nbits(const lamina_kernel *k, lmn_eval *ec)
                         *bias = lmn_in(ec, 5);
     if (!a || !b || !scales || a->rank < 1 || b->dtype != LAMINA_U8) return lmn_cpu_reference(ec);
     nbits_job j = {0};
-    LMN_TRY(lmn_nbits_read(ec, &j.w));
+    LMN_TRY(lmn_packbits_read(ec, &j.w));
     const int64_t n = j.w.rows, count = lmn_count(a);
     if (a->dims[a->rank - 1] != j.w.cols || (bias && lmn_count(bias) != n) ||
         count / j.w.cols >= LMN_CPU_EXTENT_MAX || scales->dtype != a->dtype)

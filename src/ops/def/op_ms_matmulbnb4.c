@@ -4,7 +4,7 @@
  * flattened weights. The high half of a byte comes first.
  */
 #include "ops/linalg.h"
-#include "ops/nbits.h"
+#include "ops/packbits.h"
 #include "ops/wide.h"
 
 static const float FP4[16] = {

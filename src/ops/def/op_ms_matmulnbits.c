@@ -4,7 +4,7 @@
  * a row, plus a bias. accuracy_level only permits other engines to round A; here it stays exact.
  */
 #include "ops/linalg.h"
-#include "ops/nbits.h"
+#include "ops/packbits.h"
 #include "ops/wide.h"
 
 static lamina_status infer_matmulnbits(lmn_infer *ic)
@@ -21,14 +21,14 @@ static lamina_status infer_matmulnbits(lmn_infer *ic)
 
 static void weight_row(const void *ctx, int64_t row, float *dst)
 {
-    lmn_nbits_row(ctx, row, dst);
+    lmn_packbits_row(ctx, row, dst);
 }
 
 static lamina_status eval_matmulnbits(lmn_eval *ec)
 {
     LMN_TRY(lmn_eval_ready(ec));
-    lmn_nbits w;
-    LMN_TRY(lmn_nbits_read(ec, &w));
+    lmn_packbits w;
+    LMN_TRY(lmn_packbits_read(ec, &w));
     return lmn_weights_matmul(ec, weight_row, &w, w.rows, w.cols, lmn_in(ec, 5));
 }
 

@@ -4,12 +4,12 @@
  *
  * Values lie bit by bit along the row, the low bits of a byte first; rows start at whole bytes.
  */
-#ifndef LMN_OPS_NBITS_H
-#define LMN_OPS_NBITS_H
+#ifndef LMN_OPS_PACKBITS_H
+#define LMN_OPS_PACKBITS_H
 
 #include "ops/op.h"
 
-typedef struct lmn_nbits {
+typedef struct lmn_packbits {
     const uint8_t *q;
     int64_t rows, cols, block; /* block divides nothing: the last one may be short */
     int64_t row_bytes, n_blocks;
@@ -19,12 +19,14 @@ typedef struct lmn_nbits {
     const uint8_t *zp;    /* packed like the weights, rows at zp_bytes; NULL = none */
     int64_t zp_bytes;     /* 0: the zero points of all rows are one packed run, one a row */
     const int32_t *group; /* [cols]: block of a column, or NULL = in order */
-} lmn_nbits;
+} lmn_packbits;
 
 /* Row `row` as f32, into cols values. */
-void lmn_nbits_row(const lmn_nbits *w, int64_t row, float *dst);
+void lmn_packbits_row(const lmn_packbits *w, int64_t row, float *dst);
+/* The zero points of a row's blocks. */
+void lmn_packbits_zero_points(const lmn_packbits *w, int64_t row, float *dst);
 /* The weights of a MatMulNBits node, checked against the shapes; reports on ec. */
-lamina_status lmn_nbits_read(lmn_eval *ec, lmn_nbits *w);
+lamina_status lmn_packbits_read(lmn_eval *ec, lmn_packbits *w);
 
 /* One row of weights as f32. */
 typedef void lmn_weight_row_fn(const void *ctx, int64_t row, float *dst);

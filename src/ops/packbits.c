@@ -1,13 +1,14 @@
 /*
- * Packed weights (nbits.h). The reference product widens a row of weights to f32 and sums in f64.
+ * Packed weights (packbits.h). The reference product widens a row of weights to f32 and sums in
+ * f64.
  */
-#include "ops/nbits.h"
+#include "ops/packbits.h"
 #include "ops/linalg.h"
 #include "ops/wide.h"
 
 #include <string.h>
 
-static float zero_point(const lmn_nbits *w, int64_t row, int64_t block)
+static float zero_point(const lmn_packbits *w, int64_t row, int64_t block)
 {
     if (w->zp_f32) return w->zp_f32[row * w->n_blocks + block];
     if (!w->zp) return (float)(1 << (w->bits - 1));
@@ -17,7 +18,7 @@ static float zero_point(const lmn_nbits *w, int64_t row, int64_t block)
 }
 
 /* Columns [from, to) of one block, all of one scale; 4- and 2-bit blocks start at whole bytes. */
-static void expand(const lmn_nbits *w, const uint8_t *q, int64_t n, float zp, float scale,
+static void expand(const lmn_packbits *w, const uint8_t *q, int64_t n, float zp, float scale,
                    float *dst)
 {
     float value[16];
@@ -39,7 +40,7 @@ static void expand(const lmn_nbits *w, const uint8_t *q, int64_t n, float zp, fl
     for (; i < n; i++) dst[i] = value[(q[i / 4] >> (i % 4 * 2)) & 3];
 }
 
-static void grouped_row(const lmn_nbits *w, const uint8_t *q, int64_t row, float *dst)
+static void grouped_row(const lmn_packbits *w, const uint8_t *q, int64_t row, float *dst)
 {
     for (int64_t i = 0; i < w->cols; i++) {
         const int64_t bit = i * w->bits, b = w->group[i];
@@ -48,7 +49,7 @@ static void grouped_row(const lmn_nbits *w, const uint8_t *q, int64_t row, float
     }
 }
 
-void lmn_nbits_row(const lmn_nbits *w, int64_t row, float *dst)
+void lmn_packbits_row(const lmn_packbits *w, int64_t row, float *dst)
 {
     const uint8_t *q = w->q + row * w->row_bytes;
     if (w->group) {
@@ -60,6 +61,11 @@ void lmn_nbits_row(const lmn_nbits *w, int64_t row, float *dst)
         expand(w, q + from * w->bits / 8, n, zero_point(w, row, b),
                w->scales[row * w->n_blocks + b], dst + from);
     }
+}
+
+void lmn_packbits_zero_points(const lmn_packbits *w, int64_t row, float *dst)
+{
+    for (int64_t b = 0; b < w->n_blocks; b++) dst[b] = zero_point(w, row, b);
 }
 
 lamina_status lmn_f32_in(lmn_eval *ec, const lamina_tensor *t, const float **out)
@@ -82,7 +88,7 @@ static lamina_status bad(lmn_eval *ec, const char *what)
     return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what);
 }
 
-static lamina_status read_zero_points(lmn_eval *ec, lmn_nbits *w)
+static lamina_status read_zero_points(lmn_eval *ec, lmn_packbits *w)
 {
     const lamina_tensor *zp = lmn_in(ec, 3);
     if (!zp) return LAMINA_OK;
@@ -98,7 +104,7 @@ static lamina_status read_zero_points(lmn_eval *ec, lmn_nbits *w)
     return LAMINA_OK;
 }
 
-static lamina_status read_groups(lmn_eval *ec, lmn_nbits *w)
+static lamina_status read_groups(lmn_eval *ec, lmn_packbits *w)
 {
     const lamina_tensor *g = lmn_in(ec, 4);
     if (!g) return LAMINA_OK;
@@ -110,15 +116,15 @@ static lamina_status read_groups(lmn_eval *ec, lmn_nbits *w)
     return LAMINA_OK;
 }
 
-lamina_status lmn_nbits_read(lmn_eval *ec, lmn_nbits *w)
+lamina_status lmn_packbits_read(lmn_eval *ec, lmn_packbits *w)
 {
     const lmn_opnode *n = ec->node;
     const lamina_tensor *b = lmn_in(ec, 1), *scales = lmn_in(ec, 2);
     const int64_t bits = lmn_attr_i(n, "bits", 4);
-    *w = (lmn_nbits){.q = b->data,
-                     .rows = lmn_attr_i(n, "N", 0),
-                     .cols = lmn_attr_i(n, "K", 0),
-                     .block = lmn_attr_i(n, "block_size", 0)};
+    *w = (lmn_packbits){.q = b->data,
+                        .rows = lmn_attr_i(n, "N", 0),
+                        .cols = lmn_attr_i(n, "K", 0),
+                        .block = lmn_attr_i(n, "block_size", 0)};
     if (bits != 2 && bits != 4 && bits != 8) return bad(ec, "attribute \"bits\" must be 2, 4 or 8");
     if (w->rows <= 0 || w->cols <= 0 || w->block < 8 || w->rows > INT32_MAX ||
         w->cols > INT32_MAX || w->block > INT32_MAX)
