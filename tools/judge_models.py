@@ -13,12 +13,13 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [os.path.join(ROOT, "bench"), os.path.join(ROOT, "build", "python")]
+sys.path.insert(0, os.path.join(ROOT, "bench"))
 
 import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 
 import benchlib  # noqa: E402
+sys.path.insert(0, os.path.join(benchlib.BUILD, "python"))
 import fetch_models  # noqa: E402
 import lamina  # noqa: E402
 import model_inputs  # noqa: E402
