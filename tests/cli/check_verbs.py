@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
-Every verb of the program on small models: what is printed, what is saved, exit codes, and the
-picture of `inspect --html` (boxes apart, edges attached, names harmless).
+Every verb of lamina from outside: exit codes (0 fine, 1 the model or data, 2 usage), help, options
+and files named in complaints, JSON that parses, inputs and outputs in every format, seeds, recipes.
 Usage: check_verbs.py LAMINA
 """
 import json
@@ -10,168 +10,198 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import onnxpb as o
-from onnxpb import attr, floats, graph, info, model, node
 
-FAILED = []
-LAMINA = sys.argv[1]
-EVIL = 'n</script><b>"\\'
+VERBS = ("run", "check", "inspect", "bench", "info")
+problems = []
 
 
-def expect(what, ok, detail=""):
+class Shell:
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+
+    def __call__(self, *args, rc=0, says=(), quiet=False):
+        """Run; check the exit code and that stdout with stderr hold every part. Gives stdout."""
+        p = subprocess.run([self.program, *args], cwd=self.folder, capture_output=True,
+                           timeout=120, check=False, text=True, errors="replace")
+        text = p.stdout + p.stderr
+        shown = " ".join(args)
+        if p.returncode != rc:
+            problems.append(f"`{shown}`: exit {p.returncode}, not {rc}: {text[-400:]}")
+        for part in [says] if isinstance(says, str) else says:
+            if part not in text:
+                problems.append(f"`{shown}` does not say {part!r}: {text[-400:]}")
+        if quiet and p.stdout:
+            problems.append(f"`{shown}` is not quiet: {p.stdout[:200]}")
+        if "--json" in args and rc == 0:
+            try:
+                return json.loads(p.stdout)
+            except ValueError as e:
+                problems.append(f"`{shown}`: no JSON ({e}): {p.stdout[:300]}")
+                return {}
+        return p.stdout
+
+
+def want(ok, text):
     if not ok:
-        FAILED.append(what)
-        print(f"FAILED {what}: {str(detail)[:400]}")
+        problems.append(text)
 
 
-def lamina(*args):
-    p = subprocess.run([LAMINA, *map(str, args)], capture_output=True, text=True, check=False,
-                       timeout=120)
-    return p.returncode, p.stdout, p.stderr
+def npy(values, shape):
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+            struct.pack(f"<{len(values)}f", *values))
 
 
-def as_json(what, *args, code=0):
-    rc, out, err = lamina(*args)
-    expect(f"{what}: exit code", rc == code, (rc, err))
-    try:
-        return json.loads(out)
-    except ValueError as e:
-        expect(f"{what}: one JSON document", False, f"{e}: {out}")
-        return {}
+def write_files(d):
+    model = o.model(o.graph([o.node("Add", ["x", "w"], ["y"], name="add")],
+                            [o.info("x", dims=["N", 2])], [o.info("y", dims=["N", 2])],
+                            [o.floats("w", [2], [10.0, 20.0])]))
+    (d / "add.onnx").write_bytes(model)
+    (d / "bad.onnx").write_bytes(model[:40])
+    (d / "unknown.onnx").write_bytes(o.simple([o.node("Reluu", ["x"], ["y"], name="r")]))
+    ids = o.model(o.graph([o.node("Identity", ["bytes"], ["y"])],
+                          [o.info("bytes", o.I32, [1, 6])], [o.info("y", o.I32, [1, 6])]))
+    (d / "ids.onnx").write_bytes(ids)
+    (d / "x.npy").write_bytes(npy([1, 2, 3, 4], (2, 2)))
+    (d / "wide.npy").write_bytes(npy([1, 2, 3], (1, 3)))
+    (d / "x.pb").write_bytes(o.floats("x", [2, 2], [1.0, 2.0, 3.0, 4.0]))
+    with zipfile.ZipFile(d / "all.npz", "w", zipfile.ZIP_STORED) as z:
+        z.writestr("x.npy", npy([1, 2, 3, 4], (2, 2)))
+    with zipfile.ZipFile(d / "small.npz", "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("x.npy", npy([1] * 64, (32, 2)))
+    (d / "text.txt").write_text("  abcdefgh  \n")
+    (d / "top.recipe").write_text("# comment\noutput softmax, top 2, labels names.txt\n")
+    (d / "ends.recipe").write_text("input bytes, block 16, strip, head 3, tail 3, pad 9, i32\n")
+    (d / "wrong.recipe").write_text("output twist 3\n")
+    (d / "names.txt").write_text("zero\none\n")
+    data = d / "data" / "test_data_set_0"
+    data.mkdir(parents=True)
+    (data / "input_0.pb").write_bytes((d / "x.pb").read_bytes())
+    (data / "output_0.pb").write_bytes(o.floats("y", [2, 2], [11.0, 22.0, 13.0, 24.0]))
+    wrong = d / "wrong"
+    wrong.mkdir()
+    (wrong / "input_0.pb").write_bytes((d / "x.pb").read_bytes())
+    (wrong / "output_0.pb").write_bytes(o.floats("y", [2, 2], [11.0, 22.0, 13.0, 99.0]))
 
 
-def branch(op, name):
-    return graph([node(op, ["h"], [name], name=op.lower())], outs=[info(name, dims=None)])
+def usage(sh):
+    sh(rc=2, says=("usage", "exit codes"))
+    sh("help", says=VERBS)
+    sh("--version", says="lamina ")
+    sh("fly", rc=2, says="fly")
+    sh("help", "fly", rc=2, says="fly")
+    for verb in VERBS:
+        text = sh(verb, "--help", says=("usage: lamina " + verb, "examples"))
+        want(sh("help", verb) == text, f"help {verb} and {verb} --help differ")
+        sh(verb, "--nonsense", rc=2, says=("--nonsense", verb))
+        if verb != "info":
+            sh(verb, rc=2, says="model")
+            sh(verb, "add.onnx", "second.onnx", rc=2, says="second.onnx")
+            sh(verb, "none.onnx", rc=1, says="none.onnx")
+            sh(verb, "bad.onnx", rc=1, says="bad.onnx")
+            sh(verb, "unknown.onnx", rc=1, says=("Reluu", "unknown.onnx"))
+        if "--json" in text:
+            sh(verb, "--json=yes", rc=2, says="--json")
+    sh("run", "add.onnx", "--threads", rc=2, says="--threads")
+    sh("run", "add.onnx", "--threads", "many", rc=2, says=("--threads", "many"))
+    sh("run", "add.onnx", "--dim", "N", rc=2, says=("--dim", "N"))
+    sh("run", "add.onnx", "--input", "x", rc=2, says='"x"')
 
 
-def chain_model():
-    """x[N,4] -> Gemm -> h; If picks Relu or Neg of h; a long edge from h joins at the end."""
-    choose = node("If", ["c"], ["b"], attr("then_branch", "g", branch("Relu", "t")),
-                  attr("else_branch", "g", branch("Neg", "e")), name="choose")
-    nodes = [node("MatMul", ["x", "w"], ["h"], name=EVIL), node("ReduceMax", ["h"], ["m"],
-             attr("keepdims", "i", 0)), node("Greater", ["m", "zero"], ["c"]), choose,
-             node("Exp", ["b"], ["p"]), node("Log", ["p"], ["q"]), node("Add", ["q", "h"], ["y"])]
-    return model(graph(nodes, [info("x", dims=("N", 4))], [info("y", dims=None)],
-                       [floats("w", [4, 4], [float(i % 5) for i in range(16)]),
-                        floats("zero", [], [0.0])]))
+def values(sh, d):
+    want_y = [11, 22, 13, 24]
+    for given in ("x=x.npy", "x=x.pb", "x=all.npz:x", "all.npz"):
+        out = sh("run", "add.onnx", "--input", given, "--json")
+        first = out.get("outputs", [{}])[0]
+        want(first.get("values") == want_y and first.get("shape") == [2, 2],
+             f"--input {given} gives {first}")
+    sh("run", "add.onnx", "--input", "x=x.npy", says=("y", "11", "24"))
+    sh("run", "add.onnx", "--input", "x=x.npy", "--quiet", quiet=True)
+    sh("run", "add.onnx", "--input", "x=x.npy", "--output", "out")
+    want((d / "out" / "y.npy").read_bytes().endswith(struct.pack("<4f", *want_y)),
+         "the saved output differs")
+    again = sh("run", "add.onnx", "--input", "x=out/y.npy", "--json")
+    want(again.get("outputs", [{}])[0].get("values") == [21, 42, 23, 44], "a saved output as input")
+    sh("run", "add.onnx", rc=1, says=('"x"', "--random"))
+    sh("run", "add.onnx", "--input", "x=no.npy", rc=1, says=("no.npy", "x"))
+    sh("run", "add.onnx", "--input", "x=wide.npy", rc=1, says=('"x"', "3"))
+    sh("run", "add.onnx", "--input", "x=all.npz:none", rc=1, says="none")
+    sh("run", "add.onnx", "--input", "x=small.npz:x", rc=1, says=("small.npz", "compressed"))
+    sh("run", "add.onnx", "--input", "q=x.npy", rc=1, says="q")
+    sh("run", "add.onnx", "--input", "x=x.npy", "--output", "/proc/nowhere", rc=1, says="/proc")
 
 
-def npy(path, dims, values):
-    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(dims)!r}, }}"
-    head += " " * (63 - (10 + len(head)) % 64) + "\n"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
-                     struct.pack(f"<{len(values)}f", *values))
+def seeds(sh):
+    def run(*more):
+        out = sh("run", "add.onnx", "--json", *more)
+        return out.get("outputs", [{}])[0]
+    a = run("--random", "5", "--dim", "N=3")
+    want(a.get("shape") == [3, 2] and len(a.get("values", [])) == 6, f"--dim N=3 gives {a}")
+    want(a == run("--random", "5", "--dim", "N=3"), "one seed gives two answers")
+    want(a == run("--random", "5", "--dim", "N=3", "--threads", "1"), "threads change the answer")
+    want(a == run("--random", "5", "--dim", "N=3", "--threads", "2"), "threads change the answer")
+    want(a != run("--random", "6", "--dim", "N=3"), "two seeds give one answer")
 
 
-def run(tmp, m):
-    npy(tmp / "x.npy", [2, 4], [1.0] * 8)
-    d = as_json("run", "run", m, "--input", f"x={tmp / 'x.npy'}", "--json", "--output",
-                tmp / "a" / "b")
-    y = d.get("outputs", [{}])[0]
-    expect("run: shape", y.get("shape") == [2, 4], y)
-    expect("run: saved", (tmp / "a" / "b" / "y.npy").exists())
-    rc, out, _ = lamina("run", m, "--random", 1, "--dim", "N=3")
-    expect("run: text", rc == 0 and out.startswith("y float32[3,4] "), out)
-    rc, out, _ = lamina("run", m, "--random", 1, "--quiet")
-    expect("run: quiet", rc == 0 and out == "", out)
-    rc, _, err = lamina("run", m)
-    expect("run: missing input", rc == 1 and "--input x=" in err, err)
-    rc, _, err = lamina("run", m, "--input", "z=a.npy")
-    expect("run: unknown input", rc == 1 and '"z"' in err and "x" in err, err)
+def recipes(sh):
+    text = sh("run", "add.onnx", "--input", "x=x.npy", "--recipe", "./top.recipe", "--labels",
+              "names.txt")
+    want(text.split()[:1] != [], "a recipe answers nothing")
+    out = sh("run", "ids.onnx", "--in", "bytes=file:text.txt", "--recipe", "./ends.recipe",
+             "--json")
+    want(out.get("outputs", [{}])[0].get("values") == [97, 98, 99, 102, 103, 104],
+         f"the ends of a file: {out}")
+    sh("run", "ids.onnx", "--in", "bytes=file:none.txt", "--recipe", "./ends.recipe", rc=1,
+       says="none.txt")
+    sh("run", "ids.onnx", "--in", "bytes=text.txt", rc=2, says="--in")
+    sh("run", "add.onnx", "--recipe", "./wrong.recipe", rc=1, says=("wrong.recipe", "line 1"))
+    sh("run", "add.onnx", "--recipe", "nosuch", rc=1, says="nosuch")
 
 
-def check(tmp, m):
-    folder = tmp / "test_data_set_0"
-    folder.mkdir()
-    rows = struct.pack("<4f", 1.0, 1.0, 1.0, 1.0)
-    (folder / "input_0.pb").write_bytes(o.tensor("x", [1, 4], raw=rows))
-    d = as_json("run", "run", m, "--input", f"x={folder / 'input_0.pb'}", "--json")
-    want = d["outputs"][0]["values"]
-    (folder / "output_0.pb").write_bytes(
-        o.tensor("y", [1, 4], raw=struct.pack("<4f", *want)))
-    as_json("check: equal", "check", m, "--data", tmp, "--json")
-    want[2] += 1
-    (folder / "output_0.pb").write_bytes(
-        o.tensor("y", [1, 4], raw=struct.pack("<4f", *want)))
-    rc, out, _ = lamina("check", m, "--data", folder)
-    expect("check: first difference", rc == 1 and "[0,2]" in out, out)
-    rc, out, _ = lamina("check", m, "--data", folder, "--atol", "2")
-    expect("check: tolerance", rc == 0, out)
-
-
-def boxes_apart(d):
-    """No two boxes of one graph overlap; a box with graphs inside may hold theirs."""
-    plain = [b for b in d["boxes"] if not b[6]]
-    for i, a in enumerate(plain):
-        for b in plain[i + 1:]:
-            if (a[2] < b[2] + b[4] and b[2] < a[2] + a[4] and a[3] < b[3] + b[5] and
-                    b[3] < a[3] + a[5]):
-                return False
-    return True
-
-
-def inspect(tmp, m):
-    d = as_json("inspect", "inspect", m, "--json", "--dim", "N=2")
-    expect("inspect: nodes", len(d["nodes"]) == 9 and len(d["graphs"]) == 3, d["nodes"])
-    expect("inspect: params", d["totals"]["params"] == 17, d["totals"])
-    first = d["nodes"][0]
-    expect("inspect: flops", first["flops"] == 2 * 2 * 4 * 4 and first["exact"], first)
-    d = as_json("inspect", "inspect", m, "--json", "--optimized")
-    expect("inspect: kernels", all("kernel" in n for n in d["nodes"] if n["graph"] == 0))
-    rc, out, _ = lamina("inspect", m)
-    expect("inspect: text", rc == 0 and "--dim N=" in out and "float32[N,4]" in out, out)
-    rc, _, err = lamina("inspect", m, "--dim", "M=2")
-    expect("inspect: unknown dimension", rc == 1 and "M=2" in err and "N" in err, err)
-    page = tmp / "g.html"
-    rc, _, err = lamina("inspect", m, "--html", page)
-    html = page.read_text(encoding="utf-8")
-    expect("inspect: page", rc == 0 and "http" not in html.replace("http://www.w3.org", ""), err)
-    expect("inspect: names stay in the data", html.count("</script>") == 2)
-    data = json.loads(html.split('id="data">')[1].split("</script>")[0])
-    expect("inspect: boxes", boxes_apart(data), data["boxes"])
-    expect("inspect: panels", len(data["panels"]) == 2, data["panels"])
-    for a, b, *_, x, y in data["edges"]:
-        to = data["boxes"][b]
-        ends = to[2] <= x <= to[2] + to[4] and abs(y - to[3]) <= 1
-        expect("inspect: edge ends at its box", a < b and ends, (a, b, x, y, to))
-
-
-def bench(m):
-    d = as_json("bench", "bench", m, "--iterations", 3, "--threads", 1, "--json")
-    expect("bench: times", 0 < d["min_ms"] <= d["p50_ms"] <= d["p99_ms"], d)
-    expect("bench: roof", d["roof"]["flops"] > 1e8 and d["roof"]["bytes"] > 1e8, d["roof"])
-    rc, out, _ = lamina("bench", m, "--iterations", 3)
-    expect("bench: text", rc == 0 and "of the roof" in out and "MatMul" in out, out)
-
-
-def others():
-    d = as_json("info", "info", "--json")
-    expect("info: device", d.get("device.cpu") == "built in", d)
-    for verb in ("run", "check", "inspect", "bench", "info"):
-        rc, out, _ = lamina("help", verb)
-        expect(f"help {verb}", rc == 0 and "examples:" in out, out)
-        expect(f"help {verb}: width", all(len(s) <= 100 for s in out.splitlines()), out)
-    rc, _, err = lamina("inspct")
-    expect("nearest verb", rc == 2 and '"inspect"' in err, err)
-    rc, _, err = lamina("bench", "m.onnx", "--thread", 1)
-    expect("nearest option", rc == 2 and "--threads" in err, err)
-    rc, _, err = lamina("run", "nothing-here.onnx")
-    expect("no such file", rc == 1 and "nothing-here.onnx" in err, err)
+def reports(sh, d):
+    out = sh("check", "add.onnx", "--data", "data", "--json")
+    want(out.get("errors") == 0 and len(out.get("data", [])) == 1, f"check --data: {out}")
+    sh("check", "add.onnx", "--data", "data", says="fine")
+    sh("check", "add.onnx", "--data", "wrong", rc=1, says=("y", "99"))
+    text = sh("check", "add.onnx", "--data", "wrong", "--json", rc=1)
+    found = json.loads(text)["diagnostics"]
+    want(len(found) == 1 and found[0]["where"] == "wrong" and found[0]["fix"] and
+         "99" in found[0]["reason"], f"a difference is no finding: {found}")
+    text = sh("check", "add.onnx", "--data", "nowhere", "--json", rc=1)
+    want(json.loads(text)["diagnostics"][0]["where"] == "nowhere", "a missing folder: " + text)
+    info = sh("info", "--json")
+    want(isinstance(info, (dict, list)) and info, "info --json is empty")
+    sh("info", says=("version", "threads", "kernel."))
+    nodes = sh("inspect", "add.onnx", "--json")
+    want("Add" in json.dumps(nodes), "inspect --json names no operator")
+    sh("inspect", "add.onnx", says=("Add", "N"))
+    sh("inspect", "add.onnx", "--html", "g.html")
+    want("<svg" in (d / "g.html").read_text() or "<canvas" in (d / "g.html").read_text() or
+         "<script" in (d / "g.html").read_text(), "the page draws nothing")
+    bench = sh("bench", "add.onnx", "--seconds", "1", "--json")
+    want("p50" in json.dumps(bench), "bench --json has no p50")
+    sh("bench", "add.onnx", "--seconds", "-1", rc=2, says="--seconds")
 
 
 def main():
-    with tempfile.TemporaryDirectory() as name:
-        tmp = pathlib.Path(name)
-        m = tmp / "m.onnx"
-        m.write_bytes(chain_model())
-        run(tmp, m)
-        check(tmp, m)
-        inspect(tmp, m)
-        bench(m)
-        others()
-    print(f"{len(FAILED)} failed")
-    return 1 if FAILED else 0
+    program = str(pathlib.Path(sys.argv[1]).resolve())
+    with tempfile.TemporaryDirectory() as tmp:
+        d = pathlib.Path(tmp)
+        write_files(d)
+        sh = Shell(program, d)
+        usage(sh)
+        values(sh, d)
+        seeds(sh)
+        recipes(sh)
+        reports(sh, d)
+    for p in problems:
+        print("FAIL " + p)
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
