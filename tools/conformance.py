@@ -2,12 +2,14 @@
 
 Two sources, counted separately: the stored corpus of onnx 1.22.0 (LAMINA_CORPUS, the user's cache,
 or the archive beside the checkout) and the pinned onnx package, which generates its node cases
-(written into the cache once) and carries the simple, pytorch and light ones. What is missing is
-said plainly. SET names sets to run, such as package/node. Totals and every case: build/conformance.
-The floors below may only rise.
+(written into the cache once) and carries the simple, pytorch and light ones. The set microsoft
+holds the com.microsoft operators against onnxruntime. What is missing is said plainly. SET names
+sets to run, such as package/node. Totals and every case: build/conformance. The floors below may
+only rise.
 """
 import argparse
 import glob
+import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "lamina")
 ARCHIVE = os.path.join(ROOT, "..", "shared", "data", "onnx-conformance-1.22.0.tar.xz")
 OTHERS = {"simple": 23, "pytorch-converted": 82, "pytorch-operator": 35, "light": 9}
+MICROSOFT = 273
 FLOORS = {"stored": {"node": 1763, **OTHERS}, "package": {"node": 1882, **OTHERS}}
 
 
@@ -86,6 +89,20 @@ def package():
     return {"node": target, **{n: os.path.join(data, n) for n in OTHERS}}, onnx.__version__
 
 
+def microsoft():
+    """Folder of the com.microsoft cases, whose answers onnxruntime gives; None without it."""
+    if not all(importlib.util.find_spec(m) for m in ("onnx", "onnxruntime")):
+        return None
+    sys.path.insert(0, os.path.join(ROOT, "tests", "conform"))
+    from make_ms_cases import default_folder
+    folder = default_folder()
+    if not os.path.isdir(folder):
+        print("writing the com.microsoft cases into the cache", flush=True)
+        script = os.path.join(ROOT, "tests", "conform", "make_ms_cases.py")
+        subprocess.run([sys.executable, script, folder], check=False, stdout=subprocess.DEVNULL)
+    return folder if os.path.isdir(folder) else None
+
+
 def run(name, folder, floor, args):
     build = "build-asan" if args.asan else "build"
     program = os.path.join(ROOT, build, "bin", "conformance")
@@ -134,6 +151,11 @@ def main():
         sets += [(f"package/{n}", folders[n], m) for n, m in FLOORS["package"].items()]
     else:
         skipped.append("the onnx package is not installed (tools/setup.sh does it)")
+    folder = microsoft()
+    if folder:
+        sets.append(("microsoft", folder, MICROSOFT))
+    else:
+        skipped.append("the com.microsoft cases need onnxruntime (tools/setup.sh installs it)")
     ok, ran = True, 0
     for name, folder, floor in sets:
         if args.sets and name not in args.sets:

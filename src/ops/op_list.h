@@ -229,6 +229,7 @@
     X(MsBiasAdd)                                                         \
     X(MsBiasGelu)                                                        \
     X(MsBiasSplitGelu)                                                   \
+    X(MsCDist)                                                           \
     X(MsCausalConvWithState)                                             \
     X(MsCropAndResize)                                                   \
     X(MsDecoderMaskedMultiHeadAttention)                                 \
@@ -241,14 +242,18 @@
     X(MsFusedGemm)                                                       \
     X(MsFusedMatMul)                                                     \
     X(MsFusedMatMulActivation)                                           \
+    X(MsGatedAdd)                                                        \
+    X(MsGatedRMSNorm)                                                    \
     X(MsGatherBlockQuantized)                                            \
     X(MsGatherND)                                                        \
     X(MsGelu)                                                            \
+    X(MsGemmFastGelu)                                                    \
     X(MsGridSample)                                                      \
     X(MsGroupNorm)                                                       \
     X(MsGroupQueryAttention)                                             \
     X(MsInverse)                                                         \
     X(MsLinearAttention)                                                 \
+    X(MsLinearAttentionGate)                                             \
     X(MsMatMulBnb4)                                                      \
     X(MsMatMulInteger16)                                                 \
     X(MsMatMulIntegerToFloat)                                            \
@@ -278,11 +283,13 @@
     X(MsQuickGelu)                                                       \
     X(MsRange)                                                           \
     X(MsRotaryEmbedding)                                                 \
+    X(MsScaledSiLU)                                                      \
     X(MsSkipGroupNorm)                                                   \
     X(MsSkipLayerNormalization)                                          \
     X(MsSkipSimplifiedLayerNormalization)                                \
     X(MsTransposeMatMul)                                                 \
     X(MsTrilu)                                                           \
+    X(MsUnfoldTensor)                                                    \
     X(MsUnique)                                                          \
     /* ai.onnx.ml */                                                     \
     X(ArrayFeatureExtractor)                                             \

@@ -26,7 +26,12 @@ OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
 
 
 def default_folder():
-    return os.path.join(CACHE, f"cases-ms-{onnxruntime.__version__}")
+    """In the cache, by the version of onnxruntime and by what these files say."""
+    here, mark = os.path.dirname(os.path.abspath(__file__)), 0
+    for name in sorted(glob.glob(os.path.join(here, "*ms*cases.py"))):
+        with open(name, "rb") as f:
+            mark = zlib.crc32(f.read(), mark)
+    return os.path.join(CACHE, f"cases-ms-{onnxruntime.__version__}-{mark:08x}")
 
 
 def type_of(array):

@@ -160,6 +160,30 @@ def diffusion():
     yield Case("BiasSplitGelu", "plain", [d.f(2, 4, 6), d.f(6)], numpy=split_gelu)
 
 
+def gates():
+    d = Draw("gates")
+    x = d.f(2, 3, 8)
+    yield Case("ScaledSiLU", "alpha", [x], {"alpha": 1.5})
+    yield Case("ScaledSiLU", "scale", [x, arr(0.7)])
+    yield Case("GatedAdd", "plain", [x, d.f(2, 3, 8), d.f(2, 3, 1)])
+    for act in ("silu", "sigmoid"):
+        yield Case("GatedRMSNorm", act, [x, d.f(4), d.f(2, 3, 8)],
+                   {"activation": act, "epsilon": 1e-5})
+    h = [v.astype(F16) for v in (x, d.f(8), d.f(2, 3, 8))]
+    yield Case("GatedRMSNorm", "f16", h)
+    yield Case("LinearAttentionGate", "plain", [x, d.f(8), -d.u(8), d.f(2, 3, 8)], outputs=2)
+    yield Case("LinearAttentionGate", "decay", [x, d.f(8), -d.u(8)])
+
+    def gemm_gelu(x, w, b):
+        z = (x @ w + b).astype(F64)
+        return [(0.5 * z * (1 + np.tanh(0.7978845608 * (z + 0.044715 * z ** 3)))).astype(F32)]
+    yield Case("GemmFastGelu", "bias", [x, d.f(8, 5), d.f(5)], numpy=gemm_gelu)
+    for metric in ("euclidean", "sqeuclidean"):
+        yield Case("CDist", metric, [d.f(4, 6), d.f(3, 6)], {"metric": metric})
+    yield Case("UnfoldTensor", "last", [x], {"size": 3, "step": 2})
+    yield Case("UnfoldTensor", "dim1", [d.f(2, 7, 3)], {"dim": 1, "size": 4})
+
+
 def weight_cases():
-    for family in (nbits, gather, misc, moe, state, diffusion):
+    for family in (nbits, gather, misc, moe, state, diffusion, gates):
         yield from family()
