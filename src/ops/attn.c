@@ -77,6 +77,18 @@ static void prepare(const lmn_attn_rows *r, const lmn_attn_prep *p, int64_t h, i
     }
 }
 
+lamina_status lmn_attn_extents(lmn_eval *ec, const lmn_attn *a)
+{
+    const int64_t extent[] = {a->batch, a->heads, a->queries, a->capacity, a->d, a->dv};
+    const int64_t scores[4] = {a->batch, a->heads, a->queries, a->capacity};
+    const int64_t rows[4] = {a->batch, a->heads, a->capacity + a->queries, a->d + a->dv};
+    int64_t n;
+    bool ok = true;
+    for (size_t i = 0; i < LMN_COUNT(extent); i++) ok = ok && extent[i] <= INT32_MAX;
+    if (ok && lmn_dims_count(4, scores, &n) && lmn_dims_count(4, rows, &n)) return LAMINA_OK;
+    return lmn_eval_fail(ec, LAMINA_E_LIMIT, "the extents of the attention are too large");
+}
+
 lamina_status lmn_attn_place(lmn_eval *ec, const lmn_attn_rows *r, const lmn_attn_prep *p,
                              int64_t batch, const int64_t *first, int64_t capacity, void *dst)
 {
@@ -84,6 +96,7 @@ lamina_status lmn_attn_place(lmn_eval *ec, const lmn_attn_rows *r, const lmn_att
     const size_t es = lmn_dtype_bytes(dt);
     const bool changes = p && (p->bias || p->norm || p->cos);
     double *v;
+    if (r->len == 0 || r->size == 0) return LAMINA_OK;
     LMN_TRY(lmn_f64_alloc(ec, 3 * r->size, &v));
     for (int64_t bh = 0; bh < batch * r->heads; bh++) {
         const int64_t b = bh / r->heads, h = bh % r->heads;
@@ -188,7 +201,7 @@ static void run_group(void *arg, int64_t chunk, int32_t worker)
 
 lamina_status lmn_attn_run(lmn_eval *ec, lmn_attn *a)
 {
-    if (a->batch == 0 || a->heads == 0 || a->queries == 0) return LAMINA_OK;
+    if ((!a->y || lmn_count(a->y) == 0) && (!a->qk || lmn_count(a->qk) == 0)) return LAMINA_OK;
     a->area_n = a->capacity * (a->d + a->dv + 2) + a->d + a->dv;
     LMN_TRY(lmn_f64_alloc(ec, a->area_n * lmn_par_width(ec->par), &a->area));
     lmn_par_for(ec->par, a->batch * a->kv_heads, run_group, a);

@@ -63,6 +63,10 @@ struct lmn_attn {
 };
 lamina_status lmn_attn_run(lmn_eval *ec, lmn_attn *a);
 
+/* May these extents be multiplied with each other and a few bytes? Asked before anything else;
+   fails with a sentence. */
+lamina_status lmn_attn_extents(lmn_eval *ec, const lmn_attn *a);
+
 /* Adds element [b, h, i, lo..hi) of a bias that broadcasts over its first two axes. */
 void lmn_attn_add_bias(const lamina_tensor *t, int64_t b, int64_t h, int64_t i, int64_t lo,
                        int64_t hi, double *bias);

@@ -132,7 +132,8 @@ lamina_status lmn_packbits_read(lmn_eval *ec, lmn_packbits *w)
     w->bits = (int32_t)bits;
     w->n_blocks = (w->cols + w->block - 1) / w->block;
     w->row_bytes = w->n_blocks * (w->block * bits / 8);
-    if (w->block * bits % 8 != 0 || lmn_count(b) != w->rows * w->row_bytes)
+    if (w->block * bits % 8 != 0 || lmn_count(b) % w->rows != 0 ||
+        lmn_count(b) / w->rows != w->row_bytes)
         return bad(ec, "B must be [N, blocks, block_size * bits / 8]");
     if (lmn_count(scales) != w->rows * w->n_blocks)
         return bad(ec, "scales must have one entry a block");

@@ -8,6 +8,7 @@
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/nbits/nbits.h"
 #include "ops/packbits.h"
+#include "ops/wide.h"
 
 #include <string.h>
 
@@ -77,14 +78,14 @@ static lamina_status nbits_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *
 
 static lamina_status run_nbits(const lamina_kernel *k, lmn_eval *ec)
 {
-    const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1), *scales = lmn_in(ec, 2),
-                        *bias = lmn_in(ec, 5);
-    if (!a || !b || !scales || a->rank < 1 || b->dtype != LAMINA_U8) return lmn_cpu_reference(ec);
+    const lamina_tensor *a = lmn_in(ec, 0), *bias = lmn_in(ec, 5);
     nbits_job j = {0};
+    LMN_TRY(lmn_eval_ready(ec)); /* types, before their bytes are read */
+    if (a->rank < 1) return lmn_cpu_reference(ec);
     LMN_TRY(lmn_packbits_read(ec, &j.w));
     const int64_t n = j.w.rows, count = lmn_count(a);
     if (a->dims[a->rank - 1] != j.w.cols || (bias && lmn_count(bias) != n) ||
-        count / j.w.cols >= LMN_CPU_EXTENT_MAX || scales->dtype != a->dtype)
+        count / j.w.cols >= LMN_CPU_EXTENT_MAX)
         return lmn_cpu_reference(ec);
     int64_t dims[LMN_MAX_RANK];
     lamina_tensor *y;

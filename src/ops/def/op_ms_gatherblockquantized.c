@@ -72,7 +72,8 @@ static lamina_status read_blocks(lmn_eval *ec, int32_t axis, blocks *b)
     for (int32_t d = 0; d < b->rank; d++)
         b->dims[d] = x->dims[d] * (d == b->rank - 1 ? b->per_byte : 1);
     if (floats && b->block == 0) b->block = lmn_max_i64(1, b->dims[b->quantised]);
-    if (b->block < 1) return bad(ec, "attribute \"block_size\" must be positive");
+    if (b->block < 1 || b->block > INT32_MAX)
+        return bad(ec, "attribute \"block_size\" must be positive");
     int64_t step = 1;
     for (int32_t d = b->rank - 1; d >= 0; d--) {
         const int64_t want =

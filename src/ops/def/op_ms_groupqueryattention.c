@@ -270,6 +270,7 @@ static lamina_status setup(lmn_eval *ec, gqa *g)
                       .qk_after = lmn_attr_i(n, "qk_output", 0) == 2,
                       .row = gqa_row,
                       .ctx = g};
+    LMN_TRY(lmn_attn_extents(ec, &g->a));
     g->causal = lmn_attr_i(n, "causal", 1) != 0;
     g->window = lmn_attr_i(n, "local_window_size", -1);
     g->attn_bias = lmn_in(ec, ATTN_BIAS);
@@ -299,6 +300,7 @@ static lamina_status eval_gqa(lmn_eval *ec)
     const int64_t qk[4] = {g.a.batch, g.a.heads, g.a.queries, g.total};
     void *q;
     LMN_TRY(lmn_out(ec, 0, g.a.dt, 3, y, &g.a.y));
+    if (lmn_out_wanted(ec, 3)) LMN_TRY(lmn_check_grown(ec, g.a.dt, 4, qk));
     LMN_TRY(lmn_out(ec, 3, g.a.dt, 4, qk, &g.a.qk));
     LMN_TRY(lmn_attn_scratch(ec, g.a.dt, g.a.batch * g.a.heads * g.a.queries * g.a.d, &q));
     LMN_TRY(lmn_attn_place(ec, &g.q, &turn_q, g.a.batch, g.zero, g.a.queries, q));

@@ -222,7 +222,7 @@ static lamina_status setup(lmn_eval *ec, mha *m)
 {
     const int64_t n = lmn_attr_i(ec->node, "num_heads", 0);
     const lamina_tensor *q = lmn_in(ec, Q);
-    if (n <= 0) return bad(ec, "attribute \"num_heads\" must be positive");
+    if (n <= 0 || n > INT32_MAX) return bad(ec, "attribute \"num_heads\" must be positive");
     if (lmn_in(ec, BEAMS))
         return lmn_eval_fail(ec, LAMINA_E_UNSUPPORTED,
                              "cache_indirection (beams) is not supported");
@@ -245,6 +245,7 @@ static lamina_status setup(lmn_eval *ec, mha *m)
                       .qk_unseen = -(double)FLT_MAX,
                       .row = mha_row,
                       .ctx = m};
+    LMN_TRY(lmn_attn_extents(ec, &m->a));
     if (m->bias && lmn_count(m->bias) != n * (2 * m->q.size + m->v.size))
         return bad(ec, "the bias must hold the widths of query, key and value");
     if (!lmn_attn_bias_fits(m->attn_bias, m->a.batch, n, m->a.queries, m->filled))

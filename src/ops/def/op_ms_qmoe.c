@@ -56,7 +56,7 @@ static lamina_status layer(lmn_eval *ec, int32_t i, int32_t k, lmn_packbits *w, 
     if (!t) return LAMINA_OK;
     if (bits != 2 && bits != 4 && bits != 8) return bad(ec, i, "weights need 2, 4 or 8 bits");
     if (t->rank != 3 || t->dtype != LAMINA_U8 || router->rank != 2 ||
-        t->dims[0] != router->dims[1] || !scales)
+        t->dims[0] != router->dims[1] || !scales || lmn_count(t) == 0 || block > INT32_MAX)
         return bad(ec, i, "must be bytes [experts, rows, packed columns] with scales");
     *w = (lmn_packbits){.q = t->data,
                         .rows = t->dims[0] * t->dims[1],

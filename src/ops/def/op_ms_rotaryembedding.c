@@ -62,6 +62,7 @@ static lamina_status eval_rope(lmn_eval *ec)
     lamina_tensor *y;
     double *v;
     LMN_TRY(read_rows(ec, &r));
+    if (lmn_count(x) == 0) return lmn_out(ec, 0, x->dtype, x->rank, x->dims, &y);
     const int64_t batch = x->dims[0], rot = 2 * lmn_in(ec, 2)->dims[1];
     if (lmn_count(ids) != 1 && lmn_count(ids) != batch * r.len)
         return bad(ec, "position_ids must be one offset or [batch, length]");
