@@ -26,6 +26,7 @@ typedef struct lmn_conv_plan {
     int64_t mc, nc, cc;   /* block sizes: output channels, pixels, input channels */
     int64_t m_blocks, n_blocks;
     int64_t tiles;        /* Winograd: tiles in a row; nc then counts tile rows */
+    bool v_first;         /* Winograd: see wino_plan.c */
     int64_t n_chunks;     /* 0 when y is empty */
     size_t scratch_bytes; /* one worker's */
     int64_t n_prepare;    /* chunks of preparation, all to be done before the first chunk */

@@ -1,8 +1,9 @@
 /*
- * Winograd's convolution in chunks: (image, some tile rows, some output channels). A chunk brings
- * its input into 36 planes V, multiplies each by the filters' plane U, and turns the 36 planes of
- * results into pixels. All filters are transformed first, once a call: kept, they would be four
- * times the weights, and it costs 5 to 20 % of what is saved.
+ * Winograd's convolution in chunks: (image, some tile rows, some output channels). A chunk has its
+ * input as 36 planes V and its filters as 36 planes U, multiplies plane by plane, and turns the 36
+ * planes of results into pixels. One of the two is made by the preparation for all chunks: V of the
+ * whole image when that is small and filters are many, so that U never leaves L2, else U. Nothing
+ * is kept between calls: U of all filters would be four times the weights.
  */
 #include "kernels/conv/wino_plan.h"
 
@@ -11,13 +12,15 @@
 
 enum {
     SKEW = 16,         /* elements between planes, so that 36 stores meet 36 cache sets */
-    PREPARE_ROWS = 16, /* output channels whose filters one chunk transforms */
+    PREPARE_ROWS = 16, /* channels of one chunk of the preparation */
     FEW_CHANNELS = 16, /* fewer of either make the transforms dearer than the products */
+    FEW_IMAGES = 4,    /* so many share the filters' transform */
     WANT_CHUNKS = 4
 };
-static const int64_t most_bytes = 1200 << 10; /* V and M of a chunk, about L2 */
+static const int64_t most_bytes = 1200 << 10; /* V and M of a chunk, or V of an image: about L2 */
+static const int64_t most_block = 768 << 10;  /* U and M of a chunk beside V */
 /* What transforms cost, in multiply-adds: a channel of a tile, and a filter. */
-static const int64_t tile_madds = 150, filter_madds = 700;
+static const int64_t tile_madds = 150, filter_madds = 300;
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -59,7 +62,8 @@ static int64_t choose_rows(const lmn_conv_plan *p, int64_t all)
     return best;
 }
 
-bool lmn_wino_plan(lmn_conv_plan *p)
+/* Worth it at all: 3x3, stride 1, channels enough, fewer multiplications with all costs counted. */
+static bool fits(const lmn_conv_plan *p)
 {
     const lmn_conv_geom *g = &p->g;
     if (p->set->gemm_f32->head.isa == 0 || g->groups != 1 || g->in[0] != 1 || g->out[0] != 1)
@@ -67,31 +71,99 @@ bool lmn_wino_plan(lmn_conv_plan *p)
     if (g->kernel[0] != 1 || g->pad[0] != 0 || g->kernel[1] != 3 || g->kernel[2] != 3) return false;
     for (int i = 1; i < 3; i++)
         if (g->stride[i] != 1 || g->dilation[i] != 1) return false;
-    if (g->c_in < FEW_CHANNELS || g->c_out < FEW_CHANNELS) return false;
-    const int64_t all = ceil_div(g->out[1], 4);
-    p->k = g->c_in, p->tiles = ceil_div(g->out[2], 4);
-    p->nc = choose_rows(p, all), p->n_blocks = ceil_div(all, p->nc);
+    return g->c_in >= FEW_CHANNELS && g->c_out >= FEW_CHANNELS;
+}
+
+static bool pays(const lmn_conv_plan *p, int64_t all)
+{
+    const lmn_conv_geom *g = &p->g;
     const int64_t busy = p->n_blocks * busy_columns(p->nc * p->tiles);
     const double both = (double)g->c_in * (double)g->c_out, n = (double)g->n;
-    const double wino = both * (double)(LMN_WINO_POS * busy) * n +
-                        (double)(tile_madds * (g->c_in + g->c_out)) * (double)(all * p->tiles) * n +
-                        both * (double)filter_madds;
-    if (wino > 0.8 * both * 9.0 * (double)p->pixels * n) return false;
-    p->m_blocks = p->n_blocks * g->n < WANT_CHUNKS && p->m >= 128 ? 2 : 1;
+    const double products = both * (double)(LMN_WINO_POS * busy) * n;
+    const double tiles = (double)(tile_madds * (g->c_in + g->c_out)) * (double)(all * p->tiles) * n;
+    const double filters = both * (double)filter_madds * (p->v_first ? n : 1.0);
+    return products + tiles + filters < 0.8 * both * 9.0 * (double)p->pixels * n;
+}
+
+bool lmn_wino_plan(lmn_conv_plan *p)
+{
+    if (!fits(p)) return false;
+    const int64_t all = ceil_div(p->g.out[1], 4);
+    p->k = p->g.c_in, p->tiles = ceil_div(p->g.out[2], 4);
+    p->v_first = p->g.n < FEW_IMAGES && LMN_WINO_POS * 4 * p->k * all * p->tiles <= most_bytes;
+    p->nc = p->v_first ? all : choose_rows(p, all);
+    p->n_blocks = ceil_div(all, p->nc);
+    if (!pays(p, all)) return false;
+    const int64_t a_row = LMN_WINO_POS * 4 * (p->k + row_step(p->nc * p->tiles));
+    if (p->v_first)
+        p->m_blocks = ceil_div(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8);
+    else
+        p->m_blocks = p->n_blocks * p->g.n < WANT_CHUNKS && p->m >= 128 ? 2 : 1;
     p->mc = ceil_div(ceil_div(p->m, p->m_blocks), 8) * 8;
-    p->n_chunks = g->n * p->n_blocks * p->m_blocks;
-    p->n_prepare = ceil_div(p->m, PREPARE_ROWS);
-    p->shared_bytes = (size_t)(p->m * u_row(p)) * sizeof(float);
-    p->scratch_bytes = (size_t)(LMN_WINO_POS * (v_step(p) + m_step(p))) * sizeof(float);
+    p->n_chunks = p->g.n * p->n_blocks * p->m_blocks;
+    const int64_t v = LMN_WINO_POS * v_step(p), m = LMN_WINO_POS * m_step(p);
+    p->n_prepare =
+        p->v_first ? p->g.n * ceil_div(p->k, PREPARE_ROWS) : ceil_div(p->m, PREPARE_ROWS);
+    const int64_t shared = p->v_first ? p->g.n * v : p->m * u_row(p);
+    const int64_t own = m + (p->v_first ? p->mc * u_row(p) : v);
+    p->shared_bytes = (size_t)shared * sizeof(float);
+    p->scratch_bytes = (size_t)own * sizeof(float);
     return true;
+}
+
+/* Filters of output channels [co, co + n) to u. */
+static void bring_filters(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t co, int64_t n,
+                          float *u)
+{
+    for (int64_t i = 0; i < n; i++)
+        p->set->wino_f32->weights(u + i * u_row(p), p->k, args->w + (co + i) * p->k * 9, p->k);
+}
+
+/* The input of one image from channel c on, into v, whose planes hold all channels. Channels and
+   tile rows are the caller's to add. */
+static lmn_wino_input input_of(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t image,
+                               int64_t c, float *v)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t ld = row_step(p->nc * p->tiles);
+    return (lmn_wino_input){.x = args->x + (image * p->k + c) * g->in[1] * g->in[2],
+                            .in_h = g->in[1],
+                            .in_w = g->in[2],
+                            .pad_y = g->pad[1],
+                            .pad_x = g->pad[2],
+                            .tiles = p->tiles,
+                            .v = v + c * ld,
+                            .ld = ld,
+                            .step = v_step(p)};
 }
 
 void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)
 {
-    const int64_t end = lmn_min_i64((chunk + 1) * PREPARE_ROWS, p->m);
-    for (int64_t co = chunk * PREPARE_ROWS; co < end; co++)
-        p->set->wino_f32->weights(args->shared + co * u_row(p), p->k, args->w + co * p->k * 9,
-                                  p->k);
+    if (!p->v_first) {
+        const int64_t co = chunk * PREPARE_ROWS;
+        bring_filters(p, args, co, lmn_min_i64(PREPARE_ROWS, p->m - co),
+                      args->shared + co * u_row(p));
+        return;
+    }
+    const int64_t per_image = ceil_div(p->k, PREPARE_ROWS), image = chunk / per_image;
+    const int64_t c = chunk % per_image * PREPARE_ROWS;
+    lmn_wino_input in =
+        input_of(p, args, image, c, args->shared + image * LMN_WINO_POS * v_step(p));
+    in.n_c = lmn_min_i64(PREPARE_ROWS, p->k - c), in.n_rows = p->nc;
+    p->set->wino_f32->input(&in);
+}
+
+/* The 36 products of m output channels and n tiles. */
+static void multiply(const lmn_conv_plan *p, const float *u, const float *v, float *prod, int64_t m,
+                     int64_t n)
+{
+    const int64_t ld = row_step(p->nc * p->tiles);
+    lmn_gemm_block t = {.lda = u_row(p), .ldb = ld, .ldc = ld, .m = m, .n = n, .k = p->k};
+    t.b_panel = p->set->gemm_f32->nr;
+    for (int64_t q = 0; q < LMN_WINO_POS; q++) {
+        t.a = u + q * p->k, t.b = v + q * v_step(p), t.c = prod + q * m_step(p);
+        p->set->gemm_f32->block(&t);
+    }
 }
 
 void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk,
@@ -102,36 +174,19 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
     const int64_t image = chunk / p->m_blocks / p->n_blocks, co = mb * p->mc, row = nb * p->nc;
     const int64_t m = lmn_min_i64(p->mc, p->m - co);
     const int64_t n_rows = lmn_min_i64(p->nc, ceil_div(g->out[1], 4) - row);
-    float *v = scratch, *prod = scratch + LMN_WINO_POS * v_step(p);
     if (m <= 0 || n_rows <= 0) return;
-    const int64_t ld = row_step(p->nc * p->tiles);
-    const lmn_wino_input in = {.x = args->x + image * p->k * g->in[1] * g->in[2],
-                               .in_h = g->in[1],
-                               .in_w = g->in[2],
-                               .pad_y = g->pad[1],
-                               .pad_x = g->pad[2],
-                               .n_c = p->k,
-                               .row = row,
-                               .n_rows = n_rows,
-                               .tiles = p->tiles,
-                               .v = v,
-                               .ld = ld,
-                               .step = v_step(p)};
-    p->set->wino_f32->input(&in);
-    for (int64_t q = 0; q < LMN_WINO_POS; q++) {
-        const lmn_gemm_block t = {.a = args->shared + co * u_row(p) + q * p->k,
-                                  .lda = u_row(p),
-                                  .b = v + q * v_step(p),
-                                  .ldb = ld,
-                                  .b_panel = p->set->gemm_f32->nr,
-                                  .c = prod + q * m_step(p),
-                                  .ldc = ld,
-                                  .m = m,
-                                  .n = n_rows * p->tiles,
-                                  .k = p->k};
-        p->set->gemm_f32->block(&t);
+    float *u = p->v_first ? scratch : args->shared + co * u_row(p);
+    float *v = p->v_first ? args->shared + image * LMN_WINO_POS * v_step(p) : scratch;
+    float *prod = scratch + (p->v_first ? p->mc * u_row(p) : LMN_WINO_POS * v_step(p));
+    if (p->v_first) {
+        bring_filters(p, args, co, m, u);
+    } else {
+        lmn_wino_input in = input_of(p, args, image, 0, v);
+        in.n_c = p->k, in.row = row, in.n_rows = n_rows;
+        p->set->wino_f32->input(&in);
     }
-    const int64_t pixel = row * 4 * g->out[2];
+    multiply(p, u, v, prod, m, n_rows * p->tiles);
+    const int64_t pixel = row * 4 * g->out[2], ld = row_step(p->nc * p->tiles);
     const int64_t h = lmn_min_i64(n_rows * 4, g->out[1] - row * 4);
     for (int64_t i = 0; i < m; i++) {
         float *y = args->y + (image * p->m + co + i) * p->pixels + pixel;
