@@ -38,6 +38,7 @@ typedef struct lmn_gemm_block {
     int64_t lda; /* elements from row to row */
     const float *b;
     int64_t ldb, b_panel; /* see above; small_nn and small_nt do not use b_panel */
+    const float *b_next;  /* where the next block's B lies, b_from_ld apart: a hint, NULL = none */
     const float
         *b_from; /* block only; not NULL: B lies here row-major, b_from_ld elements from row */
     int64_t b_from_ld; /* to row, and b is scratch that the call fills with packed panels */

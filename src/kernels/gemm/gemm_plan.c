@@ -118,6 +118,19 @@ static void transpose_a(float *dst, const float *a, int64_t lda, int64_t m, int6
     }
 }
 
+/* B of this block, still in t->b, comes from its own place; after it the next k of the same columns
+   is wanted, or the next columns where the next chunk has those. */
+static void bring_from(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64_t k0,
+                       lmn_gemm_block *t)
+{
+    t->b_from = t->b, t->b_from_ld = args->ldb;
+    if (k0 + t->k < p->k)
+        t->b_next = t->b + t->k * args->ldb;
+    else
+        t->b_next =
+            p->m_blocks == 1 && t->col + p->nc < p->n ? t->b - k0 * args->ldb + p->nc : NULL;
+}
+
 /* The blocks of k in order; only the last one sees the epilogue. */
 static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_gemm_block t,
                        float *scratch)
@@ -139,7 +152,7 @@ static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_ge
             if (trans_b)
                 p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
             else
-                t.b_from = t.b, t.b_from_ld = args->ldb;
+                bring_from(p, args, k0, &t);
             t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
         }
         t.beta = k0 > 0 || args->beta;

@@ -34,7 +34,9 @@ typedef struct tile {
     float *c;
     int64_t ldc;
     int64_t k, n;
-    int64_t ahead; /* rows this far down are prefetched: the next tile's, or 0 */
+    int64_t ahead;     /* rows this far down are prefetched: the next tile's, or 0 */
+    const float *soon; /* a line here for every four k is brought to L2, soon_step apart */
+    int64_t soon_step;
     int32_t beta;
     fuse f; /* of this tile: operands already at its corner */
 } tile;
@@ -122,13 +124,17 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
         if (GEMM_NR > 16) __builtin_prefetch(far + 16, 0, 2), __builtin_prefetch(far + 32, 0, 2); \
         packed += GEMM_NR;                                                                        \
     }
-    const int64_t ahead = t->ahead;
+    const int64_t ahead = t->ahead, soon_step = t->soon_step;
+    const float *soon = t->soon;
     float *packed = t->pack;
     (void)packed;
     EACH_ROW(TILE_OPEN)
     int64_t p = 0;
     while (p + 4 <= n_k) {
-        TILE_AHEAD(0) TILE_K TILE_AHEAD(1) TILE_K TILE_AHEAD(2) TILE_K TILE_AHEAD(3) TILE_K
+        TILE_AHEAD(0)
+        TILE_K TILE_AHEAD(1) TILE_K TILE_AHEAD(2) TILE_K TILE_AHEAD(3)
+            TILE_K __builtin_prefetch(soon, 0, 2);
+        soon += soon_step;
     }
     while (p < n_k) TILE_K
     if (t->f.on) {
@@ -243,6 +249,17 @@ VF_INLINE bool bring_panel(const lmn_gemm_block *t, int64_t j, int64_t m, int64_
     return true;
 }
 
+/* The tiles below the first row share the fetching of the next B, so that memory works while they
+   compute: four of them bring one line of every row. */
+VF_INLINE void fetch_next(const lmn_gemm_block *t, int64_t i, int64_t j, tile *x)
+{
+    const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
+    const int64_t nth = (i / GEMM_MR - 1) * panels + j / GEMM_NR, column = nth / 4 * 16;
+    if (column >= t->n) return;
+    x->soon = t->b_next + nth % 4 * (t->k / 4) * t->b_from_ld + column;
+    x->soon_step = t->b_from_ld;
+}
+
 static void block_run(const lmn_gemm_block *t)
 {
     fuse whole = {.on = false};
@@ -268,9 +285,12 @@ static void block_run(const lmn_gemm_block *t)
                       t->k,
                       n,
                       ahead,
+                      t->a,
+                      0,
                       t->beta,
                       {.on = false}};
             if (whole.on) x.f = fuse_at(&whole, t, &e);
+            if (i > 0 && t->b_next) fetch_next(t, i, j, &x);
             if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x))
                 tile_pack(&x);
             else
