@@ -32,6 +32,7 @@ static void product_chunk(void *arg, int64_t chunk, int32_t worker)
         rest /= p->batch[i];
     }
     args.c += item * p->plan.m * p->plan.n;
+    args.item0 = item;
     uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
     lmn_gemm_f32_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
 }
@@ -77,8 +78,8 @@ static bool mm_shape(const lamina_tensor *a, const lamina_tensor *b, mm *s)
     return true;
 }
 
-/* Batch extents into the plan's own batch, more rows, or a walk over items. */
-static bool mm_batches(const mm *s, product *p, lmn_gemm_shape *g)
+/* Batch extents into more rows (if `as_rows`), the plan's own batch, or a walk over items. */
+static bool mm_batches(const mm *s, bool as_rows, product *p, lmn_gemm_shape *g)
 {
     int64_t out = 1, a = 1, b = 1;
     for (int32_t i = 0; i < s->n_batch; i++) {
@@ -87,7 +88,7 @@ static bool mm_batches(const mm *s, product *p, lmn_gemm_shape *g)
         b *= s->b[i];
     }
     *g = (lmn_gemm_shape){.m = s->m, .n = s->n, .k = s->k, .n_batch = 1};
-    if (b == 1 && a == out) {
+    if (as_rows && b == 1 && a == out) {
         g->m = s->m * out;
     } else if ((a == out || a == 1) && (b == out || b == 1)) {
         g->n_batch = out;
@@ -109,12 +110,19 @@ static bool mm_batches(const mm *s, product *p, lmn_gemm_shape *g)
            g->n_batch < LMN_CPU_EXTENT_MAX;
 }
 
-/* Items of the epilogue are the plan's own; a product walked item by item knows none. */
-static bool mm_epilogue(const lmn_eval *ec, const mm *s, const product *p, lmn_epi *epi)
+/* Batches and epilogue together: operands that do not follow all rows alike may follow items. */
+static bool mm_setup(const lmn_eval *ec, const mm *s, product *p, lmn_gemm_shape *g, lmn_epi *epi)
 {
     const int32_t rows = s->n_batch + (lmn_in(ec, 0)->rank > 1);
-    const lmn_cpu_layout layout = {s->out_rank, p->args.c_batch ? s->n_batch : 0, rows, s->out};
-    return lmn_cpu_epilogue(ec, 2, &layout, epi) && (p->n_axes == 0 || epi->n_ops == 0);
+    for (int32_t attempt = 0; attempt < 2; attempt++) {
+        memset(p, 0, sizeof *p);
+        epi->n_ops = 0;
+        if (!mm_batches(s, attempt == 0, p, g)) return false;
+        const int32_t items = p->args.c_batch || p->n_axes ? s->n_batch : 0;
+        const lmn_cpu_layout layout = {s->out_rank, items, rows, s->out};
+        if (lmn_cpu_epilogue(ec, 2, &layout, epi)) return true;
+    }
+    return false;
 }
 
 static lamina_status run_matmul(const lamina_kernel *k, lmn_eval *ec)
@@ -122,10 +130,10 @@ static lamina_status run_matmul(const lamina_kernel *k, lmn_eval *ec)
     const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
     mm s;
     lmn_gemm_shape g;
-    product p = {0};
-    lmn_epi epi = {.n_ops = 0};
+    product p;
+    lmn_epi epi;
     if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || !mm_shape(a, b, &s) ||
-        !mm_batches(&s, &p, &g) || !mm_epilogue(ec, &s, &p, &epi))
+        !mm_setup(ec, &s, &p, &g, &epi))
         return lmn_cpu_reference(ec);
     lamina_tensor *c;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, s.out_rank, s.out, &c));

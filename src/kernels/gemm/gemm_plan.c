@@ -172,7 +172,7 @@ void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64
     t.beta = args->beta;
     t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
     if (t.m <= 0 || t.n <= 0) return; /* balance() rounds up: a last block may be empty */
-    t.row = i, t.col = j, t.item = item;
+    t.row = i, t.col = j, t.item = args->item0 + item;
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
     t.b = args->b + item * args->b_batch + (p->flags & LMN_GEMM_TRANS_B ? j * args->ldb : j);
     t.c = args->c + item * args->c_batch + i * args->ldc + j;
@@ -184,6 +184,6 @@ void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64
         p->row->small_nn(&t);
     else
         p->row->small_nt(&t);
-    lmn_epi_block e = {t.c, t.ldc, i, j, t.m, t.n, item};
+    lmn_epi_block e = {t.c, t.ldc, i, j, t.m, t.n, t.item};
     if (args->epi) p->row->epi(args->epi, &e);
 }

@@ -36,6 +36,7 @@ typedef struct lmn_gemm_args {
     int64_t a_batch, b_batch, c_batch;
     int32_t beta;       /* 0 or 1 */
     const lmn_epi *epi; /* NULL = none */
+    int64_t item0;      /* number of the first item, for the epilogue's operands */
 } lmn_gemm_args;
 
 /* Extents >= 0, each below 2^31. */
