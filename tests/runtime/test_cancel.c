@@ -136,7 +136,7 @@ static void test_long_node(t_env *env)
     const lamina_session_opts fast = {.size = sizeof fast, .n_threads = 1},
                               reference = {.size = sizeof reference, .reference = true};
     T_CASE("fast");
-    test_both(env, m, 4096, &fast);
+    test_both(env, m, 3000, &fast);
     T_CASE("reference");
     test_both(env, m, 1500, &reference);
     lamina_model_unref(m);

@@ -26,6 +26,7 @@ enum {
     WANT_CHUNKS = 8       /* per product, if each is worth it */
 };
 static const int64_t min_chunk_madds = 2 << 20;
+static const int64_t max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
 static const int64_t min_stream_bytes = 256 << 10;
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -70,6 +71,8 @@ static void cut_blocks(lmn_gemm_plan *p)
     const int64_t nr = p->row->nr, mr = p->row->mr;
     p->nc = balance(p->n, NC, nr);
     p->mc = balance(p->m, MC, mr);
+    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
+        p->mc = balance(p->m, p->mc / 2, mr);
     for (;;) {
         p->n_blocks = ceil_div(p->n, p->nc);
         p->m_blocks = ceil_div(p->m, p->mc);
