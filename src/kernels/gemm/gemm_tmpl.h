@@ -272,7 +272,7 @@ static void block_run(const lmn_gemm_block *t)
         const int64_t m = lmn_min_i64(GEMM_MR, t->m - i);
         for (int64_t j = 0; j < t->n; j += GEMM_NR) {
             const int64_t n = lmn_min_i64(GEMM_NR, t->n - j);
-            const int64_t ahead = j == 0 ? GEMM_MR * t->lda : 0;
+            const int64_t ahead = j == 0 ? GEMM_MR * t->lda : 32;
             lmn_epi_block e = {
                 t->c + i * t->ldc + j, t->ldc, t->row + i, t->col + j, m, n, t->item};
             tile x = {t->a + i * t->lda,

@@ -50,12 +50,12 @@ static void softmax_run(const lmn_norm_block *b)
     for (int64_t r = 0; r < b->rows; r++) {
         const float *x = b->x + r * b->n;
         float *y = b->y + r * b->n;
-        const vf sum = vf_set1(row_exp(x, y, b->n, row_max(x, b->n)));
+        const vf scale = vf_set1(1.0f / row_exp(x, y, b->n, row_max(x, b->n)));
         int64_t i = 0;
-        for (; i + VF_LANES <= b->n; i += VF_LANES) vf_store(y + i, vf_div(vf_load(y + i), sum));
+        for (; i + VF_LANES <= b->n; i += VF_LANES) vf_store(y + i, vf_mul(vf_load(y + i), scale));
         if (i < b->n) {
             const vm mask = vm_first(b->n - i);
-            vf_storem(y + i, mask, vf_div(vf_loadm(y + i, mask), sum));
+            vf_storem(y + i, mask, vf_mul(vf_loadm(y + i, mask), scale));
         }
     }
 }
@@ -73,8 +73,9 @@ static void softmax_down_run(const lmn_norm_block *b)
             vf_storem(y + i * b->step, mask, e);
             sum = vf_add(sum, e);
         }
+        const vf scale = vf_div(vf_set1(1.0f), sum);
         for (int64_t i = 0; i < b->n; i++)
-            vf_storem(y + i * b->step, mask, vf_div(vf_loadm(y + i * b->step, mask), sum));
+            vf_storem(y + i * b->step, mask, vf_mul(vf_loadm(y + i * b->step, mask), scale));
     }
 }
 
