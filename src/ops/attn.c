@@ -199,8 +199,9 @@ static void run_group(void *arg, int64_t chunk, int32_t worker)
         for (int64_t i = 0; i < a->queries; i++) run_row(a, &w, b, h, i);
 }
 
-lamina_status lmn_attn_run(lmn_eval *ec, lmn_attn *a)
+lamina_status lmn_attn_run(lmn_eval *ec, lmn_attn *a, const void *dev)
 {
+    (void)dev;
     if ((!a->y || lmn_count(a->y) == 0) && (!a->qk || lmn_count(a->qk) == 0)) return LAMINA_OK;
     a->area_n = a->capacity * (a->d + a->dv + 2) + a->d + a->dv;
     LMN_TRY(lmn_f64_alloc(ec, a->area_n * lmn_par_width(ec->par), &a->area));

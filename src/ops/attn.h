@@ -61,7 +61,12 @@ struct lmn_attn {
     double *area;    /* work, by lmn_attn_run */
     int64_t area_n;
 };
-lamina_status lmn_attn_run(lmn_eval *ec, lmn_attn *a);
+/* How the attention itself is computed: lmn_attn_run by the definition, a device its own way. */
+typedef lamina_status lmn_attn_run_fn(lmn_eval *ec, lmn_attn *a, const void *dev);
+lmn_attn_run_fn lmn_attn_run;
+/* GroupQueryAttention and MultiHeadAttention with `run` in the middle, which is given `dev`. */
+lamina_status lmn_gqa_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev);
+lamina_status lmn_mha_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev);
 
 /* May these extents be multiplied with each other and a few bytes? Asked before anything else;
    fails with a sentence. */

@@ -57,6 +57,10 @@ def mha():
     yield Case(op, "qk", [q, k, v], heads, outputs=[True, False, False, True])
     yield Case(op, "qkcausal", [q, self_k, self_v], {**heads, "unidirectional": 1},
                outputs=[True, False, False, True])
+    long = [d.f(b, 130, n * h), d.f(b, 90, n * h), d.f(b, 90, n * h)]
+    yield Case(op, "long", [*long, None, d.i(b, 90, hi=2), d.f(1, n, 130, 90)], heads)
+    yield Case(op, "longcausal", [long[0], d.f(b, 130, n * h), d.f(b, 130, n * h)],
+               {**heads, "unidirectional": 1})
     yield Case(op, "bnsh", [q, d.f(b, n, t, h), d.f(b, n, t, h)], heads)
 
     def packed(x):
@@ -162,6 +166,15 @@ def gqa():
                               d.u(24, 8, lo=-1)[:, :8]], {"do_rotary": 1})
     half = [a.astype(F16) for a in (q, k, v)]
     yield case("f16", [*half, *none, *prompt, cos.astype(F16), sin.astype(F16)], {"do_rotary": 1})
+    s = 150  # more than one block of queries
+    long = [d.f(1, s, n * h), d.f(1, s, kv * h), d.f(1, s, kv * h)]
+    first = [arr([s - 1], I32), arr([s], I32)]
+    yield case("long", [*long, *none, *first])
+    yield case("longwindow", [*long, *none, *first, None, None, None, None, d.f(n)],
+               {"local_window_size": 37, "softcap": 2.0})
+    yield case("longchunk", [*long, d.f(1, kv, 70, h), d.f(1, kv, 70, h), arr([s + 69], I32),
+                             arr([s + 70], I32)])
+    s = 4
     for mode in (1, 2):
         yield Case(op, f"qk{mode}", [q, k, v, *none, *prompt], {**heads, "qk_output": mode},
                    outputs=4)

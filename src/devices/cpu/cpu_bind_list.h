@@ -9,6 +9,8 @@
     X(fused_gemm)            \
     X(fused_conv)            \
     X(matmul_nbits)          \
+    X(group_query_attention) \
+    X(multi_head_attention)  \
     X(max_pool)              \
     X(average_pool)          \
     X(global_average_pool)   \

@@ -279,7 +279,7 @@ static lamina_status setup(lmn_eval *ec, gqa *g)
     return read_sink(ec, g);
 }
 
-static lamina_status eval_gqa(lmn_eval *ec)
+lamina_status lmn_gqa_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev)
 {
     LMN_TRY(lmn_eval_ready(ec));
     gqa g = {0};
@@ -307,7 +307,12 @@ static lamina_status eval_gqa(lmn_eval *ec)
     g.a.q = q;
     LMN_TRY(place_kv(ec, &g, &g.k, &turn_k, 1, &g.a.k));
     LMN_TRY(place_kv(ec, &g, &g.v, NULL, 2, &g.a.v));
-    return lmn_attn_run(ec, &g.a);
+    return run(ec, &g.a, dev);
+}
+
+static lamina_status eval_gqa(lmn_eval *ec)
+{
+    return lmn_gqa_eval(ec, lmn_attn_run, NULL);
 }
 
 static void cost_gqa(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,

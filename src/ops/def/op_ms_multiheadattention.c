@@ -253,7 +253,7 @@ static lamina_status setup(lmn_eval *ec, mha *m)
     return check_mask(ec, m);
 }
 
-static lamina_status eval_mha(lmn_eval *ec)
+lamina_status lmn_mha_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev)
 {
     LMN_TRY(lmn_eval_ready(ec));
     mha m = {0};
@@ -267,7 +267,12 @@ static lamina_status eval_mha(lmn_eval *ec)
     LMN_TRY(place_q(ec, &m));
     LMN_TRY(place_kv(ec, &m, &m.k, 1, m.past_k, wide, &m.a.k));
     LMN_TRY(place_kv(ec, &m, &m.v, 2, m.past_v, 2 * wide, &m.a.v));
-    return lmn_attn_run(ec, &m.a);
+    return run(ec, &m.a, dev);
+}
+
+static lamina_status eval_mha(lmn_eval *ec)
+{
+    return lmn_mha_eval(ec, lmn_attn_run, NULL);
 }
 
 static void cost_mha(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
