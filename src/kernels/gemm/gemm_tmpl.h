@@ -30,6 +30,7 @@ typedef struct tile {
     int64_t lda;
     const float *b;
     int64_t ldb;
+    int64_t far; /* tile_pack: from a row of B to what is prefetched */
     float *pack; /* tile_pack: each row of B that is read goes here too, GEMM_NR apart */
     float *c;
     int64_t ldc;
@@ -44,7 +45,8 @@ typedef void tile_fn(const tile *t);
 
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
-/* Rows of B from its own place: so many ahead cover the latency of DRAM. */
+/* Rows of B from its own place: so many ahead cover the latency of DRAM. Where there are fewer, the
+   next panel is fetched instead. */
 enum { PACK_AHEAD = 32 };
 
 /* mr, nv, masked, pack are constants at every call; masked: the last vector is partial. */
@@ -116,7 +118,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
     }
 #define TILE_PACK                                                                                 \
     {                                                                                             \
-        const float *far = b + PACK_AHEAD * ldb;                                                  \
+        const float *far = b + t->far;                                                            \
         vf_store(packed, b0);                                                                     \
         if (nv > 1) vf_store(packed + VF_LANES, b1);                                              \
         if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                                          \
@@ -246,6 +248,7 @@ VF_INLINE bool bring_panel(const lmn_gemm_block *t, int64_t j, int64_t m, int64_
     x->pack = panel;
     x->b = t->b_from + j;
     x->ldb = t->b_from_ld;
+    x->far = t->k > PACK_AHEAD ? PACK_AHEAD * t->b_from_ld : GEMM_NR;
     return true;
 }
 
@@ -275,20 +278,18 @@ static void block_run(const lmn_gemm_block *t)
             const int64_t ahead = j == 0 ? GEMM_MR * t->lda : 32;
             lmn_epi_block e = {
                 t->c + i * t->ldc + j, t->ldc, t->row + i, t->col + j, m, n, t->item};
-            tile x = {t->a + i * t->lda,
-                      t->lda,
-                      t->b + j / GEMM_NR * t->b_panel,
-                      t->ldb,
-                      NULL,
-                      e.c,
-                      t->ldc,
-                      t->k,
-                      n,
-                      ahead,
-                      t->a,
-                      0,
-                      t->beta,
-                      {.on = false}};
+            tile x = {.a = t->a + i * t->lda,
+                      .lda = t->lda,
+                      .b = t->b + j / GEMM_NR * t->b_panel,
+                      .ldb = t->ldb,
+                      .c = e.c,
+                      .ldc = t->ldc,
+                      .k = t->k,
+                      .n = n,
+                      .ahead = ahead,
+                      .soon = t->a,
+                      .beta = t->beta,
+                      .f = {.on = false}};
             if (whole.on) x.f = fuse_at(&whole, t, &e);
             if (i > 0 && t->b_next) fetch_next(t, i, j, &x);
             if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x))
