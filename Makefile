@@ -19,7 +19,7 @@ help: ## what make can do
 	@awk -F ':.*## ' '/^[a-z%-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Everything that must hold before a change lands: sanitizers, release, clang, threads, gates.
-check: check-asan check-release check-clang check-tsan gates ## everything: sanitizers, release, clang, threads, gates
+check: environment check-asan check-release check-clang check-tsan gates ## sets up, then everything: sanitizers, release, clang, threads, gates
 
 check-asan:
 	@$(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=Debug -DLAMINA_SANITIZE=address,undefined \
