@@ -151,10 +151,10 @@ static void test_option_sizes(t_env *env)
     lamina_model *m = NULL;
     lamina_session *s = NULL;
     T_EQ(lamina_engine_create(&(lamina_engine_opts){.size = 0}, &e), LAMINA_E_INVALID);
-    T_EQ(lamina_engine_create(&(lamina_engine_opts){.size = 64, .reserved = 1}, &e),
-         LAMINA_E_INVALID);
-    T_EQ(lamina_engine_create(&(lamina_engine_opts){.size = 40, .n_threads = 1u << 30}, &e),
-         LAMINA_E_INVALID);
+    lamina_engine_opts wrong = {.size = sizeof wrong, .reserved = 1};
+    T_EQ(lamina_engine_create(&wrong, &e), LAMINA_E_INVALID);
+    wrong = (lamina_engine_opts){.size = sizeof wrong, .n_threads = 1u << 30};
+    T_EQ(lamina_engine_create(&wrong, &e), LAMINA_E_INVALID);
     struct {
         lamina_engine_opts known;
         uint64_t newer;

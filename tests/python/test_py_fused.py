@@ -2,8 +2,9 @@
 Fused operators are bit for bit their base operator followed by the separate ones, whatever way the
 operands broadcast: FusedConv, FusedMatMul and FusedGemm on the fast kernels.
 """
-import lamina
 from pycommon import TensorProto, helper, main, np, unittest
+
+import lamina
 
 KIND = {"Add": 0, "Mul": 1, "Relu": 2, "Clip": 3, "Sigmoid": 4, "Tanh": 5, "Gelu": 7,
         "HardSwish": 9, "LeakyRelu": 11}
