@@ -6,6 +6,8 @@
 #include "devices/cpu/cpu_tools.h"
 #include "devices/cpu/cpu_window.h"
 #include "kernels/conv/conv_plan.h"
+#include "kernels/conv/dwconv.h"
+#include "kernels/conv/wino.h"
 #include "kernels/gemm/gemm.h"
 
 #include <string.h>
@@ -95,15 +97,25 @@ static bool supports_conv(const lmn_cpu_dev *dev, const lamina_node *node, char 
     return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
 }
 
+/* Weights are broadcast, gathered or moved by vector rows of kernels at any address. */
+static bool any_address(const lmn_cpu_dev *dev, int32_t i)
+{
+    const lmn_kset *k = &dev->kset;
+    return i == 1 && k->gemm_f32->head.isa != LMN_ISA_REF &&
+           k->dwconv_f32->head.isa != LMN_ISA_REF && k->wino_f32->head.isa != LMN_ISA_REF;
+}
+
 const lmn_cpu_binding lmn_cpu_conv = {
     .domain = "",
     .op = "Conv",
     .supports = supports_conv,
     .run = run_conv,
+    .any_address = any_address,
 };
 const lmn_cpu_binding lmn_cpu_fused_conv = {
     .domain = "lamina",
     .op = "FusedConv",
     .supports = supports_conv,
     .run = run_conv,
+    .any_address = any_address,
 };

@@ -107,6 +107,27 @@ static bool scales(const affine *a)
     return false;
 }
 
+/* Elements [i, i + n) times k, rounded once; false if a finite one leaves the type's range. */
+static bool scale_run(lamina_tensor *t, int64_t i, int64_t n, double k)
+{
+    bool finite = true;
+    if (t->dtype == LAMINA_F32) {
+        float *p = (float *)t->data + i;
+        for (int64_t e = 0; e < n; e++) {
+            const float v = (float)((double)p[e] * k);
+            finite = finite && (isfinite(v) || !isfinite(p[e]));
+            p[e] = v;
+        }
+        return finite;
+    }
+    for (; n > 0; i++, n--) {
+        const double v = lmn_get_f64(t, i);
+        lmn_set_f64(t, i, v * k);
+        finite = finite && (isfinite(lmn_get_f64(t, i)) || !isfinite(v));
+    }
+    return finite;
+}
+
 /* New weights within the budget of constants; *out is the old tensor when nothing scales. */
 static lamina_status fold_weights(lmn_match *m, const target *t, const affine *a, lmn_vid *out)
 {
@@ -124,13 +145,11 @@ static lamina_status fold_weights(lmn_match *m, const target *t, const affine *a
     for (int32_t d = t->transposed ? 2 : 1; d < w->rank; d++) inner *= w->dims[d];
     const int64_t count = lmn_count(w), in_group = t->transposed ? w->dims[0] / t->groups : 1;
     bool finite = true;
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t row = i / inner;
+    memcpy(made->data, w->data, w->data_bytes); /* the file's weights may lie at an odd address */
+    for (int64_t row = 0; inner > 0 && row < count / inner; row++) {
         const int64_t c =
             t->transposed ? row / w->dims[1] / in_group * w->dims[1] + row % w->dims[1] : row;
-        const double v = lmn_get_f64(w, i);
-        lmn_set_f64(made, i, v * a->mul[c]);
-        finite = finite && (isfinite(lmn_get_f64(made, i)) || !isfinite(v));
+        finite = scale_run(made, row * inner, inner, a->mul[c]) && finite;
     }
     lamina_status st = LAMINA_OK;
     if (finite) {

@@ -111,7 +111,7 @@ VF_INLINE void plane_strip(const plane *p, int64_t ox, const int k, const int s,
     const int64_t n_rows = p->g->out[1], pad = p->g->pad[1], h_in = p->g->in[1];
     vf w[DW_MAX_K * DW_MAX_K];
     DW_UNROLL
-    for (int i = 0; i < k * k; i++) w[i] = vf_set1(p->w[i]);
+    for (int i = 0; i < k * k; i++) w[i] = vf_bcast(p->w + i);
     int64_t oy = 0;
     for (; oy + DW_ROWS <= n_rows; oy += DW_ROWS) {
         const int64_t top = oy * s - pad, bottom = top + (DW_ROWS - 1) * s + k;
@@ -171,7 +171,7 @@ static void plane_any(const plane *p)
                 const float *src = p->x + iy * g->in[2] + lmn_conv_at(g, 2, ox, kx);
                 float lane[VF_LANES] = {0};
                 for (int64_t i = lo; i < hi; i++) lane[i] = src[i * g->stride[2]];
-                acc = vf_fma(vf_set1(p->w[t]), vf_load(lane), acc);
+                acc = vf_fma(vf_bcast(p->w + t), vf_load(lane), acc);
             }
             vf_storem(p->y + oy * g->out[2] + ox, vm_first(n), acc);
         }

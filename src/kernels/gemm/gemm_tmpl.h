@@ -72,7 +72,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const bool ma
     }
 #define TILE_STEP(i)                                       \
     if ((i) < mr) {                                        \
-        vf av = vf_set1(a[i][p]);                          \
+        vf av = vf_bcast(a[i] + p);                        \
         acc[i][0] = vf_fma(av, b0, acc[i][0]);             \
         if (nv > 1) acc[i][1] = vf_fma(av, b1, acc[i][1]); \
         if (nv > 2) acc[i][2] = vf_fma(av, b2, acc[i][2]); \
@@ -329,11 +329,11 @@ VF_INLINE vf strip_vec(const vf a[4], const vf b[4], vf c, const int kk)
 VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
 {
     vf a[4][4], b[4];
-#define STRIP_A(i)                                                                    \
-    if ((i) < mr) {                                                                   \
-        const float *ai = s->a + (i)*s->lda;                                          \
-        a[i][0] = vf_set1(ai[0]), a[i][1] = vf_set1(ai[kk > 1 ? 1 : 0]);              \
-        a[i][2] = vf_set1(ai[kk > 2 ? 2 : 0]), a[i][3] = vf_set1(ai[kk > 3 ? 3 : 0]); \
+#define STRIP_A(i)                                                                            \
+    if ((i) < mr) {                                                                           \
+        const float *ai = s->a + (i)*s->lda;                                                  \
+        a[i][0] = vf_bcast(ai), a[i][1] = vf_bcast(ai + (kk > 1 ? 1 : 0));                    \
+        a[i][2] = vf_bcast(ai + (kk > 2 ? 2 : 0)), a[i][3] = vf_bcast(ai + (kk > 3 ? 3 : 0)); \
     }
 #define STRIP_B(q, LOAD) b[q] = (q) < kk ? LOAD(s->b + (q)*s->ldb + j) : vf_zero();
 #define STRIP_C(i, LOAD, STORE)                                           \

@@ -34,6 +34,11 @@ VF_INLINE vf vf_set1(float x)
 {
     return _mm256_set1_ps(x);
 }
+/* The float at p in all lanes; p at any address, as weights in a mapped file are. */
+VF_INLINE vf vf_bcast(const float *p)
+{
+    return _mm256_broadcast_ss(p);
+}
 VF_INLINE vf vf_load(const float *p)
 {
     return _mm256_loadu_ps(p);

@@ -33,6 +33,12 @@ VF_INLINE vf vf_set1(float x)
 {
     return _mm512_set1_ps(x);
 }
+/* The float at p in all lanes; p at any address, as weights in a mapped file are. */
+VF_INLINE vf vf_bcast(const float *p)
+{
+    typedef float anywhere __attribute__((aligned(1), may_alias));
+    return _mm512_set1_ps(*(const anywhere *)p);
+}
 VF_INLINE vf vf_load(const float *p)
 {
     return _mm512_loadu_ps(p);

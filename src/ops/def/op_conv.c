@@ -40,7 +40,7 @@ static void cost_conv(const lmn_opnode *n, const lmn_fact *const *in, const lmn_
 }
 
 static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
-                              {"W", 'T', 0, LMN_D_FLOAT},
+                              {"W", 'T', LMN_PORT_FAR, LMN_D_FLOAT},
                               {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};

@@ -5,7 +5,7 @@
 #include "ops/fused.h"
 
 static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
-                              {"W", 'T', 0, LMN_D_FLOAT},
+                              {"W", 'T', LMN_PORT_FAR, LMN_D_FLOAT},
                               {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               LMN_FUSED_OPERANDS,
                               {0}};

@@ -32,7 +32,7 @@ VF_INLINE void half_run(const tile *t, const int mr)
         acc[i] = t->beta ? _mm256_maskz_loadu_ps(mask, c[i]) : _mm256_setzero_ps(); \
     }
 #define HALF_STEP(i) \
-    if ((i) < mr) acc[i] = _mm256_fmadd_ps(_mm256_set1_ps(a[i][p]), bv, acc[i]);
+    if ((i) < mr) acc[i] = _mm256_fmadd_ps(_mm256_broadcast_ss(a[i] + p), bv, acc[i]);
 #define HALF_FUSE(i)                                                                              \
     if ((i) < mr) {                                                                               \
         if (row) acc[i] = _mm256_add_ps(acc[i], _mm256_set1_ps(row[i]));                          \
