@@ -8,6 +8,7 @@ import glob
 import html
 import json
 import os
+import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -26,29 +27,30 @@ COLOURS = ("#2a6f97", "#c9a227")
 
 
 def text(value):
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def rows():
-    """One row a bar, and the machines and commits they come from."""
+    """One row a bar, and the machines they come from."""
     out, machines = [], set()
     for path in sorted(glob.glob(os.path.join(ROOT, "build", "bench", "*.json"))):
         with open(path, encoding="utf-8") as f:
             d = json.load(f)
         m = d.get("machine", {})
-        machines.add(f"{m.get('cpu', '?')}, {m.get('cores', '?')} cores")
-        commit = m.get("commit", "?").removesuffix("-dirty")
+        machines.add(f"{m.get('cpu', '?')}, {m.get('cores', '?')} cores, "
+                     f"{m.get('utc', '?')[:10]}")
         for name, bar in d.get("bars", {}).items():
-            out.append((name.replace("_", " "), f"{text(bar['value'])} {bar['unit']}",
-                        text(bar["goal"]), bar.get("peer", ""), "yes" if bar["pass"] else "no",
-                        d.get("bench", ""), commit))
+            name = re.sub(r"^B\d+ ", "", name).replace("_", " ")
+            out.append((d.get("bench", ""), name, f"{text(bar['value'])} {bar['unit']}",
+                        text(bar["goal"]), bar.get("peer", ""), "yes" if bar["pass"] else "no"))
     return out, sorted(machines)
 
 
 def table(found, machines):
     lines = [BEGIN, "", "Measured on " + "; ".join(machines) + ".", "",
-             "| bar | value | goal | beside | met | bench | commit |",
-             "|---|---|---|---|---|---|---|"]
+             "| bench | bar | value | goal | beside | met |", "|---|---|---|---|---|---|"]
     lines += ["| " + " | ".join(r) + " |" for r in found]
     return "\n".join([*lines, "", END])
 
@@ -65,7 +67,7 @@ def svg(title, bars, legends):
             out.append(f'<rect x="{left}" y="{y + 16 * k}" width="{max(1, v / top * width):.1f}" '
                        f'height="13" fill="{COLOURS[k]}"/>'
                        f'<text x="{left + v / top * width + 5:.1f}" y="{y + 16 * k + 11}">'
-                       f'{v:.3g}</text>')
+                       f'{text(v)}</text>')
         y += step
     if len(legends) == 1:
         x = left + width / top
