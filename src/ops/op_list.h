@@ -294,6 +294,7 @@
     /* ai.onnx.ml */                                                     \
     X(ArrayFeatureExtractor)                                             \
     X(Binarizer)                                                         \
+    X(CategoryMapper)                                                    \
     X(FeatureVectorizer)                                                 \
     X(Imputer)                                                           \
     X(LabelEncoder)                                                      \
@@ -302,6 +303,8 @@
     X(Normalizer)                                                        \
     X(OneHotEncoder)                                                     \
     X(Scaler)                                                            \
+    X(SVMClassifier)                                                     \
+    X(SVMRegressor)                                                      \
     X(TreeEnsemble)                                                      \
     X(TreeEnsembleClassifier)                                            \
     X(TreeEnsembleRegressor)

@@ -1,4 +1,6 @@
-"""Write conformance cases of the com.microsoft operators: make_ms_cases.py [OUT] [--small DIR]
+"""Write conformance cases of com.microsoft and ai.onnx.ml operators: make_ms_cases.py
+
+Usage: make_ms_cases.py [OUT] [--small DIR]
 
 A case is a folder in the layout of the ONNX corpus: model.onnx with one node, inputs drawn from a
 fixed seed, and outputs computed by onnxruntime, or by the NumPy function given with the case where
@@ -23,18 +25,21 @@ F32, F16, F64, I8, U8, I32, I64 = (np.float32, np.float16, np.float64, np.int8, 
                                    np.int64)
 SMALL_BYTES = 12000
 OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+OPSETS_ML = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
 
 
 def default_folder():
     """In the cache, by the version of onnxruntime and by what these files say."""
     here, mark = os.path.dirname(os.path.abspath(__file__)), 0
-    for name in sorted(glob.glob(os.path.join(here, "*ms*cases.py"))):
+    for name in sorted(glob.glob(os.path.join(here, "*m[sl]*cases.py"))):
         with open(name, "rb") as f:
             mark = zlib.crc32(f.read(), mark)
     return os.path.join(CACHE, f"cases-ms-{onnxruntime.__version__}-{mark:08x}")
 
 
 def type_of(array):
+    if array.dtype == object:
+        return TensorProto.STRING
     return helper.np_dtype_to_tensor_dtype(array.dtype)
 
 
@@ -43,7 +48,8 @@ class Case:
 
     def __init__(self, op, variant, inputs, attrs=None, outputs=1, const=(), domain="com.microsoft",
                  numpy=None, out_types=None, symbolic=False):
-        self.op, self.name = op, f"test_ms_{op.lower()}_{variant}"
+        family = "ml" if domain == "ai.onnx.ml" else "ms"
+        self.op, self.name = op, f"test_{family}_{op.lower()}_{variant}"
         self.inputs, self.attrs, self.const = inputs, attrs or {}, set(const)
         self.outputs = outputs if isinstance(outputs, list) else [True] * outputs
         self.domain, self.numpy, self.out_types = domain, numpy, out_types
@@ -65,7 +71,8 @@ class Case:
                    for k, (n, t) in enumerate(zip([o for o in outs if o], types))]
         inits = [numpy_helper.from_array(self.inputs[i], f"x{i}") for i in sorted(self.const)]
         graph = helper.make_graph([node], self.name, inputs, outputs, inits)
-        return helper.make_model(graph, opset_imports=OPSETS, ir_version=10)
+        opsets = OPSETS_ML if self.domain == "ai.onnx.ml" else OPSETS
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def guess_types(self):
         first = next(a for a in self.inputs if a is not None)
@@ -130,15 +137,16 @@ def folder_bytes(folder):
 
 
 def copy_small(source, target):
-    """The smallest case of every operator: what ctest runs without onnxruntime."""
+    """The smallest cases of every operator: what ctest runs without onnxruntime."""
     by_op = {}
     for name in sorted(os.listdir(source)):
         size = folder_bytes(os.path.join(source, name))
         by_op.setdefault(name.split("_")[2], []).append((size, name))
-    for old in glob.glob(os.path.join(target, "test_ms_*")):
+    for old in glob.glob(os.path.join(target, "test_m[sl]_*")):
         shutil.rmtree(old)
     for cases in by_op.values():
-        for size, name in sorted(cases)[:1]:
+        step = 1 + len(cases) // 8 if "_ml_" in cases[0][1] else len(cases)
+        for size, name in sorted(cases)[::step]:
             if size <= SMALL_BYTES:
                 shutil.copytree(os.path.join(source, name), os.path.join(target, name))
 

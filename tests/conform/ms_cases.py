@@ -1,6 +1,7 @@
 """The com.microsoft operators and their variants, for make_ms_cases.py."""
 import numpy as np
 from make_ms_cases import Case, Draw, F16, F32, F64, I32, I64, I8, U8, arr
+from ml_cases import all_ml_cases
 from ms_attention_cases import attention_cases
 from ms_weight_cases import weight_cases
 
@@ -273,3 +274,4 @@ def all_cases():
         yield from family()
     yield from attention_cases()
     yield from weight_cases()
+    yield from all_ml_cases()
