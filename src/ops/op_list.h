@@ -221,6 +221,7 @@
     X(STFT)                                                              \
     X(SoftmaxCrossEntropyLoss)                                           \
     /* lamina: what passes make */                                       \
+    X(FusedAttention)                                                    \
     X(FusedConv)                                                         \
     X(FusedGemm)                                                         \
     X(FusedMatMul)                                                       \

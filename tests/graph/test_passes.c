@@ -88,7 +88,8 @@ static void test_golden(t_env *env)
 static void test_no_memory(t_env *env)
 {
     static const char *const FILES[] = {"conv_bn_batch_norm.txt", "epilogue_residual.txt",
-                                        "activations_gelu_erf.txt", "elide_transposes.txt"};
+                                        "activations_gelu_erf.txt", "elide_transposes.txt",
+                                        "attention_llama.txt"};
     for (size_t i = 0; i < T_COUNT(FILES); i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", DIR_NAME, FILES[i]);
@@ -113,4 +114,32 @@ static void test_no_memory(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_golden), T_TEST(test_no_memory))
+/* Attention as each exporter writes it is found when all passes run, not only by its own. */
+static void test_attention_found(t_env *env)
+{
+    static const char *const FILES[] = {"bert", "gpt2", "vit", "whisper", "llama"};
+    for (size_t i = 0; i < T_COUNT(FILES); i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/attention_%s.txt", DIR_NAME, FILES[i]);
+        T_CASE(FILES[i]);
+        char *text = read_all(path);
+        T_REQUIRE(text != NULL);
+        char *mark = strstr(text, MARK);
+        if (mark) *mark = 0;
+        lmn_graph *g = graph_ready(env, text);
+        T_REQUIRE(g != NULL);
+        lmn_pass_ctx ctx = {.max_const_bytes = (uint64_t)1 << 20};
+        T_OK(lmn_passes_run(g, &ctx));
+        int found = 0, products = 0;
+        for (size_t k = 0; k < g->n_nodes; k++) {
+            found += !strcmp(g->nodes[k].op.def->name, "FusedAttention");
+            products += !strcmp(g->nodes[k].op.def->name, "MatMul");
+        }
+        T_EQ(found, 1);
+        T_EQ(products, 0);
+        lmn_graph_destroy(g);
+        free(text);
+    }
+}
+
+T_MAIN(T_TEST(test_attention_found), T_TEST(test_golden), T_TEST(test_no_memory))

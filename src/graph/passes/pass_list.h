@@ -10,6 +10,7 @@
     X(elide)             \
     X(layer_norm)        \
     X(activations)       \
+    X(attention)         \
     X(conv_bn)           \
     X(dce)               \
     X(infer)             \
