@@ -2,8 +2,9 @@
  * Building and walking decision forests (see trees.h). Everything a file says is checked here, once
  * a run; the walk then needs only its step bound.
  */
-#include "ops/trees.h"
 #include "ops/f64io.h"
+#include "ops/grove.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,8 +41,19 @@ static lamina_status take_feature(lmn_eval *ec, lmn_forest *f, lmn_tree_node *n,
 {
     if (feature < 0 || feature == INT64_MAX) return bad(ec, "a feature id is negative");
     n->feature = feature;
-    if (feature >= f->features) f->features = feature + 1;
+    if (feature >= f->info.features) f->info.features = feature + 1;
     return LAMINA_OK;
+}
+
+static void sum_up_votes(lmn_forest *f)
+{
+    const int64_t n = f->leaf_first[f->n_leaves];
+    f->info.positive = true;
+    f->info.only_target = n > 0 ? f->votes[0].target : -1;
+    for (int64_t i = 0; i < n; i++) {
+        if (f->votes[i].weight < 0.0) f->info.positive = false;
+        if (f->votes[i].target != f->votes[0].target) f->info.only_target = -1;
+    }
 }
 
 /* ---- the old form -------------------------------------------------------------------------------
@@ -69,25 +81,35 @@ static lmn_ml_key pair_key(const pair *p)
 typedef struct old_form {
     const int64_t *tree, *node, *feature, *yes, *no, *missing;
     lmn_ml_list modes, values;
-    lmn_ml_index index;
+    int64_t n;
+    lmn_ml_index index; /* slots NULL until a node is not where files put it */
 } old_form;
 
-static lamina_status index_nodes(lmn_eval *ec, const lmn_forest *f, old_form *o)
+static lamina_status index_nodes(lmn_eval *ec, old_form *o)
 {
-    pair *pairs = array(ec, f->n_nodes, sizeof *pairs);
-    lmn_ml_key *keys = array(ec, f->n_nodes, sizeof *keys);
+    pair *pairs = array(ec, o->n, sizeof *pairs);
+    lmn_ml_key *keys = array(ec, o->n, sizeof *keys);
     if (!pairs || !keys) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the trees");
-    for (int64_t i = 0; i < f->n_nodes; i++) {
+    for (int64_t i = 0; i < o->n; i++) {
         pairs[i] = (pair){o->tree[i], o->node[i]};
         keys[i] = pair_key(&pairs[i]);
     }
-    return lmn_ml_index_build(ec, keys, f->n_nodes, &o->index);
+    return lmn_ml_index_build(ec, keys, o->n, &o->index);
 }
 
-static int64_t find_node(const old_form *o, int64_t tree, int64_t node)
+/* Number of a node, -1 if it is not there. Files number the nodes of a tree in order: `start`, the
+ * first node of the tree, is asked before an index of all nodes is made. */
+static lamina_status find_node(lmn_eval *ec, old_form *o, int64_t start, int64_t tree, int64_t node,
+                               int64_t *out)
 {
     const pair p = {tree, node};
-    return lmn_ml_index_find(&o->index, pair_key(&p));
+    if (node >= 0 && node < o->n - start) {
+        *out = start + node;
+        if (o->tree[*out] == tree && o->node[*out] == node) return LAMINA_OK;
+    }
+    if (!o->index.slots) LMN_TRY(index_nodes(ec, o));
+    *out = lmn_ml_index_find(&o->index, pair_key(&p));
+    return LAMINA_OK;
 }
 
 /* Leaves carry the number of their node. */
@@ -108,19 +130,23 @@ static lamina_status read_nodes(lmn_eval *ec, lmn_forest *f, old_form *o)
         if (mode != LMN_TREE_LEAF) LMN_TRY(take_feature(ec, f, n, o->feature[i]));
         if (mode == LMN_TREE_MEMBER) n->mode = LMN_TREE_EQ; /* one value: equality */
     }
+    int64_t start = 0, yes, no;
     for (int64_t i = 0; i < f->n_nodes; i++) {
         lmn_tree_node *n = &f->nodes[i];
-        if (i == 0 || o->tree[i] != o->tree[i - 1]) f->roots[f->n_roots++] = link_to(f, i);
+        if (i == 0 || o->tree[i] != o->tree[i - 1]) {
+            f->roots[f->info.n_roots++] = link_to(f, i);
+            start = i;
+        }
         if (n->mode == LMN_TREE_LEAF) continue;
-        const int64_t yes = find_node(o, o->tree[i], o->yes[i]),
-                      no = find_node(o, o->tree[i], o->no[i]);
+        LMN_TRY(find_node(ec, o, start, o->tree[i], o->yes[i], &yes));
+        LMN_TRY(find_node(ec, o, start, o->tree[i], o->no[i], &no));
         if (yes < 0 || no < 0) return bad(ec, "a node names a child that is not there");
         n->yes = link_to(f, yes), n->no = link_to(f, no);
     }
     return LAMINA_OK;
 }
 
-static lamina_status read_votes(lmn_eval *ec, lmn_forest *f, const old_form *o, const char *prefix)
+static lamina_status read_votes(lmn_eval *ec, lmn_forest *f, old_form *o, const char *prefix)
 {
     char name[4][40];
     const int64_t *tree, *node, *id;
@@ -138,9 +164,11 @@ static lamina_status read_votes(lmn_eval *ec, lmn_forest *f, const old_form *o, 
     f->votes = array(ec, n, sizeof *f->votes);
     if (!leaf || !fill || !f->votes)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the leaves");
+    int64_t start = 0;
     for (int64_t i = 0; i < n; i++) {
-        leaf[i] = find_node(o, tree[i], node[i]);
-        if (leaf[i] < 0 || id[i] < 0 || id[i] >= f->targets)
+        while (start < o->n && o->tree[start] != tree[i]) start++; /* at the end: all by index */
+        LMN_TRY(find_node(ec, o, start, tree[i], node[i], &leaf[i]));
+        if (leaf[i] < 0 || id[i] < 0 || id[i] >= f->info.targets)
             return bad(ec, "a vote names no node or no target");
         f->leaf_first[leaf[i] + 1]++;
     }
@@ -150,6 +178,7 @@ static lamina_status read_votes(lmn_eval *ec, lmn_forest *f, const old_form *o, 
     }
     for (int64_t i = 0; i < n; i++)
         f->votes[fill[leaf[i]]++] = (lmn_tree_vote){id[i], lmn_ml_f64(&weights, i)};
+    sum_up_votes(f);
     return LAMINA_OK;
 }
 
@@ -160,8 +189,9 @@ lamina_status lmn_forest_old(lmn_eval *ec, const char *prefix, int64_t targets, 
         .values = lmn_ml_list_of(ec->node, NULL, NULL, "nodes_values", "nodes_values_as_tensor")};
     const lmn_ml_list base =
         lmn_ml_list_of(ec->node, NULL, NULL, "base_values", "base_values_as_tensor");
-    const int64_t n = o.modes.n;
-    *f = (lmn_forest){.n_nodes = n, .n_leaves = n, .targets = targets, .aggregate = LMN_TREE_SUM};
+    const int64_t n = o.n = o.modes.n;
+    *f = (lmn_forest){
+        .info = {.targets = targets, .aggregate = LMN_TREE_SUM}, .n_nodes = n, .n_leaves = n};
     if (targets < 1 || o.values.n != n)
         return bad(ec, "there are no targets, or not one value for each node");
     LMN_TRY(ints(ec, "nodes_treeids", n, true, &o.tree));
@@ -175,7 +205,6 @@ lamina_status lmn_forest_old(lmn_eval *ec, const char *prefix, int64_t targets, 
     f->leaf_first = array(ec, n + 1, sizeof *f->leaf_first);
     if (!f->nodes || !f->roots || !f->leaf_first)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the trees");
-    LMN_TRY(index_nodes(ec, f, &o));
     LMN_TRY(read_nodes(ec, f, &o));
     if (base.dt) {
         double *values;
@@ -183,7 +212,7 @@ lamina_status lmn_forest_old(lmn_eval *ec, const char *prefix, int64_t targets, 
             return bad(ec, "base_values has neither one value nor one for each target");
         LMN_TRY(lmn_f64_alloc(ec, targets, &values));
         for (int64_t t = 0; t < targets; t++) values[t] = lmn_ml_f64(&base, base.n == 1 ? 0 : t);
-        f->base = values;
+        f->info.base = values;
     }
     return read_votes(ec, f, &o, prefix);
 }
@@ -229,11 +258,12 @@ static lamina_status read_leaves(lmn_eval *ec, lmn_forest *f, const lmn_ml_list 
     if (!f->votes || !f->leaf_first)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the leaves");
     for (int64_t i = 0; i < weights->n; i++) {
-        if (target[i] < 0 || target[i] >= f->targets)
+        if (target[i] < 0 || target[i] >= f->info.targets)
             return bad(ec, "a leaf votes for a target that is not there");
         f->votes[i] = (lmn_tree_vote){target[i], lmn_ml_f64(weights, i)};
         f->leaf_first[i + 1] = i + 1;
     }
+    sum_up_votes(f);
     return LAMINA_OK;
 }
 
@@ -243,12 +273,13 @@ lamina_status lmn_forest_new(lmn_eval *ec, lmn_forest *f)
     const lmn_ml_list splits = lmn_ml_list_of(ec->node, NULL, NULL, NULL, "nodes_splits");
     const lmn_ml_list weights = lmn_ml_list_of(ec->node, NULL, NULL, NULL, "leaf_weights");
     const int64_t n = modes.n, *feature, *yes, *no, *yes_leaf, *no_leaf, *missing, *roots;
-    *f = (lmn_forest){.n_nodes = n,
-                      .n_leaves = weights.n,
-                      .targets = lmn_attr_i(ec->node, "n_targets", 1),
-                      .aggregate =
-                          (int32_t)lmn_attr_i(ec->node, "aggregate_function", LMN_TREE_SUM)};
-    if (splits.n != n || f->targets < 1 || f->aggregate < 0 || f->aggregate > LMN_TREE_MAX)
+    *f = (lmn_forest){
+        .n_nodes = n,
+        .n_leaves = weights.n,
+        .info = {.targets = lmn_attr_i(ec->node, "n_targets", 1),
+                 .aggregate = (int32_t)lmn_attr_i(ec->node, "aggregate_function", LMN_TREE_SUM)}};
+    if (splits.n != n || f->info.targets < 1 || f->info.aggregate < 0 ||
+        f->info.aggregate > LMN_TREE_MAX)
         return bad(ec, "the splits do not match the nodes, or n_targets or aggregate_function is "
                        "out of range");
     LMN_TRY(ints(ec, "nodes_featureids", n, true, &feature));
@@ -257,11 +288,11 @@ lamina_status lmn_forest_new(lmn_eval *ec, lmn_forest *f)
     LMN_TRY(ints(ec, "nodes_trueleafs", n, true, &yes_leaf));
     LMN_TRY(ints(ec, "nodes_falseleafs", n, true, &no_leaf));
     LMN_TRY(ints(ec, "nodes_missing_value_tracks_true", n, false, &missing));
-    f->n_roots = lmn_attr_ints(ec->node, "tree_roots", &roots);
+    f->info.n_roots = lmn_attr_ints(ec->node, "tree_roots", &roots);
     f->nodes = array(ec, n, sizeof *f->nodes);
-    f->roots = array(ec, f->n_roots, sizeof *f->roots);
+    f->roots = array(ec, f->info.n_roots, sizeof *f->roots);
     if (!f->nodes || !f->roots) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the trees");
-    for (int64_t i = 0; i < f->n_roots; i++)
+    for (int64_t i = 0; i < f->info.n_roots; i++)
         LMN_TRY(link_new(ec, f, roots[i], false, &f->roots[i]));
     for (int64_t i = 0; i < n; i++) {
         lmn_tree_node *node = &f->nodes[i];
@@ -298,24 +329,11 @@ static bool takes_yes(const lmn_forest *f, const lmn_tree_node *n, double x)
     return false;
 }
 
-static void vote(const lmn_forest *f, const lmn_tree_vote *v, double *score, bool *hit)
+static lamina_status walk_row(lmn_eval *ec, const lmn_forest *f, const double *x, double *score,
+                              bool *hit)
 {
-    double *s = &score[v->target];
-    const bool first = !hit[v->target];
-    if (f->aggregate == LMN_TREE_MIN)
-        *s = first || v->weight < *s ? v->weight : *s;
-    else if (f->aggregate == LMN_TREE_MAX)
-        *s = first || v->weight > *s ? v->weight : *s;
-    else
-        *s += v->weight;
-    hit[v->target] = true;
-}
-
-lamina_status lmn_forest_run(lmn_eval *ec, const lmn_forest *f, const double *x, double *score,
-                             bool *hit)
-{
-    for (int64_t t = 0; t < f->targets; t++) score[t] = 0.0, hit[t] = false;
-    for (int64_t r = 0; r < f->n_roots; r++) {
+    for (int64_t t = 0; t < f->info.targets; t++) score[t] = 0.0, hit[t] = false;
+    for (int64_t r = 0; r < f->info.n_roots; r++) {
         int64_t at = f->roots[r], steps = 0;
         while (at >= 0) {
             const lmn_tree_node *n = &f->nodes[at];
@@ -323,11 +341,66 @@ lamina_status lmn_forest_run(lmn_eval *ec, const lmn_forest *f, const double *x,
             at = takes_yes(f, n, x[n->feature]) ? n->yes : n->no;
         }
         for (int64_t v = f->leaf_first[~at]; v < f->leaf_first[~at + 1]; v++)
-            vote(f, &f->votes[v], score, hit);
+            lmn_forest_vote(&f->info, &f->votes[v], score, hit);
     }
-    for (int64_t t = 0; t < f->targets; t++) {
-        if (f->aggregate == LMN_TREE_AVERAGE && f->n_roots > 0) score[t] /= (double)f->n_roots;
-        if (f->base) score[t] += f->base[t];
+    lmn_forest_finish(&f->info, score);
+    return LAMINA_OK;
+}
+
+typedef struct job {
+    const lmn_grove *g;
+    const float *x;
+    int64_t rows, cols;
+    float *work;
+    double *score;
+    bool *hit;
+    lmn_tree_take *take;
+    void *arg;
+} job;
+
+static void grove_rows(void *arg, int64_t chunk, int32_t worker)
+{
+    const job *j = arg;
+    const int64_t first = chunk * LMN_GROVE_ROWS, k = j->g->info.targets;
+    const int64_t n = lmn_min_i64(LMN_GROVE_ROWS, j->rows - first), at = worker * LMN_GROVE_ROWS;
+    double *score = j->score + at * k;
+    bool *hit = j->hit + at * k;
+    lmn_grove_scores(j->g, j->x + first * j->cols, n, j->cols, j->work + at * j->cols, score, hit);
+    for (int64_t r = 0; r < n; r++) j->take(j->arg, first + r, score + r * k, hit + r * k);
+}
+
+static lamina_status by_grove(lmn_eval *ec, job *j)
+{
+    int64_t wide, scores;
+    const int64_t lanes = (int64_t)lmn_par_width(ec->par) * LMN_GROVE_ROWS;
+    if (!lmn_mul_i64(lanes, j->cols, &wide) || !lmn_mul_i64(lanes, j->g->info.targets, &scores))
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "too many features or targets");
+    j->work = lmn_wide_scratch(ec, wide, sizeof *j->work);
+    j->score = lmn_wide_scratch(ec, scores, sizeof *j->score);
+    j->hit = lmn_wide_scratch(ec, scores, sizeof *j->hit);
+    if (!j->work || !j->score || !j->hit) return LAMINA_E_NOMEM;
+    lmn_par_for(ec->par, (j->rows + LMN_GROVE_ROWS - 1) / LMN_GROVE_ROWS, grove_rows, j);
+    return lmn_eval_cancelled(ec) ? LAMINA_E_CANCELLED : LAMINA_OK; /* rows may be left out */
+}
+
+lamina_status lmn_forest_rows(lmn_eval *ec, const lmn_forest *f, const lmn_grove *g,
+                              lmn_tree_take *take, void *arg)
+{
+    const lmn_forest_info *info = g ? &g->info : &f->info;
+    job j = {.g = g, .x = ec->in[0]->data, .take = take, .arg = arg};
+    LMN_TRY(lmn_ml_matrix(ec, 0, &j.rows, &j.cols));
+    if (info->features > j.cols)
+        return lmn_eval_fail(ec, LAMINA_E_RANGE, "a node asks for feature %lld of %lld",
+                             (long long)info->features - 1, (long long)j.cols);
+    if (g) return by_grove(ec, &j);
+    double *x = lmn_wide_scratch(ec, j.cols, sizeof *x);
+    double *score = lmn_wide_scratch(ec, info->targets, sizeof *score);
+    bool *hit = lmn_wide_scratch(ec, info->targets, sizeof *hit);
+    if (!x || !score || !hit) return LAMINA_E_NOMEM;
+    for (int64_t r = 0; r < j.rows; r++) {
+        lmn_f64_load(ec->in[0], r * j.cols, j.cols, x);
+        LMN_TRY(walk_row(ec, f, x, score, hit));
+        take(arg, r, score, hit);
     }
     return LAMINA_OK;
 }

@@ -36,24 +36,74 @@ typedef struct lmn_tree_vote {
     double weight;
 } lmn_tree_vote;
 
+/* What a forest and its grove (grove.h) both say. */
+typedef struct lmn_forest_info {
+    int64_t n_roots, targets, features; /* features: most a node asks for, plus 1 */
+    const double *base;                 /* `targets` values added at the end, or NULL */
+    int64_t only_target;                /* the one all votes are for, or -1 */
+    int32_t aggregate;
+    bool positive; /* no weight below zero */
+} lmn_forest_info;
+
 typedef struct lmn_forest {
-    int64_t n_nodes, n_roots, n_leaves, targets,
-        features; /* features: most a node asks for, plus 1 */
+    lmn_forest_info info;
+    int64_t n_nodes, n_leaves;
     lmn_tree_node *nodes;
     int64_t *roots, *leaf_first;
     lmn_tree_vote *votes;
     const double *members;
-    const double *base; /* `targets` values added at the end, or NULL */
-    int32_t aggregate;
 } lmn_forest;
+
+typedef struct lmn_grove lmn_grove;
+
+/* ---- building -----------------------------------------------------------------------------------
+ */
 
 /* From nodes_* of the old form with votes from <prefix>_treeids, _nodeids, _ids, _weights. */
 lamina_status lmn_forest_old(lmn_eval *ec, const char *prefix, int64_t targets, lmn_forest *f);
 /* From the attributes of TreeEnsemble 5. */
 lamina_status lmn_forest_new(lmn_eval *ec, lmn_forest *f);
-/* Scores of one row; hit[t] tells whether any leaf voted for t. */
-lamina_status lmn_forest_run(lmn_eval *ec, const lmn_forest *f, const double *x, double *score,
-                             bool *hit);
+/* The forests of the three operators. */
+lamina_status lmn_tree_ensemble_forest(lmn_eval *ec, lmn_forest *f);
+lamina_status lmn_tree_regressor_forest(lmn_eval *ec, lmn_forest *f);
+lamina_status lmn_tree_classifier_forest(lmn_eval *ec, lmn_forest *f);
+
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
+
+/* Evaluation of the three operators, by a grove made of their forest before or by the forest. */
+lamina_status lmn_tree_ensemble_eval(lmn_eval *ec, const lmn_grove *g);
+lamina_status lmn_tree_regressor_eval(lmn_eval *ec, const lmn_grove *g);
+lamina_status lmn_tree_classifier_eval(lmn_eval *ec, const lmn_grove *g);
+
+/* Takes the scores of a row; hit[t] tells whether any leaf voted for t. Called from many threads.
+ */
+typedef void lmn_tree_take(void *arg, int64_t row, double *score, const bool *hit);
+/* Scores of every row of input 0, [rows, features]: by g if it is not NULL, else by f. */
+lamina_status lmn_forest_rows(lmn_eval *ec, const lmn_forest *f, const lmn_grove *g,
+                              lmn_tree_take *take, void *arg);
+
+/* One vote into the scores of a row, which start as zeros; then the end of the row. */
+static inline void lmn_forest_vote(const lmn_forest_info *f, const lmn_tree_vote *v, double *score,
+                                   bool *hit)
+{
+    double *s = &score[v->target];
+    const bool first = !hit[v->target];
+    if (f->aggregate == LMN_TREE_MIN)
+        *s = first || v->weight < *s ? v->weight : *s;
+    else if (f->aggregate == LMN_TREE_MAX)
+        *s = first || v->weight > *s ? v->weight : *s;
+    else
+        *s += v->weight;
+    hit[v->target] = true;
+}
+static inline void lmn_forest_finish(const lmn_forest_info *f, double *score)
+{
+    for (int64_t t = 0; t < f->targets; t++) {
+        if (f->aggregate == LMN_TREE_AVERAGE && f->n_roots > 0) score[t] /= (double)f->n_roots;
+        if (f->base) score[t] += f->base[t];
+    }
+}
 
 /* Attributes of the old form, without the votes. */
 #define LMN_FOREST_ATTRS                                                                          \

@@ -34,6 +34,8 @@ struct lmn_cpu_binding {
     size_t state_bytes;
     lamina_status (*init)(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
                           lamina_error *err);
+    /* Releases what init put behind the state, also after a failed init; NULL = nothing. */
+    void (*finish)(const lmn_cpu_dev *dev, void *state);
     /* Shapes are checked here again: facts may have been blind. May fall back on
      * ec->node->def->eval. */
     lamina_status (*run)(const lamina_kernel *k, lmn_eval *ec);

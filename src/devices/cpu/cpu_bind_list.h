@@ -44,4 +44,7 @@
     X(softmax)               \
     X(layer_norm)            \
     X(reduce_mean)           \
-    X(reduce_sum)
+    X(reduce_sum)            \
+    X(tree_ensemble)         \
+    X(tree_regressor)        \
+    X(tree_classifier)

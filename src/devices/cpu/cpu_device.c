@@ -67,6 +67,7 @@ static bool cpu_supports(void *self, const lamina_node *node, char *text, size_t
 static void cpu_kernel_free(void *self, lamina_kernel *k)
 {
     lmn_cpu_dev *d = self;
+    if (k->state && k->bind->finish) k->bind->finish(d, k->state);
     lmn_free(&d->engine->alloc, k->state, k->state_bytes, 64, "cpu");
     lmn_cfree(&d->engine->alloc, k, 1, sizeof *k, "cpu");
 }

@@ -3,7 +3,7 @@
  * values (NaN) go the true way where nodes_missing_value_tracks_true says so. Rules in trees.h.
  */
 #include "ops/f64io.h"
-#include "ops/trees.h"
+#include "ops/grove.h"
 #include "ops/wide.h"
 
 static lamina_status infer_trees(lmn_infer *ic)
@@ -11,34 +11,44 @@ static lamina_status infer_trees(lmn_infer *ic)
     return lmn_ml_infer_scores(ic, "n_targets");
 }
 
-static lamina_status eval_trees(lmn_eval *ec)
+lamina_status lmn_tree_ensemble_forest(lmn_eval *ec, lmn_forest *f)
 {
-    LMN_TRY(lmn_eval_ready(ec));
-    const int64_t post = lmn_attr_i(ec->node, "post_transform", LMN_ML_NONE);
+    return lmn_forest_new(ec, f);
+}
+
+typedef struct job {
+    lamina_tensor *y;
+    int64_t targets, post;
+} job;
+
+static void take_row(void *arg, int64_t r, double *score, const bool *hit)
+{
+    const job *j = arg;
+    (void)hit;
+    lmn_ml_post_apply((lmn_ml_post)j->post, score, j->targets);
+    lmn_f64_store(j->y, r * j->targets, j->targets, score);
+}
+
+lamina_status lmn_tree_ensemble_eval(lmn_eval *ec, const lmn_grove *g)
+{
+    job j = {.post = lmn_attr_i(ec->node, "post_transform", LMN_ML_NONE)};
     int64_t rows, cols;
     lmn_forest f;
-    double *x;
-    lamina_tensor *y;
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_ml_matrix(ec, 0, &rows, &cols));
-    LMN_TRY(lmn_forest_new(ec, &f));
-    if (f.features > cols || post < 0 || post > LMN_ML_PROBIT)
-        return lmn_eval_fail(ec, LAMINA_E_RANGE,
-                             "a node asks for feature %lld of %lld, or post_transform is unknown",
-                             (long long)f.features - 1, (long long)cols);
-    const int64_t dims[2] = {rows, f.targets};
-    LMN_TRY(lmn_out(ec, 0, ec->in[0]->dtype, 2, dims, &y));
-    LMN_TRY(lmn_f64_alloc(ec, cols + f.targets, &x));
-    bool *hit = lmn_scratch(ec, (size_t)f.targets);
-    if (!hit)
-        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld targets",
-                             (long long)f.targets);
-    for (int64_t r = 0; y && r < rows; r++) {
-        lmn_f64_load(ec->in[0], r * cols, cols, x);
-        LMN_TRY(lmn_forest_run(ec, &f, x, x + cols, hit));
-        lmn_ml_post_apply((lmn_ml_post)post, x + cols, f.targets);
-        lmn_f64_store(y, r * f.targets, f.targets, x + cols);
-    }
-    return LAMINA_OK;
+    if (!g) LMN_TRY(lmn_tree_ensemble_forest(ec, &f));
+    if (j.post < 0 || j.post > LMN_ML_PROBIT)
+        return lmn_eval_fail(ec, LAMINA_E_RANGE, "post_transform is %lld, must be 0 to %d",
+                             (long long)j.post, LMN_ML_PROBIT);
+    j.targets = g ? g->info.targets : f.info.targets;
+    const int64_t dims[2] = {rows, j.targets};
+    LMN_TRY(lmn_out(ec, 0, ec->in[0]->dtype, 2, dims, &j.y));
+    return j.y ? lmn_forest_rows(ec, g ? NULL : &f, g, take_row, &j) : LAMINA_OK;
+}
+
+static lamina_status eval_trees(lmn_eval *ec)
+{
+    return lmn_tree_ensemble_eval(ec, NULL);
 }
 
 #define TYPES (LMN_DBIT(LAMINA_F32) | LMN_DBIT(LAMINA_F64) | LMN_DBIT(LAMINA_F16))

@@ -9,7 +9,7 @@
  * that exporters test against; the standard leaves it open.
  */
 #include "ops/f64io.h"
-#include "ops/trees.h"
+#include "ops/grove.h"
 #include "ops/wide.h"
 
 static lmn_ml_list labels_of(const lmn_opnode *n)
@@ -32,43 +32,34 @@ static lamina_status infer_classifier(lmn_infer *ic)
     return LAMINA_OK;
 }
 
+lamina_status lmn_tree_classifier_forest(lmn_eval *ec, lmn_forest *f)
+{
+    const lmn_ml_list labels = labels_of(ec->node);
+    if (!labels.dt) return lmn_eval_fail(ec, LAMINA_E_INVALID, "there are no class labels");
+    return lmn_forest_old(ec, "class", labels.n, f);
+}
+
 typedef struct classifier {
-    lmn_forest f;
+    const lmn_forest_info *f;
     lmn_ml_list labels;
     lmn_ml_post post;
-    bool binary, positive; /* positive: no weight below zero */
+    bool binary;
+    int64_t *best; /* label number of each row */
+    lamina_tensor *z;
 } classifier;
-
-static lamina_status read_args(lmn_eval *ec, classifier *c)
-{
-    c->labels = labels_of(ec->node);
-    if (!c->labels.dt) return lmn_eval_fail(ec, LAMINA_E_INVALID, "there are no class labels");
-    if (!lmn_ml_post_of(ec->node, &c->post))
-        return lmn_eval_fail(ec, LAMINA_E_INVALID, "post_transform is not known");
-    LMN_TRY(lmn_forest_old(ec, "class", c->labels.n, &c->f));
-    const int64_t n = c->f.leaf_first[c->f.n_leaves];
-    c->positive = true;
-    bool one_class = true;
-    for (int64_t i = 0; i < n; i++) {
-        if (c->f.votes[i].weight < 0.0) c->positive = false;
-        if (c->f.votes[i].target != c->f.votes[0].target) one_class = false;
-    }
-    c->binary = c->labels.n == 2 && one_class && n > 0;
-    return LAMINA_OK;
-}
 
 /* Label of a binary row; s[0..1] become its scores. */
 static int64_t finish_binary(const classifier *c, double *s)
 {
-    const int64_t target = c->f.votes[0].target;
+    const int64_t target = c->f->only_target;
     const double v = s[target];
-    const int64_t label = v > (c->positive ? 0.5 : 0.0);
+    const int64_t label = v > (c->f->positive ? 0.5 : 0.0);
     if (target == 1) {
         lmn_ml_post_apply(c->post, s, 2);
         return label;
     }
     s[1] = v;
-    s[0] = c->positive ? 1.0 - v : -v;
+    s[0] = c->f->positive ? 1.0 - v : -v;
     if (c->post == LMN_ML_LOGISTIC) s[0] = -v;
     if (c->post == LMN_ML_LOGISTIC || c->post == LMN_ML_PROBIT) lmn_ml_post_apply(c->post, s, 2);
     return label;
@@ -78,38 +69,46 @@ static int64_t finish_row(const classifier *c, double *s, const bool *hit)
 {
     int64_t best = -1;
     if (c->binary) return finish_binary(c, s);
-    for (int64_t k = 0; k < c->f.targets; k++)
-        if ((hit[k] || c->f.base) && (best < 0 || s[k] > s[best])) best = k;
-    lmn_ml_post_apply(c->post, s, c->f.targets);
+    for (int64_t k = 0; k < c->f->targets; k++)
+        if ((hit[k] || c->f->base) && (best < 0 || s[k] > s[best])) best = k;
+    lmn_ml_post_apply(c->post, s, c->f->targets);
     return best < 0 ? 0 : best;
+}
+
+static void take_row(void *arg, int64_t r, double *score, const bool *hit)
+{
+    const classifier *c = arg;
+    c->best[r] = finish_row(c, score, hit);
+    if (c->z) lmn_f64_store(c->z, r * c->f->targets, c->f->targets, score);
+}
+
+lamina_status lmn_tree_classifier_eval(lmn_eval *ec, const lmn_grove *g)
+{
+    classifier c = {.labels = labels_of(ec->node)};
+    int64_t rows, cols;
+    lmn_forest f;
+    lamina_tensor *y;
+    LMN_TRY(lmn_eval_ready(ec));
+    LMN_TRY(lmn_ml_matrix(ec, 0, &rows, &cols));
+    if (!g) LMN_TRY(lmn_tree_classifier_forest(ec, &f));
+    if (!lmn_ml_post_of(ec->node, &c.post))
+        return lmn_eval_fail(ec, LAMINA_E_INVALID, "post_transform is not known");
+    c.f = g ? &g->info : &f.info;
+    c.binary = c.labels.n == 2 && c.f->only_target >= 0;
+    c.best = lmn_wide_scratch(ec, rows, sizeof *c.best);
+    if (!c.best) return LAMINA_E_NOMEM;
+    const int64_t dims[2] = {rows, c.f->targets};
+    LMN_TRY(lmn_out(ec, 0, lmn_ml_label_type(&c.labels), 1, dims, &y));
+    LMN_TRY(lmn_out(ec, 1, LAMINA_F32, 2, dims, &c.z));
+    LMN_TRY(lmn_forest_rows(ec, g ? NULL : &f, g, take_row, &c));
+    for (int64_t r = 0; y && r < rows; r++)
+        LMN_TRY(lmn_ml_put_label(ec, y, r, &c.labels, c.best[r]));
+    return LAMINA_OK;
 }
 
 static lamina_status eval_classifier(lmn_eval *ec)
 {
-    LMN_TRY(lmn_eval_ready(ec));
-    classifier c = {0};
-    int64_t rows, cols;
-    double *x;
-    lamina_tensor *y, *z;
-    LMN_TRY(lmn_ml_matrix(ec, 0, &rows, &cols));
-    LMN_TRY(read_args(ec, &c));
-    if (c.f.features > cols)
-        return lmn_eval_fail(ec, LAMINA_E_RANGE, "a node asks for feature %lld of %lld",
-                             (long long)c.f.features - 1, (long long)cols);
-    const int64_t n = c.f.targets, dims[2] = {rows, n};
-    LMN_TRY(lmn_out(ec, 0, lmn_ml_label_type(&c.labels), 1, dims, &y));
-    LMN_TRY(lmn_out(ec, 1, LAMINA_F32, 2, dims, &z));
-    LMN_TRY(lmn_f64_alloc(ec, cols + n, &x));
-    bool *hit = lmn_scratch(ec, (size_t)n);
-    if (!hit) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld classes", (long long)n);
-    for (int64_t r = 0; r < rows; r++) {
-        lmn_f64_load(ec->in[0], r * cols, cols, x);
-        LMN_TRY(lmn_forest_run(ec, &c.f, x, x + cols, hit));
-        const int64_t label = finish_row(&c, x + cols, hit);
-        if (y) LMN_TRY(lmn_ml_put_label(ec, y, r, &c.labels, label));
-        if (z) lmn_f64_store(z, r * n, n, x + cols);
-    }
-    return LAMINA_OK;
+    return lmn_tree_classifier_eval(ec, NULL);
 }
 
 static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_ML}, {0}};

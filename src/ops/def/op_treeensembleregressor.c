@@ -3,7 +3,7 @@
  * in trees.h; base_values are added after the aggregate.
  */
 #include "ops/f64io.h"
-#include "ops/trees.h"
+#include "ops/grove.h"
 #include "ops/wide.h"
 
 static lamina_status infer_regressor(lmn_infer *ic)
@@ -22,36 +22,46 @@ static bool aggregate_of(const lmn_opnode *n, int32_t *out)
     return false;
 }
 
-static lamina_status eval_regressor(lmn_eval *ec)
+lamina_status lmn_tree_regressor_forest(lmn_eval *ec, lmn_forest *f)
 {
-    LMN_TRY(lmn_eval_ready(ec));
+    LMN_TRY(lmn_forest_old(ec, "target", lmn_attr_i(ec->node, "n_targets", 1), f));
+    if (aggregate_of(ec->node, &f->info.aggregate)) return LAMINA_OK;
+    return lmn_eval_fail(ec, LAMINA_E_INVALID, "aggregate_function is not known");
+}
+
+typedef struct job {
+    lamina_tensor *y;
+    int64_t targets;
+    lmn_ml_post post;
+} job;
+
+static void take_row(void *arg, int64_t r, double *score, const bool *hit)
+{
+    const job *j = arg;
+    (void)hit;
+    lmn_ml_post_apply(j->post, score, j->targets);
+    lmn_f64_store(j->y, r * j->targets, j->targets, score);
+}
+
+lamina_status lmn_tree_regressor_eval(lmn_eval *ec, const lmn_grove *g)
+{
+    job j = {0};
     int64_t rows, cols;
     lmn_forest f;
-    lmn_ml_post post;
-    double *x;
-    lamina_tensor *y;
+    LMN_TRY(lmn_eval_ready(ec));
     LMN_TRY(lmn_ml_matrix(ec, 0, &rows, &cols));
-    LMN_TRY(lmn_forest_old(ec, "target", lmn_attr_i(ec->node, "n_targets", 1), &f));
-    if (!aggregate_of(ec->node, &f.aggregate) || !lmn_ml_post_of(ec->node, &post))
-        return lmn_eval_fail(ec, LAMINA_E_INVALID,
-                             "aggregate_function or post_transform is not known");
-    if (f.features > cols)
-        return lmn_eval_fail(ec, LAMINA_E_RANGE, "a node asks for feature %lld of %lld",
-                             (long long)f.features - 1, (long long)cols);
-    const int64_t dims[2] = {rows, f.targets};
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, 2, dims, &y));
-    LMN_TRY(lmn_f64_alloc(ec, cols + f.targets, &x));
-    bool *hit = lmn_scratch(ec, (size_t)f.targets);
-    if (!hit)
-        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld targets",
-                             (long long)f.targets);
-    for (int64_t r = 0; y && r < rows; r++) {
-        lmn_f64_load(ec->in[0], r * cols, cols, x);
-        LMN_TRY(lmn_forest_run(ec, &f, x, x + cols, hit));
-        lmn_ml_post_apply(post, x + cols, f.targets);
-        lmn_f64_store(y, r * f.targets, f.targets, x + cols);
-    }
-    return LAMINA_OK;
+    if (!g) LMN_TRY(lmn_tree_regressor_forest(ec, &f));
+    if (!lmn_ml_post_of(ec->node, &j.post))
+        return lmn_eval_fail(ec, LAMINA_E_INVALID, "post_transform is not known");
+    j.targets = g ? g->info.targets : f.info.targets;
+    const int64_t dims[2] = {rows, j.targets};
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, 2, dims, &j.y));
+    return j.y ? lmn_forest_rows(ec, g ? NULL : &f, g, take_row, &j) : LAMINA_OK;
+}
+
+static lamina_status eval_regressor(lmn_eval *ec)
+{
+    return lmn_tree_regressor_eval(ec, NULL);
 }
 
 static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_ML}, {0}};
