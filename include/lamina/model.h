@@ -66,6 +66,45 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_model_load_memory(lamina_engine
                                                                    lamina_model **out,
                                                                    lamina_error *err);
 
+/* How a model is written; zeroed = as it is, in one file. */
+typedef struct lamina_save_opts {
+    size_t size;          /* sizeof(lamina_save_opts) */
+    const char *external; /* name of a file beside the model for the weights; NULL = inside */
+    const char *const *dim_names; /* n_dims symbolic dimensions to fix */
+    const int64_t *dim_values;    /* n_dims extents */
+    size_t n_dims;
+    lamina_dtype weights; /* LAMINA_F16 or LAMINA_BF16: float32 weights of 64 elements and more are
+                             stored so and cast back by the model; one that would overflow stays.
+                             0 = as they are */
+    uint32_t reserved;    /* must be 0 */
+    bool fold;            /* compute what is constant, merge equal nodes, drop dead ones */
+    bool strip;           /* leave out doc strings, metadata, node names, types of inner values */
+    bool dedupe;          /* equal weights once */
+} lamina_save_opts;
+
+/**
+ * Write a model as an ONNX file. Functions are inlined, and nodes of old operator sets stand in the
+ * form of newer ones: the file imports the lowest set, not below the model's, that has all of them.
+ * Files are replaced atomically, the external one first: on failure what was at `path` is still
+ * there. The file that the model was loaded from may be replaced too.
+ *
+ * @param model  borrowed; not changed.
+ * @param path   borrowed until return.
+ * @param opts   borrowed until return; NULL = defaults.
+ * @param err    borrowed; NULL allowed; one sentence on failure.
+ * @return LAMINA_OK; E_INVALID (options, unknown dimension); E_RANGE (extent); E_STATE (loaded with
+ * errors); E_SHAPE (the extents contradict the graph); E_UNSUPPORTED (no form in ONNX); E_LIMIT (2
+ * GiB without external data); E_IO, E_PERM; E_NOMEM.
+ *
+ * Shapes:   dim_names, dim_values [n_dims].   Units: bytes, elements.
+ * Threads:  any.    Memory: the graph, not the weights.   Blocking: writes and syncs the files.
+ * Source:   onnx.proto, IR version 8 and newer; docs/ExternalData.md.           Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_model_save(const lamina_model *model,
+                                                            const char *path,
+                                                            const lamina_save_opts *opts,
+                                                            lamina_error *err);
+
 /** Take another reference. @return model. Threads: any. Since: 0.1 */
 LAMINA_API lamina_model *lamina_model_ref(lamina_model *model);
 

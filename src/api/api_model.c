@@ -1,5 +1,5 @@
 /*
- * Loading by kind of file. Today that is ONNX; GGUF joins here.
+ * Loading and saving by kind of file. Today that is ONNX; GGUF joins here.
  */
 #include "formats/onnx/onnx.h"
 
@@ -22,4 +22,12 @@ lamina_status lamina_model_load_memory(lamina_engine *engine, const void *data, 
                         "loading a model needs an engine, data and a place to go");
     const lmn_onnx_source src = {.data = data, .data_bytes = bytes};
     return lmn_onnx_load(engine, &src, opts, out, err);
+}
+
+lamina_status lamina_model_save(const lamina_model *model, const char *path,
+                                const lamina_save_opts *opts, lamina_error *err)
+{
+    if (!model || !path || !*path)
+        return lmn_fail(err, LAMINA_E_INVALID, "saving needs a model and a path");
+    return lmn_onnx_save(model, path, opts, err);
 }

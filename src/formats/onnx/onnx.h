@@ -1,5 +1,5 @@
 /*
- * Reading ONNX models: bytes to a lamina_model (graph in canonical operators, functions inlined,
+ * Reading and writing ONNX models: bytes to a lamina_model (graph in canonical operators, functions inlined,
  * captures explicit, constants pointing into the file where they may).
  *
  * Every problem of the import is collected in model->diags; the load fails with the first error
@@ -28,5 +28,9 @@ typedef struct lmn_onnx_source {
 /* opts: limits, refuse_hard_links, collect; NULL = defaults. err may be NULL. */
 lamina_status lmn_onnx_load(lamina_engine *e, const lmn_onnx_source *src,
                             const lamina_load_opts *opts, lamina_model **out, lamina_error *err);
+
+/* Write the graph as it was imported (before any pass) to an ONNX file; see lamina_model_save. */
+lamina_status lmn_onnx_save(const lamina_model *m, const char *path, const lamina_save_opts *opts,
+                            lamina_error *err);
 
 #endif
