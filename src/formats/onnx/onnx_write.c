@@ -27,27 +27,43 @@ static void fix_values(lmn_graph *g, lmn_dim sym, int64_t v)
                 fix_values(g->nodes[i].op.attrs[k].u.g, sym, v);
 }
 
-static lamina_status unknown_dim(const lmn_graph *g, const char *name, lamina_error *err)
+/* Index of a symbol by name, or the number of symbols. */
+static size_t find_symbol(const lmn_dim_pool *dims, const char *name)
 {
-    char have[256] = "";
-    size_t at = 0;
-    for (size_t s = 0; s < lmn_dim_sym_count(g->dims) && at < sizeof have - 1; s++) {
-        const char *known = lmn_dim_sym_name(g->dims, s);
-        if (*known) at += lmn_format(have + at, sizeof have - at, "%s%s", at ? ", " : "", known);
+    const size_t n = lmn_dim_sym_count(dims);
+    size_t s = 0;
+    while (s < n && strcmp(lmn_dim_sym_name(dims, s), name) != 0) s++;
+    return s;
+}
+
+static lamina_status check_dims(const lmn_dim_pool *dims, const lamina_save_opts *o,
+                                lamina_error *err)
+{
+    const size_t n = lmn_dim_sym_count(dims);
+    for (size_t i = 0; i < o->n_dims; i++) {
+        char have[256] = "";
+        size_t at = 0;
+        if (!o->dim_names[i] || !*o->dim_names[i] || o->dim_values[i] < 0 ||
+            o->dim_values[i] > INT32_MAX)
+            return lmn_fail(err, LAMINA_E_RANGE, "an extent to fix has no name or is out of range");
+        if (find_symbol(dims, o->dim_names[i]) < n) continue;
+        for (size_t s = 0; s < n && at < sizeof have - 1; s++) {
+            const char *known = lmn_dim_sym_name(dims, s);
+            if (*known)
+                at += lmn_format(have + at, sizeof have - at, "%s%s", at ? ", " : "", known);
+        }
+        return lmn_fail(err, LAMINA_E_INVALID, "the model has no dimension \"%s\"; it has %s",
+                        o->dim_names[i], *have ? have : "none with a name");
     }
-    return lmn_fail(err, LAMINA_E_INVALID, "the model has no dimension \"%s\"; it has %s", name,
-                    *have ? have : "none with a name");
+    return LAMINA_OK;
 }
 
 static lamina_status fix_dims(lmn_graph *g, const lamina_save_opts *o, lamina_error *err)
 {
     for (size_t i = 0; i < o->n_dims; i++) {
-        size_t s = 0;
-        const size_t n = lmn_dim_sym_count(g->dims);
-        if (!o->dim_names[i] || o->dim_values[i] < 0 || o->dim_values[i] > INT32_MAX)
-            return lmn_fail(err, LAMINA_E_RANGE, "an extent to fix has no name or is out of range");
-        while (s < n && strcmp(lmn_dim_sym_name(g->dims, s), o->dim_names[i]) != 0) s++;
-        if (s == n) return unknown_dim(g, o->dim_names[i], err);
+        const size_t s = find_symbol(g->dims, o->dim_names[i]);
+        if (s == lmn_dim_sym_count(g->dims)) /* the model has it: the copy could not take it */
+            return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
         fix_values(g, lmn_dim_sym_at(g->dims, s), o->dim_values[i]);
     }
     return LAMINA_OK;
@@ -61,8 +77,9 @@ static lamina_status transform(lmn_graph *g, const lamina_save_opts *o, lamina_e
     const size_t n = o->fold ? sizeof PASSES / sizeof *PASSES : o->n_dims > 0;
     for (size_t i = 0; i < n; i++) {
         lamina_status st = lmn_pass_run(g, PASSES[i], &ctx);
+        if (st == LAMINA_E_NOMEM) return lmn_fail(err, st, "out of memory");
         if (st != LAMINA_OK)
-            return lmn_fail(err, st, "pass %s fails: the model does not bear these extents, or %s",
+            return lmn_fail(err, st, "pass %s fails, %s: the graph does not bear these extents",
                             PASSES[i], lamina_status_text(st));
     }
     return LAMINA_OK;
@@ -172,6 +189,7 @@ lamina_status lmn_onnx_save(const lamina_model *m, const char *path, const lamin
     if (m->diags.n_errors)
         return lmn_fail(err, LAMINA_E_STATE, "a model that was loaded with errors is not saved");
     if (!o.fold && !o.n_dims) return write_model(m, m->graph, path, &o, err);
+    LMN_TRY(check_dims(m->graph->dims, &o, err));
     lmn_graph *g = NULL;
     lamina_status st = lmn_graph_clone(m->graph, NULL, &g);
     if (st != LAMINA_OK) return lmn_fail(err, st, "cannot copy the graph");

@@ -84,7 +84,8 @@ void lmn_onnx_put_type(lmn_onnx_out *w, uint32_t num, const lmn_dim_pool *dims, 
 typedef struct lmn_onnx_naming {
     const lmn_graph *g;
     const struct lmn_onnx_naming *outer; /* of the enclosing graph, NULL at the top */
-    lmn_map used;                        /* names taken in this graph */
+    lmn_map used;                        /* names of values taken in this graph */
+    lmn_map labels;                      /* names of nodes */
     const char **name;                   /* by value; in the writer's arena */
     bool *shared;                        /* by value: a name of the enclosing graph or of a twin */
     uint32_t *uses;                      /* readers of each value */
@@ -96,6 +97,9 @@ void lmn_onnx_naming_init(lmn_onnx_out *w, lmn_onnx_naming *s, const lmn_graph *
 void lmn_onnx_naming_finish(lmn_onnx_naming *s);
 /* A name that nobody has, from a stem. */
 const char *lmn_onnx_fresh(lmn_onnx_out *w, lmn_onnx_naming *s, const char *stem);
+
+/* The name of a node, changed if another one has it: readers want them distinct. */
+const char *lmn_onnx_label(lmn_onnx_out *w, lmn_onnx_naming *s, const char *name);
 
 /* onnx_write_graph.c: GraphProto as field `num`; `n` as above. */
 void lmn_onnx_put_graph(lmn_onnx_out *w, uint32_t num, const lmn_graph *g,

@@ -97,7 +97,7 @@ static void put_node(lmn_onnx_out *w, lmn_onnx_naming *s, const lmn_gnode *n)
                          n->out[i]       ? s->name[n->out[i]]
                          : listed(op, i) ? lmn_onnx_fresh(w, s, op->def->name)
                                          : "");
-    if (*op->name && !w->opts->strip) lmn_onnx_put_str(w, 3, op->name);
+    if (*op->name && !w->opts->strip) lmn_onnx_put_str(w, 3, lmn_onnx_label(w, s, op->name));
     lmn_onnx_put_str(w, 4, op->def->name);
     if (*op->def->domain) lmn_onnx_put_str(w, 7, op->def->domain);
     put_attrs(w, s, n);
@@ -137,6 +137,20 @@ static void put_weights(lmn_onnx_out *w, lmn_onnx_naming *s)
     }
 }
 
+/*
+ * Types of what nodes compute. In a subgraph without extents, which may hold for a
+ * branch only that is never taken, and for tensors only: an optional sequence is known as its
+ * content.
+ */
+static void put_computed(lmn_onnx_out *w, const lmn_onnx_naming *s, uint32_t num, const char *name,
+                         lmn_vid v)
+{
+    lmn_fact f = s->g->values[v].fact;
+    if (s->outer && f.kind != LMN_FACT_TENSOR) f = lmn_fact_unknown();
+    for (int32_t i = 0; s->outer && i < f.rank; i++) f.dims[i] = LMN_DIM_UNKNOWN;
+    lmn_onnx_put_info(w, num, s->g->dims, name, &f);
+}
+
 /* Name under which output i leaves the graph. */
 static const char *output_name(lmn_onnx_out *w, lmn_onnx_naming *s, size_t i)
 {
@@ -162,9 +176,9 @@ static void put_infos(lmn_onnx_out *w, const lmn_onnx_naming *s)
         for (int32_t k = 0; k < g->nodes[i].op.n_out; k++) {
             const lmn_vid v = g->nodes[i].out[k];
             const lmn_value *x = &g->values[v];
-            if (v && !g->nodes[i].dead && !x->is_output && x->fact.kind != LMN_FACT_UNKNOWN &&
+            if (v && !g->nodes[i].dead && !x->is_output && x->fact.kind == LMN_FACT_TENSOR &&
                 x->fact.dtype)
-                lmn_onnx_put_info(w, 13, g->dims, s->name[v], &x->fact);
+                put_computed(w, s, 13, s->name[v], v);
         }
 }
 
@@ -180,7 +194,7 @@ static void put_body(lmn_onnx_out *w, lmn_onnx_naming *s, const lmn_gnode *n)
         lmn_onnx_put_info(w, 11, g->dims, s->name[v], &g->values[v].fact);
     }
     for (size_t i = 0; i < g->n_outputs; i++)
-        lmn_onnx_put_info(w, 12, g->dims, output_name(w, s, i), &g->values[g->outputs[i]].fact);
+        put_computed(w, s, 12, output_name(w, s, i), g->outputs[i]);
     if (!w->opts->strip) put_infos(w, s);
 }
 

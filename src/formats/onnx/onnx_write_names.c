@@ -9,31 +9,44 @@
 
 #include <string.h>
 
-static bool taken(const lmn_onnx_naming *s, const char *name)
+static bool taken(const lmn_onnx_naming *s, bool label, const char *name)
 {
     uint64_t v;
     for (; s; s = s->outer)
-        if (lmn_map_get(&s->used, name, strlen(name), &v)) return true;
+        if (lmn_map_get(label ? &s->labels : &s->used, name, strlen(name), &v)) return true;
     return false;
 }
 
-static void take(lmn_onnx_out *w, lmn_onnx_naming *s, const char *name)
+static void take(lmn_onnx_out *w, lmn_onnx_naming *s, bool label, const char *name)
 {
-    if (!lmn_map_set(&s->used, name, strlen(name), 1)) w->arena.failed = true;
+    if (!lmn_map_set(label ? &s->labels : &s->used, name, strlen(name), 1)) w->arena.failed = true;
 }
 
-const char *lmn_onnx_fresh(lmn_onnx_out *w, lmn_onnx_naming *s, const char *stem)
+/* stem, or stem_0, stem_1 ...: the first that is free, and is not any more. */
+static const char *fresh(lmn_onnx_out *w, lmn_onnx_naming *s, bool label, const char *stem)
 {
     char tail[16];
     const size_t n = strlen(stem), cap = n + sizeof tail;
     char *name = lmn_arena_alloc(&w->arena, cap, 1);
     if (!name) return "";
     (void)lmn_format(name, cap, "%s", stem);
-    while (!n || taken(s, name)) {
+    while (!n || taken(s, label, name)) {
         (void)lmn_format(name, cap, "%s_%u", n ? stem : "v", s->n_made++);
-        if (!taken(s, name)) break;
+        if (!taken(s, label, name)) break;
     }
-    take(w, s, name);
+    take(w, s, label, name);
+    return name;
+}
+
+const char *lmn_onnx_fresh(lmn_onnx_out *w, lmn_onnx_naming *s, const char *stem)
+{
+    return fresh(w, s, false, stem);
+}
+
+const char *lmn_onnx_label(lmn_onnx_out *w, lmn_onnx_naming *s, const char *name)
+{
+    if (taken(s, true, name)) return fresh(w, s, true, name);
+    take(w, s, true, name);
     return name;
 }
 
@@ -41,12 +54,12 @@ static void name_value(lmn_onnx_out *w, lmn_onnx_naming *s, lmn_vid v)
 {
     const char *name = s->g->values[v].name;
     if (s->name[v]) return;
-    if (!*name || taken(s, name)) {
+    if (!*name || taken(s, false, name)) {
         s->name[v] = lmn_onnx_fresh(w, s, name);
         return;
     }
     s->name[v] = name;
-    take(w, s, name);
+    take(w, s, false, name);
 }
 
 static void share(lmn_onnx_naming *s, lmn_vid v, const char *name)
@@ -114,6 +127,7 @@ void lmn_onnx_naming_init(lmn_onnx_out *w, lmn_onnx_naming *s, const lmn_graph *
 {
     *s = (lmn_onnx_naming){.g = g, .outer = outer};
     lmn_map_init(&s->used, &w->engine->alloc);
+    lmn_map_init(&s->labels, &w->engine->alloc);
     s->name = LMN_ARENA_ARRAY(&w->arena, const char *, g->n_values);
     s->shared = LMN_ARENA_ARRAY(&w->arena, bool, g->n_values);
     s->uses = lmn_graph_uses(g, &w->arena);
@@ -124,7 +138,7 @@ void lmn_onnx_naming_init(lmn_onnx_out *w, lmn_onnx_naming *s, const lmn_graph *
     for (size_t i = 0; i < g->n_inputs; i++) name_value(w, s, g->inputs[i]);
     for (size_t i = 0; i < g->n_outputs; i++)
         if (!outer && strcmp(g->output_names[i], g->values[g->outputs[i]].name) != 0)
-            take(w, s, g->output_names[i]);
+            take(w, s, false, g->output_names[i]);
     for (size_t i = 0; i < g->n_outputs; i++) name_value(w, s, g->outputs[i]);
     if (w->opts->dedupe) share_equals(w, s);
     for (size_t v = 1; v < g->n_values; v++) name_value(w, s, (lmn_vid)v);
@@ -134,4 +148,5 @@ void lmn_onnx_naming_init(lmn_onnx_out *w, lmn_onnx_naming *s, const lmn_graph *
 void lmn_onnx_naming_finish(lmn_onnx_naming *s)
 {
     lmn_map_finish(&s->used);
+    lmn_map_finish(&s->labels);
 }

@@ -7,41 +7,42 @@
 
 #include <string.h>
 
-/* Set from which on the operator has the form that older ones are rewritten to. Below OLDEST no
-   file is written: all forms that end there have been rewritten. */
+/* Operators whose form before `before` is rewritten to one that exists since `since`. Below OLDEST
+   no file is written: all forms that end there have been rewritten. */
 #define OLDEST 7
 typedef struct form {
     const char *op;
-    int32_t since;
+    int32_t before, since;
 } form;
 static const form FORMS[] = {
-    {"BatchNormalization", 14},
-    {"Cast", 9},
-    {"Clip", 11},
-    {"DFT", 20},
-    {"Dropout", 12},
-    {"GridSample", 20},
-    {"Hardmax", 13},
-    {"LogSoftmax", 13},
-    {"Pad", 11},
-    {"Resize", 11},
-    {"RoiAlign", 16},
-    {"Slice", 10},
-    {"Softmax", 13},
-    {"Split", 13},
-    {"Squeeze", 13},
-    {"TopK", 10},
-    {"Unsqueeze", 13},
-    {NULL, 0},
+    {"BatchNormalization", 14, 14},
+    {"Cast", 9, 9},
+    {"Clip", 11, 11},
+    {"DFT", 20, 20},
+    {"Dropout", 12, 12},
+    {"GridSample", 20, 20},
+    {"Hardmax", 13, 13},
+    {"LogSoftmax", 13, 13},
+    {"Pad", 11, 11},
+    {"Resize", 11, 13}, /* without a region, which versions 11 and 12 insist on */
+    {"RoiAlign", 16, 16},
+    {"Slice", 10, 10},
+    {"Softmax", 13, 13},
+    {"Split", 13, 13},
+    {"Squeeze", 13, 13},
+    {"TopK", 10, 10},
+    {"Unsqueeze", 13, 13},
+    {NULL, 0, 0},
 };
 
+/* The set that the form of n needs, as far as it is not that of the file. */
 static int32_t form_since(const lmn_gnode *n)
 {
     const char *op = n->op.def->name;
     if (!strncmp(op, "Reduce", 6) && n->op.n_in > 1 && n->in[1])
         return strcmp(op, "ReduceSum") ? 18 : 13;
     for (const form *f = FORMS; f->op; f++)
-        if (!strcmp(op, f->op)) return f->since;
+        if (!strcmp(op, f->op) && n->op.opset < f->before) return f->since;
     return OLDEST;
 }
 
@@ -59,7 +60,7 @@ static void lift(const lmn_graph *g, int32_t *opset)
         if (!*n->op.def->domain) {
             *opset = at_least(*opset, n->op.opset);
             *opset = at_least(*opset, n->op.def->since);
-            if (n->op.opset < form_since(n)) *opset = at_least(*opset, form_since(n));
+            *opset = at_least(*opset, form_since(n));
         }
         for (int32_t k = 0; k < n->op.n_attrs; k++)
             if (n->op.attrs[k].type == LMN_ATTR_GRAPH) lift(n->op.attrs[k].u.g, opset);
