@@ -12,8 +12,7 @@ const cli_verb cli_verbs[] = {
     {"inspect", "show nodes, shapes, parameters and cost of a model", cli_help_inspect,
      cli_inspect},
     {"bench", "measure latency and time per operator", cli_help_bench, cli_bench},
-    {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert,
-     cli_convert},
+    {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
     {"info", "show the build, the CPU and what was chosen for it", cli_help_info, cli_info},
     {NULL, NULL, NULL, NULL},
 };

@@ -1,6 +1,6 @@
 /*
- * Reading and writing ONNX models: bytes to a lamina_model (graph in canonical operators, functions inlined,
- * captures explicit, constants pointing into the file where they may).
+ * Reading and writing ONNX models: bytes to a lamina_model (graph in canonical operators, functions
+ * inlined, captures explicit, constants pointing into the file where they may).
  *
  * Every problem of the import is collected in model->diags; the load fails with the first error
  * unless `collect` is set, in which case the model comes back for inspection only.
