@@ -1,24 +1,35 @@
 /*
  * FusedAttention in f32: a chunk is a block of queries of one head. Its queries are scaled into
  * scratch, its scores stay in the cache between the two products, and keys, values and the result
- * are read and written where their heads lie. The size of a block depends on the shape alone, so
- * the bits do not depend on the number of threads.
+ * are read and written where their heads lie. Where a head has several blocks, a chunk takes up to
+ * GROUP_ROWS queries and packs the keys and values for all its blocks once. All sizes depend on the
+ * shape alone, so the bits do not depend on the number of threads.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/norm/norm.h"
 #include "ops/fusedattn.h"
 
-enum { ROWS_MIN = 16, ROWS_MAX = 128, SCORES = 96 << 10 };
+enum {
+    ROWS_MIN = 16,
+    ROWS_MAX = 128,
+    SCORES = 64 << 10, /* of a block */
+    GROUP_ROWS = 512,
+    PACKED_MAX = 8 << 20, /* bytes of packed keys and values */
+    KC = 384, /* k and columns of one pass over packed values: they stay in the caches */
+    NC = 192
+};
 
 typedef struct attn_job {
     lmn_fattn f;
     const lmn_cpu_dev *dev;
-    int64_t rows, blocks;       /* queries of a block, blocks of a head */
+    int64_t rows, blocks;  /* queries of a block, blocks of a head */
+    int64_t group, chunks; /* blocks of a chunk, chunks of a head */
+    bool packed, k_turned, v_turned;
     lmn_gemm_plan qk[2], pv[2]; /* of a whole block and of the last one */
     int64_t ldk, ldv;
-    uint8_t *scratch; /* a worker's: queries, scores, the products' own */
-    size_t step, queries_bytes, scores_bytes;
+    uint8_t *scratch; /* a worker's: queries, scores, packed keys and values or the products' own */
+    size_t step, queries_bytes, scores_bytes, keys_bytes;
 } attn_job;
 
 static void multiply(const lmn_gemm_plan *p, const lmn_gemm_args *args, void *scratch)
@@ -55,40 +66,86 @@ static void scale_queries(const lmn_fattn *f, const float *q, int64_t m, float *
     }
 }
 
+/* c = a b with b [k][n] in panels, pass by pass. */
+static void multiply_packed(const attn_job *j, const lmn_gemm_args *args, int64_t m, int64_t n,
+                            int64_t k)
+{
+    const lmn_gemm_row *row = j->dev->kset.gemm_f32;
+    const int64_t nr = row->nr, nc = lmn_max_i64(1, NC / nr) * nr;
+    for (int64_t k0 = 0; k0 < k; k0 += KC)
+        for (int64_t j0 = 0; j0 < n; j0 += nc)
+            row->block(&(lmn_gemm_block){.a = args->a + k0,
+                                         .lda = args->lda,
+                                         .b = args->b + j0 * k + k0 * nr,
+                                         .ldb = nr,
+                                         .b_panel = nr * k,
+                                         .c = args->c + j0,
+                                         .ldc = args->ldc,
+                                         .m = m,
+                                         .n = lmn_min_i64(nc, n - j0),
+                                         .k = lmn_min_i64(KC, k - k0),
+                                         .beta = k0 > 0});
+}
+
+/* What a chunk works on: a head of its operands, and scratch. */
+typedef struct attn_head {
+    int64_t b, h;
+    const float *k, *v; /* as they lie, or packed */
+    float *q, *s;
+    void *own;
+} attn_head;
+
+static void attn_block(const attn_job *j, const attn_head *t, int64_t block)
+{
+    const lmn_fattn *f = &j->f;
+    const int64_t i0 = block * j->rows, m = lmn_min_i64(j->rows, f->queries - i0);
+    const int32_t which = m < j->rows;
+    scale_queries(
+        f, (const float *)f->q.data + t->b * f->q.step[0] + t->h * f->q.step[1] + i0 * f->q.step[2],
+        m, t->q);
+    const lmn_gemm_args scores = {
+        .a = t->q, .b = t->k, .c = t->s, .lda = f->d, .ldb = j->ldk, .ldc = f->keys};
+    if (j->packed)
+        multiply_packed(j, &scores, m, f->keys, f->d);
+    else
+        multiply(&j->qk[which], &scores, t->own);
+    for (int64_t i = 0; (f->bias.data || f->keep.data) && i < m; i++)
+        mask_row(f, t->b, t->h, i0 + i, t->s + i * f->keys);
+    const lmn_norm_block rows = {.x = t->s, .y = t->s, .rows = m, .n = f->keys, .step = 1};
+    j->dev->kset.norm_f32->softmax(&rows);
+    const lmn_gemm_args values = {.a = t->s,
+                                  .b = t->v,
+                                  .c = f->y + t->b * f->y_step[0] + t->h * f->y_step[1] +
+                                       i0 * f->y_step[2],
+                                  .lda = f->keys,
+                                  .ldb = j->ldv,
+                                  .ldc = f->y_step[2]};
+    if (j->packed)
+        multiply_packed(j, &values, m, f->dv, f->keys);
+    else
+        multiply(&j->pv[which], &values, t->own);
+}
+
 static void attn_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const attn_job *j = arg;
     const lmn_fattn *f = &j->f;
-    const int64_t block = chunk % j->blocks, h = chunk / j->blocks % f->heads,
-                  b = chunk / j->blocks / f->heads;
-    const int64_t i0 = block * j->rows, m = lmn_min_i64(j->rows, f->queries - i0);
-    const int32_t which = m < j->rows;
+    const lmn_gemm_row *row = j->dev->kset.gemm_f32;
+    const int64_t first = chunk % j->chunks * j->group, head = chunk / j->chunks;
     uint8_t *scratch = j->scratch + (size_t)worker * j->step;
-    float *q = (float *)(void *)scratch, *s = (float *)(void *)(scratch + j->queries_bytes);
-    void *own = scratch + j->queries_bytes + j->scores_bytes;
-    scale_queries(
-        f, (const float *)f->q.data + b * f->q.step[0] + h * f->q.step[1] + i0 * f->q.step[2], m,
-        q);
-    const lmn_gemm_args scores = {.a = q,
-                                  .b = (const float *)f->k.data + b * f->k.step[0] +
-                                       h / f->k_group * f->k.step[1],
-                                  .c = s,
-                                  .lda = f->d,
-                                  .ldb = j->ldk,
-                                  .ldc = f->keys};
-    multiply(&j->qk[which], &scores, own);
-    for (int64_t i = 0; (f->bias.data || f->keep.data) && i < m; i++)
-        mask_row(f, b, h, i0 + i, s + i * f->keys);
-    const lmn_norm_block rows = {.x = s, .y = s, .rows = m, .n = f->keys, .step = 1};
-    j->dev->kset.norm_f32->softmax(&rows);
-    const lmn_gemm_args values = {
-        .a = s,
-        .b = (const float *)f->v.data + b * f->v.step[0] + h / f->v_group * f->v.step[1],
-        .c = f->y + b * f->y_step[0] + h * f->y_step[1] + i0 * f->y_step[2],
-        .lda = f->keys,
-        .ldb = j->ldv,
-        .ldc = f->y_step[2]};
-    multiply(&j->pv[which], &values, own);
+    attn_head t = {.b = head / f->heads, .h = head % f->heads};
+    t.k = (const float *)f->k.data + t.b * f->k.step[0] + t.h / f->k_group * f->k.step[1];
+    t.v = (const float *)f->v.data + t.b * f->v.step[0] + t.h / f->v_group * f->v.step[1];
+    t.q = (float *)(void *)scratch;
+    t.s = (float *)(void *)(scratch + j->queries_bytes);
+    t.own = scratch + j->queries_bytes + j->scores_bytes;
+    if (j->packed) {
+        float *k = t.own, *v = (float *)(void *)((uint8_t *)t.own + j->keys_bytes);
+        (j->k_turned ? row->pack_nn : row->pack_nt)(k, t.k, j->ldk, f->d, f->keys);
+        (j->v_turned ? row->pack_nt : row->pack_nn)(v, t.v, j->ldv, f->keys, f->dv);
+        t.k = k, t.v = v;
+    }
+    for (int64_t i = first; i < lmn_min_i64(first + j->group, j->blocks); i++) attn_block(j, &t, i);
 }
 
 /* Can the products read v, whose rows are `inner` wide? The leading dimension, and whether rows
@@ -119,45 +176,76 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static lamina_status run_attn(const lamina_kernel *k, lmn_eval *ec)
+/* Plans of the products of whole blocks and of the last one; the scratch they want. */
+static size_t plan_products(attn_job *j)
 {
-    attn_job j = {.dev = k->dev};
-    bool k_turned, v_turned;
-    LMN_TRY(lmn_fattn_read(ec, &j.f));
-    const lmn_fattn *f = &j.f;
-    if (!f->y) return LAMINA_OK;
-    if (!fits(f) || !lies(&f->k, f->keys, &k_turned, &j.ldk) ||
-        !lies(&f->v, f->keys, &v_turned, &j.ldv))
-        return lmn_cpu_reference(ec);
-    const int64_t most = lmn_max_i64(ROWS_MIN, lmn_min_i64(ROWS_MAX, SCORES / f->keys / 16 * 16));
+    const lmn_fattn *f = &j->f;
     size_t own = 0;
-    j.rows = lmn_min_i64(most, f->queries);
-    j.blocks = (f->queries + j.rows - 1) / j.rows;
     for (int32_t i = 0; i < 2; i++) {
-        const int64_t m = i ? f->queries - (j.blocks - 1) * j.rows : j.rows;
+        const int64_t m = i ? f->queries - (j->blocks - 1) * j->rows : j->rows;
         const lmn_gemm_shape qk = {.m = m,
                                    .n = f->keys,
                                    .k = f->d,
                                    .n_batch = 1,
-                                   .flags = k_turned ? 0 : LMN_GEMM_TRANS_B};
+                                   .flags = j->k_turned ? 0 : LMN_GEMM_TRANS_B};
         const lmn_gemm_shape pv = {.m = m,
                                    .n = f->dv,
                                    .k = f->keys,
                                    .n_batch = 1,
-                                   .flags = v_turned ? LMN_GEMM_TRANS_B : 0};
-        lmn_gemm_f32_plan(j.dev->kset.gemm_f32, &qk, &j.qk[i]);
-        lmn_gemm_f32_plan(j.dev->kset.gemm_f32, &pv, &j.pv[i]);
-        own = larger(own, larger(j.qk[i].scratch_bytes, j.pv[i].scratch_bytes));
+                                   .flags = j->v_turned ? LMN_GEMM_TRANS_B : 0};
+        lmn_gemm_f32_plan(j->dev->kset.gemm_f32, &qk, &j->qk[i]);
+        lmn_gemm_f32_plan(j->dev->kset.gemm_f32, &pv, &j->pv[i]);
+        own = larger(own, larger(j->qk[i].scratch_bytes, j->pv[i].scratch_bytes));
     }
-    size_t q_bytes, s_bytes;
+    return own;
+}
+
+/* Several blocks a head: are their keys and values worth packing, in how many bytes? */
+static bool plan_packed(attn_job *j, size_t *own)
+{
+    const lmn_fattn *f = &j->f;
+    const int64_t nr = j->dev->kset.gemm_f32->nr, wide = (f->keys + nr - 1) / nr * nr,
+                  deep = (f->dv + nr - 1) / nr * nr;
+    size_t k, v;
+    if (j->blocks < 2 || !lmn_dense_bytes(LAMINA_F32, wide * f->d, &k) ||
+        !lmn_dense_bytes(LAMINA_F32, f->keys * deep, &v) || k > PACKED_MAX || v > PACKED_MAX)
+        return false;
+    j->group = lmn_max_i64(1, GROUP_ROWS / j->rows);
+    j->keys_bytes = lmn_align_up(k, 64);
+    *own = j->keys_bytes + v;
+    return true;
+}
+
+/* As many queries as leave the scores in the cache, in whole register tiles. */
+static int64_t block_rows(int64_t mr, int64_t keys)
+{
+    const int64_t most = lmn_max_i64(ROWS_MIN, lmn_min_i64(ROWS_MAX, SCORES / keys));
+    return lmn_max_i64(1, most / mr) * mr;
+}
+
+static lamina_status run_attn(const lamina_kernel *k, lmn_eval *ec)
+{
+    attn_job j = {.dev = k->dev, .group = 1};
+    LMN_TRY(lmn_fattn_read(ec, &j.f));
+    const lmn_fattn *f = &j.f;
+    if (!f->y) return LAMINA_OK;
+    if (!fits(f) || !lies(&f->k, f->keys, &j.k_turned, &j.ldk) ||
+        !lies(&f->v, f->keys, &j.v_turned, &j.ldv))
+        return lmn_cpu_reference(ec);
+    size_t own, q_bytes, s_bytes;
+    j.rows = lmn_min_i64(block_rows(j.dev->kset.gemm_f32->mr, f->keys), f->queries);
+    j.blocks = (f->queries + j.rows - 1) / j.rows;
     if (!lmn_dense_bytes(LAMINA_F32, j.rows * f->d, &q_bytes) ||
         !lmn_dense_bytes(LAMINA_F32, j.rows * f->keys, &s_bytes))
         return lmn_cpu_reference(ec);
+    j.packed = plan_packed(&j, &own);
+    if (!j.packed) own = plan_products(&j);
+    j.chunks = (j.blocks + j.group - 1) / j.group;
     j.queries_bytes = lmn_align_up(q_bytes, 64);
     j.scores_bytes = lmn_align_up(s_bytes, 64);
     LMN_TRY(
         lmn_cpu_worker_scratch(ec, j.queries_bytes + j.scores_bytes + own, &j.scratch, &j.step));
-    lmn_par_for(ec->par, f->batch * f->heads * j.blocks, attn_chunk, &j);
+    lmn_par_for(ec->par, f->batch * f->heads * j.chunks, attn_chunk, &j);
     return LAMINA_OK;
 }
 
