@@ -48,6 +48,15 @@ int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *
 
 /* An engine with `threads` (0 = automatic) and the environment's caps; reports failure itself. */
 int cli_engine(uint32_t threads, lamina_engine **out);
+/* The libraries named by --plugin, in order. */
+typedef struct cli_plugins {
+    const char *paths[32];
+    int n;
+} cli_plugins;
+/* Remember one; CLI_USAGE after reporting when there are too many. */
+int cli_plugins_add(cli_plugins *p, const char *verb, const char *path);
+/* Load them all; reports failure itself. */
+int cli_plugins_load(const cli_plugins *p, lamina_engine *e);
 /* "float32[N,3,224,224]". */
 void cli_port_text(const lamina_port *p, char *buf, size_t cap);
 /* Whole number option; false after reporting. */

@@ -10,7 +10,8 @@
 
 const char cli_help_bench[] =
     "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
-    "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N] [--json]\n\n"
+    "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N]\n"
+    "                    [--plugin FILE]... [--json]\n\n"
     "Runs the model on the inputs given, the others seeded, and prints p50, p99 and least "
     "latency.\n"
     "Then it profiles the model and prints time, GFLOP/s and GB/s per operator and for the "
@@ -26,6 +27,7 @@ const char cli_help_bench[] =
     "  --dim NAME=N       free dimensions of seeded inputs; default 1\n"
     "  --seed N           of the inputs; default 0\n"
     "  --top N            slowest nodes to list; default 10\n"
+    "  --plugin FILE      operators of a shared library (lamina/plugin.h)\n"
     "  --json             everything, as one JSON object\n\n"
     "examples:\n"
     "  lamina bench resnet50.onnx --threads 1\n"
@@ -44,6 +46,7 @@ typedef struct bench {
     long threads, seed, iterations, warmup, top;
     double seconds;
     cli_dims dims;
+    cli_plugins plugins;
     cli_inputs inputs;
     double load_s, first_s;
     double *t;
@@ -320,6 +323,7 @@ static int prepare(bench *b)
 {
     lamina_error err;
     int rc = cli_engine((uint32_t)b->threads, &b->engine);
+    if (rc == CLI_OK) rc = cli_plugins_load(&b->plugins, b->engine);
     if (rc != CLI_OK) return rc;
     const double start = cli_now_s();
     if (lamina_model_load(b->engine, b->path, NULL, &b->model, &err) != LAMINA_OK)
@@ -352,6 +356,7 @@ static int take_option(bench *b, int o, const char *v)
         return cli_usage("bench", "--dim wants NAME=N, not \"%s\"", v);
     if (o == 8) return cli_inputs_add(&b->inputs, "bench", v, false);
     if (o == 9) b->json = true;
+    if (o == 10) return cli_plugins_add(&b->plugins, "bench", v);
     return CLI_OK;
 }
 
@@ -360,7 +365,7 @@ int cli_bench(int argc, char **argv)
     static const cli_opt SPEC[] = {{"--threads", true}, {"--iterations", true}, {"--warmup", true},
                                    {"--seed", true},    {"--top", true},        {"--seconds", true},
                                    {"--dim", true},     {"--input", true},      {"--json", false},
-                                   {NULL, false}};
+                                   {"--plugin", true},  {NULL, false}};
     static bench b = {.seconds = 2, .warmup = 3, .top = 10};
     const char *v;
     int i = 1, o;

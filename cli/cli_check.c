@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 const char cli_help_check[] =
-    "usage: lamina check MODEL [--data DIR]... [--rtol R] [--atol A] [--threads N] [--json]\n\n"
+    "usage: lamina check MODEL [--data DIR]... [--rtol R] [--atol A] [--threads N]\n"
+    "                    [--plugin F]... [--json]\n\n"
     "Loads the model and prints every error and lint: node, operator, reason, fix. With --data it\n"
     "also runs the model on DIR/input_N.pb and compares with DIR/output_N.pb, the layout of ONNX\n"
     "test data; a folder of test_data_set_N folders is taken whole.\n\n"
@@ -19,6 +20,7 @@ const char cli_help_check[] =
     "  --atol A     absolute tolerance; default 0.00001 of the largest expected magnitude, at\n"
     "               least 0.00001. Integers, booleans and strings must be equal.\n"
     "  --threads N  threads of the run\n"
+    "  --plugin F   operators of a shared library (lamina/plugin.h)\n"
     "  --json       everything, as one JSON object\n\n"
     "Exit code 1: an error was found or an output differs.\n\n"
     "examples:\n"
@@ -33,6 +35,7 @@ typedef struct checker {
     int n_data, n_sets, n_differ;
     bool json;
     long threads;
+    cli_plugins plugins;
     cli_tolerance tol;
     cli_findings found;
     lamina_engine *e;
@@ -207,6 +210,7 @@ static int check_all(checker *c)
 {
     lamina_error err;
     int rc = cli_engine((uint32_t)c->threads, &c->e);
+    if (rc == CLI_OK) rc = cli_plugins_load(&c->plugins, c->e);
     if (rc != CLI_OK) return rc;
     c->found.text = !c->json;
     const lamina_load_opts o = {.size = sizeof o, .collect = true};
@@ -242,7 +246,8 @@ static int check_all(checker *c)
 int cli_check(int argc, char **argv)
 {
     static const cli_opt SPEC[] = {{"--data", true}, {"--json", false},   {"--rtol", true},
-                                   {"--atol", true}, {"--threads", true}, {NULL, false}};
+                                   {"--atol", true}, {"--threads", true}, {"--plugin", true},
+                                   {NULL, false}};
     static checker c = {.tol = {-1, -1}};
     const char *v;
     int i = 1, o;
@@ -257,6 +262,7 @@ int cli_check(int argc, char **argv)
         if (o == 3 && !cli_real("check", "--rtol", v, &c.tol.rtol)) return CLI_USAGE;
         if (o == 4 && !cli_real("check", "--atol", v, &c.tol.atol)) return CLI_USAGE;
         if (o == 5 && !cli_number("check", "--threads", v, 1, 1024, &c.threads)) return CLI_USAGE;
+        if (o == 6 && cli_plugins_add(&c.plugins, "check", v) != CLI_OK) return CLI_USAGE;
     }
     if (!c.path) return cli_usage("check", "which model?");
     const int rc = check_all(&c);

@@ -114,6 +114,22 @@ int cli_engine(uint32_t threads, lamina_engine **out)
     return cli_fail("no engine: %s", lamina_status_text(st));
 }
 
+int cli_plugins_add(cli_plugins *p, const char *verb, const char *path)
+{
+    const int most = (int)(sizeof p->paths / sizeof p->paths[0]);
+    if (p->n == most) return cli_usage(verb, "at most %d plug-ins", most);
+    p->paths[p->n++] = path;
+    return CLI_OK;
+}
+
+int cli_plugins_load(const cli_plugins *p, lamina_engine *e)
+{
+    lamina_error err;
+    for (int i = 0; i < p->n; i++)
+        if (lamina_plugin_load(e, p->paths[i], &err) != LAMINA_OK) return cli_fail("%s", err.msg);
+    return CLI_OK;
+}
+
 void cli_port_text(const lamina_port *p, char *buf, size_t cap)
 {
     size_t o = 0;

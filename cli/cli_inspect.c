@@ -8,7 +8,8 @@
 #include <string.h>
 
 const char cli_help_inspect[] =
-    "usage: lamina inspect MODEL [--dim NAME=N]... [--optimized] [--json | --html FILE]\n\n"
+    "usage: lamina inspect MODEL [--dim NAME=N]... [--optimized] [--plugin FILE]...\n"
+    "                      [--json | --html FILE]\n\n"
     "Shows what a model holds: producer, opsets, metadata, inputs and outputs, and for every node\n"
     "operator, name, shape, parameters, FLOPs and bytes; sums per operator; the peak of "
     "activation\n"
@@ -16,6 +17,7 @@ const char cli_help_inspect[] =
     "  --dim NAME=N   give a free dimension a value; NAME is its symbol, or INPUT.AXIS if it has\n"
     "                 none\n"
     "  --optimized    the graph as it runs: after the passes, with device and kernel of each node\n"
+    "  --plugin FILE  operators of a shared library (lamina/plugin.h)\n"
     "  --json         everything, as one JSON object\n"
     "  --html FILE    a page without outside parts: the graph drawn, with search and details\n\n"
     "examples:\n"
@@ -209,10 +211,11 @@ static void as_text(const look *k)
 /* ---- the verb ---------------------------------------------------------------------------------
  */
 
-static int open_look(look *k, const cli_dims *dims, bool optimized)
+static int open_look(look *k, const cli_plugins *plugins, const cli_dims *dims, bool optimized)
 {
     lamina_error err;
     int rc = cli_engine(1, &k->e);
+    if (rc == CLI_OK) rc = cli_plugins_load(plugins, k->e);
     if (rc != CLI_OK) return rc;
     if (lamina_model_load(k->e, k->path, NULL, &k->m, &err) != LAMINA_OK)
         return cli_fail("%s: %s", k->path, err.msg);
@@ -232,14 +235,12 @@ static int open_look(look *k, const cli_dims *dims, bool optimized)
 
 int cli_inspect(int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--json", false},
-                                   {"--html", true},
-                                   {"--dim", true},
-                                   {"--optimized", false},
-                                   {NULL, false}};
+    static const cli_opt SPEC[] = {{"--json", false},      {"--html", true},   {"--dim", true},
+                                   {"--optimized", false}, {"--plugin", true}, {NULL, false}};
     const char *v, *html = NULL;
     look k = {0};
     cli_dims dims = {0};
+    cli_plugins plugins = {0};
     bool json = false, optimized = false;
     int i = 1, o;
     while ((o = cli_next("inspect", SPEC, argc, argv, &i, &v)) != -1) {
@@ -251,10 +252,11 @@ int cli_inspect(int argc, char **argv)
         if (o == 3 && !cli_dims_add(&dims, v))
             return cli_usage("inspect", "--dim wants NAME=N, not \"%s\"", v);
         if (o == 4) optimized = true;
+        if (o == 5 && cli_plugins_add(&plugins, "inspect", v) != CLI_OK) return CLI_USAGE;
     }
     if (!k.path) return cli_usage("inspect", "which model?");
     if (json && html) return cli_usage("inspect", "--json or --html, not both");
-    int rc = open_look(&k, &dims, optimized);
+    int rc = open_look(&k, &plugins, &dims, optimized);
     if (rc == CLI_OK && html)
         rc = look_html(&k, html);
     else if (rc == CLI_OK && json)

@@ -13,7 +13,8 @@
 const char cli_help_run[] =
     "usage: lamina run MODEL [--input NAME=FILE]... [--in NAME=file:FILE]... [--image FILE]\n"
     "                  [--recipe NAME] [--labels FILE] [--random SEED] [--dim NAME=N]...\n"
-    "                  [--output DIR] [--threads N] [--profile FILE] [--json] [--quiet]\n\n"
+    "                  [--output DIR] [--threads N] [--profile FILE] [--plugin FILE]...\n"
+    "                  [--json] [--quiet]\n\n"
     "Runs the model once and prints every output, or the answer that a recipe makes of it.\n\n"
     "  --input NAME=FILE   a value from .npy, .npz, .npz:MEMBER or .pb (ONNX TensorProto)\n"
     "  --input FILE.npz    every input of the model that has a member of its name\n"
@@ -27,6 +28,7 @@ const char cli_help_run[] =
     "  --output DIR        save every output as DIR/NAME.npy (.pb where npy has no such type)\n"
     "  --threads N         at most N threads, the caller included\n"
     "  --profile FILE      save a trace of the run for Perfetto or chrome://tracing\n"
+    "  --plugin FILE       operators of a shared library (lamina/plugin.h)\n"
     "  --json              all outputs or answers and times, as one JSON object\n"
     "  --quiet             print no outputs\n\n"
     "examples:\n"
@@ -43,6 +45,7 @@ typedef struct job {
     bool has_recipe, random, json, quiet;
     long seed, threads;
     cli_dims dims;
+    cli_plugins plugins;
     recipe recipe;
     lamina_engine *e;
     lamina_model *m;
@@ -240,6 +243,7 @@ static int execute(job *j)
 {
     lamina_error err;
     int rc = cli_engine((uint32_t)j->threads, &j->e);
+    if (rc == CLI_OK) rc = cli_plugins_load(&j->plugins, j->e);
     if (rc == CLI_OK) rc = open_model(j);
     if (rc == CLI_OK) rc = make_inputs(j);
     if (rc != CLI_OK) return rc;
@@ -262,7 +266,7 @@ static int parse(job *j, int argc, char **argv)
                                    {"--recipe", true}, {"--labels", true}, {"--random", true},
                                    {"--dim", true},    {"--output", true}, {"--threads", true},
                                    {"--json", false},  {"--quiet", false}, {"--profile", true},
-                                   {NULL, false}};
+                                   {"--plugin", true}, {NULL, false}};
     const char *v, *recipe_name = NULL;
     int i = 1, o;
     while ((o = cli_next("run", SPEC, argc, argv, &i, &v)) != -1) {
@@ -283,6 +287,7 @@ static int parse(job *j, int argc, char **argv)
         j->json |= o == 10;
         j->quiet |= o == 11;
         if (o == 12) j->profile = v;
+        if (o == 13 && cli_plugins_add(&j->plugins, "run", v) != CLI_OK) return CLI_USAGE;
     }
     if (!j->path) return cli_usage("run", "which model?");
     if (!recipe_name && j->image) recipe_name = "imagenet";

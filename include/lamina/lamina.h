@@ -3,7 +3,7 @@
  *
  * base: statuses, engine. tensor: values. model: loading. session: running.
  * io: values from files. info: what was chosen. device: own devices. view: graphs
- * to look at.
+ * to look at. plugin: own operators.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,6 +15,7 @@
 #include "lamina/info.h"
 #include "lamina/io.h"
 #include "lamina/model.h"
+#include "lamina/plugin.h"
 #include "lamina/session.h"
 #include "lamina/tensor.h"
 #include "lamina/view.h"

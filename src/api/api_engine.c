@@ -1,14 +1,17 @@
 /*
- * Putting an engine together: the base record, the pool, the built-in devices.
+ * Putting an engine together: the base record, the pool, the built-in devices, an empty list of
+ * plug-ins.
  */
 #include "base/engine.h"
 #include "devices/device_list.h"
+#include "ops/plugin.h"
 #include "runtime/workers.h"
 
 static lamina_status fill(lamina_engine *e)
 {
     lmn_workers *pool;
     LMN_TRY(lmn_workers_get(e, &pool));
+    LMN_TRY(lmn_plugins_open(e));
 #define X(name) LMN_TRY(lamina_device_register(e, &lmn_device_##name, NULL, NULL));
     LMN_DEVICE_LIST(X)
 #undef X

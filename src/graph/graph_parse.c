@@ -179,7 +179,7 @@ static bool parse_op(lmn_reader *p, lmn_graph *g, lmn_opnode *op)
     if (!lmn_lex_name(&p->x, name, sizeof name)) return false;
     char *colon = strchr(name, ':');
     if (colon) *colon = 0;
-    op->def = colon ? lmn_op_find(name, colon + 1) : lmn_op_find("", name);
+    op->def = lmn_op_find_in(p->engine, colon ? name : "", colon ? colon + 1 : name);
     if (!op->def)
         return lmn_lex_fail(&p->x, LAMINA_E_UNSUPPORTED, "there is no operator \"%s%s%s\"", name,
                             colon ? ":" : "", colon ? colon + 1 : "");

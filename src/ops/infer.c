@@ -31,8 +31,7 @@ static int32_t port_count(const lmn_port *p)
     return n;
 }
 
-/* Port of the i-th input or output; NULL past the end. */
-static const lmn_port *port_at(const lmn_port *p, int32_t i)
+const lmn_port *lmn_port_at(const lmn_port *p, int32_t i)
 {
     const int32_t n = port_count(p);
     if (i < n) return &p[i];
@@ -43,10 +42,10 @@ static lamina_status check_counts(lmn_infer *ic)
 {
     const lmn_op_def *def = ic->node->def;
     const int32_t n_in = ic->node->n_in - ic->node->n_caps;
-    if (n_in > 0 && !port_at(def->in, n_in - 1))
+    if (n_in > 0 && !lmn_port_at(def->in, n_in - 1))
         return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL, "has %d inputs, at most %d are defined",
                               n_in, port_count(def->in));
-    if (ic->node->n_out > 0 && !port_at(def->out, ic->node->n_out - 1))
+    if (ic->node->n_out > 0 && !lmn_port_at(def->out, ic->node->n_out - 1))
         return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL, "has %d outputs, at most %d are defined",
                               ic->node->n_out, port_count(def->out));
     for (int32_t i = 0; def->in && def->in[i].name; i++) {
@@ -152,7 +151,7 @@ static lamina_status check_types(lmn_infer *ic, bindings *b)
     const int32_t n_in = ic->node->n_in - ic->node->n_caps;
     for (int32_t i = 0; i < n_in; i++) {
         const lmn_fact *f = ic->in[i];
-        const lmn_port *p = port_at(ic->node->def->in, i);
+        const lmn_port *p = lmn_port_at(ic->node->def->in, i);
         if (!f) continue;
         const bool tensor_only = !(p->flags & LMN_PORT_ANYKIND);
         if (tensor_only && (f->kind == LMN_FACT_SEQUENCE || f->kind == LMN_FACT_OPTIONAL))
@@ -169,7 +168,7 @@ static lamina_status check_types(lmn_infer *ic, bindings *b)
 static void preset_outputs(lmn_infer *ic, const bindings *b)
 {
     for (int32_t i = 0; i < ic->node->n_out; i++) {
-        const lmn_port *p = port_at(ic->node->def->out, i);
+        const lmn_port *p = lmn_port_at(ic->node->def->out, i);
         lamina_dtype dt = p->flags & LMN_PORT_HETERO ? LAMINA_DTYPE_NONE : b->type[p->var & 127];
         if (!dt && p->types && (p->types & (p->types - 1)) == 0) /* one type only */
             while (!(p->types & LMN_DBIT(dt))) dt++;

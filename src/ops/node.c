@@ -46,7 +46,7 @@ int32_t lamina_node_input_shape(const lamina_node *node, int32_t i, int64_t *dim
 
 const lamina_tensor *lamina_node_input_const(const lamina_node *node, int32_t i)
 {
-    return i >= 0 && i < node->op->n_in ? node->in_const[i] : NULL;
+    return i >= 0 && i < node->op->n_in && node->in_const ? node->in_const[i] : NULL;
 }
 
 int64_t lamina_node_attr_int(const lamina_node *node, const char *name, int64_t def)

@@ -321,6 +321,10 @@ struct lmn_op_def {
 
 /* By domain ("" or "ai.onnx" = default) and name; NULL if unknown. */
 const lmn_op_def *lmn_op_find(const char *domain, const char *name);
+/* The same among the built-in ones and then the plug-ins of this engine. */
+const lmn_op_def *lmn_op_find_in(const lamina_engine *e, const char *domain, const char *name);
+/* Port of the i-th input or output of a list that a NULL name ends; NULL past the end. */
+const lmn_port *lmn_port_at(const lmn_port *p, int32_t i);
 /* All rows in the order of op_list.h, NULL-terminated; n may be NULL. */
 const lmn_op_def *const *lmn_op_all(size_t *n);
 /* Closest known name for messages ("Add" for "Addd"), or NULL. */

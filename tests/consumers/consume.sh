@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build one consumer and run it on a model that gives the mean of each colour plane.
-# usage: consume.sh readme|pkgconfig|cmake BUILD_DIR SOURCE_DIR CC
+# usage: consume.sh readme|pkgconfig|cmake|plugin BUILD_DIR SOURCE_DIR CC
 set -eu
 kind=$1 build=$2 source=$3 cc=$4
 tmp=$(mktemp -d)
@@ -63,6 +63,36 @@ cmake)
     cmake --build "$tmp/b" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
     expect "1.5 2.5 3.5" "$tmp/b/means_shared" "$tmp/m.onnx"
     expect "1.5 2.5 3.5" "$tmp/b/means_static" "$tmp/m.onnx"
+    ;;
+plugin) # the example, out of tree, with what is installed and nothing else
+    install_tree
+    lines=$(wc -l < "$source/examples/custom_op/custom_op.c")
+    [ "$lines" -le 80 ] || { echo "the example plug-in has $lines lines, not 80"; exit 1; }
+    cp -r "$source/examples/custom_op" "$tmp/custom_op"
+    rm -f "$tmp/custom_op/custom_op.so"
+    make -C "$tmp/custom_op" CC="$cc" LAMINA="$tmp/prefix" \
+        CFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    python3 - "$tmp/p.onnx" <<'PY'
+import sys
+import onnxpb as o
+g = o.graph([o.node("Swish", ["x"], ["h"], domain="example", name="s"),
+             o.node("Pairs", ["h"], ["y"], domain="example", name="p")],
+            [o.info("x", dims=["N", 6])], [o.info("y", dims=["N", 3])])
+open(sys.argv[1], "wb").write(o.model(g, opsets=((17, ""), (1, "example"))))
+PY
+    cd "$tmp"
+    lamina=$tmp/prefix/bin/lamina so=custom_op/custom_op.so
+    expect "p.onnx: fine" "$lamina" check p.onnx --plugin "$so"
+    "$lamina" run p.onnx --random 1 --dim N=2 --json --plugin "$so" > out
+    grep -q '\[2, *3\]' out || { echo "run: $(cat out)"; exit 1; }
+    "$lamina" inspect p.onnx --plugin "$so" > out
+    grep -q 'example.*Swish\|Swish' out || { echo "inspect: $(cat out)"; exit 1; }
+    "$lamina" bench p.onnx --iterations 3 --plugin "$so" > out
+    grep -q Pairs out || { echo "bench: $(cat out)"; exit 1; }
+    ! "$lamina" check p.onnx > out 2>&1 || { echo "check succeeds without the plug-in"; exit 1; }
+    grep -q 'plug-in' out || { echo "check does not say what is missing: $(cat out)"; exit 1; }
+    ! "$lamina" run p.onnx --plugin p.onnx > out 2>&1 || { echo "a model is no plug-in"; exit 1; }
+    grep -q 'p.onnx' out || { echo "the plug-in is not named: $(cat out)"; exit 1; }
     ;;
 *)
     echo "unknown consumer $kind"

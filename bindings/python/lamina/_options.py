@@ -115,7 +115,9 @@ class SessionOptions(_Config):
         _errors.unsupported("weights cannot be replaced: make them inputs of the model")
 
     def register_custom_ops_library(self, path):
-        _errors.unsupported("onnxruntime's libraries of operators cannot be loaded")
+        """Operators of a shared library (lamina/plugin.h), for all sessions made from now on: the
+        process has one engine. Libraries built for onnxruntime are refused."""
+        _lamina.load_plugin(path)
 
     def add_provider(self, name, options):
         if name != "CPUExecutionProvider":

@@ -95,9 +95,26 @@ static PyObject *engine_info(PyObject *module, PyObject *unused)
     return d;
 }
 
+static PyObject *load_plugin(PyObject *module, PyObject *arg)
+{
+    py_state *st = PyModule_GetState(module);
+    PyObject *path = NULL;
+    if (!PyUnicode_FSConverter(arg, &path)) return NULL;
+    lamina_engine *e = py_engine(st);
+    lamina_error err = {0};
+    /* With the GIL: an engine takes one plug-in at a time. */
+    const lamina_status status =
+        e ? lamina_plugin_load(e, PyBytes_AsString(path), &err) : LAMINA_OK;
+    Py_DECREF(path);
+    if (!e) return NULL;
+    if (status != LAMINA_OK) return py_fail_record(st, status, &err, false);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"set_threads", set_threads, METH_O, "Width of the pool, before it is made; 0: its choice."},
     {"info", engine_info, METH_NOARGS, "What the library chose for this machine, as a dict."},
+    {"load_plugin", load_plugin, METH_O, "Operators of a shared library, for all later sessions."},
     {NULL, NULL, 0, NULL},
 };
 

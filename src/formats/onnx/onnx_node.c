@@ -27,10 +27,11 @@ static bool plain(lmn_span s, char *buf)
     return true;
 }
 
-static const lmn_op_def *find_op(const lmn_onnx_node *n)
+static const lmn_op_def *find_op(const lmn_onnx_import *x, const lmn_onnx_node *n)
 {
     char domain[NAME_BYTES], op[NAME_BYTES];
-    return plain(n->domain, domain) && plain(n->op, op) ? lmn_op_find(domain, op) : NULL;
+    return plain(n->domain, domain) && plain(n->op, op) ? lmn_op_find_in(x->engine, domain, op)
+                                                        : NULL;
 }
 
 static void unknown_op(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_onnx_node *n)
@@ -53,7 +54,8 @@ static void unknown_op(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_on
         (void)lmn_format(fix, sizeof fix, "did you mean \"%s\"?", near);
     } else {
         (void)lmn_format(fix, sizeof fix,
-                         "export it as a model-local function or of standard operators");
+                         "export it as a model-local function or of standard operators, or load "
+                         "the plug-in that has it");
     }
     (void)lmn_onnx_report(x, s, n, LAMINA_E_UNSUPPORTED, fix,
                           "operator \"%s\" of domain \"%s\" (opset %lld) is not known", op,
@@ -229,7 +231,7 @@ void lmn_onnx_node_import(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx_
         (void)lmn_onnx_report(x, s, n, LAMINA_E_LIMIT, NULL, "it has too many inputs or outputs");
         return;
     }
-    const lmn_op_def *def = find_op(n);
+    const lmn_op_def *def = find_op(x, n);
     const int64_t opset = lmn_onnx_opset_of(s, n->domain);
     /* A known operator goes before a function of its name: same meaning, better kernels. */
     if (def && version_fits(x, s, n, def, opset)) {
