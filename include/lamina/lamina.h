@@ -3,7 +3,8 @@
  *
  * base: statuses, engine. tensor: values. model: loading. session: running.
  * io: values from files. info: what was chosen. device: own devices. view: graphs
- * to look at. plugin: own operators.
+ * to look at. plugin: operators from shared libraries, loaded into
+ * an engine.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

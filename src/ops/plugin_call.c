@@ -241,8 +241,10 @@ static lamina_status rule_of(lmn_eval *ec, lamina_node *node)
                     .diags = &diags,
                     .at = {ec->node->name, ec->node->def->name, ec->node->opset}};
     const lamina_status st = lmn_op_infer(&ic);
-    if (st != LAMINA_OK && lmn_diags_to_error(&diags, ec->err) == LAMINA_OK)
-        (void)lmn_eval_fail(ec, st, "its shape rule refuses the inputs of this run");
+    if (st != LAMINA_OK) {
+        const lmn_diag *d = diags.n ? diags.items : NULL;
+        (void)lmn_eval_fail(ec, st, "%s", d ? d->what : "its shape rule refuses the inputs");
+    }
     lmn_diags_finish(&diags);
     *node = (lamina_node){ec->node, in, data, facts + n_in};
     return st;

@@ -71,7 +71,8 @@ plugin) # the example, out of tree, with what is installed and nothing else
     cp -r "$source/examples/custom_op" "$tmp/custom_op"
     rm -f "$tmp/custom_op/custom_op.so"
     make -C "$tmp/custom_op" CC="$cc" LAMINA="$tmp/prefix" \
-        CFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+        CFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" > "$tmp/log" 2>&1 ||
+        { cat "$tmp/log"; exit 1; }
     python3 - "$tmp/p.onnx" <<'PY'
 import sys
 import onnxpb as o
@@ -86,7 +87,7 @@ PY
     "$lamina" run p.onnx --random 1 --dim N=2 --json --plugin "$so" > out
     grep -q '\[2, *3\]' out || { echo "run: $(cat out)"; exit 1; }
     "$lamina" inspect p.onnx --plugin "$so" > out
-    grep -q 'example.*Swish\|Swish' out || { echo "inspect: $(cat out)"; exit 1; }
+    grep -q Swish out || { echo "inspect: $(cat out)"; exit 1; }
     "$lamina" bench p.onnx --iterations 3 --plugin "$so" > out
     grep -q Pairs out || { echo "bench: $(cat out)"; exit 1; }
     ! "$lamina" check p.onnx > out 2>&1 || { echo "check succeeds without the plug-in"; exit 1; }

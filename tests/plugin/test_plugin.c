@@ -105,6 +105,43 @@ static void test_example(t_env *env)
     lamina_engine_destroy(e);
 }
 
+/* Shapes that only the run knows: the rule stands before the evaluation. */
+static void test_shapes_of_the_run(t_env *env)
+{
+    static pb graph, bytes, node, attr;
+    lamina_engine *e = make_engine(env);
+    T_OK_ERR(load(e, "custom_op"), &err);
+    graph.n = node.n = 0;
+    rt_node(&graph, "NonZero", "x", "i", NULL);
+    rt_attr_int(&attr, "to", LAMINA_F32);
+    rt_node(&graph, "Cast", "i", "f", &attr);
+    pb_str(&node, 1, "f");
+    pb_str(&node, 2, "y");
+    pb_str(&node, 3, "it");
+    pb_str(&node, 4, "Pairs");
+    pb_str(&node, 7, "example");
+    pb_msg(&graph, 1, &node);
+    rt_port(&graph, 11, "x", LAMINA_F32, "N M");
+    rt_port(&graph, 12, "y", LAMINA_F32, "2 K");
+    pb_model(&bytes, &graph);
+    pb_opset(&bytes, 8, "example", 1);
+    lamina_model *m = NULL;
+    lamina_tensor *y;
+    T_OK_ERR(lamina_model_load_memory(e, bytes.p, bytes.n, NULL, &m, &err), &err);
+    lamina_session *s = rt_session(m, NULL);
+    T_REQUIRE(s);
+    if (T_OK_ERR(run(s, e, 1, 5, &y), &err)) { /* one of the five is zero */
+        T_EQ(lamina_tensor_dims(y)[1], 2);
+        T_NEAR(((const float *)lamina_tensor_data(y))[2], 1.5, 0);
+        lamina_tensor_unref(y);
+    }
+    T_EQ(run(s, e, 2, 3, &y), LAMINA_E_SHAPE);
+    T_STR_EQ(err.msg, "node \"it\" (Pairs): the last extent of X is odd: pad it by one");
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+    lamina_engine_destroy(e);
+}
+
 /* The attribute is read; a plug-in's node between standard ones, over a constant, is folded. */
 static void test_attribute_and_folding(t_env *env)
 {
@@ -247,5 +284,5 @@ static void test_without_memory(t_env *env)
     T_CHECK(false);
 }
 
-T_MAIN(T_TEST(test_example), T_TEST(test_attribute_and_folding), T_TEST(test_liars_at_load),
-       T_TEST(test_liars_later), T_TEST(test_without_memory))
+T_MAIN(T_TEST(test_example), T_TEST(test_shapes_of_the_run), T_TEST(test_attribute_and_folding),
+       T_TEST(test_liars_at_load), T_TEST(test_liars_later), T_TEST(test_without_memory))
