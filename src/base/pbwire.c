@@ -10,7 +10,7 @@ static bool spoil(lmn_pb *c)
     return false;
 }
 
-bool lmn_pb_varint(lmn_pb *c, uint64_t *out)
+bool lmn_pb_varint_any(lmn_pb *c, uint64_t *out)
 {
     if (c->p == c->end) return false;
     uint64_t v = 0;
@@ -56,6 +56,34 @@ bool lmn_pb_next(lmn_pb *c, lmn_pb_field *f)
     }
     default: return spoil(c);
     }
+}
+
+size_t lmn_pb_run(lmn_pb *c, const lmn_pb_field *f, uint64_t *out, size_t cap)
+{
+    const uint32_t key = f->num << 3 | f->wire;
+    size_t n = 0;
+    if (key > 0x7f || (f->wire != LMN_PB_VARINT && f->wire != LMN_PB_FIXED32)) return 0;
+    /* Entries that cannot reach the end; the last ones are left to lmn_pb_next. */
+    const uint8_t *p = c->p;
+    for (; n < cap && c->end - p > 10 && *p == key; n++) {
+        uint64_t v = p[1];
+        if (f->wire == LMN_PB_FIXED32) {
+            v |= (uint64_t)p[2] << 8 | (uint64_t)p[3] << 16 | (uint64_t)p[4] << 24;
+            p += 5;
+        } else if (v < 0x80) {
+            p += 2;
+        } else if (p[2] < 0x80) {
+            v = (v & 0x7f) | (uint64_t)p[2] << 7;
+            p += 3;
+        } else {
+            c->p = p + 1;
+            if (!lmn_pb_varint_any(c, &v)) return n;
+            p = c->p;
+        }
+        if (out) out[n] = v;
+    }
+    c->p = p;
+    return n;
 }
 
 size_t lmn_pb_varint_bytes(uint64_t v)

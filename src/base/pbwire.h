@@ -30,8 +30,17 @@ static inline lmn_pb lmn_pb_of(lmn_span s)
 }
 /* Next field; false at the end or, with `bad` set, where the bytes make no sense. */
 bool lmn_pb_next(lmn_pb *c, lmn_pb_field *f);
+/* Some of the numbers that follow with the key of f, at most cap, into out (may be NULL); returns
+   their count. Lists that are not packed have them by the thousand; lmn_pb_next gives the rest. */
+size_t lmn_pb_run(lmn_pb *c, const lmn_pb_field *f, uint64_t *out, size_t cap);
 /* One bare varint (of a packed list); false at the end or when bad. */
-bool lmn_pb_varint(lmn_pb *c, uint64_t *out);
+bool lmn_pb_varint_any(lmn_pb *c, uint64_t *out);
+static inline bool lmn_pb_varint(lmn_pb *c, uint64_t *out)
+{
+    if (c->p == c->end || *c->p > 0x7f) return lmn_pb_varint_any(c, out);
+    *out = *c->p++;
+    return true;
+}
 
 /* Bytes that the varint of v takes, 1..10. */
 size_t lmn_pb_varint_bytes(uint64_t v);

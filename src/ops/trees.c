@@ -120,9 +120,13 @@ static int64_t link_to(const lmn_forest *f, int64_t node)
 
 static lamina_status read_nodes(lmn_eval *ec, lmn_forest *f, old_form *o)
 {
+    lmn_str last = {0};
+    int mode = -1;
     for (int64_t i = 0; i < f->n_nodes; i++) {
         lmn_tree_node *n = &f->nodes[i];
-        const int mode = mode_of(lmn_ml_str(&o->modes, i));
+        const lmn_str name = lmn_ml_str(&o->modes, i);
+        if (i == 0 || name.p != last.p || name.n != last.n) mode = mode_of(name);
+        last = name;
         if (mode < 0) return bad(ec, "a node mode is not known");
         n->mode = (uint8_t)mode;
         n->split = lmn_ml_f64(&o->values, i);

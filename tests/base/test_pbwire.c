@@ -87,4 +87,37 @@ static void test_varints(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_fields), T_TEST(test_refuses), T_TEST(test_varints))
+/* A list read by runs is the list read field by field, wherever it is cut. */
+static void test_run(t_env *env)
+{
+    uint8_t list[400];
+    const bool ints = t_rand(env) & 1;
+    size_t n = 0, count = 0;
+    while (n < sizeof list - 12) {
+        list[n++] = ints ? 8 << 3 | LMN_PB_VARINT : 7 << 3 | LMN_PB_FIXED32;
+        if (ints) {
+            n += lmn_pb_put_varint(list + n, t_rand(env) >> t_rand_int(env, 0, 63));
+        } else {
+            for (int i = 0; i < 4; i++) list[n++] = (uint8_t)t_rand(env);
+        }
+    }
+    for (size_t cut = 0; cut <= n; cut++) {
+        uint8_t *copy = malloc(cut ? cut : 1); /* exact end for ASan */
+        memcpy(copy, list, cut);
+        uint64_t want[200], got[200];
+        lmn_pb_field f;
+        lmn_pb a = lmn_pb_of((lmn_span){copy, cut}), b = a;
+        for (count = 0; lmn_pb_next(&a, &f); count++) want[count] = f.u;
+        size_t at = 0;
+        while (lmn_pb_next(&b, &f)) {
+            got[at++] = f.u;
+            at += lmn_pb_run(&b, &f, got + at, (size_t)t_rand_int(env, 0, (int64_t)(200 - at)));
+        }
+        T_EQ(at, count);
+        T_EQ(a.bad, b.bad);
+        if (at == count && at > 0) T_MEM_EQ(got, want, at * sizeof *got);
+        free(copy);
+    }
+}
+
+T_MAIN(T_TEST(test_run), T_TEST(test_fields), T_TEST(test_refuses), T_TEST(test_varints))

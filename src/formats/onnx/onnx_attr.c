@@ -31,11 +31,17 @@ static bool read_strings(lmn_arena *a, lmn_span body, lmn_attr *out)
     if (!v) return false;
     out->n = (int32_t)n;
     out->u.strings = v;
+    const lmn_str *last = NULL;
     c = lmn_pb_of(body);
     for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
         if (f.num != 9) continue;
-        *v = (lmn_str){lmn_arena_strn(a, f.s.p, f.s.n), f.s.n};
-        if (!v++->p) return false;
+        /* One copy of what repeats: forests name the same few modes for each of their nodes. */
+        if (last && last->n == f.s.n && memcmp(last->p, f.s.p, f.s.n) == 0)
+            *v = *last;
+        else
+            *v = (lmn_str){lmn_arena_strn(a, f.s.p, f.s.n), f.s.n};
+        if (!v->p) return false;
+        last = v++;
     }
     return true;
 }
