@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build help check check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
+.PHONY: build help check check-full check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
 	fuzz-build fuzz-all cover install setup clean
 
 build: ## release build: build/bin/lamina, build/lib, build/python (TARGET=... for one target)
@@ -20,6 +20,9 @@ help: ## what make can do
 
 # Everything that must hold before a change lands: sanitizers, release, clang, threads, gates.
 check: environment check-asan check-release check-clang check-tsan gates ## sets up, then everything: sanitizers, release, clang, threads, gates
+
+check-full: check ## check, and 10,000 random models an operator (an hour)
+	$(BUILD)/bin/props --draws=10000
 
 check-asan:
 	@$(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=Debug -DLAMINA_SANITIZE=address,undefined \

@@ -166,7 +166,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_set_string(lamina_tensor
  * Make a sequence value.
  *
  * @param dtype    element type of the items (an empty sequence still has one).
- * @param items    borrowed; n_items tensors, each gets a new reference; NULL for n_items == 0.
+ * @param items    borrowed; n_items tensors, each gets a new reference, or with strides a dense
+ *                 copy; NULL for n_items == 0.
  * @param out      on success a ref owned by the caller. On failure untouched.
  * @return LAMINA_OK; E_INVALID; E_DTYPE (an item of another type); E_NOMEM.
  *

@@ -22,8 +22,10 @@ lmn_ref lmn_map_inv_rms(lmn_map *m, lmn_ref x, int64_t axis, float eps)
     int32_t n = 1;
     if (axis != -1) {
         const int32_t rank = lmn_map_rank(m, x, "the input");
+        /* An axis outside gives no axes here; RMSNormalization, made beside this, refuses it. */
+        const int64_t first = axis < -(int64_t)rank ? rank : axis < 0 ? axis + rank : axis;
         n = 0;
-        for (int64_t d = axis < 0 ? axis + rank : axis; d >= 0 && d < rank; d++) axes[n++] = d;
+        for (int64_t d = first; d >= 0 && d < rank; d++) axes[n++] = d;
     }
     const lmn_ref wide = lmn_map_cast(m, x, LAMINA_F32);
     const lmn_ref mean =

@@ -89,7 +89,17 @@ lamina_status lamina_sequence_create(lamina_engine *engine, lamina_dtype dtype, 
     }
     lamina_tensor *t;
     LMN_TRY(sequence_new(engine, dtype, n_items, &t));
-    for (int64_t i = 0; i < n_items; i++) t->items[i] = lamina_tensor_ref(items[i]);
+    /* Operators see dense items: what has strides is packed here, once. */
+    for (int64_t i = 0; i < n_items; i++) {
+        lamina_status st = LAMINA_OK;
+        if (items[i]->strided)
+            st = lmn_tensor_clone(engine, items[i], &t->items[i]);
+        else
+            t->items[i] = lamina_tensor_ref(items[i]);
+        if (st == LAMINA_OK) continue;
+        lamina_tensor_unref(t);
+        return st;
+    }
     *out = t;
     return LAMINA_OK;
 }

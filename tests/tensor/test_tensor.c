@@ -255,6 +255,20 @@ static void test_sequence(t_env *env)
     lamina_tensor_unref(NULL);
 }
 
+/* Operators take the items of a sequence as dense. */
+static void test_sequence_strided(t_env *env)
+{
+    static const float data[6] = {0, 1, 2, 3, 4, 5};
+    static const int64_t dims[2] = {3, 2}, strides[2] = {1, 3};
+    lamina_tensor *t = NULL, *seq = NULL;
+    T_OK(lamina_tensor_wrap(env->engine, LAMINA_F32, 2, dims, strides, data, NULL, &t));
+    T_OK(lamina_sequence_create(env->engine, LAMINA_F32, 1, &t, &seq));
+    lamina_tensor_unref(t);
+    const lamina_tensor *item = lamina_sequence_item(seq, 0);
+    T_CHECK(item && !item->strided && ((const float *)item->data)[1] == 3.0f);
+    lamina_tensor_unref(seq);
+}
+
 static void test_elements(t_env *env)
 {
     const int64_t d[1] = {5};
@@ -396,5 +410,6 @@ static void test_threads(t_env *env)
 }
 
 T_MAIN(T_TEST(test_create), T_TEST(test_refused), T_TEST(test_wrap), T_TEST(test_pack_random),
-       T_TEST(test_view), T_TEST(test_strings), T_TEST(test_sequence), T_TEST(test_elements),
-       T_TEST(test_allocation_failure), T_TEST(test_mutable_data), T_TEST(test_threads))
+       T_TEST(test_view), T_TEST(test_strings), T_TEST(test_sequence),
+       T_TEST(test_sequence_strided), T_TEST(test_elements), T_TEST(test_allocation_failure),
+       T_TEST(test_mutable_data), T_TEST(test_threads))

@@ -2,7 +2,7 @@
  * Conv (ai.onnx, since 1): cross-correlation in any spatial rank, with groups, dilations, strides,
  * pads or auto_pad, and an optional bias. Accumulates in f64 and rounds once. An empty input gives
  * an empty output where the formula allows; NaN and inf follow IEEE, padding counts as zero and
- * takes no part in products.
+ * takes no part in products (in fast kernels it does: an infinite weight gives NaN at the border).
  */
 #include "ops/convcore.h"
 #include "ops/wide.h"

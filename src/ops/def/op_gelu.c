@@ -1,16 +1,19 @@
 /*
- * Gelu (ai.onnx, since 20): x * Phi(x), by erf, or by tanh where `approximate` says so.
+ * Gelu (ai.onnx, since 20): x * Phi(x), by erf, or by tanh where `approximate` says so;
+ * -inf gives its limit, -0.
  */
 #include "ops/ew.h"
 
+#include <float.h>
 #include <math.h>
 
+#define LOW (x < -DBL_MAX ? -DBL_MAX : x)
 #define SQRT_HALF 0.70710678118654752440
 #define SQRT_2_OVER_PI 0.79788456080286535588
 
-LMN_EW_UN(exact_fn, double, double, 0.5 * x * (1.0 + erf(x * SQRT_HALF)))
+LMN_EW_UN(exact_fn, double, double, 0.5 * LOW * (1.0 + erf(x * SQRT_HALF)))
 LMN_EW_UN(tanh_fn, double, double,
-          0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x))))
+          0.5 * LOW * (1.0 + tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x))))
 
 static lamina_status eval_op(lmn_eval *ec)
 {
