@@ -9,7 +9,8 @@
 
 const char cli_help_convert[] =
     "usage: lamina convert IN OUT [--dim NAME=N]... [--fold] [--strip] [--dedupe]\n"
-    "                      [--f16 | --bf16] [--external FILE | --inline] [--json]\n\n"
+    "                      [--f16 | --bf16] [--external FILE | --inline] [--plugin FILE]...\n"
+    "                      [--json]\n\n"
     "Writes a model as a new ONNX file and reads it back. Functions are inlined; nodes of old\n"
     "operator sets are written in the form of newer ones. OUT is replaced at once or not at all,\n"
     "and may be IN.\n\n"
@@ -21,6 +22,7 @@ const char cli_help_convert[] =
     "                   them back, one that would overflow stays as it is\n"
     "  --external FILE  put the weights into FILE, in the folder of OUT\n"
     "  --inline         put the weights into OUT; the default\n"
+    "  --plugin FILE    operators of a shared library (lamina/plugin.h)\n"
     "  --json           the summary as one JSON object\n\n"
     "examples:\n"
     "  lamina convert model.onnx small.onnx --fold --dedupe --strip\n"
@@ -35,6 +37,7 @@ typedef struct job {
     char names[MAX_DIMS][256];
     const char *dim_names[MAX_DIMS];
     int64_t dim_values[MAX_DIMS];
+    cli_plugins plugins;
     bool json, inside;
 } job;
 
@@ -75,7 +78,7 @@ static int parse(int argc, char **argv, job *j)
     static const cli_opt SPEC[] = {{"--dim", true},      {"--fold", false},   {"--strip", false},
                                    {"--dedupe", false},  {"--f16", false},    {"--bf16", false},
                                    {"--external", true}, {"--inline", false}, {"--json", false},
-                                   {NULL, false}};
+                                   {"--plugin", true},   {NULL, false}};
     const char *v;
     int i = 1, o, rc = CLI_OK;
     while (rc == CLI_OK && (o = cli_next("convert", SPEC, argc, argv, &i, &v)) != -1) {
@@ -90,6 +93,7 @@ static int parse(int argc, char **argv, job *j)
         case 7: j->save.external = v; break;
         case 8: j->inside = true; break;
         case 9: j->json = true; break;
+        case 10: rc = cli_plugins_add(&j->plugins, "convert", v); break;
         default: rc = CLI_USAGE; break;
         }
     }
@@ -156,6 +160,7 @@ int cli_convert(int argc, char **argv)
     int rc = parse(argc, argv, j);
     lamina_engine *e = NULL;
     if (rc == CLI_OK) rc = cli_engine(0, &e);
+    if (rc == CLI_OK) rc = cli_plugins_load(&j->plugins, e);
     if (rc == CLI_OK) rc = convert(e, j);
     lamina_engine_destroy(e);
     free(j);

@@ -90,6 +90,8 @@ PY
     grep -q Swish out || { echo "inspect: $(cat out)"; exit 1; }
     "$lamina" bench p.onnx --iterations 3 --plugin "$so" > out
     grep -q Pairs out || { echo "bench: $(cat out)"; exit 1; }
+    "$lamina" convert p.onnx p2.onnx --dim N=2 --plugin "$so" > out
+    expect "p2.onnx: fine" "$lamina" check p2.onnx --plugin "$so"
     ! "$lamina" check p.onnx > out 2>&1 || { echo "check succeeds without the plug-in"; exit 1; }
     grep -q 'plug-in' out || { echo "check does not say what is missing: $(cat out)"; exit 1; }
     ! "$lamina" run p.onnx --plugin p.onnx > out 2>&1 || { echo "a model is no plug-in"; exit 1; }
