@@ -1,7 +1,7 @@
 /*
  * Attention as the passes fuse it: within 1e-5 of the graph as written, by the kernels and by the
  * reference, and the same bits for 1 and 2 threads. Layouts, masks, groups of heads, sizes around
- * the blocks, and rows that see nothing.
+ * the blocks. And Attention itself: the kernel beside the reference, rows that see nothing too.
  */
 #include "rt_model.h"
 
@@ -194,4 +194,111 @@ static void test_forms(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_forms))
+/* ---- Attention of ai.onnx ----------------------------------------------------------------------
+ */
+
+typedef struct standard {
+    int64_t heads, kv_heads, queries, keys, d;
+    bool flat, causal, mask, keep;
+} standard;
+
+static lamina_model *build_standard(t_env *env, const standard *f, int64_t in[4][4])
+{
+    static pb g, bytes, attr, n;
+    const int64_t heads[3] = {f->heads, f->kv_heads, f->kv_heads};
+    char text[80];
+    g.n = n.n = 0;
+    for (int i = 0; i < 3; i++) {
+        const int64_t len = i ? f->keys : f->queries;
+        const int64_t d4[4] = {2, heads[i], len, f->d}, d3[4] = {2, len, heads[i] * f->d, 0};
+        memcpy(in[i], f->flat ? d3 : d4, sizeof d4);
+    }
+    const int64_t m[4] = {1, f->heads, f->queries, f->keys};
+    memcpy(in[3], m, sizeof m);
+    static const char *const NAMES[4] = {"q", "k", "v", "m"};
+    for (int i = 0; i < 4; i++)
+        if (i < 3 || f->mask || f->keep) pb_str(&n, 1, NAMES[i]);
+    pb_str(&n, 2, "y");
+    pb_str(&n, 4, "Attention");
+    rt_attr_int(&attr, "is_causal", f->causal);
+    pb_msg(&n, 5, &attr);
+    rt_attr_int(&attr, "q_num_heads", (uint64_t)f->heads);
+    if (f->flat) pb_msg(&n, 5, &attr);
+    rt_attr_int(&attr, "kv_num_heads", (uint64_t)f->kv_heads);
+    if (f->flat) pb_msg(&n, 5, &attr);
+    pb_msg(&g, 1, &n);
+    pb_str(&g, 2, "g");
+    for (int i = 0; i < 4; i++) {
+        if (i == 3 && !f->mask && !f->keep) continue;
+        if (f->flat && i < 3)
+            (void)snprintf(text, sizeof text, "2 %d %d", (int)in[i][1], (int)in[i][2]);
+        else
+            dims_text(text, sizeof text, in[i]);
+        rt_port(&g, 11, NAMES[i], i == 3 && f->keep ? LAMINA_BOOL : LAMINA_F32, text);
+    }
+    rt_port(&g, 12, "y", LAMINA_F32, f->flat ? "2 S W" : "2 H S D");
+    bytes.n = 0;
+    pb_int(&bytes, 1, 11);
+    pb_opset(&bytes, 8, "", 23);
+    pb_msg(&bytes, 7, &g);
+    return rt_load_bytes(env, &bytes);
+}
+
+static void check_standard(t_env *env, const standard *f)
+{
+    int64_t dims[4][4];
+    lamina_tensor *in[4] = {NULL}, *y[3];
+    size_t n = 0;
+    lamina_model *m = build_standard(env, f, dims);
+    for (; n < 3; n++) {
+        T_OK(lamina_tensor_create(env->engine, LAMINA_F32, f->flat ? 3 : 4, dims[n], &in[n]));
+        fill(env, in[n], false);
+    }
+    if (f->mask || f->keep) {
+        T_OK(lamina_tensor_create(env->engine, f->keep ? LAMINA_BOOL : LAMINA_F32, 4, dims[3],
+                                  &in[n]));
+        void *p = lamina_tensor_mutable_data(in[n]);
+        for (int64_t i = 0; i < lamina_tensor_count(in[n]); i++) {
+            const bool see = i / f->keys != 3 && t_rand_real(env, 0, 1) < 0.7;
+            if (f->keep)
+                ((uint8_t *)p)[i] = see;
+            else
+                ((float *)p)[i] = see ? 0.5f : -INFINITY;
+        }
+        n++;
+    }
+    const lamina_session_opts o[3] = {{.size = sizeof *o, .n_threads = 1, .reference = true},
+                                      {.size = sizeof *o, .n_threads = 1},
+                                      {.size = sizeof *o, .n_threads = 2}};
+    for (int i = 0; i < 3; i++) y[i] = run(m, &o[i], in, n);
+    if (T_CHECK(y[0] && y[1] && y[2])) {
+        check_near(y[1], y[0]);
+        T_MEM_EQ(lamina_tensor_data(y[1]), lamina_tensor_data(y[2]),
+                 (size_t)lamina_tensor_count(y[1]) * sizeof(float));
+    }
+    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
+    for (size_t i = 0; i < n; i++) lamina_tensor_unref(in[i]);
+    lamina_model_unref(m);
+}
+
+static void test_standard(t_env *env)
+{
+    static const standard FORMS[] = {
+        {2, 2, 7, 7, 5, true, true, false, false},
+        {4, 2, 140, 150, 8, true, false, true, false},
+        {4, 1, 9, 30, 16, false, true, false, true},
+        {3, 3, 200, 200, 8, false, true, true, false},
+        {2, 2, 1, 65, 64, true, false, false, true},
+        {2, 1, 40, 20, 3, false, false, false, false},
+        {2, 2, 130, 2000, 4, true, true, false, true},
+    };
+    rt_cpu(env);
+    for (size_t i = 0; i < T_COUNT(FORMS); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "attention %d", (int)i);
+        T_CASE(name);
+        check_standard(env, &FORMS[i]);
+    }
+}
+
+T_MAIN(T_TEST(test_forms), T_TEST(test_standard))

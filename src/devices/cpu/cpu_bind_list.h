@@ -11,6 +11,7 @@
     X(matmul_nbits)          \
     X(group_query_attention) \
     X(multi_head_attention)  \
+    X(attention)             \
     X(fused_attention)       \
     X(max_pool)              \
     X(average_pool)          \

@@ -1,14 +1,18 @@
 /*
- * FusedAttention in f32: a chunk is a block of queries of one head. Its queries are scaled into
- * scratch, its scores stay in the cache between the two products, and keys, values and the result
- * are read and written where their heads lie. Where a head has several blocks, a chunk takes up to
- * GROUP_ROWS queries and packs the keys and values for all its blocks once. All sizes depend on the
- * shape alone, so the bits do not depend on the number of threads.
+ * FusedAttention, and Attention of ai.onnx without cache, window or cap, in f32: a chunk is a block
+ * of queries of one head. Its queries are scaled into scratch, its scores stay in the cache between
+ * the two products, and keys, values and the result are read and written where their heads lie.
+ * Where a head has several blocks, a chunk takes up to GROUP_ROWS queries and packs the keys and
+ * values for all its blocks once. All sizes depend on the shape alone, so the bits do not depend on
+ * the number of threads.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/norm/norm.h"
 #include "ops/fusedattn.h"
+
+#include <math.h>
+#include <string.h>
 
 enum {
     ROWS_MIN = 16,
@@ -26,6 +30,7 @@ typedef struct attn_job {
     int64_t rows, blocks;  /* queries of a block, blocks of a head */
     int64_t group, chunks; /* blocks of a chunk, chunks of a head */
     bool packed, k_turned, v_turned;
+    bool standard, causal;      /* Attention: a row that sees no key is 0, masks add -inf */
     lmn_gemm_plan qk[2], pv[2]; /* of a whole block and of the last one */
     int64_t ldk, ldv;
     uint8_t *scratch; /* a worker's: queries, scores, packed keys and values or the products' own */
@@ -37,21 +42,37 @@ static void multiply(const lmn_gemm_plan *p, const lmn_gemm_args *args, void *sc
     for (int64_t c = 0; c < p->n_chunks; c++) lmn_gemm_f32_chunk(p, args, c, scratch);
 }
 
-static void mask_row(const lmn_fattn *f, int64_t b, int64_t h, int64_t i, float *s)
+/* Masks of Attention hide by adding -inf, so that a NaN stays one. Does the row see no key? */
+static bool hide_row(const attn_job *j, const uint8_t *keep, int64_t step, int64_t i, float *s)
 {
+    const lmn_fattn *f = &j->f;
+    bool blind = true;
+    for (int64_t n = 0; keep && n < f->keys; n++) s[n] += keep[n * step] ? 0.0f : -INFINITY;
+    for (int64_t n = i + 1; j->causal && n < f->keys; n++) s[n] += -INFINITY;
+    for (int64_t n = 0; blind && n < f->keys; n++) blind = s[n] == -INFINITY;
+    return blind;
+}
+
+/* Masks on one row of scores. A row that must become 0 is told; it is then all 0. */
+static bool mask_row(const attn_job *job, int64_t b, int64_t h, int64_t i, float *s)
+{
+    const lmn_fattn *f = &job->f;
     const lmn_fattn_view *m = &f->keep, *a = &f->bias;
-    if (m->data) {
-        const uint8_t *keep =
-            (const uint8_t *)m->data + b * m->step[0] + h * m->step[1] + i * m->step[2];
-        for (int64_t j = 0; j < f->keys; j++)
-            s[j] = (keep[j * m->step[3]] != 0) == f->keep_if ? s[j] : f->fill;
+    const uint8_t *keep = m->data;
+    if (keep) keep += b * m->step[0] + h * m->step[1] + i * m->step[2];
+    for (int64_t j = 0; keep && !job->standard && j < f->keys; j++)
+        s[j] = (keep[j * m->step[3]] != 0) == f->keep_if ? s[j] : f->fill;
+    if (a->data) {
+        const float *bias =
+            (const float *)a->data + b * a->step[0] + h * a->step[1] + i * a->step[2];
+        if (a->step[3] == 1)
+            for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j];
+        else
+            for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j * a->step[3]];
     }
-    if (!a->data) return;
-    const float *bias = (const float *)a->data + b * a->step[0] + h * a->step[1] + i * a->step[2];
-    if (a->step[3] == 1)
-        for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j];
-    else
-        for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j * a->step[3]];
+    if (!job->standard || !hide_row(job, keep, m->step[3], i, s)) return false;
+    memset(s, 0, (size_t)f->keys * sizeof *s);
+    return true;
 }
 
 static void scale_queries(const lmn_fattn *f, const float *q, int64_t m, float *to)
@@ -109,8 +130,9 @@ static void attn_block(const attn_job *j, const attn_head *t, int64_t block)
         multiply_packed(j, &scores, m, f->keys, f->d);
     else
         multiply(&j->qk[which], &scores, t->own);
-    for (int64_t i = 0; (f->bias.data || f->keep.data) && i < m; i++)
-        mask_row(f, t->b, t->h, i0 + i, t->s + i * f->keys);
+    bool blind[ROWS_MAX] = {false};
+    for (int64_t i = 0; (f->bias.data || f->keep.data || j->causal) && i < m; i++)
+        blind[i] = mask_row(j, t->b, t->h, i0 + i, t->s + i * f->keys);
     const lmn_norm_block rows = {.x = t->s, .y = t->s, .rows = m, .n = f->keys, .step = 1};
     j->dev->kset.norm_f32->softmax(&rows);
     const lmn_gemm_args values = {.a = t->s,
@@ -124,6 +146,8 @@ static void attn_block(const attn_job *j, const attn_head *t, int64_t block)
         multiply_packed(j, &values, m, f->dv, f->keys);
     else
         multiply(&j->pv[which], &values, t->own);
+    for (int64_t i = 0; i < m; i++)
+        if (blind[i]) memset(values.c + i * values.ldc, 0, (size_t)f->dv * sizeof(float));
 }
 
 static void attn_chunk(void *arg, int64_t chunk, int32_t worker)
@@ -223,30 +247,120 @@ static int64_t block_rows(int64_t mr, int64_t keys)
     return lmn_max_i64(1, most / mr) * mr;
 }
 
-static lamina_status run_attn(const lamina_kernel *k, lmn_eval *ec)
+static lamina_status run_job(lmn_eval *ec, attn_job *j)
 {
-    attn_job j = {.dev = k->dev, .group = 1};
-    LMN_TRY(lmn_fattn_read(ec, &j.f));
-    const lmn_fattn *f = &j.f;
-    if (!f->y) return LAMINA_OK;
-    if (!fits(f) || !lies(&f->k, f->keys, &j.k_turned, &j.ldk) ||
-        !lies(&f->v, f->keys, &j.v_turned, &j.ldv))
+    const lmn_fattn *f = &j->f;
+    if (!fits(f) || !lies(&f->k, f->keys, &j->k_turned, &j->ldk) ||
+        !lies(&f->v, f->keys, &j->v_turned, &j->ldv))
         return lmn_cpu_reference(ec);
+    j->group = 1;
     size_t own, q_bytes, s_bytes;
-    j.rows = lmn_min_i64(block_rows(j.dev->kset.gemm_f32->mr, f->keys), f->queries);
-    j.blocks = (f->queries + j.rows - 1) / j.rows;
-    if (!lmn_dense_bytes(LAMINA_F32, j.rows * f->d, &q_bytes) ||
-        !lmn_dense_bytes(LAMINA_F32, j.rows * f->keys, &s_bytes))
+    j->rows = lmn_min_i64(block_rows(j->dev->kset.gemm_f32->mr, f->keys), f->queries);
+    j->blocks = (f->queries + j->rows - 1) / j->rows;
+    if (!lmn_dense_bytes(LAMINA_F32, j->rows * f->d, &q_bytes) ||
+        !lmn_dense_bytes(LAMINA_F32, j->rows * f->keys, &s_bytes))
         return lmn_cpu_reference(ec);
-    j.packed = plan_packed(&j, &own);
-    if (!j.packed) own = plan_products(&j);
-    j.chunks = (j.blocks + j.group - 1) / j.group;
-    j.queries_bytes = lmn_align_up(q_bytes, 64);
-    j.scores_bytes = lmn_align_up(s_bytes, 64);
-    LMN_TRY(
-        lmn_cpu_worker_scratch(ec, j.queries_bytes + j.scores_bytes + own, &j.scratch, &j.step));
-    lmn_par_for(ec->par, f->batch * f->heads * j.chunks, attn_chunk, &j);
+    j->packed = plan_packed(j, &own);
+    if (!j->packed) own = plan_products(j);
+    j->chunks = (j->blocks + j->group - 1) / j->group;
+    j->queries_bytes = lmn_align_up(q_bytes, 64);
+    j->scores_bytes = lmn_align_up(s_bytes, 64);
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j->queries_bytes + j->scores_bytes + own, &j->scratch,
+                                   &j->step));
+    lmn_par_for(ec->par, f->batch * f->heads * j->chunks, attn_chunk, j);
     return LAMINA_OK;
+}
+
+static lamina_status run_fused(const lamina_kernel *k, lmn_eval *ec)
+{
+    attn_job j = {.dev = k->dev};
+    LMN_TRY(lmn_fattn_read(ec, &j.f));
+    return j.f.y ? run_job(ec, &j) : LAMINA_OK;
+}
+
+/* ---- Attention of ai.onnx ----------------------------------------------------------------------
+ */
+
+static bool view_of(const lamina_tensor *t, int32_t rank, int64_t heads, lmn_fattn_view *v)
+{
+    if (!lmn_cpu_is_f32(t) || t->rank != rank || lmn_count(t) == 0) return false;
+    *v = (lmn_fattn_view){.data = t->data};
+    if (rank == 3 && (heads <= 0 || t->dims[2] % heads)) return false;
+    const int64_t width = rank == 3 ? t->dims[2] / heads : t->dims[3],
+                  len = rank == 3 ? t->dims[1] : t->dims[2];
+    v->dims[0] = t->dims[0], v->dims[1] = rank == 3 ? heads : t->dims[1];
+    v->dims[2] = len, v->dims[3] = width;
+    v->step[0] = len * width * v->dims[1];
+    v->step[1] = rank == 3 ? width : len * width;
+    v->step[2] = rank == 3 ? width * heads : width;
+    v->step[3] = 1;
+    return true;
+}
+
+/* A mask as long as the keys, which broadcasts over what comes before. */
+static bool mask_of(const lamina_tensor *t, lmn_fattn *f)
+{
+    const int64_t want[4] = {f->batch, f->heads, f->queries, f->keys};
+    if (!t) return true;
+    if (t->kind != LAMINA_KIND_TENSOR || (t->dtype != LAMINA_F32 && t->dtype != LAMINA_BOOL) ||
+        t->rank < 1 || t->rank > 4 || t->dims[t->rank - 1] != f->keys)
+        return false;
+    lmn_fattn_view *v = t->dtype == LAMINA_BOOL ? &f->keep : &f->bias;
+    int64_t next = 1;
+    for (int32_t i = 3; i >= 4 - t->rank; i--) {
+        const int64_t d = t->dims[i - (4 - t->rank)];
+        if (d != 1 && d != want[i]) return false;
+        v->step[i] = d == 1 ? 0 : next;
+        next *= d;
+    }
+    v->data = t->data;
+    return true;
+}
+
+static bool read_standard(const lmn_eval *ec, attn_job *j)
+{
+    const lmn_opnode *n = ec->node;
+    lmn_fattn *f = &j->f;
+    const lamina_tensor *q = lmn_in(ec, 0);
+    const int64_t kv_heads = lmn_attr_i(n, "kv_num_heads", 0);
+    const int32_t rank = q ? q->rank : 0;
+    if ((rank != 3 && rank != 4) || lmn_in(ec, 4) || lmn_in(ec, 5) || lmn_in(ec, 6) ||
+        lmn_out_wanted(ec, 1) || lmn_out_wanted(ec, 2) || lmn_out_wanted(ec, 3) ||
+        lmn_attr_i(n, "left_window_size", -1) >= 0 || lmn_attr_i(n, "right_window_size", -1) >= 0 ||
+        lmn_attr_f(n, "softcap", 0.0f) != 0.0f)
+        return false;
+    if (!view_of(q, rank, lmn_attr_i(n, "q_num_heads", 0), &f->q) ||
+        !view_of(lmn_in(ec, 1), rank, kv_heads, &f->k) ||
+        !view_of(lmn_in(ec, 2), rank, kv_heads, &f->v))
+        return false;
+    f->batch = f->q.dims[0], f->heads = f->q.dims[1], f->queries = f->q.dims[2];
+    f->keys = f->k.dims[2], f->d = f->q.dims[3], f->dv = f->v.dims[3];
+    if (f->k.dims[0] != f->batch || f->v.dims[0] != f->batch || f->k.dims[3] != f->d ||
+        f->v.dims[2] != f->keys || f->v.dims[1] != f->k.dims[1] || f->heads % f->k.dims[1])
+        return false;
+    f->k_group = f->v_group = f->heads / f->k.dims[1];
+    f->scale = lmn_attr_f(n, "scale", (float)(1.0 / sqrt((double)f->d)));
+    j->causal = lmn_attr_i(n, "is_causal", 0) != 0;
+    return mask_of(lmn_in(ec, 3), f);
+}
+
+static lamina_status run_attention(const lamina_kernel *k, lmn_eval *ec)
+{
+    attn_job j = {.dev = k->dev, .standard = true};
+    lmn_fattn *f = &j.f;
+    if (!read_standard(ec, &j)) return lmn_cpu_reference(ec);
+    const bool flat = lmn_in(ec, 0)->rank == 3;
+    const int64_t y3[3] = {f->batch, f->queries, f->heads * f->dv},
+                  y4[4] = {f->batch, f->heads, f->queries, f->dv};
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, flat ? 3 : 4, flat ? y3 : y4, &y));
+    if (!y) return LAMINA_OK;
+    f->y = y->data;
+    f->y_step[0] = f->heads * f->queries * f->dv;
+    f->y_step[1] = flat ? f->dv : f->queries * f->dv;
+    f->y_step[2] = flat ? f->heads * f->dv : f->dv;
+    f->y_step[3] = 1;
+    return run_job(ec, &j);
 }
 
 static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
@@ -258,5 +372,11 @@ const lmn_cpu_binding lmn_cpu_fused_attention = {
     .domain = "lamina",
     .op = "FusedAttention",
     .supports = supports_attn,
-    .run = run_attn,
+    .run = run_fused,
+};
+const lmn_cpu_binding lmn_cpu_attention = {
+    .domain = "",
+    .op = "Attention",
+    .supports = supports_attn,
+    .run = run_attention,
 };
