@@ -23,7 +23,7 @@ except ImportError as e:
 
 problems = []
 # An optional sequence is known as its content, which such files do not mean.
-OPTIONAL_SEQUENCE = {"test_loop16_seq_none"}
+OPTIONAL_SEQUENCE = {"test_if_opt", "test_loop16_seq_none"}
 
 
 def convert(src, dst, *options, rc=0):
