@@ -288,6 +288,7 @@
     X(MsSkipGroupNorm)                                                   \
     X(MsSkipLayerNormalization)                                          \
     X(MsSkipSimplifiedLayerNormalization)                                \
+    X(MsTokenizer)                                                       \
     X(MsTransposeMatMul)                                                 \
     X(MsTrilu)                                                           \
     X(MsUnfoldTensor)                                                    \

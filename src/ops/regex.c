@@ -119,3 +119,66 @@ bool lmn_regex_full(lmn_regex *re, const char *text, size_t n)
         if (re->code[re->set[which][k]].op == LMN_RE_MATCH) return true;
     return false;
 }
+
+/* Enter `pc` for a match that began at `begin`, unless an earlier one holds the state. */
+static int32_t enter_since(lmn_regex *re, int which, int32_t n, int32_t pc, const uint32_t edge[2],
+                           size_t begin)
+{
+    if (re->mark[pc] == re->turn) return n;
+    const int32_t m = enter(re, which, n, pc, edge[0], edge[1]);
+    for (int32_t k = n; k < m; k++) re->since[which][k] = begin;
+    return m;
+}
+
+/* The character that ends before `at`. */
+static uint32_t char_before(const uint8_t *p, size_t at)
+{
+    size_t len, first = at;
+    if (at == 0) return LMN_RE_EDGE;
+    do first--;
+    while (first > 0 && at - first < 4 && (p[first] & 0xc0) == 0x80);
+    return lmn_utf8_get(p + first, at - first, &len);
+}
+
+/* Notes a match at `at`, forgets the states that began after the match; returns those left. */
+static int32_t settle(lmn_regex *re, int which, int32_t live, size_t at, size_t *begin, size_t *end)
+{
+    int32_t left = 0;
+    for (int32_t k = 0; k < live; k++)
+        if (re->code[re->set[which][k]].op == LMN_RE_MATCH && re->since[which][k] <= *begin)
+            *begin = re->since[which][k], *end = at;
+    for (int32_t k = 0; k < live; k++) {
+        if (re->since[which][k] > *begin) continue;
+        re->set[which][left] = re->set[which][k];
+        re->since[which][left++] = re->since[which][k];
+    }
+    return left;
+}
+
+/* States stand in the order of where they began, so that of two the one that began first stays. */
+bool lmn_regex_find(lmn_regex *re, const char *text, size_t n, size_t from, size_t *begin,
+                    size_t *end)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    uint32_t edge[2] = {char_before(p, from), LMN_RE_EDGE};
+    int which = 0;
+    int32_t live = 0;
+    *begin = SIZE_MAX;
+    for (size_t at = from;;) {
+        size_t len = 0;
+        int32_t m = 0;
+        edge[1] = at < n ? lmn_utf8_get(p + at, n - at, &len) : LMN_RE_EDGE;
+        next_turn(re);
+        for (int32_t k = 0; k < live; k++) {
+            const int32_t pc = re->set[which][k];
+            if (takes(re, &re->code[pc], edge[0]))
+                m = enter_since(re, !which, m, pc + 1, edge, re->since[which][k]);
+        }
+        if (*begin == SIZE_MAX) m = enter_since(re, !which, m, 0, edge, at);
+        which = !which;
+        live = settle(re, which, m, at, begin, end);
+        if (at == n || (live == 0 && *begin != SIZE_MAX)) return *begin != SIZE_MAX;
+        edge[0] = edge[1];
+        at += len;
+    }
+}

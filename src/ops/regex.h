@@ -1,5 +1,5 @@
 /*
- * Regular expressions in RE2's syntax, whole-text matching in time linear in the text: a program of
+ * Regular expressions in RE2's syntax, matching in time linear in the text: a program of
  * relative jumps run as a set of states. Supported: literals, ., classes (ranges, negation, \d \w
  * \s,
  * [:posix:]), groups (capturing, named, (?:...), flags i m s U), alternation, * + ? {n,m} also
@@ -28,6 +28,7 @@ typedef struct lmn_regex {
     lmn_regex_range *ranges;
     int32_t n_ranges;
     int32_t *set[2], *mark, *stack; /* working sets of n states */
+    size_t *since[2]; /* of lmn_regex_find: where the match of each state in set began */
     int32_t turn;
 } lmn_regex;
 
@@ -35,5 +36,9 @@ typedef struct lmn_regex {
 lamina_status lmn_regex_compile(lmn_eval *ec, const char *pattern, size_t n, lmn_regex *re);
 /* Does the whole text match? One thread at a time. */
 bool lmn_regex_full(lmn_regex *re, const char *text, size_t n);
+/* The leftmost match that begins at `from` (<= n, between characters) or later, the longest of
+ * those that begin there; false: none. Linear in what it looks at. */
+bool lmn_regex_find(lmn_regex *re, const char *text, size_t n, size_t from, size_t *begin,
+                    size_t *end);
 
 #endif

@@ -513,5 +513,8 @@ lamina_status lmn_regex_compile(lmn_eval *ec, const char *pattern, size_t n, lmn
     re->mark = mem + 2 * re->n;
     re->stack = mem + 3 * re->n;
     memset(re->mark, 0, (size_t)re->n * sizeof *re->mark);
+    re->since[0] = lmn_scratch(ec, (size_t)re->n * 2 * sizeof *re->since[0]);
+    if (!re->since[0]) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for a pattern");
+    re->since[1] = re->since[0] + re->n;
     return LAMINA_OK;
 }

@@ -269,7 +269,23 @@ def recurrent():
                numpy=lambda x, w, r, b, *m: lstm(x, w, r, *m[-4:], bias=b))
 
 
+def tokenizer():
+    op = "Tokenizer"
+    words = ["the cat's 12 hats", "", "a  b", "\u00fcber-\u03b1\u03b2 na\u00efve", "  "]
+    one, two = arr(words, object), arr([words[:2], words[2:4]], object)
+    base = {"mark": 0, "pad_value": "#", "mincharnum": 1}
+    for tag, exp in (("word", "[a-zA-Z0-9_]+"), ("longest", "a|at|[bc]?a+t?|[0-9]"),
+                     ("two", "[^ ][^ ]"), ("edge", "\\b[a-z]"), ("lazy", "t.*?s|a")):
+        yield Case(op, tag, [one], {**base, "tokenexp": exp}, symbolic=True)
+    yield Case(op, "mark", [two], {**base, "tokenexp": "[a-z]+", "mark": 1, "mincharnum": 2})
+    yield Case(op, "chars", [two], {**base, "separators": [""]})
+    yield Case(op, "charsmark", [one], {**base, "separators": [""], "mark": 1})
+    yield Case(op, "separators", [one], {**base, "separators": [" ", "-"]})
+    yield Case(op, "nothing", [one], {**base, "tokenexp": "Q", "mark": 1})
+
+
 def all_cases():
+    yield from tokenizer()
     for family in (elementwise, linear, norms, qlinear, qmatmul, qdq, recurrent):
         yield from family()
     yield from attention_cases()
