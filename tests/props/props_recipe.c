@@ -47,6 +47,7 @@ static const pr_recipe RECIPES[] = {
     {"GroupNormalization", "n,g*c,p,q g*c g*c", "num_groups=$g"},
     {"LayerNormalization", "~,m,i i ?i", "?axis=-1 ?epsilon=0.00001..0.1"},
     {"LayerNormalization", "b,m,i m,i ?m,i", "axis=1|-2"},
+    {"LayerNormalization", "b,4,4 4,1 ?4,1", "axis=1|2"},
     {"SimplifiedLayerNormalization", "~,m,i i", "?axis=-1"},
     {"RMSNormalization", "~,m,i i", "?axis=-1"},
     {"LpNormalization", "~,m,i", "?axis=-1..1 ?p=1..2"},

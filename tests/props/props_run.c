@@ -226,7 +226,7 @@ static bool exact(const char *op)
                                         "Relu", "LeakyRelu", "Clip", "Reciprocal"};
     for (size_t i = 0; i < LMN_COUNT(names); i++)
         if (strcmp(op, names[i]) == 0) return true;
-    return strcmp(op, "MaxPool") == 0 || strcmp(op, "GlobalMaxPool") == 0;
+    return false; /* of the pools, +0 and -0 may stand for each other */
 }
 
 /* Sums with one partial sum a lane (norm.h; small_nt of gemm.h): these promise no equal bits

@@ -89,6 +89,18 @@ static lamina_status run_softmax(const lamina_kernel *k, lmn_eval *ec)
     return down_run(ec, k->dev->kset.norm_f32->softmax_down, &j.block);
 }
 
+/* Is w one value for each of the n elements from the axis on? [4,1] has four values too, but for
+   [..,4,4] they belong to rows. */
+static bool covers_tail(const lamina_tensor *w, const lamina_tensor *x, int32_t axis, int64_t n)
+{
+    if (lmn_count(w) != n || w->rank > x->rank) return false;
+    for (int32_t i = 0; i < w->rank; i++) {
+        const int32_t d = i + x->rank - w->rank;
+        if (w->dims[i] != (d < axis ? 1 : x->dims[d])) return false;
+    }
+    return true;
+}
+
 static lamina_status run_layer(const lamina_kernel *k, lmn_eval *ec)
 {
     const lamina_tensor *x = lmn_in(ec, 0), *scale = lmn_in(ec, 1), *bias = lmn_in(ec, 2);
@@ -99,7 +111,8 @@ static lamina_status run_layer(const lamina_kernel *k, lmn_eval *ec)
         lmn_attr_i(ec->node, "stash_type", 1) != 1)
         return lmn_cpu_reference(ec);
     const int64_t n = lmn_span_count(x->dims, axis, x->rank);
-    if (lmn_count(scale) != n || (bias && lmn_count(bias) != n)) return lmn_cpu_reference(ec);
+    if (!covers_tail(scale, x, axis, n) || (bias && !covers_tail(bias, x, axis, n)))
+        return lmn_cpu_reference(ec);
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
     if (!y) return LAMINA_OK;
