@@ -140,3 +140,17 @@ size_t lmn_fact_format(const lmn_dim_pool *p, const lmn_fact *f, char *buf, size
     }
     return n + lmn_format(buf + n, cap - n, open[0] ? "])" : "]");
 }
+
+double lmn_fact_size(const lmn_fact *f)
+{
+    double n = 1;
+    if (f->kind == LMN_FACT_UNKNOWN || f->rank < 0) return n;
+    for (int32_t i = 0; i < f->rank; i++)
+        if (lmn_dim_is_const(f->dims[i])) n *= (double)lmn_dim_value(f->dims[i]);
+    return n;
+}
+
+double lmn_fact_bytes(const lmn_fact *f)
+{
+    return lmn_fact_size(f) * (double)lamina_dtype_bits(f->dtype) / 8.0;
+}

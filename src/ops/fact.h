@@ -34,6 +34,9 @@ lmn_fact lmn_fact_tensor(lamina_dtype dtype, int32_t rank);
 lmn_fact lmn_fact_of(const lamina_tensor *t, lmn_arena *arena);
 /* Number of elements as a dim. */
 lmn_dim lmn_fact_count(lmn_dim_pool *p, const lmn_fact *f);
+/* For costs: elements and bytes, with 1 for what is unknown. */
+double lmn_fact_size(const lmn_fact *f);
+double lmn_fact_bytes(const lmn_fact *f);
 /* All dims constant? Then writes them. */
 bool lmn_fact_static(const lmn_fact *f, int64_t *dims);
 /* Meet of an inferred and a declared fact into *f; false when they contradict each other. */

@@ -60,3 +60,11 @@ lamina_status lmn_tuples_offset(lmn_eval *ec, const lmn_tuples *t, const lamina_
     *out = i / t->per_batch * t->batch_stride + off * t->slice;
     return LAMINA_OK;
 }
+
+void lmn_gather_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                     lmn_cost *c)
+{
+    if (n->n_in > 0 && in[0] && n->n_out > 0)
+        c->bytes += lmn_fact_bytes(&out[0]) - lmn_fact_bytes(in[0]);
+    c->flops = 0;
+}

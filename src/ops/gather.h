@@ -35,5 +35,8 @@ lamina_status lmn_tuples_make(lmn_eval *ec, const lamina_tensor *data, const lam
 /* Element offset in data of tuple i. */
 lamina_status lmn_tuples_offset(lmn_eval *ec, const lmn_tuples *t, const lamina_tensor *data,
                                 const lamina_tensor *idx, int64_t i, int64_t *out);
+/* Cost of taking a part of input 0: what is not taken is not read. */
+void lmn_gather_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                     lmn_cost *c);
 
 #endif

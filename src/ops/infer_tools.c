@@ -30,6 +30,11 @@ static bool broadcast_dim(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *
     const lmn_dim one = lmn_dim_c(1);
     *out = a == one ? b : a;
     if (a == b || a == one || b == one) return true;
+    /* min(S, 512) beside S: equal to it, or the run fails. */
+    if (lmn_dim_is_capped(p, b, a) || lmn_dim_is_capped(p, a, b)) {
+        *out = lmn_dim_is_capped(p, b, a) ? a : b;
+        return true;
+    }
     const bool a2 = at_least_2(p, a) || a == lmn_dim_c(0),
                b2 = at_least_2(p, b) || b == lmn_dim_c(0);
     if (a2 && b2) return lmn_dim_unify(p, a, b, out);

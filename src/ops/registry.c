@@ -77,30 +77,16 @@ const char *lmn_op_nearest(const char *name)
     return found;
 }
 
-static double fact_count(const lmn_fact *f)
-{
-    double n = 1;
-    if (f->kind == LMN_FACT_UNKNOWN || f->rank < 0) return n;
-    for (int32_t i = 0; i < f->rank; i++)
-        if (lmn_dim_is_const(f->dims[i])) n *= (double)lmn_dim_value(f->dims[i]);
-    return n;
-}
-
-static double fact_bytes(const lmn_fact *f)
-{
-    return fact_count(f) * (double)lamina_dtype_bits(f->dtype) / 8.0;
-}
-
 void lmn_op_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
 {
     *c = (lmn_cost){0};
     for (int32_t i = 0; i < n->n_in; i++)
-        if (in[i]) c->bytes += fact_bytes(in[i]);
-    for (int32_t i = 0; i < n->n_out; i++) c->bytes += fact_bytes(&out[i]);
+        if (in[i]) c->bytes += lmn_fact_bytes(in[i]);
+    for (int32_t i = 0; i < n->n_out; i++) c->bytes += lmn_fact_bytes(&out[i]);
     if (n->def->flags & LMN_OP_VIEW) {
         c->bytes = 0;
         return;
     }
-    if (n->n_out > 0) c->flops = fact_count(&out[0]);
+    if (n->n_out > 0) c->flops = lmn_fact_size(&out[0]);
     if (n->def->cost) n->def->cost(n, in, out, c); /* refines what the default has filled */
 }

@@ -315,3 +315,17 @@ bool lmn_dim_unify(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out)
     *out = know_b > know_a ? b : a;
     return true;
 }
+
+bool lmn_dim_is_capped(const lmn_dim_pool *p, lmn_dim m, lmn_dim d)
+{
+    if (!p || lmn_dim_is_const(m) || !lmn_dim_known(m) || !lmn_dim_known(d)) return false;
+    const dim_node *n = lmn_dim_node(p, m);
+    bool found = false;
+    for (int32_t i = 0; n->op == DIM_MIN && i < n->n; i++) {
+        if (n->arg[i] == d)
+            found = true;
+        else if (!lmn_dim_is_const(n->arg[i]) || lmn_dim_value(n->arg[i]) < 2)
+            return false;
+    }
+    return found;
+}

@@ -65,6 +65,8 @@ void lmn_dim_range(const lmn_dim_pool *p, lmn_dim d, int64_t *lo, int64_t *hi);
  * provably different. Unknown agrees with anything; a constant wins over a symbol.
  */
 bool lmn_dim_unify(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out);
+/* Is m the least of d and constants above 1, as a slice of d from a table of fixed length is? */
+bool lmn_dim_is_capped(const lmn_dim_pool *p, lmn_dim m, lmn_dim d);
 /* Symbols are numbered from 0 in order of birth. */
 size_t lmn_dim_sym_count(const lmn_dim_pool *p);
 const char *lmn_dim_sym_name(const lmn_dim_pool *p, size_t sym); /* "" if anonymous */

@@ -91,6 +91,29 @@ static void test_symbolic_broadcast(t_env *env)
     op_end(&b);
 }
 
+/* A table of fixed length sliced to the sequence, as position embeddings are. */
+static void test_capped_broadcast(t_env *env)
+{
+    static const struct {
+        int64_t cap;
+        const char *want;
+    } CASES[] = {{512, "float32[S,8]"}, {2, "float32[S,8]"}, {1, "float32[?,8]"}};
+    for (size_t i = 0; i < 2 * T_COUNT(CASES); i++) {
+        op_bench b;
+        char text[128];
+        op_begin(&b, env, "Add", 1);
+        lmn_fact x = lmn_fact_tensor(LAMINA_F32, 2), y = lmn_fact_tensor(LAMINA_F32, 2);
+        x.dims[0] = lmn_dim_sym(b.dims, "S");
+        y.dims[0] = lmn_dim_min(b.dims, x.dims[0], lmn_dim_c(CASES[i / 2].cap));
+        x.dims[1] = y.dims[1] = lmn_dim_c(8);
+        op_fact(&b, i % 2 ? x : y);
+        op_fact(&b, i % 2 ? y : x);
+        T_OK_ERR(op_infer(&b), &b.err);
+        T_STR_EQ(op_out_text(&b, 0, text), CASES[i / 2].want);
+        op_end(&b);
+    }
+}
+
 /* ([N, 4] * 2 + 1) / 3 as shape arithmetic. */
 static void test_lattice(t_env *env)
 {
@@ -253,5 +276,6 @@ static void test_alias_and_keep(t_env *env)
 }
 
 T_MAIN(T_TEST(test_sentences), T_TEST(test_unknown_is_no_error), T_TEST(test_symbolic_broadcast),
-       T_TEST(test_lattice), T_TEST(test_lattice_keeps_out), T_TEST(test_facts),
-       T_TEST(test_registry), T_TEST(test_out_memory), T_TEST(test_alias_and_keep))
+       T_TEST(test_capped_broadcast), T_TEST(test_lattice), T_TEST(test_lattice_keeps_out),
+       T_TEST(test_facts), T_TEST(test_registry), T_TEST(test_out_memory),
+       T_TEST(test_alias_and_keep))

@@ -77,4 +77,5 @@ const lmn_op_def lmn_op_Gather = {
     .attrs = ATTRS,
     .infer = infer_gather,
     .eval = eval_gather,
+    .cost = lmn_gather_cost,
 };

@@ -66,4 +66,5 @@ const lmn_op_def lmn_op_GatherElements = {
     .attrs = ATTRS,
     .infer = infer_gatherelements,
     .eval = eval_gatherelements,
+    .cost = lmn_gather_cost,
 };

@@ -71,4 +71,5 @@ const lmn_op_def lmn_op_GatherND = {
     .attrs = ATTRS,
     .infer = infer_gathernd,
     .eval = eval_gathernd,
+    .cost = lmn_gather_cost,
 };

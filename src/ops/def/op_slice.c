@@ -220,5 +220,6 @@ const lmn_op_def lmn_op_Slice = {
     .out = OUT,
     .infer = infer_slice,
     .eval = eval_slice,
+    .cost = lmn_gather_cost,
     .canon = canon_slice,
 };
