@@ -301,4 +301,48 @@ static void test_standard(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_forms), T_TEST(test_standard))
+/* RMSNormalization as a graph writes it, by the kernel and by the reference. */
+static void test_rms(t_env *env)
+{
+    static pb g, bytes;
+    const float eps = 1e-6f, one = 1.0f;
+    const int64_t axis = -1, dims[2] = {70, 517}, row[1] = {517};
+    g.n = bytes.n = 0;
+    rt_weight(&g, "eps", LAMINA_F32, 0, NULL, &eps, sizeof eps);
+    rt_weight(&g, "one", LAMINA_F32, 0, NULL, &one, sizeof one);
+    ints_weight(&g, "axes", 1, &axis);
+    rt_node(&g, "Mul", "x x", "p", NULL);
+    rt_node(&g, "ReduceMean", "p axes", "v", NULL);
+    rt_node(&g, "Add", "v eps", "e", NULL);
+    rt_node(&g, "Sqrt", "e", "r", NULL);
+    rt_node(&g, "Div", "one r", "i", NULL);
+    rt_node(&g, "Mul", "x i", "n", NULL);
+    rt_node(&g, "Mul", "w n", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "N 517");
+    rt_port(&g, 11, "w", LAMINA_F32, "517");
+    rt_port(&g, 12, "y", LAMINA_F32, "N 517");
+    pb_int(&bytes, 1, 8);
+    pb_opset(&bytes, 8, "", 18);
+    pb_msg(&bytes, 7, &g);
+    rt_cpu(env);
+    lamina_model *m = rt_load_bytes(env, &bytes);
+    lamina_tensor *in[2] = {rt_floats(env, 2, dims), rt_floats(env, 1, row)}, *y[4];
+    const lamina_session_opts o[4] = {{.size = sizeof *o, .n_threads = 1, .no_optimize = true},
+                                      {.size = sizeof *o, .n_threads = 1},
+                                      {.size = sizeof *o, .n_threads = 2},
+                                      {.size = sizeof *o, .n_threads = 1, .reference = true}};
+    for (int i = 0; i < 4; i++) y[i] = run(m, &o[i], in, 2);
+    if (T_CHECK(y[0] && y[1] && y[2] && y[3])) {
+        check_near(y[1], y[0]);
+        check_near(y[3], y[0]);
+        T_MEM_EQ(lamina_tensor_data(y[1]), lamina_tensor_data(y[2]),
+                 (size_t)lamina_tensor_count(y[1]) * sizeof(float));
+    }
+    for (int i = 0; i < 4; i++) lamina_tensor_unref(y[i]);
+    lamina_tensor_unref(in[0]);
+    lamina_tensor_unref(in[1]);
+    lamina_model_unref(m);
+}
+
+T_MAIN(T_TEST(test_rms), T_TEST(test_forms), T_TEST(test_standard))

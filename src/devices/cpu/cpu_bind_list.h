@@ -44,6 +44,7 @@
     X(min)                   \
     X(softmax)               \
     X(layer_norm)            \
+    X(rms_norm)              \
     X(reduce_mean)           \
     X(reduce_sum)            \
     X(tree_ensemble)         \

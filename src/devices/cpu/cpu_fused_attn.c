@@ -7,6 +7,7 @@
  * the number of threads.
  */
 #include "devices/cpu/cpu_tools.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/norm/norm.h"
 #include "ops/fusedattn.h"
@@ -65,8 +66,9 @@ static bool mask_row(const attn_job *job, int64_t b, int64_t h, int64_t i, float
     if (a->data) {
         const float *bias =
             (const float *)a->data + b * a->step[0] + h * a->step[1] + i * a->step[2];
+        const lmn_binary_block add = {.kind = LMN_BIN_ADD, .a = s, .b = bias, .y = s, .n = f->keys};
         if (a->step[3] == 1)
-            for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j];
+            job->dev->kset.elementwise_f32->binary(&add);
         else
             for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j * a->step[3]];
     }

@@ -1,11 +1,14 @@
 /*
- * Softmax along any axis; LayerNormalization, ReduceMean and ReduceSum in f32 where the axes worked
- * on are the last ones, on the norm family. Other axes, Mean and InvStdDev outputs run by the
- * reference.
+ * Softmax along any axis; LayerNormalization, RMSNormalization, ReduceMean and ReduceSum in f32
+ * where the axes worked on are the last ones, on the norm family. Other axes, Mean and InvStdDev
+ * outputs run by the reference.
  */
 #include "devices/cpu/cpu_tools.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/norm/norm.h"
 #include "ops/shapes.h"
+
+#include <math.h>
 
 static const int64_t chunk_elems = 16 << 10;
 
@@ -169,6 +172,65 @@ static lamina_status run_sum(const lamina_kernel *k, lmn_eval *ec)
     return run_reduce(k, ec, false);
 }
 
+/* RMSNormalization: the squares stand in y until their mean is known. */
+typedef struct rms_job {
+    const lmn_kset *kset;
+    lmn_norm_block block;
+    int64_t rows_per_chunk;
+} rms_job;
+
+static void rms_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    (void)worker;
+    const rms_job *j = arg;
+    const lmn_norm_block *b = &j->block;
+    const int64_t first = chunk * j->rows_per_chunk,
+                  end = lmn_min_i64(first + j->rows_per_chunk, b->rows);
+    for (int64_t r = first; r < end; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n, mean;
+        lmn_binary_block mul = {.kind = LMN_BIN_MUL, .a = x, .b = x, .y = y, .n = b->n};
+        j->kset->elementwise_f32->binary(&mul);
+        j->kset->norm_f32->sums(
+            &(lmn_norm_block){.x = y, .y = &mean, .rows = 1, .n = b->n, .mean = true});
+        const float inverse = 1.0f / sqrtf(mean + b->eps);
+        mul.b = &inverse, mul.b_one = true;
+        j->kset->elementwise_f32->binary(&mul);
+        mul.a = y, mul.b = b->scale, mul.b_one = false;
+        j->kset->elementwise_f32->binary(&mul);
+    }
+}
+
+/* Are the extents of scale those of the last axes of x, from `axis` on? */
+static bool scales_axes(const lamina_tensor *scale, const lamina_tensor *x, int32_t axis)
+{
+    if (scale->rank != x->rank - axis) return false;
+    for (int32_t i = 0; i < scale->rank; i++)
+        if (scale->dims[i] != x->dims[axis + i]) return false;
+    return true;
+}
+
+static lamina_status run_rms(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *x = lmn_in(ec, 0), *scale = lmn_in(ec, 1);
+    int32_t axis;
+    if (!lmn_cpu_is_f32(x) || !lmn_cpu_is_f32(scale) || lmn_count(x) == 0 ||
+        !axis_of(lmn_attr_i(ec->node, "axis", -1), x->rank, &axis) ||
+        lmn_attr_i(ec->node, "stash_type", 1) != 1 || !scales_axes(scale, x, axis))
+        return lmn_cpu_reference(ec);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
+    if (!y) return LAMINA_OK;
+    rms_job j = {.kset = &k->dev->kset};
+    j.block = (lmn_norm_block){.x = x->data, .y = y->data, .scale = scale->data};
+    j.block.n = lmn_span_count(x->dims, axis, x->rank);
+    j.block.rows = lmn_span_count(x->dims, 0, axis);
+    j.block.eps = lmn_attr_f(ec->node, "epsilon", 1e-5f);
+    j.rows_per_chunk = lmn_max_i64(1, chunk_elems / j.block.n);
+    lmn_par_for(ec->par, (j.block.rows + j.rows_per_chunk - 1) / j.rows_per_chunk, rms_chunk, &j);
+    return LAMINA_OK;
+}
+
 static bool supports_norm(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
     return lmn_cpu_takes_f32(node, 0, &dev->kset.norm_f32->head, text, cap);
@@ -185,6 +247,12 @@ const lmn_cpu_binding lmn_cpu_layer_norm = {
     .op = "LayerNormalization",
     .supports = supports_norm,
     .run = run_layer,
+};
+const lmn_cpu_binding lmn_cpu_rms_norm = {
+    .domain = "",
+    .op = "RMSNormalization",
+    .supports = supports_norm,
+    .run = run_rms,
 };
 const lmn_cpu_binding lmn_cpu_reduce_mean = {
     .domain = "",

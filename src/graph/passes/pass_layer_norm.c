@@ -1,7 +1,8 @@
 /*
  * LayerNormalization written out: (x - mean) / sqrt(mean((x - mean)^2) + eps) * scale + bias over
- * the last axes becomes the operator, when scale and bias have exactly the shape of those axes. f32
- * only. The last bits may change.
+ * the last axes becomes the operator, when scale and bias have exactly the shape of those axes; and
+ * RMSNormalization, which is the same without the mean and the bias. f32 only. The last bits may
+ * change.
  */
 #include "graph/passes/match.h"
 
@@ -33,16 +34,15 @@ static bool square_of(const lmn_match *m, lmn_vid v, lmn_vid d)
     return lmn_match_product(m, v, &d, 1, &p) && lmn_product_is(&p, 1, d, 2, 0);
 }
 
-/* v = sqrt(mean(d^2) + eps) over n_axes? */
-static bool deviation_of(const lmn_match *m, lmn_vid v, lmn_vid d, int32_t n_axes, double *eps)
+/* v = sqrt(mean(d^2) + eps) over the last *n_axes? */
+static bool deviation_of(const lmn_match *m, lmn_vid v, lmn_vid d, int32_t *n_axes, double *eps)
 {
     const lmn_gnode *root = lmn_match_made_by(m, v, "Sqrt");
     const lmn_gnode *add = root ? lmn_match_made_by(m, root->in[0], "Add") : NULL;
-    int32_t n = 0;
     for (int32_t i = 0; add && i < 2; i++) {
         if (!lmn_match_scalar(m, add->in[i], eps)) continue;
-        const lmn_vid sq = mean_of(m, add->in[1 - i], &n);
-        return sq && n == n_axes && square_of(m, sq, d) && *eps >= 0;
+        const lmn_vid sq = mean_of(m, add->in[1 - i], n_axes);
+        return sq && square_of(m, sq, d) && *eps >= 0;
     }
     return false;
 }
@@ -74,8 +74,16 @@ static lmn_vid match_norm(const lmn_match *m, lmn_vid v, int32_t *n_axes, double
     const lmn_gnode *sub = lmn_match_made_by(m, d, "Sub");
     if (!sub) return 0;
     const lmn_vid x = mean_of(m, sub->in[1], n_axes);
-    if (!x || x != sub->in[0] || !deviation_of(m, dev, d, *n_axes, eps)) return 0;
+    int32_t n = 0;
+    if (!x || x != sub->in[0] || !deviation_of(m, dev, d, &n, eps) || n != *n_axes) return 0;
     return x;
+}
+
+/* v is x / sqrt(mean(x^2) + eps): x, else 0. */
+static lmn_vid match_rms(const lmn_match *m, lmn_vid v, int32_t *n_axes, double *eps)
+{
+    lmn_vid x, root;
+    return normalised(m, v, &x, &root) && deviation_of(m, root, x, n_axes, eps) ? x : 0;
 }
 
 /* Has v exactly the last n_axes extents of x? */
@@ -91,11 +99,12 @@ static bool fits_axes(const lmn_match *m, lmn_vid v, lmn_vid x, int32_t n_axes)
 }
 
 /* The normalised value times scale: x, the scale and what is known of the norm. */
-static lmn_vid match_scaled(const lmn_match *m, const lmn_gnode *mul, lmn_vid *scale,
+typedef lmn_vid norm_fn(const lmn_match *m, lmn_vid v, int32_t *n_axes, double *eps);
+static lmn_vid match_scaled(const lmn_match *m, const lmn_gnode *mul, norm_fn *norm, lmn_vid *scale,
                             int32_t *n_axes, double *eps)
 {
     for (int32_t i = 0; i < 2; i++) {
-        const lmn_vid x = match_norm(m, mul->in[i], n_axes, eps);
+        const lmn_vid x = norm(m, mul->in[i], n_axes, eps);
         *scale = mul->in[1 - i];
         if (x && lmn_match_is_f32(m, x) && fits_axes(m, *scale, x, *n_axes)) return x;
     }
@@ -103,14 +112,14 @@ static lmn_vid match_scaled(const lmn_match *m, const lmn_gnode *mul, lmn_vid *s
 }
 
 static lamina_status become(lmn_match *m, lmn_gnode *n, const lmn_vid *in, int32_t n_in,
-                            int32_t n_axes, double eps)
+                            int32_t n_axes, double eps, const char *op)
 {
     const lmn_attr attrs[2] = {
         {.name = "axis", .type = LMN_ATTR_INT, .n = 1, .u.i = -n_axes},
         {.name = "epsilon", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = (float)eps}};
     return lmn_match_become(m, n,
                             &(lmn_rewrite){.domain = "",
-                                           .op = "LayerNormalization",
+                                           .op = op,
                                            .name = n->op.name,
                                            .opset = n->op.opset,
                                            .in = in,
@@ -131,18 +140,21 @@ static lamina_status run(lmn_match *m)
         for (int32_t k = 0; k < 2; k++) {
             const lmn_gnode *mul = lmn_match_made_by(m, n->in[k], "Mul");
             if (!mul || !lmn_match_once(m, n->in[k])) continue;
-            const lmn_vid x = match_scaled(m, mul, &scale, &n_axes, &eps);
+            const lmn_vid x = match_scaled(m, mul, match_norm, &scale, &n_axes, &eps);
             const lmn_vid bias = n->in[1 - k];
             if (!x || !fits_axes(m, bias, x, n_axes)) continue;
-            LMN_TRY(become(m, n, (const lmn_vid[]){x, scale, bias}, 3, n_axes, eps));
+            LMN_TRY(become(m, n, (const lmn_vid[]){x, scale, bias}, 3, n_axes, eps,
+                           "LayerNormalization"));
             break;
         }
     }
     for (size_t i = 0; i < m->g->n_nodes; i++) {
         lmn_gnode *n = &m->g->nodes[i];
         if (n->dead || !lmn_match_op(n, "Mul")) continue;
-        const lmn_vid x = match_scaled(m, n, &scale, &n_axes, &eps);
-        if (x) LMN_TRY(become(m, n, (const lmn_vid[]){x, scale}, 2, n_axes, eps));
+        lmn_vid x = match_scaled(m, n, match_norm, &scale, &n_axes, &eps);
+        const char *op = x ? "LayerNormalization" : "RMSNormalization";
+        if (!x) x = match_scaled(m, n, match_rms, &scale, &n_axes, &eps);
+        if (x) LMN_TRY(become(m, n, (const lmn_vid[]){x, scale}, 2, n_axes, eps, op));
     }
     return LAMINA_OK;
 }
