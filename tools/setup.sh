@@ -13,6 +13,9 @@ need build-essential c++
 need cmake cmake
 need ninja-build ninja
 need clang clang
+# The sanitizers of clang, without which no fuzzer links, are only recommended by its package.
+rt=libclang_rt.fuzzer-$(uname -m).a
+need libclang-rt-dev "$(clang -print-file-name="$rt" 2> /dev/null || echo none)"
 need clang-format clang-format
 need git git
 need python3 python3
