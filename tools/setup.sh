@@ -18,6 +18,7 @@ rt=libclang_rt.fuzzer-$(uname -m).a
 need libclang-rt-dev "$(clang -print-file-name="$rt" 2> /dev/null || echo none)"
 need clang-format clang-format
 need git git
+need pkg-config pkg-config # the test of an installed tree
 need python3 python3
 py() { python3 -c "$1" 2> /dev/null || echo none; }
 need python3-venv "$(py 'import ensurepip; print(ensurepip.__file__)')"
