@@ -21,7 +21,9 @@ help: ## what make can do
 # Everything that must hold before a change lands: sanitizers, release, clang, threads, gates.
 check: environment check-asan check-release check-clang check-tsan gates ## sets up, then everything: sanitizers, release, clang, threads, gates
 
-check-full: check ## check, and 10,000 random models an operator (an hour)
+check-full: check ## check, 100 seeds of kcheck, 10,000 random models an operator (an hour)
+	for i in $$(seq 100); do $(BUILD)/bin/kcheck --seed=$$i > $(BUILD)/kcheck.log || \
+		{ grep FAIL $(BUILD)/kcheck.log; exit 1; }; done
 	$(BUILD)/bin/props --draws=10000
 
 check-asan:
@@ -43,7 +45,8 @@ check-tsan:
 	ninja -C build-tsan -j$(JOBS) threaded_tests
 	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|devices|runtime|api)$$'
 
-gates: build ## layers, headers, exports, ISA leaks, style, lengths
+gates: ## layers, headers, exports, ISA leaks, style, lengths
+	@$(MAKE) -s build TARGET=lamina
 	tools/gates.sh
 
 demo: ## fetch trained models and ask them three questions

@@ -74,6 +74,7 @@ struct lmn_frame {
     lmn_exec *x;
     lmn_plan *plan; /* NULL: everything on the heap */
     uint8_t *arena;
+    uint64_t arena_bytes; /* its own: an idle frame may outlive its plan */
     lamina_tensor *slots; /* n_values */
     lamina_tensor **at;   /* n_values: the slot, a constant, or NULL for value 0 */
     lamina_tensor **io;   /* in and out pointers of all steps, back to back */

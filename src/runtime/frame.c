@@ -47,10 +47,10 @@ lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
     f->plan_data = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_data, "frame");
     f->plan_bytes = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
     if (x->session->profile) f->spans = lmn_calloc(a, g->n_nodes + 1, sizeof *f->spans, "frame");
-    if (p && p->arena_bytes)
-        f->arena = lmn_alloc(a, p->arena_bytes, LMN_TENSOR_ALIGN, "activations");
+    f->arena_bytes = p ? p->arena_bytes : 0;
+    if (f->arena_bytes) f->arena = lmn_alloc(a, f->arena_bytes, LMN_TENSOR_ALIGN, "activations");
     if (!f->slots || !f->at || !f->io || !f->plan_data || !f->plan_bytes ||
-        (x->session->profile && !f->spans) || (p && p->arena_bytes && !f->arena)) {
+        (x->session->profile && !f->spans) || (f->arena_bytes && !f->arena)) {
         lmn_frame_destroy(f);
         return LAMINA_E_NOMEM;
     }
@@ -78,7 +78,7 @@ void lmn_frame_destroy(lmn_frame *f)
     lmn_cfree(a, f->plan_data, f->n_outs + 1, sizeof *f->plan_data, "frame");
     lmn_cfree(a, f->plan_bytes, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
     lmn_cfree(a, f->spans, g->n_nodes + 1, sizeof *f->spans, "frame");
-    if (f->plan) lmn_free(a, f->arena, f->plan->arena_bytes, LMN_TENSOR_ALIGN, "activations");
+    lmn_free(a, f->arena, f->arena_bytes, LMN_TENSOR_ALIGN, "activations");
     lmn_cfree(a, f, 1, sizeof *f, "frame");
 }
 

@@ -261,6 +261,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         kc_conv_reference(&g, &x, &w, want, bound);
         lmn_conv_plan plan;
         lmn_conv_f32_plan(&set, &g, &plan);
+        if (plan.n_prepare) kc_wino_bounds(&g, &x, &w, bound);
         lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
         KC_CALL(kc, kc_conv_run(kc, &plan, args, false));
         kc_expect(kc, &y, want, bound, kc_conv_text(&g));

@@ -48,6 +48,24 @@ static void tile_bound(const lmn_conv_geom *g, const float *x, const float *w, i
         out[q] = kc_dot_bound(g->c_in + 30, transform(&AT[0][0], &AT[0][0], 6, q / 4, q % 4, sum));
 }
 
+void kc_wino_bounds(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w, double *bound)
+{
+    const int64_t plane = g->in[1] * g->in[2], across = (g->out[2] + 3) / 4;
+    for (int64_t r = 0; r < g->n * g->c_out; r++) {
+        for (int64_t t = 0; t < (g->out[1] + 3) / 4 * across; t++) {
+            const int64_t ty = t / across, tx = t % across;
+            double b[16];
+            tile_bound(g, x->p + r / g->c_out * g->c_in * plane, w->p + r % g->c_out * w->ld, ty,
+                       tx, b);
+            for (int64_t q = 0; q < 16; q++) {
+                const int64_t py = ty * 4 + q / 4, px = tx * 4 + q % 4;
+                if (py < g->out[1] && px < g->out[2])
+                    bound[(r * g->out[1] + py) * g->out[2] + px] = b[q];
+            }
+        }
+    }
+}
+
 static void check_transforms(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_wino_row *row = (const lmn_wino_row *)(const void *)head, *ref = lmn_wino_f32_rows;
@@ -121,19 +139,7 @@ static void check_conv(kc_ctx *kc, const lmn_krow *head)
         kc_mat y = kc_output(kc, g.n * g.c_out, pixels, pixels);
         double *want = kc_doubles(kc, y.rows * pixels), *bound = kc_doubles(kc, y.rows * pixels);
         kc_conv_reference(&g, &x, &w, want, bound);
-        for (int64_t r = 0; r < y.rows; r++) {
-            for (int64_t t = 0; t < (g.out[1] + 3) / 4 * ((g.out[2] + 3) / 4); t++) {
-                const int64_t ty = t / ((g.out[2] + 3) / 4), tx = t % ((g.out[2] + 3) / 4);
-                double b[16];
-                tile_bound(&g, x.p + r / g.c_out * g.c_in * plane, w.p + r % g.c_out * w.ld, ty, tx,
-                           b);
-                for (int64_t q = 0; q < 16; q++) {
-                    const int64_t py = ty * 4 + q / 4, px = tx * 4 + q % 4;
-                    if (py < g.out[1] && px < g.out[2])
-                        bound[(r * g.out[1] + py) * g.out[2] + px] = b[q];
-                }
-            }
-        }
+        kc_wino_bounds(&g, &x, &w, bound);
         lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
         KC_CALL(kc, kc_conv_run(kc, &plan, args, c % 2));
         kc_expect(kc, &y, want, bound, kc_conv_text(&g));

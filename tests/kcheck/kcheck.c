@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MAX_SLOTS = 40, MAX_HEAP = 64 };
@@ -377,7 +376,7 @@ int main(int argc, char **argv)
 {
     static kc_ctx kc;
     const char *cap = getenv("LAMINA_ISA");
-    kc.seed = (uint64_t)time(NULL);
+    kc.seed = 1; /* the same run for everybody; `make check-full` takes many seeds */
     if (!read_args(&kc, argc, argv)) {
         fprintf(stderr,
                 "usage: kcheck [--full] [--seed=N] [--only=TEXT] [--bench] [--all] [--json]\n");

@@ -252,7 +252,7 @@ typedef struct runner {
     lamina_tensor *in[2];
     int64_t n;
     const float *want;
-    int wrong;
+    int wrong, turns, trim_every;
 } runner;
 
 static void *runner_main(void *arg)
@@ -260,7 +260,7 @@ static void *runner_main(void *arg)
     runner *r = arg;
     lamina_tensor *const *in = r->in,
                          *out = NULL; /* no checks here: their counter is one for all */
-    for (int turn = 0; turn < 20; turn++) {
+    for (int turn = 0; turn < r->turns; turn++) {
         if (lamina_session_run(r->s, (const lamina_tensor *const *)in, 2, &out, 1, NULL)) {
             r->wrong++;
             continue;
@@ -268,7 +268,7 @@ static void *runner_main(void *arg)
         r->wrong += r->want && memcmp(r->want, lamina_tensor_data(out),
                                       (size_t)(r->n * r->n) * sizeof(float)) != 0;
         lamina_tensor_unref(out);
-        if (turn % 5 == 4) (void)lamina_session_trim(r->s, 0);
+        if (turn % r->trim_every == 0) (void)lamina_session_trim(r->s, 0);
         lamina_session_stats st = {.size = sizeof st};
         r->wrong += lamina_session_get_stats(r->s, &st) != LAMINA_OK || st.n_runs == 0;
     }
@@ -296,7 +296,8 @@ static void test_concurrent(t_env *env)
     runner r[RUNNERS];
     for (int i = 0; i < RUNNERS; i++) {
         const int64_t n = 40 + 30 * (i & 1);
-        r[i] = (runner){.s = s, .n = n, .want = lamina_tensor_data(want[i & 1])};
+        r[i] = (runner){
+            .s = s, .n = n, .want = lamina_tensor_data(want[i & 1]), .turns = 20, .trim_every = 5};
         for (int k = 0; k < 2; k++) r[i].in[k] = rt_floats(env, 2, (int64_t[]){n, n});
     }
     for (int i = 0; i < RUNNERS; i++) T_OK(lmn_thread_start(&t[i], runner_main, &r[i]));
@@ -307,6 +308,32 @@ static void test_concurrent(t_env *env)
     }
     T_EQ(stats(s).n_runs, 2 + RUNNERS * 20);
     for (int k = 0; k < 2; k++) lamina_tensor_unref(want[k]);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+/* Trimmed on every turn while the other shape evicts the plan: an idle frame outlives its plan. */
+static void test_trim_evicted(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_chain(env, 2);
+    const lamina_session_opts o = {.size = sizeof o, .n_threads = 1, .max_plans = 1};
+    lamina_session *s = rt_session(m, &o);
+    T_REQUIRE(s);
+    lmn_thread t[RUNNERS];
+    runner r[RUNNERS];
+    for (int i = 0; i < RUNNERS; i++) {
+        const int64_t n = 2 + (i & 1);
+        r[i] = (runner){.s = s, .n = n, .turns = 500, .trim_every = 1};
+        for (int k = 0; k < 2; k++) r[i].in[k] = rt_floats(env, 2, (int64_t[]){n, n});
+    }
+    for (int i = 0; i < RUNNERS; i++) T_OK(lmn_thread_start(&t[i], runner_main, &r[i]));
+    for (int i = 0; i < RUNNERS; i++) {
+        lmn_thread_join(&t[i]);
+        T_EQ(r[i].wrong, 0);
+        for (int k = 0; k < 2; k++) lamina_tensor_unref(r[i].in[k]);
+    }
+    T_EQ(stats(s).n_runs, RUNNERS * 500);
     lamina_session_destroy(s);
     lamina_model_unref(m);
 }
@@ -336,4 +363,5 @@ static void test_bits(t_env *env)
 }
 
 T_MAIN(T_TEST(test_feeds), T_TEST(test_symbol), T_TEST(test_plans), T_TEST(test_bytes),
-       T_TEST(test_default), T_TEST(test_stats), T_TEST(test_concurrent), T_TEST(test_bits))
+       T_TEST(test_default), T_TEST(test_stats), T_TEST(test_concurrent), T_TEST(test_trim_evicted),
+       T_TEST(test_bits))
