@@ -39,7 +39,7 @@ typedef struct lmn_step {
     char reason[160];              /* why no device serves it */
     uint64_t n_calls, total_ticks; /* with profile, guarded by the session's lock */
     lmn_row *rows;                 /* with profile, the shapes met, same lock */
-    double flops, bytes;           /* of the last plan */
+    double flops, bytes;           /* of the last plan, same lock */
 } lmn_step;
 
 struct lmn_exec {

@@ -83,9 +83,11 @@ static lamina_status find_known(planner *pl)
     return LAMINA_OK;
 }
 
+/* Other runs may plan or read them at the same time. */
 static void note_costs(planner *pl)
 {
     const lmn_graph *g = pl->x->g;
+    lmn_mutex_lock(&pl->x->session->lock);
     for (size_t i = 0; i < g->n_nodes; i++) {
         const lmn_gnode *n = &g->nodes[i];
         if (n->op.n_in > 32 || n->op.n_out > 32) continue;
@@ -99,6 +101,7 @@ static void note_costs(planner *pl)
         pl->x->steps[i].flops = c.flops;
         pl->x->steps[i].bytes = c.bytes;
     }
+    lmn_mutex_unlock(&pl->x->session->lock);
 }
 
 static lamina_status build(planner *pl, lmn_dim_pool *dims, const lamina_tensor *const *in,

@@ -136,6 +136,7 @@ lamina_status lamina_session_node(const lamina_session *cs, size_t i, lamina_nod
     const lmn_step *t = &s->x->steps[i];
     lmn_mutex_lock(&s->lock);
     const uint64_t n_calls = t->n_calls, ticks = t->total_ticks;
+    const double flops = t->flops, bytes = t->bytes;
     lmn_mutex_unlock(&s->lock);
     const lamina_node_info info = {
         .size = out->size,
@@ -146,8 +147,8 @@ lamina_status lamina_session_node(const lamina_session *cs, size_t i, lamina_nod
         .reason = t->reason,
         .n_calls = n_calls,
         .total_ns = nanoseconds(s, ticks),
-        .flops = t->flops,
-        .bytes = t->bytes,
+        .flops = flops,
+        .bytes = bytes,
     };
     memcpy(out, &info, out->size);
     return LAMINA_OK;
