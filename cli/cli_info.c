@@ -1,20 +1,26 @@
 /*
- * lamina info: the build, the machine as the library sees it, what it chose.
+ * lamina info: the build, the machine as the library sees it, what it chose, what it can run.
  */
-#include "cli.h"
+#include "cli_operators.h"
 
 #include <string.h>
 
 const char cli_help_info[] =
-    "usage: lamina info [--json]\n\n"
+    "usage: lamina info [--ops [--markdown]] [--plugin F]... [--json]\n\n"
     "Prints version, compiler, CPU features, limits of the container, the kernel row chosen for\n"
-    "every family and type, and the devices.\n\n"
+    "every family and type, the devices and the plug-ins loaded.\n\n"
+    "  --ops       the operators instead: domain, versions read, types of every port, kernel rows\n"
+    "  --markdown  that table as a page: docs/operators.md\n"
+    "  --plugin F  operators of a shared library (lamina/plugin.h)\n"
+    "  --json      one JSON object; with --ops a list\n\n"
     "  LAMINA_ISA=avx2                    use no instruction set above this one: ref, avx2,\n"
     "                                     avx512, amx, neon\n"
     "  LAMINA_KERNEL=family.dtype:row     use this row, such as gemm.f32:avx2\n\n"
     "examples:\n"
     "  lamina info\n"
-    "  LAMINA_ISA=avx2 lamina info --json\n";
+    "  LAMINA_ISA=avx2 lamina info --json\n"
+    "  lamina info --ops | grep QLinear\n"
+    "  lamina info --plugin ./custom_op.so\n";
 
 /* "kernel.gemm.f32:avx2" -> length of "kernel.gemm.f32"; 0 for other rows. */
 static size_t family(const char *key)
@@ -74,21 +80,43 @@ static void as_json(const lamina_engine *e)
     printf("\n}\n");
 }
 
+static void report(const lamina_engine *e, bool ops, bool markdown, bool json)
+{
+    if (ops && markdown)
+        cli_operators_markdown(e);
+    else if (ops)
+        (json ? cli_operators_json : cli_operators_text)(e);
+    else
+        (json ? as_json : as_text)(e);
+}
+
 int cli_info(int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--json", false}, {NULL, false}};
+    static const cli_opt SPEC[] = {{"--json", false},
+                                   {"--ops", false},
+                                   {"--markdown", false},
+                                   {"--plugin", true},
+                                   {NULL, false}};
     const char *v;
     int i = 1, o;
-    bool json = false;
+    bool json = false, ops = false, markdown = false;
+    cli_plugins plugins = {.n = 0};
     while ((o = cli_next("info", SPEC, argc, argv, &i, &v)) != -1) {
         if (o == -2) return CLI_USAGE;
         if (o == 0) return cli_usage("info", "takes no operand, not %s", v);
-        json = true;
+        if (o == 1) json = true;
+        if (o == 2) ops = true;
+        if (o == 3) markdown = true;
+        if (o == 4 && cli_plugins_add(&plugins, "info", v) != CLI_OK) return CLI_USAGE;
     }
+    if (markdown && (json || !ops))
+        return cli_usage("info", "--markdown goes with --ops and without --json");
     lamina_engine *e;
     int rc = cli_engine(0, &e);
-    if (rc != CLI_OK) return rc;
-    (json ? as_json : as_text)(e);
-    lamina_engine_destroy(e);
-    return CLI_OK;
+    if (rc == CLI_OK) {
+        rc = cli_plugins_load(&plugins, e);
+        if (rc == CLI_OK) report(e, ops, markdown, json);
+        lamina_engine_destroy(e);
+    }
+    return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/os/os_env.h"
 #include "devices/device_list.h"
 #include "kernels/kset.h"
+#include "ops/plugin.h"
 #include "runtime/exec.h"
 
 #define FIXED_ROWS 11
@@ -74,10 +75,25 @@ static bool built_in(const lamina_device_vtable *vt)
     return false;
 }
 
+static lamina_status plugin_row(const lamina_engine *e, size_t k, lamina_info_row *r)
+{
+    size_t n;
+    const char *name = lmn_plugins_at(e, k, &n);
+    LMN_CHECK(name, LAMINA_E_RANGE);
+    (void)lmn_format(r->key, sizeof r->key, "plugin.%.50s", name);
+    size_t o = lmn_format(r->value, sizeof r->value, "%zu operator%s:", n, n == 1 ? "" : "s");
+    for (size_t i = 0; i < n && o < sizeof r->value - 1; i++) {
+        const lmn_op_def *def = lmn_plugins_op(e, k, i);
+        o += lmn_format(r->value + o, sizeof r->value - o, " %s:%s", def->domain, def->name);
+    }
+    return LAMINA_OK;
+}
+
 static lamina_status device_row(const lamina_engine *e, size_t i, lamina_info_row *r)
 {
     const lmn_devices *d = e->slot[LMN_SLOT_DEVICES].ptr;
-    LMN_CHECK(d && i < (size_t)d->n, LAMINA_E_RANGE);
+    const size_t n = d ? (size_t)d->n : 0;
+    if (i >= n) return plugin_row(e, i - n, r);
     (void)lmn_format(r->key, sizeof r->key, "device.%s", d->dev[i].vt->name);
     (void)lmn_format(r->value, sizeof r->value, "%s",
                      built_in(d->dev[i].vt) ? "built in" : "plug-in");

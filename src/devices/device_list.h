@@ -13,4 +13,8 @@
 LMN_DEVICE_LIST(X)
 #undef X
 
+/* Kernel families that the bindings of an operator on the CPU may call: "gemm.f32 norm.f32".
+   `bound` receives whether there is a binding at all: some have code of their own. */
+void lmn_cpu_families(const char *domain, const char *op, bool *bound, char *buf, size_t cap);
+
 #endif

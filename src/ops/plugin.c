@@ -18,6 +18,7 @@
 typedef struct plugin {
     struct plugin *next;
     lmn_arena arena;
+    const char *name;
     lmn_plugin_op *ops;
     size_t n_ops;
     void *lib;
@@ -83,6 +84,30 @@ const lmn_op_def *lmn_op_find_in(const lamina_engine *e, const char *domain, con
     for (const plugin *p = first(e); !def && p; p = p->next)
         def = find_row(p, p->n_ops, domain, name);
     return def;
+}
+
+/* The k-th in the order of loading, NULL past the end. The list has the last one first. */
+static const plugin *at(const lamina_engine *e, size_t k)
+{
+    const plugin *const last = first(e), *p = last;
+    size_t n = 0;
+    for (; p; p = p->next) n++;
+    if (k >= n) return NULL;
+    for (p = last; --n > k;) p = p->next;
+    return p;
+}
+
+const char *lmn_plugins_at(const lamina_engine *e, size_t k, size_t *n_ops)
+{
+    const plugin *p = at(e, k);
+    *n_ops = p ? p->n_ops : 0;
+    return p ? p->name : NULL;
+}
+
+const lmn_op_def *lmn_plugins_op(const lamina_engine *e, size_t k, size_t i)
+{
+    const plugin *p = at(e, k);
+    return p && i < p->n_ops ? &p->ops[i].def : NULL;
 }
 
 /* ---- reading a table ---------------------------------------------------------------------------
@@ -248,7 +273,11 @@ static lamina_status read_table(reader *r, const lamina_plugin *t)
         return lmn_fail(r->err, LAMINA_E_LIMIT, "has %zu operators, at most %u are possible",
                         t->n_ops, MAX_OPS);
     r->p->ops = LMN_ARENA_ARRAY(&r->p->arena, lmn_plugin_op, t->n_ops);
-    if (!r->p->ops) return lmn_fail(r->err, LAMINA_E_NOMEM, "does not fit in memory");
+    char shown[4 * NAME_CAP];
+    const size_t n = lmn_format_name(shown, sizeof shown, t->name, strlen(t->name));
+    r->p->name = lmn_arena_strn(&r->p->arena, shown, n);
+    if (!r->p->ops || !r->p->name)
+        return lmn_fail(r->err, LAMINA_E_NOMEM, "does not fit in memory");
     for (r->i = 0; r->i < t->n_ops; r->i++) {
         r->name = NULL;
         LMN_TRY(read_op(r, t->ops[r->i], &r->p->ops[r->i]));

@@ -19,6 +19,10 @@ bool lmn_plugins_have(const lamina_engine *e, const void *lib);
 lamina_status lmn_plugins_add(lamina_engine *e, const lamina_plugin *table, void *lib,
                               void (*close)(void *lib), lamina_error *err);
 
+/* Name of the k-th plug-in in the order of loading, and its i-th operator; NULL past the end. */
+const char *lmn_plugins_at(const lamina_engine *e, size_t k, size_t *n_ops);
+const lmn_op_def *lmn_plugins_op(const lamina_engine *e, size_t k, size_t i);
+
 /* The definition behind a table's row, as `def` of the operators that plugin.c makes. */
 typedef struct lmn_plugin_op {
     lmn_op_def def; /* first: a node's def leads back here */

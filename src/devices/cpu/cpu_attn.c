@@ -158,12 +158,14 @@ static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char 
 const lmn_cpu_binding lmn_cpu_group_query_attention = {
     .domain = "com.microsoft",
     .op = "GroupQueryAttention",
+    .families = "gemm.f32 norm.f32",
     .supports = supports_attn,
     .run = run_gqa,
 };
 const lmn_cpu_binding lmn_cpu_multi_head_attention = {
     .domain = "com.microsoft",
     .op = "MultiHeadAttention",
+    .families = "gemm.f32 norm.f32",
     .supports = supports_attn,
     .run = run_mha,
 };

@@ -114,13 +114,16 @@ static bool supports_binary(const lmn_cpu_dev *dev, const lamina_node *node, cha
     return lmn_cpu_takes_f32(node, 0, &dev->kset.elementwise_f32->head, text, cap);
 }
 
-#define BINARY(symbol, Op, KIND)                                            \
-    static lamina_status run_##symbol(const lamina_kernel *k, lmn_eval *ec) \
-    {                                                                       \
-        return run_binary(k, ec, LMN_BIN_##KIND);                           \
-    }                                                                       \
-    const lmn_cpu_binding lmn_cpu_##symbol = {                              \
-        .domain = "", .op = Op, .supports = supports_binary, .run = run_##symbol};
+#define BINARY(symbol, Op, KIND)                                             \
+    static lamina_status run_##symbol(const lamina_kernel *k, lmn_eval *ec)  \
+    {                                                                        \
+        return run_binary(k, ec, LMN_BIN_##KIND);                            \
+    }                                                                        \
+    const lmn_cpu_binding lmn_cpu_##symbol = {.domain = "",                  \
+                                              .op = Op,                      \
+                                              .families = "elementwise.f32", \
+                                              .supports = supports_binary,   \
+                                              .run = run_##symbol};
 
 BINARY(add, "Add", ADD)
 BINARY(sub, "Sub", SUB)

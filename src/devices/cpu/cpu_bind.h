@@ -27,6 +27,7 @@ struct lamina_kernel {
 
 struct lmn_cpu_binding {
     const char *domain, *op;
+    const char *families; /* of the rows that run() may call: "gemm.f32 norm.f32"; NULL = none */
     /* Text: the kernel's name on yes, the reason on no. May look at facts, attributes, constants.
      */
     bool (*supports)(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap);

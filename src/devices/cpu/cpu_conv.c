@@ -108,6 +108,7 @@ static bool any_address(const lmn_cpu_dev *dev, int32_t i)
 const lmn_cpu_binding lmn_cpu_conv = {
     .domain = "",
     .op = "Conv",
+    .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32",
     .supports = supports_conv,
     .run = run_conv,
     .any_address = any_address,
@@ -115,6 +116,7 @@ const lmn_cpu_binding lmn_cpu_conv = {
 const lmn_cpu_binding lmn_cpu_fused_conv = {
     .domain = "lamina",
     .op = "FusedConv",
+    .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32",
     .supports = supports_conv,
     .run = run_conv,
     .any_address = any_address,

@@ -109,6 +109,19 @@ static bool cpu_any_address(void *self, const lamina_kernel *k, int32_t i)
     return k->bind->any_address && k->bind->any_address(k->dev, i);
 }
 
+void lmn_cpu_families(const char *domain, const char *op, bool *bound, char *buf, size_t cap)
+{
+    size_t n = lmn_format(buf, cap, "%s", "");
+    *bound = false;
+    for (size_t i = 0; BINDINGS[i]; i++) {
+        const lmn_cpu_binding *b = BINDINGS[i];
+        if (strcmp(b->op, op) || strcmp(b->domain, domain)) continue;
+        *bound = true;
+        if (b->families && !strstr(buf, b->families))
+            n += lmn_format(buf + n, cap - n, "%s%s", n ? " " : "", b->families);
+    }
+}
+
 const lamina_device_vtable lmn_device_cpu = {
     .abi = LAMINA_DEVICE_ABI,
     .name = "cpu",

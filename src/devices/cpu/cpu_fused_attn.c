@@ -373,12 +373,14 @@ static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char 
 const lmn_cpu_binding lmn_cpu_fused_attention = {
     .domain = "lamina",
     .op = "FusedAttention",
+    .families = "gemm.f32 elementwise.f32 norm.f32",
     .supports = supports_attn,
     .run = run_fused,
 };
 const lmn_cpu_binding lmn_cpu_attention = {
     .domain = "",
     .op = "Attention",
+    .families = "gemm.f32 elementwise.f32 norm.f32",
     .supports = supports_attn,
     .run = run_attention,
 };

@@ -122,6 +122,7 @@ static bool supports_nbits(const lmn_cpu_dev *dev, const lamina_node *node, char
 const lmn_cpu_binding lmn_cpu_matmul_nbits = {
     .domain = "com.microsoft",
     .op = "MatMulNBits",
+    .families = "nbits.f32 gemm.f32",
     .supports = supports_nbits,
     .run = run_nbits,
 };

@@ -239,30 +239,35 @@ static bool supports_norm(const lmn_cpu_dev *dev, const lamina_node *node, char 
 const lmn_cpu_binding lmn_cpu_softmax = {
     .domain = "",
     .op = "Softmax",
+    .families = "norm.f32",
     .supports = supports_norm,
     .run = run_softmax,
 };
 const lmn_cpu_binding lmn_cpu_layer_norm = {
     .domain = "",
     .op = "LayerNormalization",
+    .families = "norm.f32",
     .supports = supports_norm,
     .run = run_layer,
 };
 const lmn_cpu_binding lmn_cpu_rms_norm = {
     .domain = "",
     .op = "RMSNormalization",
+    .families = "norm.f32",
     .supports = supports_norm,
     .run = run_rms,
 };
 const lmn_cpu_binding lmn_cpu_reduce_mean = {
     .domain = "",
     .op = "ReduceMean",
+    .families = "norm.f32",
     .supports = supports_norm,
     .run = run_mean,
 };
 const lmn_cpu_binding lmn_cpu_reduce_sum = {
     .domain = "",
     .op = "ReduceSum",
+    .families = "norm.f32",
     .supports = supports_norm,
     .run = run_sum,
 };

@@ -130,24 +130,28 @@ static bool supports_pool(const lmn_cpu_dev *dev, const lamina_node *node, char 
 const lmn_cpu_binding lmn_cpu_max_pool = {
     .domain = "",
     .op = "MaxPool",
+    .families = "pool.f32",
     .supports = supports_pool,
     .run = run_max,
 };
 const lmn_cpu_binding lmn_cpu_average_pool = {
     .domain = "",
     .op = "AveragePool",
+    .families = "pool.f32",
     .supports = supports_pool,
     .run = run_average,
 };
 const lmn_cpu_binding lmn_cpu_global_average_pool = {
     .domain = "",
     .op = "GlobalAveragePool",
+    .families = "pool.f32",
     .supports = supports_pool,
     .run = run_global_average,
 };
 const lmn_cpu_binding lmn_cpu_global_max_pool = {
     .domain = "",
     .op = "GlobalMaxPool",
+    .families = "pool.f32",
     .supports = supports_pool,
     .run = run_global_max,
 };

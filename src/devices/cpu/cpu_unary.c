@@ -53,9 +53,12 @@ static bool supports_unary(const lmn_cpu_dev *dev, const lamina_node *node, char
         return run_unary(k, ec, LMN_UN_##KIND, 0, 0);                       \
     }                                                                       \
     BINDING(symbol, Op);
-#define BINDING(symbol, Op)                    \
-    const lmn_cpu_binding lmn_cpu_##symbol = { \
-        .domain = "", .op = Op, .supports = supports_unary, .run = run_##symbol}
+#define BINDING(symbol, Op)                                                  \
+    const lmn_cpu_binding lmn_cpu_##symbol = {.domain = "",                  \
+                                              .op = Op,                      \
+                                              .families = "elementwise.f32", \
+                                              .supports = supports_unary,    \
+                                              .run = run_##symbol}
 
 UNARY(relu, "Relu", RELU)
 UNARY(hard_swish, "HardSwish", HARDSWISH)
