@@ -502,5 +502,4 @@ T_MAIN(T_TEST(test_names), T_TEST(test_null_values), T_TEST(test_null_sentences)
        T_TEST(test_option_sizes), T_TEST(test_files_are_named), T_TEST(test_values_in_files),
        T_TEST(test_looking_at_a_model), T_TEST(test_diagnostics), T_TEST(test_ownership),
        T_TEST(test_wrong_feeds), T_TEST(test_every_allocation_fails),
-       T_TEST(test_engine_without_memory), T_TEST(test_info_rows),
-       T_TEST(test_operators))
+       T_TEST(test_engine_without_memory), T_TEST(test_info_rows), T_TEST(test_operators))
