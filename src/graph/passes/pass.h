@@ -13,6 +13,7 @@ typedef struct lmn_pass_ctx {
     uint64_t max_const_bytes; /* largest value folding may make */
     uint64_t folded_bytes;    /* so far, against 4x that bound in total */
     uint32_t n_changed;       /* rewrites made by the pass that runs */
+    bool fold_weights;        /* set by `qdq`: quantised weights that are left may become floats */
 } lmn_pass_ctx;
 
 typedef struct lmn_pass {

@@ -2,8 +2,11 @@
  * Constant folding: a node whose inputs are all known is computed once. Values that inference knows
  * element by element (Shape of a static tensor, say) become constants too. Bounded by bytes, so
  * that a small file cannot unfold into gigabytes; what would be too big simply stays a node.
+ * Quantised weights stay quantised until the pass `qdq` has seen them.
  */
 #include "graph/passes/pass.h"
+
+#include <string.h>
 
 static bool has_graph(const lmn_gnode *n)
 {
@@ -63,6 +66,11 @@ static lamina_status fold_lattice(lmn_graph *g, lmn_vid v, bool *folded)
     return LAMINA_OK;
 }
 
+static bool dequantises(const lmn_gnode *n)
+{
+    return !n->op.def->domain[0] && strcmp(n->op.def->name, "DequantizeLinear") == 0;
+}
+
 static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx)
 {
     uint64_t bytes;
@@ -101,6 +109,7 @@ lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
                 (!v->constant || v->is_input || v->constant->kind != LAMINA_KIND_TENSOR))
                 known = false;
         }
+        if (known && !ctx->fold_weights && dequantises(n)) continue;
         if (known) {
             LMN_TRY(fold_eval(g, n, ctx));
             continue;

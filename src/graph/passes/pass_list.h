@@ -8,6 +8,10 @@
     X(dce)               \
     X(infer)             \
     X(elide)             \
+    X(qdq)               \
+    X(fold)              \
+    X(dce)               \
+    X(infer)             \
     X(layer_norm)        \
     X(activations)       \
     X(attention)         \
