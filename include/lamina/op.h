@@ -50,7 +50,9 @@ LAMINA_API const lamina_tensor *lamina_call_input(const lamina_call *call, int32
 /** Number of inputs. @return count. Since: 0.1 */
 LAMINA_API int32_t lamina_call_input_count(const lamina_call *call);
 /**
- * Make output i ready: type, shape, uninitialised dense memory.
+ * Make output i ready: type, shape, uninitialised dense memory to be filled through
+ * lamina_tensor_mutable_data. It may be the memory of an input that dies here (elementwise
+ * operators only): read an element before writing the same one.
  *
  * @param out  on success lent until execute returns; NULL if nobody wants this output.
  * @return LAMINA_OK; E_RANGE; E_NOMEM.

@@ -133,9 +133,9 @@ LAMINA_API size_t lamina_tensor_bytes(const lamina_tensor *t);
  * 0.1 */
 LAMINA_API const void *lamina_tensor_data(const lamina_tensor *t);
 
-/** As lamina_tensor_data, to write: a tensor from lamina_tensor_create before it is shared, or an
- * output. @return NULL too if somebody else holds the tensor or its memory, or lent it. Since: 0.1
- */
+/** As lamina_tensor_data, to write: a tensor from lamina_tensor_create before it is shared, an
+ * output of a run, or what lamina_call_output gave, until execute returns. @return NULL too if
+ * somebody else holds the tensor or its memory, or lent it. Since: 0.1 */
 LAMINA_API void *lamina_tensor_mutable_data(lamina_tensor *t);
 
 /**

@@ -144,12 +144,6 @@ static lamina_status host_call_output(lamina_call *call, int32_t i, lamina_dtype
     return lamina_call_output(call, i, dtype, rank, dims, out);
 }
 
-/* Outputs often lie in the plan's memory, which lamina_tensor_mutable_data gives to nobody. */
-static void *host_mutable_data(lamina_tensor *t)
-{
-    return lamina_tensor_bytes(t) && t->dtype != LAMINA_STRING ? t->data : NULL;
-}
-
 static lamina_status host_call_fail(lamina_call *call, lamina_status status, const char *sentence)
 {
     if (status == LAMINA_OK || !is_status(status)) status = LAMINA_E_PROTO;
@@ -184,7 +178,7 @@ static const lamina_op_host HOST = {
     .dims = lamina_tensor_dims,
     .count = lamina_tensor_count,
     .data = lamina_tensor_data,
-    .mutable_data = host_mutable_data,
+    .mutable_data = lamina_tensor_mutable_data,
     .string = lamina_tensor_string,
     .set_string = lamina_tensor_set_string,
 };

@@ -259,10 +259,12 @@ size_t lamina_tensor_bytes(const lamina_tensor *t)
 
 void *lamina_tensor_mutable_data(lamina_tensor *t)
 {
+    if (!lamina_tensor_bytes(t)) return NULL;
     /* Acquire: whoever dropped the other references has read all it wanted. */
-    lmn_buffer *b = lamina_tensor_bytes(t) ? t->buf : NULL;
-    const bool mine = b && b->data == (uint8_t *)b + LMN_BUFFER_HEAD &&
-                      atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
+    const int32_t refs = atomic_load_explicit(&t->refs, memory_order_acquire);
+    const lmn_buffer *b = t->buf;
+    if (!b) return refs == 0 ? t->data : NULL; /* the output of a call, in the memory of its run */
+    const bool mine = b->data == (const uint8_t *)b + LMN_BUFFER_HEAD && refs <= 1 &&
                       atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
     return mine ? t->data : NULL;
 }
