@@ -111,6 +111,10 @@ struct lamina_session {
     uint32_t n_plans;
     uint64_t idle_bytes, n_runs, n_plans_made, n_plan_hits;
     lmn_profile *profile; /* NULL unless asked for; guarded by lock but for its clock */
+    /* NULL but in tests that look at the memory of a run: called before every step, subgraphs
+       included. Set while nothing runs. */
+    void (*watch)(void *ctx, lmn_frame *f, size_t step);
+    void *watch_ctx;
 };
 
 /* Build the steps of g and its subgraphs: placement on devices, kernels, lifetimes. */

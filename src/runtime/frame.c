@@ -247,7 +247,8 @@ static uint64_t note(lmn_frame *f, lmn_run *run, size_t i, lamina_tensor *const 
 
 static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
 {
-    uint64_t tick = run->start ? lmn_ticks_now(&run->session->profile->clock) : 0;
+    const lamina_session *session = run->session;
+    uint64_t tick = run->start ? lmn_ticks_now(&session->profile->clock) : 0;
     const lmn_graph *g = f->x->g;
     lamina_tensor **io = f->io;
     size_t o = 0;
@@ -256,6 +257,7 @@ static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
         const lmn_opnode *op = &s->node->op;
         if (!f->plan || !f->plan->skip[i]) {
             LMN_TRY(stopped(run));
+            if (session->watch) session->watch(session->watch_ctx, f, i);
             lamina_status st = run_step(f, run, s, io, o);
             if (st != LAMINA_OK) {
                 LMN_TRY(stopped(run));
