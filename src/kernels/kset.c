@@ -15,6 +15,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/nbits/nbits.h"
 #include "kernels/norm/norm.h"
+#include "kernels/qgemm/qgemm.h"
 
 typedef struct family {
     const char *rows; /* first row; rows are stride bytes apart */

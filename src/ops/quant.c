@@ -43,11 +43,27 @@ void lmn_quant_requant(lamina_dtype dt, double *v, int64_t n, double mul, double
     }
 }
 
+static int32_t wrapped(double sum)
+{
+    return (int32_t)(uint32_t)(uint64_t)(int64_t)sum;
+}
+
+void lmn_quant_requant_sums(lamina_dtype dt, double *v, int64_t n, float mul, double zp)
+{
+    int64_t lo, hi;
+    (void)lmn_int_range(dt, &lo, &hi);
+    for (int64_t i = 0; i < n; i++) {
+        const float x = (float)wrapped(v[i]) * mul;
+        const double q = (isnan(x) ? 0.0 : rint((double)x)) + zp;
+        v[i] = q < (double)lo ? (double)lo : q > (double)hi ? (double)hi : q;
+    }
+}
+
 void lmn_quant_store_i32(lamina_tensor *y, const double *acc)
 {
     int32_t *out = y->data;
     const int64_t n = lmn_count(y);
-    for (int64_t i = 0; i < n; i++) out[i] = (int32_t)(uint32_t)(uint64_t)(int64_t)acc[i];
+    for (int64_t i = 0; i < n; i++) out[i] = wrapped(acc[i]);
 }
 
 /* ---- scale positions --------------------------------------------------------------------------

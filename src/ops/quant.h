@@ -14,6 +14,9 @@ lamina_status lmn_quant_centred(lmn_eval *ec, const lamina_tensor *t, const lami
 lamina_status lmn_quant_scalar(lmn_eval *ec, int32_t i, double *out);
 /* v = saturate(round_half_even(v * mul) + zp) for integer types; v * mul + zp for the others. */
 void lmn_quant_requant(lamina_dtype dt, double *v, int64_t n, double mul, double zp);
+/* The same of exact integer sums: each is taken modulo 2^32 and multiplied in f32, as engines do it
+   and the kernels in devices too, so that both give the same bits. */
+void lmn_quant_requant_sums(lamina_dtype dt, double *v, int64_t n, float mul, double zp);
 /* Exact integer sums into int32, wrapping. */
 void lmn_quant_store_i32(lamina_tensor *y, const double *acc);
 

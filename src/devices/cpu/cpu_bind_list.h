@@ -9,6 +9,8 @@
     X(fused_gemm)            \
     X(fused_conv)            \
     X(matmul_nbits)          \
+    X(matmul_integer)        \
+    X(qlinear_matmul)        \
     X(group_query_attention) \
     X(multi_head_attention)  \
     X(attention)             \

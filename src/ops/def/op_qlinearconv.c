@@ -1,8 +1,8 @@
 /*
  * QLinearConv (ai.onnx, since 10): 8-bit convolution between quantised data, requantised on the
- * way out: y = saturate(round_half_even(acc * x_scale * w_scale / y_scale) + y_zero_point) with an
- * exact integer acc, to which the int32 bias is added. Weight scale and zero point may be one per
- * output channel. Padding stands for the zero point.
+ * way out: y = saturate(round_half_even(acc * (x_scale * w_scale / y_scale)) + y_zero_point) with
+ * int32 sums (modulo 2^32, the bias among them), multiplied in f32. Weight scale and zero point may
+ * be one per output channel. Padding stands for the zero point.
  */
 #include "ops/convcore.h"
 #include "ops/quant.h"
@@ -30,7 +30,7 @@ static lamina_status requantise(lmn_eval *ec, const lmn_conv_job *job, lamina_te
     for (int64_t p = 0; p < job->n * job->m; p++) {
         const float w_scale = (float)lmn_get_f64(ws, n_ws == 1 ? 0 : p % job->m);
         const float mul = (float)xs * w_scale / (float)ys;
-        lmn_quant_requant(y->dtype, job->y + p * plane, plane, (double)mul, yz);
+        lmn_quant_requant_sums(y->dtype, job->y + p * plane, plane, mul, yz);
     }
     lmn_wide_store(y, job->y);
     return LAMINA_OK;

@@ -1,7 +1,8 @@
 /*
  * QLinearMatMul (ai.onnx, since 10): numpy matmul between quantised tensors,
- * y = saturate(round_half_even(acc * a_scale * b_scale / y_scale) + y_zero_point). With scalar
- * scales acc is an exact integer. a's parameters may be per row, b's per column; those of y are
+ * y = saturate(round_half_even(acc * (a_scale * b_scale / y_scale)) + y_zero_point). Between 8-bit
+ * integers acc is an int32 sum (modulo 2^32), multiplied in f32, unless a scale varies along
+ * another axis than b's columns. a's parameters may be per row, b's per column; those of y are
  * scalars.
  */
 #include "ops/qmatmul.h"
@@ -28,6 +29,50 @@ static lamina_status operand(lmn_eval *ec, int32_t i, int32_t axis, double *mul,
     return lmn_spread_apply(ec, &sp, s, '*', (double *)(uintptr_t)*out); /* scratch of ours */
 }
 
+/* One factor a column, or one for all. */
+static void requantise_sums(const lmn_eval *ec, const lmn_qmatmul *q, lamina_dtype dt, double ys,
+                            double yz)
+{
+    const lamina_tensor *bs = lmn_in(ec, 4);
+    const float a_scale = (float)lmn_get_f64(lmn_in(ec, 1), 0);
+    const int64_t rows = q->n_batch * q->m, n_bs = lmn_count(bs);
+    if (n_bs == 1) {
+        const float mul = a_scale * (float)lmn_get_f64(bs, 0) / (float)ys;
+        lmn_quant_requant_sums(dt, q->y, rows * q->n, mul, yz);
+        return;
+    }
+    for (int64_t j = 0; j < q->n; j++) {
+        const float mul = a_scale * (float)lmn_get_f64(bs, j) / (float)ys;
+        for (int64_t i = 0; i < rows; i++)
+            lmn_quant_requant_sums(dt, q->y + i * q->n + j, 1, mul, yz);
+    }
+}
+
+static lamina_status eval_sums(lmn_eval *ec, lmn_qmatmul *q, lamina_tensor *y, double ys, double yz)
+{
+    const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 3);
+    LMN_TRY(lmn_quant_centred(ec, a, lmn_in(ec, 2), a->rank - 2, &q->a));
+    LMN_TRY(lmn_quant_centred(ec, b, lmn_in(ec, 5), b->rank - 1, &q->b));
+    LMN_TRY(lmn_wide_out(ec, y, &q->y));
+    lmn_qmatmul_run(ec->par, q);
+    requantise_sums(ec, q, y->dtype, ys, yz);
+    lmn_wide_store(y, q->y);
+    return LAMINA_OK;
+}
+
+/* 8-bit integers in and out, and scales that a factor a column can say. */
+static bool takes_sums(const lmn_eval *ec, const lmn_qmatmul *q, lamina_dtype y)
+{
+    const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 3), *bs = lmn_in(ec, 4);
+    const lamina_dtype dt[3] = {a->dtype, b->dtype, y};
+    for (int i = 0; i < 3; i++)
+        if (dt[i] != LAMINA_U8 && dt[i] != LAMINA_I8) return false;
+    const int64_t n_bs = lmn_count(bs);
+    return lmn_count(lmn_in(ec, 1)) == 1 &&
+           (n_bs == 1 || (b->rank > 1 && n_bs == q->n && (bs->rank == 1 || bs->rank == b->rank) &&
+                          bs->dims[bs->rank - 1] == q->n));
+}
+
 static lamina_status eval_qlinearmatmul(lmn_eval *ec)
 {
     LMN_TRY(lmn_eval_ready(ec));
@@ -40,6 +85,7 @@ static lamina_status eval_qlinearmatmul(lmn_eval *ec)
     double mul = 1.0, ys, yz;
     LMN_TRY(lmn_quant_scalar(ec, 6, &ys));
     LMN_TRY(lmn_quant_scalar(ec, 7, &yz));
+    if (takes_sums(ec, &q, y->dtype)) return eval_sums(ec, &q, y, ys, yz);
     LMN_TRY(operand(ec, 0, a->rank - 2, &mul, &q.a));
     LMN_TRY(operand(ec, 3, b->rank - 1, &mul, &q.b));
     LMN_TRY(lmn_wide_out(ec, y, &q.y));

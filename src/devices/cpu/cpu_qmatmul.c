@@ -1,0 +1,140 @@
+/*
+ * MatMulInteger and QLinearMatMul on the qgemm family: integer sums whatever the zero points and
+ * signs are, requantised in the kernel. Weights are used where they lie.
+ */
+#include "devices/cpu/cpu_quant.h"
+#include "ops/qmatmul.h"
+
+#include <string.h>
+
+/* One or many products of one shape. Item t of `items` is found by its index over q.batch. */
+typedef struct product {
+    lmn_qmatmul q; /* shapes and steps only */
+    lmn_qgemm_plan plan;
+    lmn_qgemm_args args;
+    uint8_t *scratch;
+    size_t scratch_step;
+} product;
+
+static void product_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const product *p = arg;
+    lmn_qgemm_args args = p->args;
+    const int64_t item = chunk / p->plan.n_chunks;
+    int64_t rest = item;
+    for (int32_t i = p->q.batch_rank - 1; i >= 0; i--) {
+        args.a += rest % p->q.batch[i] * p->q.a_step[i];
+        args.b += rest % p->q.batch[i] * p->q.b_step[i];
+        rest /= p->q.batch[i];
+    }
+    args.c = (uint8_t *)args.c + item * p->plan.m * p->plan.n * (args.requant ? 1 : 4);
+    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
+    lmn_qgemm_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
+}
+
+/* A batch of A alone is more rows of one product. */
+static void fold_batch(lmn_qmatmul *q)
+{
+    for (int32_t i = 0; i < q->batch_rank; i++)
+        if (q->batch[i] > 1 && (q->a_step[i] == 0 || q->b_step[i] != 0)) return;
+    q->m *= q->n_batch;
+    q->n_batch = 1, q->batch_rank = 0;
+}
+
+static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, product *p, void *c)
+{
+    const lmn_qgemm_shape shape = {.m = p->q.m, .n = p->q.n, .k = p->q.k, .n_batch = 1};
+    p->args.c = c;
+    p->args.lda = p->q.k, p->args.ldb = p->args.ldc = p->q.n;
+    lmn_qgemm_plan_make(k->dev->kset.qgemm_i8, &shape, &p->plan);
+    LMN_TRY(lmn_cpu_worker_scratch(ec, p->plan.scratch_bytes, &p->scratch, &p->scratch_step));
+    const int64_t chunks = p->plan.n_chunks * p->q.n_batch;
+    if (chunks > 0) lmn_par_for(ec->par, chunks, product_chunk, p);
+    return LAMINA_OK;
+}
+
+/* Shapes and zero points of the product of inputs a and b; false leaves it to the reference. */
+static bool product_read(lmn_eval *ec, int32_t ia, int32_t iazp, int32_t ib, int32_t ibzp,
+                         product *p)
+{
+    const lamina_tensor *a = lmn_in(ec, ia), *b = lmn_in(ec, ib);
+    lmn_qgemm_args *args = &p->args;
+    if (!lmn_cpu_is_8bit(a) || !lmn_cpu_is_8bit(b) || a->rank < 1 || b->rank < 1) return false;
+    args->a = a->data, args->a_signed = lmn_cpu_is_signed(a);
+    args->b = b->data, args->b_signed = lmn_cpu_is_signed(b);
+    const int64_t rows = a->rank > 1 ? a->dims[a->rank - 2] : -1;
+    const int64_t cols = b->rank > 1 ? b->dims[b->rank - 1] : -1;
+    return lmn_cpu_zero_point(ec, lmn_in(ec, iazp), args->a_signed, rows, &args->a_zp,
+                              &args->a_zps) &&
+           lmn_cpu_zero_point(ec, lmn_in(ec, ibzp), args->b_signed, cols, &args->b_zp,
+                              &args->b_zps);
+}
+
+static bool product_fits(product *p)
+{
+    if (!p->args.a_zps) fold_batch(&p->q);
+    const lmn_qmatmul *q = &p->q;
+    return q->m < LMN_CPU_EXTENT_MAX && q->n < LMN_CPU_EXTENT_MAX && q->k < LMN_CPU_EXTENT_MAX;
+}
+
+static lamina_status run_matmul_integer(const lamina_kernel *k, lmn_eval *ec)
+{
+    product p = {0};
+    if (!product_read(ec, 0, 2, 1, 3, &p)) return lmn_cpu_reference(ec);
+    LMN_TRY(lmn_qmatmul_setup(ec, lmn_in(ec, 0), lmn_in(ec, 1), &p.q));
+    if (!product_fits(&p)) return lmn_cpu_reference(ec);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_I32, p.q.rank, p.q.dims, &y));
+    return y ? product_run(k, ec, &p, y->data) : LAMINA_OK;
+}
+
+/* Factors of the requantisation as the reference forms them. */
+static bool factors(lmn_eval *ec, product *p)
+{
+    const lamina_tensor *bs = lmn_in(ec, 4), *y_zp = lmn_in(ec, 7);
+    float as, ys;
+    if (!lmn_cpu_is_8bit(y_zp) || lmn_count(y_zp) != 1 || !lmn_cpu_scale(lmn_in(ec, 1), &as) ||
+        !lmn_cpu_scale(lmn_in(ec, 6), &ys) || !lmn_cpu_is_f32(bs))
+        return false;
+    lmn_cpu_requant(y_zp, &p->args);
+    const int64_t n = lmn_count(bs);
+    const float *scales = bs->data;
+    if (n == 1) {
+        p->args.mul = as * scales[0] / ys;
+        return true;
+    }
+    if (bs->rank != 1 || lmn_in(ec, 3)->rank < 2 || n != p->q.n || n == 0) return false;
+    float *mul = lmn_scratch(ec, (size_t)n * sizeof *mul);
+    for (int64_t j = 0; mul && j < n; j++) mul[j] = as * scales[j] / ys;
+    p->args.col_mul = mul;
+    return mul != NULL;
+}
+
+static lamina_status run_qlinear_matmul(const lamina_kernel *k, lmn_eval *ec)
+{
+    product p = {0};
+    if (!product_read(ec, 0, 2, 3, 5, &p)) return lmn_cpu_reference(ec);
+    LMN_TRY(lmn_qmatmul_setup(ec, lmn_in(ec, 0), lmn_in(ec, 3), &p.q));
+    if (!factors(ec, &p) || !product_fits(&p)) return lmn_cpu_reference(ec);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, lmn_in(ec, 7)->dtype, p.q.rank, p.q.dims, &y));
+    return y ? product_run(k, ec, &p, y->data) : LAMINA_OK;
+}
+
+static bool supports(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
+{
+    return lmn_cpu_takes_8bit(dev, node, 0, text, cap);
+}
+
+const lmn_cpu_binding lmn_cpu_matmul_integer = {
+    .domain = "",
+    .op = "MatMulInteger",
+    .supports = supports,
+    .run = run_matmul_integer,
+};
+const lmn_cpu_binding lmn_cpu_qlinear_matmul = {
+    .domain = "",
+    .op = "QLinearMatMul",
+    .supports = supports,
+    .run = run_qlinear_matmul,
+};

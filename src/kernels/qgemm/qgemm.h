@@ -1,0 +1,76 @@
+/*
+ * qgemm family, 8-bit integers: exact int32 sums of products, with zero points taken off and the
+ * result requantised while a tile lies in the first cache.
+ *
+ *   S[i][j] = sum over k of A[i][k] * B[k][j]          A as u8, B as s8, sums modulo 2^32
+ *   V[i][j] = S[i][j] + row_add[i] + col_add[j] - row_sum[i] * col_zp[j] - row_zp[i] * col_sum[j]
+ *   C[i][j] = V[i][j]   or   saturate(round_half_even((float)V[i][j] * mul) + zp)
+ *
+ * Every zero point is such a sum, so none costs more than another, and an operand of the other sign
+ * is shifted by 128 while it is packed (flip = 0x80). With GROUP = 4 (k in fours), NR = 2, n = 3:
+ *
+ *   panel 0: B[0..3][0] B[0..3][1] | B[4..7][0] B[4..7][1] | ...    panel 1: B[0..3][2]  0 0 0 0
+ * ...
+ *
+ * Rows of A: k in order, padded with 0 to whole groups; elements of a_bytes. A row with a_bytes 1
+ * takes rows of u8 where they lie if k is whole groups.
+ *
+ * Class  exact: every row gives the same integers, and the same bits when requantised (one f32
+ *        conversion, one f32 product, each rounded; NaN counts as 0).
+ * Edges  any m <= mr, any n and k. C outside m x n is not touched. Column arrays hold whole panels.
+ */
+#ifndef LMN_KERNELS_QGEMM_H
+#define LMN_KERNELS_QGEMM_H
+
+#include "kernels/krow.h"
+
+/* How sums leave. Pointers of rows and columns belong to the block's first row and column. */
+typedef struct lmn_qgemm_end {
+    const int32_t *row_add, *col_add;
+    const int32_t *row_sum, *col_zp; /* both NULL = none */
+    const int32_t *row_zp, *col_sum; /* both NULL = none */
+    const float *row_mul, *col_mul;  /* one of them: requantise into bytes; both NULL: int32 */
+    int32_t zp, lo, hi;              /* lo and hi bound the result, inside its type */
+    void *c;
+    int64_t ldc; /* elements from row to row */
+} lmn_qgemm_end;
+
+typedef struct lmn_qgemm_block {
+    const void *a;
+    int64_t lda; /* bytes from row to row */
+    const void *b;
+    int64_t b_panel;   /* bytes from panel to panel */
+    int64_t m, n, k;   /* m <= mr; k before padding */
+    int32_t *part;     /* sums of the k before and for the k after; NULL = this k is all there is */
+    int64_t ld_part;   /* part has m rows of whole panels, this many apart */
+    bool first, last;  /* only with part: is there nothing in it yet; does the end apply */
+    lmn_qgemm_end end; /* looked at where it applies */
+} lmn_qgemm_block;
+
+typedef void lmn_qgemm_block_fn(const lmn_qgemm_block *blk);
+
+/* Rows or columns into packed form; sums[i] += the values as packed (sums may not be NULL). */
+typedef struct lmn_qgemm_pack {
+    void *dst;
+    int64_t step; /* bytes from row to row (A) or panel to panel (B) */
+    const uint8_t *src;
+    int64_t ld;    /* from row to row of src */
+    int64_t k, n;  /* n: rows of A, columns of B */
+    uint8_t flip;  /* 0 or 0x80: xor of every byte */
+    int32_t *sums; /* B: whole panels */
+} lmn_qgemm_pack;
+
+typedef void lmn_qgemm_pack_fn(const lmn_qgemm_pack *p);
+
+typedef struct lmn_qgemm_row {
+    lmn_krow head;
+    int32_t mr, nr, group;    /* nr is a multiple of 16 */
+    int32_t a_bytes, b_bytes; /* of a packed element */
+    lmn_qgemm_block_fn *block;
+    lmn_qgemm_pack_fn *pack_a, *pack_b;
+} lmn_qgemm_row;
+
+extern const lmn_qgemm_row lmn_qgemm_i8_rows[];
+extern const int32_t lmn_qgemm_i8_n_rows;
+
+#endif

@@ -1,0 +1,267 @@
+/*
+ * Shape in, blocks out. A packed block of B stays in L2 while all rows of the chunk pass over it,
+ * a few rows at a time, packed themselves where they lie in another form than the row takes. Long k
+ * is cut; sums between the pieces wait in scratch.
+ */
+#include "kernels/qgemm/qgemm_plan.h"
+
+#include <string.h>
+
+/* Tuned on Zen 4 with kcheck --bench; any value gives the same integers. */
+enum {
+    KC = 4864,      /* longest k of a packed block */
+    NC = 384,       /* columns of a packed block */
+    MC = 512,       /* rows of a chunk */
+    MC_LEAST = 128, /* fewer would pack the same B too often */
+    B_BYTES = 384 << 10,
+    SLAB = 64,      /* rows of B brought at once */
+    WANT_CHUNKS = 8 /* per product, if each is worth it */
+};
+static const int64_t min_chunk_madds = 8 << 20;
+static const int64_t max_chunk_madds = 640 << 20;
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t round_up(int64_t a, int64_t to)
+{
+    return ceil_div(a, to) * to;
+}
+
+/* Equal blocks of at most `most`, each a multiple of `unit`. */
+static int64_t balance(int64_t total, int64_t most, int64_t unit)
+{
+    int64_t blocks = lmn_max_i64(1, ceil_div(total, most));
+    return lmn_max_i64(unit, round_up(ceil_div(total, blocks), unit));
+}
+
+/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
+static void cut_blocks(lmn_qgemm_plan *p)
+{
+    const int64_t nr = p->row->nr, mr = p->row->mr;
+    const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
+    p->nc = balance(p->n, lmn_min_i64(NC, lmn_max_i64(nr, fit)), nr);
+    p->mc = balance(p->m, MC, mr);
+    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
+        p->mc = balance(p->m, p->mc / 2, mr);
+    for (;;) {
+        p->n_blocks = ceil_div(p->n, p->nc);
+        p->m_blocks = ceil_div(p->m, p->mc);
+        const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
+        const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
+        if (chunks >= WANT_CHUNKS || !worth) return;
+        if (p->mc >= 2 * MC_LEAST)
+            p->mc = balance(p->m, p->mc / 2, mr);
+        else if (p->nc >= 4 * nr)
+            p->nc = balance(p->n, p->nc / 2, nr);
+        else
+            return;
+    }
+}
+
+/* What a worker's scratch holds, in this order. */
+typedef struct parts {
+    uint8_t *b, *a, *slab;
+    int32_t *row_sum, *row_add, *col_sum, *col_add, *col_zp, *part;
+    float *col_mul;
+} parts;
+
+static int64_t padded_k(const lmn_qgemm_plan *p)
+{
+    return round_up(p->kc, p->row->group);
+}
+/* Bytes from row to row of packed A: not a multiple of 4096, so that rows do not share sets. */
+static int64_t a_step(const lmn_qgemm_plan *p)
+{
+    return round_up(padded_k(p) * p->row->a_bytes, 64) + 64;
+}
+static int64_t b_panel(const lmn_qgemm_plan *p)
+{
+    return padded_k(p) * p->row->nr * p->row->b_bytes;
+}
+
+static void *take(uint8_t *base, size_t *used, int64_t bytes)
+{
+    uint8_t *at = base ? base + *used : NULL;
+    *used += lmn_align_up((size_t)bytes, 64);
+    return at;
+}
+
+/* Lay the parts out from `base`; with NULL only the size counts. */
+static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
+{
+    size_t used = 0;
+    s->b = take(base, &used, p->nc / p->row->nr * b_panel(p));
+    s->a = take(base, &used, p->row->mr * a_step(p));
+    s->slab = p->bring ? take(base, &used, SLAB * p->nc) : NULL;
+    s->row_sum = take(base, &used, p->mc * 4);
+    s->row_add = take(base, &used, p->mc * 4);
+    s->col_sum = take(base, &used, p->nc * 4);
+    s->col_add = take(base, &used, p->nc * 4);
+    s->col_zp = take(base, &used, p->nc * 4);
+    s->col_mul = take(base, &used, p->nc * 4);
+    s->part = p->kc < p->k ? take(base, &used, p->mc * p->nc * 4) : NULL;
+    return used;
+}
+
+void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn_qgemm_plan *out)
+{
+    lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
+    *out = (lmn_qgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .n_batch = s->n_batch};
+    out->bring = s->bring;
+    if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
+    out->kc = balance(s->k, KC, 4);
+    if (out->kc > s->k) out->kc = s->k;
+    cut_blocks(out);
+    parts none;
+    out->scratch_bytes = lay_out(out, NULL, &none);
+    out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
+}
+
+/* One chunk: rows i .. i + m - 1, columns j .. j + n - 1 of an item. */
+typedef struct work {
+    const lmn_qgemm_plan *p;
+    const lmn_qgemm_args *args;
+    parts s;
+    int64_t item, i, j, m, n;
+    uint8_t a_flip, b_flip;
+    bool pack_a; /* rows of A are copied, not used where they lie */
+    lmn_qgemm_end end;
+} work;
+
+/* B's k rows from k0 on into panels. */
+static void pack_b(const work *w, int64_t k0, int64_t k)
+{
+    const lmn_qgemm_args *args = w->args;
+    const lmn_qgemm_row *row = w->p->row;
+    lmn_qgemm_pack b = {.dst = w->s.b, .step = b_panel(w->p), .n = w->n, .flip = w->b_flip};
+    b.sums = w->s.col_sum;
+    if (!w->p->bring) {
+        b.src = args->b + w->item * args->b_batch + k0 * args->ldb + w->j;
+        b.ld = args->ldb, b.k = k;
+        row->pack_b(&b);
+        return;
+    }
+    for (int64_t done = 0; done < k; done += SLAB) {
+        const lmn_qgemm_slab slab = {.item = w->item,
+                                     .k0 = k0 + done,
+                                     .k = lmn_min_i64(SLAB, k - done),
+                                     .col = w->j,
+                                     .n = w->n,
+                                     .dst = w->s.slab};
+        args->bring(args->bring_ctx, &slab);
+        b.src = w->s.slab, b.ld = w->n, b.k = slab.k;
+        b.dst = w->s.b + done * row->nr * row->b_bytes;
+        row->pack_b(&b);
+    }
+}
+
+/* The zero points as they are of the packed operands, A as u8 and B as s8. */
+static int32_t a_zp_of(const work *w, int32_t zp)
+{
+    return zp + (w->a_flip ? 128 : 0);
+}
+static int32_t b_zp_of(const work *w, int32_t zp)
+{
+    return zp - (w->b_flip ? 128 : 0);
+}
+
+/*
+ * sum (a - za)(b - zb) = sum a b - za (sum b - k zb) - zb sum a, for the columns of the chunk. With
+ * one za the middle term is part of col_add.
+ */
+static void column_terms(work *w)
+{
+    const lmn_qgemm_args *args = w->args;
+    const parts *s = &w->s;
+    const uint32_t k = (uint32_t)w->p->k, za = (uint32_t)a_zp_of(w, args->a_zp);
+    for (int64_t j = 0; j < w->n; j++) {
+        const int32_t zb = b_zp_of(w, args->b_zps ? args->b_zps[w->j + j] : args->b_zp);
+        const uint32_t sum = (uint32_t)s->col_sum[j] - k * (uint32_t)zb;
+        uint32_t add = args->col_bias ? (uint32_t)args->col_bias[w->j + j] : 0;
+        if (!args->a_zps) add -= za * sum;
+        s->col_sum[j] = (int32_t)sum, s->col_add[j] = (int32_t)add, s->col_zp[j] = zb;
+        if (args->requant && !args->row_mul)
+            s->col_mul[j] = args->col_mul ? args->col_mul[w->j + j] : args->mul;
+    }
+}
+
+/* Terms of rows i .. i + m - 1 of the chunk. */
+static void row_terms(const work *w, int64_t i, int64_t m, int32_t *zps)
+{
+    const lmn_qgemm_args *args = w->args;
+    const uint32_t zb = (uint32_t)b_zp_of(w, args->b_zp);
+    for (int64_t r = 0; r < m; r++) {
+        uint32_t add = args->row_bias ? (uint32_t)args->row_bias[w->i + i + r] : 0;
+        if (!args->b_zps && zb) add -= zb * (uint32_t)w->s.row_sum[i + r];
+        w->s.row_add[i + r] = (int32_t)add;
+        if (args->a_zps) zps[r] = a_zp_of(w, args->a_zps[w->i + i + r]);
+    }
+}
+
+/* Rows i .. i + m - 1 over the packed columns, for k rows from k0 on. */
+static void strip(work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
+{
+    const lmn_qgemm_args *args = w->args;
+    const lmn_qgemm_row *row = w->p->row;
+    lmn_qgemm_block t = {.b = w->s.b, .b_panel = b_panel(w->p), .m = m, .n = w->n, .k = k};
+    int32_t zps[16];
+    lmn_assert(row->mr <= (int32_t)LMN_COUNT(zps));
+    const uint8_t *a = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0;
+    t.a = a, t.lda = args->lda;
+    if (w->pack_a) {
+        const lmn_qgemm_pack pack = {.dst = w->s.a,
+                                     .step = a_step(w->p),
+                                     .src = a,
+                                     .ld = args->lda,
+                                     .k = k,
+                                     .n = m,
+                                     .flip = w->a_flip,
+                                     .sums = w->s.row_sum + i};
+        row->pack_a(&pack);
+        t.a = w->s.a, t.lda = pack.step;
+    }
+    t.first = k0 == 0, t.last = k0 + k >= w->p->k;
+    if (w->s.part) t.part = w->s.part + i * w->p->nc, t.ld_part = w->p->nc;
+    if (t.last) {
+        row_terms(w, i, m, zps);
+        t.end = w->end;
+        t.end.row_add = w->s.row_add + i, t.end.col_add = w->s.col_add;
+        if (args->b_zps) t.end.row_sum = w->s.row_sum + i, t.end.col_zp = w->s.col_zp;
+        if (args->a_zps) t.end.row_zp = zps, t.end.col_sum = w->s.col_sum;
+        if (args->requant && args->row_mul) t.end.row_mul = args->row_mul + w->i + i;
+        if (args->requant && !args->row_mul) t.end.col_mul = w->s.col_mul;
+        t.end.c = (uint8_t *)w->end.c + i * args->ldc * (args->requant ? 1 : 4);
+    }
+    row->block(&t);
+}
+
+void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_t chunk,
+                     void *scratch)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_chunks);
+    const int64_t per_item = p->m_blocks * p->n_blocks;
+    work w = {.p = p, .args = args, .item = chunk / per_item};
+    w.i = chunk % per_item % p->m_blocks * p->mc, w.j = chunk % per_item / p->m_blocks * p->nc;
+    w.m = lmn_min_i64(p->mc, p->m - w.i), w.n = lmn_min_i64(p->nc, p->n - w.j);
+    if (w.m <= 0 || w.n <= 0) return; /* balance() rounds up: a last block may be empty */
+    (void)lay_out(p, scratch, &w.s);
+    w.a_flip = args->a_signed ? 0x80 : 0, w.b_flip = args->b_signed ? 0 : 0x80;
+    w.pack_a = w.a_flip || p->row->a_bytes != 1 || p->k % p->row->group || args->b_zps ||
+               b_zp_of(&w, args->b_zp);
+    w.end = (lmn_qgemm_end){.zp = args->zp, .lo = args->lo, .hi = args->hi, .ldc = args->ldc};
+    const int64_t at = w.item * args->c_batch + w.i * args->ldc + w.j;
+    w.end.c = (uint8_t *)args->c + at * (args->requant ? 1 : 4);
+    memset(w.s.row_sum, 0, (size_t)w.m * 4);
+    memset(w.s.col_sum, 0, (size_t)p->nc * 4);
+    int64_t k0 = 0;
+    do {
+        const int64_t k = lmn_min_i64(p->kc, p->k - k0);
+        pack_b(&w, k0, k);
+        if (k0 + k >= p->k) column_terms(&w);
+        for (int64_t i = 0; i < w.m; i += p->row->mr)
+            strip(&w, i, lmn_min_i64(p->row->mr, w.m - i), k0, k);
+        k0 += k;
+    } while (k0 < p->k);
+}

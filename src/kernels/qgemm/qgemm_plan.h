@@ -1,0 +1,62 @@
+/*
+ * The blocked driver of qgemm: a plan cuts one (batched) product of 8-bit integers into chunks, any
+ * thread may run any chunk; see gemm_plan.h. Operands are used where they lie and packed block by
+ * block into the caller's scratch.
+ *
+ *   C[b][i][j] = end( bias + sum over k of (A[b][i][k] - a_zp) * (B[b][k][j] - b_zp) )
+ *
+ * Sums are exact modulo 2^32, whatever the signs of A and B and whatever the zero points, so the
+ * result does not depend on row, blocks or threads.
+ */
+#ifndef LMN_KERNELS_QGEMM_PLAN_H
+#define LMN_KERNELS_QGEMM_PLAN_H
+
+#include "kernels/qgemm/qgemm.h"
+
+typedef struct lmn_qgemm_plan {
+    const lmn_qgemm_row *row;
+    int64_t m, n, k, n_batch;
+    bool bring;         /* B comes from args->bring */
+    int64_t mc, nc, kc; /* block sizes */
+    int64_t m_blocks, n_blocks;
+    int64_t n_chunks;     /* 0 when C is empty */
+    size_t scratch_bytes; /* one worker's */
+} lmn_qgemm_plan;
+
+typedef struct lmn_qgemm_slab {
+    int64_t item, k0, k, col, n; /* k rows of n columns of B of this item */
+    uint8_t *dst;                /* row-major, n from row to row */
+} lmn_qgemm_slab;
+typedef void lmn_qgemm_bring_fn(const void *ctx, const lmn_qgemm_slab *slab);
+
+/* Strides are in elements: ld from row to row, batch from item to item (0 = shared). */
+typedef struct lmn_qgemm_args {
+    const uint8_t *a, *b; /* of either sign */
+    bool a_signed, b_signed;
+    int64_t lda, ldb, a_batch, b_batch;
+    lmn_qgemm_bring_fn *bring; /* with plan.bring: writes blocks of B instead of b */
+    const void *bring_ctx;
+    int32_t a_zp, b_zp;
+    const int32_t *a_zps, *b_zps;       /* one a row, a column; NULL = a_zp, b_zp */
+    const int32_t *row_bias, *col_bias; /* NULL = none */
+    bool requant;                       /* bytes come out, else int32 */
+    float mul;
+    const float *row_mul, *col_mul; /* at most one of them: instead of mul */
+    int32_t zp, lo, hi;             /* see lmn_qgemm_end */
+    void *c;
+    int64_t ldc, c_batch;
+} lmn_qgemm_args;
+
+/* Extents >= 0, each below 2^31. */
+typedef struct lmn_qgemm_shape {
+    int64_t m, n, k, n_batch;
+    bool bring;
+} lmn_qgemm_shape;
+
+void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn_qgemm_plan *out);
+/* Run chunk `chunk` < n_chunks; `scratch` (64-byte aligned) holds scratch_bytes, contents are lost.
+ */
+void lmn_qgemm_chunk(const lmn_qgemm_plan *plan, const lmn_qgemm_args *args, int64_t chunk,
+                     void *scratch);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * The table of qgemm rows, made from qgemm_variants.h.
+ */
+#include "kernels/qgemm/qgemm.h"
+
+#define X(dt, var, isa, prio, mr, nr, group, ab, bb) \
+    lmn_qgemm_block_fn lmn_qgemm_##dt##_block_##var; \
+    lmn_qgemm_pack_fn lmn_qgemm_##dt##_pack_a_##var, lmn_qgemm_##dt##_pack_b_##var;
+#include "kernels/qgemm/qgemm_variants.h"
+#undef X
+
+const lmn_qgemm_row lmn_qgemm_i8_rows[] = {
+#define X(dt, var, isa, prio, mr, nr, group, ab, bb) \
+    {LMN_KROW(qgemm, dt, var, isa, prio),            \
+     mr,                                             \
+     nr,                                             \
+     group,                                          \
+     ab,                                             \
+     bb,                                             \
+     lmn_qgemm_##dt##_block_##var,                   \
+     lmn_qgemm_##dt##_pack_a_##var,                  \
+     lmn_qgemm_##dt##_pack_b_##var},
+#include "kernels/qgemm/qgemm_variants.h"
+#undef X
+};
+const int32_t lmn_qgemm_i8_n_rows = (int32_t)LMN_COUNT(lmn_qgemm_i8_rows);
