@@ -129,12 +129,14 @@ static bool supports(const lmn_cpu_dev *dev, const lamina_node *node, char *text
 const lmn_cpu_binding lmn_cpu_matmul_integer = {
     .domain = "",
     .op = "MatMulInteger",
+    .families = "qgemm.i8",
     .supports = supports,
     .run = run_matmul_integer,
 };
 const lmn_cpu_binding lmn_cpu_qlinear_matmul = {
     .domain = "",
     .op = "QLinearMatMul",
+    .families = "qgemm.i8",
     .supports = supports,
     .run = run_qlinear_matmul,
 };
