@@ -12,8 +12,9 @@
 const char cli_help_check[] =
     "usage: lamina check MODEL [--data DIR]... [--rtol R] [--atol A] [--threads N]\n"
     "                    [--plugin F]... [--json]\n\n"
-    "Loads the model and prints every error and lint: node, operator, reason, fix. With --data it\n"
-    "also runs the model on DIR/input_N.pb and compares with DIR/output_N.pb, the layout of ONNX\n"
+    "Loads the model and prints every error and lint: node, operator, reason, fix. A lint is what\n"
+    "runs, but costs time, memory or portability; its name stands at the end. With --data it also\n"
+    "runs the model on DIR/input_N.pb and compares with DIR/output_N.pb, the layout of ONNX\n"
     "test data; a folder of test_data_set_N folders is taken whole.\n\n"
     "  --data DIR   test data; may be given several times\n"
     "  --rtol R     relative tolerance; default 0.001, more for types shorter than float16\n"
@@ -213,7 +214,7 @@ static int check_all(checker *c)
     if (rc == CLI_OK) rc = cli_plugins_load(&c->plugins, c->e);
     if (rc != CLI_OK) return rc;
     c->found.text = !c->json;
-    const lamina_load_opts o = {.size = sizeof o, .collect = true};
+    const lamina_load_opts o = {.size = sizeof o, .collect = true, .lint = true};
     lamina_status st = lamina_model_load(c->e, c->path, &o, &c->m, &err);
     if (st == LAMINA_OK) rc = cli_findings_diags(&c->found, c->path, c->m);
     if (st == LAMINA_OK && rc == CLI_OK) st = lamina_session_create(c->m, NULL, &c->s, &err);
@@ -236,7 +237,10 @@ static int check_all(checker *c)
         cli_findings_json(&c->found);
         printf(", \"fine\": %s}\n", rc ? "false" : "true");
     } else if (rc == CLI_OK) {
-        printf("%s: fine\n", c->path);
+        const size_t lints = c->found.n - c->found.errors;
+        printf("%s: fine", c->path);
+        if (lints) printf(", %zu lint%s", lints, lints == 1 ? "" : "s");
+        printf("\n");
     } else {
         printf("%s: %zu error%s\n", c->path, c->found.errors, c->found.errors == 1 ? "" : "s");
     }

@@ -17,7 +17,9 @@ static void print_text(const cli_finding *f)
     if (*f->node || *f->op) printf("node \"%s\" (%s", f->node, f->op);
     if (f->opset && (*f->node || *f->op)) printf(", opset %d", f->opset);
     if (*f->node || *f->op) printf("): ");
-    printf("%s%s%s\n", f->reason, *f->fix ? "; " : "", f->fix);
+    printf("%s%s%s", f->reason, *f->fix ? "; " : "", f->fix);
+    if (*f->lint) printf(" [%s]", f->lint);
+    printf("\n");
 }
 
 static int add(cli_findings *l, const cli_finding *f)
@@ -47,6 +49,7 @@ int cli_findings_diags(cli_findings *l, const char *where, const lamina_model *m
         copy(f.op, sizeof f.op, d.op, strlen(d.op));
         copy(f.reason, sizeof f.reason, d.what, strlen(d.what));
         copy(f.fix, sizeof f.fix, d.fix, strlen(d.fix));
+        copy(f.lint, sizeof f.lint, d.lint, strlen(d.lint));
         if (add(l, &f) != CLI_OK) rc = CLI_FAULT;
     }
     return rc;
@@ -82,11 +85,9 @@ void cli_findings_json(const cli_findings *l)
     printf("\"diagnostics\": [");
     for (size_t i = 0; i < l->n; i++) {
         const cli_finding *f = &l->v[i];
-        const char *const field[][2] = {{"where", f->where},
-                                        {"node", f->node},
-                                        {"op", f->op},
-                                        {"reason", f->reason},
-                                        {"fix", f->fix}};
+        const char *const field[][2] = {{"where", f->where}, {"node", f->node},
+                                        {"op", f->op},       {"reason", f->reason},
+                                        {"fix", f->fix},     {"lint", f->lint}};
         printf("%s\n  {\"severity\": \"%s\", \"status\": \"%s\", \"opset\": %d", i ? "," : "",
                f->error ? "error" : "lint", lamina_status_name(f->status), f->opset);
         for (size_t k = 0; k < sizeof field / sizeof *field; k++) {

@@ -11,7 +11,7 @@ typedef struct cli_finding {
     bool error; /* false: a lint */
     lamina_status status;
     int32_t opset;
-    char where[512], node[256], op[128];
+    char where[512], node[256], op[128], lint[40];
     char reason[LAMINA_ERROR_MSG_BYTES], fix[LAMINA_ERROR_MSG_BYTES];
 } cli_finding;
 

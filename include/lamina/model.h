@@ -28,6 +28,7 @@ typedef struct lamina_load_opts {
                                  default 4 GiB */
     bool refuse_hard_links;   /* external data files with more than one link are refused */
     bool collect;             /* return the model even with errors, for lamina_model_diag() */
+    bool lint;                /* look for what runs but costs time, memory or portability */
 } lamina_load_opts;
 
 /**
@@ -163,6 +164,7 @@ typedef struct lamina_diag {
     const char *node, *op; /* "" = the model itself */
     int32_t opset;
     const char *what, *fix;
+    const char *lint; /* which lint, "cast-island"; "" of an error */
 } lamina_diag;
 
 /** Number of diagnostics. @return count. Since: 0.1 */

@@ -54,35 +54,50 @@ lamina_status lmn_error_fix(lamina_error *err)
     return err->status;
 }
 
+/* Store one; past the bound or without memory it is only counted. */
+static void store(lmn_diags *d, const lmn_diag *from)
+{
+    if (from->severity == LMN_DIAG_ERROR) d->n_errors++;
+    if (lmn_grow(d->arena.alloc, (void **)&d->items, &d->cap, d->n + 1, d->max, sizeof *d->items,
+                 "diag") != LAMINA_OK) {
+        d->n_dropped++;
+        return;
+    }
+    lmn_diag item = *from;
+    item.node = lmn_arena_str(&d->arena, from->node ? from->node : "");
+    item.op = lmn_arena_str(&d->arena, from->op ? from->op : "");
+    item.what = lmn_arena_str(&d->arena, from->what);
+    item.fix = lmn_arena_str(&d->arena, from->fix ? from->fix : "");
+    if (!item.node || !item.op || !item.what || !item.fix) {
+        d->n_dropped++;
+        return;
+    }
+    d->items[d->n++] = item;
+}
+
 lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn_diag_at at,
                            const char *fix, const char *fmt, ...)
 {
     if (!d) return status;
-    if (severity == LMN_DIAG_ERROR) d->n_errors++;
-    if (lmn_grow(d->arena.alloc, (void **)&d->items, &d->cap, d->n + 1, d->max, sizeof *d->items,
-                 "diag") != LAMINA_OK) {
-        d->n_dropped++;
-        return status;
-    }
     char what[LAMINA_ERROR_MSG_BYTES];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
     if (!fix || !*fix) fix = severity == LMN_DIAG_ERROR ? lmn_default_fix(status) : "";
-    lmn_diag item = {severity,
-                     status,
-                     lmn_arena_str(&d->arena, at.node ? at.node : ""),
-                     lmn_arena_str(&d->arena, at.op ? at.op : ""),
-                     at.opset,
-                     lmn_arena_str(&d->arena, what),
-                     lmn_arena_str(&d->arena, fix)};
-    if (!item.node || !item.op || !item.what || !item.fix) {
-        d->n_dropped++;
-        return status;
-    }
-    d->items[d->n++] = item;
+    store(d, &(lmn_diag){severity, status, at.node, at.op, at.opset, what, fix, ""});
     return status;
+}
+
+void lmn_diag_lint(lmn_diags *d, const char *id, lmn_diag_at at, const char *fix, const char *fmt,
+                   ...)
+{
+    char what[LAMINA_ERROR_MSG_BYTES];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    store(d, &(lmn_diag){LMN_DIAG_LINT, LAMINA_OK, at.node, at.op, at.opset, what, fix, id});
 }
 
 lamina_status lmn_diags_to_error(const lmn_diags *d, lamina_error *err)

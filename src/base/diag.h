@@ -18,6 +18,7 @@ typedef struct lmn_diag {
     int32_t opset;        /* of the operator's domain, 0 = none */
     const char *what;     /* the reason: one clause, no final dot */
     const char *fix;      /* what to do about it, "" = nothing known */
+    const char *lint;     /* id of a lint, static; "" of an error */
 } lmn_diag;
 
 typedef struct lmn_diags {
@@ -42,6 +43,10 @@ lamina_status lmn_error_fix(lamina_error *err);
 LMN_PRINTF(6, 7)
 lamina_status lmn_diag_add(lmn_diags *d, int severity, lamina_status status, lmn_diag_at at,
                            const char *fix, const char *fmt, ...);
+/* The same for a lint; `id` is static text. */
+LMN_PRINTF(5, 6)
+void lmn_diag_lint(lmn_diags *d, const char *id, lmn_diag_at at, const char *fix, const char *fmt,
+                   ...);
 /* Fill *err from the first error: `node "x" (Op, opset n): reason; fix`. Returns its status, or OK.
  */
 lamina_status lmn_diags_to_error(const lmn_diags *d, lamina_error *err);

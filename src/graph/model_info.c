@@ -121,7 +121,8 @@ lamina_status lamina_model_diag(const lamina_model *m, size_t i, lamina_diag *ou
                              .op = d->op,
                              .opset = d->opset,
                              .what = d->what,
-                             .fix = d->fix};
+                             .fix = d->fix,
+                             .lint = d->lint};
     memcpy(out, &pub, out->size);
     return LAMINA_OK;
 }

@@ -196,7 +196,9 @@ void lmn_onnx_nodes_import(lmn_onnx_import *x, lmn_onnx_scope *s, const lmn_onnx
         (void)lmn_onnx_nomem(x);
         return;
     }
-    if (order) lmn_onnx_lint(x, "the nodes are not in topological order; sorted at load");
+    if (order)
+        lmn_onnx_lint(x, "unsorted-nodes", "export the nodes in an order that others can run",
+                      "the nodes are not in topological order; sorted at load");
     if (n_order < n) note_cycle(x, s, nodes, n, order, n_order);
     for (size_t i = 0; i < n_order && !x->stop; i++)
         lmn_onnx_node_import(x, s, &nodes[order ? order[i] : i]);

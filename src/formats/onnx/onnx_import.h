@@ -48,8 +48,9 @@ LMN_PRINTF(6, 7)
 lamina_status lmn_onnx_report(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_onnx_node *n,
                               lamina_status st, const char *fix, const char *fmt, ...);
 lamina_status lmn_onnx_nomem(lmn_onnx_import *x);
-LMN_PRINTF(2, 3)
-void lmn_onnx_lint(lmn_onnx_import *x, const char *fmt, ...);
+/* A lint about the file; `id` and what it means: graph/lint.h. */
+LMN_PRINTF(4, 5)
+void lmn_onnx_lint(lmn_onnx_import *x, const char *id, const char *fix, const char *fmt, ...);
 /* Printable zero-terminated copy in `a`; "" on exhaustion. */
 const char *lmn_onnx_printable(lmn_arena *a, lmn_span s);
 

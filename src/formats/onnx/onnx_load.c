@@ -5,6 +5,7 @@
 
 #include "base/os/os_file.h"
 #include "formats/file_tensor.h"
+#include "graph/lint.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -38,14 +39,14 @@ lamina_status lmn_onnx_nomem(lmn_onnx_import *x)
     return lmn_onnx_report(x, NULL, NULL, LAMINA_E_NOMEM, NULL, "out of memory");
 }
 
-void lmn_onnx_lint(lmn_onnx_import *x, const char *fmt, ...)
+void lmn_onnx_lint(lmn_onnx_import *x, const char *id, const char *fix, const char *fmt, ...)
 {
     char what[LAMINA_ERROR_MSG_BYTES];
     va_list ap;
     va_start(ap, fmt);
     (void)lmn_vformat(what, sizeof what, fmt, ap);
     va_end(ap);
-    (void)lmn_diag_add(&x->m->diags, LMN_DIAG_LINT, LAMINA_OK, (lmn_diag_at){0}, NULL, "%s", what);
+    lmn_diag_lint(&x->m->diags, id, (lmn_diag_at){0}, fix, "%s", what);
 }
 
 const char *lmn_onnx_printable(lmn_arena *a, lmn_span s)
@@ -161,8 +162,9 @@ static void check_versions(lmn_onnx_import *x)
 {
     const lmn_onnx_opsets *o = &x->file.opsets;
     if (x->file.ir_version > LMN_ONNX_MAX_IR)
-        lmn_onnx_lint(x, "IR version %lld is newer than %d: read as %d",
-                      (long long)x->file.ir_version, LMN_ONNX_MAX_IR, LMN_ONNX_MAX_IR);
+        lmn_onnx_lint(x, "newer-ir", "load it with a newer version of this engine if it misbehaves",
+                      "IR version %lld is newer than %d: read as %d", (long long)x->file.ir_version,
+                      LMN_ONNX_MAX_IR, LMN_ONNX_MAX_IR);
     for (size_t i = 0; i < o->n; i++) {
         const bool onnx = o->v[i].domain.n == 0 || lmn_span_is(o->v[i].domain, "ai.onnx");
         const bool ml = lmn_span_is(o->v[i].domain, "ai.onnx.ml");
@@ -173,10 +175,29 @@ static void check_versions(lmn_onnx_import *x)
         if (onnx) x->m->opset = (int32_t)v;
         if ((onnx || ml) && v > max)
             lmn_onnx_lint(
-                x,
+                x, "newer-opset",
+                "compare its results with another engine, or export for the older",
                 "operator set %lld of %s is newer than %lld: operators are read as they were then",
                 (long long)v, ml ? "ai.onnx.ml" : "ai.onnx", (long long)max);
     }
+}
+
+/* Below this set operators have forms of their own that few engines still read. */
+#define OLD_OPSET 11
+
+static void lint_file(lmn_onnx_import *x)
+{
+    const lmn_onnx_store *s = &x->store;
+    if (x->m->opset > 0 && x->m->opset < OLD_OPSET)
+        lmn_onnx_lint(x, "old-opset", "export it anew, or let `lamina convert` write newer forms",
+                      "operator set %d is older than %d: other engines drop such operators",
+                      x->m->opset, OLD_OPSET);
+    if (s->n_odd)
+        lmn_onnx_lint(x, "unaligned-external",
+                      "`lamina convert --external FILE` writes them at multiples of 64 and more",
+                      "%zu of %zu external tensors begin at no multiple of 64 bytes, \"%.80s\" the "
+                      "first: they are read across cache lines, or copied",
+                      s->n_odd, s->n_external, s->first_odd);
 }
 
 static lamina_status import_model(lmn_onnx_import *x, bool collect, lamina_error *err)
@@ -202,6 +223,10 @@ static lamina_status import_model(lmn_onnx_import *x, bool collect, lamina_error
     if (x->m->diags.n_errors == 0) (void)lmn_graph_verify(x->m->graph, &x->m->diags);
     if (x->m->diags.n_errors == 0 && lmn_graph_settle(x->m->graph) != LAMINA_OK)
         (void)lmn_onnx_nomem(x);
+    if (x->limits->lint && x->m->diags.n_errors == 0) {
+        lint_file(x);
+        if (lmn_graph_lint(x->m->graph, &x->m->diags) != LAMINA_OK) (void)lmn_onnx_nomem(x);
+    }
     return collect ? LAMINA_OK : lmn_diags_to_error(&x->m->diags, err);
 }
 

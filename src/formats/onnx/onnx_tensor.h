@@ -40,6 +40,8 @@ typedef struct lmn_onnx_store {
     const lmn_onnx_storage *source; /* or the caller's storage; NULL = none */
     lmn_arena arena;                /* names of files */
     lmn_map files;                  /* location -> lamina_tensor of a mapped file, refs held */
+    size_t n_external, n_odd;       /* external tensors of some size; those at an odd offset */
+    const char *first_odd;          /* name of the first, in the arena */
 } lmn_onnx_store;
 
 void lmn_onnx_store_init(lmn_onnx_store *s, lamina_engine *e, const lamina_load_opts *limits);
