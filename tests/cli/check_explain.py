@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-What `lamina check` says of models that load: the lints of files, one positive and one negative each.
+What `lamina check` says of models that load: the lints of files, each with a model that has none.
 Usage: check_explain.py LAMINA
 """
 import json
