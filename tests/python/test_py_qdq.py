@@ -63,7 +63,7 @@ class Qdq:
         bits of int8: kernels of onnxruntime saturate at more on CPUs without VNNI."""
         n = 1 if axis is None else shape[axis]
         scale = (self.rng.uniform(0.5, 1.5, n) * 0.02).astype(np.float32)
-        scale = scale if axis is not None else scale[0]
+        scale = self.scale = scale if axis is not None else scale[0]
         attrs = {} if axis is None else {"axis": axis}
         if kind == "int4":
             return self.dq(self.int4(self.rng.integers(-8, 8, shape, np.int8)), scale, None,
@@ -102,7 +102,7 @@ class QdqModels(unittest.TestCase):
         self.assertEqual(got.dtype, want.dtype, what)
         diff = np.abs(got.astype(np.int32) - want.astype(np.int32))
         self.assertLessEqual(diff.max(), steps, what)
-        self.assertGreater(len(np.unique(want)), 3, f"{what}: the case says nothing")
+        self.assertGreater(len(np.unique(want)), 2, f"{what}: the case says nothing")
         ran = {n["op"] for n in fast.nodes()}
         self.assertFalse(ran & (FLOAT_OPS - left), f"{what}: {sorted(ran)}")
         if onnxruntime:
@@ -122,8 +122,8 @@ class QdqModels(unittest.TestCase):
         if bias == "f32":
             inputs.append(g.const(g.rng.normal(0, 1, 6).astype(np.float32)))
         elif bias == "int32":
-            inputs.append(g.dq(g.const(g.rng.integers(-2000, 2000, 6, np.int32)), 0.03 * 0.02,
-                               None))
+            inputs.append(g.dq(g.const(g.rng.integers(-2000, 2000, 6, np.int32)),
+                               0.03 * g.scale, None, axis=0))
         y = g.op("Conv", inputs, pads=[1, 1, 1, 1])
         if act == "relu":
             y = g.op("Relu", [y])
@@ -164,6 +164,84 @@ class QdqModels(unittest.TestCase):
         b = g.qdq("x", 0.04, np.int8(3))
         y = g.q(g.op("MatMul", [a, b]), 0.2, np.uint8(100))
         self.check(g.build([2, 3, 5, 5], y, T.UINT8), x, "two activations")
+
+    def pair(self, seed, zp_a, zp_b):
+        g = Qdq(seed)
+        return g, g.qdq("x", 0.03, zp_a), g.qdq(g.op("Sin", ["x"]), 0.01, zp_b)
+
+    def test_bias(self):
+        """Gemm, and MatMul with an Add, with biases of every kind; ending in Q and in f32."""
+        x = np.random.default_rng(5).normal(0, 2, (3, 40)).astype(np.float32)
+        for seed in range(24):
+            g = Qdq(seed)
+            gemm, turned, to_float = seed % 2, seed // 2 % 2, seed % 5 == 0
+            shape = (9, 40) if gemm and turned else (40, 9)
+            axis = (None, shape.index(9))[seed // 3 % 2]
+            w = g.weights(shape, ("int8", "uint8", "int4")[seed % 3], axis)
+            if seed % 4 < 2:
+                b = g.const(g.rng.normal(0, 1, (9,) if seed % 8 else (1, 9)).astype(np.float32))
+            else:
+                b = g.dq(g.const(g.rng.integers(-900, 900, 9, np.int32)), 0.03 * g.scale, None,
+                         axis=0)
+            a = g.qdq("x", 0.03, np.uint8(seed * 10))
+            y = (g.op("Gemm", [a, w, b], transB=turned) if gemm
+                 else g.op("Add", [b, g.op("MatMul", [a, w])]))
+            if to_float:
+                y = g.op("Tanh", [y])
+                y, t = g.q(y, 0.02, np.uint8(128)), T.UINT8
+            else:
+                y, t = g.q(g.op("Relu", [y]), 0.1, np.int8(seed - 10)), T.INT8
+            model = g.build([3, 40], y, t)
+            ran = self.check(model, x, f"bias {seed}", {"Add"})
+            if not to_float:
+                self.assertIn("QGemm", {op.split(":")[-1] for op in ran}, seed)
+
+    def test_elementwise(self):
+        x = np.random.default_rng(6).normal(0, 2, (2, 4, 6, 6)).astype(np.float32)
+        for seed, (za, zb) in enumerate(itertools.product((0, 128, 77), (0, 128, 9))):
+            for kind in ("Add", "Mul", "Concat"):
+                for act in (None, "Relu"):
+                    g, a, b = self.pair(seed, np.uint8(za), np.uint8(zb))
+                    y = g.op(kind, [a, b], **({"axis": 1} if kind == "Concat" else {}))
+                    y = g.q(g.op(act, [y]) if act else y, 0.05, np.uint8(100))
+                    ran = self.check(g.build([2, 4, 6, 6], y, T.UINT8), x, f"{kind} {za} {zb}")
+                    self.assertTrue(any("QLinear" + kind in op for op in ran), ran)
+
+    def test_average(self):
+        x = np.random.default_rng(7).normal(0, 2, (2, 4, 6, 6)).astype(np.float32)
+        for zp in (np.uint8(0), np.uint8(128), np.int8(-5)):
+            for kind, attrs in (("GlobalAveragePool", {}),
+                                ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]})):
+                g = Qdq(9)
+                y = g.q(g.op(kind, [g.qdq("x", 0.03, zp)], **attrs), 0.01, zp)
+                ran = self.check(g.build([2, 4, 6, 6], y, TYPES[type(zp)]), x, f"{kind} {zp!r}")
+                self.assertTrue(any("QLinear" + kind in op for op in ran), ran)
+
+    def test_moves(self):
+        """With one scale and zero point nothing is left of the floats."""
+        x = np.random.default_rng(8).normal(0, 2, (2, 4, 6, 6)).astype(np.float32)
+        for zp in (np.uint8(0), np.uint8(128), np.int8(-5), np.uint16(9)):
+            g = Qdq(10)
+            first = g.q("x", 0.03, zp)
+            v = g.dq(first, 0.03, zp)
+            steps = [("Transpose", [], {"perm": [0, 2, 1, 3]}),
+                     ("Slice", [np.array([1]), np.array([5]), np.array([1])], {}),
+                     ("Reshape", [np.array([2, -1, 2])], {}),
+                     ("Gather", [np.array([1, 0, 3])], {"axis": 1})]
+            if zp.dtype.itemsize == 1:
+                steps.insert(0, ("MaxPool", [], {"kernel_shape": [2, 2]}))
+            for kind, extra, attrs in steps[:-1]:
+                v = g.op(kind, [v, *(g.const(e.astype(np.int64)) for e in extra)], **attrs)
+            kind, extra, attrs = steps[-1]
+            v = g.qdq(v, 0.03, zp)
+            v = g.op(kind, [v, *(g.const(e.astype(np.int64)) for e in extra)], **attrs)
+            v = g.op("Clip", [v, g.const(np.float32(-1)), g.const(np.float32(1))])
+            y = g.q(v, 0.03, zp) if zp.dtype.itemsize == 1 else g.q(
+                g.op("Transpose", [g.qdq(v, 0.03, zp)]), 0.03, zp)
+            types = {**TYPES, np.uint16: T.UINT16}
+            ran = self.check(g.build([2, 4, 6, 6], y, types[type(zp)]), x, f"moves {zp!r}", steps=0)
+            if zp.dtype.itemsize == 1:
+                self.assertNotIn("DequantizeLinear", ran)
 
     def test_shared_with_floats(self):
         """A dequantised value that others read as f32 stays for them."""

@@ -12,6 +12,7 @@
     X(fold)              \
     X(dce)               \
     X(infer)             \
+    X(elide)             \
     X(layer_norm)        \
     X(activations)       \
     X(attention)         \

@@ -18,12 +18,19 @@ typedef struct rule {
     lamina_status (*apply)(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
 } rule;
 
-static const rule RULES[] = {{"Conv", lmn_qdq_conv}, {"MatMul", lmn_qdq_matmul}};
+static const rule RULES[] = {{"Conv", lmn_qdq_conv},
+                             {"MatMul", lmn_qdq_matmul},
+                             {"Gemm", lmn_qdq_matmul},
+                             {"Add", lmn_qdq_add},
+                             {"Mul", lmn_qdq_mul},
+                             {"Concat", lmn_qdq_concat},
+                             {"AveragePool", lmn_qdq_average},
+                             {"GlobalAveragePool", lmn_qdq_average}};
 
-static lamina_status try_node(lmn_match *m, lmn_gnode *q)
+static lamina_status try_chain(lmn_match *m, lmn_gnode *q)
 {
     lmn_qchain c;
-    if (!lmn_match_op(q, "QuantizeLinear") || !lmn_qchain_of(m, q, &c)) return LAMINA_OK;
+    if (!lmn_qchain_of(m, q, &c) || !lmn_match_once(m, c.y)) return LAMINA_OK;
     lmn_gnode *n = lmn_match_maker(m, c.y);
     for (size_t i = 0; n && i < LMN_COUNT(RULES); i++)
         if (lmn_match_op(n, RULES[i].op)) return RULES[i].apply(m, &c, n);
@@ -32,8 +39,17 @@ static lamina_status try_node(lmn_match *m, lmn_gnode *q)
 
 static lamina_status run(lmn_match *m)
 {
-    for (size_t i = 0; i < m->g->n_nodes; i++)
-        if (!m->g->nodes[i].dead) LMN_TRY(try_node(m, &m->g->nodes[i]));
+    lmn_graph *g = m->g;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        lmn_gnode *n = &g->nodes[i];
+        if (!n->dead && lmn_match_op(n, "QuantizeLinear")) LMN_TRY(try_chain(m, n));
+        if (!n->dead && lmn_match_op(n, "QuantizeLinear")) LMN_TRY(lmn_qdq_move(m, n));
+    }
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        lmn_gnode *n = &g->nodes[i];
+        if (!n->dead && (lmn_match_op(n, "MatMul") || lmn_match_op(n, "Gemm")))
+            LMN_TRY(lmn_qdq_to_float(m, n));
+    }
     return LAMINA_OK;
 }
 

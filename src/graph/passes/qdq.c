@@ -164,7 +164,7 @@ bool lmn_qchain_of(const lmn_match *m, lmn_gnode *q, lmn_qchain *c)
     c->hi = lmn_qside_quantise(&c->to, hi);
     c->has_lo = c->lo > first;
     c->has_hi = c->hi < last;
-    return lmn_match_once(m, c->y);
+    return true;
 }
 
 static lamina_status clip_after(lmn_match *m, const lmn_qchain *c)

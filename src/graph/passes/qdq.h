@@ -47,7 +47,7 @@ bool lmn_qdq_afford(lmn_match *m, size_t bytes);
  */
 typedef struct lmn_qchain {
     lmn_gnode *q, *act; /* act: the activation next to the operator, NULL if there is none */
-    lmn_vid y;          /* the operator's result, read by this chain alone */
+    lmn_vid y;          /* what the activations bound; others may read it too */
     lmn_qside to;
     bool has_lo, has_hi; /* bounds inside the range of the type */
     int64_t lo, hi;
@@ -86,8 +86,18 @@ lamina_status lmn_qbias_make(lmn_match *m, const lmn_qbias *b, lmn_vid *out);
 /* Longest sum of 8-bit products that surely fits 32 bits with a bias. */
 #define LMN_QDQ_MAX_K 32768
 
-/* The operators; each leaves what it cannot do as it is. */
+/* The operators before a chain; each leaves what it cannot do as it is. */
 lamina_status lmn_qdq_conv(lmn_match *m, const lmn_qchain *c, lmn_gnode *conv);
-lamina_status lmn_qdq_matmul(lmn_match *m, const lmn_qchain *c, lmn_gnode *matmul);
+lamina_status lmn_qdq_matmul(lmn_match *m, const lmn_qchain *c, lmn_gnode *n); /* and Gemm */
+lamina_status lmn_qdq_matmul_add(lmn_match *m, const lmn_qchain *c, lmn_gnode *add, bool *done);
+lamina_status lmn_qdq_add(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
+lamina_status lmn_qdq_mul(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
+lamina_status lmn_qdq_concat(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
+lamina_status lmn_qdq_average(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
+/* MatMul and Gemm whose result stays f32. */
+lamina_status lmn_qdq_to_float(lmn_match *m, lmn_gnode *n);
+/* DequantizeLinear, what only moves elements or picks the largest, QuantizeLinear of the same scale
+   and zero point: the same on the integers. */
+lamina_status lmn_qdq_move(lmn_match *m, lmn_gnode *q);
 
 #endif

@@ -53,42 +53,150 @@ lamina_status lmn_qdq_conv(lmn_match *m, const lmn_qchain *c, lmn_gnode *conv)
     return lmn_qchain_become(m, c, conv, &to);
 }
 
+/* ---- matrix products ---------------------------------------------------------------------------
+ */
+
+typedef struct product {
+    lmn_gnode *n; /* MatMul or Gemm */
+    lmn_vid bias; /* added to it, one a column; 0: none */
+    bool trans_b;
+    lmn_qside a, b;
+    lmn_vid b_in[3]; /* b, its scale and zero point as they will be read */
+    lmn_qweights w;  /* of b; t NULL: no constant */
+    int64_t k, cols; /* of constant weights */
+} product;
+
 /* The second operand: constant weights, or a quantised value as it is. */
-static lamina_status second(lmn_match *m, const lmn_qside *b, int32_t rank, lmn_vid in[3], bool *ok)
+static lamina_status second(lmn_match *m, product *p, bool *ok)
 {
-    lmn_qweights w;
+    const lmn_fact *f = &m->g->values[p->n->in[1]].fact;
     *ok = false;
-    if (b->axis >= 0 && rank != 2) return LAMINA_OK;
-    LMN_TRY(lmn_qweights_make(m, b, rank - 1, false, &w, ok));
+    if (p->b.axis >= 0 && f->rank != 2) return LAMINA_OK;
+    LMN_TRY(lmn_qweights_make(m, &p->b, p->trans_b ? 0 : f->rank - 1, p->trans_b, &p->w, ok));
     if (*ok) {
-        in[0] = w.w, in[1] = w.scale, in[2] = w.zp;
+        p->b_in[0] = p->w.w, p->b_in[1] = p->w.scale, p->b_in[2] = p->w.zp;
+        const lamina_tensor *t = p->w.t;
+        p->k = t->dims[t->rank - 2];
+        p->cols = t->rank == 2 ? t->dims[1] : 0;
         return LAMINA_OK;
     }
-    *ok = lmn_qside_plain8(b);
+    p->w.t = NULL;
+    *ok = lmn_qside_plain8(&p->b) && !p->trans_b;
     if (!*ok) return LAMINA_OK;
-    in[0] = b->data, in[1] = b->scale_v, in[2] = lmn_qside_zero(m, b);
-    return in[2] ? LAMINA_OK : LAMINA_E_NOMEM;
+    p->b_in[0] = p->b.data, p->b_in[1] = p->b.scale_v, p->b_in[2] = lmn_qside_zero(m, &p->b);
+    return p->b_in[2] ? LAMINA_OK : LAMINA_E_NOMEM;
 }
 
-lamina_status lmn_qdq_matmul(lmn_match *m, const lmn_qchain *c, lmn_gnode *matmul)
+/* MatMul, or Gemm that only multiplies and adds a row: its operands, both quantised. */
+static lamina_status read_product(lmn_match *m, lmn_gnode *n, const lmn_qside *to, product *p,
+                                  bool *ok)
 {
-    lmn_qside a, b;
-    lmn_vid in[8];
-    bool ok;
-    if (matmul->op.n_in != 2 || !lmn_qside_from(m, matmul->in[0], &a) || !lmn_qside_plain8(&a) ||
-        !lmn_qside_from(m, matmul->in[1], &b))
+    const lmn_opnode *op = &n->op;
+    const bool gemm = lmn_match_op(n, "Gemm");
+    *p = (product){.n = n, .trans_b = gemm && lmn_attr_i(op, "transB", 0) != 0};
+    *ok = false;
+    if (op->n_in < 2 || op->n_in > 3 || (gemm && lmn_attr_i(op, "transA", 0)) ||
+        lmn_attr_f(op, "alpha", 1) != 1 || lmn_attr_f(op, "beta", 1) != 1)
         return LAMINA_OK;
-    const lmn_fact *fb = &m->g->values[matmul->in[1]].fact;
-    if (fb->rank < 2 || m->g->values[matmul->in[0]].fact.rank < 2) return LAMINA_OK;
-    const lmn_dim k = fb->dims[fb->rank - 2];
+    p->bias = op->n_in > 2 ? n->in[2] : 0;
+    if (!lmn_qside_from(m, n->in[0], &p->a) || !lmn_qside_plain8(&p->a) ||
+        !lmn_qside_from(m, n->in[1], &p->b))
+        return LAMINA_OK;
+    const lmn_fact *fb = &m->g->values[n->in[1]].fact;
+    if (fb->rank < 2 || m->g->values[n->in[0]].fact.rank < 2) return LAMINA_OK;
+    const lmn_dim k = fb->dims[fb->rank - (p->trans_b ? 1 : 2)];
     if ((lmn_dim_is_const(k) && lmn_dim_value(k) > LMN_QDQ_MAX_K) ||
-        !multipliers_fit(&a, &b, &c->to))
+        !multipliers_fit(&p->a, &p->b, to))
         return LAMINA_OK;
-    LMN_TRY(second(m, &b, fb->rank, in + 3, &ok));
-    if (!ok) return LAMINA_OK;
-    in[0] = a.data, in[1] = a.scale_v, in[2] = lmn_qside_zero(m, &a);
-    in[6] = c->to.scale_v, in[7] = lmn_qside_zero(m, &c->to);
+    return second(m, p, ok);
+}
+
+static lamina_status product_without_bias(lmn_match *m, const lmn_qchain *c, const product *p)
+{
+    const lmn_vid in[8] = {
+        p->a.data,  p->a.scale_v,  lmn_qside_zero(m, &p->a), p->b_in[0], p->b_in[1],
+        p->b_in[2], c->to.scale_v, lmn_qside_zero(m, &c->to)};
     if (!in[2] || !in[7]) return LAMINA_E_NOMEM;
     lmn_rewrite to = {.domain = "", .op = "QLinearMatMul", .in = in, .n_in = 8};
-    return lmn_qchain_become(m, c, matmul, &to);
+    return lmn_qchain_become(m, c, p->n, &to);
+}
+
+static lamina_status product_with_bias(lmn_match *m, const lmn_qchain *c, const product *p)
+{
+    const lmn_qbias b = {.bias = p->bias,
+                         .w = &p->w,
+                         .x = &p->a,
+                         .to = &c->to,
+                         .n = p->cols,
+                         .k = p->k,
+                         .columns = true};
+    lmn_vid bias;
+    if (!p->w.t || !p->cols) return LAMINA_OK;
+    LMN_TRY(lmn_qbias_make(m, &b, &bias));
+    if (!bias) return LAMINA_OK;
+    const lmn_vid in[9] = {p->a.data,  p->a.scale_v,  lmn_qside_zero(m, &p->a),
+                           p->b_in[0], p->b_in[1],    p->b_in[2],
+                           bias,       c->to.scale_v, lmn_qside_zero(m, &c->to)};
+    if (!in[2] || !in[8]) return LAMINA_E_NOMEM;
+    lmn_rewrite to = {.domain = "com.microsoft", .op = "QGemm", .in = in, .n_in = 9};
+    return lmn_qchain_become(m, c, p->n, &to);
+}
+
+lamina_status lmn_qdq_matmul(lmn_match *m, const lmn_qchain *c, lmn_gnode *n)
+{
+    product p;
+    bool ok;
+    LMN_TRY(read_product(m, n, &c->to, &p, &ok));
+    if (!ok) return LAMINA_OK;
+    return p.bias ? product_with_bias(m, c, &p) : product_without_bias(m, c, &p);
+}
+
+/* The product that one operand of an Add is, read by it alone; the other operand is its bias. */
+static lmn_gnode *product_under(const lmn_match *m, const lmn_gnode *add, lmn_vid *bias)
+{
+    for (int32_t k = 0; add->op.n_in == 2 && k < 2; k++) {
+        lmn_gnode *n = lmn_match_made_by(m, add->in[k], "MatMul");
+        *bias = add->in[1 - k];
+        if (n && lmn_match_once(m, add->in[k])) return n;
+    }
+    return NULL;
+}
+
+lamina_status lmn_qdq_matmul_add(lmn_match *m, const lmn_qchain *c, lmn_gnode *add, bool *done)
+{
+    product p;
+    lmn_vid bias;
+    bool ok;
+    lmn_gnode *n = product_under(m, add, &bias);
+    *done = false;
+    if (!n || m->g->values[c->y].fact.rank != m->g->values[n->out[0]].fact.rank) return LAMINA_OK;
+    const uint32_t before = m->ctx->n_changed;
+    LMN_TRY(read_product(m, n, &c->to, &p, &ok));
+    p.bias = bias;
+    if (ok) LMN_TRY(product_with_bias(m, c, &p));
+    *done = m->ctx->n_changed != before;
+    return LAMINA_OK;
+}
+
+/* A product whose result stays f32: the bias does too. */
+lamina_status lmn_qdq_to_float(lmn_match *m, lmn_gnode *n)
+{
+    product p;
+    bool ok;
+    LMN_TRY(read_product(m, n, NULL, &p, &ok));
+    if (!ok || !lmn_match_is_f32(m, n->out[0])) return LAMINA_OK;
+    if (p.bias) {
+        const lmn_fact *f = &m->g->values[p.bias].fact;
+        if (!lmn_match_is_f32(m, p.bias) || f->rank != 1) return LAMINA_OK;
+    }
+    const lmn_vid in[7] = {p.a.data,  p.b_in[0], p.a.scale_v, p.b_in[1], lmn_qside_zero(m, &p.a),
+                           p.b_in[2], p.bias};
+    if (!in[4]) return LAMINA_E_NOMEM;
+    return lmn_match_become(m, n,
+                            &(lmn_rewrite){.domain = "com.microsoft",
+                                           .op = "MatMulIntegerToFloat",
+                                           .name = n->op.name,
+                                           .opset = n->op.opset,
+                                           .in = in,
+                                           .n_in = p.bias ? 7 : 6});
 }

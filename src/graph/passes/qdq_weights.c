@@ -82,8 +82,9 @@ static bool find_source(const lmn_match *m, const lmn_qbias *b, bias_source *s)
     *s = (bias_source){.t = lmn_match_const(m, b->bias)};
     const bool quantised = !s->t && lmn_qside_from(m, b->bias, &s->side);
     if (quantised) s->t = lmn_match_const(m, s->side.data);
-    return s->t && (quantised || s->t->dtype == LAMINA_F32) && s->t->rank == 1 &&
-           s->t->dims[0] == b->n && s->side.block == 0;
+    return s->t && (quantised || s->t->dtype == LAMINA_F32) && s->t->rank >= 1 &&
+           lmn_count(s->t) == b->n && s->t->dims[s->t->rank - 1] == b->n && s->side.block == 0 &&
+           (!quantised || s->side.n == 1 || s->side.n == b->n);
 }
 
 static double source_at(const bias_source *s, int64_t i)

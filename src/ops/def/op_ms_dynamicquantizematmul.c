@@ -2,6 +2,7 @@
  * DynamicQuantizeMatMul (com.microsoft, since 1): A is quantised to uint8 by its own range, then
  * multiplied as MatMulIntegerToFloat does.
  */
+#include "ops/mapeval.h"
 #include "ops/mslinear.h"
 
 static lamina_status canon_dynamicquantizematmul(lmn_canon *c)
@@ -30,4 +31,4 @@ static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_F32},
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_F32}, {0}};
 #define ATTRS NULL
 
-LMN_MS_MAPPED(DynamicQuantizeMatMul, canon_dynamicquantizematmul);
+LMN_MS_WHOLE(DynamicQuantizeMatMul, canon_dynamicquantizematmul);

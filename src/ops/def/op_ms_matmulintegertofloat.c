@@ -2,6 +2,7 @@
  * MatMulIntegerToFloat (com.microsoft, since 1): an exact 8-bit product, then * a_scale * b_scale,
  * then + bias. b's parameters may be one a column.
  */
+#include "ops/mapeval.h"
 #include "ops/mslinear.h"
 
 static lamina_status canon_matmulintegertofloat(lmn_canon *c)
@@ -30,4 +31,4 @@ static const lmn_port IN[] = {{"A", 'A', 0, LMN_D_8BIT},
 static const lmn_port OUT[] = {{"Y", 'T', 0, REAL}, {0}};
 #define ATTRS NULL
 
-LMN_MS_MAPPED(MatMulIntegerToFloat, canon_matmulintegertofloat);
+LMN_MS_WHOLE(MatMulIntegerToFloat, canon_matmulintegertofloat);

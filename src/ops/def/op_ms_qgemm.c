@@ -2,6 +2,7 @@
  * QGemm (com.microsoft, since 1): Gemm of 8-bit tensors with an int32 C of scale alpha * a_scale *
  * b_scale; f32 out, or quantised by y_scale and y_zero_point where they are given.
  */
+#include "ops/mapeval.h"
 #include "ops/mslinear.h"
 
 static lmn_ref matrix(lmn_map *m, int32_t i, const char *trans)
@@ -43,4 +44,4 @@ static const lmn_port OUT[] = {{"Y", 0, 0, LMN_D_F32 | LMN_D_8BIT}, {0}};
 static const lmn_attr_schema ATTRS[] = {
     {"alpha", LMN_ATTR_FLOAT, 0}, {"transA", LMN_ATTR_INT, 0}, {"transB", LMN_ATTR_INT, 0}, {0}};
 
-LMN_MS_MAPPED(QGemm, canon_qgemm);
+LMN_MS_WHOLE(QGemm, canon_qgemm);

@@ -2,6 +2,7 @@
  * QLinearAdd (com.microsoft, since 1): the sum of two dequantised 8-bit tensors (numpy broadcast),
  * quantised again.
  */
+#include "ops/mapeval.h"
 #include "ops/msmap.h"
 
 static lamina_status canon_qlinearadd(lmn_canon *c)
@@ -29,4 +30,4 @@ static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_8BIT},
 static const lmn_port OUT[] = {{"C", 'T', 0, LMN_D_8BIT}, {0}};
 #define ATTRS NULL
 
-LMN_MS_MAPPED(QLinearAdd, canon_qlinearadd);
+LMN_MS_WHOLE(QLinearAdd, canon_qlinearadd);

@@ -2,6 +2,7 @@
  * QLinearAveragePool (com.microsoft, since 1): AveragePool of a dequantised 8-bit image, quantised
  * again; the channels may come last.
  */
+#include "ops/mapeval.h"
 #include "ops/msqlinear.h"
 
 static lamina_status canon_qlinearaveragepool(lmn_canon *c)
@@ -32,4 +33,4 @@ static const lmn_attr_schema ATTRS[] = {{"auto_pad", LMN_ATTR_STRING, 0},
                                         {"strides", LMN_ATTR_INTS, 0},
                                         {0}};
 
-LMN_MS_MAPPED(QLinearAveragePool, canon_qlinearaveragepool);
+LMN_MS_WHOLE(QLinearAveragePool, canon_qlinearaveragepool);

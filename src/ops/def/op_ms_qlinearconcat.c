@@ -2,6 +2,7 @@
  * QLinearConcat (com.microsoft, since 1): Concat of 8-bit tensors, each with its own scale and zero
  * point (inputs 2 on, three at a time), quantised by Y_scale and Y_zero_point.
  */
+#include "ops/mapeval.h"
 #include "ops/msmap.h"
 
 enum { MAX_PARTS = 256 };
@@ -32,4 +33,4 @@ static const lmn_port IN[] = {
 static const lmn_port OUT[] = {{"Y", 0, 0, LMN_D_8BIT}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"axis", LMN_ATTR_INT, LMN_ATTR_REQUIRED}, {0}};
 
-LMN_MS_MAPPED(QLinearConcat, canon_qlinearconcat);
+LMN_MS_WHOLE(QLinearConcat, canon_qlinearconcat);

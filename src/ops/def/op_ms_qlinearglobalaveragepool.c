@@ -2,6 +2,7 @@
  * QLinearGlobalAveragePool (com.microsoft, since 1): the mean of a dequantised 8-bit image over its
  * spatial axes (kept as 1), quantised again; the channels may come last.
  */
+#include "ops/mapeval.h"
 #include "ops/msqlinear.h"
 
 static lamina_status canon_qlinearglobalaveragepool(lmn_canon *c)
@@ -25,4 +26,4 @@ static lamina_status canon_qlinearglobalaveragepool(lmn_canon *c)
 LMN_MS_QLINEAR_PORTS;
 static const lmn_attr_schema ATTRS[] = {{"channels_last", LMN_ATTR_INT, 0}, {0}};
 
-LMN_MS_MAPPED(QLinearGlobalAveragePool, canon_qlinearglobalaveragepool);
+LMN_MS_WHOLE(QLinearGlobalAveragePool, canon_qlinearglobalaveragepool);

@@ -2,6 +2,7 @@
  * QLinearMul (com.microsoft, since 1): the product of two dequantised 8-bit tensors (numpy
  * broadcast), quantised again.
  */
+#include "ops/mapeval.h"
 #include "ops/msmap.h"
 
 static lamina_status canon_qlinearmul(lmn_canon *c)
@@ -29,4 +30,4 @@ static const lmn_port IN[] = {{"A", 'T', 0, LMN_D_8BIT},
 static const lmn_port OUT[] = {{"C", 'T', 0, LMN_D_8BIT}, {0}};
 #define ATTRS NULL
 
-LMN_MS_MAPPED(QLinearMul, canon_qlinearmul);
+LMN_MS_WHOLE(QLinearMul, canon_qlinearmul);
