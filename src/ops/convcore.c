@@ -295,3 +295,24 @@ void lmn_conv_cost(const lmn_opnode *n, const lmn_fact *const *in, int32_t iw,
     for (int32_t a = 1; a < w->rank; a++) flops *= known(w->dims[a]);
     c->flops = flops;
 }
+
+lamina_status lmn_conv_eval_float(lmn_eval *ec, bool transposed)
+{
+    LMN_TRY(lmn_eval_ready(ec));
+    const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1);
+    lmn_conv_geom_t g;
+    lmn_conv_job job;
+    LMN_TRY(lmn_conv_setup(ec, x, w, transposed, &g, &job));
+    int64_t dims[LMN_MAX_RANK];
+    const int32_t rank = lmn_conv_out_dims(&job, dims);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, x->dtype, rank, dims, &y));
+    if (!y) return LAMINA_OK;
+    LMN_TRY(lmn_conv_bias(ec, lmn_in(ec, 2), job.m, &job.bias));
+    LMN_TRY(lmn_wide_in(ec, x, &job.x));
+    LMN_TRY(lmn_wide_in(ec, w, &job.w));
+    LMN_TRY(lmn_wide_out(ec, y, &job.y));
+    lmn_conv_f64(ec->par, &job);
+    lmn_wide_store(y, job.y);
+    return LAMINA_OK;
+}

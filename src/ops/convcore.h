@@ -44,6 +44,9 @@ lamina_status lmn_conv_bias(lmn_eval *ec, const lamina_tensor *b, int64_t m, con
 /* Dims of the output of a set-up job: fills dims[rank] and returns the rank. */
 int32_t lmn_conv_out_dims(const lmn_conv_job *job, int64_t *dims);
 
+/* Conv (transposed: ConvTranspose) of floats: inputs X, W and B, output 0. */
+lamina_status lmn_conv_eval_float(lmn_eval *ec, bool transposed);
+
 /* Inference for inputs (ix, iw, ib; ib < 0 or absent = none) into output 0. */
 lamina_status lmn_conv_infer(lmn_infer *ic, int32_t ix, int32_t iw, int32_t ib, bool transposed);
 /* Flops of a convolution whose weights are input iw. */

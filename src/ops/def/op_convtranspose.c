@@ -4,7 +4,6 @@
  * beyond the natural one is filled with the bias. f64 accumulation, one rounding.
  */
 #include "ops/convcore.h"
-#include "ops/wide.h"
 
 static lamina_status infer_convtranspose(lmn_infer *ic)
 {
@@ -13,23 +12,7 @@ static lamina_status infer_convtranspose(lmn_infer *ic)
 
 static lamina_status eval_convtranspose(lmn_eval *ec)
 {
-    LMN_TRY(lmn_eval_ready(ec));
-    const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1);
-    lmn_conv_geom_t g;
-    lmn_conv_job job;
-    LMN_TRY(lmn_conv_setup(ec, x, w, true, &g, &job));
-    int64_t dims[LMN_MAX_RANK];
-    const int32_t rank = lmn_conv_out_dims(&job, dims);
-    lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, x->dtype, rank, dims, &y));
-    if (!y) return LAMINA_OK;
-    LMN_TRY(lmn_conv_bias(ec, lmn_in(ec, 2), job.m, &job.bias));
-    LMN_TRY(lmn_wide_in(ec, x, &job.x));
-    LMN_TRY(lmn_wide_in(ec, w, &job.w));
-    LMN_TRY(lmn_wide_out(ec, y, &job.y));
-    lmn_conv_f64(ec->par, &job);
-    lmn_wide_store(y, job.y);
-    return LAMINA_OK;
+    return lmn_conv_eval_float(ec, true);
 }
 
 static void cost_convtranspose(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
