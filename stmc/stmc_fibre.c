@@ -17,6 +17,7 @@
 #ifdef WITH_ASAN
 void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t bytes);
 void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *bytes);
+void __asan_unpoison_memory_region(const volatile void *p, size_t n);
 static const void *main_bottom;
 static size_t main_bytes;
 #endif
@@ -24,17 +25,17 @@ static size_t main_bytes;
 void stmc_switch_stack(void **save, void *load);
 
 #if defined(__x86_64__)
-__asm__(".text\n.globl stmc_switch_stack\n.type stmc_switch_stack,@function\n"
+__asm__(".pushsection .text\n.globl stmc_switch_stack\n.type stmc_switch_stack,@function\n"
         "stmc_switch_stack:\n"
         "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
         "mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
         "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n"
         ".size stmc_switch_stack,.-stmc_switch_stack\n"
-        ".section .note.GNU-stack,\"\",@progbits\n.text\n");
+        ".popsection\n");
 #define RETURN_WORD 6
 #define FRAME_WORDS 8
 #elif defined(__aarch64__)
-__asm__(".text\n.globl stmc_switch_stack\n.type stmc_switch_stack,%function\n"
+__asm__(".pushsection .text\n.globl stmc_switch_stack\n.type stmc_switch_stack,%function\n"
         "stmc_switch_stack:\n"
         "stp x29,x30,[sp,#-160]!\nstp x19,x20,[sp,#16]\nstp x21,x22,[sp,#32]\n"
         "stp x23,x24,[sp,#48]\nstp x25,x26,[sp,#64]\nstp x27,x28,[sp,#80]\n"
@@ -45,7 +46,7 @@ __asm__(".text\n.globl stmc_switch_stack\n.type stmc_switch_stack,%function\n"
         "ldp d10,d11,[sp,#112]\nldp d12,d13,[sp,#128]\nldp d14,d15,[sp,#144]\n"
         "ldp x29,x30,[sp],#160\nret\n"
         ".size stmc_switch_stack,.-stmc_switch_stack\n"
-        ".section .note.GNU-stack,\"\",%progbits\n.text\n");
+        ".popsection\n");
 #define RETURN_WORD 1
 #define FRAME_WORDS 20
 #else
@@ -73,6 +74,9 @@ void stmc_fibre_start(fibre *f, void (*fn)(void))
             return;
         }
     }
+#ifdef WITH_ASAN
+    __asan_unpoison_memory_region(f->stack, STMC_STACK_BYTES); /* of a run cut short */
+#endif
     entry = fn;
     void **top = (void **)((char *)f->stack + STMC_STACK_BYTES) - FRAME_WORDS;
     for (int i = 0; i < FRAME_WORDS; i++) top[i] = NULL;

@@ -73,8 +73,8 @@ typedef struct thread {
     pending next;
     knowledge know, acquired, released; /* now; by relaxed loads; at the last release fence */
     uint64_t spun_at;                   /* writes done when it began to spin */
-    bool spun_twice;
-    bool woken; /* from a futex: goes on at once */
+    uint64_t respun_at;                 /* writes done when it was last let look again */
+    bool woken;                         /* from a futex: goes on at once */
 } thread;
 
 typedef struct step {

@@ -107,8 +107,8 @@ static bool respin(void)
     bool any = false;
     for (int t = 1; t <= C->n_threads; t++) {
         thread *th = &C->threads[t];
-        if (th->state != RUN_SPINNING || th->spun_twice) continue;
-        th->spun_twice = true;
+        if (th->state != RUN_SPINNING || th->respun_at == C->n_writes) continue;
+        th->respun_at = C->n_writes;
         th->state = RUN_READY;
         any = true;
     }
@@ -224,7 +224,6 @@ static void happen(int t)
         resume(t);
         return;
     }
-    if (th->state == RUN_SPINNING) th->spun_twice = false;
     if (th->next.op == STMC_YIELD) /* awake again: the newest is seen, though not acquired */
         for (int i = 0; i < C->n_locs; i++) th->know.view[i] = C->locs[i].n_messages - 1;
     th->state = RUN_READY;
@@ -327,7 +326,8 @@ static void reset(void)
         memset(&th->released, 0, sizeof th->released);
         th->know.vc.at[t] = 1;
         th->state = RUN_READY;
-        th->spun_twice = th->woken = false;
+        th->woken = false;
+        th->respun_at = UINT64_MAX;
         C->priority[t] = (int)(random_next() % 1000);
     }
 }

@@ -9,7 +9,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-CODE_DIRS = ("include", "src", "cli", "tests", "bench", "examples", "bindings", "lab")
+CODE_DIRS = ("include", "src", "stmc", "cli", "tests", "bench", "examples", "bindings", "lab")
 ISA_TOKENS = ("avx2", "avx512", "avx512vnni", "avx512bf16", "avx512fp16", "avx512icl", "avx512spr",
               "amx", "neon", "neondot", "neonbf16", "sve")
 

@@ -128,7 +128,10 @@ int stmc_main(int argc, char **argv, const stmc_scene *scenes, size_t n);
     })
 /** @endcond */
 
-/** Atomics: atomic_init, atomic_load_explicit ... of <stdatomic.h>. */
+/**
+ * Atomics: atomic_init, atomic_load_explicit and so on of <stdatomic.h>; p points at the location,
+ * the value has its type.
+ */
 #define stmc_init(p, v) stmc_atomic_init((p), sizeof *(p), STMC_BITS_(*(p), v))
 #define stmc_load(p, order) STMC_VALUE_(*(p), STMC_DO_(STMC_LOAD, p, order, 0, NULL))
 #define stmc_store(p, v, order) ((void)STMC_DO_(STMC_STORE, p, order, STMC_BITS_(*(p), v), NULL))

@@ -1,0 +1,154 @@
+/*
+ * lmn_spsc: a bounded ring between one producer and one consumer, in memory of the caller, which
+ * two processes may share.
+ *
+ * Order: FIFO. Progress: wait-free on both sides. Memory: what lmn_spsc_bytes says, nothing later.
+ * Who: one thread at a time on each end. Closing is the owner's business: the ring has no notion of
+ * it. Indices run freely (64 bits never wrap); slot = index & (capacity - 1).
+ *
+ * Shared: the header, `tail` (written by the producer), `head` (by the consumer) and the slots,
+ * each 128 bytes apart. Private, in the handle of each end: its own index, the other's as last
+ * seen, the geometry. A peer that scribbles on the shared part can spoil items and counts, never an
+ * address.
+ *
+ *   producer                                      consumer
+ *     fill slots                                    load tail, acquire (only when it seems empty)
+ *     store tail, release  ───── publishes ─────▶   read slots
+ *     load head, acquire   ◀──── gives back ─────   store head, release
+ *       (only when it seems full)
+ *
+ * Without any one of the four orders a slot is read before it is written or overwritten while it is
+ * read; tests/stmc/mc_spsc.c shows each.
+ */
+#ifndef LMN_SYNC_SPSC_H
+#define LMN_SYNC_SPSC_H
+
+#include "sync/atomic.h"
+
+#include <string.h>
+
+#define LMN_SPSC_MAGIC 0x31435053u /* "SPC1" */
+
+typedef struct lmn_spsc_mem {
+    uint32_t magic, version, elem_bytes, capacity; /* immutable after init */
+    _Alignas(LMN_APART) lmn_atomic(uint64_t) tail;
+    _Alignas(LMN_APART) lmn_atomic(uint64_t) head;
+    _Alignas(LMN_APART) uint8_t slots[];
+} lmn_spsc_mem;
+_Static_assert(offsetof(lmn_spsc_mem, slots) == 3 * LMN_APART, "groups stand apart");
+
+/* One end. */
+typedef struct lmn_spsc {
+    _Alignas(LMN_APART) lmn_spsc_mem *mem;
+    uint64_t at;        /* own index: next slot to fill, or to read */
+    uint64_t seen;      /* the other index, as last loaded */
+    uint64_t published; /* own index as the other side may see it */
+    uint64_t lazy;      /* publish when this many are held back; 1: at once */
+    uint64_t mask;
+    uint64_t elem_bytes;
+} lmn_spsc;
+
+/* Slots side by side. */
+typedef struct lmn_slots {
+    uint8_t *p;
+    size_t n;
+} lmn_slots;
+
+/* Bytes of a ring; 0 when elem_bytes is 0, capacity is no power of two in [1, 2^31], or the product
+ * does not fit. */
+size_t lmn_spsc_bytes(uint32_t elem_bytes, uint32_t capacity);
+/* Make an empty ring in mem (aligned to 128). E_INVALID: misaligned, too small, bad geometry. */
+lamina_status lmn_spsc_init(void *mem, size_t bytes, uint32_t elem_bytes, uint32_t capacity);
+/* Take an end of the ring at mem, which may come from another process: E_CORRUPT when the header is
+ * wrong or the indices are impossible. Continues where the last user of this end stopped. */
+lamina_status lmn_spsc_producer(void *mem, size_t bytes, lmn_spsc *out);
+lamina_status lmn_spsc_consumer(void *mem, size_t bytes, lmn_spsc *out);
+
+static inline size_t lmn_spsc_cut(const lmn_spsc *q, uint64_t n, lmn_slots out[2])
+{
+    const uint64_t from = q->at & q->mask, room = q->mask + 1 - from, first = n < room ? n : room;
+    out[0] = (lmn_slots){q->mem->slots + from * q->elem_bytes, (size_t)first};
+    out[1] = (lmn_slots){q->mem->slots, (size_t)(n - first)};
+    return (size_t)n;
+}
+
+/* Producer: up to n free slots to fill, in one or two runs; how many were granted. */
+static inline size_t lmn_spsc_reserve(lmn_spsc *q, size_t n, lmn_slots out[2])
+{
+    uint64_t free = q->mask + 1 - (q->at - q->seen);
+    if (free < n) {
+        q->seen = lmn_atomic_load(&q->mem->head, acquire);
+        free = q->mask + 1 - (q->at - q->seen);
+        if (LMN_UNLIKELY(free > q->mask + 1)) { /* a head that cannot be */
+            q->seen = q->at - q->mask - 1;
+            free = 0;
+        }
+    }
+    return lmn_spsc_cut(q, free < n ? free : n, out);
+}
+
+static inline void lmn_spsc_publish_tail(lmn_spsc *q)
+{
+    lmn_atomic_store(&q->mem->tail, q->at, release);
+    q->published = q->at;
+}
+
+/* Producer: the first n granted slots are filled. */
+static inline void lmn_spsc_commit(lmn_spsc *q, size_t n)
+{
+    q->at += n;
+    if (q->at - q->published >= q->lazy) lmn_spsc_publish_tail(q);
+}
+
+/* Producer: publish what a lazy ring holds back. */
+static inline void lmn_spsc_flush(lmn_spsc *q)
+{
+    if (q->at != q->published) lmn_spsc_publish_tail(q);
+}
+
+/* Consumer: up to n filled slots to read, in one or two runs; how many there are. */
+static inline size_t lmn_spsc_peek(lmn_spsc *q, size_t n, lmn_slots out[2])
+{
+    uint64_t filled = q->seen - q->at;
+    if (filled < n) {
+        q->seen = lmn_atomic_load(&q->mem->tail, acquire);
+        filled = q->seen - q->at;
+        if (LMN_UNLIKELY(filled > q->mask + 1)) { /* a tail that cannot be */
+            q->seen = q->at;
+            filled = 0;
+        }
+    }
+    return lmn_spsc_cut(q, filled < n ? filled : n, out);
+}
+
+/* Consumer: the first n slots are read and may be filled again. */
+static inline void lmn_spsc_release(lmn_spsc *q, size_t n)
+{
+    q->at += n;
+    if (q->at - q->published < q->lazy) return;
+    lmn_atomic_store(&q->mem->head, q->at, release);
+    q->published = q->at;
+}
+
+/* One item of elem_bytes in or out; false when full or empty. */
+static inline bool lmn_spsc_push(lmn_spsc *q, const void *item)
+{
+    lmn_slots s[2];
+    if (lmn_spsc_reserve(q, 1, s) == 0) return false;
+    lmn_plain_write(s[0].p, q->elem_bytes);
+    memcpy(s[0].p, item, q->elem_bytes);
+    lmn_spsc_commit(q, 1);
+    return true;
+}
+
+static inline bool lmn_spsc_pop(lmn_spsc *q, void *item)
+{
+    lmn_slots s[2];
+    if (lmn_spsc_peek(q, 1, s) == 0) return false;
+    lmn_plain_read(s[0].p, q->elem_bytes);
+    memcpy(item, s[0].p, q->elem_bytes);
+    lmn_spsc_release(q, 1);
+    return true;
+}
+
+#endif
