@@ -3,14 +3,12 @@
  * with bias and fused steps as its epilogue. Weights are used where they lie.
  */
 #include "devices/cpu/cpu_fused.h"
+#include "devices/cpu/cpu_geom.h"
 #include "devices/cpu/cpu_tools.h"
-#include "devices/cpu/cpu_window.h"
 #include "kernels/conv/conv_plan.h"
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/wino.h"
 #include "kernels/gemm/gemm.h"
-
-#include <string.h>
 
 typedef struct conv_job {
     lmn_conv_plan plan;
@@ -33,17 +31,6 @@ static void conv_prepare(void *arg, int64_t chunk, int32_t worker)
     lmn_conv_f32_prepare(&j->plan, &j->args, chunk);
 }
 
-static void geom_spatial(lmn_conv_geom *g, const lmn_cpu_window *w)
-{
-    memcpy(g->in, w->in, sizeof g->in);
-    memcpy(g->out, w->out, sizeof g->out);
-    memcpy(g->kernel, w->kernel, sizeof g->kernel);
-    memcpy(g->stride, w->stride, sizeof g->stride);
-    memcpy(g->dilation, w->dilation, sizeof g->dilation);
-    memcpy(g->pad, w->pad, sizeof g->pad);
-    memcpy(g->pad_end, w->pad_end, sizeof g->pad_end);
-}
-
 /* False: something the driver does not know, or an error. */
 static bool conv_geom(const lmn_eval *ec, lmn_conv_geom *g, int64_t *dims)
 {
@@ -51,10 +38,8 @@ static bool conv_geom(const lmn_eval *ec, lmn_conv_geom *g, int64_t *dims)
     lmn_cpu_window win;
     if (!lmn_cpu_is_f32(x) || !lmn_cpu_is_f32(w) || x->rank != w->rank || x->rank < 3) return false;
     if (!lmn_cpu_window_of(ec->node, x, w->dims + 2, &win, dims + 2)) return false;
-    *g = (lmn_conv_geom){
-        .n = x->dims[0], .c_in = x->dims[1], .c_out = w->dims[0], .groups = win.groups};
+    *g = lmn_cpu_geom(&win, x->dims[0], x->dims[1], w->dims[0]);
     dims[0] = g->n, dims[1] = g->c_out;
-    geom_spatial(g, &win);
     if (g->n < 1 || g->c_in < 1 || g->c_out < 1 || g->c_in % g->groups || g->c_out % g->groups)
         return false;
     if (w->dims[1] != g->c_in / g->groups) return false;

@@ -2,11 +2,9 @@
  * MaxPool, AveragePool and the global pools in f32 on the pool family; a chunk is a run of planes.
  * Indices of MaxPool and windows that may see nothing but padding are left to the reference.
  */
+#include "devices/cpu/cpu_geom.h"
 #include "devices/cpu/cpu_tools.h"
-#include "devices/cpu/cpu_window.h"
 #include "kernels/conv/pool.h"
-
-#include <string.h>
 
 static const int64_t chunk_elems = 32 << 10; /* of input; the grid depends on the shape only */
 
@@ -70,14 +68,8 @@ static lamina_status run_windows(const lamina_kernel *k, lmn_eval *ec, bool is_m
     j.block.kind = is_max                                              ? LMN_POOL_MAX
                    : lmn_attr_i(ec->node, "count_include_pad", 0) != 0 ? LMN_POOL_AVG_PAD
                                                                        : LMN_POOL_AVG;
-    j.g.groups = 1;
-    memcpy(j.g.in, w.in, sizeof w.in);
-    memcpy(j.g.out, w.out, sizeof w.out);
-    memcpy(j.g.kernel, w.kernel, sizeof w.kernel);
-    memcpy(j.g.stride, w.stride, sizeof w.stride);
-    memcpy(j.g.dilation, w.dilation, sizeof w.dilation);
-    memcpy(j.g.pad, w.pad, sizeof w.pad);
-    memcpy(j.g.pad_end, w.pad_end, sizeof w.pad_end);
+    w.groups = 1;
+    j.g = lmn_cpu_geom(&w, 0, 0, 0);
     return pool_run(ec, &j, dims);
 }
 

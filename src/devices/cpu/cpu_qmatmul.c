@@ -96,7 +96,8 @@ static bool factors(lmn_eval *ec, product *p)
     if (!lmn_cpu_is_8bit(y_zp) || lmn_count(y_zp) != 1 || !lmn_cpu_scale(lmn_in(ec, 1), &as) ||
         !lmn_cpu_scale(lmn_in(ec, 6), &ys) || !lmn_cpu_is_f32(bs))
         return false;
-    lmn_cpu_requant(y_zp, &p->args);
+    p->args.requant = true;
+    lmn_cpu_out_range(y_zp, &p->args.zp, &p->args.lo, &p->args.hi);
     const int64_t n = lmn_count(bs);
     const float *scales = bs->data;
     if (n == 1) {

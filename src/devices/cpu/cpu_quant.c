@@ -52,10 +52,9 @@ bool lmn_cpu_scale(const lamina_tensor *t, float *out)
     return true;
 }
 
-void lmn_cpu_requant(const lamina_tensor *y_zp, lmn_qgemm_args *args)
+void lmn_cpu_out_range(const lamina_tensor *y_zp, int32_t *zp, int32_t *lo, int32_t *hi)
 {
-    args->requant = true;
-    args->zp = lmn_cpu_8bit_at(y_zp, 0);
-    args->lo = lmn_cpu_is_signed(y_zp) ? -128 : 0;
-    args->hi = args->lo + 255;
+    *zp = lmn_cpu_8bit_at(y_zp, 0);
+    *lo = lmn_cpu_is_signed(y_zp) ? -128 : 0;
+    *hi = *lo + 255;
 }

@@ -27,15 +27,15 @@ static inline int32_t lmn_cpu_8bit_at(const lamina_tensor *t, int64_t i)
 bool lmn_cpu_takes_8bit(const lmn_cpu_dev *dev, const lamina_node *node, int32_t i, char *text,
                         size_t cap);
 
-/* Zero point of an operand: NULL is 0, one element goes to *zp, n along the product's rows or
-   columns go to *zps in scratch. False: another shape or type, or no memory. */
+/* Zero point of an operand: NULL is 0, one element goes to *one, n along the product's rows or
+   columns go to *many in scratch. False: another shape or type, or no memory. */
 bool lmn_cpu_zero_point(lmn_eval *ec, const lamina_tensor *zp, bool is_signed, int64_t n,
                         int32_t *one, const int32_t **many);
 
 /* A scale of one element as f32; false if it is not that. */
 bool lmn_cpu_scale(const lamina_tensor *t, float *out);
 
-/* Where and how bytes of y leave: zero point and range of its type. */
-void lmn_cpu_requant(const lamina_tensor *y_zp, lmn_qgemm_args *args);
+/* Zero point of y, of one element, and the range of its type. */
+void lmn_cpu_out_range(const lamina_tensor *y_zp, int32_t *zp, int32_t *lo, int32_t *hi);
 
 #endif

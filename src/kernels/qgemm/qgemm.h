@@ -62,12 +62,35 @@ typedef struct lmn_qgemm_pack {
 
 typedef void lmn_qgemm_pack_fn(const lmn_qgemm_pack *p);
 
+/* Depthwise: a plane's outputs from its padded input,
+     y[o][i] = end( add + sum over ky, kx of w[ky][kx] * x[o * row_step + ky * tap_step
+                                                           + i * stride + kx] - w_zp * sum of x ) */
+enum {
+    LMN_QGEMM_TAPS = 128,    /* most of them */
+    LMN_QGEMM_OVERREAD = 128 /* readable bytes behind the last one that an output needs */
+};
+typedef struct lmn_qgemm_taps {
+    const uint8_t *x;
+    int64_t row_step, tap_step, stride; /* bytes; stride is 1 or 2 */
+    int64_t kh, kw;                     /* kw <= 16, kh * kw <= LMN_QGEMM_TAPS */
+    int64_t rows, n;                    /* outputs, dense */
+    int8_t w[LMN_QGEMM_TAPS];
+    int32_t add, w_zp;
+    bool requant; /* bytes by mul, zp, lo, hi as in lmn_qgemm_end; else int32 */
+    float mul;
+    int32_t zp, lo, hi;
+    void *y;
+} lmn_qgemm_taps;
+
+typedef void lmn_qgemm_taps_fn(const lmn_qgemm_taps *t);
+
 typedef struct lmn_qgemm_row {
     lmn_krow head;
     int32_t mr, nr, group;    /* nr is a multiple of 16 */
     int32_t a_bytes, b_bytes; /* of a packed element */
     lmn_qgemm_block_fn *block;
     lmn_qgemm_pack_fn *pack_a, *pack_b;
+    lmn_qgemm_taps_fn *taps;
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

@@ -13,6 +13,7 @@ enum {
     NC = 384,       /* columns of a packed block */
     MC = 512,       /* rows of a chunk */
     MC_LEAST = 128, /* fewer would pack the same B too often */
+    MC_BRING = 256, /* the same where B is gathered first */
     B_BYTES = 384 << 10,
     SLAB = 64,      /* rows of B brought at once */
     WANT_CHUNKS = 8 /* per product, if each is worth it */
@@ -41,9 +42,10 @@ static void cut_blocks(lmn_qgemm_plan *p)
 {
     const int64_t nr = p->row->nr, mr = p->row->mr;
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
-    p->nc = balance(p->n, lmn_min_i64(NC, lmn_max_i64(nr, fit)), nr);
+    p->nc = balance(p->n, lmn_min_i64(NC, lmn_max_i64(2 * nr, fit)), nr);
     p->mc = balance(p->m, MC, mr);
-    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
+    const int64_t least = p->bring ? MC_BRING : MC_LEAST;
+    while (p->mc >= 2 * least && p->mc * p->nc * p->k > max_chunk_madds)
         p->mc = balance(p->m, p->mc / 2, mr);
     for (;;) {
         p->n_blocks = ceil_div(p->n, p->nc);
@@ -51,7 +53,7 @@ static void cut_blocks(lmn_qgemm_plan *p)
         const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
         const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 2 * MC_LEAST)
+        if (p->mc >= 2 * least)
             p->mc = balance(p->m, p->mc / 2, mr);
         else if (p->nc >= 4 * nr)
             p->nc = balance(p->n, p->nc / 2, nr);

@@ -8,6 +8,7 @@
 enum { NR = 16, GROUP = 4 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_ref;
+lmn_qgemm_taps_fn lmn_qgemm_i8_taps_ref;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_ref, lmn_qgemm_i8_pack_b_ref;
 
 void lmn_qgemm_i8_block_ref(const lmn_qgemm_block *t)
@@ -52,5 +53,20 @@ void lmn_qgemm_i8_pack_b_ref(const lmn_qgemm_pack *p)
             dst[k / GROUP * NR * GROUP + k % GROUP] = v;
             p->sums[j] = (int32_t)((uint32_t)p->sums[j] + (uint32_t)v);
         }
+    }
+}
+
+void lmn_qgemm_i8_taps_ref(const lmn_qgemm_taps *t)
+{
+    for (int64_t e = 0; e < t->rows * t->n; e++) {
+        const uint8_t *x = t->x + e / t->n * t->row_step + e % t->n * t->stride;
+        uint32_t sum = (uint32_t)t->add;
+        for (int64_t i = 0; i < t->kh * t->kw; i++)
+            sum += (uint32_t)(t->w[i] - t->w_zp) * x[i / t->kw * t->tap_step + i % t->kw];
+        const int32_t v = (int32_t)sum;
+        if (t->requant)
+            ((uint8_t *)t->y)[e] = (uint8_t)lmn_requant(v, t->mul, t->zp, t->lo, t->hi);
+        else
+            ((int32_t *)t->y)[e] = v;
     }
 }

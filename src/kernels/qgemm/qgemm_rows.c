@@ -5,6 +5,7 @@
 
 #define X(dt, var, isa, prio, mr, nr, group, ab, bb) \
     lmn_qgemm_block_fn lmn_qgemm_##dt##_block_##var; \
+    lmn_qgemm_taps_fn lmn_qgemm_##dt##_taps_##var;   \
     lmn_qgemm_pack_fn lmn_qgemm_##dt##_pack_a_##var, lmn_qgemm_##dt##_pack_b_##var;
 #include "kernels/qgemm/qgemm_variants.h"
 #undef X
@@ -19,7 +20,8 @@ const lmn_qgemm_row lmn_qgemm_i8_rows[] = {
      bb,                                             \
      lmn_qgemm_##dt##_block_##var,                   \
      lmn_qgemm_##dt##_pack_a_##var,                  \
-     lmn_qgemm_##dt##_pack_b_##var},
+     lmn_qgemm_##dt##_pack_b_##var,                  \
+     lmn_qgemm_##dt##_taps_##var},
 #include "kernels/qgemm/qgemm_variants.h"
 #undef X
 };

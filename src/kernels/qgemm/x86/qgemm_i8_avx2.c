@@ -13,6 +13,7 @@ enum { MR = 6, NR = 16, GROUP = 2, LANES = 8 };
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx2;
+lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx2;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx2, lmn_qgemm_i8_pack_b_avx2;
 
 ALWAYS __m256i load(const void *p)
@@ -20,12 +21,41 @@ ALWAYS __m256i load(const void *p)
     return _mm256_loadu_si256(p);
 }
 
+/* n (at most 8) of the numbers to int32. */
+ALWAYS void store_words(int32_t *c, __m256i v, int64_t n)
+{
+    int32_t wide[LANES];
+    if (n >= LANES) {
+        _mm256_storeu_si256((__m256i *)(void *)c, v);
+        return;
+    }
+    _mm256_storeu_si256((__m256i *)(void *)wide, v);
+    memcpy(c, wide, (size_t)n * sizeof *c);
+}
+
+/* n (at most 8) of the sums, requantised, to bytes. */
+ALWAYS void store_bytes(uint8_t *c, __m256i v, __m256 mul, const int32_t *zp_lo_hi, int64_t n)
+{
+    const int32_t zp = zp_lo_hi[0];
+    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(v), mul);
+    x = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
+    x = _mm256_max_ps(x, _mm256_set1_ps((float)(zp_lo_hi[1] - zp)));
+    x = _mm256_min_ps(x, _mm256_set1_ps((float)(zp_lo_hi[2] - zp)));
+    v = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(zp));
+    /* The low byte of every lane: values lie inside their type, so nothing is lost. */
+    v = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
+    const uint32_t half[2] = {(uint32_t)_mm256_extract_epi32(v, 0),
+                              (uint32_t)_mm256_extract_epi32(v, 4)};
+    if (n >= LANES)
+        memcpy(c, half, LANES);
+    else
+        memcpy(c, half, (size_t)n);
+}
+
 /* V and C of qgemm.h for a vector of sums, of which n are wanted. */
 ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m256i v, int64_t n)
 {
-    int32_t wide[LANES];
     if (n <= 0) return;
-    n = n < LANES ? n : LANES;
     v = _mm256_add_epi32(v, load(e->col_add + j));
     v = _mm256_add_epi32(v, _mm256_set1_epi32(e->row_add[i]));
     if (e->col_zp)
@@ -35,30 +65,12 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m256i v, int6
         v = _mm256_sub_epi32(
             v, _mm256_mullo_epi32(load(e->col_sum + j), _mm256_set1_epi32(e->row_zp[i])));
     if (!e->row_mul && !e->col_mul) {
-        int32_t *c = (int32_t *)e->c + i * e->ldc + j;
-        if (n == LANES) {
-            _mm256_storeu_si256((__m256i *)(void *)c, v);
-            return;
-        }
-        _mm256_storeu_si256((__m256i *)(void *)wide, v);
-        memcpy(c, wide, (size_t)n * sizeof *c);
+        store_words((int32_t *)e->c + i * e->ldc + j, v, n);
         return;
     }
     const __m256 mul = e->col_mul ? _mm256_loadu_ps(e->col_mul + j) : _mm256_set1_ps(e->row_mul[i]);
-    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(v), mul);
-    x = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
-    x = _mm256_max_ps(x, _mm256_set1_ps((float)(e->lo - e->zp)));
-    x = _mm256_min_ps(x, _mm256_set1_ps((float)(e->hi - e->zp)));
-    v = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(e->zp));
-    /* The low byte of every lane: values lie inside their type, so nothing is lost. */
-    v = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
-    const uint32_t half[2] = {(uint32_t)_mm256_extract_epi32(v, 0),
-                              (uint32_t)_mm256_extract_epi32(v, 4)};
-    uint8_t *c = (uint8_t *)e->c + i * e->ldc + j;
-    if (n == LANES)
-        memcpy(c, half, LANES);
-    else
-        memcpy(c, half, (size_t)n);
+    store_bytes((uint8_t *)e->c + i * e->ldc + j, v, mul, (const int32_t[3]){e->zp, e->lo, e->hi},
+                n);
 }
 
 ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const int rows)
@@ -188,5 +200,41 @@ void lmn_qgemm_i8_pack_b_avx2(const lmn_qgemm_pack *p)
         }
         _mm256_storeu_si256((__m256i *)(void *)sums, s0);
         _mm256_storeu_si256((__m256i *)(void *)(sums + LANES), s1);
+    }
+}
+
+/* Eight outputs whose first tap lies at x, two taps at a time: bytes in pairs, widened. */
+ALWAYS __m256i eight(const lmn_qgemm_taps *t, const uint8_t *x, __m128i pairs)
+{
+    __m256i acc = _mm256_set1_epi32(t->add);
+    for (int64_t ky = 0; ky < t->kh; ky++) {
+        for (int64_t kx = 0; kx < t->kw; kx += 2) {
+            const int8_t *tap = t->w + ky * t->kw + kx;
+            const int32_t w0 = tap[0] - t->w_zp, w1 = kx + 1 < t->kw ? tap[1] - t->w_zp : 0;
+            const uint8_t *src = x + ky * t->tap_step + kx;
+            const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)src);
+            const __m256i v = _mm256_cvtepu8_epi16(_mm_shuffle_epi8(b, pairs));
+            const __m256i w = _mm256_set1_epi32((int32_t)((uint16_t)w0 | (uint32_t)w1 << 16));
+            acc = _mm256_add_epi32(acc, _mm256_madd_epi16(v, w));
+        }
+    }
+    return acc;
+}
+
+void lmn_qgemm_i8_taps_avx2(const lmn_qgemm_taps *t)
+{
+    const __m128i pairs = t->stride == 1
+                              ? _mm_setr_epi8(0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8)
+                              : _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const int32_t ends[3] = {t->zp, t->lo, t->hi};
+    for (int64_t o = 0; o < t->rows; o++) {
+        for (int64_t i = 0; i < t->n; i += LANES) {
+            const __m256i v = eight(t, t->x + o * t->row_step + i * t->stride, pairs);
+            const int64_t at = o * t->n + i;
+            if (t->requant)
+                store_bytes((uint8_t *)t->y + at, v, _mm256_set1_ps(t->mul), ends, t->n - i);
+            else
+                store_words((int32_t *)t->y + at, v, t->n - i);
+        }
     }
 }

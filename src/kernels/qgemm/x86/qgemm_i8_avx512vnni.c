@@ -14,6 +14,7 @@ enum { MR = 8, NR = 48, GROUP = 4, LANES = 16 };
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
+lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx512vnni, lmn_qgemm_i8_pack_b_avx512vnni;
 
 ALWAYS __m512i four(const uint8_t *p)
@@ -33,6 +34,15 @@ static inline __mmask64 bytes(int64_t n)
     return n >= 64 ? ~(__mmask64)0 : n <= 0 ? 0 : ((__mmask64)1 << n) - 1;
 }
 
+ALWAYS __m512i requantised(__m512i v, __m512 mul, int32_t zp, int32_t lo, int32_t hi)
+{
+    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
+    x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
+    x = _mm512_max_ps(x, _mm512_set1_ps((float)(lo - zp)));
+    x = _mm512_min_ps(x, _mm512_set1_ps((float)(hi - zp)));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zp));
+}
+
 /* V and C of qgemm.h for a vector of sums. */
 ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mmask16 m)
 {
@@ -49,11 +59,7 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
         return;
     }
     const __m512 mul = e->col_mul ? _mm512_loadu_ps(e->col_mul + j) : _mm512_set1_ps(e->row_mul[i]);
-    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
-    x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
-    x = _mm512_max_ps(x, _mm512_set1_ps((float)(e->lo - e->zp)));
-    x = _mm512_min_ps(x, _mm512_set1_ps((float)(e->hi - e->zp)));
-    v = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(e->zp));
+    v = requantised(v, mul, e->zp, e->lo, e->hi);
     _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)e->c + i * e->ldc + j, m, v);
 }
 
@@ -209,6 +215,62 @@ void lmn_qgemm_i8_pack_b_avx512vnni(const lmn_qgemm_pack *p)
         for (int v = 0; v < 3; v++) {
             int32_t *s = p->sums + j + v * LANES;
             _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v]));
+        }
+    }
+}
+
+/* Taps in fours: lane i of a vector gets the bytes i * stride .. i * stride + 3 of what is loaded,
+   by moving dwords into the 16 bytes that want them and bytes inside those. */
+typedef struct taps {
+    __m512i dwords, bytes_of;
+    int64_t n; /* fours of all kernel rows */
+    int32_t w[LMN_QGEMM_TAPS], ones[LMN_QGEMM_TAPS];
+    int64_t at[LMN_QGEMM_TAPS];
+} taps;
+
+static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    const __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+    const __m128i one = _mm_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6);
+    const __m128i two = _mm_setr_epi8(0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9);
+    f->dwords = _mm512_add_epi32(place, t->stride == 1 ? lane : _mm512_add_epi32(lane, lane));
+    f->bytes_of = _mm512_broadcast_i32x4(t->stride == 1 ? one : two);
+    f->n = 0;
+    for (int64_t y = 0; y < t->kh; y++) {
+        for (int64_t x = 0; x < t->kw; x += 4, f->n++) {
+            int8_t w[4] = {0}, ones[4] = {0};
+            for (int64_t i = 0; i < 4 && x + i < t->kw; i++)
+                w[i] = t->w[y * t->kw + x + i], ones[i] = 1;
+            memcpy(&f->w[f->n], w, 4), memcpy(&f->ones[f->n], ones, 4);
+            f->at[f->n] = y * t->tap_step + x;
+        }
+    }
+}
+
+void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
+{
+    taps f;
+    taps_in_fours(t, &f);
+    for (int64_t o = 0; o < t->rows; o++) {
+        for (int64_t i = 0; i < t->n; i += LANES) {
+            const uint8_t *x = t->x + o * t->row_step + i * t->stride;
+            __m512i acc = _mm512_set1_epi32(t->add), sum = _mm512_setzero_si512();
+            for (int64_t k = 0; k < f.n; k++) {
+                __m512i v = _mm512_loadu_si512(x + f.at[k]);
+                v = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(f.dwords, v), f.bytes_of);
+                acc = _mm512_dpbusd_epi32(acc, v, _mm512_set1_epi32(f.w[k]));
+                if (t->w_zp) sum = _mm512_dpbusd_epi32(sum, v, _mm512_set1_epi32(f.ones[k]));
+            }
+            acc = _mm512_sub_epi32(acc, _mm512_mullo_epi32(sum, _mm512_set1_epi32(t->w_zp)));
+            const __mmask16 m = lanes(t->n - i);
+            const int64_t at = o * t->n + i;
+            if (!t->requant) {
+                _mm512_mask_storeu_epi32((int32_t *)t->y + at, m, acc);
+                continue;
+            }
+            acc = requantised(acc, _mm512_set1_ps(t->mul), t->zp, t->lo, t->hi);
+            _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)t->y + at, m, acc);
         }
     }
 }

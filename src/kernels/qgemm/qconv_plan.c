@@ -1,0 +1,252 @@
+/*
+ * Geometry in, chunks out (qconv_plan.h). Pixels of a window are gathered a few rows of B at a
+ * time, so that they are still in the first cache when they are packed.
+ */
+#include "kernels/qgemm/qconv_plan.h"
+
+#include <string.h>
+
+enum path {
+    PATH_IM2COL,    /* any geometry */
+    PATH_POINTWISE, /* the rows of x are the rows of B */
+    PATH_DEPTHWISE
+};
+
+static const int64_t min_depthwise_elems = 64 << 10;
+
+static int32_t choose_path(const lmn_conv_geom *g)
+{
+    const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
+    if (flat && g->groups == g->c_in && g->dilation[2] == 1 && g->stride[2] <= 2 &&
+        g->kernel[2] <= 16 && lmn_conv_volume(g->kernel) > 1 &&
+        lmn_conv_volume(g->kernel) <= LMN_QGEMM_TAPS)
+        return PATH_DEPTHWISE;
+    for (int i = 0; i < 3; i++) {
+        if (g->kernel[i] != 1 || g->stride[i] != 1 || g->pad[i] != 0 || g->in[i] != g->out[i])
+            return PATH_IM2COL;
+    }
+    return PATH_POINTWISE;
+}
+
+/* Rows and columns of a plane with all its padding, as the windows see it. */
+static int64_t padded_extent(const lmn_conv_geom *g, int axis)
+{
+    const int64_t seen =
+        (g->out[axis] - 1) * g->stride[axis] + (g->kernel[axis] - 1) * g->dilation[axis] + 1;
+    return lmn_max_i64(seen, g->pad[axis] + g->in[axis]);
+}
+
+static void plan_depthwise(lmn_qconv_plan *p)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t plane = lmn_max_i64(lmn_conv_volume(g->out), lmn_conv_volume(g->in));
+    p->planes = lmn_max_i64(1, min_depthwise_elems / plane);
+    p->planes = lmn_min_i64(p->planes, lmn_max_i64(1, g->n * g->c_out / 8));
+    p->ld = (padded_extent(g, 2) + 63) / 64 * 64;
+    p->scratch_bytes = (size_t)(p->ld * padded_extent(g, 1) + LMN_QGEMM_OVERREAD);
+    p->n_chunks = (g->n * g->c_out + p->planes - 1) / p->planes;
+}
+
+void lmn_qconv_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_qconv_plan *out)
+{
+    lmn_assert(g->groups >= 1 && g->c_in % g->groups == 0 && g->c_out % g->groups == 0);
+    *out = (lmn_qconv_plan){.g = *g, .path = choose_path(g), .row = row};
+    const int64_t pixels = lmn_conv_volume(g->out);
+    if (g->n == 0 || g->c_out == 0 || pixels == 0) return;
+    if (out->path == PATH_DEPTHWISE) {
+        plan_depthwise(out);
+        return;
+    }
+    const lmn_qgemm_shape shape = {.m = g->c_out / g->groups,
+                                   .n = pixels,
+                                   .k = g->c_in / g->groups * lmn_conv_volume(g->kernel),
+                                   .n_batch = g->n * g->groups,
+                                   .bring = out->path == PATH_IM2COL};
+    lmn_qgemm_plan_make(row, &shape, &out->gemm);
+    out->n_chunks = out->gemm.n_chunks, out->scratch_bytes = out->gemm.scratch_bytes;
+}
+
+/* ---- pixels to rows of B ----------------------------------------------------------------------
+ */
+
+typedef struct window {
+    const lmn_conv_geom *g;
+    const uint8_t *x; /* planes of the group */
+    uint8_t pad;
+} window;
+
+/* A few bytes; memcpy is called only for many. */
+static void copy_run(uint8_t *dst, const uint8_t *src, int64_t n)
+{
+    if (n > 16) {
+        memcpy(dst, src, (size_t)n);
+    } else if (n >= 8) {
+        uint64_t head, tail;
+        memcpy(&head, src, 8), memcpy(&tail, src + n - 8, 8);
+        memcpy(dst, &head, 8), memcpy(dst + n - 8, &tail, 8);
+    } else if (n >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, src, 4), memcpy(&tail, src + n - 4, 4);
+        memcpy(dst, &head, 4), memcpy(dst + n - 4, &tail, 4);
+    } else {
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i];
+    }
+}
+
+/* Every stride-th byte. Of stride 2, four at once: the last group must not read past its end. */
+static void copy_strided(uint8_t *dst, const uint8_t *src, int64_t n, int64_t stride)
+{
+    int64_t i = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; stride == 2 && i + 5 <= n; i += 4) {
+        uint64_t x;
+        memcpy(&x, src + 2 * i, 8);
+        x &= 0x00ff00ff00ff00ff;
+        x = (x | x >> 8) & 0x0000ffff0000ffff;
+        const uint32_t four = (uint32_t)(x | x >> 16);
+        memcpy(dst + i, &four, 4);
+    }
+#endif
+    for (; i < n; i++) dst[i] = src[i * stride];
+}
+
+/* Outputs o[2] .. o[2] + n - 1 of one output row, as tap t sees them. */
+static void bring_run(const window *w, const uint8_t *plane, const int64_t t[3], const int64_t o[3],
+                      int64_t n, uint8_t *dst)
+{
+    const lmn_conv_geom *g = w->g;
+    const int64_t iz = lmn_conv_at(g, 0, o[0], t[0]), iy = lmn_conv_at(g, 1, o[1], t[1]);
+    int64_t lo = 0, hi = 0;
+    if (iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1])
+        lmn_conv_inside(g, o[2], n, t[2], &lo, &hi);
+    for (int64_t i = 0; i < lo; i++) dst[i] = w->pad;
+    if (lo < hi) {
+        const int64_t ix = lmn_conv_at(g, 2, o[2] + lo, t[2]);
+        const uint8_t *src = plane + (iz * g->in[1] + iy) * g->in[2] + ix;
+        if (g->stride[2] == 1)
+            copy_run(dst + lo, src, hi - lo);
+        else
+            copy_strided(dst + lo, src, hi - lo, g->stride[2]);
+    }
+    for (int64_t i = hi > lo ? hi : lo; i < n; i++) dst[i] = w->pad;
+}
+
+static void bring(const void *ctx, const lmn_qgemm_slab *s)
+{
+    const window *w = ctx;
+    const lmn_conv_geom *g = w->g;
+    const int64_t kvol = lmn_conv_volume(g->kernel), in_plane = lmn_conv_volume(g->in);
+    const int64_t out_row = g->out[2], out_plane = g->out[1] * g->out[2];
+    const int64_t first[3] = {s->col / out_plane, s->col / out_row % g->out[1], s->col % out_row};
+    for (int64_t r = 0; r < s->k; r++) {
+        const int64_t c = (s->k0 + r) / kvol, tap = (s->k0 + r) % kvol;
+        const int64_t t[3] = {tap / (g->kernel[1] * g->kernel[2]),
+                              tap / g->kernel[2] % g->kernel[1], tap % g->kernel[2]};
+        uint8_t *dst = s->dst + r * s->n;
+        int64_t o[3] = {first[0], first[1], first[2]};
+        for (int64_t left = s->n; left > 0;) {
+            const int64_t n = lmn_min_i64(left, out_row - o[2]);
+            bring_run(w, w->x + c * in_plane, t, o, n, dst);
+            dst += n, left -= n, o[2] = 0;
+            if (++o[1] == g->out[1]) o[1] = 0, o[0]++;
+        }
+    }
+}
+
+static void gemm_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int64_t chunk,
+                       void *scratch)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t per_item = p->gemm.m_blocks * p->gemm.n_blocks;
+    const int64_t image = chunk / per_item / g->groups, group = chunk / per_item % g->groups;
+    const int64_t c_in = g->c_in / g->groups, m = p->gemm.m, co = group * m;
+    const int64_t in_plane = lmn_conv_volume(g->in);
+    const window w = {
+        .g = g,
+        .x = args->x + (image * g->c_in + group * c_in) * in_plane,
+        .pad = (uint8_t)args->x_zp,
+    };
+    lmn_qgemm_args a = {.a = args->w + co * p->gemm.k,
+                        .b = w.x,
+                        .a_signed = args->w_signed,
+                        .b_signed = args->x_signed,
+                        .lda = p->gemm.k,
+                        .ldb = in_plane,
+                        .bring = bring,
+                        .bring_ctx = &w,
+                        .a_zp = args->w_zp,
+                        .b_zp = args->x_zp,
+                        .requant = args->requant,
+                        .mul = args->mul,
+                        .zp = args->zp,
+                        .lo = args->lo,
+                        .hi = args->hi,
+                        .ldc = p->gemm.n};
+    if (args->w_zps) a.a_zps = args->w_zps + co;
+    if (args->bias) a.row_bias = args->bias + co;
+    if (args->muls) a.row_mul = args->muls + co;
+    a.c = (uint8_t *)args->y + (image * g->c_out + co) * p->gemm.n * (args->requant ? 1 : 4);
+    lmn_qgemm_chunk(&p->gemm, &a, chunk % per_item, scratch);
+}
+
+/* ---- depthwise --------------------------------------------------------------------------------
+ */
+
+/* A plane with its padding around it, in u8. */
+static void pad_plane(const lmn_qconv_plan *p, const uint8_t *x, uint8_t pad, uint8_t flip,
+                      uint8_t *dst)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t rows = padded_extent(g, 1), w = g->in[2];
+    memset(dst, pad ^ flip, p->scratch_bytes);
+    for (int64_t y = 0; y < g->in[1] && g->pad[1] + y < rows; y++) {
+        uint8_t *at = dst + (g->pad[1] + y) * p->ld + g->pad[2];
+        const uint8_t *from = x + y * w;
+        if (!flip)
+            memcpy(at, from, (size_t)w);
+        else
+            for (int64_t i = 0; i < w; i++) at[i] = from[i] ^ flip;
+    }
+}
+
+/* Taps as s8 and what their zero points leave: sum (x - zx)(w - zw) = sum x (w - zw) - zx sum
+   (w - zw). The kernel takes zw off by a sum of x, where it is not 0. */
+static void depthwise_plane(const lmn_qconv_plan *p, const lmn_qconv_args *args, int64_t plane,
+                            uint8_t *scratch)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t image = plane / g->c_out, co = plane % g->c_out, ci = co / (g->c_out / g->c_in);
+    const int64_t kvol = lmn_conv_volume(g->kernel), pixels = lmn_conv_volume(g->out);
+    const uint8_t x_flip = args->x_signed ? 0x80 : 0, w_flip = args->w_signed ? 0 : 0x80;
+    const int32_t zx = args->x_zp + (x_flip ? 128 : 0);
+    const int32_t zw = (args->w_zps ? args->w_zps[co] : args->w_zp) - (w_flip ? 128 : 0);
+    const uint8_t *x = args->x + (image * g->c_in + ci) * lmn_conv_volume(g->in);
+    pad_plane(p, x, (uint8_t)args->x_zp, x_flip, scratch);
+    lmn_qgemm_taps t = {.x = scratch, .kh = g->kernel[1], .kw = g->kernel[2]};
+    t.row_step = g->stride[1] * p->ld, t.tap_step = g->dilation[1] * p->ld;
+    t.stride = g->stride[2], t.w_zp = zw;
+    t.rows = g->out[1], t.n = g->out[2];
+    uint32_t sum = 0;
+    for (int64_t i = 0; i < kvol; i++) {
+        t.w[i] = (int8_t)(args->w[co * kvol + i] ^ w_flip);
+        sum += (uint32_t)(t.w[i] - zw);
+    }
+    t.add = (int32_t)((args->bias ? (uint32_t)args->bias[co] : 0) - (uint32_t)zx * sum);
+    t.requant = args->requant, t.mul = args->muls ? args->muls[co] : args->mul;
+    t.zp = args->zp, t.lo = args->lo, t.hi = args->hi;
+    t.y = (uint8_t *)args->y + plane * pixels * (args->requant ? 1 : 4);
+    p->row->taps(&t);
+}
+
+void lmn_qconv_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int64_t chunk,
+                     void *scratch)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_chunks);
+    if (p->path != PATH_DEPTHWISE) {
+        gemm_chunk(p, args, chunk, scratch);
+        return;
+    }
+    const int64_t first = chunk * p->planes;
+    const int64_t end = lmn_min_i64(first + p->planes, p->g.n * p->g.c_out);
+    for (int64_t i = first; i < end; i++) depthwise_plane(p, args, i, scratch);
+}
