@@ -80,20 +80,24 @@ static bool clone_values(lmn_graph *dst, const lmn_graph *g)
 }
 
 /* A top-level clone gets a pool of its own; its symbols are re-made by name, the rest becomes
- * unknown. */
-static lmn_dim translate(const lmn_graph *from, lmn_graph *to, lmn_dim d)
+ * unknown. The new pool is as large as the old one, so only memory can be missing for a symbol. */
+static bool translate(const lmn_graph *from, lmn_graph *to, lmn_dim *d)
 {
-    if (from->dims == to->dims || lmn_dim_is_const(d) || !lmn_dim_known(d)) return d;
-    int64_t sym = lmn_dim_as_sym(from->dims, d);
-    if (sym < 0) return LMN_DIM_UNKNOWN;
+    if (from->dims == to->dims || lmn_dim_is_const(*d) || !lmn_dim_known(*d)) return true;
+    const int64_t sym = lmn_dim_as_sym(from->dims, *d);
+    *d = LMN_DIM_UNKNOWN;
+    if (sym < 0) return true;
     const char *name = lmn_dim_sym_name(from->dims, (size_t)sym);
-    return lmn_dim_sym(to->dims, *name ? name : NULL);
+    *d = lmn_dim_sym(to->dims, *name ? name : NULL);
+    return lmn_dim_known(*d);
 }
 
-static void translate_fact(const lmn_graph *from, lmn_graph *to, lmn_fact *f)
+static bool translate_fact(const lmn_graph *from, lmn_graph *to, lmn_fact *f)
 {
-    for (int32_t i = 0; i < f->rank; i++) f->dims[i] = translate(from, to, f->dims[i]);
-    for (int32_t i = 0; i < f->n_elems; i++) f->elems[i] = translate(from, to, f->elems[i]);
+    bool ok = true;
+    for (int32_t i = 0; ok && i < f->rank; i++) ok = translate(from, to, &f->dims[i]);
+    for (int32_t i = 0; ok && i < f->n_elems; i++) ok = translate(from, to, &f->elems[i]);
+    return ok;
 }
 
 lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph **out)
@@ -108,12 +112,12 @@ lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph *
     for (size_t i = 0; ok && i < g->n_inputs; i++) ok = lmn_graph_add_input(c, g->inputs[i]);
     for (size_t i = 0; ok && i < g->n_outputs; i++)
         ok = lmn_graph_add_output(c, g->outputs[i], g->output_names[i]);
+    for (size_t v = 1; ok && v < c->n_values; v++) ok = translate_fact(g, c, &c->values[v].fact);
     if (!ok) {
         lmn_graph_destroy(c);
         return LAMINA_E_NOMEM;
     }
     c->next_node_id = g->next_node_id;
-    for (size_t v = 1; v < c->n_values; v++) translate_fact(g, c, &c->values[v].fact);
     *out = c;
     return LAMINA_OK;
 }

@@ -246,6 +246,10 @@ static void test_clone(t_env *env)
         const bool over = t_fail_pending(env);
         t_fail_alloc(env, 0);
         T_CHECK(st == LAMINA_OK || (st == LAMINA_E_NOMEM && !c));
+        for (size_t v = 1; c && v < c->n_values; v++) /* a clone that is made knows every symbol */
+            for (int32_t i = 0; i < c->values[v].fact.rank; i++)
+                T_EQ(lmn_dim_known(c->values[v].fact.dims[i]),
+                     lmn_dim_known(g->values[v].fact.dims[i]));
         lmn_graph_destroy(c), lmn_graph_destroy(g);
         T_NOTHING_HELD(env);
         if (over) break;
