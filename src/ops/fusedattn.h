@@ -6,10 +6,11 @@
  *
  * q, k, v are the inputs transposed by perm_q, perm_k and perm_v to [batch, head, row, column], or
  * [batch, row, column] at rank 3. Extents of 1 repeat as they do for MatMul, Where and Add; a key
- * head may also serve several query heads that stand together. f32 only.
+ * head may also serve several query heads that stand together. f32, f16 or bf16; half precision
+ * works on widened copies and rounds the result once.
  *
- * Unlike Attention of ai.onnx, a row whose scores are all -inf is NaN, as Softmax has it. Passes
- * make these nodes, files may hold them too, so everything is checked here.
+ * Unlike Attention of ai.onnx, a row whose scores are all -inf is NaN, as Softmax has it, or 0 with
+ * zero_blind. Passes make these nodes, files may hold them too, so everything is checked here.
  */
 #ifndef LMN_OPS_FUSEDATTN_H
 #define LMN_OPS_FUSEDATTN_H
@@ -27,13 +28,22 @@ typedef struct lmn_fattn {
     lmn_fattn_view q, k, v, bias, keep;
     int64_t k_group, v_group; /* query heads that share a key or value head */
     float scale, fill;
-    bool keep_if; /* the value of `keep` that keeps a score */
-    float *y;
+    bool keep_if;    /* the value of `keep` that keeps a score */
+    bool zero_blind; /* weights that are NaN are 0 */
+    lamina_tensor *out;
+    float *y;          /* the data of `out`, or what lmn_fattn_done rounds into it */
     int64_t y_step[4]; /* of batch, head, row, column */
 } lmn_fattn;
 
 /* Checks the node and its inputs and makes output 0; y is NULL when nobody wants it or it is
    empty. */
 lamina_status lmn_fattn_read(lmn_eval *ec, lmn_fattn *f);
+/* The result is in y. */
+void lmn_fattn_done(const lmn_fattn *f);
+/* A row of weights with NaN in it, and then in all of it, is 0. */
+static inline bool lmn_fattn_is_blind(float first_weight)
+{
+    return first_weight != first_weight;
+}
 
 #endif

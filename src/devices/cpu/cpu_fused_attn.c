@@ -1,5 +1,5 @@
 /*
- * FusedAttention, and Attention of ai.onnx without cache, window or cap, in f32: a chunk is a block
+ * FusedAttention, and in f32 Attention of ai.onnx without cache, window or cap: a chunk is a block
  * of queries of one head. Its queries are scaled into scratch, its scores stay in the cache between
  * the two products, and keys, values and the result are read and written where their heads lie.
  * Where a head has several blocks, a chunk takes up to GROUP_ROWS queries and packs the keys and
@@ -137,6 +137,9 @@ static void attn_block(const attn_job *j, const attn_head *t, int64_t block)
         blind[i] = mask_row(j, t->b, t->h, i0 + i, t->s + i * f->keys);
     const lmn_norm_block rows = {.x = t->s, .y = t->s, .rows = m, .n = f->keys, .step = 1};
     j->dev->kset.norm_f32->softmax(&rows);
+    for (int64_t i = 0; f->zero_blind && i < m; i++)
+        if (lmn_fattn_is_blind(t->s[i * f->keys]))
+            memset(t->s + i * f->keys, 0, (size_t)f->keys * sizeof *t->s);
     const lmn_gemm_args values = {.a = t->s,
                                   .b = t->v,
                                   .c = f->y + t->b * f->y_step[0] + t->h * f->y_step[1] +
@@ -270,6 +273,7 @@ static lamina_status run_job(lmn_eval *ec, attn_job *j)
     LMN_TRY(lmn_cpu_worker_scratch(ec, j->queries_bytes + j->scores_bytes + own, &j->scratch,
                                    &j->step));
     lmn_par_for(ec->par, f->batch * f->heads * j->chunks, attn_chunk, j);
+    lmn_fattn_done(f);
     return LAMINA_OK;
 }
 
@@ -370,11 +374,22 @@ static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char 
     return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
 }
 
+/* Half precision as well: lmn_fattn_read widens it. */
+static bool supports_fused(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
+{
+    const lmn_krow *row = &dev->kset.gemm_f32->head;
+    const lmn_fact *f = node->op->n_in > 0 ? node->in[0] : NULL;
+    if (!f || (f->dtype != LAMINA_F16 && f->dtype != LAMINA_BF16))
+        return lmn_cpu_takes_f32(node, 0, row, text, cap);
+    (void)lmn_format(text, cap, "%s.%s:%s", row->family, row->dtype, row->variant);
+    return true;
+}
+
 const lmn_cpu_binding lmn_cpu_fused_attention = {
     .domain = "lamina",
     .op = "FusedAttention",
     .families = "gemm.f32 elementwise.f32 norm.f32",
-    .supports = supports_attn,
+    .supports = supports_fused,
     .run = run_fused,
 };
 const lmn_cpu_binding lmn_cpu_attention = {

@@ -5,6 +5,7 @@
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/elementwise/elementwise.h"
 
+#include <float.h>
 #include <math.h>
 
 static const int64_t chunk_elems = 16 << 10;
@@ -94,10 +95,44 @@ static lamina_status run_gelu(const lamina_kernel *k, lmn_eval *ec)
 }
 BINDING(gelu, "Gelu");
 
+/* x * sigmoid(p0 * x), run by run; -inf gives its limit. */
+typedef struct swish_job {
+    const lmn_elementwise_row *row;
+    const float *x;
+    float *y, alpha;
+    int64_t n;
+} swish_job;
+
+static void swish_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    (void)worker;
+    const swish_job *j = arg;
+    const int64_t end = lmn_min_i64(j->n, (chunk + 1) * chunk_elems);
+    float low[512], gate[512];
+    for (int64_t i = chunk * chunk_elems, n; i < end; i += n) {
+        n = lmn_min_i64(512, end - i);
+        for (int64_t c = 0; c < n; c++) {
+            low[c] = j->x[i + c] < -FLT_MAX ? -FLT_MAX : j->x[i + c];
+            gate[c] = low[c] * j->alpha;
+        }
+        j->row->unary(&(lmn_unary_block){.kind = LMN_UN_SIGMOID, .x = gate, .y = gate, .n = n});
+        j->row->binary(
+            &(lmn_binary_block){.kind = LMN_BIN_MUL, .a = low, .b = gate, .y = j->y + i, .n = n});
+    }
+}
+
 static lamina_status run_swish(const lamina_kernel *k, lmn_eval *ec)
 {
-    if (lmn_attr_f(ec->node, "alpha", 1.0f) != 1.0f) return lmn_cpu_reference(ec);
-    return run_unary(k, ec, LMN_UN_SILU, 0, 0);
+    const float alpha = lmn_attr_f(ec->node, "alpha", 1.0f);
+    const lamina_tensor *x = lmn_in(ec, 0);
+    lamina_tensor *y;
+    if (alpha == 1.0f) return run_unary(k, ec, LMN_UN_SILU, 0, 0);
+    if (!lmn_cpu_is_f32(x) || !(alpha > 0.0f && alpha <= FLT_MAX)) return lmn_cpu_reference(ec);
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
+    if (!y) return LAMINA_OK;
+    swish_job j = {k->dev->kset.elementwise_f32, x->data, y->data, alpha, lmn_count(x)};
+    lmn_par_for(ec->par, (j.n + chunk_elems - 1) / chunk_elems, swish_chunk, &j);
+    return LAMINA_OK;
 }
 BINDING(swish, "Swish");
 

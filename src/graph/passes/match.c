@@ -8,10 +8,11 @@
 
 #define MAX_DEPTH 6
 #define MAX_NAME 200
+#define NEAR 1e-4 /* as far as people round what they type */
 
 lamina_status lmn_match_begin(lmn_match *m, lmn_graph *g, lmn_pass_ctx *ctx)
 {
-    *m = (lmn_match){.g = g, .ctx = ctx};
+    *m = (lmn_match){.g = g, .ctx = ctx, .near = NEAR};
     lmn_arena_init(&m->tmp, &g->engine->alloc, 0);
     m->uses = lmn_graph_uses(g, &m->tmp);
     m->n_uses = g->n_values;
@@ -65,15 +66,36 @@ bool lmn_match_scalar(const lmn_match *m, lmn_vid v, double *out)
     return true;
 }
 
-bool lmn_match_near(double v, double want)
+bool lmn_match_near(const lmn_match *m, double v, double want)
 {
-    return fabs(v - want) <= 1e-4 * fabs(want);
+    return fabs(v - want) <= m->near * fabs(want);
 }
 
 bool lmn_match_is_f32(const lmn_match *m, lmn_vid v)
 {
     const lmn_fact *f = &m->g->values[v].fact;
     return v && f->kind == LMN_FACT_TENSOR && f->dtype == LAMINA_F32 && f->rank >= 0;
+}
+
+lamina_dtype lmn_match_float(lmn_match *m, lmn_vid v)
+{
+    const lmn_fact *f = &m->g->values[v].fact;
+    if (!v || f->kind != LMN_FACT_TENSOR || f->rank < 0) return LAMINA_DTYPE_NONE;
+    switch (f->dtype) {
+    case LAMINA_F32: m->near = NEAR; return LAMINA_F32;
+    case LAMINA_F16: m->near = 0x1p-10; return LAMINA_F16; /* several rounded constants */
+    case LAMINA_BF16: m->near = 0x1p-7; return LAMINA_BF16;
+    default: return LAMINA_DTYPE_NONE;
+    }
+}
+
+lmn_vid lmn_match_narrow(const lmn_match *m, lmn_vid v)
+{
+    const lmn_gnode *n = lmn_match_made_by(m, v, "Cast");
+    if (!n || !lmn_match_is_f32(m, v)) return v;
+    const lmn_fact *f = &m->g->values[n->in[0]].fact;
+    const bool half = f->dtype == LAMINA_F16 || f->dtype == LAMINA_BF16;
+    return f->kind == LMN_FACT_TENSOR && half ? n->in[0] : v;
 }
 
 bool lmn_match_same_shape(const lmn_match *m, lmn_vid a, lmn_vid b)
@@ -135,14 +157,15 @@ bool lmn_match_product(const lmn_match *m, lmn_vid v, const lmn_vid *stop, int32
     return expand(m, v, stop, n_stop, 0, p);
 }
 
-bool lmn_product_is(const lmn_product *p, double scale, lmn_vid x, int32_t times, lmn_vid other)
+bool lmn_product_is(const lmn_match *m, const lmn_product *p, double scale, lmn_vid x,
+                    int32_t times, lmn_vid other)
 {
     int32_t n_x = 0, n_other = 0;
     for (int32_t i = 0; i < p->n; i++) {
         n_x += p->leaf[i] == x;
         n_other += other && p->leaf[i] == other;
     }
-    return lmn_match_near(p->scale, scale) && n_x == times && n_other == (other != 0) &&
+    return lmn_match_near(m, p->scale, scale) && n_x == times && n_other == (other != 0) &&
            p->n == n_x + n_other;
 }
 

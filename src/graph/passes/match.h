@@ -17,6 +17,7 @@ typedef struct lmn_match {
     lmn_arena tmp;
     uint32_t *uses; /* readers of the n_uses values that existed at the start */
     size_t n_uses;
+    double near; /* how far, relative, a constant may be from what it stands for */
 } lmn_match;
 
 lamina_status lmn_match_begin(lmn_match *m, lmn_graph *g, lmn_pass_ctx *ctx);
@@ -34,10 +35,15 @@ bool lmn_match_once(const lmn_match *m, lmn_vid v);
 const lamina_tensor *lmn_match_const(const lmn_match *m, lmn_vid v);
 /* A float constant of one element. */
 bool lmn_match_scalar(const lmn_match *m, lmn_vid v, double *out);
-/* |v - want| within 1e-4 of want. */
-bool lmn_match_near(double v, double want);
+/* Is v what this constant of the file stands for? lmn_match_float says how near it must be. */
+bool lmn_match_near(const lmn_match *m, double v, double want);
 /* Is v known to be an f32 tensor of known rank? */
 bool lmn_match_is_f32(const lmn_match *m, lmn_vid v);
+/* Type of v if it is an f32, f16 or bf16 tensor of known rank, else none. From now on constants are
+   taken as rounded to that type. */
+lamina_dtype lmn_match_float(lmn_match *m, lmn_vid v);
+/* v itself, or what it was before a Cast without loss from half precision to f32. */
+lmn_vid lmn_match_narrow(const lmn_match *m, lmn_vid v);
 /* Same rank and all dims known and equal? */
 bool lmn_match_same_shape(const lmn_match *m, lmn_vid a, lmn_vid b);
 /* The other input of a two-input node one of whose inputs is v; 0 if v is none or both. */
@@ -56,7 +62,8 @@ typedef struct lmn_product {
 bool lmn_match_product(const lmn_match *m, lmn_vid v, const lmn_vid *stop, int32_t n_stop,
                        lmn_product *p);
 /* Is p = scale * x^times * others once each? `other` may be 0. */
-bool lmn_product_is(const lmn_product *p, double scale, lmn_vid x, int32_t times, lmn_vid other);
+bool lmn_product_is(const lmn_match *m, const lmn_product *p, double scale, lmn_vid x,
+                    int32_t times, lmn_vid other);
 
 /* What a node becomes. Attributes and inputs are copied; strings and lists live in g's arena. The
    attributes are new, the node's own list, or those of `takes`, which then dies. */

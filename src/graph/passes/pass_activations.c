@@ -1,8 +1,11 @@
 /*
  * Activations written out as arithmetic become the operators they are: Gelu by erf and by tanh,
- * Swish, HardSwish. f32 only; constants within 1e-4 of their value. The last bits may change.
+ * Swish (with its factor, as quick Gelu has it), HardSwish. f32, f16 and bf16; constants as near
+ * their value as the type allows. The last bits may change.
  */
 #include "graph/passes/match.h"
+
+#include <math.h>
 
 #define SQRT_HALF 0.70710678118654752440
 #define SQRT_2_OVER_PI 0.79788456080286535588
@@ -52,10 +55,10 @@ static lmn_vid scaled(const lmn_match *m, lmn_vid v, double scale)
     const lmn_gnode *n = lmn_match_maker(m, v);
     double k;
     if (lmn_match_op(n, "Div"))
-        return lmn_match_scalar(m, n->in[1], &k) && lmn_match_near(k, 1 / scale) ? n->in[0] : 0;
+        return lmn_match_scalar(m, n->in[1], &k) && lmn_match_near(m, k, 1 / scale) ? n->in[0] : 0;
     if (!lmn_match_op(n, "Mul")) return 0;
     for (int32_t i = 0; i < 2; i++)
-        if (lmn_match_scalar(m, n->in[i], &k) && lmn_match_near(k, scale)) return n->in[1 - i];
+        if (lmn_match_scalar(m, n->in[i], &k) && lmn_match_near(m, k, scale)) return n->in[1 - i];
     return 0;
 }
 
@@ -66,7 +69,7 @@ static bool product_is(const lmn_match *m, lmn_vid v, double scale, lmn_vid x, i
     const lmn_vid stop[2] = {x, other};
     lmn_product p;
     return lmn_match_product(m, v, stop, other ? 2 : 1, &p) &&
-           lmn_product_is(&p, scale, x, times, other);
+           lmn_product_is(m, &p, scale, x, times, other);
 }
 
 /* arg = sqrt(2 / pi) (x + 0.044715 x^3): x, else 0. */
@@ -98,7 +101,7 @@ static bool factored_cubic(const lmn_match *m, lmn_vid arg, lmn_vid x)
     lmn_product p;
     if (!lmn_match_product(m, arg, stop, 1, &p) || p.n != 2) return false;
     const lmn_vid sum = p.leaf[0] == x ? p.leaf[1] : p.leaf[0];
-    return lmn_product_is(&p, SQRT_2_OVER_PI, x, 1, sum) && square_sum(m, sum, x);
+    return lmn_product_is(m, &p, SQRT_2_OVER_PI, x, 1, sum) && square_sum(m, sum, x);
 }
 
 /* Candidates for x are all factors of arg. */
@@ -111,6 +114,14 @@ static lmn_vid factored_of(const lmn_match *m, lmn_vid arg, lmn_vid v, int32_t l
         if (x) return x;
     }
     return 0;
+}
+
+/* All else in an activation is of one element, so equal ranks are equal shapes. */
+static bool stays(lmn_match *m, lmn_vid x, lmn_vid out)
+{
+    const lamina_dtype dt = lmn_match_float(m, x);
+    return dt && dt == lmn_match_float(m, out) &&
+           m->g->values[x].fact.rank == m->g->values[out].fact.rank;
 }
 
 static lamina_status become(lmn_match *m, lmn_gnode *n, const char *op, lmn_vid x,
@@ -142,7 +153,7 @@ static lamina_status try_gelu(lmn_match *m, lmn_gnode *n, bool *done)
         if (!x) x = factored_of(m, arg, arg, MAX_LEVELS);
     }
     if (!x || !product_is(m, out, 0.5, x, 1, part)) return LAMINA_OK;
-    if (!lmn_match_is_f32(m, x) || !lmn_match_same_shape(m, x, out)) return LAMINA_OK;
+    if (!stays(m, x, out)) return LAMINA_OK;
     *done = true;
     if (by_erf) return become(m, n, "Gelu", x, NULL);
     char *text = lmn_arena_str(&m->g->arena, "tanh");
@@ -151,20 +162,35 @@ static lamina_status try_gelu(lmn_match *m, lmn_gnode *n, bool *done)
     return text ? become(m, n, "Gelu", x, &attr) : LAMINA_E_NOMEM;
 }
 
+/* v = alpha * x with a positive constant? */
+static bool is_multiple(const lmn_match *m, lmn_vid v, lmn_vid x, double *alpha)
+{
+    lmn_product p;
+    *alpha = 1;
+    if (v == x) return true;
+    if (!lmn_match_once(m, v) || !lmn_match_product(m, v, &x, 1, &p)) return false;
+    *alpha = p.scale;
+    return p.n == 1 && p.leaf[0] == x && p.scale > 0 && isfinite((float)p.scale);
+}
+
 static lamina_status try_swish(lmn_match *m, lmn_gnode *n, bool *done)
 {
-    if (!lmn_match_op(n, "Mul") || !lmn_match_is_f32(m, n->out[0])) return LAMINA_OK;
+    double alpha;
+    if (!lmn_match_op(n, "Mul")) return LAMINA_OK;
     for (int32_t i = 0; i < 2; i++) {
         const lmn_vid x = n->in[1 - i];
         const lmn_gnode *s = lmn_match_made_by(m, n->in[i], "Sigmoid");
-        if (s && s->in[0] == x && lmn_match_once(m, n->in[i])) {
+        if (!stays(m, x, n->out[0]) || !lmn_match_once(m, n->in[i])) continue;
+        if (s && is_multiple(m, s->in[0], x, &alpha)) {
+            const lmn_attr attr = {
+                .name = "alpha", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = (float)alpha};
             *done = true;
-            return become(m, n, "Swish", x, NULL);
+            return become(m, n, "Swish", x, alpha == 1 ? NULL : &attr);
         }
         s = lmn_match_made_by(m, n->in[i], "HardSigmoid");
-        if (s && s->in[0] == x && lmn_match_once(m, n->in[i]) &&
-            lmn_match_near((double)lmn_attr_f(&s->op, "alpha", 0.2f), 1.0 / 6) &&
-            lmn_match_near((double)lmn_attr_f(&s->op, "beta", 0.5f), 0.5)) {
+        if (s && s->in[0] == x &&
+            lmn_match_near(m, (double)lmn_attr_f(&s->op, "alpha", 0.2f), 1.0 / 6) &&
+            lmn_match_near(m, (double)lmn_attr_f(&s->op, "beta", 0.5f), 0.5)) {
             *done = true;
             return become(m, n, "HardSwish", x, NULL);
         }
@@ -191,7 +217,7 @@ static lamina_status try_hard_swish(lmn_match *m, lmn_gnode *n, bool *done)
     lmn_vid x;
     const lmn_vid out = n->out[0], part = find_part(m, out, MAX_LEVELS, is_relu6_of_3, &x);
     if (!part || !product_is(m, out, 1.0 / 6, x, 1, part)) return LAMINA_OK;
-    if (!lmn_match_is_f32(m, x) || !lmn_match_same_shape(m, x, out)) return LAMINA_OK;
+    if (!stays(m, x, out)) return LAMINA_OK;
     *done = true;
     return become(m, n, "HardSwish", x, NULL);
 }
@@ -201,7 +227,9 @@ static lamina_status run(lmn_match *m)
     for (size_t i = 0; i < m->g->n_nodes; i++) {
         lmn_gnode *n = &m->g->nodes[i];
         bool done = false;
-        if (n->dead || (!lmn_match_op(n, "Mul") && !lmn_match_op(n, "Div")) || !n->out[0]) continue;
+        if (n->dead || (!lmn_match_op(n, "Mul") && !lmn_match_op(n, "Div")) || !n->out[0] ||
+            !lmn_match_float(m, n->out[0]))
+            continue;
         LMN_TRY(try_swish(m, n, &done));
         if (!done) LMN_TRY(try_gelu(m, n, &done));
         if (!done) LMN_TRY(try_hard_swish(m, n, &done));

@@ -1,15 +1,18 @@
 /*
  * Attention written out becomes FusedAttention (ops/fusedattn.h):
  *
- *   MatMul(q, k') [Mul, Div by a constant] [Where with a constant] [Add a mask] Softmax MatMul(.,
- * v)
+ *   MatMul(q, k') [Mul, Div by a constant] [Where with a constant] [Add a mask, or two] Softmax
+ *   [Where(IsNaN, 0)] MatMul(., v)
  *
  * with scales and Transposes of q, k, v, the Transpose of the result, and the Expand that repeats
- * key heads for groups of query heads, taken in. f32 of rank 3 or 4 only. Reshapes stay: they are
- * views. Masks may broadcast as they like, the operator does as the separate ones do; of the heads
- * the numbers must be known. The last bits may change.
+ * key heads for groups of query heads, taken in. f32, f16 or bf16 of rank 3 or 4 only; half
+ * precision may have its Softmax in f32 between Casts. Reshapes stay: they are views. Two masks are
+ * added to each other by the node that added the second one. Masks may broadcast as they like, the
+ * operator does as the separate ones do; of the heads the numbers must be known. The last bits may
+ * change.
  */
 #include "graph/passes/match.h"
+#include "ops/linalg.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,10 +27,13 @@ typedef struct side {
 
 typedef struct attention {
     int32_t rank;
+    lamina_dtype dt;
     side q, k, v;
     double scale, fill;
-    bool keep_if;
+    bool keep_if, zero_blind;
     lmn_vid bias, keep;
+    lmn_gnode *join; /* adds the second mask, `also`, to what has the first; NULL: one or none */
+    lmn_vid also;
 } attention;
 
 static const lmn_fact *fact_of(const lmn_match *m, lmn_vid v)
@@ -41,6 +47,12 @@ static bool is_tensor(const lmn_match *m, lmn_vid v, lamina_dtype dt, int32_t ra
     return v && f->kind == LMN_FACT_TENSOR && f->dtype == dt && f->rank >= 0 && f->rank <= rank_max;
 }
 
+/* Is v of the type and rank that the attention works in? */
+static bool is_operand(const lmn_match *m, lmn_vid v, const attention *a)
+{
+    return is_tensor(m, v, a->dt, a->rank) && fact_of(m, v)->rank == a->rank;
+}
+
 /* v = x * k with a constant k that does not widen x: x, else 0. */
 static lmn_vid scaled(const lmn_match *m, lmn_vid v, double *scale)
 {
@@ -49,8 +61,10 @@ static lmn_vid scaled(const lmn_match *m, lmn_vid v, double *scale)
     double k;
     for (int32_t i = 0; (mul && i < 2) || (div && i < 1); i++) {
         const lmn_vid x = n->in[i], c = n->in[1 - i];
-        if (!lmn_match_scalar(m, c, &k) || !lmn_match_is_f32(m, x)) continue;
-        if (fact_of(m, c)->rank > fact_of(m, x)->rank || !isfinite(k) || k == 0) continue;
+        if (!lmn_match_scalar(m, c, &k) || fact_of(m, x)->kind != LMN_FACT_TENSOR) continue;
+        if (fact_of(m, x)->rank < 0 || fact_of(m, c)->rank > fact_of(m, x)->rank || !isfinite(k) ||
+            k == 0)
+            continue;
         *scale = mul ? *scale * k : *scale / k;
         return x;
     }
@@ -62,7 +76,7 @@ static bool untranspose(const lmn_match *m, int32_t rank, side *s)
 {
     const lmn_gnode *n = lmn_match_made_by(m, s->v, "Transpose");
     const int64_t *p;
-    if (!n || !is_tensor(m, n->in[0], LAMINA_F32, rank)) return false;
+    if (!n || fact_of(m, n->in[0])->rank != rank) return false;
     const int32_t count = lmn_attr_ints(&n->op, "perm", &p);
     if (count && count != rank) return false;
     for (int32_t i = 0; i < rank; i++) s->perm[i] = count ? p[s->perm[i]] : rank - 1 - s->perm[i];
@@ -138,8 +152,7 @@ static bool match_product(const lmn_match *m, lmn_vid v, attention *a)
     }
     const lmn_gnode *n = lmn_match_made_by(m, v, "MatMul");
     if (!n || !lmn_match_once(m, v)) return false;
-    for (int32_t i = 0; i < 2; i++)
-        if (!lmn_match_is_f32(m, n->in[i]) || fact_of(m, n->in[i])->rank != a->rank) return false;
+    if (!is_operand(m, n->in[0], a) || !is_operand(m, n->in[1], a)) return false;
     a->q = peel(m, n->in[0], a->rank, false, &a->scale);
     a->k = peel(m, n->in[1], a->rank, true, &a->scale);
     turn(&a->k, a->rank);
@@ -155,7 +168,7 @@ static bool match_kept(const lmn_match *m, lmn_vid v, attention *a)
     if (!lmn_match_once(m, v) || !is_tensor(m, n->in[0], LAMINA_BOOL, a->rank)) return false;
     for (int32_t i = 1; i < 3; i++) {
         const lmn_vid c = n->in[3 - i];
-        if (!lmn_match_scalar(m, c, &a->fill) || !is_tensor(m, c, LAMINA_F32, a->rank)) continue;
+        if (!lmn_match_scalar(m, c, &a->fill) || !is_tensor(m, c, a->dt, a->rank)) continue;
         a->keep = n->in[0];
         a->keep_if = i == 1;
         return match_product(m, n->in[i], a);
@@ -163,20 +176,64 @@ static bool match_kept(const lmn_match *m, lmn_vid v, attention *a)
     return false;
 }
 
-/* v = what the Softmax reads. */
-static bool match_scores(const lmn_match *m, lmn_vid v, attention *a)
+/* v = the scores with a mask added to them, if one is. */
+static bool match_masked(const lmn_match *m, lmn_vid v, attention *a)
 {
     const lmn_gnode *n = lmn_match_made_by(m, v, "Add");
     a->bias = 0;
-    if (!lmn_match_once(m, v)) return false;
     if (!n) return match_kept(m, v, a);
-    for (int32_t i = 0; i < 2; i++) {
-        if (!is_tensor(m, n->in[1 - i], LAMINA_F32, a->rank) || !match_kept(m, n->in[i], a))
-            continue;
+    for (int32_t i = 0; lmn_match_once(m, v) && i < 2; i++) {
+        if (!is_tensor(m, n->in[1 - i], a->dt, a->rank) || !match_kept(m, n->in[i], a)) continue;
         a->bias = n->in[1 - i];
         return true;
     }
     return false;
+}
+
+/* v = what the Softmax reads: perhaps with a second mask. */
+static bool match_scores(const lmn_match *m, lmn_vid v, attention *a)
+{
+    lmn_gnode *n = lmn_match_made_by(m, v, "Add");
+    a->join = NULL;
+    if (!lmn_match_once(m, v)) return false;
+    if (match_masked(m, v, a)) return true;
+    for (int32_t i = 0; n && i < 2; i++) {
+        if (!is_tensor(m, n->in[1 - i], a->dt, a->rank) || !match_masked(m, n->in[i], a)) continue;
+        a->join = n, a->also = n->in[1 - i];
+        return true;
+    }
+    return false;
+}
+
+/* v = weights where a row that sees nothing may be 0 instead of NaN: the weights. */
+static lmn_vid unguard(const lmn_match *m, lmn_vid v, bool *guarded)
+{
+    const lmn_gnode *n = lmn_match_made_by(m, v, "Where");
+    const lmn_gnode *nan = n ? lmn_match_made_by(m, n->in[0], "IsNaN") : NULL;
+    double zero;
+    *guarded = nan && nan->in[0] == n->in[2] && lmn_match_once(m, n->in[0]) &&
+               m->uses[n->in[2]] == 2 && !m->g->values[n->in[2]].is_output &&
+               lmn_match_scalar(m, n->in[1], &zero) && zero == 0 &&
+               fact_of(m, n->in[1])->rank <= fact_of(m, n->in[2])->rank;
+    return *guarded ? n->in[2] : v;
+}
+
+/* The Softmax over the last axis that makes v, in f32 between Casts if v is of less. Its input is
+ *from. */
+static bool match_softmax(const lmn_match *m, lmn_vid v, attention *a, lmn_vid *from)
+{
+    const bool half = a->dt != LAMINA_F32;
+    if (!lmn_match_once(m, v)) return false;
+    v = unguard(m, v, &a->zero_blind);
+    const lmn_gnode *down = half ? lmn_match_made_by(m, v, "Cast") : NULL;
+    if (down && !lmn_match_once(m, down->in[0])) return false;
+    const lmn_gnode *soft = lmn_match_made_by(m, down ? down->in[0] : v, "Softmax");
+    if (!soft) return false;
+    const int64_t axis = lmn_attr_i(&soft->op, "axis", -1);
+    *from = soft->in[0];
+    if (down && (!lmn_match_once(m, *from) || lmn_match_narrow(m, *from) == *from)) return false;
+    if (down) *from = lmn_match_narrow(m, *from);
+    return (axis == -1 || axis == a->rank - 1) && is_operand(m, *from, a);
 }
 
 static int64_t heads_of(const lmn_match *m, const side *s)
@@ -202,28 +259,50 @@ static bool heads_equal(const lmn_match *m, lmn_vid x, lmn_vid y, int32_t rank)
 }
 
 /* n = MatMul(Softmax(scores), v) */
-static bool match_attention(const lmn_match *m, const lmn_gnode *n, attention *a)
+static bool match_attention(lmn_match *m, const lmn_gnode *n, attention *a)
 {
-    const lmn_gnode *soft = lmn_match_made_by(m, n->in[0], "Softmax");
-    if (!soft || !lmn_match_once(m, n->in[0]) || !lmn_match_is_f32(m, n->in[1])) return false;
-    const lmn_fact *f = fact_of(m, n->in[0]);
-    if (f->kind != LMN_FACT_TENSOR || f->dtype != LAMINA_F32) return false;
-    a->rank = f->rank;
-    const int64_t axis = lmn_attr_i(&soft->op, "axis", -1);
-    if ((a->rank != 3 && a->rank != 4) || fact_of(m, n->in[1])->rank != a->rank ||
-        (axis != -1 && axis != a->rank - 1) || !match_scores(m, soft->in[0], a))
+    lmn_vid scores;
+    *a = (attention){.dt = lmn_match_float(m, n->in[0]), .rank = fact_of(m, n->in[0])->rank};
+    if (!a->dt || (a->rank != 3 && a->rank != 4) || !is_operand(m, n->in[1], a) ||
+        !match_softmax(m, n->in[0], a, &scores) || !match_scores(m, scores, a) ||
+        !heads_equal(m, n->in[0], n->in[1], a->rank))
         return false;
-    if (!heads_equal(m, n->in[0], n->in[1], a->rank)) return false;
     a->v = peel(m, n->in[1], a->rank, true, NULL);
     return heads_fit(m, a);
 }
 
+/* The node that added the second mask to the scores adds it to the first one. Nobody else reads it.
+ */
+static lamina_status join_masks(lmn_match *m, const attention *a)
+{
+    const lmn_vid in[2] = {a->bias, a->also};
+    const lmn_vid made = a->join->out[0];
+    LMN_TRY(lmn_match_become(m, a->join,
+                             &(lmn_rewrite){.domain = "",
+                                            .op = "Add",
+                                            .name = a->join->op.name,
+                                            .opset = a->join->op.opset,
+                                            .in = in,
+                                            .n_in = 2}));
+    lmn_fact *to = &m->g->values[made].fact;
+    const lmn_fact *f = fact_of(m, in[0]), *g = fact_of(m, in[1]);
+    to->rank = f->rank > g->rank ? f->rank : g->rank;
+    for (int32_t i = 0; i < to->rank; i++) {
+        const int32_t fi = i - (to->rank - f->rank), gi = i - (to->rank - g->rank);
+        if (!lmn_dim_broadcast(m->g->dims, fi < 0 ? lmn_dim_c(1) : f->dims[fi],
+                               gi < 0 ? lmn_dim_c(1) : g->dims[gi], &to->dims[i]))
+            to->dims[i] = LMN_DIM_UNKNOWN;
+    }
+    return LAMINA_OK;
+}
+
 static lamina_status become(lmn_match *m, lmn_gnode *n, const attention *a, const int64_t *perm_y)
 {
-    const lmn_vid in[5] = {a->q.v, a->k.v, a->v.v, a->bias, a->keep};
+    const lmn_vid bias = a->join ? a->join->out[0] : a->bias;
+    const lmn_vid in[5] = {a->q.v, a->k.v, a->v.v, bias, a->keep};
     const int64_t *perms[4] = {a->k.perm, a->q.perm, a->v.perm, perm_y};
     static const char *const NAMES[4] = {"perm_k", "perm_q", "perm_v", "perm_y"};
-    lmn_attr attrs[7];
+    lmn_attr attrs[8];
     int32_t n_attrs = 0;
     if (a->keep) {
         attrs[n_attrs++] =
@@ -239,17 +318,20 @@ static lamina_status become(lmn_match *m, lmn_gnode *n, const attention *a, cons
     }
     attrs[n_attrs++] =
         (lmn_attr){.name = "scale", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = (float)a->scale};
-    return lmn_match_become(m, n,
-                            &(lmn_rewrite){.domain = "lamina",
-                                           .op = "FusedAttention",
-                                           .name = n->op.name,
-                                           .opset = n->op.opset,
-                                           .in = in,
-                                           .n_in = a->keep   ? 5
-                                                   : a->bias ? 4
-                                                             : 3,
-                                           .attrs = attrs,
-                                           .n_attrs = n_attrs});
+    if (a->zero_blind)
+        attrs[n_attrs++] = (lmn_attr){.name = "zero_blind", .type = LMN_ATTR_INT, .n = 1, .u.i = 1};
+    LMN_TRY(lmn_match_become(m, n,
+                             &(lmn_rewrite){.domain = "lamina",
+                                            .op = "FusedAttention",
+                                            .name = n->op.name,
+                                            .opset = n->op.opset,
+                                            .in = in,
+                                            .n_in = a->keep   ? 5
+                                                    : a->bias ? 4
+                                                              : 3,
+                                            .attrs = attrs,
+                                            .n_attrs = n_attrs}));
+    return a->join ? join_masks(m, a) : LAMINA_OK;
 }
 
 /* First the products whose result is transposed, then the others. */

@@ -1,8 +1,8 @@
 /*
  * LayerNormalization written out: (x - mean) / sqrt(mean((x - mean)^2) + eps) * scale + bias over
  * the last axes becomes the operator, when scale and bias have exactly the shape of those axes; and
- * RMSNormalization, which is the same without the mean and the bias. f32 only. The last bits may
- * change.
+ * RMSNormalization, which is the same without the mean and the bias. f32, f16 and bf16; the norm of
+ * half precision may be in f32 between Casts, which it then takes in. The last bits may change.
  */
 #include "graph/passes/match.h"
 
@@ -31,7 +31,7 @@ static lmn_vid mean_of(const lmn_match *m, lmn_vid v, int32_t *n_axes)
 static bool square_of(const lmn_match *m, lmn_vid v, lmn_vid d)
 {
     lmn_product p;
-    return lmn_match_product(m, v, &d, 1, &p) && lmn_product_is(&p, 1, d, 2, 0);
+    return lmn_match_product(m, v, &d, 1, &p) && lmn_product_is(m, &p, 1, d, 2, 0);
 }
 
 /* v = sqrt(mean(d^2) + eps) over the last *n_axes? */
@@ -90,7 +90,7 @@ static lmn_vid match_rms(const lmn_match *m, lmn_vid v, int32_t *n_axes, double 
 static bool fits_axes(const lmn_match *m, lmn_vid v, lmn_vid x, int32_t n_axes)
 {
     const lmn_fact *f = &m->g->values[v].fact, *fx = &m->g->values[x].fact;
-    if (!lmn_match_is_f32(m, v) || f->rank != n_axes) return false;
+    if (f->kind != LMN_FACT_TENSOR || f->rank != n_axes) return false;
     for (int32_t i = 0; i < n_axes; i++) {
         const lmn_dim want = fx->dims[fx->rank - n_axes + i];
         if (!lmn_dim_known(want) || f->dims[i] != want) return false;
@@ -98,15 +98,26 @@ static bool fits_axes(const lmn_match *m, lmn_vid v, lmn_vid x, int32_t n_axes)
     return true;
 }
 
-/* The normalised value times scale: x, the scale and what is known of the norm. */
+/* v, or what a Cast from f32 to the type of v was made of. */
+static lmn_vid widened(const lmn_match *m, lmn_vid v)
+{
+    const lmn_gnode *n = lmn_match_made_by(m, v, "Cast");
+    return n && lmn_match_once(m, v) && lmn_match_is_f32(m, n->in[0]) ? n->in[0] : v;
+}
+
+/* The normalised value times scale: x, the scale and what is known of the norm. A half x may have
+   been widened; RMSNormalization does not ask that x has the type of the scale. */
 typedef lmn_vid norm_fn(const lmn_match *m, lmn_vid v, int32_t *n_axes, double *eps);
-static lmn_vid match_scaled(const lmn_match *m, const lmn_gnode *mul, norm_fn *norm, lmn_vid *scale,
+static lmn_vid match_scaled(lmn_match *m, const lmn_gnode *mul, norm_fn *norm, lmn_vid *scale,
                             int32_t *n_axes, double *eps)
 {
-    for (int32_t i = 0; i < 2; i++) {
-        const lmn_vid x = norm(m, mul->in[i], n_axes, eps);
+    const lamina_dtype dt = lmn_match_float(m, mul->out[0]);
+    for (int32_t i = 0; dt && i < 2; i++) {
+        lmn_vid x = norm(m, widened(m, mul->in[i]), n_axes, eps);
         *scale = mul->in[1 - i];
-        if (x && lmn_match_is_f32(m, x) && fits_axes(m, *scale, x, *n_axes)) return x;
+        if (x && lmn_match_float(m, x) != dt) x = lmn_match_narrow(m, x);
+        if (!x || lmn_match_float(m, *scale) != dt || !fits_axes(m, *scale, x, *n_axes)) continue;
+        if (lmn_match_float(m, x) == dt || (norm == match_rms && lmn_match_is_f32(m, x))) return x;
     }
     return 0;
 }
@@ -142,7 +153,9 @@ static lamina_status run(lmn_match *m)
             if (!mul || !lmn_match_once(m, n->in[k])) continue;
             const lmn_vid x = match_scaled(m, mul, match_norm, &scale, &n_axes, &eps);
             const lmn_vid bias = n->in[1 - k];
-            if (!x || !fits_axes(m, bias, x, n_axes)) continue;
+            if (!x || !fits_axes(m, bias, x, n_axes) ||
+                lmn_match_float(m, bias) != lmn_match_float(m, x))
+                continue;
             LMN_TRY(become(m, n, (const lmn_vid[]){x, scale, bias}, 3, n_axes, eps,
                            "LayerNormalization"));
             break;

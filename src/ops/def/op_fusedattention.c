@@ -80,6 +80,19 @@ static lamina_status infer_op(lmn_infer *ic)
 /* ---- what the node says ------------------------------------------------------------------------
  */
 
+/* The elements of t as f32: its own, or a widened copy in scratch. A bool stays what it is. */
+static lamina_status widen_data(lmn_eval *ec, const lamina_tensor *t, const void **data)
+{
+    *data = t ? t->data : NULL;
+    if (!t || t->dtype == LAMINA_F32 || t->dtype == LAMINA_BOOL) return LAMINA_OK;
+    const int64_t n = lmn_count(t);
+    void *copy = lmn_wide_scratch(ec, n > 0 ? n : 1, sizeof(float));
+    if (!copy) return LAMINA_E_NOMEM;
+    lmn_convert(LAMINA_F32, copy, t->dtype, t->data, n, false);
+    *data = copy;
+    return LAMINA_OK;
+}
+
 /* t, whose axes stand in the order of perm (NULL: as they are, the first ones may be missing). */
 static bool set_view(const lamina_tensor *t, int32_t rank, const int64_t *perm, lmn_fattn_view *v)
 {
@@ -87,7 +100,6 @@ static bool set_view(const lamina_tensor *t, int32_t rank, const int64_t *perm, 
     *v = (lmn_fattn_view){.dims = {1, 1, 1, 1}};
     if (!t) return true;
     if (t->rank > rank || (perm && t->rank != rank)) return false;
-    v->data = t->data;
     for (int32_t a = t->rank - 1; a >= 0; a--) {
         step[a] = next;
         next *= t->dims[a];
@@ -134,9 +146,11 @@ static lamina_status make_out(lmn_eval *ec, lmn_fattn *f, int32_t rank, const in
     int64_t dims[4];
     lamina_tensor *y;
     for (int32_t i = 0; i < rank; i++) dims[i] = (rank == 4 ? out4 : out3)[perm[i]];
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, rank, dims, &y));
+    LMN_TRY(lmn_out(ec, 0, lmn_in(ec, 0)->dtype, rank, dims, &y));
     if (!y || lmn_count(y) == 0) return LAMINA_OK;
-    f->y = y->data;
+    f->out = y;
+    f->y = y->dtype == LAMINA_F32 ? y->data : lmn_wide_scratch(ec, lmn_count(y), sizeof(float));
+    if (!f->y) return LAMINA_E_NOMEM;
     int64_t next = 1;
     for (int32_t i = rank - 1; i >= 0; i--) {
         const int32_t axis = (int32_t)perm[i];
@@ -163,7 +177,19 @@ lamina_status lmn_fattn_read(lmn_eval *ec, lmn_fattn *f)
     f->scale = lmn_attr_f(ec->node, "scale", 1.0F);
     f->fill = lmn_attr_f(ec->node, "fill", 0.0F);
     f->keep_if = lmn_attr_i(ec->node, "keep_if", 1) != 0;
-    return make_out(ec, f, rank, perm[3]);
+    f->zero_blind = lmn_attr_i(ec->node, "zero_blind", 0) != 0;
+    LMN_TRY(make_out(ec, f, rank, perm[3]));
+    lmn_fattn_view *views[N_IN] = {&f->q, &f->k, &f->v, &f->bias, &f->keep};
+    for (int32_t i = 0; f->y && i < N_IN; i++)
+        LMN_TRY(widen_data(ec, lmn_in(ec, i), &views[i]->data));
+    return LAMINA_OK;
+}
+
+void lmn_fattn_done(const lmn_fattn *f)
+{
+    const lamina_tensor *y = f->out;
+    if (y && y->dtype != LAMINA_F32)
+        lmn_convert(y->dtype, y->data, LAMINA_F32, f->y, lmn_count(y), false);
 }
 
 /* ---- evaluation --------------------------------------------------------------------------------
@@ -217,6 +243,8 @@ static void run_head(void *arg, int64_t chunk, int32_t worker)
         float *y = f->y + b * f->y_step[0] + h * f->y_step[1] + i * f->y_step[2];
         score_row(f, b, h, i, s);
         softmax_row(s, f->keys);
+        if (f->zero_blind && f->keys > 0 && lmn_fattn_is_blind((float)s[0]))
+            memset(s, 0, (size_t)f->keys * sizeof *s);
         for (int64_t c = 0; c < f->dv; c++) {
             double sum = 0.0;
             for (int64_t j = 0; j < f->keys; j++)
@@ -234,6 +262,7 @@ static lamina_status eval_op(lmn_eval *ec)
     fattn_job job = {.f = &f};
     LMN_TRY(lmn_f64_alloc(ec, f.keys * lmn_par_width(ec->par), &job.area));
     lmn_par_for(ec->par, f.batch * f.heads, run_head, &job);
+    lmn_fattn_done(&f);
     return LAMINA_OK;
 }
 
@@ -246,14 +275,14 @@ static void cost_op(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fa
     c->flops = 4.0 * lmn_cost_count(out) * lmn_cost_dim(in[1]->dims[perm[rank - 2]]);
 }
 
-#define F32 LMN_DBIT(LAMINA_F32)
-static const lmn_port IN[] = {{"Q", 0, 0, F32},
-                              {"K", 0, 0, F32},
-                              {"V", 0, 0, F32},
-                              {"bias", 0, LMN_PORT_OPTIONAL, F32},
+#define TYPES (LMN_DBIT(LAMINA_F32) | LMN_DBIT(LAMINA_F16) | LMN_DBIT(LAMINA_BF16))
+static const lmn_port IN[] = {{"Q", 'T', 0, TYPES},
+                              {"K", 'T', 0, TYPES},
+                              {"V", 'T', 0, TYPES},
+                              {"bias", 'T', LMN_PORT_OPTIONAL, TYPES},
                               {"keep", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_BOOL)},
                               {0}};
-static const lmn_port OUT[] = {{"Y", 0, 0, F32}, {0}};
+static const lmn_port OUT[] = {{"Y", 'T', 0, TYPES}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"fill", LMN_ATTR_FLOAT, 0},
                                         {"keep_if", LMN_ATTR_INT, 0},
                                         {"perm_k", LMN_ATTR_INTS, LMN_ATTR_REQUIRED},
@@ -261,6 +290,7 @@ static const lmn_attr_schema ATTRS[] = {{"fill", LMN_ATTR_FLOAT, 0},
                                         {"perm_v", LMN_ATTR_INTS, LMN_ATTR_REQUIRED},
                                         {"perm_y", LMN_ATTR_INTS, LMN_ATTR_REQUIRED},
                                         {"scale", LMN_ATTR_FLOAT, 0},
+                                        {"zero_blind", LMN_ATTR_INT, 0},
                                         {0}};
 
 const lmn_op_def lmn_op_FusedAttention = {
