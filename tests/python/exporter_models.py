@@ -33,7 +33,7 @@ def visible(g):
 
 @model(("bert_eager", "eager", 16), ("bert_no_mask", "plain", 14), ("bert_mul", "mul", 17),
        ("bert_sdpa", "sdpa", 14), ("bert_sdpa_guarded", "guard", 14), ("bert_dynamo", "dynamo", 20),
-       ("bert_dynamo_guarded", "dynamo_guard", 18))
+       ("bert_dynamo_guarded", "dynamo_guard", 18), ("bert_rank3", "bmm", 14))
 def bert(form, opset):
     g = Graph(opset)
     x = g.layer_norm(embed(g), 1e-12)
@@ -246,7 +246,8 @@ def llama(form, opset, dtype):
         x = g.op("Add", x, g.linear(g.merge(y), DIM, DIM, False))
         x = g.op("Add", x, g.swiglu(g.rms_norm(x, form=norm, up=half)))
     g.output(g.rms_norm(x, form=norm, up=half), "hidden")
-    return g, {"FusedAttention": LAYERS, "RMSNormalization": 2 * LAYERS + 1}
+    return g, {"FusedAttention": LAYERS, "RMSNormalization": 2 * LAYERS + 1,
+               "RotaryEmbedding": 2 * LAYERS}
 
 
 # ---- relative positions ------------------------------------------------------------------------

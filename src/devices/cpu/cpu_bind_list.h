@@ -46,6 +46,7 @@
     X(div)                   \
     X(max)                   \
     X(min)                   \
+    X(rotary)                \
     X(softmax)               \
     X(layer_norm)            \
     X(rms_norm)              \

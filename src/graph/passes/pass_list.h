@@ -15,7 +15,9 @@
     X(elide)             \
     X(layer_norm)        \
     X(activations)       \
+    X(unmerge)           \
     X(attention)         \
+    X(rotary)            \
     X(conv_bn)           \
     X(dce)               \
     X(infer)             \

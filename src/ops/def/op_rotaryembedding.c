@@ -1,7 +1,8 @@
 /*
  * RotaryEmbedding (ai.onnx, since 23): rotates pairs of the first rotary_embedding_dim values of
  * each head by cached angles; the rest passes through. A pair is (j, j + half) or, interleaved,
- * (2j, 2j + 1). Position ids outside the cache are an error.
+ * (2j, 2j + 1). Position ids outside the cache are an error. Without them the angles of one
+ * sequence also serve a batch, which the standard does not ask for: exporters write it out so.
  */
 #include "ops/f64io.h"
 #include "ops/rope.h"
@@ -48,9 +49,14 @@ static lamina_status read_args(lmn_eval *ec, rope *r)
     if (r->rot == 0) r->rot = r->size;
     if (r->rot < 0 || r->rot > r->size || r->rot % 2 != 0)
         return bad(ec, "the rotated part must be an even number of values within the head");
-    const int64_t flat[2] = {-1, r->rot / 2}, full[3] = {r->batch, r->len, r->rot / 2};
+    const int64_t flat[2] = {-1, r->rot / 2}, full[3] = {r->batch, r->len, r->rot / 2},
+                  one[3] = {1, r->len, r->rot / 2};
     const int64_t ids[2] = {r->batch, r->len};
-    if (!lmn_shape_is(r->cos, r->ids ? 2 : 3, r->ids ? flat : full) ||
+    const bool shared = !r->ids && r->cos->rank == 3 && r->cos->dims[0] == 1;
+    if (!lmn_shape_is(r->cos, r->ids ? 2 : 3,
+                      r->ids   ? flat
+                      : shared ? one
+                               : full) ||
         !lmn_dims_equal(r->cos->rank, r->cos->dims, r->sin->rank, r->sin->dims))
         return bad(ec, "cos_cache and sin_cache must be [positions, half] with position_ids and "
                        "[batch, length, half] without");
@@ -71,7 +77,7 @@ static lamina_status eval_rope(lmn_eval *ec)
     LMN_TRY(lmn_f64_alloc(ec, 3 * r.size, &v));
     double *c = v + r.size, *s = c + r.size;
     for (int64_t i = 0; i < r.batch * r.len; i++) {
-        int64_t row = i;
+        int64_t row = i % (r.cos->dims[0] == 1 && !r.ids ? r.len : r.batch * r.len);
         if (r.ids) {
             row = lmn_get_i64(r.ids, i);
             if (row < 0 || row >= r.cos->dims[0])
