@@ -13,6 +13,8 @@ const cli_verb cli_verbs[] = {
      cli_inspect},
     {"bench", "measure latency and time per operator", cli_help_bench, cli_bench},
     {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
+    {"quantize", "write a model in 8 or 4 bits and report its accuracy", cli_help_quantize,
+     cli_quantize},
     {"info", "show the build, the CPU and what was chosen for it", cli_help_info, cli_info},
     {NULL, NULL, NULL, NULL},
 };

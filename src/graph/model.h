@@ -38,6 +38,8 @@ struct lamina_model {
 
 /* An empty model with one reference, an empty graph and no diagnostics. */
 lamina_status lmn_model_create(lamina_engine *e, lamina_model **out);
+/* A model around g, which says of itself what `from` says. On success it owns g. */
+lamina_status lmn_model_derive(const lamina_model *from, lmn_graph *g, lamina_model **out);
 /* Release everything, whatever the count says: the end of the last unref, and of a failed import.
  */
 void lmn_model_destroy(lamina_model *m);

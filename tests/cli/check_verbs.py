@@ -14,7 +14,7 @@ import zipfile
 
 import onnxpb as o
 
-VERBS = ("run", "check", "inspect", "bench", "convert", "info")
+VERBS = ("run", "check", "inspect", "bench", "convert", "quantize", "info")
 problems = []
 
 
@@ -100,7 +100,7 @@ def usage(sh):
         sh(verb, "--nonsense", rc=2, says=("--nonsense", verb))
         if verb != "info":
             sh(verb, rc=2, says="model")
-        if verb not in ("info", "convert"):
+        if verb not in ("info", "convert", "quantize"):
             sh(verb, "add.onnx", "second.onnx", rc=2, says="second.onnx")
             sh(verb, "none.onnx", rc=1, says="none.onnx")
             sh(verb, "bad.onnx", rc=1, says="bad.onnx")
