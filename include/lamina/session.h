@@ -26,7 +26,7 @@ typedef struct lamina_session_opts {
     uint64_t seed;            /* of random operators without a seed of their own; default 0 */
     bool profile;             /* note time per node: lamina_session_node(), _trace_save(). Of runs
                                  so short that reading the clock costs > 1 %, only some */
-    bool no_optimize;         /* run the graph as imported, no passes */
+    bool no_optimize;         /* run the graph as imported, less what no output needs */
     bool strict_placement;    /* a node that no fast kernel of the device serves is E_UNSUPPORTED */
     bool reference;           /* run every node by its reference evaluation */
     uint32_t reserved;        /* must be 0 */

@@ -1,7 +1,7 @@
 /*
- * Pooling (poolcore.h). A maximum meets NaN by returning it; a window that lies wholly in the
- * padding gives the lowest value (max), 0 (average, Lp). Of equal maxima the first in row-major
- * order is reported.
+ * Pooling (poolcore.h). A maximum meets NaN by returning it, and +0 is above -0, so that the order
+ * of the taps decides no bit; a window that lies wholly in the padding gives the lowest value
+ * (max), 0 (average, Lp). Of equal maxima the first in row-major order is reported.
  */
 #include "ops/poolcore.h"
 #include "ops/wide.h"
@@ -30,6 +30,11 @@ typedef struct pool_plane {
     int64_t *index;
 } pool_plane;
 
+static bool above(double v, double most)
+{
+    return v > most || (v == most && signbit(most) && !signbit(v));
+}
+
 static void max_row(void *arg, int64_t k, int64_t unit, int64_t strided, int64_t n, int64_t step)
 {
     (void)k;
@@ -38,7 +43,7 @@ static void max_row(void *arg, int64_t k, int64_t unit, int64_t strided, int64_t
     double *y = p->y + unit;
     for (int64_t i = 0; i < n; i++) {
         const double v = x[i * step];
-        if (v > y[i] || isnan(v)) y[i] = v;
+        if (above(v, y[i]) || isnan(v)) y[i] = v;
     }
 }
 
@@ -50,7 +55,7 @@ static void argmax_row(void *arg, int64_t k, int64_t unit, int64_t strided, int6
     int64_t *index = p->index + unit;
     for (int64_t i = 0; i < n; i++) {
         const double v = p->x[strided + i * step];
-        if (index[i] >= 0 && !(v > y[i]) && !(isnan(v) && !isnan(y[i]))) continue;
+        if (index[i] >= 0 && !above(v, y[i]) && !(isnan(v) && !isnan(y[i]))) continue;
         y[i] = v;
         index[i] = strided + i * step;
     }
@@ -250,7 +255,7 @@ static void global_chunk(void *arg, int64_t chunk, int32_t worker)
             acc += x[i];
         else if (j->kind == LMN_POOL_LP)
             acc += power(x[i], j->p);
-        else if (x[i] > acc || isnan(x[i]))
+        else if (above(x[i], acc) || isnan(x[i]))
             acc = x[i];
     }
     if (j->kind == LMN_POOL_AVERAGE) acc /= (double)j->n;

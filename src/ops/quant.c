@@ -113,6 +113,19 @@ lamina_status lmn_quant_map_init(lmn_eval *ec, const lamina_tensor *x, const lam
     return LAMINA_OK;
 }
 
+/* A scale of rank 2 and more without blocks: one number in any rank, else refused. */
+static lamina_status infer_deep_scale(lmn_infer *ic, const lmn_fact *x, const lmn_fact *s)
+{
+    bool many = false;
+    int32_t axis = 0;
+    for (int32_t i = 0; i < s->rank; i++)
+        many = many || (lmn_dim_is_const(s->dims[i]) && lmn_dim_value(s->dims[i]) != 1);
+    if (!many) return LAMINA_OK;
+    LMN_TRY(lmn_infer_axis(ic, lmn_attr_i(ic->node, "axis", 1), x->rank, &axis));
+    return lmn_infer_fail(ic, LAMINA_E_SHAPE, "give the scale rank 0 or 1, or set block_size",
+                          "the scale has rank %d, but there is no block_size", s->rank);
+}
+
 static lamina_status infer_scale(lmn_infer *ic, const lmn_fact *x, const lmn_fact *s)
 {
     const int64_t block = lmn_attr_i(ic->node, "block_size", 0);
@@ -130,7 +143,7 @@ static lamina_status infer_scale(lmn_infer *ic, const lmn_fact *x, const lmn_fac
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, NULL,
                               "blocked scales need rank %d like the data, got %d", x->rank,
                               s->rank);
-    return LAMINA_OK;
+    return block > 0 ? LAMINA_OK : infer_deep_scale(ic, x, s);
 }
 
 lamina_status lmn_quant_infer_shape(lmn_infer *ic)

@@ -4,6 +4,7 @@
  */
 #include "lamina/session.h"
 
+#include "base/fpenv.h"
 #include "base/os/os_env.h"
 #include "graph/model.h"
 #include "graph/passes/pass.h"
@@ -17,9 +18,10 @@
 
 static lamina_status optimise(lamina_session *s, lamina_error *err)
 {
-    if (s->opts.no_optimize) return LAMINA_OK;
     lmn_pass_ctx ctx = {.max_const_bytes = s->opts.max_const_bytes};
-    lamina_status st = lmn_passes_run(s->g, &ctx);
+    /* What no output needs never runs, so that it is refused in no way of running. */
+    lamina_status st =
+        s->opts.no_optimize ? lmn_pass_run(s->g, "dce", &ctx) : lmn_passes_run(s->g, &ctx);
     if (st == LAMINA_OK) st = lmn_graph_infer(s->g, NULL);
     if (st != LAMINA_OK)
         return lmn_fail(err, st, "optimising the graph failed: %s", lamina_status_text(st));
@@ -60,8 +62,11 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     s->opts = o;
     s->devices = s->engine->slot[LMN_SLOT_DEVICES].ptr;
     lmn_mutex_init(&s->lock);
+    lmn_fpenv fp; /* folding computes */
+    lmn_fpenv_enter(&fp);
     lamina_status st =
         s->devices ? prepare(s, err) : lmn_fail(err, LAMINA_E_STATE, "the engine has no device");
+    lmn_fpenv_leave(&fp);
     if (st != LAMINA_OK) {
         lamina_session_destroy(s);
         return st;

@@ -4,6 +4,7 @@
  */
 #include "lamina/session.h"
 
+#include "base/fpenv.h"
 #include "graph/model.h"
 #include "runtime/exec.h"
 
@@ -112,9 +113,9 @@ static lamina_status run_bound(lamina_session *s, const bound *b, const lamina_r
     return st;
 }
 
-lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *inputs,
-                                 size_t n_inputs, lamina_tensor **outputs, size_t n_outputs,
-                                 const lamina_run_opts *opts)
+static lamina_status run_plain(lamina_session *s, const lamina_tensor *const *inputs,
+                               size_t n_inputs, lamina_tensor **outputs, size_t n_outputs,
+                               const lamina_run_opts *opts)
 {
     lamina_run_opts o;
     const uint64_t start = s && s->profile ? lmn_profile_begin(s->profile) : 0;
@@ -145,5 +146,16 @@ lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *
     if (st == LAMINA_OK && n_outputs) memcpy(outputs, out, n_outputs * sizeof *out);
     if (in != in_small) lmn_cfree(a, in, n_in, sizeof *in, "run");
     if (out != out_small) lmn_cfree(a, out, n_outputs, sizeof *out, "run");
+    return st;
+}
+
+lamina_status lamina_session_run(lamina_session *s, const lamina_tensor *const *inputs,
+                                 size_t n_inputs, lamina_tensor **outputs, size_t n_outputs,
+                                 const lamina_run_opts *opts)
+{
+    lmn_fpenv fp;
+    lmn_fpenv_enter(&fp);
+    const lamina_status st = run_plain(s, inputs, n_inputs, outputs, n_outputs, opts);
+    lmn_fpenv_leave(&fp);
     return st;
 }

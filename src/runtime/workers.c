@@ -8,6 +8,7 @@
  */
 #include "runtime/workers.h"
 
+#include "base/fpenv.h"
 #include "base/os/os_thread.h"
 #include "base/os/os_time.h"
 
@@ -70,6 +71,8 @@ static bool help(lmn_workers *p)
 static void *thread_main(void *arg)
 {
     lmn_workers *p = arg;
+    lmn_fpenv starter;
+    lmn_fpenv_enter(&starter);
     uint32_t seen = atomic_load_explicit(&p->epoch, memory_order_acquire);
     (void)help(p);
     while (!atomic_load_explicit(&p->quit, memory_order_acquire)) {

@@ -3,10 +3,10 @@
  * several ways that must agree (props_run.c). A draw that fails is printed with what replays it:
  * props --op=Softmax --seed=N.
  *
- * Options: --op=NAME (all of that name), --draws=N an operator, --seed=N of the first draw (alone,
- * unless --draws says more), --seconds=N in all, --verbose (counts for each operator), --save=FILE
- * (the model of the last draw).
- * Exit: 0 all hold, 1 one does not, 2 the command line is wrong.
+ * Options: --op=NAME (all of that name), --draws=N an operator (200; 50 where the build is not
+ * optimised), --seed=N of the first draw (alone, unless --draws says more), --seconds=N in all,
+ * --verbose (counts for each operator), --save=FILE (the model of the last draw). Exit: 0 all hold,
+ * 1 one does not, 2 the command line is wrong.
  */
 #include "props.h"
 
@@ -19,6 +19,11 @@
 /* A draw that computes for so long hangs. */
 #define HANG_SECONDS 120
 #define MAX_SHOWN 5 /* failures of one operator */
+#ifdef __OPTIMIZE__
+#define DRAWS 200
+#else
+#define DRAWS 50 /* sanitizers and coverage: each draw takes ten times as long */
+#endif
 
 typedef struct pr_options {
     const char *op, *save;
@@ -70,7 +75,7 @@ static void watch_signals(void)
 
 static bool parse(int argc, char **argv, pr_options *o)
 {
-    *o = (pr_options){.draws = 25, .seed = 1};
+    *o = (pr_options){.draws = DRAWS, .seed = 1};
     bool draws = false;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];

@@ -16,9 +16,21 @@ static bool replaceable(const lmn_match *m, lmn_vid from, lmn_vid to)
     return !a->is_output || (!b->is_input && !b->constant && !b->is_output);
 }
 
+/* Is v one number for sure? */
+static bool has_one(const lmn_match *m, lmn_vid v)
+{
+    const lmn_fact *f = &m->g->values[v].fact;
+    bool one = f->kind == LMN_FACT_TENSOR && f->rank >= 0;
+    for (int32_t i = 0; one && i < f->rank; i++)
+        one = lmn_dim_is_const(f->dims[i]) && lmn_dim_value(f->dims[i]) == 1;
+    return one;
+}
+
+/* Dropout looks at its ratio even where it does nothing. */
 static bool no_training(const lmn_match *m, const lmn_gnode *n)
 {
     if (n->op.n_out > 1 && n->out[1]) return false;
+    if (n->op.n_in > 1 && n->in[1] && !has_one(m, n->in[1])) return false;
     if (n->op.n_in < 3 || !n->in[2]) return true;
     const lamina_tensor *t = lmn_match_const(m, n->in[2]);
     return t && lmn_count(t) == 1 && lmn_get_i64(t, 0) == 0;
@@ -55,7 +67,7 @@ static bool keeps_order(const int64_t *perm, int32_t rank)
 static bool is_noop(const lmn_match *m, const lmn_gnode *n)
 {
     static const char *const SHAPED[] = {"Reshape", "Expand", "Flatten", "Squeeze", "Unsqueeze"};
-    static const char *const ONE[] = {"Concat", "Sum", "Max", "Min", "Mean"};
+    static const char *const ONE[] = {"Sum", "Max", "Min", "Mean"};
     int64_t perm[LMN_MAX_RANK];
     if (lmn_match_op(n, "Identity")) return true;
     if (lmn_match_op(n, "Dropout")) return no_training(m, n);
@@ -65,7 +77,8 @@ static bool is_noop(const lmn_match *m, const lmn_gnode *n)
         if (lmn_match_op(n, SHAPED[i])) return lmn_match_same_shape(m, n->in[0], n->out[0]);
     for (size_t i = 0; i < LMN_COUNT(ONE); i++)
         if (n->op.n_in == 1 && lmn_match_op(n, ONE[i])) return true;
-    return false;
+    /* A scalar has no axis to join along. */
+    return n->op.n_in == 1 && lmn_match_op(n, "Concat") && m->g->values[n->in[0]].fact.rank > 0;
 }
 
 /* Reshape of a view: the shape is complete in itself unless a 0 copies an extent. */

@@ -92,7 +92,8 @@ void lmn_pool_f32_ref(const lmn_pool_block *b)
             int64_t at = tap_offset(g, o, split(t, g->kernel));
             if (at < 0) continue;
             n_inside++, sum += x[at];
-            if (x[at] > most || isnan(x[at])) most = x[at];
+            if (x[at] > most || isnan(x[at]) || (x[at] == 0 && most == 0 && !signbit(x[at])))
+                most = x[at];
         }
         if (b->kind == LMN_POOL_MAX)
             b->y[i] = (float)most;

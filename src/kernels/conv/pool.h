@@ -1,7 +1,7 @@
 /*
  * pool family, f32: max and average pooling over up to three axes, plane by plane.
  *
- *   MAX       the largest tap inside the input; NaN wins; -inf when no tap is inside
+ *   MAX       the largest tap inside the input; NaN wins; +0 is above -0; -inf when no tap is in
  *   AVG       sum of the taps inside / their count (0 / 0 = NaN when none is)
  *   AVG_PAD   the same sum / count of taps inside the input and its padding (pad, pad_end)
  *

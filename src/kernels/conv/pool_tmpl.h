@@ -8,10 +8,11 @@
 
 #include "kernels/conv/pool.h"
 
-/* NaN wins. */
+/* NaN wins, and +0 is above -0: of equal numbers only zeros differ, in the sign bit. */
 VF_INLINE vf max_nan(vf acc, vf x)
 {
-    return vf_select(vf_unord(acc, acc), acc, vf_max(acc, x));
+    const vf most = vf_select(vf_eq(acc, x), vf_and(acc, x), vf_max(acc, x));
+    return vf_select(vf_unord(acc, acc), acc, most);
 }
 
 VF_INLINE vf lanes_load(const float *src, int64_t lo, int64_t hi, int64_t stride)
@@ -91,7 +92,9 @@ static float pool_all(const float *x, int64_t n, bool is_max)
     float lane[VF_LANES], most = -__builtin_inff();
     vf_store(lane, acc);
     for (int l = 0; l < VF_LANES; l++)
-        if (lane[l] > most || lane[l] != lane[l]) most = lane[l];
+        if (lane[l] > most || lane[l] != lane[l] ||
+            (lane[l] == 0.0f && most == 0.0f && !__builtin_signbit(lane[l])))
+            most = lane[l];
     return most;
 }
 
