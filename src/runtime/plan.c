@@ -43,16 +43,10 @@ static lamina_status materialise(planner *pl, lmn_vid v)
     lmn_dclass c = lmn_dtype_class(f->dtype);
     if (c != LMN_CLASS_SINT && c != LMN_CLASS_UINT && c != LMN_CLASS_BOOL) return LAMINA_OK;
     for (int32_t i = 0; i < f->n_elems; i++)
-        if (!lmn_dim_is_const(f->elems[i])) return LAMINA_OK;
+        if (!lmn_dim_is_exact(f->elems[i])) return LAMINA_OK;
     lamina_tensor *t;
     LMN_TRY(lamina_tensor_create(pl->x->g->engine, f->dtype, f->rank, dims, &t));
-    for (int32_t i = 0; i < f->n_elems; i++) {
-        int64_t e = lmn_dim_value(f->elems[i]);
-        lmn_set_i64(t, i,
-                    e >= LMN_DIM_MAX_CONST    ? INT64_MAX
-                    : e <= -LMN_DIM_MAX_CONST ? INT64_MIN
-                                              : e);
-    }
+    for (int32_t i = 0; i < f->n_elems; i++) lmn_set_i64(t, i, lmn_dim_value(f->elems[i]));
     pl->p->known[v] = t;
     return LAMINA_OK;
 }

@@ -36,6 +36,12 @@ static inline int64_t lmn_dim_value(lmn_dim d)
 {
     return d >> 1;
 }
+/* Is it the number itself, not a constant that saturated? */
+static inline bool lmn_dim_is_exact(lmn_dim d)
+{
+    return lmn_dim_is_const(d) && lmn_dim_value(d) < LMN_DIM_MAX_CONST &&
+           lmn_dim_value(d) > -LMN_DIM_MAX_CONST;
+}
 static inline bool lmn_dim_known(lmn_dim d)
 {
     return d != LMN_DIM_UNKNOWN;

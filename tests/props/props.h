@@ -1,7 +1,8 @@
 /*
  * Property tests of the operators: parts of the program `props`. A draw is a model around one node
  * (at times with a short tail of elementwise nodes, for the passes to fuse) and its input values;
- * it follows from operator and seed alone. props_draw.c makes it, props_recipe.c says what shapes
+ * it follows from operator and seed alone, or from bytes (tests/fuzz/fuzz_ops.c, with whole chains
+ * of nodes: props_chain.c). props_draw.c makes it, props_recipe.c says what shapes
  * and attributes an operator likes, props_model.c writes it as an ONNX file, props_run.c runs it in
  * several ways and compares.
  */
@@ -14,6 +15,7 @@
 
 #define PR_MAX_IN 24
 #define PR_MAX_OUT 8
+#define PR_MAX_LINKS 6
 #define PR_MAX_DRAW_RANK 6
 
 /* A message or text under construction; grows. */
@@ -39,10 +41,22 @@ typedef struct pr_input {
     uint32_t dim_mask; /* PR_SYMBOLIC: dims that are symbols */
 } pr_input;
 
+/* A node behind the first that reads any values before it (props_chain.c). */
+typedef struct pr_link {
+    const char *op;
+    int32_t n_in;
+    int32_t in[3];    /* value: 0 .. n_out - 1 the first node's, then the links'; -1 a constant */
+    lamina_tensor *c; /* the constant */
+    pr_bytes attrs;
+} pr_link;
+
 typedef struct pr_draw {
     const lmn_op_def *op;
     uint64_t seed;
     lmn_rng rng;
+    const uint8_t *bytes; /* where choices come from while there are any; else from rng */
+    size_t n_bytes;
+    int32_t hostile; /* percent of integers that are absurd */
     int32_t opset;
     pr_style style;
     int32_t n_in, n_out, n_tail;
@@ -52,6 +66,8 @@ typedef struct pr_draw {
     pr_bytes text;  /* the node, for people */
     const char *tail[3];
     float tail_arg[3];
+    int32_t n_links;
+    pr_link link[PR_MAX_LINKS];
 } pr_draw;
 
 /* One line of what an operator likes; grammar at the table. */
@@ -82,11 +98,20 @@ void pr_model(const pr_draw *d, pr_bytes *out);
 bool pr_drawable(const lmn_op_def *op);
 /* False: out of memory. The draw is freed either way by pr_draw_free. */
 bool pr_draw_make(pr_draw *d, lamina_engine *maker, const lmn_op_def *op, uint64_t seed);
+/* The same with choices from bytes first, absurd numbers among them and links behind the node. */
+bool pr_draw_from_bytes(pr_draw *d, lamina_engine *maker, const lmn_op_def *op,
+                        const uint8_t *bytes, size_t n);
 void pr_draw_free(pr_draw *d);
 int64_t pr_int(pr_draw *d, int64_t lo, int64_t hi);
 bool pr_chance(pr_draw *d, int32_t percent);
 /* Fill with values of the style; lo <= hi bounds them, else everything is allowed. */
 void pr_fill(pr_draw *d, lamina_tensor *t, double lo, double hi);
+
+/* ---- chains (props_chain.c) ---- */
+void pr_links_draw(pr_draw *d, lamina_engine *maker);
+void pr_links_free(pr_draw *d);
+/* The links as nodes of a GraphProto, and the last one's output. */
+void pr_links_put(const pr_draw *d, pr_bytes *graph);
 
 /* ---- runs (props_run.c) ---- */
 typedef struct pr_bench pr_bench;
@@ -94,6 +119,8 @@ pr_bench *pr_bench_open(void);
 /* False: memory was not given back. */
 bool pr_bench_close(pr_bench *b);
 lamina_engine *pr_bench_maker(pr_bench *b);
+/* The value of an input as a tensor of this engine, at times with odd strides; NULL: no memory. */
+lamina_tensor *pr_input_for(lamina_engine *e, pr_draw *d, const pr_input *in, bool strided);
 /* All properties of one draw. False: one does not hold; `why` says which. */
 bool pr_check(pr_bench *b, pr_draw *d, pr_counts *counts, char *why, size_t cap);
 

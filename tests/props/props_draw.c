@@ -29,6 +29,10 @@ typedef struct pr_pick {
 
 int64_t pr_int(pr_draw *d, int64_t lo, int64_t hi)
 {
+    if (d->n_bytes) {
+        d->n_bytes--;
+        return lo + *d->bytes++ % (hi - lo + 1);
+    }
     return lo + (int64_t)lmn_rng_below(&d->rng, (uint64_t)(hi - lo) + 1);
 }
 
@@ -64,10 +68,19 @@ static double draw_f64(pr_draw *d, double lo, double hi)
     return lmn_rng_normal(&d->rng) * (pr_chance(d, 10) ? 8 : 1);
 }
 
+static int64_t absurd(pr_draw *d)
+{
+    static const int64_t numbers[] = {INT64_MIN,       INT64_MAX,  INT64_MIN + 1, INT32_MIN,
+                                      INT32_MAX,       UINT32_MAX, 1ll << 40,     -(1ll << 40),
+                                      (1ll << 61) - 1, 1ll << 62,  65536,         -1};
+    return numbers[pr_int(d, 0, (int64_t)LMN_COUNT(numbers) - 1)];
+}
+
 static int64_t draw_i64(pr_draw *d, lamina_dtype dt, double lo, double hi)
 {
     const bool is_signed = lmn_dtype_class(dt) == LMN_CLASS_SINT;
     if (dt == LAMINA_BOOL) return pr_int(d, 0, 1);
+    if (d->hostile && pr_chance(d, d->hostile)) return absurd(d);
     if (lo <= hi) return pr_int(d, (int64_t)ceil(lo), (int64_t)fmax(ceil(lo), floor(hi)));
     if (d->style == PR_SMALL) return pr_int(d, is_signed ? -3 : 0, 5);
     if (d->style == PR_REAL) return pr_int(d, is_signed ? -120 : 0, 120);
@@ -93,7 +106,7 @@ static void fill_strings(pr_draw *d, lamina_tensor *t)
     }
 }
 
-void pr_fill(pr_draw *d, lamina_tensor *t, double lo, double hi)
+static void fill(pr_draw *d, lamina_tensor *t, double lo, double hi)
 {
     const int64_t n = lamina_tensor_count(t);
     switch (lmn_dtype_class(t->dtype)) {
@@ -113,6 +126,15 @@ void pr_fill(pr_draw *d, lamina_tensor *t, double lo, double hi)
     default:
         for (int64_t i = 0; i < n; i++) lmn_set_i64(t, i, draw_i64(d, t->dtype, lo, hi));
     }
+}
+
+/* Values follow from the seed: bytes are for what a model is made of. */
+void pr_fill(pr_draw *d, lamina_tensor *t, double lo, double hi)
+{
+    const size_t n_bytes = d->n_bytes;
+    d->n_bytes = 0;
+    fill(d, t, lo, hi);
+    d->n_bytes = n_bytes;
 }
 
 /* ---- shapes --------------------------------------------------------------------------------- */
@@ -337,8 +359,9 @@ static void put_number(pr_draw *d, pr_bytes *a, lmn_attr_type type, double v)
     const float f = (float)v;
     uint8_t tag;
     if (type == LMN_ATTR_INT || type == LMN_ATTR_INTS) {
-        pr_field_int(a, type == LMN_ATTR_INT ? 3 : 8, (uint64_t)(int64_t)v);
-        pr_say(&d->text, " %lld", (long long)v);
+        const int64_t i = d->hostile && pr_chance(d, d->hostile) ? absurd(d) : (int64_t)v;
+        pr_field_int(a, type == LMN_ATTR_INT ? 3 : 8, (uint64_t)i);
+        pr_say(&d->text, " %lld", (long long)i);
         return;
     }
     tag = (uint8_t)((type == LMN_ATTR_FLOAT ? 2 : 7) << 3 | 5);
@@ -524,12 +547,12 @@ static uint64_t hash_name(const char *s)
     return h;
 }
 
-bool pr_draw_make(pr_draw *d, lamina_engine *maker, const lmn_op_def *op, uint64_t seed)
+/* Everything but op, seed, rng and bytes. */
+static bool make(pr_draw *d, lamina_engine *maker)
 {
     static const char *const styles[] = {"small", "real", "special", "extreme"};
-    *d = (pr_draw){.op = op, .seed = seed};
+    const lmn_op_def *op = d->op;
     pr_pick p = {.d = d, .maker = maker};
-    lmn_rng_init(&d->rng, seed, hash_name(op->name) ^ hash_name(op->domain));
     d->style = (pr_style)(pr_chance(d, 60) ? pr_int(d, PR_SMALL, PR_REAL)
                                            : pr_int(d, PR_SPECIAL, PR_EXTREME));
     d->opset = draw_opset(d);
@@ -549,13 +572,31 @@ bool pr_draw_make(pr_draw *d, lamina_engine *maker, const lmn_op_def *op, uint64
         attrs_of_recipe(&p, r->attrs);
     }
     draw_outputs(&p);
+    if (d->hostile) pr_links_draw(d, maker);
     pr_put(&d->text, "", 1);
     return ok;
+}
+
+bool pr_draw_make(pr_draw *d, lamina_engine *maker, const lmn_op_def *op, uint64_t seed)
+{
+    *d = (pr_draw){.op = op, .seed = seed};
+    lmn_rng_init(&d->rng, seed, hash_name(op->name) ^ hash_name(op->domain));
+    return make(d, maker);
+}
+
+bool pr_draw_from_bytes(pr_draw *d, lamina_engine *maker, const lmn_op_def *op,
+                        const uint8_t *bytes, size_t n)
+{
+    *d = (pr_draw){.op = op, .bytes = bytes, .n_bytes = n, .hostile = 3};
+    d->seed = n ? bytes[n - 1] : 0; /* the last byte picks the values */
+    lmn_rng_init(&d->rng, d->seed, hash_name(op->name) ^ hash_name(op->domain));
+    return make(d, maker);
 }
 
 void pr_draw_free(pr_draw *d)
 {
     for (int32_t i = 0; i < d->n_in; i++) lamina_tensor_unref(d->in[i].t);
+    pr_links_free(d);
     pr_free(&d->attrs);
     pr_free(&d->text);
 }

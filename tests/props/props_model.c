@@ -178,6 +178,7 @@ void pr_model(const pr_draw *d, pr_bytes *out)
     pr_bytes graph = {0}, opset = {0}, own = {0};
     put_node(d, &graph);
     put_tail(d, &graph);
+    pr_links_put(d, &graph);
     pr_field_str(&graph, 2, "g");
     for (int32_t i = 0; i < d->n_in; i++) {
         const pr_input *in = &d->in[i];

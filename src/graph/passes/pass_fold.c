@@ -49,18 +49,12 @@ static lamina_status fold_lattice(lmn_graph *g, lmn_vid v, bool *folded)
     *folded = false;
     if (f->kind != LMN_FACT_TENSOR || f->n_elems < 0 || !lmn_fact_static(f, dims)) return LAMINA_OK;
     for (int32_t i = 0; i < f->n_elems; i++)
-        if (!lmn_dim_is_const(f->elems[i])) return LAMINA_OK;
+        if (!lmn_dim_is_exact(f->elems[i])) return LAMINA_OK;
     lmn_dclass c = lmn_dtype_class(f->dtype);
     if (c != LMN_CLASS_SINT && c != LMN_CLASS_UINT && c != LMN_CLASS_BOOL) return LAMINA_OK;
     lamina_tensor *t = NULL;
     LMN_TRY(lamina_tensor_create(g->engine, f->dtype, f->rank, dims, &t));
-    for (int32_t i = 0; i < f->n_elems; i++) {
-        int64_t x = lmn_dim_value(f->elems[i]);
-        lmn_set_i64(t, i,
-                    x >= LMN_DIM_MAX_CONST    ? INT64_MAX
-                    : x <= -LMN_DIM_MAX_CONST ? INT64_MIN
-                                              : x);
-    }
+    for (int32_t i = 0; i < f->n_elems; i++) lmn_set_i64(t, i, lmn_dim_value(f->elems[i]));
     set_constant(g, v, t);
     *folded = true;
     return LAMINA_OK;

@@ -3,9 +3,10 @@
  *
  *   y[c][oy][ox] = epi( sum over ky, kx of  w[c][ky][kx] * x[c / mult][iy][ix] )
  *
- * Order   one chain of fused multiply-adds over (ky, kx) from +0, taps in the padding left out or
- *         adding w * 0; the same in every row but ref (f64): avx2 == avx512 bit for bit.
- * Error   class dot(kh * kw + 1). Reads stay inside the planes; y overlaps nothing.
+ * Order   one chain of fused multiply-adds over (ky, kx) from +0, taps above and below the input
+ *         left out, those beside it adding w * 0; the same in every row but ref (f64): avx2 ==
+ * avx512 bit for bit. Error   class dot(kh * kw + 1). Reads stay inside the planes; y overlaps
+ * nothing.
  */
 #ifndef LMN_KERNELS_DWCONV_H
 #define LMN_KERNELS_DWCONV_H

@@ -167,10 +167,9 @@ static void plane_any(const plane *p)
                 int64_t lo, hi;
                 if (iy < 0 || iy >= g->in[1]) continue;
                 lmn_conv_inside(g, ox, n, kx, &lo, &hi);
-                if (lo == hi) continue;
-                const float *src = p->x + iy * g->in[2] + lmn_conv_at(g, 2, ox, kx);
+                const int64_t at = iy * g->in[2] + lmn_conv_at(g, 2, ox, kx);
                 float lane[VF_LANES] = {0};
-                for (int64_t i = lo; i < hi; i++) lane[i] = src[i * g->stride[2]];
+                for (int64_t i = lo; i < hi; i++) lane[i] = p->x[at + i * g->stride[2]];
                 acc = vf_fma(vf_bcast(p->w + t), vf_load(lane), acc);
             }
             vf_storem(p->y + oy * g->out[2] + ox, vm_first(n), acc);

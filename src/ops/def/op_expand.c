@@ -32,7 +32,13 @@ static lamina_status infer_expand(lmn_infer *ic)
         return lmn_infer_fail(ic, LAMINA_E_LIMIT, NULL, "the shape has %d extents, at most %d", n,
                               LMN_MAX_RANK);
     lmn_fact want = lmn_fact_tensor(ic->in[0]->dtype, n);
-    for (int32_t k = 0; k < n; k++) want.dims[k] = e[k];
+    for (int32_t k = 0; k < n; k++) {
+        if (lmn_dim_is_const(e[k]) && lmn_dim_value(e[k]) < 0)
+            return lmn_infer_fail(ic, LAMINA_E_SHAPE, "give every extent as 0 or more",
+                                  "extent %d of the shape is %lld", k,
+                                  (long long)lmn_dim_value(e[k]));
+        want.dims[k] = e[k];
+    }
     const lmn_fact *two[2] = {ic->in[0], &want};
     lmn_infer view = *ic;
     view.in = two;

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define TYPES (LMN_D_ML | LMN_DBIT(LAMINA_I16) | LMN_D_STRING)
+
 static lmn_ml_list keys_of(const lmn_opnode *n)
 {
     return lmn_ml_list_of(n, "keys_strings", "keys_int64s", "keys_floats", "keys_tensor");
@@ -40,6 +42,9 @@ static lamina_status infer_labels(lmn_infer *ic)
         return lmn_infer_fail(ic, LAMINA_E_INVALID, "set one of keys_* and one of values_*",
                               "has %lld keys and %lld values", (long long)keys.n,
                               (long long)values.n);
+    if (!(TYPES & LMN_DBIT(values.dt)))
+        return lmn_infer_fail(ic, LAMINA_E_DTYPE, "give values of a plain type",
+                              "the values are %s", lamina_dtype_name(values.dt));
     ic->out[0].dtype = values.dt;
     return LAMINA_OK;
 }
@@ -119,7 +124,6 @@ static lamina_status eval_labels(lmn_eval *ec)
     return LAMINA_OK;
 }
 
-#define TYPES (LMN_D_ML | LMN_DBIT(LAMINA_I16) | LMN_D_STRING)
 static const lmn_port IN[] = {{"X", 'T', 0, TYPES}, {0}};
 static const lmn_port OUT[] = {{"Y", 'U', 0, TYPES}, {0}};
 static const lmn_attr_schema ATTRS[] = {
