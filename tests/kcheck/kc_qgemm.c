@@ -78,8 +78,10 @@ static void draw_ends(kc_ctx *kc, qproduct *p)
     if (kc_int(kc, 0, 3) == 0) a->b_zps = some_ints(kc, n, b_lo, b_lo + 255);
     if (kc_int(kc, 0, 2) == 0) a->row_bias = some_ints(kc, m, INT32_MIN, INT32_MAX);
     if (kc_int(kc, 0, 2) == 0) a->col_bias = some_ints(kc, n, -100000, 100000);
-    a->requant = kc_int(kc, 0, 1);
+    a->out = (lmn_qgemm_out)kc_int(kc, LMN_QGEMM_I32, LMN_QGEMM_F32);
     a->mul = a_factor(kc);
+    a->div = kc_int(kc, 0, 1) ? 1.0f : 0.7f;
+    if (kc_int(kc, 0, 1)) a->col_bias_f32 = some_factors(kc, n);
     if (kc_int(kc, 0, 2) == 0) a->row_mul = some_factors(kc, m);
     if (!a->row_mul && kc_int(kc, 0, 1)) a->col_mul = some_factors(kc, n);
     const bool out_signed = kc_int(kc, 0, 1);
@@ -129,9 +131,14 @@ static int32_t expected(const qproduct *p, int64_t item, int64_t i, int64_t j)
         sum += (element(a->a, item * a->a_batch + i * a->lda + k, a->a_signed) - za) *
                (element(b, item * a->b_batch + k * a->ldb + j, a->b_signed) - zb);
     const int32_t v = (int32_t)(uint32_t)(uint64_t)sum;
-    if (!a->requant) return v;
+    if (a->out == LMN_QGEMM_I32) return v;
     const float mul = a->row_mul ? a->row_mul[i] : a->col_mul ? a->col_mul[j] : a->mul;
-    return (uint8_t)lmn_requant(v, mul, a->zp, a->lo, a->hi);
+    if (a->out == LMN_QGEMM_BYTES)
+        return (uint8_t)lmn_quantised((float)v * mul / a->div, a->zp, a->lo, a->hi);
+    const float x = (float)v * mul, y = a->col_bias_f32 ? x + a->col_bias_f32[j] : x;
+    int32_t bits;
+    memcpy(&bits, &y, sizeof bits);
+    return isnan(y) ? INT32_MAX : bits;
 }
 
 static bool is_poison(const uint8_t *c, int64_t at, int64_t bytes)
@@ -143,7 +150,7 @@ static bool is_poison(const uint8_t *c, int64_t at, int64_t bytes)
 
 static void compare(kc_ctx *kc, const qproduct *p, const uint8_t *c, const char *what)
 {
-    const int64_t bytes = p->args.requant ? 1 : 4, ldc = p->args.ldc;
+    const int64_t bytes = p->args.out == LMN_QGEMM_BYTES ? 1 : 4, ldc = p->args.ldc;
     for (int64_t at = 0; at < p->c_elems; at++) {
         const int64_t row = at / ldc, j = at % ldc;
         if (j >= p->shape.n) {
@@ -153,6 +160,7 @@ static void compare(kc_ctx *kc, const qproduct *p, const uint8_t *c, const char 
         const int32_t want = expected(p, row / p->shape.m, row % p->shape.m, j);
         int32_t got = c[at];
         if (bytes == 4) memcpy(&got, c + 4 * at, 4);
+        if (p->args.out == LMN_QGEMM_F32 && (uint32_t)got << 1 > 0xff000000u) got = INT32_MAX;
         if (got == want) continue;
         kc_fail(kc, "%s: row %d column %d is %d, not %d", what, (int)row, (int)j, got, want);
         return;
@@ -176,14 +184,14 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         draw(kc, qgemm_row(head), &p);
         lmn_qgemm_plan plan;
         lmn_qgemm_plan_make(qgemm_row(head), &p.shape, &plan);
-        const size_t bytes = (size_t)p.c_elems * (p.args.requant ? 1 : 4);
+        const size_t bytes = (size_t)p.c_elems * (p.args.out == LMN_QGEMM_BYTES ? 1 : 4);
         p.args.c = kc_buffer(kc, bytes);
         memset(p.args.c, 0xa5, bytes);
         void *scratch = kc_buffer(kc, lmn_align_up(plan.scratch_bytes, 64));
         char what[96];
-        snprintf(what, sizeof what, "m=%d n=%d k=%d batch=%d signs=%d%d requant=%d bring=%d",
+        snprintf(what, sizeof what, "m=%d n=%d k=%d batch=%d signs=%d%d out=%d bring=%d",
                  (int)p.shape.m, (int)p.shape.n, (int)p.shape.k, (int)p.shape.n_batch,
-                 p.args.a_signed, p.args.b_signed, p.args.requant, p.shape.bring);
+                 p.args.a_signed, p.args.b_signed, (int)p.args.out, p.shape.bring);
         KC_CALL(kc, run_plan(&plan, &p.args, scratch));
         compare(kc, &p, p.args.c, what);
     }
@@ -217,8 +225,9 @@ static void bench_qgemm(kc_ctx *kc, const lmn_krow *head)
 {
     for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
         const int64_t m = bench_shapes[i].m, n = bench_shapes[i].n, k = bench_shapes[i].k;
-        qgemm_bench b = {.args = {.lda = k, .ldb = n, .ldc = n, .b_signed = true, .requant = true}};
-        b.args.a_zp = 128, b.args.mul = 1e-4f, b.args.zp = 128, b.args.hi = 255;
+        qgemm_bench b = {.args = {.lda = k, .ldb = n, .ldc = n, .b_signed = true, .div = 1.0f}};
+        b.args.out = LMN_QGEMM_BYTES, b.args.a_zp = 128, b.args.mul = 1e-4f, b.args.zp = 128,
+        b.args.hi = 255;
         const lmn_qgemm_shape shape = {m, n, k, 1, false};
         char what[64];
         snprintf(what, sizeof what, "%dx%dx%d", (int)m, (int)n, (int)k);

@@ -9,7 +9,7 @@
 #include "ops/op.h"
 #include "t.h"
 
-#define OP_MAX 8
+#define OP_MAX 12
 
 typedef struct op_bench {
     t_env *env;

@@ -11,6 +11,8 @@
     X(matmul_nbits)          \
     X(matmul_integer)        \
     X(qlinear_matmul)        \
+    X(qgemm)                 \
+    X(to_float)              \
     X(conv_integer)          \
     X(qlinear_conv)          \
     X(group_query_attention) \

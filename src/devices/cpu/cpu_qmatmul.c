@@ -1,6 +1,8 @@
 /*
- * MatMulInteger and QLinearMatMul on the qgemm family: integer sums whatever the zero points and
- * signs are, requantised in the kernel. Weights are used where they lie.
+ * Products of 8-bit integers on the qgemm family: MatMulInteger, QLinearMatMul, and of
+ * com.microsoft QGemm and MatMulIntegerToFloat. Sums are exact whatever the zero points and signs
+ * are, and are rounded in the kernel by the very steps of the reference. Weights are used where
+ * they lie.
  */
 #include "devices/cpu/cpu_quant.h"
 #include "ops/qmatmul.h"
@@ -27,7 +29,8 @@ static void product_chunk(void *arg, int64_t chunk, int32_t worker)
         args.b += rest % p->q.batch[i] * p->q.b_step[i];
         rest /= p->q.batch[i];
     }
-    args.c = (uint8_t *)args.c + item * p->plan.m * p->plan.n * (args.requant ? 1 : 4);
+    args.c =
+        (uint8_t *)args.c + item * p->plan.m * p->plan.n * (args.out == LMN_QGEMM_BYTES ? 1 : 4);
     uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
     lmn_qgemm_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
 }
@@ -88,37 +91,109 @@ static lamina_status run_matmul_integer(const lamina_kernel *k, lmn_eval *ec)
     return y ? product_run(k, ec, &p, y->data) : LAMINA_OK;
 }
 
-/* Factors of the requantisation as the reference forms them. */
-static bool factors(lmn_eval *ec, product *p)
+/* Factors x * scale[j] / y of columns, or one of all; `y` 1 divides nothing. */
+static bool column_factors(lmn_eval *ec, const lamina_tensor *scale, float x, float y, product *p)
 {
-    const lamina_tensor *bs = lmn_in(ec, 4), *y_zp = lmn_in(ec, 7);
-    float as, ys;
-    if (!lmn_cpu_is_8bit(y_zp) || lmn_count(y_zp) != 1 || !lmn_cpu_scale(lmn_in(ec, 1), &as) ||
-        !lmn_cpu_scale(lmn_in(ec, 6), &ys) || !lmn_cpu_is_f32(bs))
-        return false;
-    p->args.requant = true;
-    lmn_cpu_out_range(y_zp, &p->args.zp, &p->args.lo, &p->args.hi);
-    const int64_t n = lmn_count(bs);
-    const float *scales = bs->data;
+    if (!lmn_cpu_is_f32(scale) || scale->rank > 1) return false;
+    const int64_t n = lmn_count(scale);
+    const float *s = scale->data;
     if (n == 1) {
-        p->args.mul = as * scales[0] / ys;
+        p->args.mul = x * s[0] / y;
         return true;
     }
-    if (bs->rank != 1 || lmn_in(ec, 3)->rank < 2 || n != p->q.n || n == 0) return false;
+    if (n != p->q.n || n == 0) return false;
     float *mul = lmn_scratch(ec, (size_t)n * sizeof *mul);
-    for (int64_t j = 0; mul && j < n; j++) mul[j] = as * scales[j] / ys;
+    for (int64_t j = 0; mul && j < n; j++) mul[j] = x * s[j] / y;
     p->args.col_mul = mul;
     return mul != NULL;
 }
 
+static bool matrices(const lmn_eval *ec, int32_t ia, int32_t ib)
+{
+    return lmn_in(ec, ia)->rank > 1 && lmn_in(ec, ib)->rank > 1;
+}
+
 static lamina_status run_qlinear_matmul(const lamina_kernel *k, lmn_eval *ec)
 {
-    product p = {0};
+    const lamina_tensor *y_zp = lmn_in(ec, 7);
+    product p = {.args = {.out = LMN_QGEMM_BYTES, .div = 1.0f}};
+    float as, ys;
     if (!product_read(ec, 0, 2, 3, 5, &p)) return lmn_cpu_reference(ec);
     LMN_TRY(lmn_qmatmul_setup(ec, lmn_in(ec, 0), lmn_in(ec, 3), &p.q));
-    if (!factors(ec, &p) || !product_fits(&p)) return lmn_cpu_reference(ec);
+    if (!lmn_cpu_is_8bit(y_zp) || lmn_count(y_zp) != 1 || !lmn_cpu_scale(lmn_in(ec, 1), &as) ||
+        !lmn_cpu_scale(lmn_in(ec, 6), &ys) || !matrices(ec, 0, 3) ||
+        !column_factors(ec, lmn_in(ec, 4), as, ys, &p) || !product_fits(&p))
+        return lmn_cpu_reference(ec);
+    lmn_cpu_out_range(y_zp, &p.args.zp, &p.args.lo, &p.args.hi);
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, lmn_in(ec, 7)->dtype, p.q.rank, p.q.dims, &y));
+    LMN_TRY(lmn_out(ec, 0, y_zp->dtype, p.q.rank, p.q.dims, &y));
+    return y ? product_run(k, ec, &p, y->data) : LAMINA_OK;
+}
+
+/* ---- com.microsoft ----------------------------------------------------------------------------
+ */
+
+/* C of QGemm: one a column, or none. */
+static bool column_bias(const lamina_tensor *c, product *p)
+{
+    if (!c) return true;
+    if (c->kind != LAMINA_KIND_TENSOR || c->dtype != LAMINA_I32 || c->rank != 1 ||
+        c->dims[0] != p->q.n)
+        return false;
+    p->args.col_bias = c->data;
+    return true;
+}
+
+/* How QGemm's result leaves: bytes of *dt, or f32 where nothing quantises it. */
+static bool qgemm_out(const lmn_eval *ec, product *p, lamina_dtype *dt)
+{
+    const lamina_tensor *a = lmn_in(ec, 0), *scale = lmn_in(ec, 7), *zp = lmn_in(ec, 8);
+    *dt = LAMINA_F32;
+    p->args.out = LMN_QGEMM_F32;
+    if (!scale) return !zp;
+    p->args.out = LMN_QGEMM_BYTES;
+    if (!lmn_cpu_scale(scale, &p->args.div) || scale->rank > 1) return false;
+    if (zp && (!lmn_cpu_is_8bit(zp) || lmn_count(zp) != 1 || zp->rank > 1)) return false;
+    *dt = zp ? zp->dtype : a->dtype;
+    lmn_cpu_out_range(zp ? zp : a, &p->args.zp, &p->args.lo, &p->args.hi);
+    if (!zp) p->args.zp = 0;
+    return true;
+}
+
+static lamina_status run_qgemm(const lamina_kernel *k, lmn_eval *ec)
+{
+    const float alpha = lmn_attr_f(ec->node, "alpha", 1.0f);
+    product p = {0};
+    lamina_dtype dt;
+    float as;
+    if (alpha != 1.0f || lmn_attr_i(ec->node, "transA", 0) || lmn_attr_i(ec->node, "transB", 0) ||
+        !product_read(ec, 0, 2, 3, 5, &p) || !matrices(ec, 0, 3))
+        return lmn_cpu_reference(ec);
+    LMN_TRY(lmn_qmatmul_setup(ec, lmn_in(ec, 0), lmn_in(ec, 3), &p.q));
+    if (!lmn_cpu_scale(lmn_in(ec, 1), &as) || lmn_in(ec, 1)->rank > 1 ||
+        !column_factors(ec, lmn_in(ec, 4), as, 1.0f, &p) || !column_bias(lmn_in(ec, 6), &p) ||
+        !qgemm_out(ec, &p, &dt) || !product_fits(&p))
+        return lmn_cpu_reference(ec);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, dt, p.q.rank, p.q.dims, &y));
+    return y ? product_run(k, ec, &p, y->data) : LAMINA_OK;
+}
+
+static lamina_status run_to_float(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *bias = lmn_in(ec, 6);
+    product p = {.args = {.out = LMN_QGEMM_F32}};
+    float as;
+    if (!product_read(ec, 0, 4, 1, 5, &p) || !matrices(ec, 0, 1)) return lmn_cpu_reference(ec);
+    LMN_TRY(lmn_qmatmul_setup(ec, lmn_in(ec, 0), lmn_in(ec, 1), &p.q));
+    if (!lmn_cpu_scale(lmn_in(ec, 2), &as) || lmn_in(ec, 2)->rank > 1 ||
+        !column_factors(ec, lmn_in(ec, 3), as, 1.0f, &p) || !product_fits(&p))
+        return lmn_cpu_reference(ec);
+    if (bias && (!lmn_cpu_is_f32(bias) || bias->rank != 1 || bias->dims[0] != p.q.n))
+        return lmn_cpu_reference(ec);
+    if (bias) p.args.col_bias_f32 = bias->data;
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, p.q.rank, p.q.dims, &y));
     return y ? product_run(k, ec, &p, y->data) : LAMINA_OK;
 }
 
@@ -127,17 +202,13 @@ static bool supports(const lmn_cpu_dev *dev, const lamina_node *node, char *text
     return lmn_cpu_takes_8bit(dev, node, 0, text, cap);
 }
 
-const lmn_cpu_binding lmn_cpu_matmul_integer = {
-    .domain = "",
-    .op = "MatMulInteger",
-    .families = "qgemm.i8",
-    .supports = supports,
-    .run = run_matmul_integer,
-};
-const lmn_cpu_binding lmn_cpu_qlinear_matmul = {
-    .domain = "",
-    .op = "QLinearMatMul",
-    .families = "qgemm.i8",
-    .supports = supports,
-    .run = run_qlinear_matmul,
-};
+#define BINDING(symbol, Domain, Op)                                   \
+    const lmn_cpu_binding lmn_cpu_##symbol = {.domain = Domain,       \
+                                              .op = Op,               \
+                                              .families = "qgemm.i8", \
+                                              .supports = supports,   \
+                                              .run = run_##symbol}
+BINDING(matmul_integer, "", "MatMulInteger");
+BINDING(qlinear_matmul, "", "QLinearMatMul");
+BINDING(qgemm, "com.microsoft", "QGemm");
+BINDING(to_float, "com.microsoft", "MatMulIntegerToFloat");

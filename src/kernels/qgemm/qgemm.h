@@ -4,7 +4,8 @@
  *
  *   S[i][j] = sum over k of A[i][k] * B[k][j]          A as u8, B as s8, sums modulo 2^32
  *   V[i][j] = S[i][j] + row_add[i] + col_add[j] - row_sum[i] * col_zp[j] - row_zp[i] * col_sum[j]
- *   C[i][j] = V[i][j]   or   saturate(round_half_even((float)V[i][j] * mul) + zp)
+ *   C[i][j] = V[i][j]   or   (float)V[i][j] * mul + bias   or
+ *             saturate(round_half_even((float)V[i][j] * mul / div) + zp)
  *
  * Every zero point is such a sum, so none costs more than another, and an operand of the other sign
  * is shifted by 128 while it is packed (flip = 0x80). With GROUP = 4 (k in fours), NR = 2, n = 3:
@@ -15,8 +16,8 @@
  * Rows of A: k in order, padded with 0 to whole groups; elements of a_bytes. A row with a_bytes 1
  * takes rows of u8 where they lie if k is whole groups.
  *
- * Class  exact: every row gives the same integers, and the same bits when requantised (one f32
- *        conversion, one f32 product, each rounded; NaN counts as 0).
+ * Class  exact: every row gives the same integers, and the same bits otherwise (a conversion, a
+ *        product, a quotient, a sum in f32, each rounded; NaN counts as 0 in bytes).
  * Edges  any m <= mr, any n and k. C outside m x n is not touched. Column arrays hold whole panels.
  */
 #ifndef LMN_KERNELS_QGEMM_H
@@ -24,13 +25,18 @@
 
 #include "kernels/krow.h"
 
+typedef enum lmn_qgemm_out { LMN_QGEMM_I32, LMN_QGEMM_BYTES, LMN_QGEMM_F32 } lmn_qgemm_out;
+
 /* How sums leave. Pointers of rows and columns belong to the block's first row and column. */
 typedef struct lmn_qgemm_end {
     const int32_t *row_add, *col_add;
     const int32_t *row_sum, *col_zp; /* both NULL = none */
     const int32_t *row_zp, *col_sum; /* both NULL = none */
-    const float *row_mul, *col_mul;  /* one of them: requantise into bytes; both NULL: int32 */
-    int32_t zp, lo, hi;              /* lo and hi bound the result, inside its type */
+    lmn_qgemm_out out;
+    const float *row_mul, *col_mul; /* exactly one unless int32 */
+    const float *col_bias;          /* f32 only; NULL = none */
+    float div;                      /* bytes; 1 = none */
+    int32_t zp, lo, hi;             /* bytes; lo and hi bound the result, inside its type */
     void *c;
     int64_t ldc; /* elements from row to row */
 } lmn_qgemm_end;

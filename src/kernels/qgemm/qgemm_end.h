@@ -18,24 +18,32 @@ static inline int32_t lmn_qgemm_value(const lmn_qgemm_end *e, int64_t i, int64_t
 }
 
 /* Clamped before it is rounded, which gives the same integer and cannot overflow. */
-static inline int32_t lmn_requant(int32_t v, float mul, int32_t zp, int32_t lo, int32_t hi)
+static inline int32_t lmn_quantised(float x, int32_t zp, int32_t lo, int32_t hi)
 {
-    float x = (float)v * mul;
     const float least = (float)(lo - zp), most = (float)(hi - zp);
     if (isnan(x)) x = 0.0f;
     x = x < least ? least : x > most ? most : x;
     return (int32_t)rintf(x) + zp;
 }
 
+static inline int32_t lmn_requant(int32_t v, float mul, int32_t zp, int32_t lo, int32_t hi)
+{
+    return lmn_quantised((float)v * mul, zp, lo, hi);
+}
+
 static inline void lmn_qgemm_store(const lmn_qgemm_end *e, int64_t i, int64_t j, int32_t sum)
 {
     const int32_t v = lmn_qgemm_value(e, i, j, sum);
-    if (!e->row_mul && !e->col_mul) {
-        ((int32_t *)e->c)[i * e->ldc + j] = v;
+    const int64_t at = i * e->ldc + j;
+    if (e->out == LMN_QGEMM_I32) {
+        ((int32_t *)e->c)[at] = v;
         return;
     }
-    const float mul = e->col_mul ? e->col_mul[j] : e->row_mul[i];
-    ((uint8_t *)e->c)[i * e->ldc + j] = (uint8_t)lmn_requant(v, mul, e->zp, e->lo, e->hi);
+    const float x = (float)v * (e->col_mul ? e->col_mul[j] : e->row_mul[i]);
+    if (e->out == LMN_QGEMM_F32)
+        ((float *)e->c)[at] = e->col_bias ? x + e->col_bias[j] : x;
+    else
+        ((uint8_t *)e->c)[at] = (uint8_t)lmn_quantised(x / e->div, e->zp, e->lo, e->hi);
 }
 
 #endif

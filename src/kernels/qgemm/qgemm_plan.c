@@ -66,7 +66,7 @@ static void cut_blocks(lmn_qgemm_plan *p)
 typedef struct parts {
     uint8_t *b, *a, *slab;
     int32_t *row_sum, *row_add, *col_sum, *col_add, *col_zp, *part;
-    float *col_mul;
+    float *col_mul, *col_bias;
 } parts;
 
 static int64_t padded_k(const lmn_qgemm_plan *p)
@@ -103,6 +103,7 @@ static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
     s->col_add = take(base, &used, p->nc * 4);
     s->col_zp = take(base, &used, p->nc * 4);
     s->col_mul = take(base, &used, p->nc * 4);
+    s->col_bias = take(base, &used, p->nc * 4);
     s->part = p->kc < p->k ? take(base, &used, p->mc * p->nc * 4) : NULL;
     return used;
 }
@@ -184,7 +185,9 @@ static void column_terms(work *w)
         uint32_t add = args->col_bias ? (uint32_t)args->col_bias[w->j + j] : 0;
         if (!args->a_zps) add -= za * sum;
         s->col_sum[j] = (int32_t)sum, s->col_add[j] = (int32_t)add, s->col_zp[j] = zb;
-        if (args->requant && !args->row_mul)
+        if (args->out == LMN_QGEMM_F32 && args->col_bias_f32)
+            s->col_bias[j] = args->col_bias_f32[w->j + j];
+        if (args->out != LMN_QGEMM_I32 && !args->row_mul)
             s->col_mul[j] = args->col_mul ? args->col_mul[w->j + j] : args->mul;
     }
 }
@@ -232,9 +235,10 @@ static void strip(work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
         t.end.row_add = w->s.row_add + i, t.end.col_add = w->s.col_add;
         if (args->b_zps) t.end.row_sum = w->s.row_sum + i, t.end.col_zp = w->s.col_zp;
         if (args->a_zps) t.end.row_zp = zps, t.end.col_sum = w->s.col_sum;
-        if (args->requant && args->row_mul) t.end.row_mul = args->row_mul + w->i + i;
-        if (args->requant && !args->row_mul) t.end.col_mul = w->s.col_mul;
-        t.end.c = (uint8_t *)w->end.c + i * args->ldc * (args->requant ? 1 : 4);
+        if (args->out != LMN_QGEMM_I32 && args->row_mul) t.end.row_mul = args->row_mul + w->i + i;
+        if (args->out != LMN_QGEMM_I32 && !args->row_mul) t.end.col_mul = w->s.col_mul;
+        if (args->out == LMN_QGEMM_F32 && args->col_bias_f32) t.end.col_bias = w->s.col_bias;
+        t.end.c = (uint8_t *)w->end.c + i * args->ldc * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
     }
     row->block(&t);
 }
@@ -252,9 +256,14 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     w.a_flip = args->a_signed ? 0x80 : 0, w.b_flip = args->b_signed ? 0 : 0x80;
     w.pack_a = w.a_flip || p->row->a_bytes != 1 || p->k % p->row->group || args->b_zps ||
                b_zp_of(&w, args->b_zp);
-    w.end = (lmn_qgemm_end){.zp = args->zp, .lo = args->lo, .hi = args->hi, .ldc = args->ldc};
+    w.end = (lmn_qgemm_end){.out = args->out,
+                            .div = args->div,
+                            .zp = args->zp,
+                            .lo = args->lo,
+                            .hi = args->hi,
+                            .ldc = args->ldc};
     const int64_t at = w.item * args->c_batch + w.i * args->ldc + w.j;
-    w.end.c = (uint8_t *)args->c + at * (args->requant ? 1 : 4);
+    w.end.c = (uint8_t *)args->c + at * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
     memset(w.s.row_sum, 0, (size_t)w.m * 4);
     memset(w.s.col_sum, 0, (size_t)p->nc * 4);
     int64_t k0 = 0;

@@ -39,9 +39,10 @@ typedef struct lmn_qgemm_args {
     int32_t a_zp, b_zp;
     const int32_t *a_zps, *b_zps;       /* one a row, a column; NULL = a_zp, b_zp */
     const int32_t *row_bias, *col_bias; /* NULL = none */
-    bool requant;                       /* bytes come out, else int32 */
-    float mul;
+    lmn_qgemm_out out;
+    float mul, div;                 /* not for int32; div for bytes, 1 = none */
     const float *row_mul, *col_mul; /* at most one of them: instead of mul */
+    const float *col_bias_f32;      /* f32 only; NULL = none */
     int32_t zp, lo, hi;             /* see lmn_qgemm_end */
     void *c;
     int64_t ldc, c_batch;

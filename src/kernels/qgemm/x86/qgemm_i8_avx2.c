@@ -33,15 +33,14 @@ ALWAYS void store_words(int32_t *c, __m256i v, int64_t n)
     memcpy(c, wide, (size_t)n * sizeof *c);
 }
 
-/* n (at most 8) of the sums, requantised, to bytes. */
-ALWAYS void store_bytes(uint8_t *c, __m256i v, __m256 mul, const int32_t *zp_lo_hi, int64_t n)
+/* n (at most 8) of the values, quantised, to bytes. */
+ALWAYS void store_bytes(uint8_t *c, __m256 x, const int32_t *zp_lo_hi, int64_t n)
 {
     const int32_t zp = zp_lo_hi[0];
-    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(v), mul);
     x = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
     x = _mm256_max_ps(x, _mm256_set1_ps((float)(zp_lo_hi[1] - zp)));
     x = _mm256_min_ps(x, _mm256_set1_ps((float)(zp_lo_hi[2] - zp)));
-    v = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(zp));
+    __m256i v = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(zp));
     /* The low byte of every lane: values lie inside their type, so nothing is lost. */
     v = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
     const uint32_t half[2] = {(uint32_t)_mm256_extract_epi32(v, 0),
@@ -64,13 +63,20 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m256i v, int6
     if (e->row_zp)
         v = _mm256_sub_epi32(
             v, _mm256_mullo_epi32(load(e->col_sum + j), _mm256_set1_epi32(e->row_zp[i])));
-    if (!e->row_mul && !e->col_mul) {
-        store_words((int32_t *)e->c + i * e->ldc + j, v, n);
+    const int64_t at = i * e->ldc + j;
+    if (e->out == LMN_QGEMM_I32) {
+        store_words((int32_t *)e->c + at, v, n);
         return;
     }
     const __m256 mul = e->col_mul ? _mm256_loadu_ps(e->col_mul + j) : _mm256_set1_ps(e->row_mul[i]);
-    store_bytes((uint8_t *)e->c + i * e->ldc + j, v, mul, (const int32_t[3]){e->zp, e->lo, e->hi},
-                n);
+    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(v), mul);
+    if (e->out == LMN_QGEMM_F32) {
+        if (e->col_bias) x = _mm256_add_ps(x, _mm256_loadu_ps(e->col_bias + j));
+        store_words((int32_t *)e->c + at, _mm256_castps_si256(x), n);
+        return;
+    }
+    if (e->div != 1.0f) x = _mm256_div_ps(x, _mm256_set1_ps(e->div));
+    store_bytes((uint8_t *)e->c + at, x, (const int32_t[3]){e->zp, e->lo, e->hi}, n);
 }
 
 ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const int rows)
@@ -227,12 +233,14 @@ void lmn_qgemm_i8_taps_avx2(const lmn_qgemm_taps *t)
                               ? _mm_setr_epi8(0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8)
                               : _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const int32_t ends[3] = {t->zp, t->lo, t->hi};
+    const __m256 mul = _mm256_set1_ps(t->mul);
     for (int64_t o = 0; o < t->rows; o++) {
         for (int64_t i = 0; i < t->n; i += LANES) {
             const __m256i v = eight(t, t->x + o * t->row_step + i * t->stride, pairs);
             const int64_t at = o * t->n + i;
             if (t->requant)
-                store_bytes((uint8_t *)t->y + at, v, _mm256_set1_ps(t->mul), ends, t->n - i);
+                store_bytes((uint8_t *)t->y + at, _mm256_mul_ps(_mm256_cvtepi32_ps(v), mul), ends,
+                            t->n - i);
             else
                 store_words((int32_t *)t->y + at, v, t->n - i);
         }

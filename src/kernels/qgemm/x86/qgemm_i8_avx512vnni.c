@@ -34,9 +34,8 @@ static inline __mmask64 bytes(int64_t n)
     return n >= 64 ? ~(__mmask64)0 : n <= 0 ? 0 : ((__mmask64)1 << n) - 1;
 }
 
-ALWAYS __m512i requantised(__m512i v, __m512 mul, int32_t zp, int32_t lo, int32_t hi)
+ALWAYS __m512i quantised(__m512 x, int32_t zp, int32_t lo, int32_t hi)
 {
-    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
     x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
     x = _mm512_max_ps(x, _mm512_set1_ps((float)(lo - zp)));
     x = _mm512_min_ps(x, _mm512_set1_ps((float)(hi - zp)));
@@ -54,13 +53,20 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
     if (e->row_zp)
         v = _mm512_sub_epi32(v, _mm512_mullo_epi32(_mm512_loadu_si512(e->col_sum + j),
                                                    _mm512_set1_epi32(e->row_zp[i])));
-    if (!e->row_mul && !e->col_mul) {
-        _mm512_mask_storeu_epi32((int32_t *)e->c + i * e->ldc + j, m, v);
+    const int64_t at = i * e->ldc + j;
+    if (e->out == LMN_QGEMM_I32) {
+        _mm512_mask_storeu_epi32((int32_t *)e->c + at, m, v);
         return;
     }
     const __m512 mul = e->col_mul ? _mm512_loadu_ps(e->col_mul + j) : _mm512_set1_ps(e->row_mul[i]);
-    v = requantised(v, mul, e->zp, e->lo, e->hi);
-    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)e->c + i * e->ldc + j, m, v);
+    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
+    if (e->out == LMN_QGEMM_F32) {
+        if (e->col_bias) x = _mm512_add_ps(x, _mm512_loadu_ps(e->col_bias + j));
+        _mm512_mask_storeu_ps((float *)e->c + at, m, x);
+        return;
+    }
+    if (e->div != 1.0f) x = _mm512_div_ps(x, _mm512_set1_ps(e->div));
+    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)e->c + at, m, quantised(x, e->zp, e->lo, e->hi));
 }
 
 /* rows x (vectors * 16) sums from row i0 and the panel at column j0 on. */
@@ -269,7 +275,8 @@ void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
                 _mm512_mask_storeu_epi32((int32_t *)t->y + at, m, acc);
                 continue;
             }
-            acc = requantised(acc, _mm512_set1_ps(t->mul), t->zp, t->lo, t->hi);
+            const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_set1_ps(t->mul));
+            acc = quantised(y, t->zp, t->lo, t->hi);
             _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)t->y + at, m, acc);
         }
     }

@@ -1,0 +1,227 @@
+/*
+ * Kernels of quantised operators against the reference evaluation, bit for bit: random shapes, both
+ * signs of either operand, zero points {0, the middle, any} for a tensor, a row or a column, scales
+ * for a tensor or a channel.
+ */
+#include "t.h"
+
+#include "devices/device_list.h"
+#include "ops/node.h"
+#include "ops/op_bench.h"
+
+/* Element types and zero points of one draw. */
+typedef struct draw {
+    t_env *env;
+    op_bench b;
+    lamina_dtype x, w, y;
+} draw;
+
+static void begin(draw *d, t_env *env, const char *domain, const char *op)
+{
+    static const lamina_dtype EITHER[2] = {LAMINA_U8, LAMINA_I8};
+    d->env = env;
+    op_begin(&d->b, env, "Relu", 1);
+    d->b.node.def = lmn_op_find(domain, op);
+    if (!d->b.node.def) t_fail(__FILE__, __LINE__, "no operator %s", op);
+    d->x = EITHER[t_rand_int(env, 0, 1)];
+    d->w = EITHER[t_rand_int(env, 0, 1)];
+    d->y = EITHER[t_rand_int(env, 0, 1)];
+}
+
+static void bytes(draw *d, lamina_dtype dt, int32_t rank, const int64_t *dims)
+{
+    const lamina_tensor *t = op_in(&d->b, dt, rank, dims, NULL);
+    uint8_t *p = t->data;
+    for (size_t i = 0; i < t->data_bytes; i++) p[i] = (uint8_t)t_rand(d->env);
+}
+
+/* n zero points; 1 is a scalar. */
+static void zero_points(draw *d, lamina_dtype dt, int64_t n)
+{
+    const int64_t lo = dt == LAMINA_I8 ? -128 : 0, kind = t_rand_int(d->env, 0, 2);
+    const lamina_tensor *t = op_in(&d->b, dt, n != 1, &n, NULL);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t any = lo + t_rand_int(d->env, 0, 255);
+        ((uint8_t *)t->data)[i] = (uint8_t)(kind == 0 ? 0 : kind == 1 ? lo + 128 : any);
+    }
+}
+
+static void scales(draw *d, int64_t n, double lo, double hi)
+{
+    const lamina_tensor *t = op_in(&d->b, LAMINA_F32, n != 1, &n, NULL);
+    for (int64_t i = 0; i < n; i++) ((float *)t->data)[i] = (float)t_rand_real(d->env, lo, hi);
+}
+
+static void words(draw *d, int64_t n)
+{
+    const lamina_tensor *t = op_in(&d->b, LAMINA_I32, 1, &n, NULL);
+    for (int64_t i = 0; i < n; i++)
+        ((int32_t *)t->data)[i] = (int32_t)t_rand_int(d->env, -20000, 20000);
+}
+
+static int64_t one_or(draw *d, int64_t n)
+{
+    return t_rand_int(d->env, 0, 1) ? n : 1;
+}
+
+/* The CPU device's kernel on the bench, into its slots. */
+static void run_kernel(draw *d, const char *what)
+{
+    op_bench *b = &d->b;
+    const lmn_fact *in[OP_MAX];
+    const lamina_tensor *data[OP_MAX] = {0};
+    for (int32_t i = 0; i < OP_MAX; i++) in[i] = b->has_fact[i] ? &b->facts[i] : NULL;
+    const lamina_node node = {&b->node, in, data, b->out_facts};
+    void *self = NULL;
+    lamina_kernel *k = NULL;
+    if (!T_OK(lmn_device_cpu.open(d->env->engine, NULL, &self))) return;
+    if (T_OK_ERR(lmn_device_cpu.compile(self, &node, &k, &b->err), &b->err)) {
+        lmn_eval ec = {.node = &b->node,
+                       .engine = d->env->engine,
+                       .n_in = b->node.n_in,
+                       .n_out = b->node.n_out,
+                       .in = b->in,
+                       .out = b->out,
+                       .err = &b->err};
+        if (!T_OK_ERR(lmn_device_cpu.execute(self, k, lmn_eval_call(&ec)), &b->err))
+            t_fail(__FILE__, __LINE__, "%s", what);
+        lmn_scratch_release(&ec);
+        lmn_device_cpu.kernel_free(self, k);
+    }
+    lmn_device_cpu.close(self);
+}
+
+/* Both, compared; ends the bench. */
+static void compare(draw *d, const char *what)
+{
+    lamina_tensor fast = {.kind = LAMINA_KIND_NONE, .engine = d->env->engine};
+    lamina_tensor *const slot = d->b.out[0];
+    d->b.out[0] = &fast;
+    run_kernel(d, what);
+    d->b.out[0] = slot;
+    if (T_OK_ERR(op_eval(&d->b), &d->b.err)) {
+        T_EQ(fast.dtype, slot->dtype);
+        T_EQ(fast.rank, slot->rank);
+        if (fast.data_bytes != slot->data_bytes ||
+            memcmp(fast.data, slot->data, slot->data_bytes) != 0)
+            t_fail(__FILE__, __LINE__, "%s: kernel and reference differ", what);
+    }
+    lmn_slot_clear(&fast);
+    op_end(&d->b);
+}
+
+typedef struct extents {
+    int64_t m, n, k, batch, a[3], b[3];
+    int32_t rank_a;
+} extents;
+
+static extents draw_product(t_env *env)
+{
+    extents e = {.m = t_rand_int(env, 1, 70), .n = t_rand_int(env, 1, 120)};
+    e.k = t_rand_int(env, 1, 150), e.batch = t_rand_int(env, 1, 3);
+    e.rank_a = e.batch > 1 ? 3 : 2;
+    e.a[0] = e.batch, e.a[e.rank_a - 2] = e.m, e.a[e.rank_a - 1] = e.k;
+    e.b[0] = e.k, e.b[1] = e.n;
+    return e;
+}
+
+static void test_products(t_env *env)
+{
+    for (int i = 0; i < 60; i++) {
+        const extents e = draw_product(env);
+        draw d;
+        begin(&d, env, "", i % 2 ? "QLinearMatMul" : "MatMulInteger");
+        bytes(&d, d.x, e.rank_a, e.a);
+        if (i % 2) {
+            scales(&d, 1, 0.01, 0.1);
+            zero_points(&d, d.x, e.batch == 1 ? one_or(&d, e.m) : 1);
+            bytes(&d, d.w, 2, e.b);
+            scales(&d, one_or(&d, e.n), 0.01, 0.1);
+            zero_points(&d, d.w, one_or(&d, e.n));
+            scales(&d, 1, 0.5, 5);
+            zero_points(&d, d.y, 1);
+        } else {
+            bytes(&d, d.w, 2, e.b);
+            zero_points(&d, d.x, one_or(&d, e.m));
+            zero_points(&d, d.w, one_or(&d, e.n));
+        }
+        compare(&d, i % 2 ? "QLinearMatMul" : "MatMulInteger");
+    }
+}
+
+static void test_ms_products(t_env *env)
+{
+    for (int i = 0; i < 60; i++) {
+        const extents e = draw_product(env);
+        const bool gemm = i % 2;
+        draw d;
+        begin(&d, env, "com.microsoft", gemm ? "QGemm" : "MatMulIntegerToFloat");
+        bytes(&d, d.x, gemm ? 2 : e.rank_a, gemm ? (int64_t[]){e.m, e.k} : e.a);
+        if (gemm) {
+            scales(&d, 1, 0.01, 0.1);
+            zero_points(&d, d.x, 1);
+            bytes(&d, d.w, 2, e.b);
+            scales(&d, one_or(&d, e.n), 0.01, 0.1);
+            zero_points(&d, d.w, one_or(&d, e.n));
+            if (i % 3)
+                words(&d, e.n);
+            else
+                op_absent(&d.b);
+            if (i % 4 == 1) {
+                scales(&d, 1, 0.5, 5);
+                zero_points(&d, d.y, 1);
+            }
+        } else {
+            bytes(&d, d.w, 2, e.b);
+            scales(&d, 1, 0.01, 0.1);
+            scales(&d, one_or(&d, e.n), 0.01, 0.1);
+            zero_points(&d, d.x, 1);
+            zero_points(&d, d.w, one_or(&d, e.n));
+            if (i % 3) {
+                const lamina_tensor *t = op_in(&d.b, LAMINA_F32, 1, &e.n, NULL);
+                for (int64_t j = 0; j < e.n; j++)
+                    ((float *)t->data)[j] = (float)t_rand_real(env, -9, 9);
+            }
+        }
+        compare(&d, gemm ? "QGemm" : "MatMulIntegerToFloat");
+    }
+}
+
+static void test_convolutions(t_env *env)
+{
+    for (int i = 0; i < 80; i++) {
+        const bool integer = i % 4 == 0, depthwise = i % 3 == 0;
+        const int64_t group = t_rand_int(env, 1, 3), side = t_rand_int(env, 1, 5);
+        const int64_t c = depthwise ? 1 : t_rand_int(env, 1, 20);
+        const int64_t m = group * t_rand_int(env, 1, depthwise ? 2 : 20);
+        const int64_t pad = t_rand_int(env, 0, 2), stride = t_rand_int(env, 1, 2);
+        const int64_t x[4] = {t_rand_int(env, 1, 2), group * c, side + t_rand_int(env, 0, 20),
+                              side + t_rand_int(env, 0, 20)};
+        const int64_t w[4] = {m, c, side, side}, pads[4] = {pad, pad, pad, pad};
+        const int64_t strides[2] = {stride, stride};
+        draw d;
+        begin(&d, env, "", integer ? "ConvInteger" : "QLinearConv");
+        bytes(&d, d.x, 4, x);
+        if (integer) {
+            bytes(&d, d.w, 4, w);
+            zero_points(&d, d.x, 1);
+            zero_points(&d, d.w, one_or(&d, m));
+        } else {
+            scales(&d, 1, 0.01, 0.1);
+            zero_points(&d, d.x, 1);
+            bytes(&d, d.w, 4, w);
+            scales(&d, one_or(&d, m), 0.01, 0.1);
+            zero_points(&d, d.w, one_or(&d, m));
+            scales(&d, 1, 0.5, 5);
+            zero_points(&d, d.y, 1);
+            if (i % 2) words(&d, m);
+        }
+        op_attr_i(&d.b, "group", group);
+        op_attr(&d.b, (lmn_attr){.name = "pads", .type = LMN_ATTR_INTS, .n = 4, .u.ints = pads});
+        op_attr(&d.b,
+                (lmn_attr){.name = "strides", .type = LMN_ATTR_INTS, .n = 2, .u.ints = strides});
+        compare(&d, integer ? "ConvInteger" : "QLinearConv");
+    }
+}
+
+T_MAIN(T_TEST(test_products), T_TEST(test_ms_products), T_TEST(test_convolutions))
