@@ -243,6 +243,45 @@ class QdqModels(unittest.TestCase):
             if zp.dtype.itemsize == 1:
                 self.assertNotIn("DequantizeLinear", ran)
 
+    def close(self, model, x, op, peer_atol=1e-4):
+        """f32 results: as without passes and near onnxruntime's, and `op` ran."""
+        fast = session(model)
+        got = fast.run(None, {"x": x})[0]
+        np.testing.assert_allclose(got, session(model, False).run(None, {"x": x})[0], 1e-4, 1e-4)
+        self.assertIn(op, {n["op"].split(":")[-1] for n in fast.nodes()})
+        if onnxruntime:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 4
+            peer = onnxruntime.InferenceSession(model, options,
+                                                providers=["CPUExecutionProvider"])
+            np.testing.assert_allclose(got, peer.run(None, {"x": x})[0], 1e-4, peer_atol)
+
+    def test_dynamic(self):
+        x = np.random.default_rng(11).normal(0, 2, (2, 3, 40)).astype(np.float32)
+        for columns, bias in itertools.product((False, True), (False, True)):
+            g = Qdq(12)
+            w = g.const(g.rng.integers(-63, 64, (40, 9), np.int8))
+            scale = g.rng.uniform(0.01, 0.02, 9 if columns else ()).astype(np.float32)
+            zp = np.zeros(scale.shape, np.int8)
+            g.nodes.append(helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]))
+            y = g.op("MatMulInteger", ["q", w, "z", g.const(zp)])
+            y = g.op("Mul", [g.op("Cast", [y], to=T.FLOAT), g.op("Mul", ["s", g.const(scale)])])
+            if bias:
+                y = g.op("Add", [y, g.const(g.rng.normal(0, 1, 9).astype(np.float32))])
+            self.close(g.build([2, 3, 40], y, T.FLOAT), x, "MatMulIntegerToFloat")
+
+    def test_nbits(self):
+        """Weights of four bits alone: by blocks, a scale a column, one for all. onnxruntime rounds
+        the other operand to 8 bits here."""
+        x = np.random.default_rng(13).normal(0, 2, (3, 64)).astype(np.float32)
+        for shape, attrs in (((4, 10), {"axis": 0, "block_size": 16}), ((10,), {"axis": 1}),
+                             ((), {})):
+            g = Qdq(14)
+            w = g.int4(g.rng.integers(-8, 8, (64, 10), np.int8))
+            scale = g.rng.uniform(0.01, 0.02, shape).astype(np.float32)
+            y = g.op("MatMul", ["x", g.dq(w, scale, None, **attrs)])
+            self.close(g.build([3, 64], y, T.FLOAT), x, "MatMulNBits", 0.03)
+
     def test_shared_with_floats(self):
         """A dequantised value that others read as f32 stays for them."""
         g = Qdq(8)

@@ -49,6 +49,8 @@ static lamina_status run(lmn_match *m)
         lmn_gnode *n = &g->nodes[i];
         if (!n->dead && (lmn_match_op(n, "MatMul") || lmn_match_op(n, "Gemm")))
             LMN_TRY(lmn_qdq_to_float(m, n));
+        if (!n->dead && lmn_match_op(n, "MatMul")) LMN_TRY(lmn_qdq_nbits(m, n));
+        if (!n->dead) LMN_TRY(lmn_qdq_written_out(m, n));
     }
     return LAMINA_OK;
 }

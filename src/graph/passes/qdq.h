@@ -96,6 +96,10 @@ lamina_status lmn_qdq_concat(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
 lamina_status lmn_qdq_average(lmn_match *m, const lmn_qchain *c, lmn_gnode *n);
 /* MatMul and Gemm whose result stays f32. */
 lamina_status lmn_qdq_to_float(lmn_match *m, lmn_gnode *n);
+/* MatMul of floats with weights of 4 or 2 bits. */
+lamina_status lmn_qdq_nbits(lmn_match *m, lmn_gnode *n);
+/* Mul and Add behind MatMulInteger. */
+lamina_status lmn_qdq_written_out(lmn_match *m, lmn_gnode *n);
 /* DequantizeLinear, what only moves elements or picks the largest, QuantizeLinear of the same scale
    and zero point: the same on the integers. */
 lamina_status lmn_qdq_move(lmn_match *m, lmn_gnode *q);
