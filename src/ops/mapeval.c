@@ -85,6 +85,20 @@ static lamina_status infer_node(maker *m, const lmn_opnode *node, const lmn_ref 
     return LAMINA_OK;
 }
 
+/* A part failed: its sentence becomes the whole's, who is the node that the file has. */
+static lamina_status tell_as_whole(maker *m, const lmn_opnode *part, lamina_status st)
+{
+    lamina_error *err = m->ec->err;
+    char who[160], what[LAMINA_ERROR_MSG_BYTES]; /* as lmn_eval_fail begins its sentences */
+    const size_t n =
+        part->name[0]
+            ? lmn_format(who, sizeof who, "node \"%.80s\" (%s): ", part->name, part->def->name)
+            : lmn_format(who, sizeof who, "%s: ", part->def->name);
+    if (!err || err->status != st || strncmp(err->msg, who, n) != 0) return st;
+    (void)lmn_format(what, sizeof what, "%s", err->msg + n);
+    return lmn_eval_fail(m->ec, st, "%s", what);
+}
+
 static lamina_status eval_node(maker *m, const lmn_opnode *node, const lmn_ref *in,
                                const lmn_ref *out)
 {
@@ -108,12 +122,13 @@ static lamina_status eval_node(maker *m, const lmn_opnode *node, const lmn_ref *
     ec.plan_bytes = NULL;
     const lamina_status st = node->def->eval(&ec);
     m->ec->scratch_head = ec.scratch_head;
-    for (int32_t i = 0; st == LAMINA_OK && i < node->n_out; i++) {
+    if (st != LAMINA_OK) return tell_as_whole(m, node, st);
+    for (int32_t i = 0; i < node->n_out; i++) {
         entry *e = m->at[out[i]];
         e->t = &e->slot;
         e->fact = lmn_fact_of(e->t, m->arena);
     }
-    return st;
+    return LAMINA_OK;
 }
 
 static bool make_node(void *ctx, const char *op, const lmn_ref *in, int32_t n_in,
