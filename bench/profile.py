@@ -6,57 +6,20 @@ tens of milliseconds a run, each with and without the profile in short blocks tu
 """
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 
 import benchlib
 
+sys.path.insert(0, os.path.join(benchlib.ROOT, "tools"))
+from schema import problem
+
 SCHEMA = os.path.join(benchlib.ROOT, "docs", "formats", "trace.schema.json")
 CASES = (("mlp64", 6, ()), ("mobilenetv2", 6, ("N=1",)), ("bert_base", 10, ("B=1", "S=32")))
 # A run checks its inputs, finds its plan and hands out its outputs in about 0.2 us, which no node
 # does and no node is charged with. Below this length that shows in the share: printed, no bar.
 SHORT_US = 20
-TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
-
-
-def problem(value, schema, root, at="$"):
-    """First way in which value breaks the schema, or None. The words that our schema uses."""
-    if "$ref" in schema:
-        target = root
-        for part in schema["$ref"].lstrip("#/").split("/"):
-            target = target[part]
-        return problem(value, target, root, at)
-    if "anyOf" in schema:
-        found = [problem(value, s, root, at) for s in schema["anyOf"]]
-        return None if None in found else f"{at}: fits none: {'; '.join(found)}"
-    kind = schema.get("type")
-    if kind and (not isinstance(value, TYPES[kind]) or isinstance(value, bool)):
-        return f"{at}: not of type {kind}"
-    if "enum" in schema and value not in schema["enum"]:
-        return f"{at}: {value!r} is not one of {schema['enum']}"
-    if "minimum" in schema and value < schema["minimum"]:
-        return f"{at}: {value} < {schema['minimum']}"
-    if "pattern" in schema and not re.search(schema["pattern"], value):
-        return f"{at}: {value!r} does not match {schema['pattern']}"
-    for key in schema.get("required", ()):
-        if key not in value:
-            return f"{at}: no {key}"
-    if isinstance(value, dict):
-        known = schema.get("properties", {})
-        for key, item in value.items():
-            if key not in known:
-                return f"{at}: {key} is unknown"
-            found = problem(item, known[key], root, f"{at}.{key}")
-            if found:
-                return found
-    if isinstance(value, list) and "items" in schema:
-        for i, item in enumerate(value):
-            found = problem(item, schema["items"], root, f"{at}[{i}]")
-            if found:
-                return found
-    return None
 
 
 def nesting(trace):

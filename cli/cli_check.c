@@ -2,6 +2,7 @@
  * lamina check: every problem of a model at once; with --data, a comparison with ONNX test data.
  */
 #include "cli_finding.h"
+#include "cli_needs.h"
 #include "cli_value.h"
 
 #include <inttypes.h>
@@ -10,12 +11,15 @@
 #include <unistd.h>
 
 const char cli_help_check[] =
-    "usage: lamina check MODEL [--data DIR]... [--rtol R] [--atol A] [--threads N]\n"
+    "usage: lamina check MODEL [--ops] [--data DIR]... [--rtol R] [--atol A] [--threads N]\n"
     "                    [--plugin F]... [--json]\n\n"
     "Loads the model and prints every error and lint: node, operator, reason, fix. A lint is what\n"
     "runs, but costs time, memory or portability; its name stands at the end. With --data it also\n"
     "runs the model on DIR/input_N.pb and compares with DIR/output_N.pb, the layout of ONNX\n"
     "test data; a folder of test_data_set_N folders is taken whole.\n\n"
+    "  --ops        what the model needs: operators with domain, version and types, and the "
+    "kernel\n"
+    "               row that serves each on this machine, or why its reference does\n"
     "  --data DIR   test data; may be given several times\n"
     "  --rtol R     relative tolerance; default 0.001, more for types shorter than float16\n"
     "  --atol A     absolute tolerance; default 0.00001 of the largest expected magnitude, at\n"
@@ -26,6 +30,7 @@ const char cli_help_check[] =
     "Exit code 1: an error was found or an output differs.\n\n"
     "examples:\n"
     "  lamina check model.onnx\n"
+    "  lamina check model.onnx --ops\n"
     "  lamina check model.onnx --data test_data_set_0 --rtol 1e-4 --json\n";
 
 #define MAX_IO 512
@@ -34,7 +39,7 @@ const char cli_help_check[] =
 typedef struct checker {
     const char *path, *data[MAX_SETS];
     int n_data, n_sets, n_differ;
-    bool json;
+    bool json, ops;
     long threads;
     cli_plugins plugins;
     cli_tolerance tol;
@@ -226,10 +231,12 @@ static int check_all(checker *c)
             rc = cli_fail("%s: more than %d inputs or outputs", c->path, MAX_IO);
     }
     if (c->json) {
-        printf("{\"model\": ");
+        printf("{\"version\": 1, \"model\": ");
         cli_json_string(stdout, c->path);
-        printf(", \"data\": [");
+        printf(", ");
     }
+    if (c->ops && c->m && cli_needs(c->m, c->s, c->json) != CLI_OK) rc = CLI_FAULT;
+    if (c->json) printf("\"data\": [");
     for (int i = 0; rc == CLI_OK && i < c->n_data; i++) check_folder(c, c->data[i]);
     if (c->n_differ) rc = CLI_FAULT;
     if (c->json) {
@@ -251,7 +258,7 @@ int cli_check(int argc, char **argv)
 {
     static const cli_opt SPEC[] = {{"--data", true}, {"--json", false},   {"--rtol", true},
                                    {"--atol", true}, {"--threads", true}, {"--plugin", true},
-                                   {NULL, false}};
+                                   {"--ops", false}, {NULL, false}};
     static checker c = {.tol = {-1, -1}};
     const char *v;
     int i = 1, o;
@@ -266,6 +273,7 @@ int cli_check(int argc, char **argv)
         if (o == 3 && !cli_real("check", "--rtol", v, &c.tol.rtol)) return CLI_USAGE;
         if (o == 4 && !cli_real("check", "--atol", v, &c.tol.atol)) return CLI_USAGE;
         if (o == 5 && !cli_number("check", "--threads", v, 1, 1024, &c.threads)) return CLI_USAGE;
+        if (o == 7) c.ops = true;
         if (o == 6 && cli_plugins_add(&c.plugins, "check", v) != CLI_OK) return CLI_USAGE;
     }
     if (!c.path) return cli_usage("check", "which model?");

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """
-What `lamina check` says of models that load: the lints of files, each with a model that has none.
+What `lamina check` says of models that load: the lints of files, each with a model that has none;
+the table of --ops. Every JSON answer is held against docs/formats/check.schema.json, by the package
+jsonschema too where it is there.
 Usage: check_explain.py LAMINA
 """
 import json
@@ -11,6 +13,16 @@ import tempfile
 
 import onnxpb as o
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+from schema import problem
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+SCHEMA = json.loads((ROOT / "docs" / "formats" / "check.schema.json").read_text())
 problems = []
 
 
@@ -32,7 +44,12 @@ class Shell:
                                capture_output=True, timeout=120, check=False, text=True)
             want(p.returncode == rc, f"exit {p.returncode}, not {rc}: {p.stdout} {p.stderr}")
             out.append(p.stdout)
-        return json.loads(out[0]), out[1]
+        answer = json.loads(out[0])
+        found = problem(answer, SCHEMA, SCHEMA)
+        want(found is None, f"the answer breaks its schema: {found}")
+        if jsonschema:
+            jsonschema.validate(answer, SCHEMA)
+        return answer, out[1]
 
     def lints(self, data):
         answer, text = self(data)
@@ -69,11 +86,66 @@ def lints_of_files(sh, d):
     want([e["severity"] for e in broken["diagnostics"]] == ["error"], "errors come alone")
 
 
+def table(sh):
+    nodes = [o.node("Neg", ["x"], ["a"]), o.node("Neg", ["a"], ["b"]),
+             o.node("Identity", ["b"], ["c"]), o.node("Cast", ["c"], ["d"], o.attr("to", "i", 7)),
+             o.node("Scaler", ["x"], ["e"], domain="ai.onnx.ml")]
+    data = o.model(o.graph(nodes, [o.info("x")], [o.info(n, dims=None) for n in "bcde"]),
+                   opsets=((17, ""), (3, "ai.onnx.ml")))
+    answer, text = sh(data, "--ops")
+    rows = {r["op"]: r for r in answer["operators"]}
+    neg, cast = rows["Neg"], rows["Cast"]
+    want(neg["nodes"] == 2 and neg["served"] == "kernel" and
+         neg["kernel"].startswith("elementwise.f32:") and neg["opset"] == 17, f"Neg: {neg}")
+    want(cast["served"] == "reference" and cast["reason"] and
+         cast["types"] == "float32 -> int64", f"Cast: {cast}")
+    want(rows["Identity"]["served"] == "passes", f"Identity: {rows['Identity']}")
+    want(rows["Scaler"]["domain"] == "ai.onnx.ml" and rows["Scaler"]["opset"] == 3, "Scaler")
+    want(all(r["op"] in text and r["kernel"] in text for r in rows.values()), "the text differs")
+    broken, _ = sh(o.simple([o.node("Neg", ["x"], ["t"]), o.node("Reluu", ["t"], ["y"])]), "--ops",
+                   rc=1)
+    want([r["served"] for r in broken["operators"]] == [""], "what serves a broken model")
+    none, _ = sh(b"", "--ops", rc=1)
+    want("operators" not in none and none["errors"] == 1, "an empty file has operators")
+
+
+def schema_itself():
+    """The checker finds what is wrong: a schema that all fits is none."""
+    good = {"version": 1, "model": "m", "data": [], "diagnostics": [], "errors": 0, "lints": 0,
+            "fine": True}
+    want(problem(good, SCHEMA, SCHEMA) is None, "the smallest answer")
+    for key, value in (("version", 2), ("errors", -1), ("fine", 1), ("errors", True),
+                       ("data", {}), ("more", 1), ("diagnostics", [{"severity": "error"}])):
+        want(problem({**good, key: value}, SCHEMA, SCHEMA) is not None, f"{key}: {value} fits")
+    del good["fine"]
+    want(problem(good, SCHEMA, SCHEMA) is not None, "a member may be missing")
+
+
+def differences(sh, d):
+    """Test data: equal, different, and a run that fails."""
+    home = d / "data"
+    home.mkdir()
+    data = add([o.floats("w", [1], [1.0])])
+    for given, expected, rc in (([1.0, 2.0], [2.0, 3.0], 0), ([1.0, 2.0], [2.0, 4.0], 1),
+                                ([1.0, float("nan")], [2.0, 3.0], 1)):
+        (home / "input_0.pb").write_bytes(o.floats("x", [2], given))
+        (home / "output_0.pb").write_bytes(o.floats("y", [2], expected))
+        answer, _ = sh(data, "--data", "data", rc=rc)
+        want(answer["data"][0]["equal"] == (rc == 0), f"{given} to {expected}: {answer}")
+    (home / "input_0.pb").write_bytes(o.ints("x", [1, 2]))
+    answer, _ = sh(data, "--data", "data", rc=1)
+    want(answer["data"][0]["error"], "a wrong type runs")
+
+
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as tmp:
         d = pathlib.Path(tmp)
-        lints_of_files(Shell(program, d), d)
+        sh = Shell(program, d)
+        schema_itself()
+        lints_of_files(sh, d)
+        table(sh)
+        differences(sh, d)
     for p in problems:
         print("FAIL " + p)
     print(f"{len(problems)} problems")
