@@ -188,6 +188,23 @@ static lamina_status bind(lamina_tensor *slot, const lamina_tensor *t)
     return LAMINA_OK;
 }
 
+/* What to do about a node that failed in a run, where its operator says nothing better. */
+static const char *run_fix(lamina_status st)
+{
+    switch (st) {
+    case LAMINA_E_INVALID:
+    case LAMINA_E_RANGE: return "correct what feeds this node: an input of the run, or the model";
+    case LAMINA_E_SHAPE:
+        return "make the shapes agree that feed this node: those of the run, or in the model";
+    case LAMINA_E_DTYPE: return "feed it an element type that fits, or put a Cast before it";
+    case LAMINA_E_LIMIT:
+        return "make smaller what feeds this node: nothing of that size can be held";
+    case LAMINA_E_NOMEM: return "run on smaller inputs, or raise the memory limit";
+    case LAMINA_E_UNSUPPORTED: return "use a form of the operator that is listed in operators.md";
+    default: return "";
+    }
+}
+
 static lamina_status run_error(lmn_run *run, const lmn_step *s, lamina_status st)
 {
     if (run->err && run->err->status != st) /* the operator gave no sentence */
@@ -197,7 +214,11 @@ static lamina_status run_error(lmn_run *run, const lmn_step *s, lamina_status st
     const size_t n =
         op->name[0] ? lmn_format(who, sizeof who, "node \"%.80s\" (%s)", op->name, op->def->name)
                     : lmn_format(who, sizeof who, "%s", op->def->name);
-    if (run->err && strncmp(run->err->msg, who, n) != 0) lmn_error_prefix(run->err, "%s", who);
+    if (!run->err) return st;
+    if (strncmp(run->err->msg, who, n) != 0) lmn_error_prefix(run->err, "%s", who);
+    const char *fix = strstr(run->err->msg, "; ") ? "" : run_fix(st);
+    const size_t o = strlen(run->err->msg);
+    if (*fix) (void)lmn_format(run->err->msg + o, sizeof run->err->msg - o, "; %s", fix);
     return st;
 }
 

@@ -26,7 +26,8 @@ static lamina_status refuse(const lamina_session *s, size_t i, lamina_error *err
     (void)lmn_vformat(what, sizeof what, fmt, ap);
     va_end(ap);
     (void)lmn_fact_format(g->dims, &v->fact, want, sizeof want);
-    return lmn_fail(err, st, "input \"%s\" wants %s: %s", v->name, want, what);
+    return lmn_fail(err, st, "input \"%s\" wants %s: %s; give it a tensor of that type and shape",
+                    v->name, want, what);
 }
 
 static lamina_status check_input(const lamina_session *s, size_t i, const lamina_tensor *t,
@@ -58,18 +59,21 @@ static lamina_status gather_inputs(const lamina_session *s, const lamina_tensor 
     const lmn_graph *g = s->g;
     size_t o = 0;
     if (n_given > g->n_inputs)
-        return lmn_fail(err, LAMINA_E_INVALID, "the model has %zu inputs and got %zu", g->n_inputs,
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "the model has %zu inputs and got %zu; leave the others out", g->n_inputs,
                         n_given);
     for (size_t i = 0; i < g->n_inputs; i++) {
         const lmn_value *v = &s->model->graph->values[g->inputs[i]];
         const lamina_tensor *t = i < n_given ? given[i] : NULL;
         if (t && t->engine != s->engine)
-            return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" belongs to another engine",
+            return lmn_fail(err, LAMINA_E_INVALID,
+                            "input \"%s\" belongs to another engine; make it with this one",
                             v->name);
         if (t)
             LMN_TRY(check_input(s, i, t, err));
         else if (!(t = g->values[g->inputs[i]].constant) && v->fact.kind != LMN_FACT_OPTIONAL)
-            return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is missing", v->name);
+            return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is missing; give it a tensor",
+                            v->name);
         in[i] = t;
         if (o + 2 + LMN_MAX_RANK > MAX_KEY)
             return lmn_fail(err, LAMINA_E_LIMIT,
@@ -125,8 +129,9 @@ static lamina_status run_plain(lamina_session *s, const lamina_tensor *const *in
         return lmn_fail(o.error, LAMINA_E_INVALID,
                         "a run needs a session, and an array wherever a count is not 0");
     if (n_outputs > s->g->n_outputs)
-        return lmn_fail(o.error, LAMINA_E_INVALID, "the model has %zu outputs, not %zu",
-                        s->g->n_outputs, n_outputs);
+        return lmn_fail(o.error, LAMINA_E_INVALID,
+                        "the model has %zu outputs, not %zu; ask for fewer", s->g->n_outputs,
+                        n_outputs);
     const size_t n_in = s->g->n_inputs;
     const lamina_tensor *in_small[64];
     lamina_tensor *out_small[64];
