@@ -65,9 +65,41 @@ static const char *attr_type_name(lmn_attr_type t)
     return (size_t)t < LMN_COUNT(NAMES) ? NAMES[t] : "of an unknown kind";
 }
 
+static const lmn_attr_schema *schema_of(const lmn_op_def *def, const char *name)
+{
+    for (const lmn_attr_schema *s = def->attrs; s && s->name; s++)
+        if (!strcmp(s->name, name)) return s;
+    return NULL;
+}
+
+/* To ignore what the operator does not have would be to compute something else in silence. */
+static lamina_status fail_attr(lmn_infer *ic, const char *name)
+{
+    char fix[TEXT_BYTES];
+    const lmn_attr_schema *near = NULL, *all = ic->node->def->attrs;
+    size_t n = 0, least = strlen(name) / 3 + 2;
+    for (const lmn_attr_schema *s = all; s && s->name; s++) {
+        const size_t d = lmn_name_distance(s->name, name);
+        if (d < least) near = s, least = d;
+    }
+    if (near) {
+        (void)lmn_format(fix, sizeof fix, "did you mean \"%s\"?", near->name);
+    } else {
+        n = lmn_format(fix, sizeof fix, "drop it: %s",
+                       all && all->name ? "there are" : "there is none");
+        for (const lmn_attr_schema *s = all; s && s->name; s++)
+            n += lmn_format(fix + n, sizeof fix - n, "%s %s", s == all ? "" : ",", s->name);
+    }
+    return lmn_infer_fail(ic, LAMINA_E_INVALID, fix,
+                          "the operator has no attribute \"%.80s\" in its newest form", name);
+}
+
 static lamina_status check_attrs(lmn_infer *ic)
 {
     const lmn_attr_schema *s = ic->node->def->attrs;
+    for (int32_t i = 0; i < ic->node->n_attrs; i++)
+        if (!schema_of(ic->node->def, ic->node->attrs[i].name))
+            return fail_attr(ic, ic->node->attrs[i].name);
     for (int32_t i = 0; s && s[i].name; i++) {
         const lmn_attr *a = lmn_attr_find(ic->node, s[i].name);
         if (!a && (s[i].flags & LMN_ATTR_REQUIRED))

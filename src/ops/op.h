@@ -327,6 +327,8 @@ const lmn_op_def *lmn_op_find_in(const lamina_engine *e, const char *domain, con
 const lmn_port *lmn_port_at(const lmn_port *p, int32_t i);
 /* All rows in the order of op_list.h, NULL-terminated; n may be NULL. */
 const lmn_op_def *const *lmn_op_all(size_t *n);
+/* Letters to change between two names, case ignored; SIZE_MAX if one is too long to be a name. */
+size_t lmn_name_distance(const char *a, const char *b);
 /* Closest known name for messages ("Add" for "Addd"), or NULL. */
 const char *lmn_op_nearest(const char *name);
 /* Check counts, types and required attributes, preset out dtypes, then run def->infer (or the

@@ -58,6 +58,12 @@ static size_t distance(const char *a, size_t na, const char *b, size_t nb)
     return row[nb];
 }
 
+size_t lmn_name_distance(const char *a, const char *b)
+{
+    const size_t na = strlen(a), nb = strlen(b);
+    return na > NAME_MAX || nb > NAME_MAX ? SIZE_MAX : distance(a, na, b, nb);
+}
+
 const char *lmn_op_nearest(const char *name)
 {
     const size_t n = strlen(name);
