@@ -42,9 +42,13 @@ static lamina_status check_sizes(lmn_infer *ic)
         if (f->kind != LMN_FACT_TENSOR || !f->dtype || !lmn_fact_static(f, dims)) continue;
         if (lmn_dims_count(f->rank, dims, &count) && lmn_dense_bytes(f->dtype, count, &bytes))
             continue;
+        bool below = false;
+        for (int32_t k = 0; k < f->rank; k++) below |= dims[k] < 0;
         char text[160];
         (void)lmn_fact_format(ic->dims, f, text, sizeof text);
-        return lmn_infer_fail(ic, LAMINA_E_RANGE, "make it smaller: no memory can hold it",
+        return lmn_infer_fail(ic, LAMINA_E_RANGE,
+                              below ? "make no extent less than 0"
+                                    : "make it smaller: no memory can hold it",
                               "output %d would be %s", i, text);
     }
     return LAMINA_OK;

@@ -29,7 +29,8 @@ lamina_status lmn_arg_eval(lmn_eval *ec, const lmn_arg_impl *impl)
     }
     LMN_TRY(lmn_out(ec, 0, LAMINA_I64, rank, dims, &job.out[0].t));
     if (x->rank && x->dims[job.axis] == 0 && job.out[0].t && lmn_count(job.out[0].t) > 0)
-        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "an axis without elements has no extreme");
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "axis %d has 0 elements and so no extreme",
+                             job.axis);
     return lmn_lines_run(ec, &job);
 }
 

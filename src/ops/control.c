@@ -80,8 +80,11 @@ lamina_status lmn_scalar(lmn_eval *ec, lamina_dtype dt, int64_t v, lamina_tensor
 
 lamina_status lmn_truth(lmn_eval *ec, const lamina_tensor *t, const char *what, bool *out)
 {
-    if (!t || t->kind != LAMINA_KIND_TENSOR || t->dtype != LAMINA_BOOL || lmn_count(t) != 1)
-        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s must be one bool", what);
+    if (!t || t->kind != LAMINA_KIND_TENSOR || t->dtype != LAMINA_BOOL)
+        return lmn_eval_fail(ec, LAMINA_E_DTYPE, "%s must be a bool", what);
+    if (lmn_count(t) != 1)
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s must be one bool and is %lld", what,
+                             (long long)lmn_count(t));
     *out = *(const uint8_t *)t->data != 0;
     return LAMINA_OK;
 }

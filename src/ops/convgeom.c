@@ -234,11 +234,14 @@ typedef struct sym_axis {
 
 static lamina_status fail_small(lmn_infer *ic, const sym_axis *x, lmn_dim room)
 {
-    char text[64];
+    char text[64], kernel[64];
     (void)lmn_dim_format(x->p, lmn_dim_add(x->p, room, x->ek), text, sizeof text);
-    return lmn_infer_fail(ic, LAMINA_E_SHAPE, "give a larger input or padding, or a smaller kernel",
-                          "the kernel does not fit spatial axis %d, which with its padding has %s",
-                          x->a, text);
+    (void)lmn_dim_format(x->p, x->ek, kernel, sizeof kernel);
+    return lmn_infer_fail(
+        ic, LAMINA_E_SHAPE, "give a larger input or padding, or a smaller kernel",
+        "the kernel, %s long with its dilation, does not fit spatial axis %d, which "
+        "with its padding has %s",
+        kernel, x->a, text);
 }
 
 static lamina_status sym_window(lmn_infer *ic, const sym_axis *x, lmn_dim *out)

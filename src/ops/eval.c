@@ -34,9 +34,12 @@ static lamina_status describe(lmn_eval *ec, lamina_tensor *slot, lamina_dtype dt
                               const int64_t *dims)
 {
     lamina_tensor d = {0};
-    if (lmn_tensor_describe(&d, ec->engine, dt, rank, dims) != LAMINA_OK)
+    if (lmn_tensor_describe(&d, ec->engine, dt, rank, dims) != LAMINA_OK) {
+        char shape[200];
+        lmn_extents_text(rank, dims, shape, sizeof shape);
         return lmn_eval_fail(ec, LAMINA_E_LIMIT,
-                             "an output of rank %d is too large or has a negative extent", rank);
+                             "an output would be %s, which is too large or below zero", shape);
+    }
     slot->kind = LAMINA_KIND_TENSOR;
     slot->engine = ec->engine;
     slot->dtype = dt;
@@ -285,6 +288,14 @@ lamina_status lmn_eval_fail(lmn_eval *ec, lamina_status status, const char *fmt,
         return lmn_fail(ec->err, status, "node \"%.80s\" (%s): %s", ec->node->name,
                         ec->node->def->name, what);
     return lmn_fail(ec->err, status, "%s: %s", ec->node->def->name, what);
+}
+
+void lmn_extents_text(int32_t rank, const int64_t *dims, char *buf, size_t cap)
+{
+    size_t n = lmn_format(buf, cap, "[");
+    for (int32_t k = 0; k < rank; k++)
+        n += lmn_format(buf + n, cap - n, "%s%lld", k ? "," : "", (long long)dims[k]);
+    (void)lmn_format(buf + n, cap - n, "]");
 }
 
 lamina_status lmn_run_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,

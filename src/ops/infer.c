@@ -94,12 +94,23 @@ static lamina_status fail_attr(lmn_infer *ic, const char *name)
                           "the operator has no attribute \"%.80s\" in its newest form", name);
 }
 
+static lamina_status fail_word(lmn_infer *ic, const lmn_attr *a, const char *words)
+{
+    char fix[TEXT_BYTES], got[80];
+    (void)lmn_format_name(got, sizeof got, a->u.s.p, a->u.s.n);
+    (void)lmn_format(fix, sizeof fix, "use one of: %s", words);
+    return lmn_infer_fail(ic, LAMINA_E_INVALID, fix, "attribute \"%s\" is \"%s\"", a->name, got);
+}
+
 static lamina_status check_attrs(lmn_infer *ic)
 {
     const lmn_attr_schema *s = ic->node->def->attrs;
-    for (int32_t i = 0; i < ic->node->n_attrs; i++)
-        if (!schema_of(ic->node->def, ic->node->attrs[i].name))
-            return fail_attr(ic, ic->node->attrs[i].name);
+    const char *words;
+    for (int32_t i = 0; i < ic->node->n_attrs; i++) {
+        const lmn_attr *a = &ic->node->attrs[i];
+        if (!schema_of(ic->node->def, a->name)) return fail_attr(ic, a->name);
+        if (!lmn_attr_word_fits(ic->node->def, a, &words)) return fail_word(ic, a, words);
+    }
     for (int32_t i = 0; s && s[i].name; i++) {
         const lmn_attr *a = lmn_attr_find(ic->node, s[i].name);
         if (!a && (s[i].flags & LMN_ATTR_REQUIRED))

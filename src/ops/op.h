@@ -198,6 +198,8 @@ void *lmn_scratch(lmn_eval *ec, size_t bytes);
 void lmn_scratch_release(lmn_eval *ec); /* by the executor, after each node */
 LMN_PRINTF(3, 4)
 lamina_status lmn_eval_fail(lmn_eval *ec, lamina_status status, const char *fmt, ...);
+/* "[2,-3]" for such sentences; extents that do not fit end in "...". */
+void lmn_extents_text(int32_t rank, const int64_t *dims, char *buf, size_t cap);
 lamina_status lmn_run_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,
                             int32_t n_in, lamina_tensor **out, int32_t n_out);
 bool lmn_eval_cancelled(lmn_eval *ec);
@@ -327,6 +329,9 @@ const lmn_op_def *lmn_op_find_in(const lamina_engine *e, const char *domain, con
 const lmn_port *lmn_port_at(const lmn_port *p, int32_t i);
 /* All rows in the order of op_list.h, NULL-terminated; n may be NULL. */
 const lmn_op_def *const *lmn_op_all(size_t *n);
+/* Is a string attribute one of the words that the standard lists for it? *words: those, NULL when
+   it lists none. */
+bool lmn_attr_word_fits(const lmn_op_def *def, const lmn_attr *a, const char **words);
 /* Letters to change between two names, case ignored; SIZE_MAX if one is too long to be a name. */
 size_t lmn_name_distance(const char *a, const char *b);
 /* Closest known name for messages ("Add" for "Addd"), or NULL. */

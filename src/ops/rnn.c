@@ -114,8 +114,12 @@ static lamina_status read_acts(lmn_eval *ec, const lmn_rnn *a, lmn_rnn_dir *dirs
         const char *def = a->kind->default_acts[i % a->kind->acts];
         const lmn_str *s = names ? &names->u.strings[i] : NULL;
         const act_row *row = s ? find_act(s->p ? s->p : "", s->n) : find_act(def, strlen(def));
-        if (!row)
-            return lmn_eval_fail(ec, LAMINA_E_INVALID, "activation %d is not a known function", i);
+        if (!row) {
+            char got[64];
+            (void)lmn_format_name(got, sizeof got, s && s->p ? s->p : "", s ? s->n : 0);
+            return lmn_eval_fail(ec, LAMINA_E_INVALID,
+                                 "activation %d, \"%s\", is not a known function", i, got);
+        }
         lmn_rnn_act *out = &dirs[i / a->kind->acts].act[i % a->kind->acts];
         *out = (lmn_rnn_act){row->f, row->alpha, row->beta};
         const int32_t at_a = n_alpha == total ? i : next_alpha,
@@ -278,9 +282,18 @@ static lamina_status read_shapes(lmn_eval *ec, lmn_rnn *a)
     const int64_t size = lmn_attr_i(ec->node, "hidden_size", a->hidden),
                   wide = a->kind->gates * a->hidden;
     const int64_t ws[3] = {a->dirs, wide, a->input}, rs[3] = {a->dirs, wide, a->hidden};
-    if (size != a->hidden || !lmn_shape_is(w, 3, ws) || !lmn_shape_is(r, 3, rs))
-        return bad(ec, "W must be [directions, gates * hidden, input] and R [directions, gates * "
-                       "hidden, hidden]");
+    if (size != a->hidden || !lmn_shape_is(w, 3, ws) || !lmn_shape_is(r, 3, rs)) {
+        char got[2][100], want[2][100];
+        lmn_extents_text(3, w->dims, got[0], sizeof got[0]);
+        lmn_extents_text(3, r->dims, got[1], sizeof got[1]);
+        lmn_extents_text(3, ws, want[0], sizeof want[0]);
+        lmn_extents_text(3, rs, want[1], sizeof want[1]);
+        return lmn_eval_fail(ec, LAMINA_E_SHAPE,
+                             "W is %s and R %s. With hidden_size %lld W must be [directions, "
+                             "gates * hidden, input], %s here, and R [directions, gates * hidden, "
+                             "hidden], %s",
+                             got[0], got[1], (long long)size, want[0], want[1]);
+    }
     const int64_t bs[2] = {a->dirs, 2 * wide}, ps[2] = {a->dirs, 3 * a->hidden}, ls[1] = {a->batch};
     const int64_t hs[3] = {a->batch_first ? a->batch : a->dirs, a->batch_first ? a->dirs : a->batch,
                            a->hidden};
@@ -295,8 +308,9 @@ static lamina_status read_shapes(lmn_eval *ec, lmn_rnn *a)
             ec, "the initial states must be [directions, batch, hidden] (layout 1: batch first)");
     for (int64_t i = 0; lens && i < a->batch; i++)
         if (lmn_get_i64(lens, i) < 0 || lmn_get_i64(lens, i) > a->seq)
-            return lmn_eval_fail(ec, LAMINA_E_RANGE, "sequence_lens has an entry outside [0, %lld]",
-                                 (long long)a->seq);
+            return lmn_eval_fail(ec, LAMINA_E_RANGE,
+                                 "sequence_lens has the entry %lld, outside [0, %lld]",
+                                 (long long)lmn_get_i64(lens, i), (long long)a->seq);
     return LAMINA_OK;
 }
 

@@ -193,6 +193,8 @@ static const char *run_fix(lamina_status st)
 {
     switch (st) {
     case LAMINA_E_INVALID:
+    case LAMINA_E_PARSE:
+    case LAMINA_E_CORRUPT:
     case LAMINA_E_RANGE: return "correct what feeds this node: an input of the run, or the model";
     case LAMINA_E_SHAPE:
         return "make the shapes agree that feed this node: those of the run, or in the model";
@@ -200,7 +202,7 @@ static const char *run_fix(lamina_status st)
     case LAMINA_E_LIMIT:
         return "make smaller what feeds this node: nothing of that size can be held";
     case LAMINA_E_NOMEM: return "run on smaller inputs, or raise the memory limit";
-    case LAMINA_E_UNSUPPORTED: return "use a form of the operator that is listed in operators.md";
+    case LAMINA_E_UNSUPPORTED: return "use other data or another form of the operator";
     default: return "";
     }
 }

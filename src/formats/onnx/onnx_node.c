@@ -52,6 +52,11 @@ static void unknown_op(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_on
                              (*d)->domain[0] ? (*d)->domain : "ai.onnx");
     } else if (near) {
         (void)lmn_format(fix, sizeof fix, "did you mean \"%s\"?", near);
+    } else if (standard && lmn_onnx_opset_of(s, n->domain) > LMN_ONNX_MAX_OPSET) {
+        (void)lmn_format(fix, sizeof fix,
+                         "operator sets up to %d are known: export for one of those, or load the "
+                         "plug-in that has it",
+                         LMN_ONNX_MAX_OPSET);
     } else {
         (void)lmn_format(fix, sizeof fix,
                          "export it as a model-local function or of standard operators, or load "

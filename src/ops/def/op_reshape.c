@@ -72,6 +72,14 @@ static lamina_status infer_reshape(lmn_infer *ic)
     return LAMINA_OK;
 }
 
+static lamina_status bad_shape(lmn_eval *ec, const lamina_tensor *x, int32_t n, const int64_t *want)
+{
+    char from[200], to[200];
+    lmn_extents_text(x->rank, x->dims, from, sizeof from);
+    lmn_extents_text(n, want, to, sizeof to);
+    return lmn_eval_fail(ec, LAMINA_E_SHAPE, "cannot reshape %s to %s", from, to);
+}
+
 static lamina_status eval_reshape(lmn_eval *ec)
 {
     const bool zero = lmn_attr_i(ec->node, "allowzero", 0) != 0;
@@ -94,7 +102,7 @@ static lamina_status eval_reshape(lmn_eval *ec)
         if (want[k] == -1)
             hole = k;
         else if (!lmn_mul_i64(rest, want[k], &rest))
-            return lmn_eval_fail(ec, LAMINA_E_RANGE, "the requested shape is too large");
+            return bad_shape(ec, x, n, want);
     }
     const int64_t count = lmn_count(x);
     if (hole >= 0) {
@@ -104,9 +112,7 @@ static lamina_status eval_reshape(lmn_eval *ec)
         want[hole] = rest ? count / rest : 0;
         rest *= want[hole];
     }
-    if (rest != count)
-        return lmn_eval_fail(ec, LAMINA_E_SHAPE, "cannot reshape %lld elements to %lld",
-                             (long long)count, (long long)rest);
+    if (rest != count) return bad_shape(ec, x, n, want);
     return lmn_out_alias(ec, 0, 0, n, want);
 }
 

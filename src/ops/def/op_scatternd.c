@@ -30,8 +30,12 @@ static lamina_status check_updates(lmn_eval *ec, const lamina_tensor *x, const l
     for (int32_t k = 0; k < idx->rank - 1; k++) want[rank++] = idx->dims[k];
     for (int32_t k = depth; k < x->rank; k++) want[rank++] = x->dims[k];
     if (lmn_dims_equal(rank, want, upd->rank, upd->dims)) return LAMINA_OK;
+    char got[200], wanted[400];
+    lmn_extents_text(upd->rank, upd->dims, got, sizeof got);
+    lmn_extents_text(rank, want, wanted, sizeof wanted);
     return lmn_eval_fail(ec, LAMINA_E_SHAPE,
-                         "updates must be shaped indices[:-1] + data[%d:], rank %d", depth, rank);
+                         "updates are %s, must be indices[:-1] + data[%d:], %s here", got, depth,
+                         wanted);
 }
 
 static lamina_status eval_scatternd(lmn_eval *ec)

@@ -24,9 +24,13 @@ static lamina_status check_sum(lmn_infer *ic, const lmn_dim *e, int32_t n, lmn_d
     if (n != ic->node->n_out)
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, "give one length an output",
                               "%d lengths for %d outputs", n, ic->node->n_out);
-    if (!lmn_dim_unify(ic->dims, sum, extent, &same))
+    if (!lmn_dim_unify(ic->dims, sum, extent, &same)) {
+        char got[64], want[64];
+        (void)lmn_dim_format(ic->dims, sum, got, sizeof got);
+        (void)lmn_dim_format(ic->dims, extent, want, sizeof want);
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, "make the lengths add up to the extent",
-                              "the split lengths do not add up to the extent of the axis");
+                              "the split lengths add up to %s, the axis has %s", got, want);
+    }
     return LAMINA_OK;
 }
 

@@ -16,6 +16,11 @@ static lamina_status infer_tile(lmn_infer *ic)
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, "give one repeat count an axis",
                               "%lld repeat counts for rank %d", (long long)len, r);
     LMN_TRY(lmn_infer_shape(ic, 0, r >= 0 ? r : len <= LMN_MAX_RANK ? (int32_t)len : -1, &f));
+    for (int32_t k = 0; k < n; k++)
+        if (lmn_dim_is_const(e[k]) && lmn_dim_value(e[k]) < 0)
+            return lmn_infer_fail(ic, LAMINA_E_RANGE, "repeat 0 times or more",
+                                  "repeat count %lld of axis %d is below zero",
+                                  (long long)lmn_dim_value(e[k]), k);
     for (int32_t k = 0; r >= 0 && n >= 0 && k < r; k++)
         f->dims[k] = lmn_dim_mul(ic->dims, ic->in[0]->dims[k], e[k]);
     return LAMINA_OK;
