@@ -5,8 +5,10 @@ checks against Lamina itself are made.
 """
 import json
 import os
+import struct
 import subprocess
 import tempfile
+import zlib
 
 from pycommon import TensorProto, main, model, node, np, onnx, tensor, unittest
 
@@ -67,6 +69,18 @@ def mlp():
              node("Tanh", ["g2"], ["t2"]), node("MatMul", ["t2", "w3"], ["y"], name="three")]
     return model(nodes, [tensor("x", F32, ["N", 40])], [tensor("y", F32, ["N", 6])], weights,
                  opset=17, ir=8)
+
+
+def png(path, pixels):
+    """An RGB picture, every row unfiltered."""
+    h, w, _ = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in ((b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)),
+                           (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+            f.write(struct.pack(">I", len(data)) + kind + data)
+            f.write(struct.pack(">I", zlib.crc32(kind + data)))
 
 
 class Quantize(unittest.TestCase):
@@ -195,6 +209,65 @@ class Quantize(unittest.TestCase):
             with open(out, "rb") as f:
                 files.append(f.read())
         self.assertTrue(files[0] == files[1] == files[2])
+
+    def test_pictures(self):
+        r = np.random.default_rng(10)
+        os.mkdir(self.path("pictures"))
+        for i in range(3):
+            png(self.path(f"pictures/{i}.png"), r.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        with open(self.path("r.recipe"), "w", encoding="ascii") as f:
+            f.write("input image rgb nchw, size 12 12, sub 127, div 128\n")
+        src, out = self.path("in.onnx"), self.path("out.onnx")
+        with open(src, "wb") as f:
+            f.write(conv_net())
+        args = ("quantize", src, "-o", out, "--static", "--data", self.path("pictures"), "--recipe",
+                self.path("r.recipe"), "--json", "--report", self.path("r.json"))
+        p = subprocess.run([PROGRAM, *args], capture_output=True, text=True, check=False)
+        if "libpng-dev" in p.stderr:
+            self.skipTest("the program was built without libpng")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        said = json.loads(p.stdout)
+        self.assertEqual((said["sets"], said["random"]), (3, False))
+        self.assertLess(said["outputs"][0]["rel_l2"], 0.06)
+        with open(self.path("r.json"), encoding="utf-8") as f:
+            self.assertEqual(json.load(f), said)
+        c = {i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(out).graph.initializer}
+        self.assertAlmostEqual(float(c["x_scale"]), 2 / 255, delta=2e-4) # of [-1, 1]
+
+    def test_test_data(self):
+        """Folders in the layout of ONNX test data."""
+        x = np.random.default_rng(11).normal(0, 1, (3, 40)).astype(np.float32)
+        src, out = self.path("in.onnx"), self.path("out.onnx")
+        with open(src, "wb") as f:
+            f.write(mlp())
+        for i in range(2):
+            os.makedirs(self.path(f"data/test_data_set_{i}"))
+            with open(self.path(f"data/test_data_set_{i}/input_0.pb"), "wb") as f:
+                f.write(onnx.numpy_helper.from_array(x + i).SerializeToString())
+        for data, sets in (("data", 2), ("data/test_data_set_1", 1)):
+            said = json.loads(self.tool("quantize", src, "-o", out, "--static", "--data",
+                                        self.path(data), "--json"))
+            self.assertEqual(said["sets"], sets)
+
+    def test_subgraph(self):
+        """What a branch captures may be quantised; the branch itself stays."""
+        r = np.random.default_rng(12)
+        t = onnx.helper.make_graph([node("MatMul", ["m", "w2"], ["t"])], "then", [],
+                                   [tensor("t", F32, None)])
+        e = onnx.helper.make_graph([node("Identity", ["m"], ["e"])], "else", [],
+                                   [tensor("e", F32, None)])
+        m = model([node("MatMul", ["x", "w"], ["a"], name="out"),
+                   node("MatMul", ["a", "w"], ["m"], name="next"),
+                   node("If", ["c"], ["y"], then_branch=t, else_branch=e)],
+                  [tensor("x", F32, [3, 8])], [tensor("y", F32, [3, 8])],
+                  [const("w", normal(r, 8, 8)), const("w2", normal(r, 8, 8)),
+                   const("c", np.array(True))], opset=17, ir=8)
+        x = r.normal(0, 1, (3, 8)).astype(np.float32)
+        for mode, op in (("--static", "DequantizeLinear"), ("--dynamic", "MatMulInteger"),
+                         ("--int4", "MatMulNBits")):
+            _, q, error = self.quantize(m, x, mode)
+            self.assertLess(error, 0.4)
+            self.assertIn(op, self.ops(q))
 
     def test_refusals(self):
         src, out = self.path("in.onnx"), self.path("out.onnx")
