@@ -108,6 +108,18 @@ static lamina_status check_lists(const lamina_quantizer *q, const lamina_quantiz
     return LAMINA_OK;
 }
 
+/* Are there nodes whose weights a caller may replace? */
+static bool has_open_weights(const lmn_graph *g)
+{
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const lmn_gnode *n = &g->nodes[i];
+        const bool known = is_op(n, "Conv") || is_op(n, "Gemm") || is_op(n, "MatMul");
+        const lmn_value *w = known && n->op.n_in > 1 ? &g->values[n->in[1]] : NULL;
+        if (w && w->constant && w->is_input) return true;
+    }
+    return false;
+}
+
 static lamina_status nothing(const lamina_quantizer *q, const lamina_quantize_opts *o, size_t left,
                              lamina_error *err)
 {
@@ -116,6 +128,11 @@ static lamina_status nothing(const lamina_quantizer *q, const lamina_quantize_op
     if (left)
         return lmn_fail(err, LAMINA_E_UNSUPPORTED,
                         "nothing is left to quantise: all %zu nodes are excluded", left);
+    if (has_open_weights(q->g))
+        return lmn_fail(
+            err, LAMINA_E_UNSUPPORTED,
+            "the weights are inputs with defaults, which a caller may replace; export the "
+            "model with weights that are no inputs");
     for (size_t i = 0; !fixed && i < q->g->n_nodes; i++)
         if (is_op(&q->g->nodes[i], "Conv"))
             return lmn_fail(

@@ -269,6 +269,21 @@ class Quantize(unittest.TestCase):
             self.assertLess(error, 0.4)
             self.assertIn(op, self.ops(q))
 
+    def test_old_ir(self):
+        """Weights that are inputs because IR version 3 wants it so are weights."""
+        x = np.random.default_rng(13).normal(0, 1, (4, 3, 12, 12)).astype(np.float32)
+        m = onnx.load_from_string(conv_net())
+        m.ir_version = 3
+        m.graph.input.extend([tensor(i.name, F32, i.dims) for i in m.graph.initializer])
+        _, q, error = self.quantize(m.SerializeToString(), x, "--static")
+        self.assertLess(error, 0.06)
+        self.assertEqual([i.name for i in q.graph.input], ["x"])
+        m.ir_version = 8
+        src = self.path("open.onnx")
+        onnx.save(m, src)
+        self.assertIn("inputs with defaults", self.tool("quantize", src, "-o", self.path("o.onnx"),
+                                                        "--static", "--random", "1", rc=1))
+
     def test_refusals(self):
         src, out = self.path("in.onnx"), self.path("out.onnx")
         with open(src, "wb") as f:
