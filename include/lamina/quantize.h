@@ -59,7 +59,7 @@ typedef struct lamina_quantize_opts {
  *
  * Shapes:   exclude [n_exclude], ops [n_ops].   Units: per cent, elements.
  * Threads:  any.   Memory: a copy of the graph, not of the weights.   Blocking: folds constants.
- * Source:   none.   Since: 0.2
+ * Source:   none.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_create(const lamina_model *model,
                                                                   const lamina_quantize_opts *opts,
@@ -77,7 +77,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_create(const lamina_m
  *
  * Shapes:   any that the model declares.   Units: none.
  * Threads:  one at a time.   Memory: all activations that will be quantised.   Blocking: computes.
- * Source:   none.   Since: 0.2
+ * Source:   none.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_calibrate(
     lamina_quantizer *q, const lamina_tensor *const *inputs, size_t n_inputs, lamina_error *err);
@@ -91,7 +91,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_calibrate(
  *
  * Shapes:   none.   Units: none.
  * Threads:  one at a time.   Memory: the new weights.   Blocking: computes them.
- * Source:   docs/quantize.md.   Since: 0.2
+ * Source:   docs/quantize.md.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_finish(lamina_quantizer *q,
                                                                   lamina_model **out,
@@ -107,7 +107,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_finish(lamina_quantiz
  *
  * Shapes:   any that the model declares.   Units: none.
  * Threads:  one at a time.   Memory: the outputs of all layers, twice.   Blocking: computes.
- * Source:   none.   Since: 0.2
+ * Source:   none.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_compare(
     lamina_quantizer *q, const lamina_tensor *const *inputs, size_t n_inputs, lamina_error *err);
@@ -128,14 +128,14 @@ typedef struct lamina_quantize_layer {
         n_top1; /* outputs [N, classes]: rows, and those with the same greatest class */
 } lamina_quantize_layer;
 
-/** Number of layers and outputs. @return count; 0 before lamina_quantizer_finish. Since: 0.2 */
+/** Number of layers and outputs. @return count; 0 before lamina_quantizer_finish. Since: 0.1 */
 LAMINA_API size_t lamina_quantizer_layer_count(const lamina_quantizer *q);
-/** Describe layer i. @return LAMINA_OK; E_INVALID; E_RANGE. Threads: one at a time. Since: 0.2 */
+/** Describe layer i. @return LAMINA_OK; E_INVALID; E_RANGE. Threads: one at a time. Since: 0.1 */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_quantizer_layer(const lamina_quantizer *q,
                                                                  size_t i,
                                                                  lamina_quantize_layer *out);
 
-/** Release a quantizer; NULL does nothing. The model made by it lives on. Threads: one. Since: 0.2
+/** Release a quantizer; NULL does nothing. The model made by it lives on. Threads: one. Since: 0.1
  */
 LAMINA_API void lamina_quantizer_destroy(lamina_quantizer *q);
 
