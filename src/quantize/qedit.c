@@ -130,13 +130,12 @@ static void map_outputs(lmn_qedit *ed)
     lmn_graph *g = ed->g;
     for (size_t i = 0; i < g->n_outputs; i++) {
         const lmn_vid was = g->outputs[i], is = lmn_qedit_read(ed, was);
-        if (is == was) continue;
+        if (is == was || g->values[was].is_input) continue; /* an input passed through stays */
         g->outputs[i] = is;
         if (!g->values[was].is_output) continue; /* renamed for an output before */
         g->values[was].is_output = false;
         g->values[is].name = g->values[was].name;
-        if (!g->values[was].is_input)
-            g->values[was].name = lmn_arena_str(&g->arena, joined(ed, g->values[is].name, "float"));
+        g->values[was].name = lmn_arena_str(&g->arena, joined(ed, g->values[is].name, "float"));
         if (!g->values[was].name) {
             g->values[was].name = "";
             fail(ed, LAMINA_E_NOMEM);

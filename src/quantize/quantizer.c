@@ -145,7 +145,7 @@ static void add_outputs(lamina_quantizer *q, lmn_qedit *ed)
         if (!l) return;
         l->name = q->g->output_names[i];
         l->output = true;
-        l->got = lmn_qedit_read(ed, v);
+        l->got = q->g->values[v].is_input ? v : lmn_qedit_read(ed, v);
     }
 }
 

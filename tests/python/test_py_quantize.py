@@ -269,6 +269,17 @@ class Quantize(unittest.TestCase):
             self.assertLess(error, 0.4)
             self.assertIn(op, self.ops(q))
 
+    def test_input_passed_through(self):
+        r = np.random.default_rng(14)
+        x = r.normal(0, 1, (3, 8)).astype(np.float32)
+        m = model([node("MatMul", ["x", "w"], ["y"])], [tensor("x", F32, [3, 8])],
+                  [tensor("y", F32, [3, 4]), tensor("x", F32, [3, 8])],
+                  [const("w", normal(r, 8, 4))], opset=17, ir=8)
+        for mode in ("--static", "--dynamic"):
+            report, _, error = self.quantize(m, x, mode)
+            self.assertLess(error, 0.02)
+            self.assertEqual(report["outputs"][1]["max_abs"], 0)
+
     def test_old_ir(self):
         """Weights that are inputs because IR version 3 wants it so are weights."""
         x = np.random.default_rng(13).normal(0, 1, (4, 3, 12, 12)).astype(np.float32)
