@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build help check check-full check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
+.PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
 	fuzz-build fuzz-all cover install setup clean
 
 build: ## release build: build/bin/lamina, build/lib, build/python (TARGET=... for one target)
@@ -59,6 +59,9 @@ setup: ## install what building and checking need (Debian)
 # Without the network the environment may be lacking: what then cannot run is said.
 environment:
 	@tools/setup.sh > /dev/null || echo "tools/setup.sh failed: going on with what is here"
+
+orderings: build ## weaken every ordering of src/sync: docs/orderings.md
+	tools/orderings.sh $(BUILD) > docs/orderings.md
 
 conformance: environment ## the ONNX cases, stored and generated
 	@$(MAKE) -s build

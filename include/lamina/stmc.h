@@ -154,15 +154,16 @@ int stmc_main(int argc, char **argv, const stmc_scene *scenes, size_t n);
         *(expected) = STMC_VALUE_(*(p), stmc_e_);                                              \
         stmc_ok_ != 0;                                                                         \
     })
-/** Fences, barriers, waiting. A timed wait may also end by itself: that is another schedule. */
+/** Fences, barriers, waiting. A timed wait may also end by itself, and then gives 0: that is
+ * another schedule. */
 #define stmc_fence(order) ((void)STMC_DO_(STMC_FENCE, (char *)0, order, 0, NULL))
 #define stmc_membarrier() ((void)STMC_DO_(STMC_HEAVY, (char *)0, seq_cst, 0, NULL))
 #define stmc_yield() ((void)STMC_DO_(STMC_YIELD, (char *)0, relaxed, 0, NULL))
 #define stmc_futex_wait(p, value) ((void)STMC_DO_(STMC_WAIT, p, relaxed, (value), NULL))
-#define stmc_futex_wait_timed(p, value)                           \
-    __extension__({                                               \
-        uint64_t stmc_t_ = 1;                                     \
-        (void)STMC_DO_(STMC_WAIT, p, relaxed, (value), &stmc_t_); \
+#define stmc_futex_wait_timed(p, value)                          \
+    __extension__({                                              \
+        uint64_t stmc_t_ = 1;                                    \
+        STMC_DO_(STMC_WAIT, p, relaxed, (value), &stmc_t_) != 2; \
     })
 #define stmc_futex_wake(p, n) ((void)STMC_DO_(STMC_WAKE, p, relaxed, (uint64_t)(n), NULL))
 /** Ordinary objects that the protocol protects: read, write, or a range of bytes. */
