@@ -133,8 +133,13 @@ int cli_plugins_load(const cli_plugins *p, lamina_engine *e)
 void cli_port_text(const lamina_port *p, char *buf, size_t cap)
 {
     size_t o = 0;
-    int n = snprintf(buf, cap, "%s%s[", p->kind == LAMINA_KIND_SEQUENCE ? "sequence of " : "",
-                     p->dtype ? lamina_dtype_name(p->dtype) : "?");
+    const char *of = p->kind == LAMINA_KIND_SEQUENCE ? "sequence of " : "";
+    const char *dtype = p->dtype ? lamina_dtype_name(p->dtype) : "?";
+    if (p->key) {
+        (void)snprintf(buf, cap, "%smap(%s,%s)", of, lamina_dtype_name(p->key), dtype);
+        return;
+    }
+    int n = snprintf(buf, cap, "%s%s[", of, dtype);
     o += n > 0 ? (size_t)n : 0;
     for (int32_t i = 0; i < p->rank && o < cap; i++) {
         const char *comma = i ? "," : "";
@@ -214,7 +219,7 @@ lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cl
     int64_t dims[LAMINA_MAX_RANK];
     for (int32_t i = 0; i < p->rank; i++) dims[i] = p->dims[i] >= 0 ? p->dims[i] : dim_of(d, p, i);
     lamina_tensor *t = NULL;
-    if (p->kind == LAMINA_KIND_SEQUENCE) return NULL;
+    if (p->kind != LAMINA_KIND_TENSOR) return NULL;
     if (lamina_tensor_create(e, p->dtype, p->rank < 0 ? 0 : p->rank, dims, &t) != LAMINA_OK)
         return NULL;
     const int64_t n = lamina_tensor_count(t);

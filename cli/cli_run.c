@@ -127,8 +127,13 @@ static void print_values(const lamina_tensor *t)
         }
         return;
     }
-    for (int64_t i = 0; lamina_tensor_kind(t) == LAMINA_KIND_TENSOR && i < show; i++) {
-        cli_element_text(t, i, text, sizeof text);
+    const lamina_tensor *keys = lamina_map_keys(t), *values = keys ? lamina_map_values(t) : t;
+    for (int64_t i = 0; lamina_tensor_kind(values) == LAMINA_KIND_TENSOR && i < show; i++) {
+        if (keys) {
+            cli_element_text(keys, i, text, sizeof text);
+            printf(" %s:", text);
+        }
+        cli_element_text(values, i, text, sizeof text);
         printf(" %s", text);
     }
     printf(show < n ? " ...\n" : "\n");
@@ -143,6 +148,7 @@ static void print_json(const char *name, const lamina_tensor *t)
     printf(", \"kind\": \"%s\", \"type\": \"%s\", \"shape\": [",
            lamina_tensor_kind(t) == LAMINA_KIND_TENSOR     ? "tensor"
            : lamina_tensor_kind(t) == LAMINA_KIND_SEQUENCE ? "sequence"
+           : lamina_tensor_kind(t) == LAMINA_KIND_MAP      ? "map"
                                                            : "none",
            lamina_dtype_name(lamina_tensor_dtype(t)));
     for (int32_t k = 0; k < lamina_tensor_rank(t); k++)

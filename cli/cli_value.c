@@ -112,7 +112,16 @@ void cli_value_type(const lamina_tensor *t, char *buf, size_t cap)
         return;
     }
     if (lamina_tensor_kind(t) == LAMINA_KIND_SEQUENCE) {
-        (void)snprintf(buf, cap, "sequence of %" PRId64 " %s", lamina_tensor_count(t), name);
+        const lamina_tensor *keys = lamina_map_keys(lamina_sequence_item(t, 0));
+        (void)snprintf(buf, cap, "sequence of %" PRId64 " %s%s%s%s", lamina_tensor_count(t),
+                       keys ? "maps of " : "",
+                       keys ? lamina_dtype_name(lamina_tensor_dtype(keys)) : "", keys ? " to " : "",
+                       name);
+        return;
+    }
+    if (lamina_tensor_kind(t) == LAMINA_KIND_MAP) {
+        (void)snprintf(buf, cap, "map of %" PRId64 " %s to %s", lamina_tensor_count(t),
+                       lamina_dtype_name(lamina_tensor_dtype(lamina_map_keys(t))), name);
         return;
     }
     int n = snprintf(buf, cap, "%s[", name);
@@ -188,10 +197,31 @@ static void element_json(FILE *f, const lamina_tensor *t, int64_t i)
     }
 }
 
+/* An object; integers become strings, as JSON has no other keys. */
+static void map_json(FILE *f, const lamina_tensor *map)
+{
+    const lamina_tensor *keys = lamina_map_keys(map), *values = lamina_map_values(map);
+    char text[32];
+    (void)fputc('{', f);
+    for (int64_t i = 0; i < lamina_tensor_count(keys); i++) {
+        const char *key = lamina_tensor_string(keys, i, NULL);
+        if (i) (void)fputs(", ", f);
+        if (!key) cli_element_text(keys, i, text, sizeof text);
+        cli_json_string(f, key ? key : text);
+        (void)fputs(": ", f);
+        element_json(f, values, i);
+    }
+    (void)fputc('}', f);
+}
+
 void cli_value_json(FILE *f, const lamina_tensor *t)
 {
     if (lamina_tensor_kind(t) == LAMINA_KIND_NONE) {
         (void)fputs("null", f);
+        return;
+    }
+    if (lamina_tensor_kind(t) == LAMINA_KIND_MAP) {
+        map_json(f, t);
         return;
     }
     const bool items = lamina_tensor_kind(t) == LAMINA_KIND_SEQUENCE;
@@ -203,6 +233,10 @@ void cli_value_json(FILE *f, const lamina_tensor *t)
             continue;
         }
         const lamina_tensor *item = lamina_sequence_item(t, i);
+        if (lamina_tensor_kind(item) == LAMINA_KIND_MAP) {
+            map_json(f, item);
+            continue;
+        }
         (void)fputs("{\"shape\": [", f);
         for (int32_t k = 0; k < lamina_tensor_rank(item); k++)
             (void)fprintf(f, "%s%" PRId64, k ? ", " : "", lamina_tensor_dims(item)[k]);

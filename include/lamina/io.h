@@ -16,7 +16,8 @@ extern "C" {
  * Read a value from a file; the kind of file is the end of its name: ".npy", ".npz" or ".pb".
  *
  * @param path  borrowed until return. For ".npz", "file.npz:member" names the member.
- * @param kind  what a ".pb" file holds: LAMINA_KIND_TENSOR, _SEQUENCE, or _NONE for an optional.
+ * @param kind  what a ".pb" file holds: LAMINA_KIND_TENSOR, _SEQUENCE, _MAP, or _NONE for an
+ * optional.
  * @param out   on success a ref owned by the caller. On failure untouched.
  * @param err   borrowed; NULL allowed.
  * @return LAMINA_OK; E_INVALID; E_IO, E_PERM; E_PARSE, E_CORRUPT; E_UNSUPPORTED (a type or

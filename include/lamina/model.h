@@ -123,6 +123,7 @@ typedef struct lamina_port {
     int64_t dims[LAMINA_MAX_RANK];          /* -1 = not fixed */
     const char *dim_names[LAMINA_MAX_RANK]; /* symbol of a dim that is not fixed, else "" */
     bool has_default;                       /* input that a weight of the file fills when absent */
+    lamina_dtype key; /* of a map or a sequence of maps: type of the keys; else DTYPE_NONE */
 } lamina_port;
 
 /** Number of graph inputs (weights that are also inputs come last). @return count. Since: 0.1 */

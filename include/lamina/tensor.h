@@ -1,6 +1,7 @@
 /*
- * lamina/tensor.h - values: dense tensors, sequences, optionals. Reference counted, immutable in
- * shape and type once made; element data may be written by whoever made the tensor, before sharing.
+ * lamina/tensor.h - values: dense tensors, sequences, maps, optionals. Reference counted, immutable
+ * in shape and type once made; element data may be written by whoever made the tensor, before
+ * sharing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +22,12 @@ typedef struct lamina_tensor lamina_tensor;
 
 /* What a value is. An optional without content is KIND_NONE; with content it is that content. */
 typedef int32_t lamina_kind;
-enum { LAMINA_KIND_TENSOR = 0, LAMINA_KIND_SEQUENCE = 1, LAMINA_KIND_NONE = 2 };
+enum {
+    LAMINA_KIND_TENSOR = 0,
+    LAMINA_KIND_SEQUENCE = 1, /* of tensors, or of maps */
+    LAMINA_KIND_NONE = 2,
+    LAMINA_KIND_MAP = 3 /* distinct keys, one scalar for each */
+};
 
 /**
  * Wrap caller memory as a dense row-major tensor, without copying.
@@ -108,13 +114,14 @@ LAMINA_API void lamina_tensor_unref(lamina_tensor *t);
 
 /* The functions below take NULL for an empty optional: no type, rank 0, nothing in it. */
 
-/** What the value is: tensor, sequence or empty optional. @return LAMINA_KIND_*. Since: 0.1 */
+/** What the value is: tensor, sequence, map or empty optional. @return LAMINA_KIND_*. Since: 0.1 */
 LAMINA_API lamina_kind lamina_tensor_kind(const lamina_tensor *t);
 
-/** Element type (of a sequence: of its elements). @return LAMINA_*. Since: 0.1 */
+/** Element type (of a sequence: of its elements; of a map: of its values). @return LAMINA_*.
+ * Since: 0.1 */
 LAMINA_API lamina_dtype lamina_tensor_dtype(const lamina_tensor *t);
 
-/** Number of dimensions. @return 0..LAMINA_MAX_RANK; 0 for a sequence. Since: 0.1 */
+/** Number of dimensions. @return 0..LAMINA_MAX_RANK; 0 for a sequence or map. Since: 0.1 */
 LAMINA_API int32_t lamina_tensor_rank(const lamina_tensor *t);
 
 /** Extents. @return lent until the tensor is gone; rank entries. Since: 0.1 */
@@ -123,10 +130,10 @@ LAMINA_API const int64_t *lamina_tensor_dims(const lamina_tensor *t);
 /** Strides in elements. @return lent until the tensor is gone; rank entries. Since: 0.1 */
 LAMINA_API const int64_t *lamina_tensor_strides(const lamina_tensor *t);
 
-/** Number of elements (of a sequence: of items). @return >= 0. Since: 0.1 */
+/** Number of elements (of a sequence: of items; of a map: of entries). @return >= 0. Since: 0.1 */
 LAMINA_API int64_t lamina_tensor_count(const lamina_tensor *t);
 
-/** Bytes of the dense data; 0 for strings and sequences. @return bytes. Since: 0.1 */
+/** Bytes of the dense data; 0 for strings, sequences and maps. @return bytes. Since: 0.1 */
 LAMINA_API size_t lamina_tensor_bytes(const lamina_tensor *t);
 
 /** First element. @return lent until the tensor is gone; NULL if empty, STRING or no tensor. Since:
@@ -166,10 +173,11 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_tensor_set_string(lamina_tensor
  * Make a sequence value.
  *
  * @param dtype    element type of the items (an empty sequence still has one).
- * @param items    borrowed; n_items tensors, each gets a new reference, or with strides a dense
- *                 copy; NULL for n_items == 0.
+ * @param items    borrowed; n_items tensors, or n_items maps with keys of one type; each gets a new
+ *                 reference, or with strides a dense copy; NULL for n_items == 0.
  * @param out      on success a ref owned by the caller. On failure untouched.
- * @return LAMINA_OK; E_INVALID; E_DTYPE (an item of another type); E_NOMEM.
+ * @return LAMINA_OK; E_INVALID (tensors and maps mixed, an item of another kind); E_DTYPE (an item
+ * of another type); E_NOMEM.
  *
  * Threads: any.   Memory: one block.   Blocking: none.   Source: ONNX SequenceProto.   Since: 0.1
  */
@@ -181,6 +189,31 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_sequence_create(lamina_engine *
 
 /** Item of a sequence. @return lent until the sequence is gone; NULL if out of range. Since: 0.1 */
 LAMINA_API lamina_tensor *lamina_sequence_item(const lamina_tensor *seq, int64_t index);
+
+/**
+ * Make a map: to each key a scalar. The order of the entries is kept and has no meaning.
+ *
+ * @param keys    borrowed; I64 or STRING, rank 1, no key twice.
+ * @param values  borrowed; any type, rank 1, as many as keys. Both get a new reference, or with
+ *                strides a dense copy.
+ * @param out     on success a ref owned by the caller. On failure untouched.
+ * @return LAMINA_OK; E_INVALID (NULL, no tensor, a key twice); E_DTYPE (keys of another type);
+ * E_SHAPE (not rank 1, not as many values as keys); E_NOMEM.
+ *
+ * Threads: any.   Memory: two small blocks.   Blocking: none.   Source: ONNX MapProto.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_map_create(lamina_engine *engine,
+                                                            lamina_tensor *keys,
+                                                            lamina_tensor *values,
+                                                            lamina_tensor **out);
+
+/** Keys of a map: rank 1, I64 or STRING. @return lent until the map is gone; NULL if it is no map.
+ * Since: 0.1 */
+LAMINA_API lamina_tensor *lamina_map_keys(const lamina_tensor *map);
+
+/** Values of a map: rank 1, value i belongs to key i. @return lent until the map is gone; NULL if
+ * it is no map. Since: 0.1 */
+LAMINA_API lamina_tensor *lamina_map_values(const lamina_tensor *map);
 
 /**
  * Make an optional without content.

@@ -29,6 +29,7 @@ static lamina_status load_pb(lamina_engine *e, const char *path, lamina_kind kin
     if (st != LAMINA_OK) return st;
     const lmn_fact hint = {.kind = kind == LAMINA_KIND_TENSOR     ? LMN_FACT_TENSOR
                                    : kind == LAMINA_KIND_SEQUENCE ? LMN_FACT_SEQUENCE
+                                   : kind == LAMINA_KIND_MAP      ? LMN_FACT_MAP
                                                                   : LMN_FACT_OPTIONAL,
                            .dtype = LAMINA_F32,
                            .rank = -1,

@@ -48,20 +48,24 @@ static void put_dim(const printer *p, lmn_dim d)
 
 static void put_fact(const printer *p, const lmn_fact *f)
 {
-    static const char *const OPEN[] = {"any(", "", "seq(", "optional("};
+    static const char *const OPEN[] = {"any(", "", "seq(", "optional(", ""};
     lmn_strbuf *b = p->out;
     if (f->kind == LMN_FACT_UNKNOWN && !f->dtype && f->rank < 0) {
         lmn_strbuf_char(b, '?');
         return;
     }
-    const char *open = OPEN[f->kind & 3];
-    lmn_strbuf_printf(b, "%s%s[", open, f->dtype ? lamina_dtype_name(f->dtype) : "?");
-    if (f->rank < 0) lmn_strbuf_str(b, "...");
+    const char *open = f->kind < LMN_COUNT(OPEN) ? OPEN[f->kind] : "";
+    const char *dtype = f->dtype ? lamina_dtype_name(f->dtype) : "?";
+    lmn_strbuf_printf(b, "%s%s", f->maybe ? "optional(" : "", open);
+    if (f->key)
+        lmn_strbuf_printf(b, "map(%s,%s)", lamina_dtype_name(f->key), dtype);
+    else
+        lmn_strbuf_printf(b, "%s[%s", dtype, f->rank < 0 ? "..." : "");
     for (int32_t i = 0; i < f->rank; i++) {
         if (i) lmn_strbuf_char(b, ',');
         put_dim(p, f->dims[i]);
     }
-    lmn_strbuf_str(b, open[0] ? "])" : "]");
+    lmn_strbuf_printf(b, "%s%s%s", f->key ? "" : "]", open[0] ? ")" : "", f->maybe ? ")" : "");
     if (f->n_elems < 0) return;
     lmn_strbuf_str(b, " elems [");
     for (int32_t i = 0; i < f->n_elems; i++) {

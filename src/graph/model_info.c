@@ -41,10 +41,13 @@ static lamina_status port(const lamina_model *m, lmn_vid v, const char *name, la
                      .name = name,
                      .dtype = f->dtype,
                      .rank = f->rank,
-                     .optional = (x->is_input && x->constant) || f->kind == LMN_FACT_OPTIONAL,
+                     .optional =
+                         (x->is_input && x->constant) || f->kind == LMN_FACT_OPTIONAL || f->maybe,
                      .has_default = x->is_input && x->constant,
-                     .kind =
-                         f->kind == LMN_FACT_SEQUENCE ? LAMINA_KIND_SEQUENCE : LAMINA_KIND_TENSOR};
+                     .kind = f->kind == LMN_FACT_SEQUENCE ? LAMINA_KIND_SEQUENCE
+                             : f->kind == LMN_FACT_MAP    ? LAMINA_KIND_MAP
+                                                          : LAMINA_KIND_TENSOR,
+                     .key = f->key};
     for (int32_t i = 0; i < LAMINA_MAX_RANK; i++) p.dim_names[i] = "";
     for (int32_t i = 0; i < f->rank; i++) {
         p.dims[i] = lmn_dim_is_const(f->dims[i]) ? lmn_dim_value(f->dims[i]) : -1;

@@ -131,36 +131,69 @@ static bool parse_elems(lmn_reader *p, lmn_graph *g, lmn_fact *f)
     return f->elems || lmn_read_nomem(p);
 }
 
+/* "[...]" or "[1,N]" behind the type. */
+static bool parse_dims(lmn_reader *p, lmn_graph *g, lmn_fact *f)
+{
+    if (lmn_lex_word(&p->x, "...")) return lmn_lex_need(&p->x, ']');
+    f->rank = 0;
+    while (!lmn_lex_take(&p->x, ']')) {
+        if (f->rank == LMN_MAX_RANK)
+            return lmn_lex_fail(&p->x, LAMINA_E_LIMIT, "the rank is above %d", LMN_MAX_RANK);
+        if (f->rank && !lmn_lex_need(&p->x, ',')) return false;
+        if (!parse_sum(p, g, &f->dims[f->rank++])) return false;
+    }
+    return true;
+}
+
+/* "(int64,float32)" behind "map". */
+static bool parse_map(lmn_reader *p, lmn_fact *f)
+{
+    lamina_dtype key;
+    if (!lmn_lex_need(&p->x, '(') || !parse_dtype(p, &key) || !lmn_lex_need(&p->x, ','))
+        return false;
+    if (key != LAMINA_I64 && key != LAMINA_STRING)
+        return lmn_lex_fail(&p->x, LAMINA_E_CORRUPT, "the keys of a map are int64 or string");
+    f->key = (uint8_t)key;
+    if (f->kind == LMN_FACT_TENSOR) f->kind = LMN_FACT_MAP;
+    return parse_dtype(p, &f->dtype) && lmn_lex_need(&p->x, ')');
+}
+
+/* What one stands in: any(), seq(), optional(), optional(seq()); returns how many to close. */
+static int parse_wraps(lmn_reader *p, lmn_fact *f)
+{
+    if (lmn_lex_word(&p->x, "any")) f->kind = LMN_FACT_UNKNOWN;
+    if (f->kind == LMN_FACT_UNKNOWN) return lmn_lex_need(&p->x, '(') ? 1 : -1;
+    const bool optional = lmn_lex_word(&p->x, "optional");
+    if (optional && !lmn_lex_need(&p->x, '(')) return -1;
+    if (lmn_lex_word(&p->x, "seq")) {
+        f->kind = LMN_FACT_SEQUENCE;
+        f->maybe = optional;
+        return lmn_lex_need(&p->x, '(') ? 1 + optional : -1;
+    }
+    if (optional) f->kind = LMN_FACT_OPTIONAL;
+    return optional;
+}
+
 bool lmn_read_fact(lmn_reader *p, lmn_graph *g, lmn_fact *f)
 {
-    static const char *const KINDS[] = {"any", "seq", "optional"};
-    static const uint8_t KIND[] = {LMN_FACT_UNKNOWN, LMN_FACT_SEQUENCE, LMN_FACT_OPTIONAL};
     *f = lmn_fact_tensor(LAMINA_DTYPE_NONE, -1);
-    bool wrapped = false;
-    for (size_t i = 0; i < LMN_COUNT(KINDS); i++)
-        if (!wrapped && lmn_lex_word(&p->x, KINDS[i])) {
-            wrapped = true;
-            f->kind = KIND[i];
-        }
-    if (wrapped && !lmn_lex_need(&p->x, '(')) return false;
-    if (!parse_dtype(p, &f->dtype)) return false;
-    if (!lmn_lex_take(&p->x, '[')) {
-        if (f->dtype || wrapped) return lmn_lex_need(&p->x, '[');
-        *f = lmn_fact_unknown();
-        return true;
-    }
-    if (lmn_lex_word(&p->x, "...")) {
-        if (!lmn_lex_need(&p->x, ']')) return false;
+    const int wraps = parse_wraps(p, f);
+    if (wraps < 0) return false;
+    if (lmn_lex_word(&p->x, "map")) {
+        if (f->kind == LMN_FACT_OPTIONAL) *f = (lmn_fact){.kind = LMN_FACT_TENSOR, .maybe = true};
+        f->rank = f->n_elems = -1;
+        if (!parse_map(p, f)) return false;
     } else {
-        f->rank = 0;
-        while (!lmn_lex_take(&p->x, ']')) {
-            if (f->rank == LMN_MAX_RANK)
-                return lmn_lex_fail(&p->x, LAMINA_E_LIMIT, "the rank is above %d", LMN_MAX_RANK);
-            if (f->rank && !lmn_lex_need(&p->x, ',')) return false;
-            if (!parse_sum(p, g, &f->dims[f->rank++])) return false;
+        if (!parse_dtype(p, &f->dtype)) return false;
+        if (!lmn_lex_take(&p->x, '[')) {
+            if (f->dtype || wraps) return lmn_lex_need(&p->x, '[');
+            *f = lmn_fact_unknown();
+            return true;
         }
+        if (!parse_dims(p, g, f)) return false;
     }
-    if (wrapped && !lmn_lex_need(&p->x, ')')) return false;
+    for (int i = 0; i < wraps; i++)
+        if (!lmn_lex_need(&p->x, ')')) return false;
     return !lmn_lex_word(&p->x, "elems") || parse_elems(p, g, f);
 }
 

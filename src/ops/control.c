@@ -117,8 +117,8 @@ lamina_status lmn_call_facts_run(lmn_infer *ic, const char *graph, lmn_call_fact
 
 static bool same_fact(const lmn_fact *a, const lmn_fact *b)
 {
-    if (a->kind != b->kind || a->dtype != b->dtype || a->rank != b->rank ||
-        a->n_elems != b->n_elems)
+    if (a->kind != b->kind || a->key != b->key || a->maybe != b->maybe || a->dtype != b->dtype ||
+        a->rank != b->rank || a->n_elems != b->n_elems)
         return false;
     for (int32_t k = 0; k < a->rank; k++)
         if (a->dims[k] != b->dims[k]) return false;

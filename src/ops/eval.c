@@ -179,8 +179,8 @@ lamina_status lmn_out_none(lmn_eval *ec, int32_t i, lamina_dtype dt)
     return LAMINA_OK;
 }
 
-lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t n,
-                               lamina_tensor *const *items)
+static lamina_status out_items(lmn_eval *ec, int32_t i, lamina_kind kind, lamina_dtype dt,
+                               int64_t n, lamina_tensor *const *items)
 {
     if (!lmn_out_wanted(ec, i)) return LAMINA_OK;
     lamina_tensor *slot = ec->out[i];
@@ -199,7 +199,7 @@ lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t
         return st;
     }
     lmn_slot_clear(slot); /* only now: items may be what the slot held */
-    slot->kind = LAMINA_KIND_SEQUENCE;
+    slot->kind = kind;
     slot->engine = ec->engine;
     slot->dtype = dt;
     slot->n_items = n;
@@ -207,12 +207,18 @@ lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t
     return LAMINA_OK;
 }
 
+lamina_status lmn_out_sequence(lmn_eval *ec, int32_t i, lamina_dtype dt, int64_t n,
+                               lamina_tensor *const *items)
+{
+    return out_items(ec, i, LAMINA_KIND_SEQUENCE, dt, n, items);
+}
+
 lamina_status lmn_out_value(lmn_eval *ec, int32_t i, const lamina_tensor *v)
 {
     if (!lmn_out_wanted(ec, i)) return LAMINA_OK;
     if (v->kind == LAMINA_KIND_NONE) return lmn_out_none(ec, i, v->dtype);
-    if (v->kind == LAMINA_KIND_SEQUENCE)
-        return lmn_out_sequence(ec, i, v->dtype, v->n_items, v->items);
+    if (v->kind == LAMINA_KIND_SEQUENCE || v->kind == LAMINA_KIND_MAP)
+        return out_items(ec, i, v->kind, v->dtype, v->n_items, v->items);
     const bool planned = ec->plan_data && ec->plan_data[i] && v->dtype != LAMINA_STRING;
     if (!v->buf || v->strided || planned) return out_copy(ec, i, v, v->rank, v->dims);
     return out_share(ec, i, v, v->rank, v->dims);
@@ -224,14 +230,17 @@ lamina_status lmn_keep(lmn_eval *ec, const lamina_tensor *v, lamina_tensor **out
         (lamina_tensor *)(uintptr_t)v; /* a reference count is not part of the value */
     const bool counted = atomic_load(&t->refs) > 0;
     lamina_status st;
-    if (v->kind == LAMINA_KIND_SEQUENCE || v->kind == LAMINA_KIND_NONE) {
+    if (v->kind != LAMINA_KIND_TENSOR) {
         if (counted) {
             *out = lamina_tensor_ref(t);
             return LAMINA_OK;
         }
-        st = v->kind == LAMINA_KIND_NONE
-                 ? lamina_none_create(ec->engine, v->dtype, out)
-                 : lamina_sequence_create(ec->engine, v->dtype, v->n_items, v->items, out);
+        if (v->kind == LAMINA_KIND_NONE)
+            st = lamina_none_create(ec->engine, v->dtype, out);
+        else if (v->kind == LAMINA_KIND_MAP)
+            st = lmn_map_new(ec->engine, v->items[0], v->items[1], out);
+        else
+            st = lamina_sequence_create(ec->engine, v->dtype, v->n_items, v->items, out);
     } else if (v->buf && counted) {
         *out = lamina_tensor_ref(t);
         return LAMINA_OK;

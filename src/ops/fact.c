@@ -33,6 +33,7 @@ static void take_elems(lmn_fact *f, const lamina_tensor *t, lmn_arena *arena)
 static lmn_fact fact_of_sequence(const lamina_tensor *t)
 {
     lmn_fact f = lmn_fact_tensor(t->dtype, -1);
+    f.key = (uint8_t)lmn_map_key(t);
     for (int64_t i = 0; i < t->n_items; i++) {
         const lamina_tensor *item = t->items[i];
         if (item->kind != LAMINA_KIND_TENSOR) return (f.kind = LMN_FACT_SEQUENCE, f.rank = -1, f);
@@ -56,6 +57,12 @@ lmn_fact lmn_fact_of(const lamina_tensor *t, lmn_arena *arena)
     lmn_fact f = lmn_fact_tensor(t->dtype, t->rank);
     if (t->kind == LAMINA_KIND_NONE) {
         f.kind = LMN_FACT_OPTIONAL;
+        f.rank = -1;
+        return f;
+    }
+    if (t->kind == LAMINA_KIND_MAP) {
+        f.kind = LMN_FACT_MAP;
+        f.key = (uint8_t)lmn_map_key(t);
         f.rank = -1;
         return f;
     }
@@ -112,7 +119,9 @@ bool lmn_fact_unify(const lmn_dim_pool *p, lmn_fact *f, const lmn_fact *other)
     }
     if (other->kind != LMN_FACT_UNKNOWN && f->kind != other->kind) return false;
     if (f->dtype && other->dtype && f->dtype != other->dtype) return false;
+    if (f->key != other->key) return false;
     lmn_fact r = *f;
+    r.maybe &= other->maybe;
     if (!r.dtype) r.dtype = other->dtype;
     if (r.rank < 0) {
         r.rank = other->rank;
@@ -129,16 +138,21 @@ bool lmn_fact_unify(const lmn_dim_pool *p, lmn_fact *f, const lmn_fact *other)
 
 size_t lmn_fact_format(const lmn_dim_pool *p, const lmn_fact *f, char *buf, size_t cap)
 {
-    static const char *const OPEN[] = {"", "", "seq(", "optional("};
     if (f->kind == LMN_FACT_UNKNOWN && !f->dtype) return lmn_format(buf, cap, "?");
-    const char *open = OPEN[f->kind & 3];
-    size_t n = lmn_format(buf, cap, "%s%s[", open, f->dtype ? lamina_dtype_name(f->dtype) : "?");
-    if (f->rank < 0) n += lmn_format(buf + n, cap - n, "...");
-    for (int32_t i = 0; i < f->rank; i++) {
-        if (i) n += lmn_format(buf + n, cap - n, ",");
-        n += lmn_dim_format(p, f->dims[i], buf + n, cap - n);
+    const bool maybe = f->maybe || f->kind == LMN_FACT_OPTIONAL, seq = f->kind == LMN_FACT_SEQUENCE;
+    const char *dtype = f->dtype ? lamina_dtype_name(f->dtype) : "?";
+    size_t n = lmn_format(buf, cap, "%s%s", maybe ? "optional(" : "", seq ? "seq(" : "");
+    if (f->key) {
+        n += lmn_format(buf + n, cap - n, "map(%s,%s)", lamina_dtype_name(f->key), dtype);
+    } else {
+        n += lmn_format(buf + n, cap - n, "%s[%s", dtype, f->rank < 0 ? "..." : "");
+        for (int32_t i = 0; i < f->rank; i++) {
+            if (i) n += lmn_format(buf + n, cap - n, ",");
+            n += lmn_dim_format(p, f->dims[i], buf + n, cap - n);
+        }
+        n += lmn_format(buf + n, cap - n, "]");
     }
-    return n + lmn_format(buf + n, cap - n, open[0] ? "])" : "]");
+    return n + lmn_format(buf + n, cap - n, "%s%s", maybe ? ")" : "", seq ? ")" : "");
 }
 
 double lmn_fact_size(const lmn_fact *f)

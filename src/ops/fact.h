@@ -12,10 +12,12 @@
 /* Longest integer tensor whose elements the lattice carries. */
 #define LMN_FACT_MAX_ELEMS 1024
 
-enum { LMN_FACT_UNKNOWN = 0, LMN_FACT_TENSOR, LMN_FACT_SEQUENCE, LMN_FACT_OPTIONAL };
+enum { LMN_FACT_UNKNOWN = 0, LMN_FACT_TENSOR, LMN_FACT_SEQUENCE, LMN_FACT_OPTIONAL, LMN_FACT_MAP };
 
 typedef struct lmn_fact {
     uint8_t kind; /* LMN_FACT_*; of a sequence or optional, dtype/rank/dims describe the items */
+    uint8_t key;  /* I64 or STRING: a map from this to dtype, or a sequence of such; rank is -1 */
+    bool maybe;   /* a sequence or map that an optional holds: it may be absent */
     lamina_dtype dtype; /* LAMINA_DTYPE_NONE = unknown */
     int32_t rank;       /* -1 = unknown */
     lmn_dim dims[LMN_MAX_RANK];
@@ -41,7 +43,7 @@ double lmn_fact_bytes(const lmn_fact *f);
 bool lmn_fact_static(const lmn_fact *f, int64_t *dims);
 /* Meet of an inferred and a declared fact into *f; false when they contradict each other. */
 bool lmn_fact_unify(const lmn_dim_pool *p, lmn_fact *f, const lmn_fact *other);
-/* "float32[N,3,224,224]", "seq(int64[?])", "?": always terminates. */
+/* "float32[N,3,224,224]", "seq(int64[?])", "seq(map(string,float32))", "?": always terminates. */
 size_t lmn_fact_format(const lmn_dim_pool *p, const lmn_fact *f, char *buf, size_t cap);
 
 #endif

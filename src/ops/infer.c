@@ -196,11 +196,11 @@ static lamina_status check_types(lmn_infer *ic, bindings *b)
         const lmn_fact *f = ic->in[i];
         const lmn_port *p = lmn_port_at(ic->node->def->in, i);
         if (!f) continue;
-        const bool tensor_only = !(p->flags & LMN_PORT_ANYKIND);
-        if (tensor_only && (f->kind == LMN_FACT_SEQUENCE || f->kind == LMN_FACT_OPTIONAL))
+        static const char *const KIND[] = {NULL, NULL, "a sequence", "an optional", "a map"};
+        if (!(p->flags & LMN_PORT_ANYKIND) && KIND[f->kind])
             return lmn_infer_fail(ic, LAMINA_E_DTYPE, NULL,
                                   "input %d \"%s\" is %s, must be a tensor", i, p->name,
-                                  f->kind == LMN_FACT_SEQUENCE ? "a sequence" : "an optional");
+                                  KIND[f->kind]);
         if (!f->dtype) continue;
         if (!(p->types & LMN_DBIT(f->dtype))) return fail_type(ic, i, p, f->dtype);
         LMN_TRY(bind_type(ic, i, p, f->dtype, b));

@@ -296,7 +296,9 @@
     /* ai.onnx.ml */                                                     \
     X(ArrayFeatureExtractor)                                             \
     X(Binarizer)                                                         \
+    X(CastMap)                                                           \
     X(CategoryMapper)                                                    \
+    X(DictVectorizer)                                                    \
     X(FeatureVectorizer)                                                 \
     X(Imputer)                                                           \
     X(LabelEncoder)                                                      \
@@ -309,4 +311,5 @@
     X(SVMRegressor)                                                      \
     X(TreeEnsemble)                                                      \
     X(TreeEnsembleClassifier)                                            \
-    X(TreeEnsembleRegressor)
+    X(TreeEnsembleRegressor)                                             \
+    X(ZipMap)

@@ -1,5 +1,5 @@
 /*
- * Shared parts of the sequence operators.
+ * Shared parts of the operators on sequences and maps.
  */
 #include "ops/sequence.h"
 
@@ -21,7 +21,7 @@ lmn_fact lmn_infer_item(const lmn_infer *ic, int32_t i)
     lmn_fact f = lmn_fact_unknown();
     if (!lmn_infer_has(ic, i) || ic->in[i]->kind != LMN_FACT_SEQUENCE) return f;
     f = *ic->in[i];
-    f.kind = LMN_FACT_TENSOR;
+    f.kind = f.key ? LMN_FACT_MAP : LMN_FACT_TENSOR;
     return f;
 }
 
@@ -41,6 +41,25 @@ lamina_status lmn_seq_position(lmn_eval *ec, int32_t i, int64_t n, bool allow_en
                              (long long)*pos, (long long)n);
     if (*pos < 0) *pos += n;
     return LAMINA_OK;
+}
+
+lamina_status lmn_infer_map(lmn_infer *ic, int32_t i)
+{
+    if (!lmn_infer_has(ic, i) || ic->in[i]->kind == LMN_FACT_MAP) return LAMINA_OK;
+    return lmn_infer_fail(ic, LAMINA_E_DTYPE, NULL, "input %d must be a map", i);
+}
+
+lamina_status lmn_need_map(lmn_eval *ec, int32_t i, lamina_dtype key, const lamina_tensor **keys,
+                           const lamina_tensor **values)
+{
+    const lamina_tensor *map = lmn_in(ec, i);
+    if (!map || map->kind != LAMINA_KIND_MAP)
+        return lmn_eval_fail(ec, LAMINA_E_INVALID, "input %d must be a map", i);
+    *keys = map->items[0];
+    *values = map->items[1];
+    if ((*keys)->dtype == key) return LAMINA_OK;
+    return lmn_eval_fail(ec, LAMINA_E_DTYPE, "the keys of the map are %s, must be %s",
+                         lamina_dtype_name((*keys)->dtype), lamina_dtype_name(key));
 }
 
 lamina_status lmn_seq_items(lmn_eval *ec, int64_t n, lamina_tensor ***items)

@@ -120,11 +120,12 @@ void lmn_fact_widen(lmn_fact *f, const lmn_fact *other)
         f->elems = NULL;
     }
     if (f->dtype != other->dtype) f->dtype = LAMINA_DTYPE_NONE;
-    if (f->kind != other->kind) {
+    if (f->kind != other->kind || f->key != other->key) {
         const lamina_dtype dt = f->dtype;
         *f = lmn_fact_unknown();
         f->dtype = dt;
     }
+    f->maybe |= other->maybe;
     if (f->rank != other->rank) f->rank = -1;
     for (int32_t k = 0; k < f->rank; k++)
         if (f->dims[k] != other->dims[k]) f->dims[k] = LMN_DIM_UNKNOWN;

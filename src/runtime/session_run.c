@@ -36,9 +36,21 @@ static lamina_status check_input(const lamina_session *s, size_t i, const lamina
     const lmn_fact *f = &s->model->graph->values[s->model->graph->inputs[i]].fact;
     if (f->kind == LMN_FACT_TENSOR && t->kind != LAMINA_KIND_TENSOR)
         return refuse(s, i, err, LAMINA_E_DTYPE, "it got no tensor");
-    if (t->kind == LAMINA_KIND_NONE) return LAMINA_OK; /* an empty optional, maybe of a sequence */
+    if (t->kind == LAMINA_KIND_NONE) {
+        if (f->maybe || f->kind == LMN_FACT_OPTIONAL || f->kind == LMN_FACT_UNKNOWN)
+            return LAMINA_OK;
+        return refuse(s, i, err, LAMINA_E_DTYPE, "it got nothing");
+    }
     if (f->kind == LMN_FACT_SEQUENCE && t->kind != LAMINA_KIND_SEQUENCE)
         return refuse(s, i, err, LAMINA_E_DTYPE, "it got no sequence");
+    if (f->kind == LMN_FACT_MAP && t->kind != LAMINA_KIND_MAP)
+        return refuse(s, i, err, LAMINA_E_DTYPE, "it got no map");
+    if (f->kind == LMN_FACT_OPTIONAL && t->kind != LAMINA_KIND_TENSOR)
+        return refuse(s, i, err, LAMINA_E_DTYPE, "it got no tensor");
+    const bool empty = t->kind == LAMINA_KIND_SEQUENCE && t->n_items == 0;
+    if (f->kind != LMN_FACT_UNKNOWN && !empty && f->key != lmn_map_key(t))
+        return refuse(s, i, err, LAMINA_E_DTYPE, "it got %s",
+                      lmn_map_key(t) ? "maps or other keys" : "no map");
     if (f->dtype && t->dtype != f->dtype)
         return refuse(s, i, err, LAMINA_E_DTYPE, "it got %s", lamina_dtype_name(t->dtype));
     if (f->kind != LMN_FACT_TENSOR || f->rank < 0) return LAMINA_OK;
@@ -71,7 +83,8 @@ static lamina_status gather_inputs(const lamina_session *s, const lamina_tensor 
                             v->name);
         if (t)
             LMN_TRY(check_input(s, i, t, err));
-        else if (!(t = g->values[g->inputs[i]].constant) && v->fact.kind != LMN_FACT_OPTIONAL)
+        else if (!(t = g->values[g->inputs[i]].constant) && v->fact.kind != LMN_FACT_OPTIONAL &&
+                 !v->fact.maybe)
             return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is missing; give it a tensor",
                             v->name);
         in[i] = t;

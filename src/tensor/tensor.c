@@ -249,6 +249,7 @@ int64_t lamina_tensor_count(const lamina_tensor *t)
 {
     if (!t) return 0;
     if (t->kind == LAMINA_KIND_TENSOR) return lmn_count(t);
+    if (t->kind == LAMINA_KIND_MAP) return lmn_count(t->items[0]);
     return t->kind == LAMINA_KIND_SEQUENCE ? t->n_items : 0;
 }
 

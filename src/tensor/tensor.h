@@ -55,7 +55,7 @@ struct lamina_tensor {
     size_t data_bytes;
     lmn_buffer *buf; /* ref held, or NULL */
     lamina_engine *engine;
-    int64_t n_items; /* KIND_SEQUENCE */
+    int64_t n_items; /* KIND_SEQUENCE; KIND_MAP: 2, keys and values */
     lamina_tensor **items;
 };
 
@@ -92,6 +92,14 @@ lamina_status lmn_tensor_view(lamina_tensor *src, int32_t rank, const int64_t *d
 /* Deep copy into a new dense heap tensor (strings and sequences too; strided sources are packed).
  */
 lamina_status lmn_tensor_clone(lamina_engine *e, const lamina_tensor *src, lamina_tensor **out);
+/* A map of rank 1 keys (I64, STRING) to as many values, which both get references. That no key is
+   there twice is the caller's promise. */
+lamina_status lmn_map_new(lamina_engine *e, lamina_tensor *keys, lamina_tensor *values,
+                          lamina_tensor **out);
+/* Is no key there twice? E_INVALID if one is, E_NOMEM. */
+lamina_status lmn_map_check_keys(lamina_engine *e, const lamina_tensor *keys);
+/* Type of a map's keys, or of the maps of a sequence; DTYPE_NONE where there is none. */
+lamina_dtype lmn_map_key(const lamina_tensor *t);
 /* Pack a strided tensor's elements into dense dst (data_bytes big). */
 void lmn_tensor_pack(const lamina_tensor *src, void *dst);
 

@@ -1,9 +1,11 @@
 /*
- * Values that hold more than plain bytes: strings, sequences, empty optionals; and the deep copy of
- * any value. A sequence holds tensors only, so that nothing here recurses deeper than one level.
+ * Values that hold more than plain bytes: strings, sequences, maps, empty optionals; and the deep
+ * copy of any value. A sequence holds tensors or maps, a map two tensors: nothing here recurses
+ * deeper than two levels.
  */
 #include "tensor/tensor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The element, or NULL if t is no string tensor or index lies outside. */
@@ -62,11 +64,11 @@ lamina_status lamina_none_create(lamina_engine *engine, lamina_dtype dtype, lami
     return LAMINA_OK;
 }
 
-/* A sequence with room for n items, all NULL; n_items counts them already. */
-static lamina_status sequence_new(lamina_engine *e, lamina_dtype dtype, int64_t n,
-                                  lamina_tensor **out)
+/* A sequence or map with room for n items, all NULL; n_items counts them already. */
+static lamina_status items_new(lamina_engine *e, lamina_kind kind, lamina_dtype dtype, int64_t n,
+                               lamina_tensor **out)
 {
-    lamina_tensor *t = value_new(e, LAMINA_KIND_SEQUENCE, dtype);
+    lamina_tensor *t = value_new(e, kind, dtype);
     LMN_CHECK(t, LAMINA_E_NOMEM);
     if (n > 0) t->items = lmn_calloc(&e->alloc, (size_t)n, sizeof *t->items, "sequence");
     if (n > 0 && !t->items) {
@@ -78,22 +80,16 @@ static lamina_status sequence_new(lamina_engine *e, lamina_dtype dtype, int64_t 
     return LAMINA_OK;
 }
 
-lamina_status lamina_sequence_create(lamina_engine *engine, lamina_dtype dtype, int64_t n_items,
-                                     lamina_tensor *const *items, lamina_tensor **out)
+/* References to the items. Operators see dense ones: what has strides is packed here, once. */
+static lamina_status items_of(lamina_engine *e, lamina_kind kind, lamina_dtype dtype, int64_t n,
+                              lamina_tensor *const *items, lamina_tensor **out)
 {
-    LMN_CHECK(engine && out && n_items >= 0 && (items || n_items == 0), LAMINA_E_INVALID);
-    LMN_CHECK(lmn_dtype_valid(dtype), LAMINA_E_DTYPE);
-    for (int64_t i = 0; i < n_items; i++) {
-        LMN_CHECK(items[i] && items[i]->kind == LAMINA_KIND_TENSOR, LAMINA_E_INVALID);
-        LMN_CHECK(items[i]->dtype == dtype, LAMINA_E_DTYPE);
-    }
     lamina_tensor *t;
-    LMN_TRY(sequence_new(engine, dtype, n_items, &t));
-    /* Operators see dense items: what has strides is packed here, once. */
-    for (int64_t i = 0; i < n_items; i++) {
+    LMN_TRY(items_new(e, kind, dtype, n, &t));
+    for (int64_t i = 0; i < n; i++) {
         lamina_status st = LAMINA_OK;
         if (items[i]->strided)
-            st = lmn_tensor_clone(engine, items[i], &t->items[i]);
+            st = lmn_tensor_clone(e, items[i], &t->items[i]);
         else
             t->items[i] = lamina_tensor_ref(items[i]);
         if (st == LAMINA_OK) continue;
@@ -104,12 +100,100 @@ lamina_status lamina_sequence_create(lamina_engine *engine, lamina_dtype dtype, 
     return LAMINA_OK;
 }
 
+lamina_status lamina_sequence_create(lamina_engine *engine, lamina_dtype dtype, int64_t n_items,
+                                     lamina_tensor *const *items, lamina_tensor **out)
+{
+    LMN_CHECK(engine && out && n_items >= 0 && (items || n_items == 0), LAMINA_E_INVALID);
+    LMN_CHECK(lmn_dtype_valid(dtype), LAMINA_E_DTYPE);
+    for (int64_t i = 0; i < n_items; i++) {
+        const lamina_tensor *item = items[i];
+        LMN_CHECK(item && item->kind == items[0]->kind, LAMINA_E_INVALID);
+        LMN_CHECK(item->kind == LAMINA_KIND_TENSOR || item->kind == LAMINA_KIND_MAP,
+                  LAMINA_E_INVALID);
+        LMN_CHECK(item->dtype == dtype && lmn_map_key(item) == lmn_map_key(items[0]),
+                  LAMINA_E_DTYPE);
+    }
+    return items_of(engine, LAMINA_KIND_SEQUENCE, dtype, n_items, items, out);
+}
+
 lamina_tensor *lamina_sequence_item(const lamina_tensor *seq, int64_t index)
 {
     if (!seq || seq->kind != LAMINA_KIND_SEQUENCE || index < 0 || index >= seq->n_items)
         return NULL;
     return seq->items[index];
 }
+
+/* ---- maps --------------------------------------------------------------------------------------
+ */
+
+lamina_status lmn_map_new(lamina_engine *e, lamina_tensor *keys, lamina_tensor *values,
+                          lamina_tensor **out)
+{
+    lamina_tensor *const both[] = {keys, values};
+    return items_of(e, LAMINA_KIND_MAP, values->dtype, 2, both, out);
+}
+
+lamina_dtype lmn_map_key(const lamina_tensor *t)
+{
+    if (t->kind == LAMINA_KIND_SEQUENCE && t->n_items > 0) t = t->items[0];
+    return t->kind == LAMINA_KIND_MAP ? t->items[0]->dtype : LAMINA_DTYPE_NONE;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const lmn_str *x = a, *y = b;
+    if (x->n != y->n) return x->n < y->n ? -1 : 1;
+    return x->n ? memcmp(x->p, y->p, x->n) : 0;
+}
+
+lamina_status lmn_map_check_keys(lamina_engine *e, const lamina_tensor *keys)
+{
+    const bool text = keys->dtype == LAMINA_STRING;
+    const size_t n = (size_t)lmn_count(keys), size = text ? sizeof(lmn_str) : sizeof(int64_t);
+    int (*const order)(const void *, const void *) = text ? by_text : by_number;
+    if (n < 2) return LAMINA_OK;
+    uint8_t *sorted = lmn_calloc(&e->alloc, n, size, "map");
+    LMN_CHECK(sorted, LAMINA_E_NOMEM);
+    lmn_tensor_pack(keys, sorted);
+    qsort(sorted, n, size, order);
+    bool twice = false;
+    for (size_t i = 1; i < n && !twice; i++)
+        twice = order(sorted + (i - 1) * size, sorted + i * size) == 0;
+    lmn_cfree(&e->alloc, sorted, n, size, "map");
+    return twice ? LAMINA_E_INVALID : LAMINA_OK;
+}
+
+lamina_status lamina_map_create(lamina_engine *engine, lamina_tensor *keys, lamina_tensor *values,
+                                lamina_tensor **out)
+{
+    LMN_CHECK(engine && keys && values && out, LAMINA_E_INVALID);
+    LMN_CHECK(keys->kind == LAMINA_KIND_TENSOR && values->kind == LAMINA_KIND_TENSOR,
+              LAMINA_E_INVALID);
+    LMN_CHECK(keys->dtype == LAMINA_I64 || keys->dtype == LAMINA_STRING, LAMINA_E_DTYPE);
+    LMN_CHECK(keys->rank == 1 && values->rank == 1 && keys->dims[0] == values->dims[0],
+              LAMINA_E_SHAPE);
+    LMN_TRY(lmn_map_check_keys(engine, keys));
+    return lmn_map_new(engine, keys, values, out);
+}
+
+lamina_tensor *lamina_map_keys(const lamina_tensor *map)
+{
+    return map && map->kind == LAMINA_KIND_MAP ? map->items[0] : NULL;
+}
+
+lamina_tensor *lamina_map_values(const lamina_tensor *map)
+{
+    return map && map->kind == LAMINA_KIND_MAP ? map->items[1] : NULL;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------
+ */
 
 void lmn_tensor_pack(const lamina_tensor *src, void *dst)
 {
@@ -166,7 +250,7 @@ lamina_status lmn_tensor_clone(lamina_engine *e, const lamina_tensor *src, lamin
     if (src->kind == LAMINA_KIND_TENSOR) return clone_dense(e, src, out);
     if (src->kind == LAMINA_KIND_NONE) return lamina_none_create(e, src->dtype, out);
     lamina_tensor *t;
-    LMN_TRY(sequence_new(e, src->dtype, src->n_items, &t));
+    LMN_TRY(items_new(e, src->kind, src->dtype, src->n_items, &t));
     lamina_status st = LAMINA_OK;
     for (int64_t i = 0; i < src->n_items && st == LAMINA_OK; i++)
         st = lmn_tensor_clone(e, src->items[i], &t->items[i]);

@@ -39,9 +39,9 @@ static bool is_random(const char *name)
 static lamina_status read_value(run *r, const char *path, const lamina_port *p, lamina_tensor **out,
                                 lamina_error *err)
 {
-    const lamina_kind kind = p->kind == LAMINA_KIND_SEQUENCE ? p->kind
-                             : p->optional                   ? LAMINA_KIND_NONE
-                                                             : LAMINA_KIND_TENSOR;
+    const lamina_kind kind = p->kind != LAMINA_KIND_TENSOR ? p->kind
+                             : p->optional                 ? LAMINA_KIND_NONE
+                                                           : LAMINA_KIND_TENSOR;
     if (access(path, R_OK) != 0) return LAMINA_E_IO;
     return lamina_tensor_load(r->e, path, kind, out, err);
 }

@@ -79,6 +79,36 @@ static bool values_equal(const lamina_tensor *got, const lamina_tensor *want, ch
     return true;
 }
 
+static bool same_element(const lamina_tensor *a, int64_t i, const lamina_tensor *b, int64_t j)
+{
+    if (a->dtype != LAMINA_STRING) return lmn_get_i64(a, i) == lmn_get_i64(b, j);
+    size_t n, m;
+    const char *x = lamina_tensor_string(a, i, &n), *y = lamina_tensor_string(b, j, &m);
+    return n == m && memcmp(x, y, n) == 0;
+}
+
+/* Entry by entry: the value of each key, the order has no meaning. */
+static bool maps_equal(const lamina_tensor *got, const lamina_tensor *want, bool values, char *why,
+                       size_t cap)
+{
+    const lamina_tensor *keys = lamina_map_keys(want), *got_keys = lamina_map_keys(got);
+    const int64_t n = lamina_tensor_count(want);
+    if (lamina_tensor_count(got) != n || keys->dtype != got_keys->dtype)
+        return (void)snprintf(why, cap, "the map's size or key type differs"), false;
+    lamina_tensor a = *lamina_map_values(got), b = *lamina_map_values(want);
+    const size_t size = a.dtype == LAMINA_STRING ? sizeof(lmn_str) : lmn_dtype_bytes(a.dtype);
+    a.rank = b.rank = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = 0;
+        while (at < n && !same_element(got_keys, at, keys, i)) at++;
+        if (at == n) return (void)snprintf(why, cap, "a key is missing"), false;
+        a.data = (uint8_t *)lamina_map_values(got)->data + (size_t)at * size;
+        b.data = (uint8_t *)lamina_map_values(want)->data + (size_t)i * size;
+        if (!conform_equal(&a, &b, values, why, cap)) return false;
+    }
+    return true;
+}
+
 bool conform_equal(const lamina_tensor *got, const lamina_tensor *want, bool values, char *why,
                    size_t cap)
 {
@@ -91,6 +121,8 @@ bool conform_equal(const lamina_tensor *got, const lamina_tensor *want, bool val
             if (!conform_equal(got->items[i], want->items[i], values, why, cap)) return false;
         return true;
     }
+    if (want->kind == LAMINA_KIND_MAP && got->dtype == want->dtype)
+        return maps_equal(got, want, values, why, cap);
     if (got->dtype != want->dtype)
         return (void)snprintf(why, cap, "type is %s, expected %s", lamina_dtype_name(got->dtype),
                               lamina_dtype_name(want->dtype)),

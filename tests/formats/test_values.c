@@ -90,6 +90,58 @@ static void test_proto_strings_and_sequences(t_env *env)
     lamina_tensor_unref(s);
 }
 
+/* What is written of `v` and read back as the kind it is, NULL if either fails. */
+static lamina_tensor *through_proto(t_env *env, const lamina_tensor *v, uint8_t kind)
+{
+    lamina_tensor *back = NULL;
+    lmn_strbuf b;
+    lmn_strbuf_init(&b, &env->engine->alloc, 1 << 20);
+    T_OK(lmn_onnx_value_write(v, "name", &b));
+    const lmn_fact hint = {.kind = kind, .rank = -1, .n_elems = -1};
+    const lmn_span span = {(const uint8_t *)b.p, b.n};
+    T_OK_ERR(lmn_onnx_value_read(env->engine, span, &hint, &back, &err), &err);
+    lmn_strbuf_finish(&b);
+    return back;
+}
+
+static void test_proto_maps(t_env *env)
+{
+    const int64_t two = 2;
+    lamina_tensor *keys = NULL, *values = NULL, *map = NULL, *seq = NULL, *back;
+    T_REQUIRE(T_OK(lamina_tensor_create(env->engine, LAMINA_I64, 1, &two, &keys)));
+    T_REQUIRE(T_OK(lamina_tensor_create(env->engine, LAMINA_STRING, 1, &two, &values)));
+    lmn_set_i64(keys, 0, -3);
+    T_OK(lamina_tensor_set_string(values, 1, "a\0b", 3));
+    T_REQUIRE(T_OK(lamina_map_create(env->engine, keys, values, &map)));
+    T_REQUIRE(T_OK(lamina_sequence_create(env->engine, LAMINA_STRING, 1, &map, &seq)));
+    if ((back = through_proto(env, seq, LMN_FACT_SEQUENCE)) != NULL) {
+        const lamina_tensor *item = lamina_sequence_item(back, 0);
+        size_t n = 0;
+        T_EQ(lmn_get_i64(lamina_map_keys(item), 0), -3);
+        T_CHECK(memcmp(lamina_tensor_string(lamina_map_values(item), 1, &n), "a\0b", 3) == 0);
+        T_EQ(n, 3);
+        lamina_tensor_unref(back);
+    }
+    lamina_tensor_unref(seq), lamina_tensor_unref(map);
+    T_REQUIRE(T_OK(lamina_map_create(env->engine, keys, keys, &map)));
+    if ((back = through_proto(env, map, LMN_FACT_MAP)) != NULL) {
+        T_EQ(back->kind, LAMINA_KIND_MAP);
+        T_EQ(lmn_get_i64(lamina_map_values(back), 0), -3);
+        lamina_tensor_unref(back);
+    }
+    lamina_tensor_unref(map), lamina_tensor_unref(keys), lamina_tensor_unref(values);
+    /* Packed keys 1, 1; no key type; keys without values. */
+    static const char *const BAD[] = {"\x10\x07\x1a\x02\x01\x01", "\x1a\x01\x01",
+                                      "\x10\x07\x18\x01", "\x10\x07\x18\x01\x22\x01x"};
+    for (size_t i = 0; i < T_COUNT(BAD); i++) {
+        const lmn_fact hint = {.kind = LMN_FACT_MAP, .rank = -1, .n_elems = -1};
+        const lmn_span span = {(const uint8_t *)BAD[i], strlen(BAD[i])};
+        back = T_UNTOUCHED;
+        T_CHECK(lmn_onnx_value_read(env->engine, span, &hint, &back, &err) != LAMINA_OK);
+        T_CHECK(err.msg[0] != 0);
+    }
+}
+
 /* Typed fields: (type, field, entries) with small numbers, packed and not. */
 static void test_typed_fields(t_env *env)
 {
@@ -250,5 +302,5 @@ static void test_npz(t_env *env)
 }
 
 T_MAIN(T_TEST(test_proto_round_trip), T_TEST(test_proto_strings_and_sequences),
-       T_TEST(test_typed_fields), T_TEST(test_npy_round_trip), T_TEST(test_npy_forms),
-       T_TEST(test_npz))
+       T_TEST(test_proto_maps), T_TEST(test_typed_fields), T_TEST(test_npy_round_trip),
+       T_TEST(test_npy_forms), T_TEST(test_npz))

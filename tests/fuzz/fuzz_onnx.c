@@ -62,10 +62,23 @@ static lamina_tensor *make_tensor(lamina_engine *e, const lamina_port *p, int64_
     return t;
 }
 
+static lamina_tensor *make_map(lamina_engine *e, const lamina_port *p)
+{
+    lamina_tensor *keys = NULL, *values = NULL, *map = NULL;
+    const int64_t one = 1;
+    if (lamina_tensor_create(e, p->key, 1, &one, &keys) == LAMINA_OK &&
+        lamina_tensor_create(e, p->dtype ? p->dtype : LAMINA_F32, 1, &one, &values) == LAMINA_OK &&
+        lamina_map_create(e, keys, values, &map) != LAMINA_OK)
+        map = NULL;
+    lamina_tensor_unref(keys);
+    lamina_tensor_unref(values);
+    return map;
+}
+
 static lamina_tensor *make_input(lamina_engine *e, const lamina_port *p)
 {
     if (p->kind == LAMINA_KIND_NONE) return NULL;
-    lamina_tensor *t = make_tensor(e, p, 4096), *seq = NULL;
+    lamina_tensor *t = p->key ? make_map(e, p) : make_tensor(e, p, 4096), *seq = NULL;
     if (p->kind != LAMINA_KIND_SEQUENCE || !t) return t;
     if (lamina_sequence_create(e, lamina_tensor_dtype(t), 1, &t, &seq) != LAMINA_OK) seq = NULL;
     lamina_tensor_unref(t);

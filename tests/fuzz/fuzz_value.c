@@ -1,6 +1,6 @@
 /*
- * Fuzz target: TensorProto, SequenceProto and OptionalProto values. What is read must be writable,
- * and read back equal.
+ * Fuzz target: TensorProto, SequenceProto, MapProto and OptionalProto values. What is read must be
+ * writable, and read back equal.
  */
 #include "formats/onnx/onnx_value.h"
 
@@ -27,6 +27,7 @@ static void try_value(lamina_engine *e, lmn_span bytes, uint8_t kind)
     if (lmn_onnx_value_write(t, "x", &out) == LAMINA_OK) {
         hint.kind = t->kind == LAMINA_KIND_TENSOR     ? LMN_FACT_TENSOR
                     : t->kind == LAMINA_KIND_SEQUENCE ? LMN_FACT_SEQUENCE
+                    : t->kind == LAMINA_KIND_MAP      ? LMN_FACT_MAP
                                                       : LMN_FACT_OPTIONAL;
         hint.dtype = t->dtype;
         if (lmn_onnx_value_read(e, (lmn_span){(const uint8_t *)out.p, out.n}, &hint, &again,
@@ -49,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     lamina_engine e;
     if (lmn_engine_init(&e, NULL) != LAMINA_OK) return 0;
-    for (uint8_t kind = LMN_FACT_TENSOR; kind <= LMN_FACT_OPTIONAL; kind++)
+    for (uint8_t kind = LMN_FACT_TENSOR; kind <= LMN_FACT_MAP; kind++)
         try_value(&e, (lmn_span){data, size}, kind);
     lmn_engine_finish(&e);
     return 0;

@@ -64,6 +64,42 @@ static void test_round_trip(t_env *env)
     lmn_graph_destroy(g), lmn_graph_destroy(again);
 }
 
+/* Types of types. */
+static void test_maps_and_optionals(t_env *env)
+{
+    static const char *const TYPES[] = {
+        "map(int64,float32)", "seq(map(string,?))", "optional(map(string,float32))",
+        "optional(seq(float32[N]))", "optional(seq(map(int64,string)))"};
+    static const char *const BAD[] = {"map(float32,int64)", "map(int64)", "seq(map(int64,float32)",
+                                      "optional(seq(float32[N])", "seq(seq(float32[N]))"};
+    char text[256];
+    for (size_t i = 0; i < T_COUNT(TYPES); i++) {
+        T_CASE(TYPES[i]);
+        (void)snprintf(text, sizeof text,
+                       "graph \"t\" ids 1 {\nsymbols \"N\"\ninput %%1 \"x\" %s\n"
+                       "output %%1 \"y\"\n}\n",
+                       TYPES[i]);
+        lmn_graph *g = graph_of(env, text);
+        T_REQUIRE(g != NULL);
+        lmn_strbuf again;
+        graph_text(env, g, &again);
+        T_STR_EQ(lmn_strbuf_text(&again), text);
+        char shown[64];
+        (void)lmn_fact_format(g->dims, &g->values[1].fact, shown, sizeof shown);
+        T_STR_EQ(shown, TYPES[i]);
+        lmn_strbuf_finish(&again);
+        lmn_graph_destroy(g);
+    }
+    for (size_t i = 0; i < T_COUNT(BAD); i++) {
+        lmn_graph *g = NULL;
+        lamina_error bad = {0};
+        T_CASE(BAD[i]);
+        (void)snprintf(text, sizeof text, "graph \"t\" ids 1 {\ninput %%1 \"x\" %s\n}\n", BAD[i]);
+        T_CHECK(lmn_graph_parse(env->engine, text, strlen(text), &g, &bad) != LAMINA_OK);
+        T_CHECK(bad.msg[0] != 0 && g == NULL);
+    }
+}
+
 /* Every constant in use: element for element equal after a round trip. */
 static void test_constants(t_env *env)
 {
@@ -175,5 +211,5 @@ static void test_no_memory(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_round_trip), T_TEST(test_constants), T_TEST(test_errors), T_TEST(test_damaged),
-       T_TEST(test_no_memory))
+T_MAIN(T_TEST(test_round_trip), T_TEST(test_maps_and_optionals), T_TEST(test_constants),
+       T_TEST(test_errors), T_TEST(test_damaged), T_TEST(test_no_memory))

@@ -368,7 +368,7 @@ static bool same(const lamina_tensor *a, const lamina_tensor *b, const pr_bound 
     if (!a || !b) return a == b;
     if (a->kind != b->kind || a->dtype != b->dtype) return false;
     if (a->kind == LAMINA_KIND_NONE) return true;
-    if (a->kind == LAMINA_KIND_SEQUENCE) {
+    if (a->kind != LAMINA_KIND_TENSOR) {
         if (a->n_items != b->n_items) return false;
         for (int64_t i = 0; i < a->n_items; i++)
             if (!same(a->items[i], b->items[i], bound, why, cap)) return false;

@@ -255,6 +255,51 @@ static void test_sequence(t_env *env)
     lamina_tensor_unref(NULL);
 }
 
+static lamina_tensor *vector(t_env *env, lamina_dtype dtype, int64_t n, int64_t first)
+{
+    lamina_tensor *t = NULL;
+    T_OK(lamina_tensor_create(env->engine, dtype, 1, &n, &t));
+    for (int64_t i = 0; t && dtype != LAMINA_STRING && i < n; i++) lmn_set_i64(t, i, first + i);
+    return t;
+}
+
+static void test_map(t_env *env)
+{
+    lamina_tensor *keys = vector(env, LAMINA_I64, 3, 7), *map = NULL, *seq = NULL, *copy = NULL;
+    lamina_tensor *values = vector(env, LAMINA_F32, 3, 1), *two = vector(env, LAMINA_F32, 2, 1);
+    lamina_tensor *words = vector(env, LAMINA_STRING, 3, 0), *out = T_UNTOUCHED, *mixed[2];
+    T_REQUIRE(keys && values && two && words);
+    T_EQ(lamina_map_create(env->engine, NULL, values, &out), LAMINA_E_INVALID);
+    T_EQ(lamina_map_create(env->engine, values, keys, &out), LAMINA_E_DTYPE);
+    T_EQ(lamina_map_create(env->engine, keys, two, &out), LAMINA_E_SHAPE);
+    T_EQ(lamina_map_create(env->engine, words, values, &out), LAMINA_E_INVALID); /* "" thrice */
+    for (int64_t i = 0; i < 3; i++) T_OK(lamina_tensor_set_string(words, i, "abc", (size_t)i));
+    T_OK(lamina_map_create(env->engine, words, values, &copy));
+    T_REQUIRE(T_OK(lamina_map_create(env->engine, keys, values, &map)));
+    T_EQ(lamina_tensor_kind(map), LAMINA_KIND_MAP);
+    T_EQ(lamina_tensor_dtype(map), LAMINA_F32);
+    T_EQ(lamina_tensor_count(map), 3);
+    T_EQ(lamina_tensor_rank(map), 0);
+    T_CHECK(!lamina_tensor_data(map) && !lamina_tensor_bytes(map));
+    T_CHECK(lamina_map_keys(map) == keys && lamina_map_values(map) == values);
+    T_CHECK(!lamina_map_keys(keys) && !lamina_map_values(NULL) && !lamina_sequence_item(map, 0));
+    mixed[0] = map, mixed[1] = copy;
+    T_EQ(lamina_sequence_create(env->engine, LAMINA_F32, 2, mixed, &out), LAMINA_E_DTYPE);
+    mixed[1] = values;
+    T_EQ(lamina_sequence_create(env->engine, LAMINA_F32, 2, mixed, &out), LAMINA_E_INVALID);
+    T_EQ(lamina_map_create(env->engine, keys, map, &out), LAMINA_E_INVALID);
+    lamina_tensor_unref(copy);
+    T_OK(lamina_sequence_create(env->engine, LAMINA_F32, 1, mixed, &seq));
+    lmn_set_i64(keys, 1, 7);
+    T_EQ(lamina_map_create(env->engine, keys, values, &out), LAMINA_E_INVALID);
+    T_OK(lmn_tensor_clone(env->engine, seq, &copy));
+    lamina_tensor_unref(seq), lamina_tensor_unref(map), lamina_tensor_unref(keys);
+    lamina_tensor_unref(values), lamina_tensor_unref(two), lamina_tensor_unref(words);
+    T_EQ(lmn_get_i64(lamina_map_keys(lamina_sequence_item(copy, 0)), 2), 9);
+    lamina_tensor_unref(copy);
+    T_NOTHING_HELD(env);
+}
+
 /* Operators take the items of a sequence as dense. */
 static void test_sequence_strided(t_env *env)
 {
@@ -410,6 +455,6 @@ static void test_threads(t_env *env)
 }
 
 T_MAIN(T_TEST(test_create), T_TEST(test_refused), T_TEST(test_wrap), T_TEST(test_pack_random),
-       T_TEST(test_view), T_TEST(test_strings), T_TEST(test_sequence),
+       T_TEST(test_view), T_TEST(test_strings), T_TEST(test_sequence), T_TEST(test_map),
        T_TEST(test_sequence_strided), T_TEST(test_elements), T_TEST(test_allocation_failure),
        T_TEST(test_mutable_data), T_TEST(test_threads))

@@ -71,12 +71,13 @@ class InferenceSession(_lamina.Session):
         self._meta = ModelMetadata(self.info())
 
     def _node_arg(self, port):
-        name, kind, code, shape, optional, has_default = port
-        if kind == _values.SEQUENCE or shape is None:
+        name, kind, code, shape, optional, has_default, key = port
+        if kind != _values.TENSOR or shape is None:
             shape = []
         dims = self._options._dims
         shape = [dims.get(d, d) if isinstance(d, str) else d for d in shape]
-        return NodeArg(name, _values.type_string(kind, code, optional and not has_default), shape)
+        optional = optional and not has_default
+        return NodeArg(name, _values.type_string(kind, code, optional, key), shape)
 
     def get_inputs(self):
         return list(self._inputs)

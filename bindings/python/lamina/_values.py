@@ -11,7 +11,7 @@ _ORT_NAMES = {"float32": "float", "float64": "double", "bool": "bool", "string":
               "float8_e5m2": "float8e5m2", "float8_e5m2fnuz": "float8e5m2fnuz",
               "float4_e2m1fn": "float4e2m1", "float8_e8m0fnu": "float8e8m0"}
 _CODES = {name: code for code, name in enumerate(_lamina.dtype_names)}
-TENSOR, SEQUENCE, NONE = range(3)
+TENSOR, SEQUENCE, NONE, MAP = range(4)
 
 
 def type_name(code):
@@ -20,10 +20,12 @@ def type_name(code):
     return _ORT_NAMES.get(name, name)
 
 
-def type_string(kind, code, optional=False):
+def type_string(kind, code, optional=False, key=0):
     if code == 0:
         return ""
     text = f"tensor({type_name(code)})"
+    if key:
+        text = f"map({type_name(key)},{text})"
     if kind == SEQUENCE:
         text = f"seq({text})"
     return f"optional({text})" if optional else text
@@ -43,7 +45,7 @@ def on_cpu(device_type):
 
 
 class OrtValue(_lamina.Value):
-    """A tensor, a sequence or an empty optional. numpy arrays are wrapped without a copy."""
+    """A tensor, a sequence, a map or an empty optional. numpy arrays are wrapped without a copy."""
 
     @classmethod
     def ortvalue_from_numpy(cls, numpy_obj, /, device_type="cpu", device_id=0, vendor_id=-1):
@@ -82,7 +84,7 @@ class OrtValue(_lamina.Value):
         return self.code()
 
     def data_type(self):
-        return type_string(self.kind(), self.code(), self.kind() == NONE)
+        return type_string(self.kind(), self.code(), self.kind() == NONE, self.key())
 
     def data_ptr(self):
         return self.address()
@@ -100,7 +102,7 @@ class OrtValue(_lamina.Value):
         return self.kind() == TENSOR
 
     def is_tensor_sequence(self):
-        return self.kind() == SEQUENCE
+        return self.kind() == SEQUENCE and not self.key()
 
     def is_sparse_tensor(self):
         return False

@@ -300,7 +300,9 @@ static lamina_tensor *from_list(py_state *st, PyObject *seq, const py_port *want
     if (n < 0 || !e) return NULL;
     lamina_tensor **items = PyMem_Calloc((size_t)n + 1, sizeof *items), *out = NULL;
     if (!items) return (lamina_tensor *)PyErr_NoMemory();
-    const py_port item = {.kind = LAMINA_KIND_TENSOR, .dtype = want->dtype};
+    const py_port item = {.kind = want->key ? LAMINA_KIND_MAP : LAMINA_KIND_TENSOR,
+                          .dtype = want->dtype,
+                          .key = want->key};
     Py_ssize_t k = 0;
     for (; k < n; k++) {
         PyObject *o = PySequence_GetItem(seq, k);
@@ -339,6 +341,7 @@ lamina_tensor *py_to_tensor(py_state *st, PyObject *obj, const py_port *want)
     if (obj == Py_None) return from_none(st, want);
     if (want && want->kind == LAMINA_KIND_SEQUENCE && (PyList_Check(obj) || PyTuple_Check(obj)))
         return from_list(st, obj, want);
+    if (PyDict_Check(obj)) return py_from_dict(st, obj, want);
     if (PyObject_HasAttr(obj, st->s_dlpack)) return from_dlpack(st, obj);
     return from_anything(st, obj, want);
 }

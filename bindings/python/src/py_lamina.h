@@ -33,7 +33,7 @@ typedef struct py_state {
     uint32_t n_threads;                             /* width of the engine's pool; 0 = its choice */
 } py_state;
 
-/* lamina._lamina.Value: a tensor, a sequence or an empty optional. */
+/* lamina._lamina.Value: a tensor, a sequence, a map or an empty optional. */
 typedef struct py_value {
     PyObject_HEAD PyObject *module;
     py_state *st;
@@ -50,7 +50,7 @@ typedef struct py_run_options {
 typedef struct py_port {
     PyObject *name; /* interned */
     lamina_kind kind;
-    lamina_dtype dtype;
+    lamina_dtype dtype, key;
 } py_port;
 
 /* ---- py_module.c ---- */
@@ -88,9 +88,15 @@ lamina_tensor *py_wrap_as(py_state *st, PyObject *array, lamina_dtype dtype);
 /* dims of a sequence of integers; returns the rank or -1. */
 int32_t py_dims(PyObject *obj, int64_t dims[LAMINA_MAX_RANK]);
 
+/* ---- py_map.c: dicts ---- */
+
+PyObject *py_dict_of(py_state *st, PyObject *module, const lamina_tensor *map);
+/* A new ref; `want` as for py_to_tensor. */
+lamina_tensor *py_from_dict(py_state *st, PyObject *dict, const py_port *want);
+
 /* ---- py_output.c: tensors to Python objects ---- */
 
-/* numpy array, list of them, or None. Takes over the ref, also on failure. */
+/* numpy array, list of them, dict, or None. Takes over the ref, also on failure. */
 PyObject *py_from_tensor(py_state *st, PyObject *module, lamina_tensor *t);
 /* The same value in memory nobody else holds. Takes over the ref; NULL on failure. */
 lamina_tensor *py_owned(py_state *st, lamina_tensor *t);

@@ -1,6 +1,6 @@
 /*
  * Tensors to Python objects: numpy arrays over the tensor's own memory (the array's base is a
- * Value, which holds the tensor), lists for sequences, None for empty optionals.
+ * Value, which holds the tensor), lists for sequences, dicts for maps, None for empty optionals.
  *
  * An array may be written by its reader, so its memory must be held by nobody else: what is shared
  * (weights that are outputs, inputs passed through) is copied first.
@@ -52,7 +52,9 @@ static lamina_tensor *owned_sequence(py_state *st, const lamina_tensor *seq)
     if (!items) return (lamina_tensor *)PyErr_NoMemory();
     int64_t k = 0;
     for (; k < n; k++) {
-        items[k] = copy_tensor(st, lamina_sequence_item(seq, k));
+        lamina_tensor *item = lamina_sequence_item(seq, k);
+        /* Nobody writes into a map: its values are read as numbers. */
+        items[k] = lamina_map_keys(item) ? lamina_tensor_ref(item) : copy_tensor(st, item);
         if (!items[k]) break;
     }
     if (k == n) {
@@ -192,6 +194,8 @@ PyObject *py_from_tensor(py_state *st, PyObject *module, lamina_tensor *t)
         o = string_array(st, t);
     else if (kind == LAMINA_KIND_SEQUENCE)
         o = list_of(st, module, t);
+    else if (kind == LAMINA_KIND_MAP)
+        o = py_dict_of(st, module, t);
     else
         o = Py_NewRef(Py_None);
     lamina_tensor_unref(t);

@@ -64,7 +64,8 @@ static int read_ports(py_session *s, int way)
             (void)py_fail(s->st, status, NULL);
             return -1;
         }
-        io->v[i] = (py_port){.name = name_of(p.name), .kind = p.kind, .dtype = p.dtype};
+        io->v[i] =
+            (py_port){.name = name_of(p.name), .kind = p.kind, .dtype = p.dtype, .key = p.key};
         io->n = i + 1;
         PyObject *at = io->v[i].name ? PyLong_FromSize_t(i) : NULL;
         const int rc = at ? PyDict_SetItem(io->index, io->v[i].name, at) : -1;
@@ -445,8 +446,8 @@ static PyObject *port_shape(const lamina_port *p)
     return list;
 }
 
-/* ports(way): (name, kind, dtype, shape or None, optional, has_default) of each input (0) or output
-   (1). */
+/* ports(way): (name, kind, dtype, shape or None, optional, has_default, type of a map's keys) of
+   each input (0) or output (1). */
 static PyObject *session_ports(PyObject *self, PyObject *arg)
 {
     py_session *s = (py_session *)self;
@@ -458,8 +459,9 @@ static PyObject *session_ports(PyObject *self, PyObject *arg)
         PyObject *row = NULL, *shape = NULL;
         if (look_at(s, way, i, &p) == LAMINA_OK) shape = port_shape(&p);
         if (shape)
-            row = Py_BuildValue("(OiiNNN)", s->io[way].v[i].name, (int)p.kind, (int)p.dtype, shape,
-                                PyBool_FromLong(p.optional), PyBool_FromLong(p.has_default));
+            row = Py_BuildValue("(OiiNNNi)", s->io[way].v[i].name, (int)p.kind, (int)p.dtype, shape,
+                                PyBool_FromLong(p.optional), PyBool_FromLong(p.has_default),
+                                (int)p.key);
         if (!row || PyList_SetItem(list, (Py_ssize_t)i, row) < 0) Py_CLEAR(list);
     }
     return list;

@@ -1,6 +1,6 @@
 /*
- * Value: a tensor, sequence or empty optional in the hands of Python. Lends its bytes by the buffer
- * protocol and its tensor by DLPack; OrtValue is its subclass in Python.
+ * Value: a tensor, sequence, map or empty optional in the hands of Python. Lends its bytes by the
+ * buffer protocol and its tensor by DLPack; OrtValue is its subclass in Python.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -134,6 +134,14 @@ static PyObject *value_kind(PyObject *self, PyObject *unused)
     return PyLong_FromLong(lamina_tensor_kind(((py_value *)self)->t));
 }
 
+static PyObject *value_key(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    const lamina_tensor *t = ((py_value *)self)->t;
+    if (lamina_tensor_kind(t) == LAMINA_KIND_SEQUENCE) t = lamina_sequence_item(t, 0);
+    return PyLong_FromLong(lamina_tensor_dtype(lamina_map_keys(t)));
+}
+
 static PyObject *value_address(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -219,10 +227,11 @@ static PyObject *value_dlpack_device(PyObject *self, PyObject *unused)
 static PyMethodDef methods[] = {
     {"of", value_of, METH_VARARGS | METH_CLASS, "of(object, onnx_type=None): wrap an array."},
     {"empty", value_empty, METH_VARARGS | METH_CLASS, "empty(shape, onnx_type): zeroed memory."},
-    {"numpy", value_numpy, METH_NOARGS, "As a numpy array, a list of them, or None."},
+    {"numpy", value_numpy, METH_NOARGS, "As a numpy array, a list of them, a dict, or None."},
     {"dims", value_dims, METH_NOARGS, "Extents, as a tuple."},
     {"code", value_code, METH_NOARGS, "Element type as ONNX numbers them."},
-    {"kind", value_kind, METH_NOARGS, "0 tensor, 1 sequence, 2 empty optional."},
+    {"kind", value_kind, METH_NOARGS, "0 tensor, 1 sequence, 2 empty optional, 3 map."},
+    {"key", value_key, METH_NOARGS, "Type of a map's keys, or of the maps of a sequence; else 0."},
     {"address", value_address, METH_NOARGS, "Address of the first element."},
     {"nbytes", value_nbytes, METH_NOARGS, "Bytes of the data."},
     {"__dlpack__", (PyCFunction)(void (*)(void))value_dlpack, METH_VARARGS | METH_KEYWORDS,
@@ -236,7 +245,7 @@ static PyType_Slot slots[] = {
     {Py_tp_dealloc, (void *)value_dealloc},
     {Py_tp_methods, methods},
     {Py_bf_getbuffer, (void *)value_getbuffer},
-    {Py_tp_doc, (void *)"A tensor, a sequence or an empty optional."},
+    {Py_tp_doc, (void *)"A tensor, a sequence, a map or an empty optional."},
     {0, NULL},
 };
 

@@ -48,6 +48,31 @@ static bool read_tensor_type(lmn_dim_pool *pool, lmn_span body, lmn_fact *out, c
     return true;
 }
 
+static bool read_type(lmn_dim_pool *pool, lmn_span type, lmn_fact *out, const char **why,
+                      int depth);
+
+/* TypeProto.Map: the values may be scalars only, declared as tensors without a shape, or of rank 0
+   or 1. */
+static bool read_map(lmn_dim_pool *pool, lmn_span body, lmn_fact *out, const char **why, int depth)
+{
+    lmn_span value = {0};
+    uint64_t key = 0;
+    lmn_pb c = lmn_pb_of(body);
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
+        if (f.num == 1) key = f.u;
+        if (f.num == 2) value = f.s;
+    }
+    if (c.bad) return *why = "a damaged type", false;
+    if (key != (uint64_t)LAMINA_I64 && key != (uint64_t)LAMINA_STRING)
+        return *why = "a map whose keys are neither int64 nor string", false;
+    if (!read_type(pool, value, out, why, depth + 1)) return false;
+    if (out->kind != LMN_FACT_TENSOR || out->rank > 1)
+        return *why = "a map whose values are no scalars, which is not supported", false;
+    *out = (lmn_fact){
+        .kind = LMN_FACT_MAP, .key = (uint8_t)key, .dtype = out->dtype, .rank = -1, .n_elems = -1};
+    return true;
+}
+
 static bool read_type(lmn_dim_pool *pool, lmn_span type, lmn_fact *out, const char **why, int depth)
 {
     if (depth > 3) return *why = "a type of types nested too deep", false;
@@ -66,14 +91,19 @@ static bool read_type(lmn_dim_pool *pool, lmn_span type, lmn_fact *out, const ch
                 if (g.num == 1) item = g.s;
             if (d.bad) return *why = "a damaged type", false;
             if (!read_type(pool, item, out, why, depth + 1)) return false;
-            if (f.num == 4 && out->kind == LMN_FACT_SEQUENCE)
-                return *why = "a sequence of sequences, which is not supported", false;
-            /* An optional with content is that content: optional(seq) is taken as seq. */
-            if (f.num == 4) out->kind = LMN_FACT_SEQUENCE;
-            if (f.num == 9 && out->kind == LMN_FACT_TENSOR) out->kind = LMN_FACT_OPTIONAL;
+            if (f.num == 4 && (out->kind == LMN_FACT_SEQUENCE || out->maybe))
+                return *why = "a sequence of sequences or optionals, which is not supported", false;
+            if (f.num == 4)
+                out->kind = LMN_FACT_SEQUENCE;
+            else if (out->kind == LMN_FACT_TENSOR)
+                out->kind = LMN_FACT_OPTIONAL;
+            else
+                out->maybe = out->kind != LMN_FACT_UNKNOWN && out->kind != LMN_FACT_OPTIONAL;
             break;
         }
-        case 5: return *why = "a map type, which is not supported", false;
+        case 5:
+            if (!read_map(pool, f.s, out, why, depth)) return false;
+            break;
         case 7: return *why = "an opaque type, which is not supported", false;
         case 8: return *why = "a sparse tensor type, which is not supported", false;
         default: break;

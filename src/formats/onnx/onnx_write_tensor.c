@@ -73,17 +73,36 @@ static void put_tensor_type(lmn_onnx_out *w, uint32_t num, const lmn_dim_pool *d
     lmn_onnx_end(w, type);
 }
 
+static void put_map_type(lmn_onnx_out *w, uint32_t num, const lmn_dim_pool *dims, const lmn_fact *f)
+{
+    lmn_onnx_mark type = lmn_onnx_begin(w, num);
+    lmn_onnx_put_int(w, 1, f->key);
+    lmn_onnx_mark value = lmn_onnx_begin(w, 2);
+    put_tensor_type(w, 1, dims, f);
+    lmn_onnx_end(w, value);
+    lmn_onnx_end(w, type);
+}
+
 void lmn_onnx_put_type(lmn_onnx_out *w, uint32_t num, const lmn_dim_pool *dims, const lmn_fact *f)
 {
-    lmn_onnx_mark m = lmn_onnx_begin(w, num);
-    if (f->kind == LMN_FACT_TENSOR) {
+    lmn_onnx_mark m = lmn_onnx_begin(w, num), of[2], item[2];
+    const bool optional = f->maybe || f->kind == LMN_FACT_OPTIONAL;
+    int depth = 0;
+    if (f->kind != LMN_FACT_UNKNOWN && optional) {
+        of[depth] = lmn_onnx_begin(w, 9);
+        item[depth++] = lmn_onnx_begin(w, 1);
+    }
+    if (f->kind == LMN_FACT_SEQUENCE) {
+        of[depth] = lmn_onnx_begin(w, 4);
+        item[depth++] = lmn_onnx_begin(w, 1);
+    }
+    if (f->key)
+        put_map_type(w, 5, dims, f);
+    else if (f->kind != LMN_FACT_UNKNOWN)
         put_tensor_type(w, 1, dims, f);
-    } else if (f->kind != LMN_FACT_UNKNOWN) {
-        lmn_onnx_mark of = lmn_onnx_begin(w, f->kind == LMN_FACT_SEQUENCE ? 4 : 9);
-        lmn_onnx_mark item = lmn_onnx_begin(w, 1);
-        put_tensor_type(w, 1, dims, f);
-        lmn_onnx_end(w, item);
-        lmn_onnx_end(w, of);
+    while (depth-- > 0) {
+        lmn_onnx_end(w, item[depth]);
+        lmn_onnx_end(w, of[depth]);
     }
     lmn_onnx_end(w, m);
 }

@@ -18,8 +18,10 @@ static lamina_status infer_optional(lmn_infer *ic)
         return lmn_infer_fail(ic, LAMINA_E_INVALID, "set attribute type or connect the input",
                               "an empty optional needs a type");
     ic->out[0] = full ? *ic->in[0] : *type;
-    /* A fact describes one level only: an optional sequence is taken as a sequence. */
-    if (ic->out[0].kind != LMN_FACT_SEQUENCE) ic->out[0].kind = LMN_FACT_OPTIONAL;
+    if (ic->out[0].kind == LMN_FACT_SEQUENCE || ic->out[0].kind == LMN_FACT_MAP)
+        ic->out[0].maybe = true;
+    else
+        ic->out[0].kind = LMN_FACT_OPTIONAL;
     ic->out[0].n_elems = -1;
     ic->out[0].elems = NULL;
     return LAMINA_OK;

@@ -7,7 +7,7 @@
 static lamina_status infer_optionalgetelement(lmn_infer *ic)
 {
     ic->out[0] = ic->in[0] ? *ic->in[0] : lmn_fact_unknown();
-    /* An optional sequence has the fact of a sequence: this one holds a tensor. */
+    ic->out[0].maybe = false;
     if (ic->out[0].kind == LMN_FACT_OPTIONAL) ic->out[0].kind = LMN_FACT_TENSOR;
     return LAMINA_OK;
 }

@@ -8,8 +8,8 @@ static lamina_status infer_optionalhaselement(lmn_infer *ic)
 {
     const bool connected = ic->node->n_in > 0 && ic->in[0];
     LMN_TRY(lmn_infer_shape(ic, 0, 0, NULL));
-    /* A sequence may be the content of an optional, which may be empty. */
-    const bool held = connected && ic->in[0]->kind == LMN_FACT_TENSOR;
+    const lmn_fact *f = connected ? ic->in[0] : NULL;
+    const bool held = f && f->kind != LMN_FACT_UNKNOWN && f->kind != LMN_FACT_OPTIONAL && !f->maybe;
     if (connected && !held) return LAMINA_OK;
     lmn_dim *e = lmn_infer_set_elems(ic, 0, 1);
     if (e) *e = lmn_dim_c(held ? 1 : 0);

@@ -7,7 +7,7 @@
 static lamina_status infer_sequenceat(lmn_infer *ic)
 {
     const lmn_fact item = lmn_infer_item(ic, 0);
-    if (item.kind == LMN_FACT_TENSOR) ic->out[0] = item;
+    if (item.kind != LMN_FACT_UNKNOWN) ic->out[0] = item;
     return LAMINA_OK;
 }
 
@@ -22,7 +22,7 @@ static lamina_status eval_sequenceat(lmn_eval *ec)
 
 static const lmn_port IN[] = {
     {"input_sequence", 'T', LMN_PORT_ANYKIND, LMN_D_ALL}, {"position", 0, 0, LMN_D_INDEX}, {0}};
-static const lmn_port OUT[] = {{"tensor", 'T', 0, LMN_D_ALL}, {0}};
+static const lmn_port OUT[] = {{"tensor", 'T', LMN_PORT_ANYKIND, LMN_D_ALL}, {0}};
 
 const lmn_op_def lmn_op_SequenceAt = {
     .name = "SequenceAt",
