@@ -69,6 +69,7 @@ conformance: environment ## the ONNX cases, stored and generated
 
 models: environment ## trained and generated models beside onnxruntime
 	@$(MAKE) -s build
+	@tools/setup.sh learned > /dev/null || echo "the packages of tools/requirements-learned.txt are not all here"
 	$(PYTHON) tools/judge_models.py
 
 # make fuzz T=json [FUZZ_SECONDS=60]; finds stay in build-fuzz/found-T-*.

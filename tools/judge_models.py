@@ -1,10 +1,11 @@
 """Trained and generated models beside onnxruntime: judge_models.py [--filter TEXT]
 
 Every model of models.txt on a real and on a seeded random input (model_inputs.py), and the models
-of gen_models.py. Each output must equal onnxruntime's (rtol 1e-3, atol 1e-4 of the output's largest
-magnitude) with 1 and 2 threads, and those two must be bit-identical. The five silero graphs hold
-the same weights: on the same frames their probabilities must equal each other too. Prints a table,
-writes build/models.json; exit 1 on any mismatch.
+of gen_models.py; then the classical models of learned_models.py, where its packages are installed
+(a sentence says so where they are not). Each output must equal onnxruntime's (rtol 1e-3, atol 1e-4
+of the output's largest magnitude) with 1 and 2 threads, and those two must be bit-identical. The
+five silero graphs hold the same weights: on the same frames their probabilities must equal each
+other too. Prints a table, writes build/models.json; exit 1 on any mismatch.
 """
 import argparse
 import json
@@ -22,6 +23,7 @@ import benchlib  # noqa: E402
 sys.path.insert(0, os.path.join(benchlib.BUILD, "python"))
 import fetch_models  # noqa: E402
 import lamina  # noqa: E402
+import learned_models  # noqa: E402
 import model_inputs  # noqa: E402
 import models as speed  # noqa: E402  (bench/models.py: the generated models and their feeds)
 
@@ -52,8 +54,12 @@ def difference(ours, theirs, atol=ATOL):
     """(largest error over the tolerance, largest error over the output's magnitude)."""
     over, relative = 0.0, 0.0
     for a, b in zip(ours, theirs, strict=True):
-        if a.shape != b.shape or a.dtype != b.dtype:
+        if a.shape != b.shape or (a.dtype != b.dtype and a.dtype.kind not in "OU"):
             return float("inf"), float("inf")
+        if b.dtype.kind in "OU":
+            if not np.array_equal(a.astype(str), b.astype(str)):
+                return float("inf"), float("inf")
+            continue
         if not b.size:
             continue
         a, b = a.astype(np.float64), b.astype(np.float64)
@@ -93,6 +99,53 @@ def judge(model, name, path, steps):
             "why": why}, ours[1]
 
 
+def same_bits(a, b):
+    """As identical, for outputs that may be words."""
+    return all(np.array_equal(x, y) if x.dtype.kind in "OU" else identical([x], [y])
+               for x, y in zip(a, b, strict=True))
+
+
+def judge_learned(case):
+    """One row of a classical model. What onnxruntime cannot load is held against the library."""
+    row = {"model": case.name, "input": "held-in rows", "steps": 1}
+    path = os.path.join(benchlib.BUILD, "learned", learned_models.file_name(case.name))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(case.data)
+    try:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        peer = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        theirs, against = learned_models.flat(peer.run(None, case.feed)), "onnxruntime"
+    except Exception as e:  # onnxruntime has no common base of its errors
+        theirs, against = learned_models.flat(case.own), "the library"
+        row["onnxruntime"] = str(e)[:200]
+    start = time.perf_counter()
+    try:
+        ours = [learned_models.flat(lamina_runner(path, threads)(case.feed)) for threads in (1, 2)]
+    except lamina.Error as e:
+        return {**row, "ok": False, "why": str(e)}
+    if against == "the library":  # it predicts in its own types
+        theirs = [b.astype(a.dtype) for a, b in zip(ours[0], theirs)]
+    over, relative = difference(ours[0][:len(theirs)], theirs)
+    same = same_bits(*ours)
+    ok = bool(over <= 1 and same and theirs)
+    return {**row, "max_rel_diff": float(relative), "of_tolerance": float(over),
+            "threads_identical": same, "seconds": time.perf_counter() - start, "ok": ok,
+            "why": "" if ok else f"differs from {against}", "against": against}
+
+
+def learned_rows(chosen):
+    """Rows of the classical models whose name contains `chosen`."""
+    lacking = learned_models.missing()
+    if lacking:
+        print(f"classical models: skipped, {lacking} is not installed (tools/setup.sh learned)")
+        return
+    for name, make in learned_models.models():
+        if chosen in name:
+            yield judge_learned(make())
+
+
 def silero_row(name, by_graph):
     """The graphs' probabilities beside those of the first: one value a frame each."""
     graphs = sorted(by_graph)
@@ -123,8 +176,9 @@ def show(row):
         text = f"{row['max_rel_diff']:12.2e}  {'yes' if row['threads_identical'] else 'NO':>9}"
     else:
         text = f"{'-':>12}  {'-':>9}"
+    library = " to the library" if row.get("against") == "the library" else ""
     print(f"{row['model']:27} {row['input']:18} {row['steps']:5} {text}  "
-          f"{'equal' if row['ok'] else 'FAILS: ' + row['why']}"
+          f"{'equal' + library if row['ok'] else 'FAILS: ' + row['why']}"
           f"{' within ' + format(row['atol'], 'g') if row.get('atol', ATOL) > ATOL else ''}",
           flush=True)
 
@@ -149,6 +203,9 @@ def main():
         if len(by_graph) > 1:
             rows.append(silero_row(name, by_graph))
             show(rows[-1])
+    for row in learned_rows(args.filter):
+        rows.append(row)
+        show(row)
     good = sum(r["ok"] for r in rows)
     print(f"{good} of {len(rows)} equal")
     os.makedirs(benchlib.BUILD, exist_ok=True)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Install what building and checking need on a bare Debian 12, and nothing that is there already.
 # The Python packages go into a virtual environment in the user's cache, outside the tree.
-# Prints the path of that environment's python as its last line.
+# Prints the path of that environment's python as its last line. With "learned" it adds what trains
+# and converts classical models (requirements-learned.txt), for `make models` only.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,11 +38,14 @@ fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/lamina
 venv=$cache/venv
-stamp=$(sha256sum tools/requirements.txt | cut -d' ' -f1)
-if [ "$(cat "$venv/.stamp" 2> /dev/null)" != "$stamp" ]; then
+install() { # list of packages, then the name of the stamp that says it is there
+    stamp=$(sha256sum "$1" | cut -d' ' -f1)
+    [ "$(cat "$venv/$2" 2> /dev/null)" != "$stamp" ] || return 0
     mkdir -p "$cache"
-    python3 -m venv "$venv" >&2
-    "$venv/bin/pip" install -q --disable-pip-version-check -r tools/requirements.txt >&2
-    echo "$stamp" > "$venv/.stamp"
-fi
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install -q --disable-pip-version-check -r "$1" >&2
+    echo "$stamp" > "$venv/$2"
+}
+install tools/requirements.txt .stamp
+[ "${1:-}" != learned ] || install tools/requirements-learned.txt .stamp-learned
 echo "$venv/bin/python"
