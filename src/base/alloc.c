@@ -72,7 +72,8 @@ static bool arena_more(lmn_arena *a, size_t bytes)
     return true;
 }
 
-void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align)
+/* As it comes: not zeroed. */
+static void *arena_take(lmn_arena *a, size_t bytes, size_t align)
 {
     for (int attempt = 0; attempt < 2; attempt++) {
         uintptr_t at = ((uintptr_t)a->cur + align - 1) & ~(uintptr_t)(align - 1);
@@ -80,7 +81,6 @@ void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align)
         if (a->cur && at <= end && bytes <= end - at) {
             uint8_t *p = (uint8_t *)at;
             a->cur = p + bytes;
-            memset(p, 0, bytes);
             return p;
         }
         if (attempt || !arena_more(a, bytes)) break;
@@ -89,14 +89,28 @@ void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align)
     return NULL;
 }
 
+void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align)
+{
+    void *p = arena_take(a, bytes, align);
+    if (p) memset(p, 0, bytes);
+    return p;
+}
+
 void *lmn_arena_array(lmn_arena *a, size_t n, size_t elem_bytes)
+{
+    void *p = lmn_arena_raw(a, n, elem_bytes);
+    if (p) memset(p, 0, n * elem_bytes);
+    return p;
+}
+
+void *lmn_arena_raw(lmn_arena *a, size_t n, size_t elem_bytes)
 {
     size_t bytes;
     if (!lmn_mul_size(n, elem_bytes, &bytes)) {
         a->failed = true;
         return NULL;
     }
-    return lmn_arena_alloc(a, bytes, 16);
+    return arena_take(a, bytes, 16);
 }
 
 char *lmn_arena_strn(lmn_arena *a, const void *s, size_t n)

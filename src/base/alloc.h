@@ -56,6 +56,8 @@ void lmn_arena_finish(lmn_arena *a);
 void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align);
 /* n * elem_bytes with overflow check, aligned 16. */
 void *lmn_arena_array(lmn_arena *a, size_t n, size_t elem_bytes);
+/* The same, not zeroed: for long lists that are written at once. */
+void *lmn_arena_raw(lmn_arena *a, size_t n, size_t elem_bytes);
 /* Copy of n bytes plus a terminating zero. */
 char *lmn_arena_strn(lmn_arena *a, const void *s, size_t n);
 char *lmn_arena_str(lmn_arena *a, const char *s);

@@ -110,6 +110,8 @@ void lmn_graph_compact(lmn_graph *g);
 uint32_t *lmn_graph_uses(const lmn_graph *g, lmn_arena *arena);
 /* Deep copy; constants are shared by ref. */
 lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph **out);
+/* The same of a top-level graph, but lists of attributes are lent: g must outlive the copy. */
+lamina_status lmn_graph_clone_lent(const lmn_graph *g, lmn_graph **out);
 /*
  * Add a node at import: canonicalises it (def->canon), infers it and appends what comes out. `op`
  * is the node as in the file (def, name, opset, n_in, n_caps, n_out, attrs). Reports to diags;

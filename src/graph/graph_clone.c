@@ -1,25 +1,29 @@
 /*
  * Deep copy of a graph: value ids and node order stay the same, constants are shared by reference,
- * subgraphs are copied. Sessions work on a clone, so that a model can be shared.
+ * subgraphs are copied. Sessions work on a copy, so that a model can be shared; theirs borrows the
+ * lists of attributes, which forests have by the megabyte.
  */
 #include "graph/graph.h"
 
 #include <string.h>
 
-static bool clone_attr(lmn_graph *dst, const lmn_attr *src, lmn_attr *out)
+static lamina_status copy(const lmn_graph *g, lmn_graph *parent, bool lend, lmn_graph **out);
+
+static bool clone_attr(lmn_graph *dst, const lmn_attr *src, bool lend, lmn_attr *out)
 {
     lmn_arena *a = &dst->arena;
     *out = *src;
     if (!(out->name = lmn_arena_str(a, src->name))) return false;
     const size_t n = (size_t)src->n;
+    const bool list =
+        src->type == LMN_ATTR_FLOATS || src->type == LMN_ATTR_INTS || src->type == LMN_ATTR_STRINGS;
+    if (lend && list) return true;
     switch (src->type) {
     case LMN_ATTR_STRING:
         out->u.s.p = lmn_arena_strn(a, src->u.s.p ? src->u.s.p : "", src->u.s.n);
         return out->u.s.p != NULL;
     case LMN_ATTR_TENSOR: lamina_tensor_ref(out->u.t); return true;
-    case LMN_ATTR_GRAPH:
-        out->u.g = NULL;
-        return lmn_graph_clone(src->u.g, dst, &out->u.g) == LAMINA_OK;
+    case LMN_ATTR_GRAPH: out->u.g = NULL; return copy(src->u.g, dst, lend, &out->u.g) == LAMINA_OK;
     case LMN_ATTR_FLOATS: out->u.floats = lmn_arena_dup(a, src->u.floats, n * sizeof(float)); break;
     case LMN_ATTR_INTS: out->u.ints = lmn_arena_dup(a, src->u.ints, n * sizeof(int64_t)); break;
     case LMN_ATTR_STRINGS: {
@@ -39,12 +43,12 @@ static bool clone_attr(lmn_graph *dst, const lmn_attr *src, lmn_attr *out)
     return !a->failed;
 }
 
-static bool clone_node(lmn_graph *dst, const lmn_gnode *n)
+static bool clone_node(lmn_graph *dst, const lmn_gnode *n, bool lend)
 {
     lmn_attr *attrs = LMN_ARENA_ARRAY(&dst->arena, lmn_attr, (size_t)n->op.n_attrs);
     if (!attrs) return false;
     int32_t done = 0;
-    while (done < n->op.n_attrs && clone_attr(dst, &n->op.attrs[done], &attrs[done])) done++;
+    while (done < n->op.n_attrs && clone_attr(dst, &n->op.attrs[done], lend, &attrs[done])) done++;
     lmn_gnode *made = NULL;
     if (done == n->op.n_attrs) {
         lmn_opnode op = n->op;
@@ -100,7 +104,7 @@ static bool translate_fact(const lmn_graph *from, lmn_graph *to, lmn_fact *f)
     return ok;
 }
 
-lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph **out)
+static lamina_status copy(const lmn_graph *g, lmn_graph *parent, bool lend, lmn_graph **out)
 {
     lmn_graph *c = NULL;
     LMN_TRY(lmn_graph_create(g->engine, parent, &c));
@@ -108,7 +112,7 @@ lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph *
     bool ok = name && clone_values(c, g);
     if (ok) c->name = name;
     for (size_t i = 0; ok && i < g->n_nodes; i++)
-        if (!g->nodes[i].dead) ok = clone_node(c, &g->nodes[i]);
+        if (!g->nodes[i].dead) ok = clone_node(c, &g->nodes[i], lend);
     for (size_t i = 0; ok && i < g->n_inputs; i++) ok = lmn_graph_add_input(c, g->inputs[i]);
     for (size_t i = 0; ok && i < g->n_outputs; i++)
         ok = lmn_graph_add_output(c, g->outputs[i], g->output_names[i]);
@@ -120,4 +124,14 @@ lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph *
     c->next_node_id = g->next_node_id;
     *out = c;
     return LAMINA_OK;
+}
+
+lamina_status lmn_graph_clone(const lmn_graph *g, lmn_graph *parent, lmn_graph **out)
+{
+    return copy(g, parent, false, out);
+}
+
+lamina_status lmn_graph_clone_lent(const lmn_graph *g, lmn_graph **out)
+{
+    return copy(g, NULL, true, out);
 }

@@ -16,7 +16,7 @@
 typedef struct builder {
     const lmn_forest *f;
     lmn_grove *g;
-    int64_t *from; /* link of each new node in the forest: the queue of the walk in level order */
+    int32_t *from; /* link of each new node in the forest: the queue of the walk in level order */
     int64_t cap, vote_cap;
 } builder;
 

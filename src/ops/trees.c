@@ -14,12 +14,17 @@ static lamina_status bad(lmn_eval *ec, const char *what)
     return lmn_eval_fail(ec, LAMINA_E_INVALID, "%s", what);
 }
 
-static void *array(lmn_eval *ec, int64_t n, size_t elem)
+/* Memory as it comes: every element is written before it is read. */
+static void *room(lmn_eval *ec, int64_t n, size_t elem)
 {
     size_t bytes;
-    if (n < 0 || !lmn_mul_size((size_t)n + 1, elem, &bytes)) return NULL;
-    void *p = lmn_scratch(ec, bytes);
-    if (p) memset(p, 0, bytes);
+    return n < 0 || !lmn_mul_size((size_t)n + 1, elem, &bytes) ? NULL : lmn_scratch(ec, bytes);
+}
+
+static void *array(lmn_eval *ec, int64_t n, size_t elem)
+{
+    void *p = room(ec, n, elem);
+    if (p) memset(p, 0, ((size_t)n + 1) * elem);
     return p;
 }
 
@@ -39,8 +44,9 @@ static lamina_status ints(lmn_eval *ec, const char *name, int64_t n, bool needed
 
 static lamina_status take_feature(lmn_eval *ec, lmn_forest *f, lmn_tree_node *n, int64_t feature)
 {
-    if (feature < 0 || feature == INT64_MAX) return bad(ec, "a feature id is negative");
-    n->feature = feature;
+    if (feature < 0 || feature >= INT32_MAX)
+        return bad(ec, "a feature id is negative or above 2^31 - 2");
+    n->feature = (int32_t)feature;
     if (feature >= f->info.features) f->info.features = feature + 1;
     return LAMINA_OK;
 }
@@ -66,6 +72,22 @@ static int mode_of(lmn_str s)
     for (size_t i = 0; i < LMN_COUNT(NAMES); i++)
         if (strlen(NAMES[i]) == s.n && memcmp(NAMES[i], s.p, s.n) == 0) return (int)i;
     return -1;
+}
+
+/* Modes by the place of their text: a file's list has one copy of what it repeats (onnx_attr.c). */
+typedef struct mode_memo {
+    lmn_str text[2];
+    int mode[2];
+    uint32_t oldest;
+} mode_memo;
+
+static int mode_at(mode_memo *m, lmn_str s)
+{
+    for (uint32_t k = 0; k < 2; k++)
+        if (m->text[k].p == s.p && m->text[k].n == s.n) return m->mode[k];
+    const uint32_t k = m->oldest++ & 1;
+    m->text[k] = s;
+    return m->mode[k] = mode_of(s);
 }
 
 /* (tree, node) as a string key: both numbers' bytes. */
@@ -113,23 +135,23 @@ static lamina_status find_node(lmn_eval *ec, old_form *o, int64_t start, int64_t
 }
 
 /* Leaves carry the number of their node. */
-static int64_t link_to(const lmn_forest *f, int64_t node)
+static int32_t link_to(const lmn_forest *f, int64_t node)
 {
-    return f->nodes[node].mode == LMN_TREE_LEAF ? ~node : node;
+    return (int32_t)(f->nodes[node].mode == LMN_TREE_LEAF ? ~node : node);
 }
 
 static lamina_status read_nodes(lmn_eval *ec, lmn_forest *f, old_form *o)
 {
-    lmn_str last = {0};
-    int mode = -1;
+    const lmn_attr *values = o->values.attr;
+    const float *floats = values && values->type == LMN_ATTR_FLOATS ? values->u.floats : NULL;
+    mode_memo memo = {0};
     for (int64_t i = 0; i < f->n_nodes; i++) {
         lmn_tree_node *n = &f->nodes[i];
-        const lmn_str name = lmn_ml_str(&o->modes, i);
-        if (i == 0 || name.p != last.p || name.n != last.n) mode = mode_of(name);
-        last = name;
+        *n = (lmn_tree_node){0};
+        const int mode = mode_at(&memo, lmn_ml_str(&o->modes, i));
         if (mode < 0) return bad(ec, "a node mode is not known");
         n->mode = (uint8_t)mode;
-        n->split = lmn_ml_f64(&o->values, i);
+        n->split = floats ? (double)floats[i] : lmn_ml_f64(&o->values, i);
         n->missing_yes = o->missing && o->missing[i] != 0;
         if (mode != LMN_TREE_LEAF) LMN_TRY(take_feature(ec, f, n, o->feature[i]));
         if (mode == LMN_TREE_MEMBER) n->mode = LMN_TREE_EQ; /* one value: equality */
@@ -164,16 +186,19 @@ static lamina_status read_votes(lmn_eval *ec, lmn_forest *f, old_form *o, const 
     LMN_TRY(ints(ec, name[0], n, true, &tree));
     LMN_TRY(ints(ec, name[1], n, true, &node));
     LMN_TRY(ints(ec, name[2], n, true, &id));
-    int64_t *leaf = array(ec, n, sizeof *leaf), *fill = array(ec, f->n_leaves, sizeof *fill);
-    f->votes = array(ec, n, sizeof *f->votes);
+    if (n >= INT32_MAX) return lmn_eval_fail(ec, LAMINA_E_LIMIT, "more than 2^31 votes");
+    int32_t *leaf = room(ec, n, sizeof *leaf), *fill = room(ec, f->n_leaves, sizeof *fill);
+    f->votes = room(ec, n, sizeof *f->votes);
     if (!leaf || !fill || !f->votes)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the leaves");
     int64_t start = 0;
     for (int64_t i = 0; i < n; i++) {
         while (start < o->n && o->tree[start] != tree[i]) start++; /* at the end: all by index */
-        LMN_TRY(find_node(ec, o, start, tree[i], node[i], &leaf[i]));
-        if (leaf[i] < 0 || id[i] < 0 || id[i] >= f->info.targets)
+        int64_t at;
+        LMN_TRY(find_node(ec, o, start, tree[i], node[i], &at));
+        if (at < 0 || id[i] < 0 || id[i] >= f->info.targets)
             return bad(ec, "a vote names no node or no target");
+        leaf[i] = (int32_t)at;
         f->leaf_first[leaf[i] + 1]++;
     }
     for (int64_t l = 0; l < f->n_leaves; l++) {
@@ -204,8 +229,10 @@ lamina_status lmn_forest_old(lmn_eval *ec, const char *prefix, int64_t targets, 
     LMN_TRY(ints(ec, "nodes_truenodeids", n, true, &o.yes));
     LMN_TRY(ints(ec, "nodes_falsenodeids", n, true, &o.no));
     LMN_TRY(ints(ec, "nodes_missing_value_tracks_true", n, false, &o.missing));
-    f->nodes = array(ec, n, sizeof *f->nodes);
-    f->roots = array(ec, n, sizeof *f->roots);
+    int64_t trees = n > 0;
+    for (int64_t i = 1; i < n; i++) trees += o.tree[i] != o.tree[i - 1];
+    f->nodes = room(ec, n, sizeof *f->nodes);
+    f->roots = room(ec, trees, sizeof *f->roots);
     f->leaf_first = array(ec, n + 1, sizeof *f->leaf_first);
     if (!f->nodes || !f->roots || !f->leaf_first)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the trees");
@@ -230,14 +257,15 @@ static lamina_status read_sets(lmn_eval *ec, lmn_forest *f)
     const lmn_ml_list m = lmn_ml_list_of(ec->node, NULL, NULL, NULL, "membership_values");
     double *values;
     int64_t at = 0;
+    if (m.n >= INT32_MAX) return lmn_eval_fail(ec, LAMINA_E_LIMIT, "more than 2^31 set members");
     LMN_TRY(lmn_ml_values(ec, &m, m.n, 0.0, &values));
     f->members = values;
     for (int64_t i = 0; i < f->n_nodes; i++) {
         lmn_tree_node *n = &f->nodes[i];
         if (n->mode != LMN_TREE_MEMBER) continue;
-        n->set_first = at;
+        n->set_first = (int32_t)at;
         while (at < m.n && !isnan(values[at])) at++;
-        n->set_count = at++ - n->set_first;
+        n->set_count = (int32_t)(at++ - n->set_first);
         if (n->set_first > m.n)
             return bad(ec, "membership_values has fewer sets than BRANCH_MEMBER nodes");
     }
@@ -245,11 +273,11 @@ static lamina_status read_sets(lmn_eval *ec, lmn_forest *f)
 }
 
 static lamina_status link_new(lmn_eval *ec, const lmn_forest *f, int64_t id, bool leaf,
-                              int64_t *out)
+                              int32_t *out)
 {
     if (id < 0 || id >= (leaf ? f->n_leaves : f->n_nodes))
         return bad(ec, "a node names a child that is not there");
-    *out = leaf ? ~id : id;
+    *out = (int32_t)(leaf ? ~id : id);
     return LAMINA_OK;
 }
 
@@ -265,7 +293,7 @@ static lamina_status read_leaves(lmn_eval *ec, lmn_forest *f, const lmn_ml_list 
         if (target[i] < 0 || target[i] >= f->info.targets)
             return bad(ec, "a leaf votes for a target that is not there");
         f->votes[i] = (lmn_tree_vote){target[i], lmn_ml_f64(weights, i)};
-        f->leaf_first[i + 1] = i + 1;
+        f->leaf_first[i + 1] = (int32_t)(i + 1);
     }
     sum_up_votes(f);
     return LAMINA_OK;
@@ -282,6 +310,8 @@ lamina_status lmn_forest_new(lmn_eval *ec, lmn_forest *f)
         .n_leaves = weights.n,
         .info = {.targets = lmn_attr_i(ec->node, "n_targets", 1),
                  .aggregate = (int32_t)lmn_attr_i(ec->node, "aggregate_function", LMN_TREE_SUM)}};
+    if (n >= INT32_MAX || weights.n >= INT32_MAX)
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "more than 2^31 nodes or leaves");
     if (splits.n != n || f->info.targets < 1 || f->info.aggregate < 0 ||
         f->info.aggregate > LMN_TREE_MAX)
         return bad(ec, "the splits do not match the nodes, or n_targets or aggregate_function is "

@@ -25,8 +25,8 @@ enum { LMN_TREE_AVERAGE, LMN_TREE_SUM, LMN_TREE_MIN, LMN_TREE_MAX };
 
 typedef struct lmn_tree_node {
     double split;
-    int64_t feature, yes, no;
-    int64_t set_first, set_count; /* LMN_TREE_MEMBER */
+    int32_t feature, yes, no;
+    int32_t set_first, set_count; /* LMN_TREE_MEMBER */
     uint8_t mode;
     bool missing_yes; /* NaN goes the true way */
 } lmn_tree_node;
@@ -49,7 +49,7 @@ typedef struct lmn_forest {
     lmn_forest_info info;
     int64_t n_nodes, n_leaves;
     lmn_tree_node *nodes;
-    int64_t *roots, *leaf_first;
+    int32_t *roots, *leaf_first;
     lmn_tree_vote *votes;
     const double *members;
 } lmn_forest;

@@ -32,7 +32,7 @@ static lamina_status prepare(lamina_session *s, lamina_error *err)
 {
     lamina_status st = lmn_workers_get(s->engine, &s->pool);
     if (st == LAMINA_OK && s->opts.profile) st = lmn_profile_create(&s->engine->alloc, &s->profile);
-    if (st == LAMINA_OK) st = lmn_graph_clone(s->model->graph, NULL, &s->g);
+    if (st == LAMINA_OK) st = lmn_graph_clone_lent(s->model->graph, &s->g);
     if (st != LAMINA_OK) return lmn_fail(err, st, "out of memory making a session");
     LMN_TRY(optimise(s, err));
     return lmn_exec_create(s, s->g, &s->x, err);

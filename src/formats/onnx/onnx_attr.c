@@ -22,28 +22,63 @@ void lmn_onnx_attrs_release(lmn_attr *attrs, int32_t n)
     }
 }
 
+static bool is_text(lmn_str s, lmn_span text)
+{
+    return s.p && s.n == text.n && memcmp(s.p, text.p, text.n) == 0;
+}
+
 static bool read_strings(lmn_arena *a, lmn_span body, lmn_attr *out)
 {
     size_t n = 0;
     lmn_pb c = lmn_pb_of(body);
     for (lmn_pb_field f; lmn_pb_next(&c, &f);) n += f.num == 9;
-    lmn_str *v = LMN_ARENA_ARRAY(a, lmn_str, n);
+    lmn_str *v = lmn_arena_raw(a, n, sizeof *v);
     if (!v) return false;
     out->n = (int32_t)n;
     out->u.strings = v;
-    const lmn_str *last = NULL;
+    /* One copy of what repeats: forests name the same few modes for each of their nodes. */
+    lmn_str recent[4] = {{0}};
+    uint32_t oldest = 0;
     c = lmn_pb_of(body);
     for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
         if (f.num != 9) continue;
-        /* One copy of what repeats: forests name the same few modes for each of their nodes. */
-        if (last && last->n == f.s.n && memcmp(last->p, f.s.p, f.s.n) == 0)
-            *v = *last;
-        else
-            *v = (lmn_str){lmn_arena_strn(a, f.s.p, f.s.n), f.s.n};
-        if (!v->p) return false;
-        last = v++;
+        size_t k = 0;
+        while (k < LMN_COUNT(recent) && !is_text(recent[k], f.s)) k++;
+        if (k == LMN_COUNT(recent)) {
+            k = oldest++ % LMN_COUNT(recent);
+            recent[k] = (lmn_str){lmn_arena_strn(a, f.s.p, f.s.n), f.s.n};
+            if (!recent[k].p) return false;
+        }
+        *v++ = recent[k];
     }
     return true;
+}
+
+/* Every entry of a list of floats, packed or not; at most cap. */
+static bool take_floats(lmn_span body, float *out, size_t cap, size_t *n)
+{
+    uint64_t some[256];
+    size_t at = 0, k;
+    lmn_pb c = lmn_pb_of(body);
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
+        if (f.num != 7) continue;
+        if (f.wire == LMN_PB_BYTES) {
+            k = f.s.n / sizeof *out;
+            if (f.s.n % sizeof *out || k > cap - at) return false;
+            if (k) memcpy(out + at, f.s.p, f.s.n); /* little-endian hosts only */
+            at += k;
+            continue;
+        }
+        if (f.wire != LMN_PB_FIXED32) return false;
+        for (some[0] = f.u, k = 1; k > 0; k = lmn_pb_run(&c, &f, some, LMN_COUNT(some)))
+            for (size_t i = 0; i < k; i++) {
+                const uint32_t bits = (uint32_t)some[i];
+                if (at == cap) return false;
+                memcpy(&out[at++], &bits, sizeof bits);
+            }
+    }
+    *n = at;
+    return !c.bad;
 }
 
 /* Lists of numbers, bounded by the entries that a graph may hold at all. */
@@ -53,24 +88,18 @@ static lamina_status read_numbers(lmn_onnx_import *x, lmn_arena *a, const lmn_on
     const bool ints = in->type == LMN_ATTR_INTS;
     const uint32_t num = ints ? 8 : 7;
     const uint8_t wire = ints ? LMN_PB_VARINT : LMN_PB_FIXED32;
-    size_t n;
-    if (!lmn_onnx_numbers(in->body, num, wire, NULL, 0, &n)) return LAMINA_E_CORRUPT;
+    size_t n = in->n_numbers; /* or more than there are: both kinds may be there */
+    if (in->packed && !lmn_onnx_numbers(in->body, num, wire, NULL, 0, &n)) return LAMINA_E_CORRUPT;
     if (n > INT32_MAX || n > x->limits->max_values) return LAMINA_E_LIMIT;
-    uint64_t *v = LMN_ARENA_ARRAY(a, uint64_t, n);
+    void *v = lmn_arena_raw(a, n, ints ? sizeof(int64_t) : sizeof(float));
     if (!v) return LAMINA_E_NOMEM;
-    if (!lmn_onnx_numbers(in->body, num, wire, v, n, &n)) return LAMINA_E_CORRUPT;
+    if (!(ints ? lmn_onnx_numbers(in->body, num, wire, v, n, &n) : take_floats(in->body, v, n, &n)))
+        return LAMINA_E_CORRUPT;
     out->n = (int32_t)n;
-    if (ints) {
-        out->u.ints = (const int64_t *)v;
-        return LAMINA_OK;
-    }
-    float *f = LMN_ARENA_ARRAY(a, float, n);
-    if (!f) return LAMINA_E_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)v[i];
-        memcpy(&f[i], &bits, sizeof bits);
-    }
-    out->u.floats = f;
+    if (ints)
+        out->u.ints = v;
+    else
+        out->u.floats = v;
     return LAMINA_OK;
 }
 

@@ -222,7 +222,10 @@ static bool read_attr(lmn_onnx_wire *w, lmn_span body, lmn_onnx_attr *a, bool in
     for (lmn_pb_field f; lmn_pb_next(&c, &f);) {
         if (f.num == 20) a->type = (int32_t)f.u;
         if (attr_type_of_field(f.num)) seen = attr_type_of_field(f.num);
-        if (f.num == 7 || f.num == 8) (void)lmn_pb_run(&c, &f, NULL, SIZE_MAX);
+        if (f.num == 7 || f.num == 8) {
+            a->packed |= f.wire == LMN_PB_BYTES;
+            a->n_numbers += 1 + lmn_pb_run(&c, &f, NULL, SIZE_MAX);
+        }
         if (!attr_field(w, &f, a, in_function)) return false;
     }
     if (a->type == 0) a->type = seen;

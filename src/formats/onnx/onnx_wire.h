@@ -52,6 +52,8 @@ typedef struct lmn_onnx_attr {
     int32_t type;       /* AttributeType; taken from the field that is set if the file gives none */
     float f;
     int64_t i;
+    size_t n_numbers; /* entries of lists that are not packed, ints and floats */
+    bool packed;      /* a packed list, whose entries are not counted */
     lmn_span s, type_proto;
     lmn_onnx_tensor *t;
     lmn_onnx_sparse *sparse;
