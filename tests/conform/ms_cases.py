@@ -4,6 +4,7 @@ from make_ms_cases import Case, Draw, F16, F32, F64, I32, I64, I8, U8, arr
 from ml_cases import all_ml_cases
 from ms_attention_cases import attention_cases
 from ms_weight_cases import weight_cases
+from opset28_cases import opset28_cases
 
 
 
@@ -54,6 +55,12 @@ def linear():
     yield Case("FusedMatMul", "batchta", [d.f(3, 2, 6, 4), d.f(2, 6, 3, 5)],
                {"transBatchA": 1, "transA": 1})
     yield Case("TransposeMatMul", "tb", [a, t(b)], {"transB": 1})
+    yield Case("FusedMatMulActivation", "relu", [a, t(b)],
+               {"transB": 1, "alpha": 0.5, "activation": "Relu"},
+               numpy=lambda x, y: [np.maximum(0, 0.5 * (x @ t(y))).astype(F32)])
+    yield Case("FusedMatMulActivation", "leaky", [t(a), b],
+               {"transA": 1, "activation": "LeakyRelu", "activation_alpha": 0.25},
+               numpy=lambda x, y: [np.where(t(x) @ y > 0, t(x) @ y, 0.25 * (t(x) @ y)).astype(F32)])
     for act, more in (("Relu", {}), ("Tanh", {}), ("Sigmoid", {}),
                       ("LeakyRelu", {"activation_alpha": 0.2}), ("Elu", {"activation_alpha": 0.7}),
                       ("HardSigmoid", {"activation_alpha": 0.3, "activation_beta": 0.4}),
@@ -291,3 +298,4 @@ def all_cases():
     yield from attention_cases()
     yield from weight_cases()
     yield from all_ml_cases()
+    yield from opset28_cases()

@@ -82,12 +82,13 @@ static lamina_status eval_classifier(lmn_eval *ec)
             for (int64_t i = 0; i < c.cols; i++) s[k] += row[i] * c.w[k * c.cols + i];
         }
         const bool pair = c.scores > c.sets, yes = s[0] > 0.0;
-        if (!pair || c.post == LMN_ML_LOGISTIC || c.post == LMN_ML_PROBIT)
-            lmn_ml_post_apply(c.post, s, c.sets);
-        if (pair) s[1] = s[0], s[0] = 1.0 - s[0];
+        /* By the scores as they are: a transform may not keep their order. */
         int64_t best = pair && yes;
         for (int64_t k = 1; !pair && k < c.scores; k++)
             if (s[k] > s[best]) best = k;
+        if (!pair || c.post == LMN_ML_LOGISTIC || c.post == LMN_ML_PROBIT)
+            lmn_ml_post_apply(c.post, s, c.sets);
+        if (pair) s[1] = s[0], s[0] = 1.0 - s[0];
         if (z) lmn_f64_store(z, r * c.scores, c.scores, s);
         if (!y) continue;
         if (c.scores > 1)
