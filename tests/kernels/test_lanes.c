@@ -56,8 +56,8 @@ static float filler(int64_t i)
 static void unary_value(const lmn_elementwise_row *row, lmn_unary_kind kind, float v)
 {
     float x[LONGEST], y[LONGEST], first = 0;
-    for (int64_t n = 1; n <= LONGEST; n++) {
-        for (int64_t at = n - 1; at >= 0; at -= n > 34 ? 7 : 1) {
+    for (int64_t n = 1; n <= LONGEST; n += n < 17 ? 1 : 4) { /* all places of the longest */
+        for (int64_t at = n - 1; at >= 0; at -= n < 18 || n == LONGEST ? 1 : 5) {
             for (int64_t i = 0; i < n; i++) x[i] = i == at ? v : filler(i);
             const lmn_unary_block b = {
                 .kind = kind, .p0 = -1.25f, .p1 = 1.75f, .x = x, .y = y, .n = n};
@@ -100,7 +100,7 @@ static void test_elementwise(t_env *env)
             for (int k = 0; k < LMN_UN_KIND_COUNT; k++)
                 unary_value(row, (lmn_unary_kind)k, VALUES[i]);
             for (int k = 0; k < LMN_BIN_KIND_COUNT; k++)
-                for (size_t j = 0; j < LMN_COUNT(VALUES); j++)
+                for (size_t j = i % 3; j < LMN_COUNT(VALUES); j += 3)
                     binary_value(row, (lmn_binary_kind)k, VALUES[i], VALUES[j]);
         }
         T_CHECK(true);
@@ -113,7 +113,7 @@ static void test_elementwise(t_env *env)
 static void norm_value(const lmn_norm_row *row, float v)
 {
     float x[LONGEST], y[LONGEST], ones[LONGEST];
-    for (int64_t n = 1; n <= LONGEST; n++) {
+    for (int64_t n = 1; n <= LONGEST; n += n < 17 ? 1 : 4) {
         float sum = 0, soft = 0, layer = 0;
         for (int64_t at = 0; at < n; at++) {
             lmn_norm_block b = {.x = x, .y = y, .rows = 1, .n = n, .scale = ones, .eps = 1e-5f};
@@ -177,7 +177,7 @@ static lmn_conv_geom line(int64_t n, int64_t taps, int64_t stride)
 static void pool_value(const lmn_pool_row *row, float v, float w)
 {
     float x[4 * LONGEST], y[LONGEST], first[3] = {0};
-    for (int64_t n = 1; n <= LONGEST; n++)
+    for (int64_t n = 1; n <= LONGEST; n += n < 17 ? 1 : 4)
         for (int64_t stride = 1; stride <= 3; stride++)
             for (int kind = 0; kind < 2; kind++) {
                 const lmn_conv_geom g = line(n, 2, stride);
@@ -298,7 +298,7 @@ static void gemm_value(t_env *env, const lmn_gemm_row *row, float v, int64_t m, 
 static void test_gemm(t_env *env)
 {
     static const float few[] = {NAN, INFINITY, -0.0f, 0x1p-149f, 0.7f, 1e30f};
-    static const int64_t rows[] = {1, 2, 5, 8, 13, 33, 64};
+    static const int64_t rows[] = {1, 5, 8, 13, 33};
     for (int32_t r = 0; r < lmn_gemm_f32_n_rows; r++) {
         const lmn_gemm_row *row = &lmn_gemm_f32_rows[r];
         if (!usable(&row->head)) continue;

@@ -28,7 +28,7 @@ static int64_t width_of(const lmn_opnode *n)
     const int32_t len = lmn_attr_ints(n, "ngram_indexes", &v);
     int64_t max = -1;
     for (int32_t k = 0; k < len; k++) max = lmn_max_i64(max, v[k]);
-    return max + 1;
+    return max < INT64_MAX ? max + 1 : max; /* no memory has so many */
 }
 
 static lamina_status infer_tfidfvectorizer(lmn_infer *ic)
