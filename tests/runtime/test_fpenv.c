@@ -17,26 +17,27 @@
 static void make_model(pb *bytes)
 {
     static pb g;
-    const float tiny = 1e-20f, small = 3e-20f, third = 3.0f;
+    const float tiny = 1e-20f, small = 3e-20f;
+    const float many[8] = {3, 7, 11, 13, 17, 19, 23, 29};
     g.n = 0;
     rt_node(&g, "MatMul", "x x", "h", NULL);
     rt_node(&g, "Softmax", "h", "p", NULL);
     rt_node(&g, "Mul", "x tiny", "a", NULL);
     rt_node(&g, "Mul", "a small", "low", NULL);
     rt_node(&g, "Mul", "tiny small", "c", NULL); /* folded */
-    rt_node(&g, "Div", "small third", "d", NULL);
+    rt_node(&g, "Div", "small many", "d", NULL);
     rt_node(&g, "Add", "c d", "k", NULL);
     rt_node(&g, "Tanh", "h", "t", NULL);
     rt_node(&g, "CumSum", "t axis", "s", NULL); /* by its reference */
     pb_str(&g, 2, "g");
     rt_weight(&g, "tiny", LAMINA_F32, 0, NULL, &tiny, sizeof tiny);
     rt_weight(&g, "small", LAMINA_F32, 0, NULL, &small, sizeof small);
-    rt_weight(&g, "third", LAMINA_F32, 0, NULL, &third, sizeof third);
+    rt_weight(&g, "many", LAMINA_F32, 1, (int64_t[]){8}, many, sizeof many);
     rt_weight(&g, "axis", LAMINA_I64, 0, NULL, &(int64_t){0}, sizeof(int64_t));
     rt_port(&g, 11, "x", LAMINA_F32, "192 192");
     rt_port(&g, 12, "p", LAMINA_F32, "192 192");
     rt_port(&g, 12, "low", LAMINA_F32, "192 192");
-    rt_port(&g, 12, "k", LAMINA_F32, "");
+    rt_port(&g, 12, "k", LAMINA_F32, "8");
     rt_port(&g, 12, "s", LAMINA_F32, "192 192");
     pb_model(bytes, &g);
 }
