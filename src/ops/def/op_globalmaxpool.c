@@ -1,6 +1,6 @@
 /*
  * GlobalMaxPool (ai.onnx, since 1): maximum of each channel over all spatial positions, kept as
- * extents of 1. NaN wins; an empty plane gives -inf.
+ * extents of 1. NaN wins, +0 is above -0; an empty plane gives -inf.
  */
 #include "ops/poolcore.h"
 

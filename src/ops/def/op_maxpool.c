@@ -1,7 +1,7 @@
 /*
  * MaxPool (ai.onnx, since 1): maximum of sliding windows in any spatial rank, with the flat
- * positions of the maxima on request (row or column major). Padding never wins; NaN does. Of equal
- * maxima the first counts.
+ * positions of the maxima on request (row or column major). Padding never wins; NaN does; +0 is
+ * above -0. Of equal maxima the first counts.
  */
 #include "ops/poolcore.h"
 
