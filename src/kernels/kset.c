@@ -16,6 +16,7 @@
 #include "kernels/nbits/nbits.h"
 #include "kernels/norm/norm.h"
 #include "kernels/qgemm/qgemm.h"
+#include "kernels/qmap/qmap.h"
 
 typedef struct family {
     const char *rows; /* first row; rows are stride bytes apart */

@@ -15,6 +15,15 @@
     X(to_float)              \
     X(conv_integer)          \
     X(qlinear_conv)          \
+    X(quantize)              \
+    X(dequantize)            \
+    X(qlinear_add)           \
+    X(qlinear_mul)           \
+    X(qlinear_concat)        \
+    X(qclip)                 \
+    X(qmax_pool)             \
+    X(qlinear_average_pool)  \
+    X(qlinear_global_pool)   \
     X(group_query_attention) \
     X(multi_head_attention)  \
     X(attention)             \
