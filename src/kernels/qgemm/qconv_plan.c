@@ -70,87 +70,16 @@ void lmn_qconv_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_q
  */
 
 typedef struct window {
-    const lmn_conv_geom *g;
-    const uint8_t *x; /* planes of the group */
-    uint8_t pad;
+    const lmn_qgemm_row *row;
+    lmn_qgemm_gather from;
 } window;
-
-/* A few bytes; memcpy is called only for many. */
-static void copy_run(uint8_t *dst, const uint8_t *src, int64_t n)
-{
-    if (n > 16) {
-        memcpy(dst, src, (size_t)n);
-    } else if (n >= 8) {
-        uint64_t head, tail;
-        memcpy(&head, src, 8), memcpy(&tail, src + n - 8, 8);
-        memcpy(dst, &head, 8), memcpy(dst + n - 8, &tail, 8);
-    } else if (n >= 4) {
-        uint32_t head, tail;
-        memcpy(&head, src, 4), memcpy(&tail, src + n - 4, 4);
-        memcpy(dst, &head, 4), memcpy(dst + n - 4, &tail, 4);
-    } else {
-        for (int64_t i = 0; i < n; i++) dst[i] = src[i];
-    }
-}
-
-/* Every stride-th byte. Of stride 2, four at once: the last group must not read past its end. */
-static void copy_strided(uint8_t *dst, const uint8_t *src, int64_t n, int64_t stride)
-{
-    int64_t i = 0;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    for (; stride == 2 && i + 5 <= n; i += 4) {
-        uint64_t x;
-        memcpy(&x, src + 2 * i, 8);
-        x &= 0x00ff00ff00ff00ff;
-        x = (x | x >> 8) & 0x0000ffff0000ffff;
-        const uint32_t four = (uint32_t)(x | x >> 16);
-        memcpy(dst + i, &four, 4);
-    }
-#endif
-    for (; i < n; i++) dst[i] = src[i * stride];
-}
-
-/* Outputs o[2] .. o[2] + n - 1 of one output row, as tap t sees them. */
-static void bring_run(const window *w, const uint8_t *plane, const int64_t t[3], const int64_t o[3],
-                      int64_t n, uint8_t *dst)
-{
-    const lmn_conv_geom *g = w->g;
-    const int64_t iz = lmn_conv_at(g, 0, o[0], t[0]), iy = lmn_conv_at(g, 1, o[1], t[1]);
-    int64_t lo = 0, hi = 0;
-    if (iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1])
-        lmn_conv_inside(g, o[2], n, t[2], &lo, &hi);
-    for (int64_t i = 0; i < lo; i++) dst[i] = w->pad;
-    if (lo < hi) {
-        const int64_t ix = lmn_conv_at(g, 2, o[2] + lo, t[2]);
-        const uint8_t *src = plane + (iz * g->in[1] + iy) * g->in[2] + ix;
-        if (g->stride[2] == 1)
-            copy_run(dst + lo, src, hi - lo);
-        else
-            copy_strided(dst + lo, src, hi - lo, g->stride[2]);
-    }
-    for (int64_t i = hi > lo ? hi : lo; i < n; i++) dst[i] = w->pad;
-}
 
 static void bring(const void *ctx, const lmn_qgemm_slab *s)
 {
     const window *w = ctx;
-    const lmn_conv_geom *g = w->g;
-    const int64_t kvol = lmn_conv_volume(g->kernel), in_plane = lmn_conv_volume(g->in);
-    const int64_t out_row = g->out[2], out_plane = g->out[1] * g->out[2];
-    const int64_t first[3] = {s->col / out_plane, s->col / out_row % g->out[1], s->col % out_row};
-    for (int64_t r = 0; r < s->k; r++) {
-        const int64_t c = (s->k0 + r) / kvol, tap = (s->k0 + r) % kvol;
-        const int64_t t[3] = {tap / (g->kernel[1] * g->kernel[2]),
-                              tap / g->kernel[2] % g->kernel[1], tap % g->kernel[2]};
-        uint8_t *dst = s->dst + r * s->n;
-        int64_t o[3] = {first[0], first[1], first[2]};
-        for (int64_t left = s->n; left > 0;) {
-            const int64_t n = lmn_min_i64(left, out_row - o[2]);
-            bring_run(w, w->x + c * in_plane, t, o, n, dst);
-            dst += n, left -= n, o[2] = 0;
-            if (++o[1] == g->out[1]) o[1] = 0, o[0]++;
-        }
-    }
+    lmn_qgemm_gather a = w->from;
+    a.k0 = s->k0, a.k = s->k, a.col = s->col, a.n = s->n, a.dst = s->dst;
+    w->row->gather(&a);
 }
 
 static void gemm_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int64_t chunk,
@@ -161,13 +90,10 @@ static void gemm_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int6
     const int64_t image = chunk / per_item / g->groups, group = chunk / per_item % g->groups;
     const int64_t c_in = g->c_in / g->groups, m = p->gemm.m, co = group * m;
     const int64_t in_plane = lmn_conv_volume(g->in);
-    const window w = {
-        .g = g,
-        .x = args->x + (image * g->c_in + group * c_in) * in_plane,
-        .pad = (uint8_t)args->x_zp,
-    };
+    const uint8_t *x = args->x + (image * g->c_in + group * c_in) * in_plane;
+    const window w = {p->row, {.g = g, .x = x, .pad = (uint8_t)args->x_zp}};
     lmn_qgemm_args a = {.a = args->w + co * p->gemm.k,
-                        .b = w.x,
+                        .b = x,
                         .a_signed = args->w_signed,
                         .b_signed = args->x_signed,
                         .lda = p->gemm.k,

@@ -23,6 +23,7 @@
 #ifndef LMN_KERNELS_QGEMM_H
 #define LMN_KERNELS_QGEMM_H
 
+#include "kernels/conv/conv_geom.h"
 #include "kernels/krow.h"
 
 typedef enum lmn_qgemm_out { LMN_QGEMM_I32, LMN_QGEMM_BYTES, LMN_QGEMM_F32 } lmn_qgemm_out;
@@ -90,6 +91,20 @@ typedef struct lmn_qgemm_taps {
 
 typedef void lmn_qgemm_taps_fn(const lmn_qgemm_taps *t);
 
+/* Rows k0 .. k0 + k - 1 of the matrix that a convolution multiplies, row (c, kz, ky, kx) in that
+   order, for output pixels col .. col + n - 1; padding is `pad`. Written are the k * n bytes and,
+   on the way, up to LMN_QGEMM_SPILL behind them. */
+enum { LMN_QGEMM_SPILL = 64 };
+typedef struct lmn_qgemm_gather {
+    const lmn_conv_geom *g;
+    const uint8_t *x; /* planes of g->in, from channel 0 of the group on */
+    int64_t k0, k, col, n;
+    uint8_t pad;
+    uint8_t *dst; /* row-major, n from row to row */
+} lmn_qgemm_gather;
+
+typedef void lmn_qgemm_gather_fn(const lmn_qgemm_gather *w);
+
 typedef struct lmn_qgemm_row {
     lmn_krow head;
     int32_t mr, nr, group;    /* nr is a multiple of 16 */
@@ -97,6 +112,7 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_block_fn *block;
     lmn_qgemm_pack_fn *pack_a, *pack_b;
     lmn_qgemm_taps_fn *taps;
+    lmn_qgemm_gather_fn *gather;
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

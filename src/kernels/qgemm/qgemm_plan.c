@@ -96,7 +96,7 @@ static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
     size_t used = 0;
     s->b = take(base, &used, p->nc / p->row->nr * b_panel(p));
     s->a = take(base, &used, p->row->mr * a_step(p));
-    s->slab = p->bring ? take(base, &used, SLAB * p->nc) : NULL;
+    s->slab = p->bring ? take(base, &used, SLAB * p->nc + LMN_QGEMM_SPILL) : NULL;
     s->row_sum = take(base, &used, p->mc * 4);
     s->row_add = take(base, &used, p->mc * 4);
     s->col_sum = take(base, &used, p->nc * 4);

@@ -25,7 +25,7 @@ typedef struct lmn_qgemm_plan {
 
 typedef struct lmn_qgemm_slab {
     int64_t item, k0, k, col, n; /* k rows of n columns of B of this item */
-    uint8_t *dst;                /* row-major, n from row to row */
+    uint8_t *dst; /* row-major, n from row to row; LMN_QGEMM_SPILL more may be written */
 } lmn_qgemm_slab;
 typedef void lmn_qgemm_bring_fn(const void *ctx, const lmn_qgemm_slab *slab);
 

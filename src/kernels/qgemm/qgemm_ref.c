@@ -3,12 +3,14 @@
  */
 #include "kernels/qgemm/qgemm.h"
 
+#include "kernels/qgemm/qgather_tmpl.h"
 #include "kernels/qgemm/qgemm_end.h"
 
 enum { NR = 16, GROUP = 4 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_ref;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_ref;
+lmn_qgemm_gather_fn lmn_qgemm_i8_gather_ref;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_ref, lmn_qgemm_i8_pack_b_ref;
 
 void lmn_qgemm_i8_block_ref(const lmn_qgemm_block *t)
@@ -69,4 +71,18 @@ void lmn_qgemm_i8_taps_ref(const lmn_qgemm_taps *t)
         else
             ((int32_t *)t->y)[e] = v;
     }
+}
+
+static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piece *a)
+{
+    for (int64_t r = 0; r < a->rows; r++)
+        for (int64_t i = 0; i < a->n; i++) {
+            const bool in = i >= a->inside.lo && i < a->inside.hi;
+            dst[r * a->n + i] = in ? x[r * a->step + (i - a->inside.lo) * a->stride] : a->pad;
+        }
+}
+
+void lmn_qgemm_i8_gather_ref(const lmn_qgemm_gather *w)
+{
+    gather_slab(w);
 }

@@ -1,6 +1,6 @@
 /*
  * Rows of the qgemm family: X(dtype, variant, ISA, prio, mr, nr, group, a_bytes, b_bytes). The
- * functions of a row are lmn_qgemm_<dtype>_{block,pack_a,pack_b,taps}_<variant>. An X list.
+ * functions of a row are lmn_qgemm_<dtype>_{block,pack_a,pack_b,taps,gather}_<variant>. An X list.
  */
 X(i8, ref, REF, 0, 4, 16, 4, 1, 1)
 #if defined(__x86_64__)

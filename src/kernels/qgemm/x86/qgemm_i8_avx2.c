@@ -2,7 +2,7 @@
  * qgemm row for AVX2: tiles of 6 x 16, both operands widened to 16 bits and k taken in pairs by
  * vpmaddwd, which is exact (vpmaddubsw would saturate).
  */
-#include "kernels/qgemm/qgemm.h"
+#include "kernels/qgemm/qgather_tmpl.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -14,6 +14,7 @@ enum { MR = 6, NR = 16, GROUP = 2, LANES = 8 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx2;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx2;
+lmn_qgemm_gather_fn lmn_qgemm_i8_gather_avx2;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx2, lmn_qgemm_i8_pack_b_avx2;
 
 ALWAYS __m256i load(const void *p)
@@ -245,4 +246,42 @@ void lmn_qgemm_i8_taps_avx2(const lmn_qgemm_taps *t)
                 store_words((int32_t *)t->y + at, v, t->n - i);
         }
     }
+}
+
+/* Every second byte, sixteen at once; the last vector may read one byte more than it takes. */
+ALWAYS int64_t every_second(uint8_t *dst, const uint8_t *src, int64_t n)
+{
+    const __m128i low = _mm_set1_epi16(0xff);
+    int64_t i = 0;
+    for (; i + 17 <= n; i += 16) {
+        const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(src + 2 * i));
+        const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(src + 2 * i + 16));
+        const __m128i v = _mm_packus_epi16(_mm_and_si128(a, low), _mm_and_si128(b, low));
+        _mm_storeu_si128((__m128i *)(void *)(dst + i), v);
+    }
+    return i;
+}
+
+ALWAYS void one_row(uint8_t *dst, const uint8_t *src, const gather_piece *a)
+{
+    uint8_t *to = dst + a->inside.lo;
+    const int64_t some = a->inside.hi - a->inside.lo;
+    int64_t i = 0;
+    for (int64_t e = 0; e < a->inside.lo; e++) dst[e] = a->pad;
+    if (a->stride == 2) i = every_second(to, src, some);
+    for (; a->stride == 1 && i + 16 <= some; i += 16)
+        _mm_storeu_si128((__m128i *)(void *)(to + i),
+                         _mm_loadu_si128((const __m128i *)(const void *)(src + i)));
+    for (; i < some; i++) to[i] = src[i * a->stride];
+    for (int64_t e = a->inside.hi; e < a->n; e++) dst[e] = a->pad;
+}
+
+static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piece *a)
+{
+    for (int64_t r = 0; r < a->rows; r++) one_row(dst + r * a->n, x + r * a->step, a);
+}
+
+void lmn_qgemm_i8_gather_avx2(const lmn_qgemm_gather *w)
+{
+    gather_slab(w);
 }

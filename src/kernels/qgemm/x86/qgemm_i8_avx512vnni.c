@@ -3,7 +3,7 @@
  * (it does not saturate). Accumulators are spelled out, the number of rows and of vectors a row is
  * constant in every instance.
  */
-#include "kernels/qgemm/qgemm.h"
+#include "kernels/qgemm/qgather_tmpl.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -15,6 +15,7 @@ enum { MR = 8, NR = 48, GROUP = 4, LANES = 16 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx512vnni;
+lmn_qgemm_gather_fn lmn_qgemm_i8_gather_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx512vnni, lmn_qgemm_i8_pack_b_avx512vnni;
 
 ALWAYS __m512i four(const uint8_t *p)
@@ -280,4 +281,63 @@ void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
             _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)t->y + at, m, acc);
         }
     }
+}
+
+/* A row of any length and a stride of 1 or 2; what is stored behind it spills. */
+ALWAYS void one_row(uint8_t *dst, const uint8_t *src, const gather_piece *a)
+{
+    const __m512i fill = _mm512_set1_epi8((char)a->pad);
+    const int64_t width = a->stride == 1 ? 64 : 32;
+    for (int64_t i = 0; i < a->n; i += width) {
+        const __mmask64 in = bytes(a->inside.hi - i) & ~bytes(a->inside.lo - i);
+        const uint8_t *from = src + (i - a->inside.lo) * a->stride;
+        if (a->stride == 1) {
+            _mm512_storeu_si512(dst + i, _mm512_mask_loadu_epi8(fill, in, from));
+            continue;
+        }
+        const __mmask64 even = _pdep_u64(in, 0x5555555555555555u);
+        const __m256i v = _mm512_cvtepi16_epi8(_mm512_maskz_loadu_epi8(even, from));
+        const __m256i y = _mm256_mask_mov_epi8(_mm512_castsi512_si256(fill), (__mmask32)in, v);
+        _mm256_storeu_si256((__m256i *)(void *)(dst + i), y);
+    }
+}
+
+/* Whole vectors are stored: what spills is overwritten by the next row, or lies in the spill. */
+static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piece *a)
+{
+    const uint8_t *src = x;
+    const int64_t step = a->step;
+    if (a->stride == 1 && a->n <= 64) {
+        const __mmask64 in = bytes(a->inside.hi) & ~bytes(a->inside.lo);
+        const __m512i fill = _mm512_set1_epi8((char)a->pad);
+        const __m256i fill32 = _mm512_castsi512_si256(fill);
+        const __m128i fill16 = _mm512_castsi512_si128(fill);
+        src -= a->inside.lo;
+        /* The narrowest vector: wide stores across lines cost more. */
+        for (int64_t r = 0; r < a->rows; r++, src += step, dst += a->n) {
+            if (a->n <= 16)
+                _mm_storeu_si128((__m128i *)(void *)dst,
+                                 _mm_mask_loadu_epi8(fill16, (__mmask16)in, src));
+            else if (a->n <= 32)
+                _mm256_storeu_si256((__m256i *)(void *)dst,
+                                    _mm256_mask_loadu_epi8(fill32, (__mmask32)in, src));
+            else
+                _mm512_storeu_si512(dst, _mm512_mask_loadu_epi8(fill, in, src));
+        }
+        return;
+    }
+    for (int64_t r = 0; r < a->rows; r++, src += step, dst += a->n) {
+        if (a->stride <= 2) {
+            one_row(dst, src, a);
+            continue;
+        }
+        for (int64_t i = 0; i < a->n; i++) dst[i] = a->pad;
+        for (int64_t i = a->inside.lo; i < a->inside.hi; i++)
+            dst[i] = src[(i - a->inside.lo) * a->stride];
+    }
+}
+
+void lmn_qgemm_i8_gather_avx512vnni(const lmn_qgemm_gather *w)
+{
+    gather_slab(w);
 }
