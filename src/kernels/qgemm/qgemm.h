@@ -105,6 +105,23 @@ typedef struct lmn_qgemm_gather {
 
 typedef void lmn_qgemm_gather_fn(const lmn_qgemm_gather *w);
 
+/* Few rows: the sums of A and a row-major B that is read once, and of B's columns. Arrays of
+   columns hold whole LMN_QGEMM_STREAM. */
+enum { LMN_QGEMM_STREAM = 64, LMN_QGEMM_STREAM_M = 4 };
+typedef struct lmn_qgemm_stream {
+    const uint8_t *a; /* rows as pack_a leaves them */
+    int64_t a_step;
+    const uint8_t *b;
+    int64_t ldb;
+    int64_t m, n, k; /* m <= LMN_QGEMM_STREAM_M */
+    uint8_t flip;    /* of b */
+    int32_t *part;   /* m rows, ld_part apart */
+    int64_t ld_part;
+    int32_t *col_sum;
+} lmn_qgemm_stream;
+
+typedef void lmn_qgemm_stream_fn(const lmn_qgemm_stream *s);
+
 typedef struct lmn_qgemm_row {
     lmn_krow head;
     int32_t mr, nr, group;    /* nr is a multiple of 16 */
@@ -113,6 +130,7 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_pack_fn *pack_a, *pack_b;
     lmn_qgemm_taps_fn *taps;
     lmn_qgemm_gather_fn *gather;
+    lmn_qgemm_stream_fn *stream; /* NULL = none */
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

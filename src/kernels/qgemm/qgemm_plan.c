@@ -15,8 +15,10 @@ enum {
     MC_LEAST = 128, /* fewer would pack the same B too often */
     MC_BRING = 256, /* the same where B is gathered first */
     B_BYTES = 384 << 10,
-    SLAB = 64,      /* rows of B brought at once */
-    WANT_CHUNKS = 8 /* per product, if each is worth it */
+    STREAM_N = 4032,          /* columns of B read as one piece, a multiple of 192 */
+    STREAM_BYTES = 256 << 10, /* of B: worth a chunk */
+    SLAB = 64,                /* rows of B brought at once */
+    WANT_CHUNKS = 8           /* per product, if each is worth it */
 };
 static const int64_t min_chunk_madds = 8 << 20;
 static const int64_t max_chunk_madds = 640 << 20;
@@ -62,6 +64,16 @@ static void cut_blocks(lmn_qgemm_plan *p)
     }
 }
 
+/* Rows of B are read in pieces of a chunk's columns: few pieces, for short ones are slow. */
+static void cut_stream(lmn_qgemm_plan *p)
+{
+    const int64_t unit = 192; /* whole panels and whole vectors of every row */
+    const bool halves = p->n <= STREAM_N && p->n * p->k >= 2 * STREAM_BYTES;
+    p->kc = p->k, p->mc = p->m;
+    p->nc = balance(p->n, halves ? ceil_div(p->n, 2) : STREAM_N, unit);
+    p->m_blocks = 1, p->n_blocks = ceil_div(p->n, p->nc);
+}
+
 /* What a worker's scratch holds, in this order. */
 typedef struct parts {
     uint8_t *b, *a, *slab;
@@ -94,7 +106,7 @@ static void *take(uint8_t *base, size_t *used, int64_t bytes)
 static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
 {
     size_t used = 0;
-    s->b = take(base, &used, p->nc / p->row->nr * b_panel(p));
+    s->b = p->stream ? NULL : take(base, &used, p->nc / p->row->nr * b_panel(p));
     s->a = take(base, &used, p->row->mr * a_step(p));
     s->slab = p->bring ? take(base, &used, SLAB * p->nc + LMN_QGEMM_SPILL) : NULL;
     s->row_sum = take(base, &used, p->mc * 4);
@@ -104,7 +116,7 @@ static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
     s->col_zp = take(base, &used, p->nc * 4);
     s->col_mul = take(base, &used, p->nc * 4);
     s->col_bias = take(base, &used, p->nc * 4);
-    s->part = p->kc < p->k ? take(base, &used, p->mc * p->nc * 4) : NULL;
+    s->part = p->stream || p->kc < p->k ? take(base, &used, p->mc * p->nc * 4) : NULL;
     return used;
 }
 
@@ -116,7 +128,11 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->kc = balance(s->k, KC, 4);
     if (out->kc > s->k) out->kc = s->k;
-    cut_blocks(out);
+    out->stream = row->stream && s->m <= LMN_QGEMM_STREAM_M && !s->bring;
+    if (out->stream)
+        cut_stream(out);
+    else
+        cut_blocks(out);
     parts none;
     out->scratch_bytes = lay_out(out, NULL, &none);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
@@ -205,42 +221,81 @@ static void row_terms(const work *w, int64_t i, int64_t m, int32_t *zps)
     }
 }
 
-/* Rows i .. i + m - 1 over the packed columns, for k rows from k0 on. */
-static void strip(work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
+/* A's rows i .. i + m - 1, k long from k0 on, as the row takes them. */
+static void pack_a(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
 {
     const lmn_qgemm_args *args = w->args;
-    const lmn_qgemm_row *row = w->p->row;
+    const lmn_qgemm_pack pack = {
+        .dst = w->s.a,
+        .step = a_step(w->p),
+        .src = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0,
+        .ld = args->lda,
+        .k = k,
+        .n = m,
+        .flip = w->a_flip,
+        .sums = w->s.row_sum + i,
+    };
+    w->p->row->pack_a(&pack);
+}
+
+/* The block's end for rows i .. i + m - 1; zps has room for m. */
+static void set_end(const work *w, int64_t i, int64_t m, int32_t *zps, lmn_qgemm_end *end)
+{
+    const lmn_qgemm_args *args = w->args;
+    const bool scaled = args->out != LMN_QGEMM_I32;
+    row_terms(w, i, m, zps);
+    *end = w->end;
+    end->row_add = w->s.row_add + i, end->col_add = w->s.col_add;
+    if (args->b_zps) end->row_sum = w->s.row_sum + i, end->col_zp = w->s.col_zp;
+    if (args->a_zps) end->row_zp = zps, end->col_sum = w->s.col_sum;
+    if (scaled && args->row_mul) end->row_mul = args->row_mul + w->i + i;
+    if (scaled && !args->row_mul) end->col_mul = w->s.col_mul;
+    if (args->out == LMN_QGEMM_F32 && args->col_bias_f32) end->col_bias = w->s.col_bias;
+    end->c = (uint8_t *)w->end.c + i * args->ldc * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
+}
+
+/* Rows i .. i + m - 1 over the packed columns, for k rows from k0 on. */
+static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
+{
+    const lmn_qgemm_args *args = w->args;
     lmn_qgemm_block t = {.b = w->s.b, .b_panel = b_panel(w->p), .m = m, .n = w->n, .k = k};
     int32_t zps[16];
-    lmn_assert(row->mr <= (int32_t)LMN_COUNT(zps));
-    const uint8_t *a = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0;
-    t.a = a, t.lda = args->lda;
+    lmn_assert(w->p->row->mr <= (int32_t)LMN_COUNT(zps));
+    t.a = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0, t.lda = args->lda;
     if (w->pack_a) {
-        const lmn_qgemm_pack pack = {.dst = w->s.a,
-                                     .step = a_step(w->p),
-                                     .src = a,
-                                     .ld = args->lda,
-                                     .k = k,
-                                     .n = m,
-                                     .flip = w->a_flip,
-                                     .sums = w->s.row_sum + i};
-        row->pack_a(&pack);
-        t.a = w->s.a, t.lda = pack.step;
+        pack_a(w, i, m, k0, k);
+        t.a = w->s.a, t.lda = a_step(w->p);
     }
     t.first = k0 == 0, t.last = k0 + k >= w->p->k;
     if (w->s.part) t.part = w->s.part + i * w->p->nc, t.ld_part = w->p->nc;
-    if (t.last) {
-        row_terms(w, i, m, zps);
-        t.end = w->end;
-        t.end.row_add = w->s.row_add + i, t.end.col_add = w->s.col_add;
-        if (args->b_zps) t.end.row_sum = w->s.row_sum + i, t.end.col_zp = w->s.col_zp;
-        if (args->a_zps) t.end.row_zp = zps, t.end.col_sum = w->s.col_sum;
-        if (args->out != LMN_QGEMM_I32 && args->row_mul) t.end.row_mul = args->row_mul + w->i + i;
-        if (args->out != LMN_QGEMM_I32 && !args->row_mul) t.end.col_mul = w->s.col_mul;
-        if (args->out == LMN_QGEMM_F32 && args->col_bias_f32) t.end.col_bias = w->s.col_bias;
-        t.end.c = (uint8_t *)w->end.c + i * args->ldc * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
-    }
-    row->block(&t);
+    if (t.last) set_end(w, i, m, zps, &t.end);
+    w->p->row->block(&t);
+}
+
+/* All rows of the chunk at once: sums first, then their end by a block without k. */
+static void stream(work *w)
+{
+    const lmn_qgemm_args *args = w->args;
+    const int64_t nc = w->p->nc;
+    pack_a(w, 0, w->m, 0, w->p->k);
+    const lmn_qgemm_stream s = {.a = w->s.a,
+                                .a_step = a_step(w->p),
+                                .b = args->b + w->item * args->b_batch + w->j,
+                                .ldb = args->ldb,
+                                .m = w->m,
+                                .n = w->n,
+                                .k = w->p->k,
+                                .flip = w->b_flip,
+                                .part = w->s.part,
+                                .ld_part = nc,
+                                .col_sum = w->s.col_sum};
+    w->p->row->stream(&s);
+    column_terms(w);
+    lmn_qgemm_block t = {.m = w->m, .n = w->n, .part = w->s.part, .ld_part = nc, .last = true};
+    int32_t zps[LMN_QGEMM_STREAM_M];
+    t.a = w->s.a, t.b = w->s.a; /* not read */
+    set_end(w, 0, w->m, zps, &t.end);
+    w->p->row->block(&t);
 }
 
 void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_t chunk,
@@ -266,6 +321,10 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     w.end.c = (uint8_t *)args->c + at * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
     memset(w.s.row_sum, 0, (size_t)w.m * 4);
     memset(w.s.col_sum, 0, (size_t)p->nc * 4);
+    if (p->stream) {
+        stream(&w);
+        return;
+    }
     int64_t k0 = 0;
     do {
         const int64_t k = lmn_min_i64(p->kc, p->k - k0);

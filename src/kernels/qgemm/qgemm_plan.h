@@ -17,6 +17,7 @@ typedef struct lmn_qgemm_plan {
     const lmn_qgemm_row *row;
     int64_t m, n, k, n_batch;
     bool bring;         /* B comes from args->bring */
+    bool stream;        /* few rows: B is read once and not packed */
     int64_t mc, nc, kc; /* block sizes */
     int64_t m_blocks, n_blocks;
     int64_t n_chunks;     /* 0 when C is empty */

@@ -1,9 +1,10 @@
 /*
- * Rows of the qgemm family: X(dtype, variant, ISA, prio, mr, nr, group, a_bytes, b_bytes). The
- * functions of a row are lmn_qgemm_<dtype>_{block,pack_a,pack_b,taps,gather}_<variant>. An X list.
+ * Rows of the qgemm family: X(dtype, variant, ISA, prio, mr, nr, group, a_bytes, b_bytes, stream).
+ * The functions of a row are lmn_qgemm_<dtype>_{block,pack_a,pack_b,taps,gather}_<variant>. An X
+ * list.
  */
-X(i8, ref, REF, 0, 4, 16, 4, 1, 1)
+X(i8, ref, REF, 0, 4, 16, 4, 1, 1, NULL)
 #if defined(__x86_64__)
-X(i8, avx2, AVX2, 10, 6, 16, 2, 2, 2)
-X(i8, avx512vnni, AVX512VNNI, 30, 8, 48, 4, 1, 1)
+X(i8, avx2, AVX2, 10, 6, 16, 2, 2, 2, NULL)
+X(i8, avx512vnni, AVX512VNNI, 30, 8, 48, 4, 1, 1, lmn_qgemm_i8_stream_avx512vnni)
 #endif

@@ -16,6 +16,7 @@ enum { MR = 8, NR = 48, GROUP = 4, LANES = 16 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_avx512vnni;
+lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx512vnni, lmn_qgemm_i8_pack_b_avx512vnni;
 
 ALWAYS __m512i four(const uint8_t *p)
@@ -340,4 +341,89 @@ static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piec
 void lmn_qgemm_i8_gather_avx512vnni(const lmn_qgemm_gather *w)
 {
     gather_slab(w);
+}
+
+/* ---- few rows ---------------------------------------------------------------------------------
+ */
+
+/* Rows of B at once: as many streams as the caches follow, and sums rest in memory rarely. */
+enum { STREAM_K = 32 };
+
+/* Sums of 64 columns stay as unpacks leave them until the end: lane l of vector v holds columns
+   16 l + 4 v on. */
+ALWAYS void stream_block(const lmn_qgemm_stream *s, int64_t k0, int64_t j, const int rows)
+{
+    const __m512i flip = _mm512_set1_epi8((char)s->flip), one = _mm512_set1_epi8(1);
+    const __m512i zero = _mm512_setzero_si512();
+    const __mmask64 in = bytes(s->n - j);
+    const int64_t end = lmn_min_i64(s->k, k0 + STREAM_K), ld = s->ldb;
+    int32_t *cs = s->col_sum + j, *part = s->part + j;
+    __m512i sum[4], acc[LMN_QGEMM_STREAM_M][4];
+    for (int v = 0; v < 4; v++) {
+        sum[v] = k0 ? _mm512_loadu_si512(cs + v * LANES) : zero;
+        for (int i = 0; i < rows; i++)
+            acc[i][v] = k0 ? _mm512_loadu_si512(part + i * s->ld_part + v * LANES) : zero;
+    }
+    for (int64_t k = k0; k < end; k += GROUP) {
+        const uint8_t *b = s->b + k * ld + j;
+        __m512i r[GROUP], x[4];
+        for (int i = 0; i < GROUP; i++) {
+            const bool there = k + i < s->k;
+            _mm_prefetch((const char *)(b + (there ? i : 0) * ld +
+                                        (k + i + STREAM_K < s->k ? STREAM_K * ld : 0)),
+                         _MM_HINT_T0);
+            r[i] = there ? _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, b + i * ld), flip) : zero;
+        }
+        const __m512i lo01 = _mm512_unpacklo_epi8(r[0], r[1]);
+        const __m512i hi01 = _mm512_unpackhi_epi8(r[0], r[1]);
+        const __m512i lo23 = _mm512_unpacklo_epi8(r[2], r[3]);
+        const __m512i hi23 = _mm512_unpackhi_epi8(r[2], r[3]);
+        x[0] = _mm512_unpacklo_epi16(lo01, lo23), x[1] = _mm512_unpackhi_epi16(lo01, lo23);
+        x[2] = _mm512_unpacklo_epi16(hi01, hi23), x[3] = _mm512_unpackhi_epi16(hi01, hi23);
+        for (int v = 0; v < 4; v++) {
+            sum[v] = _mm512_dpbusd_epi32(sum[v], one, x[v]);
+            for (int i = 0; i < rows; i++)
+                acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], four(s->a + i * s->a_step + k), x[v]);
+        }
+    }
+    for (int v = 0; v < 4; v++) {
+        _mm512_storeu_si512(cs + v * LANES, sum[v]);
+        for (int i = 0; i < rows; i++)
+            _mm512_storeu_si512(part + i * s->ld_part + v * LANES, acc[i][v]);
+    }
+}
+
+/* 64 sums into the order of their columns: lanes transposed. */
+static void columns_in_order(int32_t *p)
+{
+    const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + LANES);
+    const __m512i c = _mm512_loadu_si512(p + 2 * LANES), d = _mm512_loadu_si512(p + 3 * LANES);
+    const __m512i ab0 = _mm512_shuffle_i32x4(a, b, 0x44), ab1 = _mm512_shuffle_i32x4(a, b, 0xee);
+    const __m512i cd0 = _mm512_shuffle_i32x4(c, d, 0x44), cd1 = _mm512_shuffle_i32x4(c, d, 0xee);
+    _mm512_storeu_si512(p, _mm512_shuffle_i32x4(ab0, cd0, 0x88));
+    _mm512_storeu_si512(p + LANES, _mm512_shuffle_i32x4(ab0, cd0, 0xdd));
+    _mm512_storeu_si512(p + 2 * LANES, _mm512_shuffle_i32x4(ab1, cd1, 0x88));
+    _mm512_storeu_si512(p + 3 * LANES, _mm512_shuffle_i32x4(ab1, cd1, 0xdd));
+}
+
+#define STREAM(rows)                                                                          \
+    static __attribute__((noinline)) void stream_##rows(const lmn_qgemm_stream *s)            \
+    {                                                                                         \
+        for (int64_t k = 0; k == 0 || k < s->k; k += STREAM_K)                                \
+            for (int64_t j = 0; j < s->n; j += LMN_QGEMM_STREAM) stream_block(s, k, j, rows); \
+    }
+STREAM(1)
+STREAM(2)
+STREAM(3)
+STREAM(4)
+
+void lmn_qgemm_i8_stream_avx512vnni(const lmn_qgemm_stream *s)
+{
+    static void (*const run[LMN_QGEMM_STREAM_M])(const lmn_qgemm_stream *) = {stream_1, stream_2,
+                                                                              stream_3, stream_4};
+    run[s->m - 1](s);
+    for (int64_t j = 0; j < s->n; j += LMN_QGEMM_STREAM) {
+        columns_in_order(s->col_sum + j);
+        for (int64_t i = 0; i < s->m; i++) columns_in_order(s->part + i * s->ld_part + j);
+    }
 }
