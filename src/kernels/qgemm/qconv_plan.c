@@ -42,7 +42,7 @@ static void plan_depthwise(lmn_qconv_plan *p)
     const int64_t plane = lmn_max_i64(lmn_conv_volume(g->out), lmn_conv_volume(g->in));
     p->planes = lmn_max_i64(1, min_depthwise_elems / plane);
     p->planes = lmn_min_i64(p->planes, lmn_max_i64(1, g->n * g->c_out / 8));
-    p->ld = (padded_extent(g, 2) + 63) / 64 * 64;
+    p->ld = (padded_extent(g, 2) + 15) / 16 * 16;
     p->scratch_bytes = (size_t)(p->ld * padded_extent(g, 1) + LMN_QGEMM_OVERREAD);
     p->n_chunks = (g->n * g->c_out + p->planes - 1) / p->planes;
 }
@@ -119,20 +119,31 @@ static void gemm_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int6
 /* ---- depthwise --------------------------------------------------------------------------------
  */
 
-/* A plane with its padding around it, in u8. */
-static void pad_plane(const lmn_qconv_plan *p, const uint8_t *x, uint8_t pad, uint8_t flip,
-                      uint8_t *dst)
+/* A few bytes; memcpy is called only for many. */
+static void copy_row(uint8_t *dst, const uint8_t *src, int64_t n)
+{
+    if (n > 32) {
+        memcpy(dst, src, (size_t)n);
+        return;
+    }
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) memcpy(dst + i, src + i, 8);
+    if (i == n) return;
+    if (n >= 8)
+        memcpy(dst + n - 8, src + n - 8, 8);
+    else
+        for (; i < n; i++) dst[i] = src[i];
+}
+
+/* A plane into the middle of its padding, in u8. */
+static void place_plane(const lmn_qconv_plan *p, const uint8_t *x, uint8_t flip, uint8_t *dst)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t rows = padded_extent(g, 1), w = g->in[2];
-    memset(dst, pad ^ flip, p->scratch_bytes);
     for (int64_t y = 0; y < g->in[1] && g->pad[1] + y < rows; y++) {
         uint8_t *at = dst + (g->pad[1] + y) * p->ld + g->pad[2];
-        const uint8_t *from = x + y * w;
-        if (!flip)
-            memcpy(at, from, (size_t)w);
-        else
-            for (int64_t i = 0; i < w; i++) at[i] = from[i] ^ flip;
+        copy_row(at, x + y * w, w);
+        for (int64_t i = 0; flip && i < w; i++) at[i] ^= flip;
     }
 }
 
@@ -148,7 +159,7 @@ static void depthwise_plane(const lmn_qconv_plan *p, const lmn_qconv_args *args,
     const int32_t zx = args->x_zp + (x_flip ? 128 : 0);
     const int32_t zw = (args->w_zps ? args->w_zps[co] : args->w_zp) - (w_flip ? 128 : 0);
     const uint8_t *x = args->x + (image * g->c_in + ci) * lmn_conv_volume(g->in);
-    pad_plane(p, x, (uint8_t)args->x_zp, x_flip, scratch);
+    place_plane(p, x, x_flip, scratch);
     lmn_qgemm_taps t = {.x = scratch, .kh = g->kernel[1], .kw = g->kernel[2]};
     t.row_step = g->stride[1] * p->ld, t.tap_step = g->dilation[1] * p->ld;
     t.stride = g->stride[2], t.w_zp = zw;
@@ -175,5 +186,7 @@ void lmn_qconv_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int64_
     }
     const int64_t first = chunk * p->planes;
     const int64_t end = lmn_min_i64(first + p->planes, p->g.n * p->g.c_out);
+    /* The padding is the same around all planes. */
+    memset(scratch, (uint8_t)args->x_zp ^ (args->x_signed ? 0x80 : 0), p->scratch_bytes);
     for (int64_t i = first; i < end; i++) depthwise_plane(p, args, i, scratch);
 }

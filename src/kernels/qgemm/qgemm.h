@@ -81,7 +81,7 @@ typedef struct lmn_qgemm_taps {
     int64_t row_step, tap_step, stride; /* bytes; stride is 1 or 2 */
     int64_t kh, kw;                     /* kw <= 16, kh * kw <= LMN_QGEMM_TAPS */
     int64_t rows, n;                    /* outputs, dense */
-    int8_t w[LMN_QGEMM_TAPS];
+    int8_t w[LMN_QGEMM_TAPS + 4];       /* the last are for readers of four */
     int32_t add, w_zp;
     bool requant; /* bytes by mul, zp, lo, hi as in lmn_qgemm_end; else int32 */
     float mul;

@@ -247,10 +247,11 @@ static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
     f->n = 0;
     for (int64_t y = 0; y < t->kh; y++) {
         for (int64_t x = 0; x < t->kw; x += 4, f->n++) {
-            int8_t w[4] = {0}, ones[4] = {0};
-            for (int64_t i = 0; i < 4 && x + i < t->kw; i++)
-                w[i] = t->w[y * t->kw + x + i], ones[i] = 1;
-            memcpy(&f->w[f->n], w, 4), memcpy(&f->ones[f->n], ones, 4);
+            const int64_t some = lmn_min_i64(4, t->kw - x);
+            const uint32_t inside = (uint32_t)(((uint64_t)1 << 8 * some) - 1);
+            uint32_t w;
+            memcpy(&w, t->w + y * t->kw + x, sizeof w);
+            f->w[f->n] = (int32_t)(w & inside), f->ones[f->n] = (int32_t)(0x01010101u & inside);
             f->at[f->n] = y * t->tap_step + x;
         }
     }
