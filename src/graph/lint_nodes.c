@@ -62,7 +62,8 @@ void lmn_lint_zero_point(lmn_lint *l)
         const uint32_t n_readers = lmn_lint_readers(l, n->out[0], &readers);
         for (uint32_t k = 0; k < n_readers; k++) {
             const lmn_gnode *q = &l->g->nodes[readers[k]];
-            if (lmn_lint_is(q, "QuantizeLinear") && q->out[0]) zero_point_of(l, n, q);
+            if (lmn_lint_is(q, "QuantizeLinear") && q->op.n_out > 0 && q->out[0])
+                zero_point_of(l, n, q);
         }
     }
 }

@@ -26,8 +26,8 @@ typedef struct key {
 static const lamina_tensor *candidate(const lmn_lint *l, lmn_vid v)
 {
     const lamina_tensor *t = l->g->values[v].constant;
-    if (!t || t->kind != LAMINA_KIND_TENSOR || t->dtype == LAMINA_STRING || !t->data ||
-        t->data_bytes < LEAST_BYTES || !l->g->values[v].name[0])
+    if (!t || t->kind != LAMINA_KIND_TENSOR || t->dtype == LAMINA_STRING || t->strided ||
+        !t->data || t->data_bytes < LEAST_BYTES || !l->g->values[v].name[0])
         return NULL;
     return t;
 }

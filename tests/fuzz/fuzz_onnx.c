@@ -122,7 +122,8 @@ static void try_load(lamina_engine *e, const uint8_t *data, size_t size, bool co
                                      .max_string = 4096,
                                      .max_elems = 1u << 16,
                                      .max_const_bytes = 1u << 20,
-                                     .collect = collect};
+                                     .collect = collect,
+                                     .lint = collect};
     if (lamina_model_load_memory(e, data, size, &limits, &m, &err) != LAMINA_OK) {
         if (!err.msg[0]) abort();
         return;
