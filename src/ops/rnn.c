@@ -137,19 +137,27 @@ double lmn_rnn_apply(const lmn_rnn *a, const lmn_rnn_dir *d, int32_t k, double x
     return d->act[k].f(x, d->act[k].alpha, d->act[k].beta);
 }
 
+/* Dot of a row of R with h, four sums wide; R stays as short as it is. */
+#define DOT(name, type)                                                      \
+    static double name(const type *r, const double *h, int64_t n)            \
+    {                                                                        \
+        double s[4] = {0};                                                   \
+        int64_t k = 0;                                                       \
+        for (; k + 4 <= n; k += 4)                                           \
+            for (int j = 0; j < 4; j++) s[j] += (double)r[k + j] * h[k + j]; \
+        for (; k < n; k++) s[0] += (double)r[k] * h[k];                      \
+        return (s[0] + s[1]) + (s[2] + s[3]);                                \
+    }
+DOT(dot_f32, float)
+DOT(dot_f64, double)
+
 void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const double *h,
                    double *out)
 {
     const int64_t n = a->hidden;
-    for (int64_t i = 0; i < n; i++) {
-        const double *r = d->r + (row + i) * n;
-        double s[4] = {0};
-        int64_t k = 0;
-        for (; k + 4 <= n; k += 4)
-            for (int j = 0; j < 4; j++) s[j] += r[k + j] * h[k + j];
-        for (; k < n; k++) s[0] += r[k] * h[k];
-        out[i] = (s[0] + s[1]) + (s[2] + s[3]);
-    }
+    for (int64_t i = 0; i < n; i++)
+        out[i] =
+            d->r32 ? dot_f32(d->r32 + (row + i) * n, h, n) : dot_f64(d->r + (row + i) * n, h, n);
 }
 
 /* ---- inference ----------------------------------------------------------------------------------
@@ -318,8 +326,9 @@ static lamina_status read_dirs(lmn_eval *ec, const lmn_rnn *a, walk *w)
 {
     const int64_t wide = a->kind->gates * a->hidden;
     const lamina_tensor *b = lmn_in(ec, 3), *p = a->kind->has_cell ? lmn_in(ec, 7) : NULL;
-    double *r, *bias, *peep = NULL;
-    LMN_TRY(lmn_f64_all(ec, ec->in[2], &r));
+    double *r = NULL, *bias, *peep = NULL;
+    const float *r32 = ec->in[2]->dtype == LAMINA_F32 ? ec->in[2]->data : NULL;
+    if (!r32) LMN_TRY(lmn_f64_all(ec, ec->in[2], &r));
     if (p) LMN_TRY(lmn_f64_all(ec, p, &peep));
     if (b)
         LMN_TRY(lmn_f64_all(ec, b, &bias));
@@ -328,7 +337,9 @@ static lamina_status read_dirs(lmn_eval *ec, const lmn_rnn *a, walk *w)
         memset(bias, 0, (size_t)(a->dirs * 2 * wide) * sizeof *bias);
     }
     for (int32_t d = 0; d < a->dirs; d++) {
-        w->dir[d] = (lmn_rnn_dir){.r = r + d * wide * a->hidden,
+        const int64_t at = d * wide * a->hidden;
+        w->dir[d] = (lmn_rnn_dir){.r32 = r32 ? r32 + at : NULL,
+                                  .r = r ? r + at : NULL,
                                   .wb = bias + d * 2 * wide,
                                   .rb = bias + d * 2 * wide + wide,
                                   .p = peep ? peep + d * 3 * a->hidden : NULL};

@@ -20,7 +20,8 @@ typedef struct lmn_rnn_act {
 
 /* What a cell sees of its direction. */
 typedef struct lmn_rnn_dir {
-    const double *r;       /* [gates * hidden, hidden] */
+    const float *r32;      /* [gates * hidden, hidden] where R is f32 and dense, else NULL, and */
+    const double *r;       /* the same widened */
     const double *wb, *rb; /* [gates * hidden] each: biases of the input and of the recurrence */
     const double *p;       /* peepholes [3 * hidden] or NULL */
     lmn_rnn_act act[LMN_RNN_MAX_ACTS];
