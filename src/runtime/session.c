@@ -23,6 +23,8 @@ static lamina_status optimise(lamina_session *s, lamina_error *err)
     lamina_status st =
         s->opts.no_optimize ? lmn_pass_run(s->g, "dce", &ctx) : lmn_passes_run(s->g, &ctx);
     if (st == LAMINA_OK) st = lmn_graph_infer(s->g, NULL);
+    /* intermediate weights are of no size that a run asks for */
+    (void)lmn_recycle_trim(&s->engine->recycle, &s->engine->alloc, 0);
     if (st != LAMINA_OK)
         return lmn_fail(err, st, "optimising the graph failed: %s", lamina_status_text(st));
     return LAMINA_OK;

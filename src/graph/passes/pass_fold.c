@@ -65,7 +65,19 @@ static bool dequantises(const lmn_gnode *n)
     return !n->op.def->domain[0] && strcmp(n->op.def->name, "DequantizeLinear") == 0;
 }
 
-static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx)
+/* The node read them for the last time: what nobody else reads gives its memory back now, so that a
+   chain over large weights holds two of its results and not all. */
+static void let_go(lmn_graph *g, const lmn_gnode *n, uint32_t *uses)
+{
+    for (int32_t i = 0; i < n->op.n_in; i++) {
+        lmn_value *v = &g->values[n->in[i]];
+        if (!n->in[i] || --uses[n->in[i]] || v->is_input) continue;
+        lamina_tensor_unref(v->constant);
+        v->constant = NULL;
+    }
+}
+
+static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx, uint32_t *uses)
 {
     uint64_t bytes;
     if (!n->op.def->eval || has_graph(n) || !small_enough(g, n, ctx, &bytes)) return LAMINA_OK;
@@ -81,6 +93,7 @@ static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx)
         for (int32_t i = 0; i < n->op.n_out; i++)
             if (n->out[i] && out[i]) set_constant(g, n->out[i], out[i]);
         n->dead = true;
+        let_go(g, n, uses);
         ctx->folded_bytes += bytes;
         ctx->n_changed++;
     }
@@ -90,8 +103,7 @@ static lamina_status fold_eval(lmn_graph *g, lmn_gnode *n, lmn_pass_ctx *ctx)
                : LAMINA_OK; /* what fails here fails again, with a sentence, at run */
 }
 
-lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx);
-lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
+static lamina_status fold(lmn_graph *g, lmn_pass_ctx *ctx, uint32_t *uses)
 {
     for (size_t i = 0; i < g->n_nodes; i++) {
         lmn_gnode *n = &g->nodes[i];
@@ -105,7 +117,7 @@ lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
         }
         if (known && !ctx->fold_weights && dequantises(n)) continue;
         if (known) {
-            LMN_TRY(fold_eval(g, n, ctx));
+            LMN_TRY(fold_eval(g, n, ctx, uses));
             continue;
         }
         for (int32_t k = 0; k < n->op.n_out; k++) {
@@ -117,4 +129,15 @@ lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
         n->dead = all;
     }
     return LAMINA_OK;
+}
+
+lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx);
+lamina_status lmn_pass_fold(lmn_graph *g, lmn_pass_ctx *ctx)
+{
+    lmn_arena tmp;
+    lmn_arena_init(&tmp, &g->engine->alloc, 0);
+    uint32_t *uses = lmn_graph_uses(g, &tmp);
+    const lamina_status st = uses ? fold(g, ctx, uses) : LAMINA_E_NOMEM;
+    lmn_arena_finish(&tmp);
+    return st;
 }
