@@ -1,9 +1,11 @@
 /*
- * start_peer MODEL load|run NAME:TYPE:DIMS...: the same program as start_lamina on onnxruntime's C
- * API, from the shared library that START_PEER_LIB names. The wheel has that library without
- * headers; the API is a table of functions whose order is frozen (append only), so the few used
- * here are picked by their number. Wrong numbers would crash at once and give no figure.
+ * start_peer MODEL load|run|peakN NAME:TYPE:DIMS...: the same program as start_lamina on
+ * onnxruntime's C API, from the shared library that START_PEER_LIB names. The wheel has that
+ * library without headers; the API is a table of functions whose order is frozen (append only), so
+ * the few used here are picked by their number. Wrong numbers would crash at once and give no
+ * figure.
  */
+#include "peak_watch.h"
 #include "start_args.h"
 
 #include <dlfcn.h>
@@ -26,7 +28,9 @@ enum {
     CREATE_TENSOR_WITH_DATA = 49,
     GET_TENSOR_DATA = 51,
     CREATE_CPU_MEMORY_INFO = 69,
+    SESSION_OUTPUT_COUNT = 31,
     SESSION_OUTPUT_NAME = 37,
+    RELEASE_VALUE = 96,
     ALLOCATOR_DEFAULT = 78
 };
 typedef status *(*fn_env)(int level, const char *id, void **out);
@@ -41,6 +45,8 @@ typedef status *(*fn_name)(void *session, size_t i, void *allocator, char **out)
 typedef status *(*fn_run)(void *session, void *options, const char *const *in_names,
                           const void *const *in, size_t n_in, const char *const *out_names,
                           size_t n_out, void **out);
+typedef status *(*fn_count)(void *session, size_t *out);
+typedef void (*fn_release)(void *value);
 typedef status *(*fn_data)(void *value, void **out);
 typedef const char *(*fn_message)(const status *s);
 
@@ -61,6 +67,29 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* All outputs, `runs` times. */
+static int peak(void *session, void *allocator, const start_input *in, void *const *x, int n,
+                int runs)
+{
+    const char *names[START_MAX];
+    char *outs[START_MAX];
+    void *y[START_MAX];
+    size_t n_out;
+    must(CALL(fn_count, SESSION_OUTPUT_COUNT)(session, &n_out));
+    if (n_out > START_MAX) return 1;
+    for (int i = 0; i < n; i++) names[i] = in[i].name;
+    for (size_t i = 0; i < n_out; i++)
+        must(CALL(fn_name, SESSION_OUTPUT_NAME)(session, i, allocator, &outs[i]));
+    for (; runs > 0; runs--) {
+        memset(y, 0, sizeof y);
+        must(CALL(fn_run, RUN)(session, NULL, names, (const void *const *)x, (size_t)n,
+                               (const char *const *)outs, n_out, y));
+        for (size_t i = 0; i < n_out; i++) CALL(fn_release, RELEASE_VALUE)(y[i]);
+    }
+    peak_report();
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static start_input in[START_MAX];
@@ -69,6 +98,8 @@ int main(int argc, char **argv)
     char *out_name;
     const double t0 = now();
     const int n = start_parse(argc, argv, in);
+    const int runs = argc > 2 && argv[2][0] == 'p' ? atoi(argv[2] + 4) : 0;
+    if (runs) peak_begin();
     void *so = dlopen(lib ? lib : "libonnxruntime.so", RTLD_NOW | RTLD_LOCAL);
     const ort_base *(*get)(void) =
         so ? (const ort_base *(*)(void))(uintptr_t)dlsym(so, "OrtGetApiBase") : NULL;
@@ -83,10 +114,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < n; i++) {
         names[i] = in[i].name;
         must(CALL(fn_tensor, CREATE_TENSOR_WITH_DATA)(memory, in[i].data, in[i].bytes, in[i].dims,
-                                                      (size_t)in[i].rank, in[i].is_float ? 1 : 7,
-                                                      &x[i]));
+                                                      (size_t)in[i].rank, in[i].type, &x[i]));
     }
     must(CALL(fn_allocator, ALLOCATOR_DEFAULT)(&allocator));
+    if (runs) return peak(session, allocator, in, x, n, runs);
     must(CALL(fn_name, SESSION_OUTPUT_NAME)(session, 0, allocator, &out_name));
     must(CALL(fn_run, RUN)(session, NULL, names, (const void *const *)x, (size_t)n,
                            (const char *const *)&out_name, 1, &y));
