@@ -83,24 +83,40 @@ static bool clone_values(lmn_graph *dst, const lmn_graph *g)
     return true;
 }
 
-/* A top-level clone gets a pool of its own; its symbols are re-made by name, the rest becomes
- * unknown. The new pool is as large as the old one, so only memory can be missing for a symbol. */
-static bool translate(const lmn_graph *from, lmn_graph *to, lmn_dim *d)
+/* Symbols of one pool in another: `of` has the new one of each old one, 0 = not made yet. */
+typedef struct renaming {
+    const lmn_graph *from;
+    lmn_graph *to;
+    lmn_dim *of;
+} renaming;
+
+/* A top-level clone gets a pool of its own; its symbols are made anew, the rest becomes unknown.
+ * The new pool is as large as the old one, so only memory can be missing for a symbol. */
+static bool translate(const renaming *r, lmn_dim *d)
 {
-    if (from->dims == to->dims || lmn_dim_is_const(*d) || !lmn_dim_known(*d)) return true;
-    const int64_t sym = lmn_dim_as_sym(from->dims, *d);
+    if (lmn_dim_is_const(*d) || !lmn_dim_known(*d)) return true;
+    const int64_t sym = lmn_dim_as_sym(r->from->dims, *d);
     *d = LMN_DIM_UNKNOWN;
     if (sym < 0) return true;
-    const char *name = lmn_dim_sym_name(from->dims, (size_t)sym);
-    *d = lmn_dim_sym(to->dims, *name ? name : NULL);
+    const char *name = lmn_dim_sym_name(r->from->dims, (size_t)sym);
+    if (!r->of[sym]) r->of[sym] = lmn_dim_sym(r->to->dims, *name ? name : NULL);
+    *d = r->of[sym];
     return lmn_dim_known(*d);
 }
 
-static bool translate_fact(const lmn_graph *from, lmn_graph *to, lmn_fact *f)
+static bool translate_facts(const lmn_graph *from, lmn_graph *to)
 {
-    bool ok = true;
-    for (int32_t i = 0; ok && i < f->rank; i++) ok = translate(from, to, &f->dims[i]);
-    for (int32_t i = 0; ok && i < f->n_elems; i++) ok = translate(from, to, &f->elems[i]);
+    if (from->dims == to->dims) return true;
+    lmn_arena tmp;
+    lmn_arena_init(&tmp, &to->engine->alloc, 0);
+    renaming r = {from, to, LMN_ARENA_ARRAY(&tmp, lmn_dim, lmn_dim_sym_count(from->dims) + 1)};
+    bool ok = r.of != NULL;
+    for (size_t v = 1; ok && v < to->n_values; v++) {
+        lmn_fact *f = &to->values[v].fact;
+        for (int32_t i = 0; ok && i < f->rank; i++) ok = translate(&r, &f->dims[i]);
+        for (int32_t i = 0; ok && i < f->n_elems; i++) ok = translate(&r, &f->elems[i]);
+    }
+    lmn_arena_finish(&tmp);
     return ok;
 }
 
@@ -116,8 +132,7 @@ static lamina_status copy(const lmn_graph *g, lmn_graph *parent, bool lend, lmn_
     for (size_t i = 0; ok && i < g->n_inputs; i++) ok = lmn_graph_add_input(c, g->inputs[i]);
     for (size_t i = 0; ok && i < g->n_outputs; i++)
         ok = lmn_graph_add_output(c, g->outputs[i], g->output_names[i]);
-    for (size_t v = 1; ok && v < c->n_values; v++) ok = translate_fact(g, c, &c->values[v].fact);
-    if (!ok) {
+    if (!ok || !translate_facts(g, c)) {
         lmn_graph_destroy(c);
         return LAMINA_E_NOMEM;
     }

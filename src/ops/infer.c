@@ -230,19 +230,42 @@ static void infer_like_first(lmn_infer *ic)
     }
 }
 
-lamina_status lmn_op_infer(lmn_infer *ic)
+/* Symbols that inference may make in one pool: the rest is for expressions. */
+#define MADE_SYMBOLS 8192u
+
+/* An extent that depends on data, or that no expression can say, is still the same one wherever the
+   value goes: it gets a nameless symbol. */
+static void name_unknowns(lmn_infer *ic)
+{
+    for (int32_t o = 0; ic->dims && o < ic->node->n_out; o++) {
+        lmn_fact *f = &ic->out[o];
+        if (f->kind != LMN_FACT_TENSOR) continue; /* the items of a sequence differ */
+        for (int32_t k = 0; k < f->rank; k++)
+            if (!lmn_dim_known(f->dims[k]) && lmn_dim_sym_count(ic->dims) < MADE_SYMBOLS)
+                f->dims[k] = lmn_dim_sym(ic->dims, NULL);
+    }
+}
+
+static lamina_status run_rule(lmn_infer *ic)
 {
     const lmn_op_def *def = ic->node->def;
-    bindings b = {0};
-    LMN_TRY(check_counts(ic));
-    LMN_TRY(check_attrs(ic));
-    LMN_TRY(check_types(ic, &b));
-    preset_outputs(ic, &b);
     if (def->infer) return def->infer(ic);
     if (def->flags & LMN_OP_SAME) {
         infer_like_first(ic);
     } else if ((def->flags & LMN_OP_ELEMENTWISE) && ic->node->n_out > 0) {
         return lmn_infer_broadcast(ic, 0, 0, ic->node->n_in - ic->node->n_caps - 1);
     }
+    return LAMINA_OK;
+}
+
+lamina_status lmn_op_infer(lmn_infer *ic)
+{
+    bindings b = {0};
+    LMN_TRY(check_counts(ic));
+    LMN_TRY(check_attrs(ic));
+    LMN_TRY(check_types(ic, &b));
+    preset_outputs(ic, &b);
+    LMN_TRY(run_rule(ic));
+    name_unknowns(ic);
     return LAMINA_OK;
 }

@@ -24,8 +24,14 @@ static bool at_least_2(const lmn_dim_pool *p, lmn_dim d)
     return lo >= 2;
 }
 
-/* One dim of a broadcast. False when a and b can never meet. */
-static bool broadcast_dim(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out)
+/* Where nothing is known of a and b but that they are equal or one of them is 1: that one formula
+   holds for all three. Equal pairs so have equal results. */
+static lmn_dim either(lmn_dim_pool *p, lmn_dim a, lmn_dim b)
+{
+    return lmn_dim_floordiv(p, lmn_dim_mul(p, a, b), lmn_dim_min(p, a, b));
+}
+
+bool lmn_dim_broadcast(lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out)
 {
     const lmn_dim one = lmn_dim_c(1);
     *out = a == one ? b : a;
@@ -39,7 +45,7 @@ static bool broadcast_dim(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *
                b2 = at_least_2(p, b) || b == lmn_dim_c(0);
     if (a2 && b2) return lmn_dim_unify(p, a, b, out);
     /* The one that cannot be 1 wins: the other is 1 or equal to it. */
-    *out = a2 ? a : b2 ? b : LMN_DIM_UNKNOWN;
+    *out = a2 ? a : b2 ? b : either(p, a, b);
     return true;
 }
 
@@ -73,7 +79,7 @@ lamina_status lmn_infer_broadcast(lmn_infer *ic, int32_t o, int32_t first, int32
             const int32_t da = d - (rank - acc.rank), df = d - (rank - f->rank);
             const lmn_dim a = da >= 0 ? acc.dims[da] : lmn_dim_c(1);
             const lmn_dim b = df >= 0 ? f->dims[df] : lmn_dim_c(1);
-            if (!broadcast_dim(ic->dims, a, b, &next.dims[d]))
+            if (!lmn_dim_broadcast(ic->dims, a, b, &next.dims[d]))
                 return fail_broadcast(ic, first, i, &acc);
         }
         acc = next;

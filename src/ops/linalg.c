@@ -5,23 +5,6 @@
 
 #include <string.h>
 
-bool lmn_dim_broadcast(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out)
-{
-    const lmn_dim one = lmn_dim_c(1);
-    if (a == one || a == b)
-        *out = b;
-    else if (b == one)
-        *out = a;
-    else if (lmn_dim_is_const(a) && lmn_dim_is_const(b))
-        return false;
-    else if (lmn_dim_is_const(a) || lmn_dim_is_const(b))
-        *out = lmn_dim_is_const(a) ? a : b;
-    else
-        *out = LMN_DIM_UNKNOWN; /* either may turn out to be 1 */
-    (void)p;
-    return true;
-}
-
 static lamina_status fail_shapes(lmn_infer *ic, int32_t ia, int32_t ib, const char *what)
 {
     char a[160], b[160];

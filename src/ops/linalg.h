@@ -11,8 +11,6 @@
     (LMN_D_FLOAT | LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64) | LMN_DBIT(LAMINA_U32) | \
      LMN_DBIT(LAMINA_U64))
 
-/* Extent of two broadcast dims; false when provably incompatible. */
-bool lmn_dim_broadcast(const lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out);
 /*
  * Shape of output 0 from inputs ia and ib (dtype untouched). ta/tb swap the last two dims of an
  * operand of rank >= 2. Rank 1 operands follow numpy: a row on the left, a column on the right.

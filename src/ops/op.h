@@ -111,6 +111,8 @@ lamina_status lmn_infer_fail(lmn_infer *ic, lamina_status status, const char *fi
                              ...);
 /* Output o gets dtype and shape of input i (also if partly unknown); elems are not copied. */
 void lmn_infer_same(lmn_infer *ic, int32_t o, int32_t i);
+/* One dim of a numpy broadcast. False when a and b can never meet. */
+bool lmn_dim_broadcast(lmn_dim_pool *p, lmn_dim a, lmn_dim b, lmn_dim *out);
 /* Numpy broadcast of the shapes of all inputs first..last into out[o] (dtype untouched). */
 lamina_status lmn_infer_broadcast(lmn_infer *ic, int32_t o, int32_t first, int32_t last);
 /* Integer elements of input i as dims: count, or -1 if unknown. Rank 0 and 1 (a scalar counts as
