@@ -25,8 +25,8 @@ static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
     int64_t lo_a, lo_b, hi;
     lmn_ew_dim_range(ic, v[0], &lo_a, &hi);
     lmn_ew_dim_range(ic, v[1], &lo_b, &hi);
-    /* Truncation and floor agree where both are not negative. */
-    return lo_a >= 0 && lo_b > 0 ? lmn_dim_floordiv(ic->dims, v[0], v[1]) : LMN_DIM_UNKNOWN;
+    /* Truncation and floor agree where both are not negative; a divisor of 0 is nobody's intent. */
+    return lo_a >= 0 && lo_b >= 0 ? lmn_dim_floordiv(ic->dims, v[0], v[1]) : LMN_DIM_UNKNOWN;
 }
 
 LMN_EW_OP_BIN(Div, 1, LMN_D_NUM, LMN_OP_INT_LATTICE);

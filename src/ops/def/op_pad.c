@@ -18,15 +18,17 @@ static lamina_status infer_pad(lmn_infer *ic)
     const int32_t n = lmn_infer_elems(ic, 1, &p);
     const bool named = ic->node->n_in > 3 && ic->in[3];
     const int32_t na = named ? lmn_infer_ints(ic, 3, ax, LMN_MAX_RANK) : r;
-    if (r < 0 || n < 0 || na < 0) return LAMINA_OK;
-    if (n != 2 * na)
+    if (r < 0 || na < 0 || (n < 0 && !named)) return LAMINA_OK;
+    if (n >= 0 && n != 2 * na)
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, "give a begin and an end for each padded axis",
                               "%d pads for %d axes", n, na);
     for (int32_t k = 0; k < r; k++) f->dims[k] = ic->in[0]->dims[k];
     for (int32_t k = 0; k < na; k++) {
         int32_t a = k;
         if (named) LMN_TRY(lmn_infer_axis(ic, ax[k], r, &a));
-        f->dims[a] = lmn_dim_add(ic->dims, f->dims[a], lmn_dim_add(ic->dims, p[k], p[na + k]));
+        f->dims[a] =
+            n < 0 ? LMN_DIM_UNKNOWN
+                  : lmn_dim_add(ic->dims, f->dims[a], lmn_dim_add(ic->dims, p[k], p[na + k]));
     }
     return LAMINA_OK;
 }

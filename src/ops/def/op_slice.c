@@ -103,20 +103,27 @@ static lamina_status read_bounds(lmn_infer *ic, int32_t rank, bounds *b, bool *k
     return LAMINA_OK;
 }
 
+/* Elements of the input, cut along its first axis. */
 static void slice_elems(lmn_infer *ic, const bounds *b)
 {
-    const lmn_dim *src;
-    const int32_t n = lmn_infer_elems(ic, 0, &src);
-    if (n < 0 || b->n > 1 || (b->n == 1 && (!b->start || !b->end))) return;
-    slice_axis s = {0, 1, n};
+    const lmn_fact *x = ic->in[0];
+    int64_t dims[LMN_MAX_RANK];
+    const lmn_dim *src = x->elems;
+    int32_t n = x->n_elems;
+    if (n < 0 && x->rank == 1) n = lmn_infer_elems(ic, 0, &src);
+    if (n < 0 || b->n > 1 || (b->n == 1 && (!b->start || !b->end || b->axis[0] != 0))) return;
+    if (!lmn_fact_static(x, dims) || x->rank < 1 || (dims[0] > 0 && n % dims[0])) return;
+    const int64_t row = dims[0] > 0 ? n / dims[0] : 0;
+    slice_axis s = {0, 1, dims[0]};
     if (b->n == 1) {
         const lmn_dim step = b->step ? b->step[0] : lmn_dim_c(1), v[3] = {*b->start, *b->end, step};
         for (int32_t k = 0; k < 3; k++)
             if (!lmn_dim_known(v[k]) || !lmn_dim_is_const(v[k])) return;
-        s = resolve(n, lmn_dim_value(v[0]), lmn_dim_value(v[1]), lmn_dim_value(step));
+        s = resolve(dims[0], lmn_dim_value(v[0]), lmn_dim_value(v[1]), lmn_dim_value(step));
     }
-    lmn_dim *e = lmn_infer_set_elems(ic, 0, (int32_t)s.count);
-    for (int64_t k = 0; e && k < s.count; k++) e[k] = src[s.first + k * s.step];
+    lmn_dim *e = lmn_infer_set_elems(ic, 0, (int32_t)(s.count * row));
+    for (int64_t k = 0; e && k < s.count * row; k++)
+        e[k] = src[(s.first + k / row * s.step) * row + k % row];
 }
 
 static lamina_status infer_slice(lmn_infer *ic)
@@ -136,7 +143,7 @@ static lamina_status infer_slice(lmn_infer *ic)
                  ? sliced_dim(ic, *d, b.start[k], b.end[k], b.step ? b.step[k] : lmn_dim_c(1))
                  : LMN_DIM_UNKNOWN;
     }
-    if (rank == 1) slice_elems(ic, &b);
+    slice_elems(ic, &b);
     return LAMINA_OK;
 }
 

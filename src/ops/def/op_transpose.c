@@ -21,6 +21,22 @@ static bool read_perm(const lmn_opnode *n, int32_t rank, int32_t *perm)
     return true;
 }
 
+/* Elements of a vector, or of a matrix turned: pads that exporters list back to front. */
+static void transpose_elems(lmn_infer *ic, const int32_t *perm)
+{
+    const lmn_fact *x = ic->in[0];
+    int64_t dims[LMN_MAX_RANK], count = 0;
+    if (x->n_elems < 0 || x->rank > 2) return;
+    if (x->rank < 2 || perm[0] == 0) {
+        ic->out[0].n_elems = x->n_elems;
+        ic->out[0].elems = x->elems;
+    } else if (lmn_fact_static(x, dims) && lmn_dims_count(2, dims, &count) && count == x->n_elems) {
+        lmn_dim *e = lmn_infer_set_elems(ic, 0, x->n_elems);
+        for (int64_t i = 0; e && i < x->n_elems; i++)
+            e[i] = x->elems[i % dims[0] * dims[1] + i / dims[0]];
+    }
+}
+
 static lamina_status infer_transpose(lmn_infer *ic)
 {
     const int64_t *p;
@@ -34,10 +50,7 @@ static lamina_status infer_transpose(lmn_infer *ic)
                               "perm is not a permutation of the %d axes", rank);
     LMN_TRY(lmn_infer_shape(ic, 0, rank, &f));
     for (int32_t k = 0; k < rank; k++) f->dims[k] = ic->in[0]->dims[perm[k]];
-    if (rank <= 1 && ic->in[0]->n_elems >= 0) {
-        f->n_elems = ic->in[0]->n_elems;
-        f->elems = ic->in[0]->elems;
-    }
+    transpose_elems(ic, perm);
     return LAMINA_OK;
 }
 
