@@ -397,6 +397,24 @@ static void rr_output(rr_model *m, const char *name)
     m->n_out++;
 }
 
+/* The total of half of the values: they are read, the others only if something else does. */
+static void rr_total(rr_model *m)
+{
+    static pb keep;
+    char ins[RR_MAX_VALUES * 6] = "", sum[24];
+    size_t at = 0;
+    rt_attr_int(&keep, "keepdims", 0);
+    for (size_t i = 0; i < m->n; i++) {
+        if (rr_int(m, 0, 1)) continue;
+        (void)snprintf(sum, sizeof sum, "t%zu", i);
+        rt_node(&m->graph, "ReduceSum", m->v[i].name, sum, &keep);
+        at += (size_t)snprintf(ins + at, sizeof ins - at, "%s%s", at ? " " : "", sum);
+    }
+    if (!at) return;
+    rt_node(&m->graph, "Sum", ins, "total", NULL);
+    rr_output(m, "total");
+}
+
 /* Outputs: some values, the last one, at times an input, a constant, an input passed through. */
 static void rr_outputs(rr_model *m)
 {
@@ -411,6 +429,7 @@ static void rr_outputs(rr_model *m)
         rr_output(m, m->v[k].name);
     }
     if (rr_int(m, 0, 3) == 0) rr_output(m, rr_weight(m, LAMINA_F32, 1, &two, w, sizeof w));
+    rr_total(m);
     if (rr_int(m, 0, 3) == 0) {
         rt_node(&m->graph, "Identity", m->v[0].name, "same", NULL);
         rr_output(m, "same");

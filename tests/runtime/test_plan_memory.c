@@ -3,13 +3,15 @@
  * value overwritten before each step, and their outputs equal those of a run without a plan bit for
  * bit. What is alive is found here from the graph and from where values really lie, never from the
  * planner's own lifetimes. On the way no two live values may share bytes unless one is a view of
- * the other, nor may the places that the plan gives them meet. Other seeds: T_SEED.
+ * the other, nor may the places that the plan gives them meet. Every value also has the type and
+ * the extents that inference proved of it, symbols included. Other seeds: T_SEED.
  */
 #include "runtime/rt_random.h"
 
-#define MODELS 1000 /* each with and without passes */
+#define MODELS 600 /* each with and without passes */
 #define MAX_VALUES 512
 #define MAX_ARENA 65536
+#define MAX_SYMS 4096
 
 /* One session under watch. */
 typedef struct watch {
@@ -17,7 +19,10 @@ typedef struct watch {
     lmn_vid root[MAX_VALUES];                  /* of a view: what it looks at in the end */
     size_t born[MAX_VALUES], last[MAX_VALUES]; /* steps; a graph output lives for ever */
     const lmn_plan *plan;                      /* that born and last are of */
-    uint64_t n_steps, n_poisoned, n_shared;
+    uint64_t n_steps, n_poisoned, n_shared, n_proven;
+    int64_t sym[MAX_SYMS]; /* of this run; -1 = not met yet */
+    size_t before;         /* the step watched last */
+    bool begins;
 } watch;
 
 static void learn(watch *w, const lmn_plan *p)
@@ -71,14 +76,51 @@ static void check_pairs(watch *w, const lmn_frame *f, const lmn_vid *live, size_
         }
 }
 
+/* A symbol is what the first value that has it says, and the same everywhere. */
+static void check_fact(watch *w, lmn_vid v, const lamina_tensor *t)
+{
+    const lmn_fact *f = &w->g->values[v].fact;
+    if (f->kind != LMN_FACT_TENSOR || t->kind != LAMINA_KIND_TENSOR) return;
+    T_CHECK(!f->dtype || f->dtype == t->dtype);
+    if (f->rank < 0 || !T_EQ(f->rank, t->rank)) return;
+    for (int32_t k = 0; k < f->rank; k++) {
+        const lmn_dim d = f->dims[k];
+        const int64_t sym = lmn_dim_is_const(d) ? -1 : lmn_dim_as_sym(w->g->dims, d);
+        int64_t want;
+        if (sym >= 0 && sym < MAX_SYMS && w->sym[sym] < 0) w->sym[sym] = t->dims[k];
+        if (!lmn_dim_eval(w->g->dims, d, w->sym, &want)) continue;
+        if (want != t->dims[k])
+            t_fail(__FILE__, __LINE__, "value %s has extent %lld, inference proved %lld",
+                   w->g->values[v].name, (long long)t->dims[k], (long long)want);
+        w->n_proven += !lmn_dim_is_const(d);
+    }
+}
+
+/* What the step before this one made, or the inputs when a run begins. */
+static void check_facts(watch *w, const lmn_frame *f, size_t i)
+{
+    const bool begins = w->begins || i <= w->before;
+    const lmn_gnode *n = &w->g->nodes[w->before];
+    for (size_t k = 0; begins && k < MAX_SYMS; k++) w->sym[k] = -1;
+    for (size_t k = 0; begins && k < w->g->n_inputs; k++)
+        check_fact(w, w->g->inputs[k], f->at[w->g->inputs[k]]);
+    for (int32_t k = 0; !begins && k < n->op.n_out; k++)
+        if (n->out[k] && w->last[n->out[k]] > w->before + 1)
+            check_fact(w, n->out[k], f->at[n->out[k]]);
+    w->begins = false;
+    w->before = i;
+}
+
 static void before_step(void *ctx, lmn_frame *f, size_t i)
 {
     static bool used[MAX_ARENA];
     lmn_vid live[MAX_VALUES];
     size_t n = 0;
     watch *w = ctx;
-    if (f->x->g != w->g || !f->arena_bytes || f->arena_bytes > MAX_ARENA) return;
+    if (f->x->g != w->g || !f->plan) return;
     if (w->plan != f->plan) learn(w, f->plan);
+    check_facts(w, f, i);
+    if (!f->arena_bytes || f->arena_bytes > MAX_ARENA) return;
     memset(used, 0, f->arena_bytes);
     for (size_t v = 1; v < w->g->n_values; v++) {
         if (!lives(w, f, v, i)) continue;
@@ -152,6 +194,8 @@ static void check_model(t_env *env, rr_model *m, bool optimise, watch *total)
     if (s && T_CHECK(s->g->n_values <= MAX_VALUES && s->g->n_outputs <= 16)) {
         memset(&w, 0, sizeof w);
         w.g = s->g;
+        w.begins = true;
+        T_CHECK(lmn_dim_sym_count(s->g->dims) <= MAX_SYMS);
         s->watch = before_step;
         s->watch_ctx = &w;
         check_run(m, s, t_rand_int(env, 1, 6));
@@ -159,6 +203,7 @@ static void check_model(t_env *env, rr_model *m, bool optimise, watch *total)
         total->n_steps += w.n_steps;
         total->n_poisoned += w.n_poisoned;
         total->n_shared += w.n_shared;
+        total->n_proven += w.n_proven;
     }
     lamina_session_destroy(s);
     lamina_model_unref(model);
@@ -179,11 +224,12 @@ static void test_random_models(t_env *env)
     }
     T_CASE(NULL);
     /* that something was watched: steps, dead bytes, views beside what they look at */
-    T_CHECK(total.n_steps > 10 * MODELS && total.n_poisoned > 1000 * MODELS);
-    T_CHECK(total.n_shared > MODELS / 2);
-    printf("%d models, %llu steps, %llu bytes overwritten, %llu live pairs of views\n", MODELS,
-           (unsigned long long)total.n_steps, (unsigned long long)total.n_poisoned,
-           (unsigned long long)total.n_shared);
+    T_CHECK(total.n_steps > 100 * MODELS && total.n_poisoned > 10000 * MODELS);
+    T_CHECK(total.n_shared > MODELS && total.n_proven > 10 * MODELS);
+    printf("%d models, %llu steps, %llu bytes overwritten, %llu live pairs of views, "
+           "%llu extents as inferred\n",
+           MODELS, (unsigned long long)total.n_steps, (unsigned long long)total.n_poisoned,
+           (unsigned long long)total.n_shared, (unsigned long long)total.n_proven);
 }
 
 T_MAIN(T_TEST(test_random_models))
