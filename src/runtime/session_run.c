@@ -26,8 +26,10 @@ static lamina_status refuse(const lamina_session *s, size_t i, lamina_error *err
     (void)lmn_vformat(what, sizeof what, fmt, ap);
     va_end(ap);
     (void)lmn_fact_format(g->dims, &v->fact, want, sizeof want);
-    return lmn_fail(err, st, "input \"%s\" wants %s: %s; give it a tensor of that type and shape",
-                    v->name, want, what);
+    const char *fix = v->fact.kind == LMN_FACT_TENSOR || v->fact.kind == LMN_FACT_UNKNOWN
+                          ? "a tensor of that type and shape"
+                          : "a value of that type";
+    return lmn_fail(err, st, "input \"%s\" wants %s: %s; give it %s", v->name, want, what, fix);
 }
 
 static lamina_status check_input(const lamina_session *s, size_t i, const lamina_tensor *t,
