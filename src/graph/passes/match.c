@@ -109,6 +109,19 @@ bool lmn_match_same_shape(const lmn_match *m, lmn_vid a, lmn_vid b)
     return true;
 }
 
+int32_t lmn_match_perm(const lmn_match *m, const lmn_gnode *n, int64_t perm[LMN_MAX_RANK])
+{
+    const int64_t *p;
+    const int32_t rank = m->g->values[n->in[0]].fact.rank;
+    const int32_t len = lmn_attr_ints(&n->op, "perm", &p);
+    if (rank < 0 || rank > LMN_MAX_RANK || (len && len != rank)) return -1;
+    for (int32_t i = 0; i < rank; i++) {
+        perm[i] = len ? p[i] : rank - 1 - i;
+        if (perm[i] < 0 || perm[i] >= rank) return -1;
+    }
+    return rank;
+}
+
 lmn_vid lmn_match_other(const lmn_gnode *n, lmn_vid v)
 {
     if (n->op.n_in != 2 || n->in[0] == n->in[1]) return 0;

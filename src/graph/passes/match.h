@@ -46,6 +46,8 @@ lamina_dtype lmn_match_float(lmn_match *m, lmn_vid v);
 lmn_vid lmn_match_narrow(const lmn_match *m, lmn_vid v);
 /* Same rank and all dims known and equal? */
 bool lmn_match_same_shape(const lmn_match *m, lmn_vid a, lmn_vid b);
+/* The order that a Transpose of known rank gives to axes; their number, or -1. */
+int32_t lmn_match_perm(const lmn_match *m, const lmn_gnode *n, int64_t perm[LMN_MAX_RANK]);
 /* The other input of a two-input node one of whose inputs is v; 0 if v is none or both. */
 lmn_vid lmn_match_other(const lmn_gnode *n, lmn_vid v);
 

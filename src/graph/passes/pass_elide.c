@@ -42,20 +42,6 @@ static bool same_type(const lmn_match *m, const lmn_gnode *n)
     return dt && lmn_attr_i(&n->op, "to", 0) == dt;
 }
 
-/* The permutation of a Transpose whose rank is known; its length or -1. */
-static int32_t perm_of(const lmn_match *m, const lmn_gnode *n, int64_t perm[LMN_MAX_RANK])
-{
-    const int64_t *p;
-    const int32_t rank = m->g->values[n->in[0]].fact.rank;
-    const int32_t len = lmn_attr_ints(&n->op, "perm", &p);
-    if (rank < 0 || rank > LMN_MAX_RANK || (len && len != rank)) return -1;
-    for (int32_t i = 0; i < rank; i++) {
-        perm[i] = len ? p[i] : rank - 1 - i;
-        if (perm[i] < 0 || perm[i] >= rank) return -1;
-    }
-    return rank;
-}
-
 static bool keeps_order(const int64_t *perm, int32_t rank)
 {
     for (int32_t i = 0; i < rank; i++)
@@ -72,7 +58,7 @@ static bool is_noop(const lmn_match *m, const lmn_gnode *n)
     if (lmn_match_op(n, "Identity")) return true;
     if (lmn_match_op(n, "Dropout")) return no_training(m, n);
     if (lmn_match_op(n, "Cast")) return same_type(m, n);
-    if (lmn_match_op(n, "Transpose")) return keeps_order(perm, perm_of(m, n, perm));
+    if (lmn_match_op(n, "Transpose")) return keeps_order(perm, lmn_match_perm(m, n, perm));
     for (size_t i = 0; i < LMN_COUNT(SHAPED); i++)
         if (lmn_match_op(n, SHAPED[i])) return lmn_match_same_shape(m, n->in[0], n->out[0]);
     for (size_t i = 0; i < LMN_COUNT(ONE); i++)
@@ -111,8 +97,8 @@ static lamina_status join_transposes(lmn_match *m, lmn_gnode *n)
         lmn_match_op(n, "Transpose") ? lmn_match_made_by(m, n->in[0], "Transpose") : NULL;
     int64_t a[LMN_MAX_RANK], b[LMN_MAX_RANK];
     if (!first) return LAMINA_OK;
-    const int32_t rank = perm_of(m, first, a);
-    if (rank < 0 || perm_of(m, n, b) != rank) return LAMINA_OK;
+    const int32_t rank = lmn_match_perm(m, first, a);
+    if (rank < 0 || lmn_match_perm(m, n, b) != rank) return LAMINA_OK;
     int64_t *perm = LMN_ARENA_ARRAY(&m->g->arena, int64_t, (size_t)rank);
     if (!perm) return LAMINA_E_NOMEM;
     for (int32_t i = 0; i < rank; i++) perm[i] = a[b[i]];

@@ -8,6 +8,9 @@
     X(dce)               \
     X(infer)             \
     X(elide)             \
+    X(casts)             \
+    X(transposes)        \
+    X(elide)             \
     X(qdq)               \
     X(fold)              \
     X(dce)               \
