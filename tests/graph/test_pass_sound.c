@@ -47,7 +47,7 @@ static lamina_tensor *random_input(t_env *env, const lmn_graph *g, const lmn_fac
 {
     int64_t dims[LMN_MAX_RANK];
     lamina_tensor *t = NULL;
-    if (f->kind != LMN_FACT_TENSOR || f->rank < 0) return NULL;
+    if (f->kind != LMN_FACT_TENSOR || f->rank < 0 || f->dtype == LAMINA_STRING) return NULL;
     for (int32_t i = 0; i < f->rank; i++) dims[i] = extent_of(g, f->dims[i]);
     if (lamina_tensor_create(env->engine, f->dtype, f->rank, dims, &t) != LAMINA_OK) return NULL;
     const bool real = lmn_dtype_class(f->dtype) == LMN_CLASS_FLOAT;

@@ -133,8 +133,10 @@ static void attn_block(const attn_job *j, const attn_head *t, int64_t block)
     else
         multiply(&j->qk[which], &scores, t->own);
     bool blind[ROWS_MAX] = {false};
+    if (!j->standard) lmn_fattn_round(f, t->s, m * f->keys);
     for (int64_t i = 0; (f->bias.data || f->keep.data || j->causal) && i < m; i++)
         blind[i] = mask_row(j, t->b, t->h, i0 + i, t->s + i * f->keys);
+    if (!j->standard && f->bias.data) lmn_fattn_round(f, t->s, m * f->keys);
     const lmn_norm_block rows = {.x = t->s, .y = t->s, .rows = m, .n = f->keys, .step = 1};
     j->dev->kset.norm_f32->softmax(&rows);
     for (int64_t i = 0; f->zero_blind && i < m; i++)

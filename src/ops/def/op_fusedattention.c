@@ -174,6 +174,7 @@ lamina_status lmn_fattn_read(lmn_eval *ec, lmn_fattn *f)
         !set_view(lmn_in(ec, 4), rank, NULL, &f->keep) || !set_extents(f))
         return lmn_eval_fail(ec, LAMINA_E_SHAPE,
                              "queries, keys, values and masks do not fit each other");
+    f->dt = lmn_in(ec, 0)->dtype;
     f->scale = lmn_attr_f(ec->node, "scale", 1.0F);
     f->fill = lmn_attr_f(ec->node, "fill", 0.0F);
     f->keep_if = lmn_attr_i(ec->node, "keep_if", 1) != 0;
@@ -183,6 +184,14 @@ lamina_status lmn_fattn_read(lmn_eval *ec, lmn_fattn *f)
     for (int32_t i = 0; f->y && i < N_IN; i++)
         LMN_TRY(widen_data(ec, lmn_in(ec, i), &views[i]->data));
     return LAMINA_OK;
+}
+
+void lmn_fattn_round(const lmn_fattn *f, float *s, int64_t n)
+{
+    if (f->dt == LAMINA_F16)
+        for (int64_t i = 0; i < n; i++) s[i] = lmn_f16_to_f32(lmn_f32_to_f16(s[i]));
+    if (f->dt == LAMINA_BF16)
+        for (int64_t i = 0; i < n; i++) s[i] = lmn_bf16_to_f32(lmn_f32_to_bf16(s[i]));
 }
 
 void lmn_fattn_done(const lmn_fattn *f)
@@ -214,6 +223,7 @@ static void score_row(const lmn_fattn *f, int64_t b, int64_t h, int64_t i, doubl
         for (int64_t c = 0; c < f->d; c++)
             sum += (double)q[c * f->q.step[3]] * (double)k[c * f->k.step[3]];
         float x = (float)(sum * (double)f->scale);
+        lmn_fattn_round(f, &x, 1);
         if (f->keep.data) {
             const uint8_t *keep = f->keep.data;
             const int64_t at = b * f->keep.step[0] + h * f->keep.step[1] + i * f->keep.step[2] +
@@ -221,6 +231,7 @@ static void score_row(const lmn_fattn *f, int64_t b, int64_t h, int64_t i, doubl
             if ((keep[at] != 0) != f->keep_if) x = f->fill;
         }
         if (f->bias.data) x += row_of(&f->bias, b, h, i)[j * f->bias.step[3]];
+        lmn_fattn_round(f, &x, 1);
         s[j] = (double)x;
     }
 }
