@@ -57,7 +57,7 @@ def bert(form, opset):
         x = g.layer_norm(g.op("Add", g.linear(g.merge(y), DIM, DIM), x), 1e-12)
         x = g.layer_norm(g.op("Add", g.mlp(x, gelu), x), 1e-12)
     g.output(x, "last_hidden_state")
-    return g, {"FusedAttention": LAYERS, "LayerNormalization": 2 * LAYERS + 1}
+    return g, {"FusedAttention": LAYERS, "LayerNormalization": 2 * LAYERS + 1, "Transpose": 0}
 
 
 @model(("gpt2_where", "where", 13), ("gpt2_trilu", "trilu", 14), ("gpt2_mask", "mask", 18))

@@ -4,8 +4,9 @@
  *
  *   Reshape(MatMul(Reshape(a), [Transpose] Reshape(b)))  becomes  MatMul(a, [Transpose] b)
  *
- * and so with a Softmax over the last axis before the product. The Reshapes were views, so nothing
- * is added; the attention pass then sees masks that lay between them. Same bits.
+ * and so with a Softmax over the last axis before the product; a Transpose of the last two axes
+ * between such Reshapes, as torchlib turns keys, is one of all four. The Reshapes were views, so
+ * nothing is added; the attention pass then sees masks that lay between them. Same bits.
  */
 #include "graph/passes/match.h"
 
@@ -121,12 +122,44 @@ static lamina_status become(lmn_match *m, lmn_gnode *n, const operand o[2])
     return LAMINA_OK;
 }
 
+/* n = Reshape of merged axes turned: what they were before, if the last two just changed places. */
+static lmn_vid match_turn(const lmn_match *m, const lmn_gnode *n)
+{
+    operand o;
+    if (!has_rank(m, n->out[0], 4) || !read_operand(m, n->in[0], &o) || !o.turn) return 0;
+    const lmn_fact *a = fact_of(m, o.four), *y = fact_of(m, n->out[0]);
+    return same_axes(a, 0, y, 0, 2) && same_axes(a, 2, y, 3, 1) && same_axes(a, 3, y, 2, 1) ? o.four
+                                                                                            : 0;
+}
+
+static lamina_status become_turn(lmn_match *m, lmn_gnode *n, lmn_vid four)
+{
+    static const int64_t PERM[4] = {0, 1, 3, 2};
+    const lmn_gnode *t = lmn_match_made_by(m, n->in[0], "Transpose");
+    const int64_t *perm = lmn_arena_dup(&m->g->arena, PERM, sizeof PERM);
+    const lmn_attr attr = {.name = "perm", .type = LMN_ATTR_INTS, .n = 4, .u.ints = perm};
+    if (!perm) return LAMINA_E_NOMEM;
+    return lmn_match_become(m, n,
+                            &(lmn_rewrite){.domain = "",
+                                           .op = "Transpose",
+                                           .name = t->op.name,
+                                           .opset = t->op.opset,
+                                           .in = &four,
+                                           .n_in = 1,
+                                           .attrs = &attr,
+                                           .n_attrs = 1});
+}
+
 static lamina_status run(lmn_match *m)
 {
     operand o[2];
     for (size_t i = 0; i < m->g->n_nodes; i++) {
         lmn_gnode *n = &m->g->nodes[i];
-        if (!n->dead && lmn_match_op(n, "Reshape") && match_product(m, n, o))
+        if (n->dead || !lmn_match_op(n, "Reshape")) continue;
+        const lmn_vid four = match_turn(m, n);
+        if (four)
+            LMN_TRY(become_turn(m, n, four));
+        else if (match_product(m, n, o))
             LMN_TRY(become(m, n, o));
     }
     return LAMINA_OK;
