@@ -20,7 +20,7 @@ static lamina_status infer_gathernd(lmn_infer *ic)
     const lmn_dim last = ic->in[1]->dims[q - 1];
     if (!lmn_dim_known(last) || !lmn_dim_is_const(last)) return LAMINA_OK;
     const int64_t depth = lmn_dim_value(last), tail = r - batch - depth;
-    if (tail < 0)
+    if (tail < 0 || depth < 0)
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, "use shorter addresses",
                               "%lld indices an address, data has %lld axes for them",
                               (long long)depth, (long long)(r - batch));

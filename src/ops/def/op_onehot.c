@@ -21,6 +21,8 @@ static lamina_status infer_onehot(lmn_infer *ic)
     const lamina_tensor *depth = ic->in_const ? ic->in_const[1] : NULL;
     if (!lmn_dim_known(f->dims[axis]) && depth && !depth->strided && lmn_count(depth) == 1)
         f->dims[axis] = lmn_dim_c(lmn_get_i64(depth, 0));
+    if (lmn_dim_is_const(f->dims[axis]) && lmn_dim_value(f->dims[axis]) < 0)
+        f->dims[axis] = LMN_DIM_UNKNOWN; /* refused when it runs */
     return LAMINA_OK;
 }
 

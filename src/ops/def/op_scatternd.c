@@ -12,7 +12,7 @@ static lamina_status infer_scatternd(lmn_infer *ic)
     const lmn_dim last = ic->in[1]->dims[q - 1];
     if (!lmn_dim_known(last) || !lmn_dim_is_const(last)) return LAMINA_OK;
     const int64_t depth = lmn_dim_value(last);
-    if (depth > r)
+    if (depth > r || depth < 0)
         return lmn_infer_fail(ic, LAMINA_E_SHAPE, "use shorter addresses",
                               "%lld indices an address, data has rank %d", (long long)depth, r);
     if (u >= 0 && u != q - 1 + r - depth)
