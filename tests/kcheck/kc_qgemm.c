@@ -84,6 +84,10 @@ static void draw_ends(kc_ctx *kc, qproduct *p)
     if (kc_int(kc, 0, 1)) a->col_bias_f32 = some_factors(kc, n);
     if (kc_int(kc, 0, 2) == 0) a->row_mul = some_factors(kc, m);
     if (!a->row_mul && kc_int(kc, 0, 1)) a->col_mul = some_factors(kc, n);
+    if (a->out != LMN_QGEMM_I32 && kc_int(kc, 0, 2) == 0) {
+        a->ld_plus = n + kc_int(kc, 0, 3);
+        a->plus = some_factors(kc, m * a->ld_plus);
+    }
     const bool out_signed = kc_int(kc, 0, 1);
     a->zp = zero_point(kc, out_signed);
     a->lo = out_signed ? -128 : 0, a->hi = a->lo + 255;
@@ -133,9 +137,10 @@ static int32_t expected(const qproduct *p, int64_t item, int64_t i, int64_t j)
     const int32_t v = (int32_t)(uint32_t)(uint64_t)sum;
     if (a->out == LMN_QGEMM_I32) return v;
     const float mul = a->row_mul ? a->row_mul[i] : a->col_mul ? a->col_mul[j] : a->mul;
-    if (a->out == LMN_QGEMM_BYTES)
-        return (uint8_t)lmn_quantised((float)v * mul / a->div, a->zp, a->lo, a->hi);
-    const float x = (float)v * mul, y = a->col_bias_f32 ? x + a->col_bias_f32[j] : x;
+    float y = (float)v * mul;
+    if (a->out == LMN_QGEMM_F32 && a->col_bias_f32) y += a->col_bias_f32[j];
+    if (a->plus) y += a->plus[i * a->ld_plus + j];
+    if (a->out == LMN_QGEMM_BYTES) return (uint8_t)lmn_quantised(y / a->div, a->zp, a->lo, a->hi);
     int32_t bits;
     memcpy(&bits, &y, sizeof bits);
     return isnan(y) ? INT32_MAX : bits;

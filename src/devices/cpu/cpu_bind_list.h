@@ -11,6 +11,7 @@
     X(matmul_nbits)          \
     X(matmul_integer)        \
     X(qlinear_matmul)        \
+    X(qblock)                \
     X(qgemm)                 \
     X(to_float)              \
     X(conv_integer)          \

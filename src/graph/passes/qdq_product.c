@@ -64,14 +64,28 @@ typedef struct product {
     lmn_vid b_in[3]; /* b, its scale and zero point as they will be read */
     lmn_qweights w;  /* of b; t NULL: no constant */
     int64_t k, cols; /* of constant weights */
+    int64_t block;   /* > 0: b has a scale for every block of so many rows of a column */
 } product;
+
+static bool by_blocks(const lmn_match *m, product *p)
+{
+    static const lmn_dset types =
+        LMN_DBIT(LAMINA_I8) | LMN_DBIT(LAMINA_U8) | LMN_DBIT(LAMINA_I4) | LMN_DBIT(LAMINA_U4);
+    const lamina_tensor *w = lmn_match_const(m, p->b.data), *s = p->b.scale;
+    if (!w || w->rank != 2 || p->trans_b || p->b.axis != 0 || !(types & LMN_DBIT(w->dtype)))
+        return false;
+    p->block = p->b.block;
+    p->b_in[0] = p->b.data, p->b_in[1] = p->b.scale_v, p->b_in[2] = p->b.zp_v;
+    return s->rank == 2 && s->dims[1] == w->dims[1] &&
+           s->dims[0] == w->dims[0] / p->block + (w->dims[0] % p->block != 0);
+}
 
 /* The second operand: constant weights, or a quantised value as it is. */
 static lamina_status second(lmn_match *m, product *p, bool *ok)
 {
     const lmn_fact *f = &m->g->values[p->n->in[1]].fact;
-    *ok = false;
-    if (p->b.axis >= 0 && f->rank != 2) return LAMINA_OK;
+    *ok = p->b.block > 0 && by_blocks(m, p);
+    if (p->b.block > 0 || (p->b.axis >= 0 && f->rank != 2)) return LAMINA_OK;
     LMN_TRY(lmn_qweights_make(m, &p->b, p->trans_b ? 0 : f->rank - 1, p->trans_b, &p->w, ok));
     if (*ok) {
         p->b_in[0] = p->w.w, p->b_in[1] = p->w.scale, p->b_in[2] = p->w.zp;
@@ -117,7 +131,13 @@ static lamina_status product_without_bias(lmn_match *m, const lmn_qchain *c, con
         p->a.data,  p->a.scale_v,  lmn_qside_zero(m, &p->a), p->b_in[0], p->b_in[1],
         p->b_in[2], c->to.scale_v, lmn_qside_zero(m, &c->to)};
     if (!in[2] || !in[7]) return LAMINA_E_NOMEM;
-    lmn_rewrite to = {.domain = "", .op = "QLinearMatMul", .in = in, .n_in = 8};
+    const lmn_attr block = {.name = "block_size", .type = LMN_ATTR_INT, .n = 1, .u.i = p->block};
+    lmn_rewrite to = {.domain = p->block ? "lamina" : "",
+                      .op = p->block ? "QBlockMatMul" : "QLinearMatMul",
+                      .in = in,
+                      .n_in = 8,
+                      .attrs = &block,
+                      .n_attrs = p->block ? 1 : 0};
     return lmn_qchain_become(m, c, p->n, &to);
 }
 
@@ -184,7 +204,7 @@ lamina_status lmn_qdq_to_float(lmn_match *m, lmn_gnode *n)
     product p;
     bool ok;
     LMN_TRY(read_product(m, n, NULL, &p, &ok));
-    if (!ok || !lmn_match_is_f32(m, n->out[0])) return LAMINA_OK;
+    if (!ok || p.block || !lmn_match_is_f32(m, n->out[0])) return LAMINA_OK;
     if (p.bias) {
         const lmn_fact *f = &m->g->values[p.bias].fact;
         if (!lmn_match_is_f32(m, p.bias) || f->rank != 1) return LAMINA_OK;

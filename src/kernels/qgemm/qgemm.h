@@ -4,8 +4,8 @@
  *
  *   S[i][j] = sum over k of A[i][k] * B[k][j]          A as u8, B as s8, sums modulo 2^32
  *   V[i][j] = S[i][j] + row_add[i] + col_add[j] - row_sum[i] * col_zp[j] - row_zp[i] * col_sum[j]
- *   C[i][j] = V[i][j]   or   (float)V[i][j] * mul + bias   or
- *             saturate(round_half_even((float)V[i][j] * mul / div) + zp)
+ *   C[i][j] = V[i][j]   or   F = (float)V[i][j] * mul + bias + plus[i][j]   or
+ *             saturate(round_half_even(F / div) + zp)
  *
  * Every zero point is such a sum, so none costs more than another, and an operand of the other sign
  * is shifted by 128 while it is packed (flip = 0x80). With GROUP = 4 (k in fours), NR = 2, n = 3:
@@ -36,8 +36,10 @@ typedef struct lmn_qgemm_end {
     lmn_qgemm_out out;
     const float *row_mul, *col_mul; /* exactly one unless int32 */
     const float *col_bias;          /* f32 only; NULL = none */
-    float div;                      /* bytes; 1 = none */
-    int32_t zp, lo, hi;             /* bytes; lo and hi bound the result, inside its type */
+    const float *plus;              /* not for int32; NULL = none; may be c */
+    int64_t ld_plus;
+    float div;          /* bytes; 1 = none */
+    int32_t zp, lo, hi; /* bytes; lo and hi bound the result, inside its type */
     void *c;
     int64_t ldc; /* elements from row to row */
 } lmn_qgemm_end;

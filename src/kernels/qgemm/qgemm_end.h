@@ -39,9 +39,11 @@ static inline void lmn_qgemm_store(const lmn_qgemm_end *e, int64_t i, int64_t j,
         ((int32_t *)e->c)[at] = v;
         return;
     }
-    const float x = (float)v * (e->col_mul ? e->col_mul[j] : e->row_mul[i]);
+    float x = (float)v * (e->col_mul ? e->col_mul[j] : e->row_mul[i]);
+    if (e->out == LMN_QGEMM_F32 && e->col_bias) x += e->col_bias[j];
+    if (e->plus) x += e->plus[i * e->ld_plus + j];
     if (e->out == LMN_QGEMM_F32)
-        ((float *)e->c)[at] = e->col_bias ? x + e->col_bias[j] : x;
+        ((float *)e->c)[at] = x;
     else
         ((uint8_t *)e->c)[at] = (uint8_t)lmn_quantised(x / e->div, e->zp, e->lo, e->hi);
 }

@@ -251,6 +251,7 @@ static void set_end(const work *w, int64_t i, int64_t m, int32_t *zps, lmn_qgemm
     if (scaled && args->row_mul) end->row_mul = args->row_mul + w->i + i;
     if (scaled && !args->row_mul) end->col_mul = w->s.col_mul;
     if (args->out == LMN_QGEMM_F32 && args->col_bias_f32) end->col_bias = w->s.col_bias;
+    if (args->plus) end->plus = args->plus + (w->i + i) * args->ld_plus + w->j;
     end->c = (uint8_t *)w->end.c + i * args->ldc * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
 }
 
@@ -316,6 +317,7 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
                             .zp = args->zp,
                             .lo = args->lo,
                             .hi = args->hi,
+                            .ld_plus = args->ld_plus,
                             .ldc = args->ldc};
     const int64_t at = w.item * args->c_batch + w.i * args->ldc + w.j;
     w.end.c = (uint8_t *)args->c + at * (args->out == LMN_QGEMM_BYTES ? 1 : 4);

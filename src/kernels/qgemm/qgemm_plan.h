@@ -44,7 +44,9 @@ typedef struct lmn_qgemm_args {
     float mul, div;                 /* not for int32; div for bytes, 1 = none */
     const float *row_mul, *col_mul; /* at most one of them: instead of mul */
     const float *col_bias_f32;      /* f32 only; NULL = none */
-    int32_t zp, lo, hi;             /* see lmn_qgemm_end */
+    const float *plus;              /* f32 to add, of one item; not for int32; NULL = none */
+    int64_t ld_plus;
+    int32_t zp, lo, hi; /* see lmn_qgemm_end */
     void *c;
     int64_t ldc, c_batch;
 } lmn_qgemm_args;

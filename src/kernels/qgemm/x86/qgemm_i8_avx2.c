@@ -34,6 +34,15 @@ ALWAYS void store_words(int32_t *c, __m256i v, int64_t n)
     memcpy(c, wide, (size_t)n * sizeof *c);
 }
 
+/* n (at most 8) floats, then zeros. */
+ALWAYS __m256 load_floats(const float *p, int64_t n)
+{
+    float wide[LANES] = {0};
+    if (n >= LANES) return _mm256_loadu_ps(p);
+    memcpy(wide, p, (size_t)n * sizeof *p);
+    return _mm256_loadu_ps(wide);
+}
+
 /* n (at most 8) of the values, quantised, to bytes. */
 ALWAYS void store_bytes(uint8_t *c, __m256 x, const int32_t *zp_lo_hi, int64_t n)
 {
@@ -71,8 +80,10 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m256i v, int6
     }
     const __m256 mul = e->col_mul ? _mm256_loadu_ps(e->col_mul + j) : _mm256_set1_ps(e->row_mul[i]);
     __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(v), mul);
+    if (e->out == LMN_QGEMM_F32 && e->col_bias)
+        x = _mm256_add_ps(x, _mm256_loadu_ps(e->col_bias + j));
+    if (e->plus) x = _mm256_add_ps(x, load_floats(e->plus + i * e->ld_plus + j, n));
     if (e->out == LMN_QGEMM_F32) {
-        if (e->col_bias) x = _mm256_add_ps(x, _mm256_loadu_ps(e->col_bias + j));
         store_words((int32_t *)e->c + at, _mm256_castps_si256(x), n);
         return;
     }

@@ -62,8 +62,10 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
     }
     const __m512 mul = e->col_mul ? _mm512_loadu_ps(e->col_mul + j) : _mm512_set1_ps(e->row_mul[i]);
     __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
+    if (e->out == LMN_QGEMM_F32 && e->col_bias)
+        x = _mm512_add_ps(x, _mm512_loadu_ps(e->col_bias + j));
+    if (e->plus) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(m, e->plus + i * e->ld_plus + j));
     if (e->out == LMN_QGEMM_F32) {
-        if (e->col_bias) x = _mm512_add_ps(x, _mm512_loadu_ps(e->col_bias + j));
         _mm512_mask_storeu_ps((float *)e->c + at, m, x);
         return;
     }
