@@ -173,7 +173,8 @@ class QdqModels(unittest.TestCase):
                 w = g.dq(pack(w), scale, pack(z) if zero else None, axis=0, block_size=32)
                 y = g.op("Relu", [g.op("MatMul", [g.qdq("x", 0.03, zp), w])])
                 model = g.build([2, 3, 72], g.q(y, 0.1, zp), TYPES[type(zp)])
-                ran = self.check(model, x, f"blocks {zp!r} {bits} {zero}", peer_steps=3 if bits == 4 else -1)
+                ran = self.check(model, x, f"blocks {zp!r} {bits} {zero}",
+                                 peer_steps=3 if bits == 4 else -1)
                 self.assertTrue(any("QBlockMatMul" in op for op in ran), ran)
 
     def test_matmul_of_activations(self):
