@@ -2,13 +2,14 @@
 What the gates share: the tree, its sources, and objects of a build as nm and objdump see them.
 A gate is a script that prints one line a violation and exits 1 when there was one.
 """
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build"
+BUILD = ROOT / os.environ.get("GATES_BUILD", "build")
 CODE_DIRS = ("include", "src", "stmc", "cli", "tests", "bench", "examples", "bindings", "lab")
 ISA_TOKENS = ("avx2", "avx512", "avx512vnni", "avx512bf16", "avx512fp16", "avx512icl", "avx512spr",
               "amx", "neon", "neondot", "neonbf16", "sve")

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Run every gate on the tree and the release build in build/; all of them, then the verdict.
+# Run every gate on the tree and on a build of the library; all of them, then the verdict.
+# Usage: tools/gates.sh [BUILD], build by default
 set -u
 cd "$(dirname "$0")/.."
+export GATES_BUILD=${1:-build}
 bad=0
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
