@@ -10,6 +10,7 @@ import os
 import shutil
 
 import numpy as np
+from ml_dtypes import bfloat16
 from onnx import TensorProto, helper, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
@@ -40,6 +41,28 @@ def if_impossible_branch():
         }''')
     x = np.array([1, 2, 3], np.float32)
     write("test_if_impossible_branch", model, [np.array(True), x], [-x])
+
+
+def optional28():
+    """Optional and its readers as of opset 28, which gave them bfloat16."""
+    x = np.array([1.5, -2, 3], bfloat16)
+    head = '<ir_version: 13, opset_import: ["": 28]> g '
+    model = parser.parse_model(head + '''(bfloat16[N] x) => (bool has, bfloat16[N] y) {
+        o = Optional (x)
+        has = OptionalHasElement (o)
+        y = OptionalGetElement (o) }''')
+    write("test_opset28_optional_bfloat16", model, [x], [np.array(True), x])
+    model = parser.parse_model(head + '''(bfloat16[N] a, bfloat16[M] b) => (bfloat16[K] y) {
+        s = SequenceConstruct (a, b)
+        o = Optional (s)
+        t = OptionalGetElement (o)
+        i = Constant <value_int = 1> ()
+        y = SequenceAt (t, i) }''')
+    write("test_opset28_optional_sequence", model, [x, x[:2]], [x[:2]])
+    model = parser.parse_model(head + '''(bfloat16[N] x) => (bool plain, bool none) {
+        plain = OptionalHasElement (x)
+        none = OptionalHasElement () }''')
+    write("test_opset28_optional_none", model, [x], [np.array(True), np.array(False)])
 
 
 def gradient(name, forward, inputs, y):
@@ -151,5 +174,6 @@ if __name__ == "__main__":
     columns = np.linspace(0.004, 0.012, 12, dtype=np.float32)[None]
     quantized_lstm("test_quantized_lstm_per_column", columns, columns[:, ::-1].copy())
     if_impossible_branch()
+    optional28()
     gradients()
     pictures()
