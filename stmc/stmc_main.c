@@ -66,7 +66,7 @@ bool stmc_wanted(const stmc_scene *scene)
 
 static int check(const stmc_scene *scenes, size_t n)
 {
-    int n_checked = 0, n_cut = 0;
+    int n_checked = 0;
     for (size_t i = 0; i < n; i++) {
         if (!stmc_wanted(&scenes[i])) continue;
         n_checked++;
@@ -79,7 +79,6 @@ static int check(const stmc_scene *scenes, size_t n)
             continue;
         }
         const bool cut = C->opt.mode == SEARCH_RANDOM || C->n_runs >= C->opt.max_runs;
-        n_cut += cut;
         printf("%s: ok, %llu runs%s, %llu cut short as seen\n", scenes[i].name,
                (unsigned long long)(C->n_runs - C->n_pruned),
                C->opt.mode == SEARCH_RANDOM    ? " at random"

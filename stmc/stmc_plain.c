@@ -97,8 +97,8 @@ void *stmc_malloc(size_t n)
         }
         C->blocks = grown, C->room_blocks = room;
     }
-    char *p = malloc(n ? n : 1);
-    if (!p) {
+    void *p = NULL; /* aligned as anything that stands apart from its neighbours */
+    if (posix_memalign(&p, 128, n ? n : 1)) {
         stmc_fail("out of memory for %zu bytes", n);
         stmc_leave();
         return NULL;

@@ -94,7 +94,7 @@ void stmc_atomic_init(void *p, size_t n, uint64_t value);
 /** The n bytes at p are read (write 0) or written (write 1) by ordinary code here: two accesses
  * that no happens-before orders, one of them a write, are a race. */
 void stmc_plain(const void *p, size_t n, int write, const char *text, int line);
-/** Memory whose use after free, double free and leak are found; NULL never. */
+/** Memory, aligned to 128, whose use after free, double free and leak are found; NULL never. */
 void *stmc_malloc(size_t n);
 /** Give back what stmc_malloc gave; NULL is fine. */
 void stmc_free(void *p);
