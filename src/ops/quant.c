@@ -43,8 +43,10 @@ void lmn_quant_requant(lamina_dtype dt, double *v, int64_t n, double mul, double
     }
 }
 
+/* Sums are whole and far below 2^62, but for what a run that was stopped never wrote. */
 static int32_t wrapped(double sum)
 {
+    if (!(fabs(sum) < 0x1p62)) return 0;
     return (int32_t)(uint32_t)(uint64_t)(int64_t)sum;
 }
 
