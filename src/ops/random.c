@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define POLL 4096 /* draws between two looks at whether the run shall end */
+
 void lmn_random_begin(const lmn_eval *ec, lmn_rng *r)
 {
     const lmn_attr *a = lmn_attr_find(ec->node, "seed");
@@ -38,7 +40,10 @@ lamina_status lmn_random_normal(lmn_eval *ec, lamina_dtype dt, int32_t rank, con
     LMN_TRY(begin_output(ec, dt, rank, dims, &t));
     lmn_random_begin(ec, &r);
     const int64_t n = t ? lmn_count(t) : 0;
-    for (int64_t i = 0; i < n; i++) lmn_set_f64(t, i, mean + scale * lmn_rng_normal(&r));
+    for (int64_t i = 0; i < n; i++) {
+        if (i % POLL == 0 && lmn_eval_cancelled(ec)) return LAMINA_E_CANCELLED;
+        lmn_set_f64(t, i, mean + scale * lmn_rng_normal(&r));
+    }
     return LAMINA_OK;
 }
 
@@ -52,6 +57,7 @@ lamina_status lmn_random_uniform(lmn_eval *ec, lamina_dtype dt, int32_t rank, co
     lmn_random_begin(ec, &r);
     const int64_t n = t ? lmn_count(t) : 0;
     for (int64_t i = 0; i < n; i++) {
+        if (i % POLL == 0 && lmn_eval_cancelled(ec)) return LAMINA_E_CANCELLED;
         lmn_set_f64(t, i, low + (high - low) * lmn_rng_f64(&r));
         if (lmn_get_f64(t, i) >= high) lmn_set_f64(t, i, low); /* rounded up to the open end */
     }
