@@ -24,7 +24,7 @@ try:
 except ImportError as e:
     benchlib.not_run("qdq", f"the package was not built: {e}")
 
-GOAL, ROUNDS = 1.3, 7
+GOAL, ROUNDS = 1.3, 21
 ZERO_POINTS = (0, 128, 37)
 SHAPES = {"conv": (1, 64, 28, 28), "matmul": (128, 768)}
 FAMILIES = {"bounded": ("relu", "clip"), "add": ("add",), "concat": ("concat",)}
