@@ -119,8 +119,8 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const int row
     }
     const int64_t n = t->n - j0;
     const lmn_qgemm_end end = t->end; /* ours: no store to C makes it be read again */
-#define FINISH(i)                                                                                \
-    if (rows > i) {                                                                              \
+#define FINISH(i)                                                                             \
+    if (rows > i) {                                                                           \
         finish(&end, i0 + i, j0, c##i##0, lanes(n));                                          \
         if (vectors > 1) finish(&end, i0 + i, j0 + LANES, c##i##1, lanes(n - LANES));         \
         if (vectors > 2) finish(&end, i0 + i, j0 + 2 * LANES, c##i##2, lanes(n - 2 * LANES)); \
