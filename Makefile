@@ -90,10 +90,11 @@ fuzz: fuzz-build ## one fuzz target: make fuzz T=onnx
 		$(if $(wildcard tests/fuzz/$(T).dict),-dict=tests/fuzz/$(T).dict) \
 		build-fuzz/corpus-$(T) tests/fuzz/corpus/$(T)
 
-# FUZZ_SECONDS for each target, as many at once as there are cores.
+# FUZZ_SECONDS for each target, as many at once as there are cores; from one seed, so that the same
+# tree gives the same verdict. `make fuzz` takes a new one each time.
 fuzz-all: fuzz-build ## a minute of every fuzz target
 	@ls tests/fuzz/fuzz_*.c | sed 's/.*fuzz_\(.*\)\.c/\1/' | xargs -P$(JOBS) -I{} sh -c \
-		'mkdir -p build-fuzz/corpus-{} && if build-fuzz/fuzz/fuzz_{} -max_total_time=$(FUZZ_SECONDS) \
+		'mkdir -p build-fuzz/corpus-{} && if build-fuzz/fuzz/fuzz_{} -seed=1 -max_total_time=$(FUZZ_SECONDS) \
 		-timeout=10 -rss_limit_mb=2048 -artifact_prefix=build-fuzz/found-{}- build-fuzz/corpus-{} \
 		tests/fuzz/corpus/{} > build-fuzz/{}.log 2>&1; then echo "fuzz {}: ok"; \
 		else tail -30 build-fuzz/{}.log; echo "fuzz {}: FAILED"; exit 1; fi'

@@ -25,7 +25,7 @@ static lamina_status eval_reversesequence(lmn_eval *ec)
     lmn_plain in, out;
     LMN_TRY(lmn_need(ec, 0, &x));
     LMN_TRY(lmn_need(ec, 1, &len));
-    if (x->rank < 2 || batch + time != 1 || batch < 0 || time < 0)
+    if (x->rank < 2 || batch < 0 || batch > 1 || time != 1 - batch)
         return lmn_eval_fail(ec, LAMINA_E_SHAPE, "batch_axis and time_axis must be 0 and 1");
     if (len->rank != 1 || len->dtype != LAMINA_I64 || len->dims[0] != x->dims[batch])
         return lmn_eval_fail(ec, LAMINA_E_SHAPE, "sequence_lens must hold one int64 a batch entry");
