@@ -13,7 +13,7 @@
 #define LMN_SYNC_ASYM_H
 
 #include "base/os/os_barrier.h"
-#include "sync/atomic.h"
+#include "base/atomic.h"
 
 typedef enum lmn_asym { LMN_ASYM_FENCE, LMN_ASYM_MEMBARRIER } lmn_asym;
 

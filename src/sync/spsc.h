@@ -23,7 +23,7 @@
 #ifndef LMN_SYNC_SPSC_H
 #define LMN_SYNC_SPSC_H
 
-#include "sync/atomic.h"
+#include "base/atomic.h"
 
 #include <string.h>
 

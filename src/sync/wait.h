@@ -4,7 +4,7 @@
 #ifndef LMN_SYNC_WAIT_H
 #define LMN_SYNC_WAIT_H
 
-#include "sync/atomic.h"
+#include "base/atomic.h"
 
 #ifdef LMN_MC
 

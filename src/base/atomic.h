@@ -6,8 +6,8 @@
  * Orderings stand on operations. There are no fences but the asymmetric pair in base/os
  * (membarrier). lmn_plain_* mark ordinary objects that a protocol protects; they cost nothing.
  */
-#ifndef LMN_SYNC_ATOMIC_H
-#define LMN_SYNC_ATOMIC_H
+#ifndef LMN_BASE_ATOMIC_H
+#define LMN_BASE_ATOMIC_H
 
 #include "base/types.h"
 
