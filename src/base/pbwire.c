@@ -3,6 +3,8 @@
  */
 #include "base/pbwire.h"
 
+#include <string.h>
+
 static bool spoil(lmn_pb *c)
 {
     c->bad = true;
@@ -58,30 +60,82 @@ bool lmn_pb_next(lmn_pb *c, lmn_pb_field *f)
     }
 }
 
+/* Entries of one key that cannot reach the end are walked without asking for it each time; a varint
+ * of more than two bytes ends a walk. */
+#define SAFE 11
+
+static size_t count_varints(lmn_pb *c, uint8_t key, size_t cap)
+{
+    const uint8_t *p = c->p;
+    size_t n = 0;
+    for (; n < cap && c->end - p >= SAFE && *p == key; n++) {
+        if (p[1] < 0x80)
+            p += 2;
+        else if (p[2] < 0x80)
+            p += 3;
+        else
+            break;
+    }
+    c->p = p;
+    return n;
+}
+
+static size_t take_varints(lmn_pb *c, uint8_t key, uint64_t *out, size_t cap)
+{
+    const uint8_t *p = c->p;
+    size_t n = 0;
+    for (; n < cap && c->end - p >= SAFE && *p == key; n++) {
+        if (p[1] < 0x80) {
+            out[n] = p[1];
+            p += 2;
+        } else if (p[2] < 0x80) {
+            out[n] = (uint64_t)(p[1] & 0x7f) | (uint64_t)p[2] << 7;
+            p += 3;
+        } else {
+            break;
+        }
+    }
+    c->p = p;
+    return n;
+}
+
+static size_t take_fixed32(lmn_pb *c, uint8_t key, uint64_t *out, size_t cap)
+{
+    const uint8_t *p = c->p;
+    size_t n = 0;
+    for (; n < cap && c->end - p >= SAFE && *p == key; n++, p += 5)
+        if (out) out[n] = p[1] | (uint64_t)p[2] << 8 | (uint64_t)p[3] << 16 | (uint64_t)p[4] << 24;
+    c->p = p;
+    return n;
+}
+
 size_t lmn_pb_run(lmn_pb *c, const lmn_pb_field *f, uint64_t *out, size_t cap)
 {
     const uint32_t key = f->num << 3 | f->wire;
     size_t n = 0;
-    if (key > 0x7f || (f->wire != LMN_PB_VARINT && f->wire != LMN_PB_FIXED32)) return 0;
-    /* Entries that cannot reach the end; the last ones are left to lmn_pb_next. */
-    const uint8_t *p = c->p;
-    for (; n < cap && c->end - p > 10 && *p == key; n++) {
-        uint64_t v = p[1];
-        if (f->wire == LMN_PB_FIXED32) {
-            v |= (uint64_t)p[2] << 8 | (uint64_t)p[3] << 16 | (uint64_t)p[4] << 24;
-            p += 5;
-        } else if (v < 0x80) {
-            p += 2;
-        } else if (p[2] < 0x80) {
-            v = (v & 0x7f) | (uint64_t)p[2] << 7;
-            p += 3;
-        } else {
-            c->p = p + 1;
-            if (!lmn_pb_varint_any(c, &v)) return n;
-            p = c->p;
-        }
+    if (key > 0x7f) return 0;
+    if (f->wire == LMN_PB_FIXED32) return take_fixed32(c, (uint8_t)key, out, cap);
+    if (f->wire != LMN_PB_VARINT) return 0;
+    for (;;) {
+        n += out ? take_varints(c, (uint8_t)key, out + n, cap - n)
+                 : count_varints(c, (uint8_t)key, cap - n);
+        if (n == cap || c->end - c->p < SAFE || *c->p != key) return n;
+        uint64_t v;
+        c->p++;
+        if (!lmn_pb_varint_any(c, &v)) return n;
         if (out) out[n] = v;
+        n++;
     }
+}
+
+size_t lmn_pb_repeats(lmn_pb *c, const lmn_pb_field *f)
+{
+    const size_t header = 2, bytes = header + f->s.n;
+    const uint8_t *first = f->s.p - header, *p = c->p;
+    if (f->wire != LMN_PB_BYTES || f->num > 15 || f->s.n > 0x7f || p != f->s.p + f->s.n) return 0;
+    if (first[0] != (f->num << 3 | LMN_PB_BYTES) || first[1] != f->s.n) return 0;
+    size_t n = 0;
+    for (; (size_t)(c->end - p) >= bytes && memcmp(p, first, bytes) == 0; n++) p += bytes;
     c->p = p;
     return n;
 }

@@ -33,6 +33,9 @@ bool lmn_pb_next(lmn_pb *c, lmn_pb_field *f);
 /* Some of the numbers that follow with the key of f, at most cap, into out (may be NULL); returns
    their count. Lists that are not packed have them by the thousand; lmn_pb_next gives the rest. */
 size_t lmn_pb_run(lmn_pb *c, const lmn_pb_field *f, uint64_t *out, size_t cap);
+/* How many of the fields that follow are f again, byte for byte, f being the last one that
+   lmn_pb_next gave; they are passed over. It may stop early. */
+size_t lmn_pb_repeats(lmn_pb *c, const lmn_pb_field *f);
 /* One bare varint (of a packed list); false at the end or when bad. */
 bool lmn_pb_varint_any(lmn_pb *c, uint64_t *out);
 static inline bool lmn_pb_varint(lmn_pb *c, uint64_t *out)

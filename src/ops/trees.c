@@ -53,13 +53,14 @@ static lamina_status take_feature(lmn_eval *ec, lmn_forest *f, lmn_tree_node *n,
 
 static void sum_up_votes(lmn_forest *f)
 {
-    const int64_t n = f->leaf_first[f->n_leaves];
-    f->info.positive = true;
-    f->info.only_target = n > 0 ? f->votes[0].target : -1;
+    const int64_t n = f->leaf_first[f->n_leaves], first = n > 0 ? f->votes[0].target : -1;
+    bool negative = false, other = false;
     for (int64_t i = 0; i < n; i++) {
-        if (f->votes[i].weight < 0.0) f->info.positive = false;
-        if (f->votes[i].target != f->votes[0].target) f->info.only_target = -1;
+        negative |= f->votes[i].weight < 0.0;
+        other |= f->votes[i].target != first;
     }
+    f->info.positive = !negative;
+    f->info.only_target = other ? -1 : first;
 }
 
 /* ---- the old form -------------------------------------------------------------------------------

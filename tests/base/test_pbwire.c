@@ -120,4 +120,41 @@ static void test_run(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_run), T_TEST(test_fields), T_TEST(test_refuses), T_TEST(test_varints))
+/* A list of texts with repeats passed over is the list read one by one, wherever it is cut. */
+static void test_repeats(t_env *env)
+{
+    static const char *const TEXT[] = {"LEAF", "BRANCH_LEQ", ""};
+    uint8_t list[600];
+    size_t n = 0;
+    while (n < sizeof list - 40) {
+        const char *text = TEXT[t_rand(env) % 3];
+        const size_t len = strlen(text);
+        const bool long_form = t_rand(env) % 8 == 0; /* a length in two bytes says the same */
+        for (int64_t same = t_rand_int(env, 1, 3); same > 0 && n < sizeof list - 14; same--) {
+            list[n++] = 9 << 3 | LMN_PB_BYTES;
+            list[n++] = (uint8_t)(len | (long_form ? 0x80 : 0));
+            if (long_form) list[n++] = 0;
+            memcpy(list + n, text, len);
+            n += len;
+        }
+    }
+    for (size_t cut = 0; cut <= n; cut++) {
+        uint8_t *copy = malloc(cut ? cut : 1); /* exact end for ASan */
+        memcpy(copy, list, cut);
+        lmn_span want[300];
+        size_t at = 0, count = 0;
+        lmn_pb_field f;
+        lmn_pb a = lmn_pb_of((lmn_span){copy, cut}), b = a;
+        while (lmn_pb_next(&a, &f)) want[count++] = f.s;
+        while (lmn_pb_next(&b, &f))
+            for (size_t same = 1 + lmn_pb_repeats(&b, &f); same > 0 && at < count; same--, at++)
+                T_CHECK(want[at].n == f.s.n && memcmp(want[at].p, f.s.p, f.s.n) == 0);
+        T_EQ(at, count);
+        T_EQ(a.bad, b.bad);
+        T_CHECK(a.p == b.p);
+        free(copy);
+    }
+}
+
+T_MAIN(T_TEST(test_run), T_TEST(test_repeats), T_TEST(test_fields), T_TEST(test_refuses),
+       T_TEST(test_varints))

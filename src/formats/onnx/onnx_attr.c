@@ -31,7 +31,8 @@ static bool read_strings(lmn_arena *a, lmn_span body, lmn_attr *out)
 {
     size_t n = 0;
     lmn_pb c = lmn_pb_of(body);
-    for (lmn_pb_field f; lmn_pb_next(&c, &f);) n += f.num == 9;
+    for (lmn_pb_field f; lmn_pb_next(&c, &f);)
+        if (f.num == 9) n += 1 + lmn_pb_repeats(&c, &f);
     lmn_str *v = lmn_arena_raw(a, n, sizeof *v);
     if (!v) return false;
     out->n = (int32_t)n;
@@ -49,7 +50,7 @@ static bool read_strings(lmn_arena *a, lmn_span body, lmn_attr *out)
             recent[k] = (lmn_str){lmn_arena_strn(a, f.s.p, f.s.n), f.s.n};
             if (!recent[k].p) return false;
         }
-        *v++ = recent[k];
+        for (size_t same = 1 + lmn_pb_repeats(&c, &f); same > 0; same--) *v++ = recent[k];
     }
     return true;
 }

@@ -226,6 +226,7 @@ static bool read_attr(lmn_onnx_wire *w, lmn_span body, lmn_onnx_attr *a, bool in
             a->packed |= f.wire == LMN_PB_BYTES;
             a->n_numbers += 1 + lmn_pb_run(&c, &f, NULL, SIZE_MAX);
         }
+        if (f.num == 9) (void)lmn_pb_repeats(&c, &f);
         if (!attr_field(w, &f, a, in_function)) return false;
     }
     if (a->type == 0) a->type = seen;
