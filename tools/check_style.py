@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """
-Gate: the rules of form that rot silently. Banned functions, the comment that opens a file, line and
-file lengths, unique basenames (public headers apart: they are written lamina/x.h), no TODO, a doc
-comment on every public function, comment share of the public headers, and clang-format.
+Gate: the rules of form that rot silently. Banned functions, atomics by their one door, the comment
+that opens a file, line and file lengths, unique basenames (public headers apart: they are written
+lamina/x.h), no TODO, a doc comment on every public function, comment share of the public headers,
+and clang-format.
 """
 import re
 import shutil
@@ -18,6 +19,11 @@ NEVER = ("strcpy|strcat|strncpy|gets|rand|srand|assert|abort|exit|_exit|quick_ex
 OUTSIDE_BASE = re.compile(rf"(?<![\w.>])({ALLOCATION}|{PRINTING}|{NEVER}|snprintf|vsnprintf|"
                           r"strerror|getenv)\s*\((?!\s*\*)")
 IN_BASE = re.compile(rf"(?<![\w.>])({PRINTING}|{NEVER})\s*\(")
+# Atomics go through src/base/atomic.h, so that the model checker sees each; fences go nowhere.
+ATOMIC_DOORS = {"src/base/atomic.h", "src/base/os/os_barrier.h"}
+ATOMIC = re.compile(r"(<stdatomic\.h>)|\b(_Atomic)\b|"
+                    r"(?<!\w)((?:atomic_|__atomic_|__sync_)\w+)\s*\(")
+FENCE = re.compile(r"\b(atomic_thread_fence|__atomic_thread_fence)\b")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|^\s*#\s*if 0\b", re.M)
 SHARED_NAMES = {"CMakeLists.txt", "README.md", "__init__.py", "Makefile"}
 
@@ -56,6 +62,17 @@ def banned(path, text, problems):
     in_base = path.relative_to(g.ROOT / "src").parts[0] == "base"
     for m in (IN_BASE if in_base else OUTSIDE_BASE).finditer(code):
         problems.append(f"{g.rel(path)}:{line_of(code, m.start())}: {m.group(1)} is banned here")
+
+
+def atomics(path, text, problems):
+    code, name = g.strip_c(text), g.rel(path)
+    if path.is_relative_to(g.ROOT / "src") and name not in ATOMIC_DOORS:
+        for m in ATOMIC.finditer(code):
+            problems.append(f"{name}:{line_of(code, m.start())}: {m.group(m.lastindex)}: use "
+                            "base/atomic.h")
+    for m in FENCE.finditer(code):
+        problems.append(f"{name}:{line_of(code, m.start())}: {m.group(1)}: put the ordering on an "
+                        "operation, or use sync/asym.h")
 
 
 def public_header(path, text, problems):
@@ -110,6 +127,7 @@ def main():
         form(path, text, problems)
         if path.suffix in (".c", ".h"):
             opening(path, text, problems)
+            atomics(path, text, problems)
             if path.is_relative_to(g.ROOT / "src"):
                 banned(path, text, problems)
             if path.is_relative_to(g.ROOT / "include") and path.suffix == ".h":

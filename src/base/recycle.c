@@ -15,11 +15,11 @@ enum {
 
 static bool enter(lmn_recycle *r)
 {
-    return !atomic_flag_test_and_set_explicit(&r->busy, memory_order_acquire);
+    return lmn_atomic_exchange(&r->busy, 1, acquire) == 0;
 }
 static void leave(lmn_recycle *r)
 {
-    atomic_flag_clear_explicit(&r->busy, memory_order_release);
+    lmn_atomic_store(&r->busy, 0, release);
 }
 
 /* The block at `at` goes out of the table. */

@@ -8,14 +8,13 @@
 #define LMN_BASE_RECYCLE_H
 
 #include "base/alloc.h"
-
-#include <stdatomic.h>
+#include "base/atomic.h"
 
 enum { LMN_RECYCLE_MAX = 64 }; /* blocks kept */
 
 typedef struct lmn_recycle {
-    atomic_flag busy; /* whoever finds it set goes to the allocator instead of waiting */
-    size_t held;      /* bytes of all blocks */
+    lmn_atomic(uint32_t) busy; /* who finds it set goes to the allocator instead of waiting */
+    size_t held;               /* bytes of all blocks */
     int32_t n;
     struct {
         void *p;

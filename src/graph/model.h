@@ -19,7 +19,7 @@ typedef struct lmn_import {
 } lmn_import;
 
 struct lamina_model {
-    _Atomic int32_t refs;
+    lmn_atomic(int32_t) refs;
     lamina_engine *engine;
     lmn_graph *graph;
     lmn_diags diags; /* lints and errors found at import */

@@ -7,13 +7,13 @@
 
 lamina_model *lamina_model_ref(lamina_model *m)
 {
-    if (m) atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    if (m) lmn_atomic_add(&m->refs, 1, relaxed);
     return m;
 }
 
 void lamina_model_unref(lamina_model *m)
 {
-    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!m || lmn_atomic_sub(&m->refs, 1, acq_rel) != 1) return;
     lmn_model_destroy(m);
 }
 

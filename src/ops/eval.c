@@ -53,7 +53,8 @@ static lamina_status describe(lmn_eval *ec, lamina_tensor *slot, lamina_dtype dt
 
 static bool reusable(const lmn_buffer *b, size_t bytes)
 {
-    return b && b->bytes == bytes && !b->release && b->n_str == 0 && atomic_load(&b->refs) == 1;
+    return b && b->bytes == bytes && !b->release && b->n_str == 0 &&
+           lmn_atomic_load(&b->refs, seq_cst) == 1;
 }
 
 /* Memory for a described slot that held `old` before. */
@@ -228,7 +229,7 @@ lamina_status lmn_keep(lmn_eval *ec, const lamina_tensor *v, lamina_tensor **out
 {
     lamina_tensor *t =
         (lamina_tensor *)(uintptr_t)v; /* a reference count is not part of the value */
-    const bool counted = atomic_load(&t->refs) > 0;
+    const bool counted = lmn_atomic_load(&t->refs, seq_cst) > 0;
     lamina_status st;
     if (v->kind != LAMINA_KIND_TENSOR) {
         if (counted) {

@@ -6,7 +6,8 @@
  */
 #include "ops/plugin.h"
 
-#include <stdatomic.h>
+#include "base/atomic.h"
+
 #include <string.h>
 
 #define TAG "plug-in"
@@ -26,7 +27,7 @@ typedef struct plugin {
 } plugin;
 
 typedef struct plugins {
-    _Atomic(plugin *) head;
+    lmn_atomic(plugin *) head;
 } plugins;
 
 static void plugin_free(lamina_engine *e, plugin *p)
@@ -39,7 +40,7 @@ static void plugin_free(lamina_engine *e, plugin *p)
 static void finish(lamina_engine *e, void *ptr)
 {
     plugins *all = ptr;
-    for (plugin *p = atomic_load(&all->head); p;) {
+    for (plugin *p = lmn_atomic_load(&all->head, seq_cst); p;) {
         plugin *next = p->next;
         plugin_free(e, p);
         p = next;
@@ -51,7 +52,7 @@ lamina_status lmn_plugins_open(lamina_engine *e)
 {
     plugins *all = lmn_calloc(&e->alloc, 1, sizeof *all, TAG);
     if (!all) return LAMINA_E_NOMEM;
-    atomic_init(&all->head, NULL);
+    lmn_atomic_init(&all->head, NULL);
     e->slot[LMN_SLOT_PLUGINS].ptr = all;
     e->slot[LMN_SLOT_PLUGINS].finish = finish;
     return LAMINA_OK;
@@ -60,7 +61,7 @@ lamina_status lmn_plugins_open(lamina_engine *e)
 static const plugin *first(const lamina_engine *e)
 {
     plugins *all = e->slot[LMN_SLOT_PLUGINS].ptr;
-    return all ? atomic_load(&all->head) : NULL;
+    return all ? lmn_atomic_load(&all->head, seq_cst) : NULL;
 }
 
 bool lmn_plugins_have(const lamina_engine *e, const void *lib)
@@ -302,7 +303,7 @@ lamina_status lmn_plugins_add(lamina_engine *e, const lamina_plugin *table, void
     }
     p->lib = lib;
     p->close = close;
-    p->next = atomic_load(&all->head);
-    atomic_store(&all->head, p);
+    p->next = lmn_atomic_load(&all->head, seq_cst);
+    lmn_atomic_store(&all->head, p, seq_cst);
     return LAMINA_OK;
 }

@@ -85,9 +85,9 @@ void lmn_profile_span(lmn_profile *p, const lmn_row *row, uint64_t start, uint64
 
 void lmn_profile_end(lmn_profile *p, uint64_t start, uint32_t run)
 {
-    const uint32_t skip = atomic_load_explicit(&p->n_skip, memory_order_relaxed);
+    const uint32_t skip = lmn_atomic_load(&p->n_skip, relaxed);
     if (!start) {
-        if (skip) atomic_store_explicit(&p->n_skip, skip - 1, memory_order_relaxed);
+        if (skip) lmn_atomic_store(&p->n_skip, skip - 1, relaxed);
         return;
     }
     const uint64_t now = lmn_ticks_now(&p->clock), took = now - start;
@@ -96,8 +96,7 @@ void lmn_profile_end(lmn_profile *p, uint64_t start, uint32_t run)
     const double cost = (double)((p->n_steps + 3) * p->read_ticks);
     const double due = took ? cost / ((double)took * LMN_PROFILE_SHARE) : 0;
     p->n_steps = 0;
-    if (due > 1)
-        atomic_store_explicit(&p->n_skip, due < 64 ? (uint32_t)due : 64, memory_order_relaxed);
+    if (due > 1) lmn_atomic_store(&p->n_skip, due < 64 ? (uint32_t)due : 64, relaxed);
 }
 
 void lmn_profile_commit(lmn_profile *p, lmn_frame *f, size_t n_done, uint32_t run)

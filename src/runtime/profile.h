@@ -13,10 +13,9 @@
 #define LMN_RUNTIME_PROFILE_H
 
 #include "base/alloc.h"
+#include "base/atomic.h"
 #include "base/os/os_ticks.h"
 #include "lamina/tensor.h"
-
-#include <stdatomic.h>
 
 #define LMN_PROFILE_RING (1u << 16)
 #define LMN_PROFILE_ROW_BYTES ((size_t)8 << 20)
@@ -52,9 +51,9 @@ typedef struct lmn_event {
 
 typedef struct lmn_profile {
     lmn_ticks clock;
-    _Atomic uint32_t n_skip; /* runs to come that are not noted */
-    uint64_t read_ticks;     /* what one noted step costs */
-    uint64_t n_steps;        /* noted in the run at hand, subgraphs included */
+    lmn_atomic(uint32_t) n_skip; /* runs to come that are not noted */
+    uint64_t read_ticks;         /* what one noted step costs */
+    uint64_t n_steps;            /* noted in the run at hand, subgraphs included */
     uint64_t run_ticks;
     uint64_t n_events;  /* ever put in: the ring holds the last LMN_PROFILE_RING */
     uint64_t n_dropped; /* spans that found no room for their shapes */
@@ -70,7 +69,7 @@ void lmn_profile_destroy(const lamina_allocator *a, lmn_profile *p);
 /* A run begins, under no lock: its tick, or 0 if it is not to be noted. */
 static inline uint64_t lmn_profile_begin(const lmn_profile *p)
 {
-    const bool skip = atomic_load_explicit(&p->n_skip, memory_order_relaxed) != 0;
+    const bool skip = lmn_atomic_load(&p->n_skip, relaxed) != 0;
     return skip ? 0 : lmn_ticks_now(&p->clock);
 }
 /* Under the session's lock: a run ends that began at `start`; how many of the next are noted? */

@@ -121,7 +121,7 @@ static lamina_status run_bound(lamina_session *s, const bound *b, const lamina_r
     size_t n_done = 0;
     lmn_run run = {
         .session = s,
-        .stop = {.user = (const _Atomic uint32_t *)o->stop, .deadline_ns = o->deadline_ns},
+        .stop = {.user = (const lmn_atomic(uint32_t) *)o->stop, .deadline_ns = o->deadline_ns},
         .err = o->error,
         .start = b->start};
     lmn_workers_par(s->pool, (int32_t)s->opts.n_threads, &run.stop, &run.par_ctx, &run.par);

@@ -6,29 +6,27 @@
 #ifndef LMN_RUNTIME_STOP_H
 #define LMN_RUNTIME_STOP_H
 
+#include "base/atomic.h"
 #include "base/os/os_time.h"
 
-#include <stdatomic.h>
-
 typedef struct lmn_stop {
-    _Atomic uint32_t word;        /* 0, or the status that ends the run, negated */
-    const _Atomic uint32_t *user; /* the caller's word, or NULL */
-    uint64_t deadline_ns;         /* CLOCK_MONOTONIC, 0 = none */
+    lmn_atomic(uint32_t) word;         /* 0, or the status that ends the run, negated */
+    const lmn_atomic(uint32_t) * user; /* the caller's word, or NULL */
+    uint64_t deadline_ns;              /* CLOCK_MONOTONIC, 0 = none */
 } lmn_stop;
 
 static inline void lmn_stop_set(lmn_stop *s, lamina_status why)
 {
     uint32_t none = 0;
-    (void)atomic_compare_exchange_strong(&s->word, &none, (uint32_t)-why);
+    (void)lmn_atomic_cas(&s->word, &none, (uint32_t)-why, seq_cst);
 }
 
 /* LAMINA_OK, or why the run ends. */
 static inline lamina_status lmn_stop_poll(lmn_stop *s)
 {
-    if (s->user && atomic_load_explicit(s->user, memory_order_acquire))
-        lmn_stop_set(s, LAMINA_E_CANCELLED);
+    if (s->user && lmn_atomic_load(s->user, acquire)) lmn_stop_set(s, LAMINA_E_CANCELLED);
     if (s->deadline_ns && lmn_now_ns() > s->deadline_ns) lmn_stop_set(s, LAMINA_E_TIMEOUT);
-    return -(lamina_status)atomic_load_explicit(&s->word, memory_order_acquire);
+    return -(lamina_status)lmn_atomic_load(&s->word, acquire);
 }
 
 #endif

@@ -19,9 +19,9 @@ typedef struct job {
     lmn_par_fn *fn;
     void *arg;
     int64_t n_chunks;
-    _Atomic int64_t next;
-    _Atomic int32_t joined;  /* helpers inside */
-    _Atomic int32_t workers; /* worker numbers handed out; the caller is 0 */
+    lmn_atomic(int64_t) next;
+    lmn_atomic(int32_t) joined;  /* helpers inside */
+    lmn_atomic(int32_t) workers; /* worker numbers handed out; the caller is 0 */
     int32_t max_workers;
     lmn_stop *stop;
 } job;
@@ -29,10 +29,10 @@ typedef struct job {
 struct lmn_workers {
     lamina_engine *engine;
     lmn_mutex lock;
-    job *job;               /* offered to helpers; guarded by lock */
-    _Atomic uint32_t epoch; /* bumped when a job is offered; helpers sleep on it */
-    _Atomic uint32_t n_sleeping;
-    _Atomic bool quit;
+    job *job;                   /* offered to helpers; guarded by lock */
+    lmn_atomic(uint32_t) epoch; /* bumped when a job is offered; helpers sleep on it */
+    lmn_atomic(uint32_t) n_sleeping;
+    lmn_atomic(bool) quit;
     uint32_t n_threads; /* helpers started; guarded by lock */
     uint32_t n_wanted;  /* helpers we may start */
     lmn_thread thread[POOL_MAX_THREADS];
@@ -42,7 +42,7 @@ static void work(job *j, int32_t worker)
 {
     for (;;) {
         if (j->stop && lmn_stop_poll(j->stop) != LAMINA_OK) return;
-        int64_t c = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
+        int64_t c = lmn_atomic_add(&j->next, 1, relaxed);
         if (c >= j->n_chunks) return;
         j->fn(j->arg, c, worker);
     }
@@ -54,17 +54,17 @@ static bool help(lmn_workers *p)
     lmn_mutex_lock(&p->lock);
     job *j = p->job;
     int32_t worker = 0;
-    if (j && atomic_load_explicit(&j->next, memory_order_relaxed) < j->n_chunks)
-        worker = atomic_load_explicit(&j->workers, memory_order_relaxed);
+    if (j && lmn_atomic_load(&j->next, relaxed) < j->n_chunks)
+        worker = lmn_atomic_load(&j->workers, relaxed);
     if (worker == 0 || worker >= j->max_workers) {
         lmn_mutex_unlock(&p->lock);
         return false;
     }
-    atomic_store_explicit(&j->workers, worker + 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&j->joined, 1, memory_order_relaxed);
+    lmn_atomic_store(&j->workers, worker + 1, relaxed);
+    lmn_atomic_add(&j->joined, 1, relaxed);
     lmn_mutex_unlock(&p->lock);
     work(j, worker);
-    atomic_fetch_sub_explicit(&j->joined, 1, memory_order_release);
+    lmn_atomic_sub(&j->joined, 1, release);
     return true;
 }
 
@@ -73,20 +73,20 @@ static void *thread_main(void *arg)
     lmn_workers *p = arg;
     lmn_fpenv starter;
     lmn_fpenv_enter(&starter);
-    uint32_t seen = atomic_load_explicit(&p->epoch, memory_order_acquire);
+    uint32_t seen = lmn_atomic_load(&p->epoch, acquire);
     (void)help(p);
-    while (!atomic_load_explicit(&p->quit, memory_order_acquire)) {
+    while (!lmn_atomic_load(&p->quit, acquire)) {
         const uint64_t until = lmn_now_ns() + SPIN_NS;
         uint32_t now = seen;
-        while ((now = atomic_load_explicit(&p->epoch, memory_order_acquire)) == seen) {
+        while ((now = lmn_atomic_load(&p->epoch, acquire)) == seen) {
             for (int i = 0; i < 32; i++) lmn_cpu_pause();
             if (lmn_now_ns() > until) break;
         }
         if (now == seen) {
-            atomic_fetch_add_explicit(&p->n_sleeping, 1, memory_order_seq_cst);
+            lmn_atomic_add(&p->n_sleeping, 1, seq_cst);
             lmn_futex_wait(&p->epoch, seen, 0);
-            atomic_fetch_sub_explicit(&p->n_sleeping, 1, memory_order_seq_cst);
-            now = atomic_load_explicit(&p->epoch, memory_order_acquire);
+            lmn_atomic_sub(&p->n_sleeping, 1, seq_cst);
+            now = lmn_atomic_load(&p->epoch, acquire);
         }
         if (now == seen) continue;
         seen = now;
@@ -98,8 +98,8 @@ static void *thread_main(void *arg)
 static void pool_finish(lamina_engine *e, void *ptr)
 {
     lmn_workers *p = ptr;
-    atomic_store_explicit(&p->quit, true, memory_order_release);
-    atomic_fetch_add_explicit(&p->epoch, 1, memory_order_seq_cst);
+    lmn_atomic_store(&p->quit, true, release);
+    lmn_atomic_add(&p->epoch, 1, seq_cst);
     lmn_futex_wake(&p->epoch, POOL_MAX_THREADS);
     for (uint32_t i = 0; i < p->n_threads; i++) lmn_thread_join(&p->thread[i]);
     lmn_mutex_finish(&p->lock);
@@ -152,9 +152,9 @@ static void par_run(void *ctx, int64_t n_chunks, lmn_par_fn *fn, void *arg)
         return;
     }
     job j = {.fn = fn, .arg = arg, .n_chunks = n_chunks, .max_workers = c->width, .stop = c->stop};
-    atomic_init(&j.next, 0);
-    atomic_init(&j.joined, 0);
-    atomic_init(&j.workers, 1);
+    lmn_atomic_init(&j.next, 0);
+    lmn_atomic_init(&j.joined, 0);
+    lmn_atomic_init(&j.workers, 1);
     lmn_mutex_lock(&p->lock);
     bool offered = p->job == NULL;
     if (offered) {
@@ -163,16 +163,15 @@ static void par_run(void *ctx, int64_t n_chunks, lmn_par_fn *fn, void *arg)
     }
     lmn_mutex_unlock(&p->lock);
     if (offered) {
-        atomic_fetch_add_explicit(&p->epoch, 1, memory_order_seq_cst);
-        if (atomic_load_explicit(&p->n_sleeping, memory_order_seq_cst))
-            lmn_futex_wake(&p->epoch, c->width - 1);
+        lmn_atomic_add(&p->epoch, 1, seq_cst);
+        if (lmn_atomic_load(&p->n_sleeping, seq_cst)) lmn_futex_wake(&p->epoch, c->width - 1);
     }
     work(&j, 0);
     if (!offered) return;
     lmn_mutex_lock(&p->lock);
     p->job = NULL;
     lmn_mutex_unlock(&p->lock);
-    while (atomic_load_explicit(&j.joined, memory_order_acquire)) lmn_cpu_pause();
+    while (lmn_atomic_load(&j.joined, acquire)) lmn_cpu_pause();
 }
 
 void lmn_workers_par(lmn_workers *pool, int32_t width, lmn_stop *stop, lmn_par_ctx *ctx,

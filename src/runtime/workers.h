@@ -9,11 +9,10 @@
 #ifndef LMN_RUNTIME_WORKERS_H
 #define LMN_RUNTIME_WORKERS_H
 
+#include "base/atomic.h"
 #include "base/engine.h"
 #include "base/par.h"
 #include "runtime/stop.h"
-
-#include <stdatomic.h>
 
 typedef struct lmn_workers lmn_workers;
 

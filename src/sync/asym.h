@@ -27,7 +27,7 @@ typedef enum lmn_asym { LMN_ASYM_FENCE, LMN_ASYM_MEMBARRIER } lmn_asym;
 static inline void lmn_asym_light(lmn_asym mode)
 {
     if (LMN_LIKELY(mode == LMN_ASYM_MEMBARRIER))
-        atomic_signal_fence(memory_order_seq_cst);
+        lmn_compiler_barrier();
     else
         lmn_full_barrier();
 }

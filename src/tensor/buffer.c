@@ -22,7 +22,7 @@ lamina_status lmn_buffer_alloc(lamina_engine *e, size_t lead, size_t bytes, bool
     if (!block) return LAMINA_E_NOMEM;
     lmn_buffer *b = (lmn_buffer *)(void *)(block + lead);
     memset(b, 0, sizeof *b);
-    atomic_init(&b->refs, 1);
+    lmn_atomic_init(&b->refs, 1);
     b->engine = e;
     b->data = (uint8_t *)b + LMN_BUFFER_HEAD;
     b->bytes = bytes;
@@ -61,14 +61,14 @@ lamina_status lmn_buffer_wrap(lamina_engine *e, void *data, size_t bytes, lamina
 
 lmn_buffer *lmn_buffer_ref(lmn_buffer *b)
 {
-    if (b) atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    if (b) lmn_atomic_add(&b->refs, 1, relaxed);
     return b;
 }
 
 void lmn_buffer_unref(lmn_buffer *b)
 {
     /* Release: our writes happen before the free. Acquire: so do everyone else's. */
-    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!b || lmn_atomic_sub(&b->refs, 1, acq_rel) != 1) return;
     const lamina_allocator *a = &b->engine->alloc;
     lmn_str *str = b->data;
     for (size_t i = 0; i < b->n_str; i++)

@@ -96,7 +96,7 @@ lamina_status lmn_tensor_new(lamina_engine *e, lamina_dtype dtype, int32_t rank,
     if (str) b->n_str = head.data_bytes / sizeof(lmn_str);
     lamina_tensor *t = (lamina_tensor *)(void *)((uint8_t *)b - LEAD);
     memcpy(t, &head, sizeof head);
-    atomic_init(&t->refs, 1);
+    lmn_atomic_init(&t->refs, 1);
     t->data = b->data;
     t->buf = b;
     *out = t;
@@ -108,7 +108,7 @@ static lamina_tensor *struct_new(lamina_engine *e)
 {
     lamina_tensor *t = lmn_calloc(&e->alloc, 1, sizeof *t, "tensor");
     if (!t) return NULL;
-    atomic_init(&t->refs, 1);
+    lmn_atomic_init(&t->refs, 1);
     t->engine = e;
     return t;
 }
@@ -169,7 +169,7 @@ lamina_status lamina_tensor_wrap(lamina_engine *engine, lamina_dtype dtype, int3
         return st;
     }
     memcpy(t, &head, sizeof head);
-    atomic_init(&t->refs, 1);
+    lmn_atomic_init(&t->refs, 1);
     t->data = bytes;
     t->buf = b;
     *out = t;
@@ -195,7 +195,7 @@ lamina_status lmn_tensor_view(lamina_tensor *src, int32_t rank, const int64_t *d
     lamina_tensor *t = struct_new(src->engine);
     LMN_CHECK(t, LAMINA_E_NOMEM);
     memcpy(t, &head, sizeof head);
-    atomic_init(&t->refs, 1);
+    lmn_atomic_init(&t->refs, 1);
     t->data = src->data ? (uint8_t *)src->data + byte_offset : NULL;
     t->buf = lmn_buffer_ref(src->buf);
     *out = t;
@@ -204,13 +204,13 @@ lamina_status lmn_tensor_view(lamina_tensor *src, int32_t rank, const int64_t *d
 
 lamina_tensor *lamina_tensor_ref(lamina_tensor *t)
 {
-    if (t) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    if (t) lmn_atomic_add(&t->refs, 1, relaxed);
     return t;
 }
 
 void lamina_tensor_unref(lamina_tensor *t)
 {
-    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!t || lmn_atomic_sub(&t->refs, 1, acq_rel) != 1) return;
     const lamina_allocator *a = &t->engine->alloc;
     for (int64_t i = 0; i < t->n_items; i++) lamina_tensor_unref(t->items[i]);
     lmn_cfree(a, t->items, (size_t)t->n_items, sizeof *t->items, "sequence");
@@ -262,11 +262,11 @@ void *lamina_tensor_mutable_data(lamina_tensor *t)
 {
     if (!lamina_tensor_bytes(t)) return NULL;
     /* Acquire: whoever dropped the other references has read all it wanted. */
-    const int32_t refs = atomic_load_explicit(&t->refs, memory_order_acquire);
+    const int32_t refs = lmn_atomic_load(&t->refs, acquire);
     const lmn_buffer *b = t->buf;
     if (!b) return refs == 0 ? t->data : NULL; /* the output of a call, in the memory of its run */
     const bool mine = b->data == (const uint8_t *)b + LMN_BUFFER_HEAD && refs <= 1 &&
-                      atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
+                      lmn_atomic_load(&b->refs, acquire) == 1;
     return mine ? t->data : NULL;
 }
 

@@ -9,11 +9,10 @@
 #ifndef LMN_TENSOR_TENSOR_H
 #define LMN_TENSOR_TENSOR_H
 
+#include "base/atomic.h"
 #include "base/engine.h"
 #include "lamina/tensor.h"
 #include "tensor/dtype.h"
-
-#include <stdatomic.h>
 
 /* One string element: bytes are zero-terminated and owned by the tensor's buffer. NULL p = "". */
 typedef struct lmn_str {
@@ -23,7 +22,7 @@ typedef struct lmn_str {
 
 /* Reference-counted bytes. `release` runs when the last reference goes. */
 typedef struct lmn_buffer {
-    _Atomic int32_t refs;
+    lmn_atomic(int32_t) refs;
     lamina_engine *engine;
     void *data;
     size_t bytes;
@@ -44,7 +43,7 @@ lmn_buffer *lmn_buffer_ref(lmn_buffer *b);
 void lmn_buffer_unref(lmn_buffer *b); /* NULL is fine */
 
 struct lamina_tensor {
-    _Atomic int32_t refs; /* 0 for plan slots: they are never ref'd from outside */
+    lmn_atomic(int32_t) refs; /* 0 for plan slots: they are never ref'd from outside */
     lamina_kind kind;
     lamina_dtype dtype;
     int32_t rank;

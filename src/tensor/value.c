@@ -48,7 +48,7 @@ static lamina_tensor *value_new(lamina_engine *e, lamina_kind kind, lamina_dtype
 {
     lamina_tensor *t = lmn_calloc(&e->alloc, 1, sizeof *t, "tensor");
     if (!t) return NULL;
-    atomic_init(&t->refs, 1);
+    lmn_atomic_init(&t->refs, 1);
     t->kind = kind;
     t->dtype = dtype;
     t->engine = e;

@@ -18,13 +18,13 @@ void lmn_thread_join(lmn_thread *t)
     (void)pthread_join(t->t, NULL);
 }
 
-void lmn_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+void lmn_futex_wait(lmn_atomic(uint32_t) * word, uint32_t expected, uint64_t timeout_ns)
 {
     struct timespec ts = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns ? &ts : NULL, NULL, 0);
 }
 
-void lmn_futex_wake(_Atomic uint32_t *word, int32_t n_waiters)
+void lmn_futex_wake(lmn_atomic(uint32_t) * word, int32_t n_waiters)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_waiters, NULL, NULL, 0);
 }

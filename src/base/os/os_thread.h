@@ -5,10 +5,10 @@
 #ifndef LMN_BASE_OS_THREAD_H
 #define LMN_BASE_OS_THREAD_H
 
+#include "base/atomic.h"
 #include "base/types.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 typedef struct lmn_mutex {
     pthread_mutex_t m;
@@ -44,8 +44,8 @@ static inline uintptr_t lmn_thread_key(void)
 }
 
 /* Sleep while *word == expected; wakes spuriously too. timeout_ns 0 = none. */
-void lmn_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
-void lmn_futex_wake(_Atomic uint32_t *word, int32_t n_waiters);
+void lmn_futex_wait(lmn_atomic(uint32_t) * word, uint32_t expected, uint64_t timeout_ns);
+void lmn_futex_wake(lmn_atomic(uint32_t) * word, int32_t n_waiters);
 
 static inline void lmn_cpu_pause(void)
 {

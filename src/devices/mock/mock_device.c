@@ -3,9 +3,9 @@
  */
 #include "devices/mock/mock.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/engine.h"
 #include "ops/node.h"
 
@@ -15,7 +15,7 @@ typedef struct mock {
     lamina_engine *engine;
     char ops[MOCK_OPS_CAP]; /* "A,B", "" = all */
     int64_t fail_at;        /* 0 = never */
-    _Atomic int64_t supports, compiled, freed, executed;
+    lmn_atomic(int64_t) supports, compiled, freed, executed;
 } mock;
 
 struct lamina_kernel {
@@ -97,7 +97,7 @@ static bool mock_supports(void *self, const lamina_node *node, char *text, size_
 {
     mock *m = self;
     const bool yes = serves(m, node);
-    atomic_fetch_add(&m->supports, 1);
+    lmn_atomic_add(&m->supports, 1, seq_cst);
     (void)lmn_format(text, cap, "%s",
                      yes ? "mock" : "the mock was not told to serve this operator");
     return yes;
@@ -112,7 +112,7 @@ static lamina_status mock_compile(void *self, const lamina_node *node, lamina_ke
     lamina_kernel *k = lmn_calloc(&m->engine->alloc, 1, sizeof *k, "mock");
     if (!k) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory compiling a node");
     k->dev = m;
-    atomic_fetch_add(&m->compiled, 1);
+    lmn_atomic_add(&m->compiled, 1, seq_cst);
     *out = k;
     return LAMINA_OK;
 }
@@ -120,14 +120,14 @@ static lamina_status mock_compile(void *self, const lamina_node *node, lamina_ke
 static void mock_kernel_free(void *self, lamina_kernel *k)
 {
     mock *m = self;
-    atomic_fetch_add(&m->freed, 1);
+    lmn_atomic_add(&m->freed, 1, seq_cst);
     lmn_cfree(&m->engine->alloc, k, 1, sizeof *k, "mock");
 }
 
 static lamina_status mock_execute(void *self, lamina_kernel *k, lamina_call *call)
 {
     (void)self;
-    const int64_t nth = atomic_fetch_add(&k->dev->executed, 1) + 1;
+    const int64_t nth = lmn_atomic_add(&k->dev->executed, 1, seq_cst) + 1;
     if (nth == k->dev->fail_at)
         return lmn_eval_fail(lmn_call_eval(call), LAMINA_E_DEVICE,
                              "the mock fails its execution %lld", (long long)nth);
@@ -137,8 +137,9 @@ static lamina_status mock_execute(void *self, lamina_kernel *k, lamina_call *cal
 void lmn_mock_count(void *self, lmn_mock_counts *out)
 {
     mock *m = self;
-    *out = (lmn_mock_counts){atomic_load(&m->supports), atomic_load(&m->compiled),
-                             atomic_load(&m->freed), atomic_load(&m->executed)};
+    *out = (lmn_mock_counts){
+        lmn_atomic_load(&m->supports, seq_cst), lmn_atomic_load(&m->compiled, seq_cst),
+        lmn_atomic_load(&m->freed, seq_cst), lmn_atomic_load(&m->executed, seq_cst)};
 }
 
 const lamina_device_vtable lmn_device_mock = {
