@@ -41,15 +41,34 @@ void lmn_stack_release(lmn_stack *s)
     *s = (lmn_stack){0};
 }
 
+/* What output g of the body would be, by the facts of its inputs. */
+static lamina_status first_turn(lmn_eval *ec, const lmn_stacked *how, lmn_fact *f)
+{
+    const int32_t caps = ec->node->n_caps, n = how->n_formal + caps;
+    *f = lmn_fact_unknown();
+    if (!ec->host || !ec->host->graph_fact) return LAMINA_OK;
+    lmn_fact *own = lmn_scratch(ec, (size_t)(caps + 1) * sizeof *own);
+    const lmn_fact **in = lmn_scratch(ec, (size_t)(n + 1) * sizeof *in);
+    if (!own || !in) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for facts");
+    for (int32_t k = 0; k < how->n_formal; k++) in[k] = &how->formal[k];
+    for (int32_t k = 0; k < caps; k++) {
+        const lamina_tensor *t = ec->in[ec->n_in - caps + k];
+        own[k] = t ? lmn_fact_of(t, NULL) : lmn_fact_unknown();
+        in[how->n_formal + k] = &own[k];
+    }
+    if (!ec->host->graph_fact(ec, lmn_attr_find(ec->node, "body"), in, n, how->g, f))
+        *f = lmn_fact_unknown();
+    return LAMINA_OK;
+}
+
 static lamina_status empty_out(lmn_eval *ec, int32_t o, const lmn_stacked *how)
 {
-    lmn_fact f = lmn_fact_unknown();
+    lmn_fact f;
     int64_t dims[LMN_MAX_RANK + 1];
     int32_t axis = 0;
     lamina_tensor *t;
-    const bool known =
-        ec->host && ec->host->graph_fact && ec->host->graph_fact(ec, how->graph, how->g, &f);
-    const int32_t rank = (known && f.rank > 0 ? f.rank : 0) + 1;
+    LMN_TRY(first_turn(ec, how, &f));
+    const int32_t rank = (f.rank > 0 ? f.rank : 0) + 1;
     LMN_TRY(lmn_axis(ec, how->axis, rank, &axis));
     for (int32_t k = 0, i = 0; k < rank; k++) {
         const lmn_dim d = k == axis ? lmn_dim_c(0) : f.dims[i++];

@@ -19,10 +19,11 @@ typedef struct lmn_stack {
 lamina_status lmn_stack_push(lmn_eval *ec, lmn_stack *s, lamina_tensor *t);
 void lmn_stack_release(lmn_stack *s);
 /* Output o = the stack joined on a fresh `axis`, last turn first when `reverse`. Without turns its
-   type and shape are those of output `g` of the subgraph as far as known, unknown extents 0. */
+   type and shape are what output `g` of the body would be in a first turn, given the facts of its
+   formal inputs, as far as these tell; unknown extents 0. */
 typedef struct lmn_stacked {
-    const lmn_attr *graph;
-    int32_t g;
+    const lmn_fact *formal;
+    int32_t n_formal, g;
     int64_t axis;
     bool reverse;
 } lmn_stacked;

@@ -138,9 +138,10 @@ typedef struct lmn_eval_host {
     lamina_status (*run_graph)(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,
                                int32_t n_in, lamina_tensor **out, int32_t n_out);
     bool (*cancelled)(lmn_eval *ec); /* NULL = never */
-    /* What is known of output o of a subgraph: shapes the result of a loop that never turned. False
-       or NULL = nothing. */
-    bool (*graph_fact)(lmn_eval *ec, const lmn_attr *graph, int32_t o, lmn_fact *f);
+    /* What output o of a subgraph would be for inputs of such facts (formal ones, then captures):
+       shapes the result of a loop that never turned. False or NULL = nothing. */
+    bool (*graph_fact)(lmn_eval *ec, const lmn_attr *graph, const lmn_fact *const *in, int32_t n_in,
+                       int32_t o, lmn_fact *f);
 } lmn_eval_host;
 
 struct lmn_eval {

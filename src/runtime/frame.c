@@ -133,12 +133,32 @@ static lmn_exec *find_sub(const lmn_exec *x, const lmn_attr *graph)
     return NULL;
 }
 
-static bool call_graph_fact(lmn_eval *ec, const lmn_attr *graph, int32_t o, lmn_fact *f)
+/* Rare: a loop that never turned. Constant dims are all that outlives the pool. */
+static bool call_graph_fact(lmn_eval *ec, const lmn_attr *graph, const lmn_fact *const *in,
+                            int32_t n_in, int32_t o, lmn_fact *f)
 {
+    const lamina_allocator *a = &ec->engine->alloc;
     const lmn_exec *sub = find_sub(((call *)ec)->frame->x, graph);
-    if (!sub || o < 0 || (size_t)o >= sub->g->n_outputs) return false;
-    *f = lmn_graph_v(sub->g, sub->g->outputs[o])->fact;
-    return true;
+    if (!sub || n_in < 0 || o < 0 || (size_t)o >= sub->g->n_outputs) return false;
+    lmn_dim_pool *dims = NULL;
+    lmn_arena tmp;
+    lmn_diags diags;
+    lmn_arena_init(&tmp, a, 0);
+    lmn_diags_init(&diags, a);
+    lmn_fact *out = LMN_ARENA_ARRAY(&tmp, lmn_fact, sub->g->n_outputs);
+    lamina_status st = out ? lmn_dim_pool_create(a, 0, &dims) : LAMINA_E_NOMEM;
+    if (st == LAMINA_OK)
+        st = lmn_graph_infer_call(sub->g, dims, &tmp, in, (size_t)n_in, out, sub->g->n_outputs,
+                                  &diags);
+    if (st == LAMINA_OK) {
+        *f = out[o];
+        f->n_elems = -1;
+        f->elems = NULL;
+    }
+    lmn_dim_pool_destroy(dims);
+    lmn_diags_finish(&diags);
+    lmn_arena_finish(&tmp);
+    return st == LAMINA_OK;
 }
 
 static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tensor *const *in,

@@ -93,15 +93,15 @@ static void try_draw(lamina_engine *e, pr_draw *d)
     pr_free(&bytes);
 }
 
-/* Operator `k` of those that can be drawn, around again past the last. */
-static const lmn_op_def *drawable(size_t k)
+/* Operator `k` of those with or without subgraphs, around again past the last. */
+static const lmn_op_def *drawable(size_t k, bool body)
 {
     const lmn_op_def *const *all = lmn_op_all(NULL);
     size_t n = 0;
-    for (size_t i = 0; all[i]; i++) n += pr_drawable(all[i]);
+    for (size_t i = 0; all[i]; i++) n += pr_has_body(all[i]) == body;
     k %= n;
     for (;; all++)
-        if (pr_drawable(*all) && k-- == 0) return *all;
+        if (pr_has_body(*all) == body && k-- == 0) return *all;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -112,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!e && lamina_engine_create(&opts, &e) != LAMINA_OK) abort();
     if (size < 2) return 0;
     pr_draw d;
-    const lmn_op_def *op = drawable(data[0] | (size_t)data[1] << 8);
+    const lmn_op_def *op = drawable(data[0] | (size_t)data[1] << 8, data[1] >= 0xf0);
     const size_t before = live;
     if (pr_draw_from_bytes(&d, e, op, data + 2, size - 2)) try_draw(e, &d);
     pr_draw_free(&d);

@@ -3,8 +3,8 @@
  * (at times with a short tail of elementwise nodes, for the passes to fuse) and its input values;
  * it follows from operator and seed alone, or from bytes (tests/fuzz/fuzz_ops.c, with whole chains
  * of nodes: props_chain.c). props_draw.c makes it, props_recipe.c says what shapes
- * and attributes an operator likes, props_model.c writes it as an ONNX file, props_run.c runs it in
- * several ways and compares.
+ * and attributes an operator likes, props_body.c draws subgraphs, props_model.c writes it as an
+ * ONNX file, props_run.c runs it in several ways and compares.
  */
 #ifndef LMN_TESTS_PROPS_H
 #define LMN_TESTS_PROPS_H
@@ -36,6 +36,7 @@ typedef enum pr_shown { PR_STATIC, PR_SYMBOLIC, PR_UNRANKED } pr_shown;
 
 typedef struct pr_input {
     bool absent, constant, sequence;
+    bool captured;     /* read by bodies alone: no input of the node */
     pr_shown shown;    /* what the model says of its shape */
     lamina_tensor *t;  /* dense; of the engine that makes values */
     uint32_t dim_mask; /* PR_SYMBOLIC: dims that are symbols */
@@ -87,6 +88,8 @@ LMN_PRINTF(2, 3) void pr_say(pr_bytes *b, const char *fmt, ...);
 void pr_field_int(pr_bytes *b, uint32_t num, uint64_t v);
 void pr_field_bytes(pr_bytes *b, uint32_t num, const void *p, size_t n);
 void pr_field_str(pr_bytes *b, uint32_t num, const char *s);
+/* `m` as a field; then it is freed. */
+void pr_field_msg(pr_bytes *b, uint32_t num, pr_bytes *m);
 void pr_free(pr_bytes *b);
 /* TensorProto. */
 void pr_tensor(pr_bytes *b, const char *name, const lamina_tensor *t);
@@ -94,8 +97,6 @@ void pr_tensor(pr_bytes *b, const char *name, const lamina_tensor *t);
 void pr_model(const pr_draw *d, pr_bytes *out);
 
 /* ---- draws (props_draw.c) ---- */
-/* Can the operator be drawn at all? Those that need a graph attribute cannot. */
-bool pr_drawable(const lmn_op_def *op);
 /* False: out of memory. The draw is freed either way by pr_draw_free. */
 bool pr_draw_make(pr_draw *d, lamina_engine *maker, const lmn_op_def *op, uint64_t seed);
 /* The same with choices from bytes first, absurd numbers among them and links behind the node. */
@@ -106,6 +107,11 @@ int64_t pr_int(pr_draw *d, int64_t lo, int64_t hi);
 bool pr_chance(pr_draw *d, int32_t percent);
 /* Fill with values of the style; lo <= hi bounds them, else everything is allowed. */
 void pr_fill(pr_draw *d, lamina_tensor *t, double lo, double hi);
+
+/* ---- operators with subgraphs (props_body.c) ---- */
+bool pr_has_body(const lmn_op_def *op);
+/* Inputs, attributes and outputs of such a one. False: out of memory. */
+bool pr_body_make(pr_draw *d, lamina_engine *maker);
 
 /* ---- chains (props_chain.c) ---- */
 void pr_links_draw(pr_draw *d, lamina_engine *maker);

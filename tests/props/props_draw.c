@@ -41,16 +41,6 @@ bool pr_chance(pr_draw *d, int32_t percent)
     return pr_int(d, 0, 99) < percent;
 }
 
-bool pr_drawable(const lmn_op_def *op)
-{
-    for (const lmn_attr_schema *a = op->attrs; a && a->name; a++)
-        if (a->flags & LMN_ATTR_REQUIRED && a->type != LMN_ATTR_FLOAT && a->type != LMN_ATTR_INT &&
-            a->type != LMN_ATTR_STRING && a->type != LMN_ATTR_TENSOR &&
-            a->type != LMN_ATTR_FLOATS && a->type != LMN_ATTR_INTS && a->type != LMN_ATTR_STRINGS)
-            return false;
-    return true;
-}
-
 /* ---- values --------------------------------------------------------------------------------- */
 
 static double draw_f64(pr_draw *d, double lo, double hi)
@@ -536,6 +526,7 @@ static int32_t draw_opset(pr_draw *d)
     if (!*op->domain) newest = 28;
     if (strcmp(op->domain, "ai.onnx.ml") == 0) newest = 5;
     if (op->until) newest = op->until;
+    if (pr_has_body(op)) return (int32_t)pr_int(d, 17, newest); /* bodies are in today's words */
     if (pr_chance(d, 80) || op->since >= newest) return newest;
     return (int32_t)pr_int(d, op->since, newest);
 }
@@ -563,7 +554,9 @@ static bool make(pr_draw *d, lamina_engine *maker)
     int32_t n = 0;
     while (pr_recipe_find(op->name, n)) n++;
     bool ok;
-    if (n == 0 || pr_chance(d, 12)) {
+    if (pr_has_body(op)) {
+        ok = pr_body_make(d, maker);
+    } else if (n == 0 || pr_chance(d, 12)) {
         ok = inputs_of_schema(&p);
         attrs_of_schema(&p);
     } else {
@@ -571,7 +564,7 @@ static bool make(pr_draw *d, lamina_engine *maker)
         ok = inputs_of_recipe(&p, r->ins);
         attrs_of_recipe(&p, r->attrs);
     }
-    draw_outputs(&p);
+    if (!pr_has_body(op)) draw_outputs(&p);
     if (d->hostile) pr_links_draw(d, maker);
     pr_put(&d->text, "", 1);
     return ok;

@@ -58,8 +58,7 @@ void pr_field_str(pr_bytes *b, uint32_t num, const char *s)
     pr_field_bytes(b, num, s, strlen(s));
 }
 
-/* `m` as field `num`; then it is freed. */
-static void put_msg(pr_bytes *b, uint32_t num, pr_bytes *m)
+void pr_field_msg(pr_bytes *b, uint32_t num, pr_bytes *m)
 {
     pr_field_bytes(b, num, m->p, m->n);
     pr_free(m);
@@ -92,9 +91,9 @@ static void put_shape(pr_bytes *b, const pr_input *in, int32_t k)
             pr_field_str(&dim, 2, name);
         else
             pr_field_int(&dim, 1, (uint64_t)in->t->dims[i]);
-        put_msg(&shape, 1, &dim);
+        pr_field_msg(&shape, 1, &dim);
     }
-    put_msg(b, 2, &shape);
+    pr_field_msg(b, 2, &shape);
 }
 
 /* ValueInfoProto of input k. */
@@ -105,23 +104,23 @@ static void put_input(pr_bytes *graph, const pr_input *in, int32_t k)
     (void)snprintf(name, sizeof name, "x%d", k);
     pr_field_int(&tensor, 1, (uint64_t)in->t->dtype);
     if (in->shown != PR_UNRANKED && !in->sequence) put_shape(&tensor, in, k);
-    put_msg(&type, 1, &tensor);
+    pr_field_msg(&type, 1, &tensor);
     if (in->sequence) {
         pr_bytes seq = {0}, outer = {0};
-        put_msg(&seq, 1, &type);
-        put_msg(&outer, 4, &seq);
+        pr_field_msg(&seq, 1, &type);
+        pr_field_msg(&outer, 4, &seq);
         type = outer;
     }
     pr_field_str(&info, 1, name);
-    put_msg(&info, 2, &type);
-    put_msg(graph, 11, &info);
+    pr_field_msg(&info, 2, &type);
+    pr_field_msg(graph, 11, &info);
 }
 
 static void put_node(const pr_draw *d, pr_bytes *graph)
 {
     pr_bytes node = {0};
     char name[16];
-    for (int32_t i = 0; i < d->n_in; i++) {
+    for (int32_t i = 0; i < d->n_in && !d->in[i].captured; i++) {
         (void)snprintf(name, sizeof name, "x%d", i);
         pr_field_str(&node, 1, d->in[i].absent ? "" : name);
     }
@@ -133,7 +132,7 @@ static void put_node(const pr_draw *d, pr_bytes *graph)
     pr_field_str(&node, 4, d->op->name);
     pr_put(&node, d->attrs.p, d->attrs.n);
     if (*d->op->domain) pr_field_str(&node, 7, d->op->domain);
-    put_msg(graph, 1, &node);
+    pr_field_msg(graph, 1, &node);
 }
 
 static void put_tail(const pr_draw *d, pr_bytes *graph)
@@ -150,11 +149,11 @@ static void put_tail(const pr_draw *d, pr_bytes *graph)
             pr_field_int(&one, 2, LAMINA_F32);
             pr_field_str(&one, 8, arg);
             pr_field_bytes(&one, 9, &d->tail_arg[i], sizeof d->tail_arg[i]);
-            put_msg(graph, 5, &one);
+            pr_field_msg(graph, 5, &one);
         }
         pr_field_str(&node, 2, to);
         pr_field_str(&node, 4, d->tail[i]);
-        put_msg(graph, 1, &node);
+        pr_field_msg(graph, 1, &node);
     }
 }
 
@@ -169,7 +168,7 @@ static void put_outputs(const pr_draw *d, pr_bytes *graph)
         else
             (void)snprintf(name, sizeof name, "y%d", i);
         pr_field_str(&info, 1, name);
-        put_msg(graph, 12, &info);
+        pr_field_msg(graph, 12, &info);
     }
 }
 
@@ -191,17 +190,17 @@ void pr_model(const pr_draw *d, pr_bytes *out)
         pr_bytes t = {0};
         (void)snprintf(name, sizeof name, "x%d", i);
         pr_tensor(&t, name, in->t);
-        put_msg(&graph, 5, &t);
+        pr_field_msg(&graph, 5, &t);
     }
     put_outputs(d, &graph);
     pr_field_int(out, 1, 10);
     const bool onnx = !*d->op->domain;
     pr_field_int(&opset, 2, onnx ? (uint64_t)d->opset : 21);
-    put_msg(out, 8, &opset);
+    pr_field_msg(out, 8, &opset);
     if (!onnx) {
         pr_field_str(&own, 1, d->op->domain);
         pr_field_int(&own, 2, (uint64_t)d->opset);
-        put_msg(out, 8, &own);
+        pr_field_msg(out, 8, &own);
     }
-    put_msg(out, 7, &graph);
+    pr_field_msg(out, 7, &graph);
 }

@@ -232,9 +232,9 @@ static bool starts_with_any(const char *op, const char *const *names, size_t n)
 static bool exact(const char *op)
 {
     static const char *const names[] = {
-        "Add",  "Sub",       "Mul",  "Div",        "Max",     "Min",
-        "Abs",  "Neg",       "Sqrt", "Floor",      "Ceil",    "Round",
-        "Relu", "LeakyRelu", "Clip", "Reciprocal", "MaxPool", "GlobalMaxPool"};
+        "Add",     "Sub",           "Mul",  "Div",   "Max",  "Min",        "Abs",  "Neg",
+        "Sqrt",    "Floor",         "Ceil", "Round", "Relu", "LeakyRelu",  "Clip", "Reciprocal",
+        "MaxPool", "GlobalMaxPool", "If",   "Loop",  "Scan", "SequenceMap"};
     for (size_t i = 0; i < LMN_COUNT(names); i++)
         if (strcmp(op, names[i]) == 0) return true;
     return false;

@@ -108,8 +108,14 @@ static lamina_status loop_turn(lmn_eval *ec, loop *l, int64_t turn, bool *go)
 static lamina_status loop_outputs(lmn_eval *ec, loop *l)
 {
     for (int32_t k = 0; k < l->n_states; k++) LMN_TRY(lmn_out_value(ec, k, l->state[k]));
+    const int32_t n_formal = 2 + l->n_states;
+    lmn_fact *formal = lmn_scratch(ec, (size_t)n_formal * sizeof *formal);
+    if (!formal) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the scan outputs");
+    formal[0] = lmn_fact_tensor(LAMINA_I64, 0);
+    formal[1] = lmn_fact_tensor(LAMINA_BOOL, 0);
+    for (int32_t k = 0; k < l->n_states; k++) formal[2 + k] = lmn_fact_of(l->state[k], NULL);
     for (int32_t k = l->n_states; k < l->n_out; k++) {
-        const lmn_stacked how = {lmn_attr_find(ec->node, "body"), 1 + k, 0, false};
+        const lmn_stacked how = {formal, n_formal, 1 + k, 0, false};
         LMN_TRY(lmn_stack_out(ec, k, &l->scan[k - l->n_states], &how));
     }
     return LAMINA_OK;

@@ -216,6 +216,25 @@ static void scan_end(scan *s)
     for (int32_t k = 0; s->out && k < s->p.n_outs; k++) lmn_stack_release(&s->out[k]);
 }
 
+/* Facts of the body's formal inputs by the node's; NULL: no memory. */
+static lmn_fact *formal_facts(lmn_eval *ec, const ports *p)
+{
+    const bool lead = batched(ec->node);
+    lmn_fact *f = lmn_scratch(ec, (size_t)(p->n_states + p->n_scans + 1) * sizeof *f);
+    for (int32_t k = 0; f && k < p->n_states + p->n_scans; k++) {
+        const lamina_tensor *x = ec->in[p->first + k];
+        int32_t axis = 0;
+        f[k] = x ? lmn_fact_of(x, NULL) : lmn_fact_unknown();
+        if (f[k].kind != LMN_FACT_TENSOR) continue;
+        if (f[k].rank > 0 && lead) drop_axis(&f[k], 0);
+        if (k < p->n_states) continue;
+        if (!lead) axis = (int32_t)entry(ec->node, "scan_input_axes", k - p->n_states, 0);
+        if (axis < 0) axis += f[k].rank;
+        if (axis >= 0 && axis < f[k].rank) drop_axis(&f[k], axis);
+    }
+    return f;
+}
+
 static lamina_status run_plain(lmn_eval *ec, scan *s)
 {
     LMN_TRY(scan_inputs(ec, s, ec->in + s->p.n_states));
@@ -225,8 +244,10 @@ static lamina_status run_plain(lmn_eval *ec, scan *s)
     }
     for (int64_t t = 0; t < s->len; t++) LMN_TRY(scan_turn(ec, s, t, s->len));
     for (int32_t k = 0; k < s->p.n_states; k++) LMN_TRY(lmn_out_value(ec, k, s->state[k]));
+    const lmn_fact *formal = formal_facts(ec, &s->p);
+    if (!formal) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory to scan");
     for (int32_t k = 0; k < s->p.n_outs; k++) {
-        const lmn_stacked how = {lmn_attr_find(ec->node, "body"), s->p.n_states + k,
+        const lmn_stacked how = {formal, s->p.n_states + s->p.n_scans, s->p.n_states + k,
                                  entry(ec->node, "scan_output_axes", k, 0),
                                  entry(ec->node, "scan_output_directions", k, 0) != 0};
         LMN_TRY(lmn_stack_out(ec, s->p.n_states + k, &s->out[k], &how));
@@ -332,8 +353,10 @@ static lamina_status run_batch(lmn_eval *ec, batch_scan *bs)
     if (!bs->all) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory to scan");
     memset(bs->all, 0, (size_t)(ec->n_out + 1) * sizeof *bs->all);
     for (int64_t b = 0; b < bs->n; b++) LMN_TRY(run_entry(ec, bs, b));
+    const lmn_fact *formal = formal_facts(ec, &bs->s.p);
+    if (!formal) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory to scan");
     for (int32_t o = 0; o < ec->n_out; o++) {
-        const lmn_stacked how = {lmn_attr_find(ec->node, "body"), o, 0, false};
+        const lmn_stacked how = {formal, bs->s.p.n_states + bs->s.p.n_scans, o, 0, false};
         LMN_TRY(lmn_stack_out(ec, o, &bs->all[o], &how));
     }
     return LAMINA_OK;
