@@ -60,6 +60,15 @@ static inline int64_t lmn_max_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
+/* a / b rounded up, a up to a multiple of b; 0 <= a, 0 < b, the result fits. */
+static inline int64_t lmn_ceil_div_i64(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static inline int64_t lmn_round_up_i64(int64_t a, int64_t b)
+{
+    return lmn_ceil_div_i64(a, b) * b;
+}
 static inline size_t lmn_align_up(size_t n, size_t align)
 {
     return (n + align - 1) & ~(align - 1);

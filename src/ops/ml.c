@@ -201,6 +201,20 @@ lamina_status lmn_ml_infer_scores(lmn_infer *ic, const char *targets)
     return LAMINA_OK;
 }
 
+lamina_status lmn_ml_infer_classes(lmn_infer *ic, const lmn_ml_list *labels, lmn_dim scores)
+{
+    lmn_dim rows;
+    LMN_TRY(lmn_ml_infer_rows(ic, &rows));
+    ic->out[0].rank = 1;
+    ic->out[0].dtype = lmn_ml_label_type(labels);
+    ic->out[0].dims[0] = rows;
+    if (ic->node->n_out < 2) return LAMINA_OK;
+    ic->out[1].rank = 2;
+    ic->out[1].dims[0] = rows;
+    ic->out[1].dims[1] = scores;
+    return LAMINA_OK;
+}
+
 bool lmn_ml_post_of(const lmn_opnode *n, lmn_ml_post *out)
 {
     static const char *const NAMES[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};

@@ -72,6 +72,8 @@ lamina_status lmn_ml_infer_rows(lmn_infer *ic, lmn_dim *rows);
 
 /* Output 0 is [rows, attribute `targets` (1 if absent)]. */
 lamina_status lmn_ml_infer_scores(lmn_infer *ic, const char *targets);
+/* Output 0 is [rows] of the type of the labels, output 1 [rows, scores]. */
+lamina_status lmn_ml_infer_classes(lmn_infer *ic, const lmn_ml_list *labels, lmn_dim scores);
 
 typedef enum lmn_ml_post {
     LMN_ML_NONE,

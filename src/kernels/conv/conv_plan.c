@@ -8,6 +8,7 @@
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/wino_plan.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/split.h"
 
 enum path {
     PATH_IM2COL,    /* any geometry */
@@ -27,18 +28,6 @@ enum {
 static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t min_depthwise_elems = 32 << 10;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-/* Equal blocks of at most `most`, each a multiple of `unit`. */
-static int64_t balance(int64_t total, int64_t most, int64_t unit)
-{
-    int64_t blocks = lmn_max_i64(1, ceil_div(total, most));
-    return lmn_max_i64(unit, ceil_div(ceil_div(total, blocks), unit) * unit);
-}
-
 static int32_t choose_path(const lmn_conv_geom *g)
 {
     bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
@@ -54,18 +43,18 @@ static int32_t choose_path(const lmn_conv_geom *g)
 static void cut_blocks(lmn_conv_plan *p)
 {
     const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
-    p->nc = balance(p->pixels, NC, nr);
-    p->mc = balance(p->m, MC, mr);
+    p->nc = lmn_split_even(p->pixels, NC, nr);
+    p->mc = lmn_split_even(p->m, MC, mr);
     for (;;) {
-        p->n_blocks = ceil_div(p->pixels, p->nc);
-        p->m_blocks = ceil_div(p->m, p->mc);
+        p->n_blocks = lmn_ceil_div_i64(p->pixels, p->nc);
+        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
         int64_t chunks = p->n_blocks * p->m_blocks * p->g.n * p->g.groups;
         bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
         if (p->mc >= 2 * MC_LEAST)
-            p->mc = balance(p->m, p->mc / 2, mr);
+            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
         else if (p->nc >= 2 * nr)
-            p->nc = balance(p->pixels, p->nc / 2, nr);
+            p->nc = lmn_split_even(p->pixels, p->nc / 2, nr);
         else
             return;
     }
@@ -81,8 +70,8 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
     if (out->path == PATH_DEPTHWISE) {
         int64_t in_plane = lmn_conv_volume(g->in);
         out->mc = lmn_max_i64(1, min_depthwise_elems / lmn_max_i64(out->pixels, in_plane));
-        out->mc = balance(g->c_out, out->mc, 1);
-        out->m_blocks = ceil_div(g->c_out, out->mc), out->n_blocks = 1;
+        out->mc = lmn_split_even(g->c_out, out->mc, 1);
+        out->m_blocks = lmn_ceil_div_i64(g->c_out, out->mc), out->n_blocks = 1;
         out->n_chunks = g->n * out->m_blocks;
         return;
     }
@@ -92,7 +81,7 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
     }
     out->k = c_in * kvol;
     cut_blocks(out);
-    out->cc = balance(c_in, lmn_max_i64(1, KC / kvol), 1);
+    out->cc = lmn_split_even(c_in, lmn_max_i64(1, KC / kvol), 1);
     out->scratch_bytes = (size_t)(out->nc * out->cc * kvol) * sizeof(float);
     out->n_chunks = g->n * g->groups * out->n_blocks * out->m_blocks;
 }
@@ -135,7 +124,7 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
     lmn_gemm_block t = {
         .lda = p->k, .b = scratch, .ldb = gemm->nr, .ldc = p->pixels, .item = image};
     t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = lmn_min_i64(p->nc, p->pixels - nb * p->nc);
-    if (t.m <= 0 || t.n <= 0) return; /* balance() rounds up: a last block may be empty */
+    if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = group * p->m + mb * p->mc, t.col = nb * p->nc;
     t.c = args->y + (image * g->c_out + t.row) * p->pixels + t.col;
     const float *x = args->x + (image * g->c_in + group * c_in) * in_plane;

@@ -22,18 +22,14 @@ static const int64_t most_block = 768 << 10;  /* U and M of a chunk beside V */
 /* What transforms cost, in multiply-adds: a channel of a tile, and a filter. */
 static const int64_t tile_madds = 150, filter_madds = 300;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 /* Columns the gemm kernel is busy with for n tiles. */
 static int64_t busy_columns(int64_t n)
 {
-    return n % 16 > 0 && n % 16 <= 8 ? n / 16 * 16 + 8 : ceil_div(n, 16) * 16;
+    return n % 16 > 0 && n % 16 <= 8 ? n / 16 * 16 + 8 : lmn_ceil_div_i64(n, 16) * 16;
 }
 static int64_t row_step(int64_t n_tiles)
 {
-    return ceil_div(n_tiles, 16) * 16 + LMN_WINO_SLACK;
+    return lmn_ceil_div_i64(n_tiles, 16) * 16 + LMN_WINO_SLACK;
 }
 static int64_t v_step(const lmn_conv_plan *p)
 {
@@ -88,22 +84,22 @@ static bool pays(const lmn_conv_plan *p, int64_t all)
 bool lmn_wino_plan(lmn_conv_plan *p)
 {
     if (!fits(p)) return false;
-    const int64_t all = ceil_div(p->g.out[1], 4);
-    p->k = p->g.c_in, p->tiles = ceil_div(p->g.out[2], 4);
+    const int64_t all = lmn_ceil_div_i64(p->g.out[1], 4);
+    p->k = p->g.c_in, p->tiles = lmn_ceil_div_i64(p->g.out[2], 4);
     p->v_first = p->g.n < FEW_IMAGES && LMN_WINO_POS * 4 * p->k * all * p->tiles <= most_bytes;
     p->nc = p->v_first ? all : choose_rows(p, all);
-    p->n_blocks = ceil_div(all, p->nc);
+    p->n_blocks = lmn_ceil_div_i64(all, p->nc);
     if (!pays(p, all)) return false;
     const int64_t a_row = LMN_WINO_POS * 4 * (p->k + row_step(p->nc * p->tiles));
     if (p->v_first)
-        p->m_blocks = ceil_div(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8);
+        p->m_blocks = lmn_ceil_div_i64(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8);
     else
         p->m_blocks = p->n_blocks * p->g.n < WANT_CHUNKS && p->m >= 128 ? 2 : 1;
-    p->mc = ceil_div(ceil_div(p->m, p->m_blocks), 8) * 8;
+    p->mc = lmn_ceil_div_i64(lmn_ceil_div_i64(p->m, p->m_blocks), 8) * 8;
     p->n_chunks = p->g.n * p->n_blocks * p->m_blocks;
     const int64_t v = LMN_WINO_POS * v_step(p), m = LMN_WINO_POS * m_step(p);
-    p->n_prepare =
-        p->v_first ? p->g.n * ceil_div(p->k, PREPARE_ROWS) : ceil_div(p->m, PREPARE_ROWS);
+    p->n_prepare = p->v_first ? p->g.n * lmn_ceil_div_i64(p->k, PREPARE_ROWS)
+                              : lmn_ceil_div_i64(p->m, PREPARE_ROWS);
     const int64_t shared = p->v_first ? p->g.n * v : p->m * u_row(p);
     const int64_t own = m + (p->v_first ? p->mc * u_row(p) : v);
     p->shared_bytes = (size_t)shared * sizeof(float);
@@ -145,7 +141,7 @@ void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
                       args->shared + co * u_row(p));
         return;
     }
-    const int64_t per_image = ceil_div(p->k, PREPARE_ROWS), image = chunk / per_image;
+    const int64_t per_image = lmn_ceil_div_i64(p->k, PREPARE_ROWS), image = chunk / per_image;
     const int64_t c = chunk % per_image * PREPARE_ROWS;
     lmn_wino_input in =
         input_of(p, args, image, c, args->shared + image * LMN_WINO_POS * v_step(p));
@@ -173,7 +169,7 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
     const int64_t mb = chunk % p->m_blocks, nb = chunk / p->m_blocks % p->n_blocks;
     const int64_t image = chunk / p->m_blocks / p->n_blocks, co = mb * p->mc, row = nb * p->nc;
     const int64_t m = lmn_min_i64(p->mc, p->m - co);
-    const int64_t n_rows = lmn_min_i64(p->nc, ceil_div(g->out[1], 4) - row);
+    const int64_t n_rows = lmn_min_i64(p->nc, lmn_ceil_div_i64(g->out[1], 4) - row);
     if (m <= 0 || n_rows <= 0) return;
     float *u = p->v_first ? scratch : args->shared + co * u_row(p);
     float *v = p->v_first ? args->shared + image * LMN_WINO_POS * v_step(p) : scratch;

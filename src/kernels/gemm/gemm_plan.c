@@ -5,6 +5,8 @@
  */
 #include "kernels/gemm/gemm_plan.h"
 
+#include "kernels/split.h"
+
 enum path {
     PATH_PACKED,   /* B packed by blocks into scratch */
     PATH_DIRECT,   /* row-major B read in place as panels: it is small, or it is used once */
@@ -29,22 +31,6 @@ static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
 static const int64_t min_stream_bytes = 256 << 10;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t round_up(int64_t a, int64_t to)
-{
-    return ceil_div(a, to) * to;
-}
-
-/* Equal blocks of at most `most`, each a multiple of `unit`. */
-static int64_t balance(int64_t total, int64_t most, int64_t unit)
-{
-    int64_t blocks = lmn_max_i64(1, ceil_div(total, most));
-    return lmn_max_i64(unit, round_up(ceil_div(total, blocks), unit));
-}
-
 static int32_t choose_path(const lmn_gemm_plan *p)
 {
     bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
@@ -60,29 +46,30 @@ static int32_t choose_path(const lmn_gemm_plan *p)
 static int64_t stream_columns(const lmn_gemm_plan *p)
 {
     const int64_t k = lmn_max_i64(1, p->k);
-    if (p->path == PATH_SMALL_NT) return round_up(lmn_max_i64(1, min_stream_bytes / 4 / k), 16);
+    if (p->path == PATH_SMALL_NT)
+        return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / 4 / k), 16);
     if (p->n <= STREAM_NN && p->n * k >= min_stream_bytes) return lmn_max_i64(1, p->n / 2);
-    return round_up(lmn_max_i64(1, min_stream_bytes / 4 / k), STREAM_NN);
+    return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / 4 / k), STREAM_NN);
 }
 
 /* Split n, then m, until there are chunks for several threads, each still worth a thread. */
 static void cut_blocks(lmn_gemm_plan *p)
 {
     const int64_t nr = p->row->nr, mr = p->row->mr;
-    p->nc = balance(p->n, NC, nr);
-    p->mc = balance(p->m, MC, mr);
+    p->nc = lmn_split_even(p->n, NC, nr);
+    p->mc = lmn_split_even(p->m, MC, mr);
     while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
-        p->mc = balance(p->m, p->mc / 2, mr);
+        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
     for (;;) {
-        p->n_blocks = ceil_div(p->n, p->nc);
-        p->m_blocks = ceil_div(p->m, p->mc);
+        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
         int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
         bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
         if (p->mc >= 2 * MC_LEAST)
-            p->mc = balance(p->m, p->mc / 2, mr);
+            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
         else if (p->nc >= 4 * nr)
-            p->nc = balance(p->n, p->nc / 2, nr);
+            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
         else
             return;
     }
@@ -97,14 +84,14 @@ void lmn_gemm_f32_plan(const lmn_gemm_row *row, const lmn_gemm_shape *s, lmn_gem
     out->path = choose_path(out);
     out->kc = s->k;
     if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
-        out->mc = s->m, out->nc = balance(s->n, stream_columns(out), 16);
-        out->m_blocks = 1, out->n_blocks = ceil_div(s->n, out->nc);
+        out->mc = s->m, out->nc = lmn_split_even(s->n, stream_columns(out), 16);
+        out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(s->n, out->nc);
     } else {
         cut_blocks(out);
     }
     if (out->path == PATH_PACKED || (s->flags & LMN_GEMM_TRANS_A)) {
-        out->kc = balance(s->k, KC, 16);
-        int64_t b = out->path == PATH_PACKED ? round_up(out->nc, row->nr) * out->kc : 0;
+        out->kc = lmn_split_even(s->k, KC, 16);
+        int64_t b = out->path == PATH_PACKED ? lmn_round_up_i64(out->nc, row->nr) * out->kc : 0;
         int64_t a = s->flags & LMN_GEMM_TRANS_A ? out->mc * out->kc : 0;
         out->scratch_bytes = (size_t)(a + b) * sizeof(float);
     }
@@ -142,7 +129,7 @@ static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_ge
     const int64_t nr = p->row->nr;
     const float *a = t.a, *b = t.b;
     float *a_block = scratch; /* NULL when nothing is packed or transposed */
-    if (p->path == PATH_PACKED) a_block += round_up(p->nc, nr) * p->kc;
+    if (p->path == PATH_PACKED) a_block += lmn_round_up_i64(p->nc, nr) * p->kc;
     int64_t k0 = 0;
     do {
         t.k = lmn_min_i64(p->kc, p->k - k0);
@@ -174,7 +161,7 @@ void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64
     lmn_gemm_block t = {.lda = args->lda, .ldb = args->ldb, .ldc = args->ldc, .k = p->k};
     t.beta = args->beta;
     t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
-    if (t.m <= 0 || t.n <= 0) return; /* balance() rounds up: a last block may be empty */
+    if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = i, t.col = j, t.item = args->item0 + item;
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
     t.b = args->b + item * args->b_batch + (p->flags & LMN_GEMM_TRANS_B ? j * args->ldb : j);

@@ -5,6 +5,8 @@
  */
 #include "kernels/qgemm/qgemm_plan.h"
 
+#include "kernels/split.h"
+
 #include <string.h>
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same integers. */
@@ -23,42 +25,26 @@ enum {
 static const int64_t min_chunk_madds = 8 << 20;
 static const int64_t max_chunk_madds = 640 << 20;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t round_up(int64_t a, int64_t to)
-{
-    return ceil_div(a, to) * to;
-}
-
-/* Equal blocks of at most `most`, each a multiple of `unit`. */
-static int64_t balance(int64_t total, int64_t most, int64_t unit)
-{
-    int64_t blocks = lmn_max_i64(1, ceil_div(total, most));
-    return lmn_max_i64(unit, round_up(ceil_div(total, blocks), unit));
-}
-
 /* Split n, then m, until there are chunks for several threads, each still worth a thread. */
 static void cut_blocks(lmn_qgemm_plan *p)
 {
     const int64_t nr = p->row->nr, mr = p->row->mr;
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
-    p->nc = balance(p->n, lmn_min_i64(NC, lmn_max_i64(2 * nr, fit)), nr);
-    p->mc = balance(p->m, MC, mr);
+    p->nc = lmn_split_even(p->n, lmn_min_i64(NC, lmn_max_i64(2 * nr, fit)), nr);
+    p->mc = lmn_split_even(p->m, MC, mr);
     const int64_t least = p->bring ? MC_BRING : MC_LEAST;
     while (p->mc >= 2 * least && p->mc * p->nc * p->k > max_chunk_madds)
-        p->mc = balance(p->m, p->mc / 2, mr);
+        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
     for (;;) {
-        p->n_blocks = ceil_div(p->n, p->nc);
-        p->m_blocks = ceil_div(p->m, p->mc);
+        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
         const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
         const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
         if (p->mc >= 2 * least)
-            p->mc = balance(p->m, p->mc / 2, mr);
+            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
         else if (p->nc >= 4 * nr)
-            p->nc = balance(p->n, p->nc / 2, nr);
+            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
         else
             return;
     }
@@ -70,8 +56,8 @@ static void cut_stream(lmn_qgemm_plan *p)
     const int64_t unit = 192; /* whole panels and whole vectors of every row */
     const bool halves = p->n <= STREAM_N && p->n * p->k >= 2 * STREAM_BYTES;
     p->kc = p->k, p->mc = p->m;
-    p->nc = balance(p->n, halves ? ceil_div(p->n, 2) : STREAM_N, unit);
-    p->m_blocks = 1, p->n_blocks = ceil_div(p->n, p->nc);
+    p->nc = lmn_split_even(p->n, halves ? lmn_ceil_div_i64(p->n, 2) : STREAM_N, unit);
+    p->m_blocks = 1, p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
 }
 
 /* What a worker's scratch holds, in this order. */
@@ -83,12 +69,12 @@ typedef struct parts {
 
 static int64_t padded_k(const lmn_qgemm_plan *p)
 {
-    return round_up(p->kc, p->row->group);
+    return lmn_round_up_i64(p->kc, p->row->group);
 }
 /* Bytes from row to row of packed A: not a multiple of 4096, so that rows do not share sets. */
 static int64_t a_step(const lmn_qgemm_plan *p)
 {
-    return round_up(padded_k(p) * p->row->a_bytes, 64) + 64;
+    return lmn_round_up_i64(padded_k(p) * p->row->a_bytes, 64) + 64;
 }
 static int64_t b_panel(const lmn_qgemm_plan *p)
 {
@@ -126,7 +112,7 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     *out = (lmn_qgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .n_batch = s->n_batch};
     out->bring = s->bring;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
-    out->kc = balance(s->k, KC, 4);
+    out->kc = lmn_split_even(s->k, KC, 4);
     if (out->kc > s->k) out->kc = s->k;
     out->stream = row->stream && s->m <= LMN_QGEMM_STREAM_M && !s->bring;
     if (out->stream)
@@ -307,7 +293,7 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     work w = {.p = p, .args = args, .item = chunk / per_item};
     w.i = chunk % per_item % p->m_blocks * p->mc, w.j = chunk % per_item / p->m_blocks * p->nc;
     w.m = lmn_min_i64(p->mc, p->m - w.i), w.n = lmn_min_i64(p->nc, p->n - w.j);
-    if (w.m <= 0 || w.n <= 0) return; /* balance() rounds up: a last block may be empty */
+    if (w.m <= 0 || w.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     (void)lay_out(p, scratch, &w.s);
     w.a_flip = args->a_signed ? 0x80 : 0, w.b_flip = args->b_signed ? 0 : 0x80;
     w.pack_a = w.a_flip || p->row->a_bytes != 1 || p->k % p->row->group || args->b_zps ||

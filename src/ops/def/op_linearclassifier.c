@@ -17,15 +17,7 @@ static lmn_ml_list labels_of(const lmn_opnode *n)
 static lamina_status infer_classifier(lmn_infer *ic)
 {
     const lmn_ml_list labels = labels_of(ic->node);
-    lmn_dim rows;
-    LMN_TRY(lmn_ml_infer_rows(ic, &rows));
-    ic->out[0].rank = 1;
-    ic->out[0].dtype = lmn_ml_label_type(&labels);
-    ic->out[0].dims[0] = rows;
-    if (ic->node->n_out < 2) return LAMINA_OK;
-    ic->out[1].rank = 2;
-    ic->out[1].dims[0] = rows, ic->out[1].dims[1] = LMN_DIM_UNKNOWN;
-    return LAMINA_OK;
+    return lmn_ml_infer_classes(ic, &labels, LMN_DIM_UNKNOWN);
 }
 
 static lamina_status put_single(lmn_eval *ec, lamina_tensor *y, int64_t i,

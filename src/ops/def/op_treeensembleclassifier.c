@@ -20,16 +20,7 @@ static lmn_ml_list labels_of(const lmn_opnode *n)
 static lamina_status infer_classifier(lmn_infer *ic)
 {
     const lmn_ml_list labels = labels_of(ic->node);
-    lmn_dim rows;
-    LMN_TRY(lmn_ml_infer_rows(ic, &rows));
-    ic->out[0].rank = 1;
-    ic->out[0].dtype = lmn_ml_label_type(&labels);
-    ic->out[0].dims[0] = rows;
-    if (ic->node->n_out < 2) return LAMINA_OK;
-    ic->out[1].rank = 2;
-    ic->out[1].dims[0] = rows;
-    ic->out[1].dims[1] = labels.n == 1 ? LMN_DIM_UNKNOWN : lmn_dim_c(labels.n);
-    return LAMINA_OK;
+    return lmn_ml_infer_classes(ic, &labels, labels.n == 1 ? LMN_DIM_UNKNOWN : lmn_dim_c(labels.n));
 }
 
 lamina_status lmn_tree_classifier_forest(lmn_eval *ec, lmn_forest *f)
