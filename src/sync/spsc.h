@@ -72,18 +72,22 @@ static inline size_t lmn_spsc_cut(const lmn_spsc *q, uint64_t n, lmn_slots out[2
     return (size_t)n;
 }
 
+/* Free slots as far as known; looks at the other side again only when they are fewer than n. */
+static inline uint64_t lmn_spsc_room(lmn_spsc *q, uint64_t n)
+{
+    uint64_t free = q->mask + 1 - (q->at - q->seen);
+    if (LMN_LIKELY(free >= n)) return free;
+    q->seen = lmn_atomic_load(&q->mem->head, acquire);
+    free = q->mask + 1 - (q->at - q->seen);
+    if (LMN_LIKELY(free <= q->mask + 1)) return free;
+    q->seen = q->at - q->mask - 1; /* a head that cannot be */
+    return 0;
+}
+
 /* Producer: up to n free slots to fill, in one or two runs; how many were granted. */
 static inline size_t lmn_spsc_reserve(lmn_spsc *q, size_t n, lmn_slots out[2])
 {
-    uint64_t free = q->mask + 1 - (q->at - q->seen);
-    if (free < n) {
-        q->seen = lmn_atomic_load(&q->mem->head, acquire);
-        free = q->mask + 1 - (q->at - q->seen);
-        if (LMN_UNLIKELY(free > q->mask + 1)) { /* a head that cannot be */
-            q->seen = q->at - q->mask - 1;
-            free = 0;
-        }
-    }
+    const uint64_t free = lmn_spsc_room(q, n);
     return lmn_spsc_cut(q, free < n ? free : n, out);
 }
 
@@ -106,18 +110,22 @@ static inline void lmn_spsc_flush(lmn_spsc *q)
     if (q->at != q->published) lmn_spsc_publish_tail(q);
 }
 
+/* Filled slots as far as known; looks at the other side again only when they are fewer than n. */
+static inline uint64_t lmn_spsc_filled(lmn_spsc *q, uint64_t n)
+{
+    uint64_t filled = q->seen - q->at;
+    if (LMN_LIKELY(filled >= n)) return filled;
+    q->seen = lmn_atomic_load(&q->mem->tail, acquire);
+    filled = q->seen - q->at;
+    if (LMN_LIKELY(filled <= q->mask + 1)) return filled;
+    q->seen = q->at; /* a tail that cannot be */
+    return 0;
+}
+
 /* Consumer: up to n filled slots to read, in one or two runs; how many there are. */
 static inline size_t lmn_spsc_peek(lmn_spsc *q, size_t n, lmn_slots out[2])
 {
-    uint64_t filled = q->seen - q->at;
-    if (filled < n) {
-        q->seen = lmn_atomic_load(&q->mem->tail, acquire);
-        filled = q->seen - q->at;
-        if (LMN_UNLIKELY(filled > q->mask + 1)) { /* a tail that cannot be */
-            q->seen = q->at;
-            filled = 0;
-        }
-    }
+    const uint64_t filled = lmn_spsc_filled(q, n);
     return lmn_spsc_cut(q, filled < n ? filled : n, out);
 }
 
@@ -130,25 +138,38 @@ static inline void lmn_spsc_release(lmn_spsc *q, size_t n)
     q->published = q->at;
 }
 
-/* One item of elem_bytes in or out; false when full or empty. */
-static inline bool lmn_spsc_push(lmn_spsc *q, const void *item)
+/* One item in or out; false when full or empty. `bytes` is the ring's elem_bytes: written as a
+ * constant it makes the copy a move, and no call is left (tests/fastpath). */
+static inline bool lmn_spsc_push_sized(lmn_spsc *q, const void *item, size_t bytes)
 {
-    lmn_slots s[2];
-    if (lmn_spsc_reserve(q, 1, s) == 0) return false;
-    lmn_plain_write(s[0].p, q->elem_bytes);
-    memcpy(s[0].p, item, q->elem_bytes);
+    lmn_assert(bytes == q->elem_bytes);
+    if (LMN_UNLIKELY(lmn_spsc_room(q, 1) == 0)) return false;
+    uint8_t *p = q->mem->slots + (q->at & q->mask) * bytes;
+    lmn_plain_write(p, bytes);
+    memcpy(p, item, bytes);
     lmn_spsc_commit(q, 1);
     return true;
 }
 
-static inline bool lmn_spsc_pop(lmn_spsc *q, void *item)
+static inline bool lmn_spsc_pop_sized(lmn_spsc *q, void *item, size_t bytes)
 {
-    lmn_slots s[2];
-    if (lmn_spsc_peek(q, 1, s) == 0) return false;
-    lmn_plain_read(s[0].p, q->elem_bytes);
-    memcpy(item, s[0].p, q->elem_bytes);
+    lmn_assert(bytes == q->elem_bytes);
+    if (LMN_UNLIKELY(lmn_spsc_filled(q, 1) == 0)) return false;
+    const uint8_t *p = q->mem->slots + (q->at & q->mask) * bytes;
+    lmn_plain_read(p, bytes);
+    memcpy(item, p, bytes);
     lmn_spsc_release(q, 1);
     return true;
+}
+
+static inline bool lmn_spsc_push(lmn_spsc *q, const void *item)
+{
+    return lmn_spsc_push_sized(q, item, q->elem_bytes);
+}
+
+static inline bool lmn_spsc_pop(lmn_spsc *q, void *item)
+{
+    return lmn_spsc_pop_sized(q, item, q->elem_bytes);
 }
 
 #endif
