@@ -8,6 +8,7 @@ CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
 .PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
+	bench-sync bench-sync-build soak-sync \
 	fuzz-build fuzz-all cover install setup clean
 
 build: ## release build: build/bin/lamina, build/lib, build/python (TARGET=... for one target)
@@ -114,5 +115,13 @@ bench-%: build ## one benchmark: make bench-models
 	@if [ -f bench/$*.py ]; then $(PYTHON) bench/$*.py; \
 	elif [ -f bench/$*.sh ]; then sh bench/$*.sh; else $(BUILD)/bin/bench_$*; fi
 
+bench-sync soak-sync: ## our queues and pools beside their peers; ten minutes of integrity
+	@tools/setup.sh sync-peers > /dev/null || echo "the peers are not all here: their rows are left out"
+	$(PYTHON) bench/sync.py $(if $(filter soak-sync,$@),--soak,$(ARGS))
+
+bench-sync-build:
+	@$(CONFIGURE) -B build-bench -DLAMINA_BENCH_SYNC=ON -DLAMINA_TESTS=OFF > /dev/null
+	ninja -C build-bench -j$(JOBS) bench_sync
+
 clean: ## remove the build folders
-	rm -rf build build-wheel build-asan build-tsan build-clang build-fuzz build-cover build-gates
+	rm -rf build build-wheel build-asan build-tsan build-clang build-fuzz build-cover build-gates build-bench

@@ -2,7 +2,8 @@
 # Install what building and checking need on a bare Debian 12, and nothing that is there already.
 # The Python packages go into a virtual environment in the user's cache, outside the tree.
 # Prints the path of that environment's python as its last line. With "learned" it adds what trains
-# and converts classical models (requirements-learned.txt), for `make models` only.
+# and converts classical models (requirements-learned.txt), for `make models` only; with "sync-peers"
+# the queues and pools of others (sync_peers.txt), for `make bench-sync` only.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,6 +28,11 @@ need python3-dev "$(py 'import sysconfig; print(sysconfig.get_path("include") + 
 need libpng-dev /usr/include/png.h
 [ -e /usr/include/jpeglib.h ] || [ -e "/usr/include/$(uname -m)-linux-gnu/jpeglib.h" ] ||
     missing="$missing libjpeg62-turbo-dev"
+if [ "${1:-}" = sync-peers ]; then
+    while read -r package proof; do
+        [ "${package#\#}" != "$package" ] || need "$package" "$proof"
+    done < tools/sync_peers.txt
+fi
 if [ -n "$missing" ]; then
     as_root=
     [ "$(id -u)" = 0 ] || as_root=sudo
