@@ -2,8 +2,8 @@
 # Install what building and checking need on a bare Debian 12, and nothing that is there already.
 # The Python packages go into a virtual environment in the user's cache, outside the tree.
 # Prints the path of that environment's python as its last line. With "learned" it adds what trains
-# and converts classical models (requirements-learned.txt), for `make models` only; with "sync-peers"
-# the queues and pools of others (sync_peers.txt), for `make bench-sync` only.
+# and converts classical models (requirements-learned.txt), for `make models` only; with
+# "sync-peers" the queues and pools of others (sync_peers.txt), for `make bench-sync` only.
 set -eu
 cd "$(dirname "$0")/.."
 
