@@ -1,9 +1,10 @@
 /*
  * lamina bench: latency of a model, where the time goes, and how far it is from what this machine
- * can do.
+ * can do; or one of the systems measurements (systems/), which a word from their table names.
  */
 #include "cli_inputs.h"
 #include "cli_roof.h"
+#include "sys_bench.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,9 @@
 const char cli_help_bench[] =
     "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
     "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N]\n"
-    "                    [--plugin FILE]... [--json]\n\n"
+    "                    [--plugin FILE]... [--json]\n"
+    "       lamina bench SUBJECT [--seconds S] [--svg FILE] [--json]\n"
+    "       lamina bench --list\n\n"
     "Runs the model on the inputs given, the others seeded, and prints p50, p99 and least "
     "latency.\n"
     "Then it profiles the model and prints time, GFLOP/s and GB/s per operator and for the "
@@ -19,8 +22,11 @@ const char cli_help_bench[] =
     "nodes, beside the roof of this machine: float32 multiply-adds and memory reads, measured for\n"
     "the same number of threads. A node is bound by memory when its FLOPs per byte are too few to\n"
     "keep the multipliers busy, and by cache when its bytes came faster than memory gives them.\n\n"
+    "A subject is a measurement of the machine itself: what false sharing, a page fault or a "
+    "branch\n"
+    "costs, and how sure that is. Write ./queues for a model file of such a name.\n\n"
     "  --threads N        at most N threads, the caller included; default what the machine gives\n"
-    "  --seconds S        measure for S seconds; default 2\n"
+    "  --seconds S        measure for S seconds; default 2, of a subject 4\n"
     "  --iterations N     measure N runs instead\n"
     "  --warmup N         runs before measuring; default 3\n"
     "  --input NAME=FILE  a value from .npy, .npz or .pb\n"
@@ -28,16 +34,19 @@ const char cli_help_bench[] =
     "  --seed N           of the inputs; default 0\n"
     "  --top N            slowest nodes to list; default 10\n"
     "  --plugin FILE      operators of a shared library (lamina/plugin.h)\n"
+    "  --svg FILE         a plot of a subject\n"
+    "  --list             the subjects\n"
     "  --json             everything, as one JSON object\n\n"
     "examples:\n"
     "  lamina bench resnet50.onnx --threads 1\n"
-    "  lamina bench bert.onnx --dim B=1 --dim S=128 --iterations 50 --json\n";
+    "  lamina bench bert.onnx --dim B=1 --dim S=128 --iterations 50 --json\n"
+    "  lamina bench false-sharing --svg sharing.svg\n";
 
 #define MAX_RUNS 100000
 #define MAX_ROWS 512
 
 typedef struct bench {
-    const char *path;
+    const char *path, *svg;
     lamina_engine *engine;
     lamina_model *model;
     lamina_session *session;
@@ -52,7 +61,7 @@ typedef struct bench {
     double *t;
     size_t n;
     cli_roof roof;
-    bool json;
+    bool json, list, of_model; /* of_model: an option that only models have */
 } bench;
 
 /* Time and work of one operator and kernel, or of one node. */
@@ -337,6 +346,7 @@ static int prepare(bench *b)
 /* Options are whole numbers but for these; `o` as cli_next gives it. */
 static int take_option(bench *b, int o, const char *v)
 {
+    b->of_model = b->of_model || (o != 6 && o != 9 && o < 11);
     static const struct {
         const char *name;
         long lo, hi;
@@ -357,7 +367,51 @@ static int take_option(bench *b, int o, const char *v)
     if (o == 8) return cli_inputs_add(&b->inputs, "bench", v, false);
     if (o == 9) b->json = true;
     if (o == 10) return cli_plugins_add(&b->plugins, "bench", v);
+    if (o == 11) b->svg = v;
+    if (o == 12) b->list = true;
     return CLI_OK;
+}
+
+static int list_subjects(bool json)
+{
+    for (const sys_subject *s = sys_subjects; s->name; s++) {
+        if (json)
+            printf("%s\n {\"name\": \"%s\", \"summary\": \"%s\", \"unit\": \"%s\"}",
+                   s == sys_subjects ? "{\"subjects\": [" : ",", s->name, s->summary, s->unit);
+        else
+            printf("  %-14s %s\n", s->name, s->summary);
+    }
+    printf("%s", json ? "]}\n" : "");
+    return CLI_OK;
+}
+
+static int measure_subject(const bench *b, const sys_subject *s)
+{
+    if (b->of_model)
+        return cli_usage("bench", "\"%s\" takes --seconds, --svg and --json alone", s->name);
+    sys_run *r = calloc(1, sizeof *r);
+    if (!r) return cli_fail("out of memory");
+    r->subject = s;
+    int rc = sys_measure(r, b->seconds >= 0 ? b->seconds : 4);
+    if (rc == CLI_OK) (b->json ? sys_print_json : sys_print_text)(r);
+    if (rc == CLI_OK && b->svg) rc = sys_write_svg(r, b->svg);
+    sys_release(r);
+    free(r);
+    return rc;
+}
+
+static int measure_model(bench *b)
+{
+    if (b->svg) return cli_usage("bench", "--svg is for subjects; see `lamina bench --list`");
+    if (b->seconds < 0) b->seconds = 2;
+    int rc = prepare(b);
+    if (rc == CLI_OK) rc = measure(b);
+    for (size_t k = 0; k < b->n_in; k++) lamina_tensor_unref(b->in[k]);
+    free(b->t);
+    lamina_session_destroy(b->session);
+    lamina_model_unref(b->model);
+    lamina_engine_destroy(b->engine);
+    return rc;
 }
 
 int cli_bench(int argc, char **argv)
@@ -365,8 +419,9 @@ int cli_bench(int argc, char **argv)
     static const cli_opt SPEC[] = {{"--threads", true}, {"--iterations", true}, {"--warmup", true},
                                    {"--seed", true},    {"--top", true},        {"--seconds", true},
                                    {"--dim", true},     {"--input", true},      {"--json", false},
-                                   {"--plugin", true},  {NULL, false}};
-    static bench b = {.seconds = 2, .warmup = 3, .top = 10};
+                                   {"--plugin", true},  {"--svg", true},        {"--list", false},
+                                   {NULL, false}};
+    static bench b = {.seconds = -1, .warmup = 3, .top = 10};
     const char *v;
     int i = 1, o;
     while ((o = cli_next("bench", SPEC, argc, argv, &i, &v)) != -1) {
@@ -375,13 +430,8 @@ int cli_bench(int argc, char **argv)
         if (o == 0) b.path = v;
         if (o > 0 && take_option(&b, o, v) != CLI_OK) return CLI_USAGE;
     }
-    if (!b.path) return cli_usage("bench", "which model?");
-    int rc = prepare(&b);
-    if (rc == CLI_OK) rc = measure(&b);
-    for (size_t k = 0; k < b.n_in; k++) lamina_tensor_unref(b.in[k]);
-    free(b.t);
-    lamina_session_destroy(b.session);
-    lamina_model_unref(b.model);
-    lamina_engine_destroy(b.engine);
-    return rc;
+    if (b.list) return list_subjects(b.json);
+    if (!b.path) return cli_usage("bench", "which model, or which subject?");
+    const sys_subject *s = sys_find(b.path);
+    return s ? measure_subject(&b, s) : measure_model(&b);
 }

@@ -11,7 +11,7 @@ const cli_verb cli_verbs[] = {
      cli_check},
     {"inspect", "show nodes, shapes, parameters and cost of a model", cli_help_inspect,
      cli_inspect},
-    {"bench", "measure latency and time per operator", cli_help_bench, cli_bench},
+    {"bench", "measure a model, or the machine itself", cli_help_bench, cli_bench},
     {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
     {"quantize", "write a model in 8 or 4 bits and report its accuracy", cli_help_quantize,
      cli_quantize},
