@@ -68,6 +68,10 @@ environment:
 orderings: build ## weaken every ordering of src/sync: docs/orderings.md
 	tools/orderings.sh $(BUILD) > docs/orderings.md
 
+soak-log: ## lamina logd and its writers, 50 rounds of kill -9
+	@$(MAKE) -s build
+	python3 tests/log/check_logd.py $(BUILD)/bin/lamina $(BUILD)/tests/logwriter --rounds=50 --seed=2
+
 conformance: environment ## the ONNX cases, stored and generated
 	@$(MAKE) -s build
 	$(PYTHON) tools/conformance.py

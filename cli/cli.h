@@ -27,8 +27,9 @@ int cli_bench(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_convert(int argc, char **argv);
 int cli_quantize(int argc, char **argv);
+int cli_logd(int argc, char **argv);
 extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help_bench[],
-    cli_help_info[], cli_help_convert[], cli_help_quantize[];
+    cli_help_info[], cli_help_convert[], cli_help_quantize[], cli_help_logd[];
 
 /* "lamina: error: ..." on stderr; returns CLI_FAULT. */
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);

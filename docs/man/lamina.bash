@@ -2,12 +2,12 @@
 _lamina() {
     local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench convert quantize info help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench convert quantize logd info help --version" -- "$word")
     elif [ "$verb" = help ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench convert quantize info" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench convert quantize logd info" -- "$word")
     elif [[ $word == -* ]]; then
         local options
-        options=$(lamina help "$verb" 2> /dev/null | grep -o -- '--[a-z]*' | sort -u)
+        options=$(lamina help "$verb" 2> /dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u)
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -4,7 +4,8 @@
  * base: statuses, engine. tensor: values. model: loading. session: running.
  * io: values from files. info: what was chosen. device: own devices.
  * view: graphs to look at. plugin: operators from shared libraries,
- * loaded into an engine. quantize: models in 8 and 4 bits.
+ * loaded into an engine. quantize: models in 8 and 4 bits. log: a log
+ * that may be written from anywhere, and its collector.
  *
  * A program needs nothing else of Lamina.
  *
@@ -17,6 +18,7 @@
 #include "lamina/device.h"
 #include "lamina/info.h"
 #include "lamina/io.h"
+#include "lamina/log.h"
 #include "lamina/model.h"
 #include "lamina/plugin.h"
 #include "lamina/quantize.h"

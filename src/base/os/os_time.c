@@ -16,6 +16,10 @@ uint64_t lmn_now_ns(void)
 {
     return read_clock(CLOCK_MONOTONIC);
 }
+uint64_t lmn_wall_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
 uint64_t lmn_process_cpu_ns(void)
 {
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);

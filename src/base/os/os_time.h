@@ -7,6 +7,7 @@
 #include "base/types.h"
 
 uint64_t lmn_now_ns(void);         /* CLOCK_MONOTONIC */
+uint64_t lmn_wall_ns(void);        /* CLOCK_REALTIME */
 uint64_t lmn_process_cpu_ns(void); /* CPU time of all threads of the process */
 uint64_t lmn_thread_cpu_ns(void);  /* CPU time of the calling thread */
 

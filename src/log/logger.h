@@ -1,0 +1,24 @@
+/*
+ * A logger: the ring of one process, and what a call must know of it.
+ */
+#ifndef LMN_LOG_LOGGER_H
+#define LMN_LOG_LOGGER_H
+
+#include "lamina/log.h"
+
+#include "base/os/os_shared.h"
+#include "log/logring.h"
+
+/* Rings are files of this name; while one is being made, a dot stands before it. */
+#define LMN_LOG_SUFFIX ".ring"
+
+struct lamina_logger {
+    lmn_shared file;
+    lmn_logring ring;
+    lamina_log_level least;
+    uint32_t wait_us;
+    bool thread_ids;
+    lmn_atomic(uint32_t) * pid; /* on a page that a fork clears; NULL: ask the system each time */
+};
+
+#endif

@@ -1,0 +1,273 @@
+/*
+ * Writing lines. Texts come from other processes: whatever they hold, a line is one line, valid
+ * UTF-8 and, as JSON, one object.
+ */
+#include "log/logline.h"
+
+#include "base/text.h"
+
+#include <math.h>
+#include <string.h>
+
+static void put(lmn_lines *o, const void *s, size_t n)
+{
+    lmn_assert(n <= o->cap - o->n);
+    memcpy(o->p + o->n, s, n);
+    o->n += n;
+}
+
+static void put_str(lmn_lines *o, const char *s)
+{
+    put(o, s, strlen(s));
+}
+
+static void put_char(lmn_lines *o, char c)
+{
+    o->p[o->n++] = c;
+}
+
+static void put_u64(lmn_lines *o, uint64_t v)
+{
+    char buf[20];
+    size_t n = sizeof buf;
+    do buf[--n] = (char)('0' + v % 10);
+    while (v /= 10);
+    put(o, buf + n, sizeof buf - n);
+}
+
+static void put_two(char *p, unsigned v)
+{
+    p[0] = (char)('0' + v / 10 % 10);
+    p[1] = (char)('0' + v % 10);
+}
+
+/* "2026-11-21T22:12:06" in UTC; days to a date as in Hinnant's chrono algorithms. */
+static void write_date(char out[24], uint64_t second)
+{
+    const uint64_t day = second / 86400, s = second % 86400;
+    const uint64_t z = day + 719468, era = z / 146097, doe = z % 146097;
+    const uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    const uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    const unsigned month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+    const unsigned year = (unsigned)(yoe + era * 400 + (month <= 2));
+    memcpy(out, "0000-00-00T00:00:00", 20);
+    put_two(out, year / 100);
+    put_two(out + 2, year % 100);
+    put_two(out + 5, month);
+    put_two(out + 8, (unsigned)(doy - (153 * mp + 2) / 5 + 1));
+    put_two(out + 11, (unsigned)(s / 3600));
+    put_two(out + 14, (unsigned)(s / 60 % 60));
+    put_two(out + 17, (unsigned)(s % 60));
+}
+
+static void put_time(lmn_lines *o, uint64_t ns)
+{
+    const uint64_t second = ns / 1000000000u;
+    unsigned rest = (unsigned)(ns % 1000000000u);
+    if (second != o->second || !o->date[0]) {
+        write_date(o->date, second);
+        o->second = second;
+    }
+    char t[10];
+    t[9] = 'Z';
+    for (int i = 8; i >= 0; i--, rest /= 10) t[i] = (char)('0' + rest % 10);
+    put(o, o->date, 19);
+    put_char(o, '.');
+    put(o, t, sizeof t);
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* One byte or code point that may not stand as it is; how many bytes were read. */
+static size_t put_escaped(lmn_lines *o, const uint8_t *p, size_t n)
+{
+    static const char HEX[] = "0123456789abcdef";
+    const size_t len = *p >= 0x80 ? lmn_utf8_len(p, n) : 0;
+    if (len) {
+        put(o, p, len);
+        return len;
+    }
+    if (*p >= 0x80) {
+        put(o, "\xef\xbf\xbd", 3);
+    } else if (*p == '"' || *p == '\\') {
+        put_char(o, '\\');
+        put_char(o, (char)*p);
+    } else if (*p == '\n') {
+        put(o, "\\n", 2);
+    } else if (*p == '\t') {
+        put(o, "\\t", 2);
+    } else {
+        const char u[6] = {'\\', 'u', '0', '0', HEX[*p >> 4], HEX[*p & 15]};
+        put(o, u, sizeof u);
+    }
+    return 1;
+}
+
+static void put_escaped_text(lmn_lines *o, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t k = i;
+        while (k < n && is_plain(p[k])) k++;
+        put(o, p + i, k - i);
+        i = k;
+        if (i < n) i += put_escaped(o, p + i, n - i);
+    }
+}
+
+static void put_quoted(lmn_lines *o, lmn_span s)
+{
+    put_char(o, '"');
+    put_escaped_text(o, s.p, s.n);
+    put_char(o, '"');
+}
+
+/* logfmt: quotes only where they are needed. */
+static void put_text(lmn_lines *o, lmn_span s)
+{
+    bool bare = o->logfmt && s.n;
+    for (size_t i = 0; bare && i < s.n; i++)
+        bare = is_plain(s.p[i]) && s.p[i] != ' ' && s.p[i] != '=';
+    if (bare)
+        put(o, s.p, s.n);
+    else
+        put_quoted(o, s);
+}
+
+static bool reserved(lmn_span key)
+{
+    static const char *const NAMES[] = {"time", "level", "from", "pid", "tid", "msg", "truncated"};
+    for (size_t i = 0; i < LMN_COUNT(NAMES); i++)
+        if (key.n == strlen(NAMES[i]) && memcmp(key.p, NAMES[i], key.n) == 0) return true;
+    return false;
+}
+
+/* "key": or key= of one of our own names. */
+static void put_name(lmn_lines *o, const char *name)
+{
+    put_str(o, o->logfmt ? " " : ",\"");
+    put_str(o, name);
+    put_str(o, o->logfmt ? "=" : "\":");
+}
+
+static void put_key(lmn_lines *o, lmn_span key)
+{
+    if (!o->logfmt) {
+        put(o, ",\"", 2);
+        put_escaped_text(o, key.p, key.n);
+        put_str(o, reserved(key) ? "_\":" : "\":");
+        return;
+    }
+    put_char(o, ' ');
+    if (key.n == 0) put_char(o, '_');
+    for (size_t i = 0; i < key.n;) {
+        const uint8_t c = key.p[i];
+        const size_t len = c >= 0x80 ? lmn_utf8_len(key.p + i, key.n - i) : 1;
+        if (len && c > ' ' && c != '=' && c != '"' && c != 0x7f)
+            put(o, key.p + i, len);
+        else
+            put_char(o, '_');
+        i += len ? len : 1;
+    }
+    put_str(o, reserved(key) ? "_=" : "=");
+}
+
+static void put_hex(lmn_lines *o, uint64_t v)
+{
+    char buf[16];
+    size_t n = sizeof buf;
+    do buf[--n] = "0123456789abcdef"[v & 15];
+    while (v >>= 4);
+    put_str(o, o->logfmt ? "0x" : "\"0x");
+    put(o, buf + n, sizeof buf - n);
+    if (!o->logfmt) put_char(o, '"');
+}
+
+static void put_f64(lmn_lines *o, uint64_t bits)
+{
+    char buf[LMN_NUMBER_BYTES];
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    const size_t n = lmn_format_f64(buf, v);
+    const bool text = !o->logfmt && !isfinite(v); /* JSON has no number for it */
+    if (text) put_char(o, '"');
+    put(o, buf, n);
+    if (text) put_char(o, '"');
+}
+
+static void put_i64(lmn_lines *o, uint64_t bits)
+{
+    const bool minus = bits >> 63;
+    if (minus) put_char(o, '-');
+    put_u64(o, minus ? 0 - bits : bits);
+}
+
+static void put_value(lmn_lines *o, const lmn_logfield *f)
+{
+    switch (f->kind) {
+    case LMN_LOGREC_STR: put_text(o, f->value); break;
+    case LMN_LOGREC_I64: put_i64(o, f->bits); break;
+    case LMN_LOGREC_U64: put_u64(o, f->bits); break;
+    case LMN_LOGREC_F64: put_f64(o, f->bits); break;
+    case LMN_LOGREC_HEX: put_hex(o, f->bits); break;
+    default: put_str(o, f->bits ? "true" : "false"); break;
+    }
+}
+
+static void put_head(lmn_lines *o, const lmn_logorigin *from, const lmn_logrec *r)
+{
+    static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
+    const char *level = LEVELS[r->level < LMN_COUNT(LEVELS) ? r->level : LMN_COUNT(LEVELS) - 1];
+    put_str(o, o->logfmt ? "time=" : "{\"time\":\"");
+    put_time(o, r->time_ns);
+    put_str(o, o->logfmt ? " level=" : "\",\"level\":\"");
+    put_str(o, level);
+    if (!o->logfmt) put_char(o, '"');
+    put_name(o, "from");
+    put_text(o, (lmn_span){(const uint8_t *)from->name, strlen(from->name)});
+    put_name(o, "pid");
+    put_u64(o, r->pid ? r->pid : from->pid);
+    if (r->tid) {
+        put_name(o, "tid");
+        put_u64(o, r->tid);
+    }
+}
+
+static void put_end(lmn_lines *o)
+{
+    put_str(o, o->logfmt ? "\n" : "}\n");
+}
+
+bool lmn_lines_record(lmn_lines *o, const lmn_logorigin *from, lmn_logrec r)
+{
+    lmn_logfield f;
+    put_head(o, from, &r);
+    for (bool first = true; lmn_logrec_next(&r, &f); first = false) {
+        if (first && f.kind == LMN_LOGREC_STR && f.key.n == 0)
+            put_name(o, "msg");
+        else
+            put_key(o, f.key);
+        put_value(o, &f);
+    }
+    if (r.flags & LMN_LOGREC_TRUNCATED) {
+        put_name(o, "truncated");
+        put_str(o, "true");
+    }
+    put_end(o);
+    return !r.malformed;
+}
+
+void lmn_lines_note(lmn_lines *o, const lmn_logorigin *from, uint64_t time_ns, const char *text,
+                    const char *key, uint64_t value)
+{
+    const lmn_logrec r = {.time_ns = time_ns, .level = LAMINA_LOG_WARN};
+    if (o->cap - o->n < LMN_LOGLINE_MAX) return;
+    put_head(o, from, &r);
+    put_name(o, "msg");
+    put_text(o, (lmn_span){(const uint8_t *)text, strlen(text)});
+    put_name(o, key);
+    put_u64(o, value);
+    put_end(o);
+}

@@ -1,0 +1,501 @@
+/*
+ * Logging inside one process: formats against printf, records out of rings and as lines, handlers
+ * that interrupt a call, full rings, fork, and the last words of a process that crashes.
+ */
+#include "t.h"
+
+#include "lamina/log.h"
+
+#include "log/logger.h"
+#include "log/logline.h"
+#include "log/logtext.h"
+
+#include <errno.h>
+#include <float.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+LMN_PRINTF(3, 4)
+static size_t format(char *buf, size_t cap, const char *fmt, ...)
+{
+    va_list ap;
+    bool cut;
+    va_start(ap, fmt);
+    const size_t n = lmn_logtext_format(buf, cap - 1, &cut, fmt, ap);
+    va_end(ap);
+    buf[n] = 0;
+    return n;
+}
+
+#define SAME(...)                                   \
+    do {                                            \
+        char a_[700], b_[700];                      \
+        (void)snprintf(a_, sizeof a_, __VA_ARGS__); \
+        (void)format(b_, sizeof b_, __VA_ARGS__);   \
+        T_STR_EQ(b_, a_);                           \
+    } while (0)
+
+static void test_whole_numbers(t_env *env)
+{
+    (void)env;
+    SAME("plain, %d%%, %i", 42, -7);
+    SAME("[%5d|%-5d|%05d|%+d|% d]", 42, 42, 42, 42, 42);
+    SAME("[%.3d|%8.3d|%-8.3d]", 7, 7, 7);
+    SAME("[%.0d|%.0x]", 0, 0);
+    SAME("%u %x %X %o %#x %#o %#X", 1u, 255u, 255u, 8u, 255u, 8u, 255u);
+    SAME("%ld %lld %lu %llu", LONG_MIN, LLONG_MIN, ULONG_MAX, ULLONG_MAX);
+    SAME("%zu %zd %jd %td", SIZE_MAX, (ssize_t)-1, INTMAX_MIN, (ptrdiff_t)-5);
+    SAME("%hhd %hd %hhu %hu", 300, 70000, 300, 70000);
+    SAME("%*d|%-*d|%.*d", 6, 1, 6, 1, 4, 1);
+    SAME("%p", (void *)0x1234);
+    SAME("%c%c|%3c|%-3c|", 'a', 'b', 'c', 'd');
+    for (int i = 0; i < 2000; i++) {
+        const uint64_t v = t_rand(env) >> (t_rand(env) % 64);
+        SAME("%llu %lld %llx", (unsigned long long)v, (long long)v, (unsigned long long)v);
+    }
+}
+
+static void test_texts(t_env *env)
+{
+    char small[8];
+    (void)env;
+    SAME("%s|%8s|%-8s|%.2s|%8.2s|", "abc", "abc", "abc", "abc", "abc");
+    T_EQ(format(small, sizeof small, "%s", "much too long"), 7);
+    T_STR_EQ(small, "much to");
+    T_EQ(format(small, sizeof small, "%20d", 1), 7);
+    char buf[64];
+    const char *volatile none = NULL;
+    (void)format(buf, sizeof buf, "%s", none);
+    T_STR_EQ(buf, "(null)");
+}
+
+static void test_real_numbers(t_env *env)
+{
+    static const double V[] = {0,      1,      -1,      0.5,    3.14159265358979, 1e10,
+                               1e-10,  123456, 1234567, 0.0001, 0.00001,          999999.5,
+                               9.9995, 1e100,  1e-300,  5e-324, DBL_MAX,          0.1,
+                               100,    2.5,    1e15};
+    for (size_t i = 0; i < T_COUNT(V); i++) {
+        SAME("%g %e %.3e %.10g", V[i], V[i], V[i], V[i]);
+        SAME("[%12g|%-12g|%+g|%012g]", V[i], V[i], V[i], V[i]);
+        if (fabs(V[i]) < 1e9) SAME("%f %.3f %.9f %#.0f", V[i], V[i] + 0.0001, V[i], V[i] + 0.25);
+    }
+    SAME("%f %g %e %F %5f", (double)INFINITY, -(double)INFINITY, (double)NAN, (double)NAN,
+         (double)INFINITY);
+    SAME("%#g %#.3g %G %E", 1.0, 100.0, 1e-10, 1e10);
+    for (int i = 0; i < 2000; i++) {
+        const double v = t_rand_real(env, -1, 1) * pow(10, (double)t_rand_int(env, -20, 20));
+        SAME("%.12g %.6e %g", v, v, v);
+        if (fabs(v) < 1e5) SAME("%.4f", v);
+    }
+    char buf[400];
+    T_EQ(format(buf, sizeof buf, "%f", DBL_MAX), 316); /* digits past the 17th are zeros */
+}
+
+/* A folder with a logger and a collector that keeps nothing back. */
+typedef struct both {
+    char dir[300], out[320];
+    lamina_logger *log;
+    lamina_logd *d;
+} both;
+
+static bool open_both(t_env *env, both *b, uint64_t ring_bytes, uint32_t wait_us)
+{
+    lamina_error err;
+    (void)t_path(env, "out.log", b->out, sizeof b->out);
+    (void)snprintf(b->dir, sizeof b->dir, "%s", env->dir);
+    const lamina_logger_opts lo = {.size = sizeof lo,
+                                   .dir = b->dir,
+                                   .name = "test",
+                                   .ring_bytes = ring_bytes,
+                                   .wait_us = wait_us};
+    const lamina_logd_opts co = {.size = sizeof co, .dir = b->dir, .out = b->out};
+    return T_OK_ERR(lamina_logger_open(&lo, &b->log, &err), &err) &&
+           T_OK_ERR(lamina_logd_open(&co, &b->d, &err), &err);
+}
+
+static void close_both(both *b)
+{
+    lamina_logger_close(b->log);
+    lamina_logd_close(b->d);
+}
+
+static char *slurp(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    char *text = calloc(1, 1 << 22);
+    if (f && text) (void)!fread(text, 1, (1 << 22) - 1, f);
+    if (f) (void)fclose(f);
+    return text;
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++) n++;
+    return n;
+}
+
+static void drain(both *b)
+{
+    lamina_error err;
+    T_OK_ERR(lamina_logd_drain(b->d, &err), &err);
+}
+
+static void test_fields(t_env *env)
+{
+    both b;
+    lamina_log_record r;
+    if (!open_both(env, &b, 0, 0)) return;
+    errno = 77;
+    lamina_log_begin(&r, b.log, LAMINA_LOG_WARN, "slow \"request\"\n");
+    lamina_log_str(&r, "path", "/a b\\c\x01\xff");
+    lamina_log_i64(&r, "i", INT64_MIN);
+    lamina_log_u64(&r, "u", UINT64_MAX);
+    lamina_log_f64(&r, "ms", 12.25);
+    lamina_log_f64(&r, "nan", (double)NAN);
+    lamina_log_hex(&r, "at", 0xabc);
+    lamina_log_bool(&r, "yes", true);
+    lamina_log_str(&r, "time", "mine");
+    lamina_log_str(&r, NULL, NULL);
+    T_EQ(lamina_log_end(&r), LAMINA_OK);
+    T_EQ(errno, 77);
+    T_EQ(lamina_log(b.log, LAMINA_LOG_INFO, "%d of %s", 3, "x"), LAMINA_OK);
+    T_EQ(lamina_log(NULL, LAMINA_LOG_INFO, "x"), LAMINA_E_INVALID);
+    drain(&b);
+    char *text = slurp(b.out);
+    T_CHECK(strstr(text, "\"level\":\"warn\",\"from\":\"test\",\"pid\":"));
+    T_CHECK(strstr(text,
+                   "\"msg\":\"slow \\\"request\\\"\\n\",\"path\":\"/a b\\\\c\\u0001\xef\xbf\xbd\""
+                   ",\"i\":-9223372036854775808,\"u\":18446744073709551615,\"ms\":12.25,"
+                   "\"nan\":\"nan\",\"at\":\"0xabc\",\"yes\":true,\"time_\":\"mine\","
+                   "\"(null)\":\"(null)\"}\n"));
+    T_CHECK(strstr(text, "\"level\":\"info\""));
+    T_CHECK(strstr(text, "\"msg\":\"3 of x\"}\n"));
+    T_EQ(count(text, "\n"), 2);
+    free(text);
+    close_both(&b);
+}
+
+static void test_cut(t_env *env)
+{
+    both b;
+    lamina_log_record r;
+    static char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    if (!open_both(env, &b, 0, 0)) return;
+    T_EQ(lamina_log(b.log, LAMINA_LOG_INFO, "%s", big), LAMINA_OK);
+    lamina_log_begin(&r, b.log, LAMINA_LOG_INFO, "t");
+    lamina_log_strn(&r, "k", big, 1700);
+    lamina_log_str(&r, "umlauts",
+                   "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"
+                   "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"
+                   "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"
+                   "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc");
+    lamina_log_i64(&r, "no room", 1);
+    T_EQ(lamina_log_end(&r), LAMINA_OK);
+    lamina_log_begin(&r, b.log, LAMINA_LOG_INFO, big);
+    T_EQ(lamina_log_end(&r), LAMINA_OK);
+    drain(&b);
+    char *text = slurp(b.out);
+    T_EQ(count(text, "\"truncated\":true"), 3);
+    T_EQ(count(text, "\xef\xbf\xbd"), 0);
+    T_EQ(count(text, "no room"), 0);
+    free(text);
+    close_both(&b);
+}
+
+static void test_level(t_env *env)
+{
+    char dir[300];
+    lamina_logger *log;
+    (void)t_path(env, "x", dir, sizeof dir);
+    const lamina_logger_opts o = {.size = sizeof o, .dir = env->dir, .min = LAMINA_LOG_WARN};
+    if (!T_OK(lamina_logger_open(&o, &log, NULL))) return;
+    T_EQ(lamina_log(log, LAMINA_LOG_INFO, "no"), LAMINA_OK);
+    lamina_log_record r;
+    lamina_log_begin(&r, log, LAMINA_LOG_DEBUG, "no");
+    lamina_log_str(&r, "k", "v");
+    T_EQ(lamina_log_end(&r), LAMINA_OK);
+    T_EQ(lmn_atomic_load(&log->ring.mem->tail, relaxed), 0);
+    T_EQ(lamina_log(log, LAMINA_LOG_WARN, "yes"), LAMINA_OK);
+    T_EQ(lmn_atomic_load(&log->ring.mem->tail, relaxed), 1);
+    lamina_log_begin(&r, NULL, LAMINA_LOG_DEBUG, "no");
+    lamina_log_bool(&r, "k", true);
+    T_EQ(lamina_log_end(&r), LAMINA_E_INVALID);
+    lamina_logger_close(log);
+}
+
+static void test_full(t_env *env)
+{
+    both b;
+    if (!open_both(env, &b, 4096, 2000)) return; /* 64 cells; a call waits 2 ms */
+    size_t kept = 0, lost = 0;
+    for (int i = 0; i < 70; i++) {
+        const lamina_status st = lamina_log(b.log, LAMINA_LOG_INFO, "n%d", i);
+        kept += st == LAMINA_OK;
+        lost += st == LAMINA_E_AGAIN;
+    }
+    T_EQ(kept, 64);
+    T_EQ(lost, 6);
+    T_EQ(lamina_logger_dropped(b.log), 6);
+    drain(&b);
+    T_EQ(lamina_log(b.log, LAMINA_LOG_INFO, "after"), LAMINA_OK);
+    drain(&b);
+    drain(&b);
+    char *text = slurp(b.out);
+    T_EQ(count(text, "\"dropped\":6}"), 1);
+    T_EQ(count(text, "\"msg\":\"n"), 64);
+    T_EQ(count(text, "after"), 1);
+    free(text);
+    lamina_logd_stats s = {.size = sizeof s};
+    lamina_logd_stats_get(b.d, &s);
+    T_EQ(s.records, 65);
+    T_EQ(s.dropped, 6);
+    close_both(&b);
+}
+
+static lamina_logger *handler_log;
+static volatile sig_atomic_t handled;
+
+static void log_in_handler(int signo)
+{
+    lamina_log_record r;
+    lamina_log_begin(&r, handler_log, LAMINA_LOG_INFO, "handler");
+    lamina_log_i64(&r, "signal", signo);
+    handled += lamina_log_end(&r) == LAMINA_OK;
+}
+
+/* Between taking cells and filling them, and while others write. */
+static void test_handler_in_the_middle(t_env *env)
+{
+    both b;
+    uint64_t at;
+    if (!open_both(env, &b, 0, 0)) return;
+    handler_log = b.log;
+    handled = 0;
+    struct sigaction a = {.sa_handler = log_in_handler}, old;
+    (void)sigaction(SIGUSR1, &a, &old);
+    T_CHECK(lmn_logring_take(&b.log->ring, 1, &at));
+    (void)raise(SIGUSR1);
+    drain(&b); /* the first is not finished: what is behind it waits */
+    char *text = slurp(b.out);
+    T_EQ(count(text, "\n"), 0);
+    free(text);
+    lamina_log_record r;
+    size_t cap;
+    char *p = lmn_logrec_begin(&r, LAMINA_LOG_INFO, &cap);
+    memcpy(p, "first", 5);
+    lmn_logrec_text(&r, 5, false);
+    const uint16_t bytes = (uint16_t)r.used;
+    memcpy(r.bytes + LMN_LOGREC_BYTES, &bytes, sizeof bytes);
+    lmn_logring_put(&b.log->ring, at, 1, r.bytes, r.used);
+    drain(&b);
+    text = slurp(b.out);
+    const char *first = strstr(text, "\"msg\":\"first\""), *second = strstr(text, "\"signal\":10");
+    T_CHECK(first && second && first < second);
+    free(text);
+    T_EQ(handled, 1);
+    (void)sigaction(SIGUSR1, &old, NULL);
+    close_both(&b);
+}
+
+#define THREADS 4
+#define EACH 2000
+
+static void *write_many(void *arg)
+{
+    lamina_logger *log = arg;
+    for (int i = 0; i < EACH; i++) {
+        lamina_log_record r;
+        lamina_log_begin(&r, log, LAMINA_LOG_INFO, "many");
+        lamina_log_i64(&r, "i", i);
+        lamina_log_str(&r, "pad", "0123456789012345678901234567890123456789" + i % 40);
+        (void)lamina_log_end(&r);
+        if (i % 64 == 0) (void)raise(SIGUSR1);
+    }
+    return NULL;
+}
+
+/* Threads, handlers in the middle of their calls, and a reader at work: what was kept is read once,
+ * the rest is counted. */
+static void test_threads(t_env *env)
+{
+    both b;
+    pthread_t t[THREADS];
+    if (!open_both(env, &b, 16384, 0)) return;
+    handler_log = b.log;
+    struct sigaction a = {.sa_handler = log_in_handler}, old;
+    (void)sigaction(SIGUSR1, &a, &old);
+    for (int i = 0; i < THREADS; i++)
+        T_REQUIRE(pthread_create(&t[i], NULL, write_many, b.log) == 0);
+    lamina_error err;
+    for (int i = 0; i < 50; i++) T_OK_ERR(lamina_logd_step(b.d, 1, &err), &err);
+    for (int i = 0; i < THREADS; i++) (void)pthread_join(t[i], NULL);
+    (void)sigaction(SIGUSR1, &old, NULL);
+    drain(&b);
+    lamina_logd_stats s = {.size = sizeof s};
+    lamina_logd_stats_get(b.d, &s);
+    T_EQ(s.records + s.dropped, THREADS * (EACH + (EACH + 63) / 64));
+    T_EQ(s.dropped, lamina_logger_dropped(b.log));
+    T_EQ(s.malformed + s.unfinished + s.corrupt, 0);
+    close_both(&b);
+}
+
+static void wait_for(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+}
+
+static void test_fork(t_env *env)
+{
+    both b;
+    if (!open_both(env, &b, 0, 0)) return;
+    T_OK(lamina_log(b.log, LAMINA_LOG_INFO, "parent"));
+    const pid_t child = fork();
+    if (child == 0) {
+        const lamina_status st = lamina_log(b.log, LAMINA_LOG_INFO, "child");
+        _exit(st == LAMINA_OK ? 0 : 1);
+    }
+    wait_for(child);
+    drain(&b);
+    char *text = slurp(b.out), want[64];
+    (void)snprintf(want, sizeof want, "\"pid\":%ld,\"msg\":\"child\"", (long)child);
+    T_CHECK(strstr(text, want));
+    (void)snprintf(want, sizeof want, "\"pid\":%ld,\"msg\":\"parent\"", (long)getpid());
+    T_CHECK(strstr(text, want));
+    free(text);
+    close_both(&b);
+}
+
+static char crash_stack[1 << 17];
+
+/* Volatile, so that no compiler sees where it leads. */
+static volatile uintptr_t nowhere = 64;
+
+static int dig(int n)
+{
+    volatile char a[4096];
+    a[0] = (char)n;
+    return n ? dig(n + 1) + a[0] : 0;
+}
+
+static void crash_by(int how)
+{
+    if (how == 0) *(int *)nowhere = 1;
+    if (how == 1) abort();
+    if (how == 2) (void)kill(getpid(), SIGSEGV);
+    if (how == 3) (void)dig(1);
+    _exit(3);
+}
+
+/* The last words of a child arrive, and it dies of the signal. */
+static void crash_case(t_env *env, int how, int signo, const char *want)
+{
+    both b;
+    int status = 0;
+    if (!open_both(env, &b, 0, 0)) return;
+    const pid_t child = fork();
+    if (child == 0) {
+        lamina_logger *log;
+        const lamina_logger_opts o = {.size = sizeof o, .dir = b.dir, .name = "victim"};
+        if (lamina_logger_open(&o, &log, NULL) != LAMINA_OK) _exit(2);
+        if (lamina_log_catch(log, crash_stack, sizeof crash_stack, NULL) != LAMINA_OK) _exit(2);
+        crash_by(how);
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    T_CHECK(WIFSIGNALED(status));
+    T_EQ(WTERMSIG(status), signo);
+    drain(&b);
+    char *text = slurp(b.out);
+    if (!T_CHECK(strstr(text, want) && strstr(text, "\"from\":\"victim\""))) printf("%s\n", text);
+    T_CHECK(strstr(text, "\"frames\":\"") && strstr(text, "+0x"));
+    free(text);
+    lamina_logd_stats s = {.size = sizeof s};
+    lamina_logd_stats_get(b.d, &s);
+    T_EQ(s.removed, 1);
+    close_both(&b);
+}
+
+#if defined(__SANITIZE_THREAD__)
+#define TSAN true /* it runs handlers later, at a place of its own choice */
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN true
+#endif
+#endif
+#ifndef TSAN
+#define TSAN false
+#endif
+
+static void test_crash_segv(t_env *env)
+{
+    if (TSAN) T_SKIP("signals under the thread sanitizer");
+    crash_case(env, 0, SIGSEGV, "\"signal\":\"SIGSEGV\",\"code\":1,\"address\":\"0x40\",\"pc\":");
+}
+
+static void test_crash_abort(t_env *env)
+{
+    if (TSAN) T_SKIP("signals under the thread sanitizer");
+    crash_case(env, 1, SIGABRT, "\"signal\":\"SIGABRT\"");
+}
+
+static void test_crash_sent(t_env *env)
+{
+    if (TSAN) T_SKIP("signals under the thread sanitizer");
+    crash_case(env, 2, SIGSEGV, "\"sender\":");
+}
+
+static void test_crash_overflow(t_env *env)
+{
+    if (TSAN) T_SKIP("signals under the thread sanitizer");
+    crash_case(env, 3, SIGSEGV, "\"signal\":\"SIGSEGV\"");
+}
+
+static void test_refused(t_env *env)
+{
+    lamina_error err;
+    lamina_logger *log = T_UNTOUCHED;
+    lamina_logd *d = T_UNTOUCHED;
+    char path[300];
+    (void)t_path(env, "none", path, sizeof path);
+    lamina_logger_opts o = {.size = sizeof o};
+    T_EQ(lamina_logger_open(NULL, &log, &err), LAMINA_E_INVALID);
+    T_EQ(lamina_logger_open(&o, &log, &err), LAMINA_E_INVALID);
+    o.dir = path;
+    T_EQ(lamina_logger_open(&o, &log, &err), LAMINA_E_IO);
+    T_CHECK(strstr(err.msg, "none"));
+    o.ring_bytes = UINT64_MAX;
+    T_EQ(lamina_logger_open(&o, &log, &err), LAMINA_E_INVALID);
+    T_CHECK(log == T_UNTOUCHED);
+    lamina_logd_opts c = {.size = sizeof c, .dir = path};
+    T_EQ(lamina_logd_open(&c, &d, &err), LAMINA_E_IO);
+    c.dir = env->dir;
+    c.format = 7;
+    T_EQ(lamina_logd_open(&c, &d, &err), LAMINA_E_INVALID);
+    c.format = 0;
+    c.out = env->dir;
+    T_CHECK(lamina_logd_open(&c, &d, &err) != LAMINA_OK && err.msg[0]);
+    T_CHECK(d == T_UNTOUCHED);
+    c.out = NULL;
+    lamina_logd *one;
+    T_REQUIRE(T_OK_ERR(lamina_logd_open(&c, &one, &err), &err));
+    T_EQ(lamina_logd_open(&c, &d, &err), LAMINA_E_BUSY);
+    lamina_logd_close(one);
+    lamina_logd_close(NULL);
+    lamina_logger_close(NULL);
+    T_EQ(lamina_log_catch(NULL, NULL, 0, &err), LAMINA_E_INVALID);
+    T_EQ(lamina_logger_dropped(NULL), 0);
+    T_NOTHING_HELD(env);
+}
+
+T_MAIN(T_TEST(test_whole_numbers), T_TEST(test_texts), T_TEST(test_real_numbers),
+       T_TEST(test_fields), T_TEST(test_cut), T_TEST(test_level), T_TEST(test_full),
+       T_TEST(test_handler_in_the_middle), T_TEST(test_threads), T_TEST(test_fork),
+       T_TEST(test_crash_segv), T_TEST(test_crash_abort), T_TEST(test_crash_sent),
+       T_TEST(test_crash_overflow), T_TEST(test_refused))
