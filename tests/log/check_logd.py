@@ -122,7 +122,7 @@ def verify(scene):
         check(not mine or mine[-1] < began, f"writer {ident}: {mine[-1:]} of {began}")
         # The call in which it was killed may have done its work or not, counted its drop or not.
         missing = returned - sum(i < returned for i in mine)
-        check(missing in (lost, lost + 1) if began > returned else missing == lost,
+        check(missing in (lost - 1, lost) if began > returned else missing == lost,
               f"writer {ident}: {missing} missing of {returned}, {lost} dropped")
         check(lost <= told[p.pid] <= lost + (began > returned),
               f"writer {ident}: told of {told[p.pid]} drops, were {lost}")
@@ -157,7 +157,8 @@ def kill_round(root, k, rng):
     s.stop(rng.choice([signal.SIGTERM, signal.SIGKILL]))
     s.once()
     records, dropped = verify(s)
-    left = list(s.dir.glob("*.ring"))
+    # One that was killed while it made its ring leaves a dot file, for a minute.
+    left = [p for p in s.dir.glob("*.ring") if not p.name.startswith(".")]
     check(not left, f"rings left: {left}")
     return records, dropped
 
@@ -226,7 +227,7 @@ def check_full_disk(root):
     s.join()
     check(s.out.stat().st_size <= small, "no more than fits")
     resource.prlimit(s.daemon.pid, resource.RLIMIT_FSIZE, (1 << 30, resource.RLIM_INFINITY))
-    wait_until(lambda: not list(s.dir.glob("*.ring")), "the rings are drained when there is room")
+    wait_until(lambda: not list(s.dir.glob("*.ring")), "rings are drained when there is room")
     s.stop()
     records, dropped = verify(s)
     check(records + dropped == 2010 and dropped > 0, f"{records} + {dropped}")
