@@ -259,14 +259,14 @@ static void test_full(t_env *env)
 }
 
 static lamina_logger *handler_log;
-static volatile sig_atomic_t handled;
+static lmn_atomic(int) handled;
 
 static void log_in_handler(int signo)
 {
     lamina_log_record r;
     lamina_log_begin(&r, handler_log, LAMINA_LOG_INFO, "handler");
     lamina_log_i64(&r, "signal", signo);
-    handled += lamina_log_end(&r) == LAMINA_OK;
+    (void)lmn_atomic_add(&handled, lamina_log_end(&r) == LAMINA_OK, relaxed);
 }
 
 /* Between taking cells and filling them, and while others write. */
@@ -276,7 +276,7 @@ static void test_handler_in_the_middle(t_env *env)
     uint64_t at;
     if (!open_both(env, &b, 0, 0)) return;
     handler_log = b.log;
-    handled = 0;
+    lmn_atomic_store(&handled, 0, relaxed);
     struct sigaction a = {.sa_handler = log_in_handler}, old;
     (void)sigaction(SIGUSR1, &a, &old);
     T_CHECK(lmn_logring_take(&b.log->ring, 1, &at));
@@ -298,7 +298,7 @@ static void test_handler_in_the_middle(t_env *env)
     const char *first = strstr(text, "\"msg\":\"first\""), *second = strstr(text, "\"signal\":10");
     T_CHECK(first && second && first < second);
     free(text);
-    T_EQ(handled, 1);
+    T_EQ(lmn_atomic_load(&handled, relaxed), 1);
     (void)sigaction(SIGUSR1, &old, NULL);
     close_both(&b);
 }
