@@ -45,14 +45,14 @@ check-clang:
 check-tsan:
 	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
 	ninja -C build-tsan -j$(JOBS) threaded_tests
-	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|devices|runtime|api)$$'
+	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|devices|runtime|api)$$'
 
 # They look at the release build where there is one, else at a quick one of the library alone: what
 # they look for (includes, symbols, sections, registers) does not depend on the optimiser.
 gates: ## layers, headers, exports, ISA leaks, style, lengths
-	@if [ -f $(BUILD)/lib/liblamina.so ]; then $(MAKE) -s build TARGET=lamina; else \
+	@if [ -f $(BUILD)/lib/liblamina.so ]; then $(MAKE) -s build TARGET="lamina lamina_sync_shared"; else \
 		$(CONFIGURE) -B build-gates -DLAMINA_QUICK=ON > /dev/null && \
-		ninja -C build-gates -j$(JOBS) lamina; fi
+		ninja -C build-gates -j$(JOBS) lamina lamina_sync_shared; fi
 	tools/gates.sh $$([ -f $(BUILD)/lib/liblamina.so ] && echo $(BUILD) || echo build-gates)
 
 demo: ## fetch trained models and ask them three questions

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """
-Gate: what the library shows and needs. The exports of liblamina.so are exactly the lines of
-tests/api/symbols.txt, each also declared LAMINA_API in a public header; it links libc, libm and
-pthread only; stripped it stays within 5 MB; no object holds mutable static data.
---write puts the present exports into symbols.txt.
+Gate: what the libraries show and need. The exports of liblamina.so are exactly the lines of
+tests/api/symbols.txt, each also declared LAMINA_API in a public header, and those of
+liblamina-sync.so are the lines of symbols-sync.txt; they link libc, libm and pthread only; stripped
+they stay within their bounds; no object holds mutable static data.
+--write puts the present exports into the lists.
 """
 import re
 import subprocess
@@ -12,9 +13,8 @@ import tempfile
 
 import gatelib as g
 
-LIST = g.ROOT / "tests/api/symbols.txt"
 MAY_NEED = re.compile(r"lib(c|m|pthread)\.so\.\d+$|ld-linux.*|linux-vdso.*")
-MAX_BYTES = 5 << 20
+SYNC_HEADERS = {"arena.h", "lru.h", "pool.h", "queue.h"}  # of liblamina-sync alone
 
 
 def exports(lib):
@@ -23,9 +23,12 @@ def exports(lib):
     return {line.split()[-1] for line in text.splitlines() if line.strip()}
 
 
-def declared():
+def declared(sync):
+    """Functions of the headers that are of liblamina-sync alone, or of all the others."""
     names = set()
     for path in g.files(".h", dirs=("include",)):
+        if (path.name in SYNC_HEADERS) != sync:
+            continue
         text = g.strip_c(path.read_text())
         text = re.sub(r"^\s*#.*?(?<!\\)$", "", text, flags=re.M | re.S)
         for decl in re.findall(r"LAMINA_API\b([^;{]*);", text):
@@ -60,28 +63,36 @@ def mutable():
     return problems
 
 
-def main():
-    lib = g.BUILD / "lib/liblamina.so"
+def check(name, symbols, max_bytes, must, may):
+    """Violations of one library, its number of exports and its size when stripped."""
+    lib, path = g.BUILD / "lib" / name, g.ROOT / "tests/api" / symbols
     if not lib.exists():
-        sys.exit("no build/lib/liblamina.so: run `make build` first")
+        sys.exit(f"no build/lib/{name}: run `make build` first")
     have = exports(lib)
     if "--write" in sys.argv:
-        LIST.parent.mkdir(parents=True, exist_ok=True)
-        LIST.write_text("".join(f"{s}\n" for s in sorted(have)))
-    want = set(LIST.read_text().split()) if LIST.exists() else set()
-    problems = [f"exported, not in symbols.txt: {s}" for s in sorted(have - want)]
-    problems += [f"in symbols.txt, not exported: {s}" for s in sorted(want - have)]
+        path.write_text("".join(f"{s}\n" for s in sorted(have)))
+    want = set(path.read_text().split()) if path.exists() else set()
+    problems = [f"exported, not in {symbols}: {s}" for s in sorted(have - want)]
+    problems += [f"in {symbols}, not exported: {s}" for s in sorted(want - have)]
     bare = [s for s in sorted(have) if not s.startswith("lamina_")]
     problems += [f"exported without the prefix: {s}" for s in bare]
-    problems += [f"exported, in no public header: {s}" for s in sorted(have - declared())]
-    problems += [f"declared LAMINA_API, not exported: {s}" for s in sorted(declared() - have)]
+    problems += [f"exported, in no public header: {s}" for s in sorted(have - must - may)]
+    problems += [f"declared LAMINA_API, not exported: {s}" for s in sorted(must - have)]
     problems += [f"links {n}" for n in needs(lib) if not MAY_NEED.match(n)]
     with tempfile.NamedTemporaryFile() as f:
         subprocess.run(["strip", "-o", f.name, str(lib)], check=True)
         size = len(open(f.name, "rb").read())
-    if size > MAX_BYTES:
-        problems.append(f"stripped library has {size} bytes, limit {MAX_BYTES}")
-    g.report("symbols", problems + mutable(), f"{len(have)} exports, {size // 1024} KB stripped")
+    if size > max_bytes:
+        problems.append(f"{name}: stripped it has {size} bytes, limit {max_bytes}")
+    return [p if p.startswith(name) else f"{name}: {p}" for p in problems], len(have), size
+
+
+def main():
+    big, sync = declared(False), declared(True)
+    a = check("liblamina.so", "symbols.txt", 5 << 20, big, set())
+    b = check("liblamina-sync.so", "symbols-sync.txt", 512 << 10, sync, big)
+    g.report("symbols", a[0] + b[0] + mutable(),
+             f"{a[1]} and {b[1]} exports, {a[2] // 1024} and {b[2] // 1024} KB stripped")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ struct lmn_mpmc_segment {
 typedef lmn_mpmc_segment segment;
 _Static_assert(offsetof(segment, retired) == 0, "a hazard pointer names the retired part");
 
+size_t lmn_mpmc_segment_bytes(void)
+{
+    return sizeof(segment);
+}
+
 static segment *segment_new(const lamina_allocator *a, void *first)
 {
     segment *s = lmn_alloc(a, sizeof *s, LMN_APART, "queue segment");

@@ -35,6 +35,9 @@ lamina_status lmn_mpmc_init(lmn_mpmc *q, lmn_smr *domain);
 /* Frees the segments; items that are left are the caller's. Nobody uses the queue. */
 void lmn_mpmc_finish(lmn_mpmc *q);
 
+/* Bytes of a segment. */
+size_t lmn_mpmc_segment_bytes(void);
+
 /* item is not NULL and at least 2-aligned. E_CLOSED; E_NOMEM (the item was not taken). */
 lamina_status lmn_mpmc_push(lmn_mpmc *q, lmn_hp *hp, void *item);
 /* E_AGAIN: empty; E_CLOSED: closed, and nothing can come any more. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Build one consumer and run it on a model that gives the mean of each colour plane.
-# usage: consume.sh readme|pkgconfig|cmake|plugin BUILD_DIR SOURCE_DIR CC
+# Build one consumer and run it: on a model that gives the mean of each colour plane, or against
+# liblamina-sync alone.
+# usage: consume.sh readme|pkgconfig|cmake|plugin|sync BUILD_DIR SOURCE_DIR CC
 set -eu
 kind=$1 build=$2 source=$3 cc=$4
 tmp=$(mktemp -d)
@@ -96,6 +97,32 @@ PY
     grep -q 'plug-in' out || { echo "check does not say what is missing: $(cat out)"; exit 1; }
     ! "$lamina" run p.onnx --plugin p.onnx > out 2>&1 || { echo "a model is no plug-in"; exit 1; }
     grep -q 'p.onnx' out || { echo "the plug-in is not named: $(cat out)"; exit 1; }
+    ;;
+sync) # the sub-library with its headers, and nothing else of Lamina; in C and in C++
+    command -v pkg-config > /dev/null || { echo "skip: no pkg-config"; exit 77; }
+    command -v c++ > /dev/null || { echo "skip: no C++ compiler"; exit 77; }
+    cmake --install "$build" --prefix "$tmp/prefix" --component sync > "$tmp/log" ||
+        { cat "$tmp/log"; exit 1; }
+    [ ! -f "$tmp/prefix/include/lamina/session.h" ] || { echo "more than lamina-sync"; exit 1; }
+    pc=$(find "$tmp/prefix" -name lamina-sync.pc)
+    lib=$(dirname "$(dirname "$pc")")
+    ! ls "$lib"/liblamina.* > /dev/null 2>&1 || { echo "more than lamina-sync"; exit 1; }
+    export PKG_CONFIG_PATH=$lib/pkgconfig
+    flags=$(pkg-config --cflags --libs lamina-sync)
+    strict="-Wall -Wextra -Wpedantic -Werror -D_GNU_SOURCE -pthread"
+    handover=$source/tests/consumers/sync/handover.c
+    # shellcheck disable=SC2086
+    "$cc" -std=c99 $strict "$handover" $flags -Wl,-rpath,"$lib" -o "$tmp/handover"
+    expect "499500 by OK" "$tmp/handover"
+    # shellcheck disable=SC2086
+    c++ -std=c++17 -x c++ $strict "$handover" -x none $flags -Wl,-rpath,"$lib" -o "$tmp/handover"
+    expect "499500 by OK" "$tmp/handover"
+    cmake -S "$source/tests/consumers/sync" -B "$tmp/b" -DCMAKE_PREFIX_PATH="$tmp/prefix" \
+        -DCMAKE_C_COMPILER="$cc" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    cmake --build "$tmp/b" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    for program in c_sync c_sync_static cxx_sync cxx_sync_static; do
+        expect "499500 by OK" "$tmp/b/$program"
+    done
     ;;
 *)
     echo "unknown consumer $kind"
