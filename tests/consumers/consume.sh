@@ -110,13 +110,13 @@ sync) # the sub-library with its headers, and nothing else of Lamina; in C and i
     export PKG_CONFIG_PATH=$lib/pkgconfig
     flags=$(pkg-config --cflags --libs lamina-sync)
     strict="-Wall -Wextra -Wpedantic -Werror -D_GNU_SOURCE -pthread"
-    handover=$source/tests/consumers/sync/handover.c
+    adder=$source/tests/consumers/sync/adder.c
     # shellcheck disable=SC2086
-    "$cc" -std=c99 $strict "$handover" $flags -Wl,-rpath,"$lib" -o "$tmp/handover"
-    expect "499500 by OK" "$tmp/handover"
+    "$cc" -std=c99 $strict "$adder" $flags -Wl,-rpath,"$lib" -o "$tmp/adder"
+    expect "499500 by OK" "$tmp/adder"
     # shellcheck disable=SC2086
-    c++ -std=c++17 -x c++ $strict "$handover" -x none $flags -Wl,-rpath,"$lib" -o "$tmp/handover"
-    expect "499500 by OK" "$tmp/handover"
+    c++ -std=c++17 -x c++ $strict "$adder" -x none $flags -Wl,-rpath,"$lib" -o "$tmp/adder"
+    expect "499500 by OK" "$tmp/adder"
     cmake -S "$source/tests/consumers/sync" -B "$tmp/b" -DCMAKE_PREFIX_PATH="$tmp/prefix" \
         -DCMAKE_C_COMPILER="$cc" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
     cmake --build "$tmp/b" > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
