@@ -3,6 +3,8 @@
  */
 #include "base/alloc.h"
 
+#include "base/os/os_memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,63 +37,112 @@ struct lmn_arena_block {
     lmn_arena_block *next;
     size_t bytes; /* of the whole block, this header included */
 };
-#define ARENA_BLOCK_BYTES 16384u
+_Static_assert(sizeof(lmn_arena_block) % LMN_ARENA_UNIT == 0, "what follows is aligned");
+
+/* Blocks grow with the arena: little is wasted in small ones, little is asked for in large ones. */
+#define BLOCK_BYTES ((size_t)16 << 10)
+#define LARGE_BYTES ((size_t)128 << 10)
+#define HUGE_BYTES (2 * LMN_HUGE_BYTES)
 
 void lmn_arena_init(lmn_arena *a, const lamina_allocator *alloc, size_t max_bytes)
 {
     *a = (lmn_arena){.alloc = alloc, .max_bytes = max_bytes};
 }
 
+static size_t block_align(size_t bytes)
+{
+    return bytes >= HUGE_BYTES ? LMN_HUGE_BYTES : 64;
+}
+
+static void block_free(lmn_arena *a, lmn_arena_block *b)
+{
+    if (!b) return;
+    lmn_unpoison(b + 1, b->bytes - sizeof *b);
+    a->taken_bytes -= b->bytes;
+    lmn_free(a->alloc, b, b->bytes, block_align(b->bytes), "arena");
+}
+
 void lmn_arena_finish(lmn_arena *a)
 {
     for (lmn_arena_block *b = a->head; b;) {
         lmn_arena_block *next = b->next;
-        lmn_free(a->alloc, b, b->bytes, 64, "arena");
+        block_free(a, b);
         b = next;
     }
+    block_free(a, a->spare);
     *a = (lmn_arena){0};
 }
 
-static bool arena_more(lmn_arena *a, size_t bytes)
+static lmn_arena_block *block_new(lmn_arena *a, size_t need)
 {
-    size_t need;
-    if (!lmn_add_size(bytes, sizeof(lmn_arena_block) + 64, &need)) return false;
-    size_t want =
-        a->taken_bytes < 16 * ARENA_BLOCK_BYTES ? ARENA_BLOCK_BYTES : 8 * ARENA_BLOCK_BYTES;
-    if (want < need) want = need;
-    size_t total;
-    if (!lmn_add_size(a->taken_bytes, want, &total)) return false;
-    if (a->max_bytes && total > a->max_bytes) return false;
-    lmn_arena_block *b = lmn_alloc(a->alloc, want, 64, "arena");
-    if (!b) return false;
-    *b = (lmn_arena_block){a->head, want};
-    a->head = b;
+    const size_t usual = a->taken_bytes < 16 * BLOCK_BYTES    ? BLOCK_BYTES
+                         : a->taken_bytes < 128 * LARGE_BYTES ? LARGE_BYTES
+                                                              : HUGE_BYTES;
+    size_t want = usual < need ? need : usual, total;
+    if (!lmn_add_size(a->taken_bytes, want, &total) || (a->max_bytes && total > a->max_bytes))
+        return NULL;
+    lmn_arena_block *b = lmn_alloc(a->alloc, want, block_align(want), "arena");
+    if (!b) return NULL;
+    if (want >= HUGE_BYTES) lmn_advise_huge(b, want);
+    b->bytes = want;
     a->taken_bytes = total;
+    lmn_poison(b + 1, want - sizeof *b);
+    return b;
+}
+
+/* Make room for `need` bytes, header and alignment included, in a block in front. */
+static bool arena_more(lmn_arena *a, size_t need)
+{
+    lmn_arena_block *b = a->spare;
+    if (b && b->bytes >= need) {
+        a->spare = NULL;
+    } else {
+        b = block_new(a, need);
+        if (!b && a->spare) { /* it may be what stands in the way */
+            block_free(a, a->spare);
+            a->spare = NULL;
+            b = block_new(a, need);
+        }
+        if (!b) return false;
+    }
+    b->next = a->head;
+    a->head = b;
     a->cur = (uint8_t *)(b + 1);
-    a->end = (uint8_t *)b + want;
+    a->end = (uint8_t *)b + (b->bytes & ~(size_t)(LMN_ARENA_UNIT - 1));
     return true;
 }
 
-/* As it comes: not zeroed. */
-static void *arena_take(lmn_arena *a, size_t bytes, size_t align)
+void *lmn_arena_bump_slow(lmn_arena *a, size_t bytes, size_t align)
 {
-    for (int attempt = 0; attempt < 2; attempt++) {
-        uintptr_t at = ((uintptr_t)a->cur + align - 1) & ~(uintptr_t)(align - 1);
-        uintptr_t end = (uintptr_t)a->end;
-        if (a->cur && at <= end && bytes <= end - at) {
-            uint8_t *p = (uint8_t *)at;
-            a->cur = p + bytes;
-            return p;
-        }
-        if (attempt || !arena_more(a, bytes)) break;
-    }
+    size_t need;
+    if (lmn_add_size(bytes, sizeof(lmn_arena_block) + 64 + LMN_ARENA_UNIT, &need) &&
+        arena_more(a, need))
+        return lmn_arena_bump(a, bytes, align);
     a->failed = true;
     return NULL;
 }
 
+void lmn_arena_rewind_slow(lmn_arena *a, lmn_arena_mark mark)
+{
+    while (a->head != mark.head) {
+        lmn_arena_block *b = a->head, *small = b;
+        a->head = b->next;
+        if (!a->spare || a->spare->bytes < b->bytes) {
+            small = a->spare;
+            a->spare = b;
+            lmn_poison(b + 1, b->bytes - sizeof *b);
+        }
+        block_free(a, small);
+    }
+    lmn_arena_block *b = a->head;
+    a->cur = mark.cur;
+    a->end = b ? (uint8_t *)b + (b->bytes & ~(size_t)(LMN_ARENA_UNIT - 1)) : NULL;
+    if (b) lmn_poison(a->cur, (size_t)(a->end - a->cur));
+}
+
 void *lmn_arena_alloc(lmn_arena *a, size_t bytes, size_t align)
 {
-    void *p = arena_take(a, bytes, align);
+    void *p = lmn_arena_bump(a, bytes, align);
     if (p) memset(p, 0, bytes);
     return p;
 }
@@ -101,16 +152,6 @@ void *lmn_arena_array(lmn_arena *a, size_t n, size_t elem_bytes)
     void *p = lmn_arena_raw(a, n, elem_bytes);
     if (p) memset(p, 0, n * elem_bytes);
     return p;
-}
-
-void *lmn_arena_raw(lmn_arena *a, size_t n, size_t elem_bytes)
-{
-    size_t bytes;
-    if (!lmn_mul_size(n, elem_bytes, &bytes)) {
-        a->failed = true;
-        return NULL;
-    }
-    return arena_take(a, bytes, 16);
 }
 
 char *lmn_arena_strn(lmn_arena *a, const void *s, size_t n)

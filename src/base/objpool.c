@@ -1,63 +1,49 @@
 /*
- * The object pool: blocks of objects, a free list threaded through the objects themselves.
+ * The blocks of a pool (objpool.h): as many objects again as there are, within bounds, so that a
+ * pool of few stays small and one of many asks seldom.
  */
 #include "base/objpool.h"
 
-#include <string.h>
+#define LEAST_OBJECTS 64u
+#define MOST_BYTES ((size_t)256 << 10) /* of a block, unless LEAST_OBJECTS take more */
 
-#define BLOCK_HEAD 16u
-#define BLOCK_OBJECTS 64u
-
-static size_t block_bytes(const lmn_objpool *p)
-{
-    return BLOCK_HEAD + BLOCK_OBJECTS * p->elem_bytes;
-}
+typedef struct lmn_objpool_block {
+    struct lmn_objpool_block *next;
+    size_t bytes;
+    _Alignas(64) uint8_t objects[];
+} block;
 
 void lmn_objpool_init(lmn_objpool *p, const lamina_allocator *alloc, size_t elem_bytes, size_t max)
 {
-    lmn_assert(elem_bytes <= SIZE_MAX / 256);
+    lmn_assert(elem_bytes <= SIZE_MAX / 65536);
     *p = (lmn_objpool){.alloc = alloc, .max = max};
     p->elem_bytes = lmn_align_up(elem_bytes ? elem_bytes : 1, 16);
 }
 
 void lmn_objpool_finish(lmn_objpool *p)
 {
-    for (void *b = p->blocks, *next; b; b = next) {
-        memcpy(&next, b, sizeof next);
-        lmn_free(p->alloc, b, block_bytes(p), 16, "objpool");
+    for (block *b = p->blocks, *next; b; b = next) {
+        next = b->next;
+        lmn_unpoison(b->objects, b->bytes - sizeof *b);
+        lmn_free(p->alloc, b, b->bytes, 64, "objpool");
     }
     *p = (lmn_objpool){0};
 }
 
-static bool more(lmn_objpool *p)
+bool lmn_objpool_more(lmn_objpool *p)
 {
-    uint8_t *b = lmn_alloc(p->alloc, block_bytes(p), 16, "objpool");
+    size_t n = p->n_made, most = MOST_BYTES / p->elem_bytes;
+    if (n > most) n = most;
+    if (n < LEAST_OBJECTS) n = LEAST_OBJECTS;
+    if (n > p->max - p->n_made) n = p->max - p->n_made;
+    if (n == 0) return false;
+    const size_t bytes = sizeof(block) + n * p->elem_bytes;
+    block *b = lmn_alloc(p->alloc, bytes, 64, "objpool");
     if (!b) return false;
-    memcpy(b, &p->blocks, sizeof p->blocks);
+    b->next = p->blocks;
+    b->bytes = bytes;
     p->blocks = b;
-    for (size_t i = BLOCK_OBJECTS; i-- > 0;) {
-        void *object = b + BLOCK_HEAD + i * p->elem_bytes;
-        memcpy(object, &p->free_list, sizeof p->free_list);
-        p->free_list = object;
-    }
-    p->n_made += BLOCK_OBJECTS;
+    p->n_made += n;
+    for (size_t i = n; i-- > 0;) lmn_objpool_give(p, b->objects + i * p->elem_bytes);
     return true;
-}
-
-void *lmn_objpool_take(lmn_objpool *p)
-{
-    if (p->n_live >= p->max || (!p->free_list && !more(p))) return NULL;
-    void *object = p->free_list;
-    memcpy(&p->free_list, object, sizeof p->free_list);
-    memset(object, 0, p->elem_bytes);
-    p->n_live++;
-    return object;
-}
-
-void lmn_objpool_give(lmn_objpool *p, void *object)
-{
-    if (!object) return;
-    memcpy(object, &p->free_list, sizeof p->free_list);
-    p->free_list = object;
-    p->n_live--;
 }

@@ -79,28 +79,80 @@ static void test_grow(t_env *env)
     lmn_free(a, p, cap * 4, 16, "g");
 }
 
+/* Marks nest; what lay before one keeps its contents; blocks come and go. */
+static void test_rewind(t_env *env)
+{
+    lmn_arena a;
+    lmn_arena_init(&a, &env->engine->alloc, 8 << 20);
+    const lmn_arena_mark nothing = lmn_arena_mark_here(&a);
+    char *kept = lmn_arena_str(&a, "kept");
+    for (int round = 0; round < 20; round++) {
+        const lmn_arena_mark outer = lmn_arena_mark_here(&a);
+        uint8_t *p = lmn_arena_bump(&a, 64, 16);
+        T_REQUIRE(p);
+        memset(p, round, 64);
+        const lmn_arena_mark inner = lmn_arena_mark_here(&a);
+        for (int i = 0; i < 40; i++) {
+            const size_t n = (size_t)t_rand_int(env, 0, 3000);
+            uint8_t *q = lmn_arena_bump(&a, n, 16);
+            T_REQUIRE(q);
+            memset(q, 0xff, n);
+        }
+        lmn_arena_rewind(&a, inner);
+        T_CHECK(lmn_arena_bump(&a, 16, 16) == p + 64 || round == 0);
+        for (int i = 0; i < 64; i++) T_CHECK(p[i] == round);
+        lmn_arena_rewind(&a, outer);
+        T_CHECK(lmn_arena_bump(&a, 64, 16) == p);
+        lmn_arena_rewind(&a, outer);
+    }
+    T_STR_EQ(kept, "kept");
+    lmn_arena_rewind(&a, nothing);
+    T_EQ(env->live_blocks - env->base_blocks, 1); /* the spare */
+    T_CHECK(lmn_arena_bump(&a, 7 << 20, 64));     /* the spare stands in the way of that */
+    T_CHECK(!lmn_arena_bump(&a, 2 << 20, 64) && a.failed);
+    lmn_arena_finish(&a);
+    T_NOTHING_HELD(env);
+}
+
+/* Large blocks come with huge pages in mind; every size and alignment fits where it lies. */
+static void test_large(t_env *env)
+{
+    lmn_arena a;
+    lmn_arena_init(&a, &env->engine->alloc, 0);
+    for (size_t i = 0; i < 24; i++) {
+        uint8_t *p = lmn_arena_bump(&a, ((size_t)1 << i) + i, 64);
+        T_REQUIRE(p);
+        T_EQ((uintptr_t)p % 64, 0);
+        p[0] = p[((size_t)1 << i) + i - 1] = 1;
+    }
+    T_CHECK(!lmn_arena_bump(&a, SIZE_MAX - 64, 16));
+    T_CHECK(!lmn_arena_bump(&a, SIZE_MAX, 64));
+    lmn_arena_finish(&a);
+}
+
 static void test_pool(t_env *env)
 {
     lmn_objpool p;
-    void *all[150];
+    void *all[350];
     lmn_objpool_init(&p, &env->engine->alloc, 24, T_COUNT(all));
     for (size_t i = 0; i < T_COUNT(all); i++) {
         T_REQUIRE(all[i] = lmn_objpool_take(&p));
         T_EQ((uintptr_t)all[i] % 16, 0);
-        T_EQ(*(uint64_t *)all[i], 0);
-        memset(all[i], 0xee, 24);
+        memset(all[i], (int)i, 24);
     }
+    for (size_t i = 0; i < T_COUNT(all); i++) T_EQ(((uint8_t *)all[i])[23], (uint8_t)i);
+    T_EQ(p.n_made, T_COUNT(all));
     T_CHECK(!lmn_objpool_take(&p)); /* the maximum */
     lmn_objpool_give(&p, all[7]);
     T_CHECK(lmn_objpool_take(&p) == all[7]);
-    T_EQ(*(uint64_t *)all[7], 0);
-    lmn_objpool_give(&p, NULL);
+    lmn_objpool_finish(&p);
     lmn_objpool_finish(&p);
     T_NOTHING_HELD(env);
-    lmn_objpool_init(&p, &env->engine->alloc, 24, 10);
+    lmn_objpool_init(&p, &env->engine->alloc, 64, 10);
     t_fail_alloc(env, 1);
     T_CHECK(!lmn_objpool_take(&p));
-    T_CHECK(lmn_objpool_take(&p));
+    void *one = lmn_objpool_take(&p);
+    T_CHECK(one && (uintptr_t)one % 64 == 0);
     lmn_objpool_finish(&p);
 }
 
@@ -198,5 +250,6 @@ static void test_diags(t_env *env)
     lmn_diags_finish(&d);
 }
 
-T_MAIN(T_TEST(test_blocks), T_TEST(test_arena), T_TEST(test_grow), T_TEST(test_pool),
-       T_TEST(test_map), T_TEST(test_strbuf), T_TEST(test_diags))
+T_MAIN(T_TEST(test_blocks), T_TEST(test_arena), T_TEST(test_rewind), T_TEST(test_large),
+       T_TEST(test_grow), T_TEST(test_pool), T_TEST(test_map), T_TEST(test_strbuf),
+       T_TEST(test_diags))

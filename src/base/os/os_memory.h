@@ -1,0 +1,16 @@
+/*
+ * Advice to the kernel about memory.
+ */
+#ifndef LMN_BASE_OS_MEMORY_H
+#define LMN_BASE_OS_MEMORY_H
+
+#include "base/types.h"
+
+#define LMN_HUGE_BYTES \
+    ((size_t)2 << 20) /* of a huge page on x86-64, and on AArch64 with 4K pages */
+
+/* The whole huge pages in this range may be backed by huge pages. Advice: nothing happens where the
+ * kernel has none. */
+void lmn_advise_huge(void *p, size_t bytes);
+
+#endif
