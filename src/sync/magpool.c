@@ -126,7 +126,7 @@ static void put(lmn_magpool *p, lmn_magazine *m, void *object)
     m->object[m->n++] = object;
 }
 
-static void stray(lmn_magpool *p, void *object)
+void lmn_magpool_stray(lmn_magpool *p, void *object)
 {
     void *old = lmn_atomic_load(&p->strays, relaxed);
     do {
@@ -146,7 +146,7 @@ static bool collect(lmn_magpool *p, lmn_magazine *m)
         if (m->n < K)
             put(p, m, o);
         else
-            stray(p, o);
+            lmn_magpool_stray(p, o);
         o = next;
     }
     return m->n > 0;
@@ -208,7 +208,7 @@ void lmn_mag_give_slow(lmn_magcache *c, void *object)
         lmn_magazine *m = pop(p, &p->empty);
         if (!m) m = magazine_new(p);
         if (!m) {
-            stray(p, object);
+            lmn_magpool_stray(p, object);
             return;
         }
         push(&p->full, c->spare);

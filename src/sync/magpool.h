@@ -7,9 +7,10 @@
  *
  * Order: none. Progress: lock-free but for the allocator, which is asked once in LMN_MAG_OBJECTS
  * objects. Memory: never more objects than were live at once and lmn_magpool_slack of the caches
- * beside; magazines of 512 bytes, two for each cache and one for each LMN_MAG_OBJECTS objects. All
- * is released at finish, nothing before. Who: any thread with a cache of its own (lmn_mag_join);
- * any object may be given to any cache. Giving never fails.
+ * beside (and strays, when there was no memory for a magazine); magazines of 512 bytes, two for
+ * each cache and one for each LMN_MAG_OBJECTS objects. All is released at finish, nothing before.
+ * Who: any thread with a cache of its own (lmn_mag_join); any object may be given to any cache.
+ * Giving never fails.
  *
  * The depot is two stacks of magazines by index. Their tops hold a tag of 40 bits that every pop
  * moves: a thread that stops in the middle of a pop is fooled only when 2^40 pops, and the same
@@ -64,6 +65,8 @@ void lmn_magpool_finish(lmn_magpool *p);
 lmn_magcache *lmn_mag_join(lmn_magpool *p);
 /* Its objects go to the others. */
 void lmn_mag_leave(lmn_magcache *c);
+/* Back without a cache, by who cannot have one; collected when a cache finds no full magazine. */
+void lmn_magpool_stray(lmn_magpool *p, void *object);
 /* The ways of take and give by the depot. */
 void *lmn_mag_take_slow(lmn_magcache *c);
 void lmn_mag_give_slow(lmn_magcache *c, void *object);
