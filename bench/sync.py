@@ -16,11 +16,12 @@ import benchlib
 NAME = "sync"
 BUILD = os.path.join(benchlib.ROOT, "build-bench")
 PROGRAM = os.path.join(BUILD, "bin", "bench_sync")
-SUBJECTS = ("spsc", "trips", "mpmc", "stall")
+SUBJECTS = ("spsc", "trips", "mpmc", "stall", "alloc")
 QUICK = {"spsc": ["--rounds", "3", "--items", "200000"],
          "trips": ["--rounds", "3", "--items", "2000"],
          "mpmc": ["--rounds", "3", "--items", "100000"],
-         "stall": ["--seconds", "0.2"]}
+         "stall": ["--seconds", "0.2"],
+         "alloc": ["--rounds", "3", "--items", "20000"]}
 QUIET = 1.5  # load above which an absolute figure is not judged
 BOOST1, BOOST = "boost::lockfree::spsc_queue", "boost::lockfree::queue"
 TBB, MOODY = "oneTBB concurrent_queue", "moodycamel, tokens"
@@ -51,7 +52,9 @@ def peers():
 
 
 def measure(subject, args):
-    out = subprocess.run([PROGRAM, subject, *args], stdout=subprocess.PIPE, text=True)
+    # room for the thread-local storage of an allocator that is opened late (jemalloc)
+    env = {**os.environ, "GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=65536"}
+    out = subprocess.run([PROGRAM, subject, *args], stdout=subprocess.PIPE, text=True, env=env)
     try:
         return json.loads(out.stdout)
     except ValueError:
@@ -144,7 +147,15 @@ def judge_stall(r, bars, _):
                      "the printed bound", False)
 
 
-JUDGES = {"spsc": judge_spsc, "trips": judge_trips, "mpmc": judge_mpmc, "stall": judge_stall}
+def judge_alloc(r, bars, _):
+    key, config = "ns", "batch of 256"
+    for ours, peer, goal in (("lmn_arena, run", "glibc", 20.0), ("lmn_objpool", "glibc", 4.0),
+                             ("lmn_objpool", "mimalloc", 1.3)):
+        bars.add(f"B6 {ours} beside {peer}", r.ratio(ours, peer, key, config, min), "x", goal, peer)
+
+
+JUDGES = {"spsc": judge_spsc, "trips": judge_trips, "mpmc": judge_mpmc, "stall": judge_stall,
+          "alloc": judge_alloc}
 
 
 def show(subject, got):

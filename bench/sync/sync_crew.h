@@ -19,6 +19,7 @@ bool sync_spsc(const sync_options *o);
 bool sync_trips_run(const sync_options *o);
 bool sync_mpmc(const sync_options *o);
 bool sync_stall(const sync_options *o);
+bool sync_alloc(const sync_options *o);
 bool sync_soak(const sync_options *o);
 
 /* One thread of a crew. */

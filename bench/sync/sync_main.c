@@ -16,6 +16,7 @@ static const struct subject {
                 {"trips", sync_trips_run},
                 {"mpmc", sync_mpmc},
                 {"stall", sync_stall},
+                {"alloc", sync_alloc},
                 {"soak", sync_soak}};
 
 static int usage(void)
