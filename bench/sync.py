@@ -149,7 +149,7 @@ def judge_stall(r, bars, _):
 
 def judge_alloc(r, bars, _):
     key, config = "ns", "batch of 256"
-    for ours, peer, goal in (("lmn_arena, run", "glibc", 20.0), ("lmn_objpool", "glibc", 4.0),
+    for ours, peer, goal in (("lmn_arena", "glibc", 20.0), ("lmn_objpool", "glibc", 4.0),
                              ("lmn_objpool", "mimalloc", 1.3)):
         bars.add(f"B6 {ours} beside {peer}", r.ratio(ours, peer, key, config, min), "x", goal, peer)
 

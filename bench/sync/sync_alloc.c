@@ -53,7 +53,6 @@ typedef struct contender {
 enum {
     KIND_LIBRARY,
     KIND_ARENA,
-    KIND_RUN,
     KIND_POOL,
     KIND_CACHE,
     KIND_ARENA_CALL,
@@ -204,18 +203,6 @@ static void arena_batch(lmn_arena *a, uint64_t n)
     }
 }
 
-static void arena_batch_run(lmn_arena *a, uint64_t n)
-{
-    for (; n; n -= BATCH) {
-        const lmn_arena_mark mark = lmn_arena_mark_here(a);
-        lmn_arena_run r = lmn_arena_run_begin(a);
-        for (uint32_t i = 0; i < BATCH; i++) *(uint64_t *)lmn_arena_run_bump(&r, OBJECT) = i;
-        lmn_arena_run_end(r);
-        touched(a);
-        lmn_arena_rewind(a, mark);
-    }
-}
-
 static void arena_batch_call(lamina_arena *a, uint64_t n)
 {
     for (; n; n -= BATCH) {
@@ -239,7 +226,7 @@ static double one_owner(const contender *k, int way, uint64_t n)
 {
     const lamina_objpool_opts po = {sizeof po, NULL, OBJECT, 0};
     uint64_t from = 0;
-    const bool arena = k->kind == KIND_ARENA || k->kind == KIND_RUN || k->kind == KIND_ARENA_CALL;
+    const bool arena = k->kind == KIND_ARENA || k->kind == KIND_ARENA_CALL;
     if (arena && way != WAY_BATCH) return -1;
 #define TWICE(call)                         \
     for (uint64_t m = BATCH * 16;; m = n) { \
@@ -251,13 +238,13 @@ static double one_owner(const contender *k, int way, uint64_t n)
     if (k->kind == KIND_LIBRARY) {
         library lib = k->lib;
         TWICE(library_one(&lib, way, m));
-    } else if (k->kind == KIND_ARENA || k->kind == KIND_RUN) {
+    } else if (k->kind == KIND_ARENA) {
         lmn_arena a;
         lmn_arena_init(&a, &lmn_libc_allocator, 0);
         const lmn_arena_mark mark = lmn_arena_mark_here(&a);
         (void)lmn_arena_bump(&a, BATCH * OBJECT * 2, 16); /* a batch fits into a block */
         lmn_arena_rewind(&a, mark);
-        TWICE((k->kind == KIND_RUN ? arena_batch_run : arena_batch)(&a, m));
+        TWICE(arena_batch(&a, m));
         lmn_arena_finish(&a);
     } else if (k->kind == KIND_POOL) {
         lmn_objpool p;
@@ -341,7 +328,6 @@ static uint32_t contenders(const sync_options *o, contender out[16])
 {
     static const contender OURS[] = {
         {.name = "lmn_arena", .order = "one thread", .ours = true, .kind = KIND_ARENA},
-        {.name = "lmn_arena, run", .order = "one thread", .ours = true, .kind = KIND_RUN},
         {.name = "lmn_objpool", .order = "one thread", .ours = true, .kind = KIND_POOL},
         {.name = "lmn_magpool, cache", .order = "any thread", .ours = true, .kind = KIND_CACHE},
         {.name = "lamina_arena, calls",

@@ -122,16 +122,6 @@ void *lmn_arena_bump_slow(lmn_arena *a, size_t bytes, size_t align)
     return NULL;
 }
 
-lmn_arena_run lmn_arena_run_more(lmn_arena_run r, size_t bytes)
-{
-    size_t need;
-    lmn_arena_run_end(r);
-    if (!lmn_add_size(bytes, sizeof(lmn_arena_block) + LMN_ARENA_UNIT, &need) ||
-        !arena_more(r.arena, need))
-        r.arena->failed = true;
-    return lmn_arena_run_begin(r.arena);
-}
-
 void lmn_arena_rewind_slow(lmn_arena *a, lmn_arena_mark mark)
 {
     while (a->head != mark.head) {

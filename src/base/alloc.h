@@ -82,37 +82,6 @@ static inline void *lmn_arena_bump(lmn_arena *a, size_t bytes, size_t align)
     return at;
 }
 
-/* An arena whose place is kept in registers: for loops in which its store would be one of two. The
- * run is a local variable; the arena is not used otherwise until the end, which says where it is.
- */
-typedef struct lmn_arena_run {
-    lmn_arena *arena;
-    uint8_t *cur, *end;
-} lmn_arena_run;
-
-static inline lmn_arena_run lmn_arena_run_begin(lmn_arena *a)
-{
-    return (lmn_arena_run){a, a->cur, a->end};
-}
-static inline void lmn_arena_run_end(lmn_arena_run r)
-{
-    r.arena->cur = r.cur;
-}
-/* By value, so that a run never has an address. */
-lmn_arena_run lmn_arena_run_more(lmn_arena_run r, size_t bytes);
-/* As lmn_arena_bump, aligned to 16. */
-static inline void *lmn_arena_run_bump(lmn_arena_run *r, size_t bytes)
-{
-    if (LMN_UNLIKELY(bytes >= (uintptr_t)r->end - (uintptr_t)r->cur)) {
-        *r = lmn_arena_run_more(*r, bytes);
-        if (bytes >= (uintptr_t)r->end - (uintptr_t)r->cur) return NULL;
-    }
-    uint8_t *at = r->cur;
-    r->cur = at + lmn_align_up(bytes, LMN_ARENA_UNIT);
-    lmn_unpoison(at, bytes);
-    return at;
-}
-
 static inline lmn_arena_mark lmn_arena_mark_here(const lmn_arena *a)
 {
     return (lmn_arena_mark){a->head, a->cur};

@@ -114,28 +114,6 @@ static void test_rewind(t_env *env)
     T_NOTHING_HELD(env);
 }
 
-/* A run goes on where the arena is, over blocks, and the arena goes on where the run ended. */
-static void test_run(t_env *env)
-{
-    lmn_arena a;
-    uint64_t *all[600];
-    lmn_arena_init(&a, &env->engine->alloc, 1 << 20);
-    char *kept = lmn_arena_str(&a, "kept");
-    lmn_arena_run r = lmn_arena_run_begin(&a);
-    for (uint64_t i = 0; i < T_COUNT(all); i++) {
-        T_REQUIRE(all[i] = lmn_arena_run_bump(&r, 8 + i % 90));
-        *all[i] = i;
-    }
-    T_CHECK(!lmn_arena_run_bump(&r, 2 << 20) && a.failed);
-    T_CHECK(!lmn_arena_run_bump(&r, SIZE_MAX));
-    lmn_arena_run_end(r);
-    uint8_t *after = lmn_arena_alloc(&a, 100, 1);
-    T_REQUIRE(after);
-    for (uint64_t i = 0; i < T_COUNT(all); i++) T_EQ(*all[i], i);
-    T_STR_EQ(kept, "kept");
-    lmn_arena_finish(&a);
-}
-
 /* Large blocks come with huge pages in mind; every size and alignment fits where it lies. */
 static void test_large(t_env *env)
 {
@@ -272,6 +250,6 @@ static void test_diags(t_env *env)
     lmn_diags_finish(&d);
 }
 
-T_MAIN(T_TEST(test_blocks), T_TEST(test_arena), T_TEST(test_rewind), T_TEST(test_run),
-       T_TEST(test_large), T_TEST(test_grow), T_TEST(test_pool), T_TEST(test_map),
-       T_TEST(test_strbuf), T_TEST(test_diags))
+T_MAIN(T_TEST(test_blocks), T_TEST(test_arena), T_TEST(test_rewind), T_TEST(test_large),
+       T_TEST(test_grow), T_TEST(test_pool), T_TEST(test_map), T_TEST(test_strbuf),
+       T_TEST(test_diags))
