@@ -313,14 +313,11 @@ static void end_told(void)
 
 STMC_MAIN({"one to one", begin, {push_two, pop_two}, end},
           {"growing", begin_full, {push_one, pop_two}, end},
-          {"growing, two consumers", begin_full, {push_one, pop_one, pop_one_b}, end},
           {"growing, fences", begin_full_fences, {push_one, pop_two}, end},
           {"growing, a consumer comes", begin_producer, {push_one, come_and_take}, end_one},
           {"consumers come and go", begin_producer, {come_and_take, come_and_take}, end_one},
-          {"a ring without a producer", begin_round, {grow_and_stop, come_and_take}, end_stopped},
           {"round", begin_round, {push_last, pop_two}, end},
           {"two consumers", begin_full, {pop_two, pop_two_b}, end},
-          {"overwritten", begin_full, {pop_one, pop_one_b, push_one}, end},
           {"halving", begin_large, {push_one, pop_one}, end},
           {"two lanes", begin_two, {push_other, pop_two, pop_one_b}, end_two},
           {"in pairs", begin, {push_pair, pop_pair, pop_one_b}, end},
@@ -332,4 +329,7 @@ STMC_MAIN({"one to one", begin, {push_two, pop_two}, end},
           {"close under way", begin, {push_one, pop_to_the_end, close_it}, end_told},
           {"the last word", begin, {push_one, pop_until_told, close_it}, end_told},
           {"the last word, fences", begin_fences, {push_one, pop_until_told, close_it}, end_told},
-          {"the last pair, fences", begin_fences, {push_pair, pop_until_told, close_it}, end_told})
+          {"the last pair, fences", begin_fences, {push_pair, pop_until_told, close_it}, end_told},
+          {"growing, two consumers", begin_full, {push_one, pop_one, pop_one_b}, end},
+          {"a ring without a producer", begin_round, {grow_and_stop, come_and_take}, end_stopped},
+          {"overwritten", begin_full, {pop_one, pop_one_b, push_one}, end})
