@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# docs/orderings.md: what breaks when an ordering of src/sync is weakened by one step, as the model
-# checker found it. Usage: tools/orderings.sh BUILD
+# docs/orderings.md: what breaks when an ordering of src/sync or of the mutex is weakened by one
+# step, as the model checker found it. Usage: tools/orderings.sh BUILD
 set -eu
 build=$1
 cat << 'END'

@@ -63,7 +63,7 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     s->model = lamina_model_ref(model);
     s->opts = o;
     s->devices = s->engine->slot[LMN_SLOT_DEVICES].ptr;
-    lmn_mutex_init(&s->lock);
+    lmn_mutex_init_as(&s->lock, LMN_RANK_SESSION, "session", NULL);
     lmn_fpenv fp; /* folding computes */
     lmn_fpenv_enter(&fp);
     lamina_status st =

@@ -18,6 +18,11 @@ void lmn_thread_join(lmn_thread *t)
     (void)pthread_join(t->t, NULL);
 }
 
+uint32_t lmn_thread_id(void)
+{
+    return (uint32_t)syscall(SYS_gettid);
+}
+
 void lmn_futex_wait(lmn_atomic(uint32_t) * word, uint32_t expected, uint64_t timeout_ns)
 {
     struct timespec ts = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};

@@ -1,35 +1,14 @@
 /*
- * Threads, locks and waits: the door to pthread and futex. Nothing here allocates except thread
- * creation.
+ * Threads and waits: the door to pthread and futex; the mutex is in os_mutex.h. Nothing here
+ * allocates except thread creation.
  */
 #ifndef LMN_BASE_OS_THREAD_H
 #define LMN_BASE_OS_THREAD_H
 
-#include "base/atomic.h"
+#include "base/os/os_mutex.h"
 #include "base/types.h"
 
 #include <pthread.h>
-
-typedef struct lmn_mutex {
-    pthread_mutex_t m;
-} lmn_mutex;
-
-static inline void lmn_mutex_init(lmn_mutex *m)
-{
-    (void)pthread_mutex_init(&m->m, NULL);
-}
-static inline void lmn_mutex_finish(lmn_mutex *m)
-{
-    (void)pthread_mutex_destroy(&m->m);
-}
-static inline void lmn_mutex_lock(lmn_mutex *m)
-{
-    (void)pthread_mutex_lock(&m->m);
-}
-static inline void lmn_mutex_unlock(lmn_mutex *m)
-{
-    (void)pthread_mutex_unlock(&m->m);
-}
 
 /* Start a thread; E_AGAIN when the system refuses. Joined by lmn_thread_join. */
 typedef struct lmn_thread {
@@ -42,6 +21,9 @@ static inline uintptr_t lmn_thread_key(void)
 {
     return (uintptr_t)pthread_self();
 }
+
+/* The kernel's number of the calling thread, as debuggers and /proc show it; a system call. */
+uint32_t lmn_thread_id(void);
 
 /* Sleep while *word == expected; wakes spuriously too. timeout_ns 0 = none. */
 void lmn_futex_wait(lmn_atomic(uint32_t) * word, uint32_t expected, uint64_t timeout_ns);
