@@ -3,34 +3,12 @@
  */
 #include "base/map.h"
 
-#include <string.h>
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    __extension__ unsigned __int128 w = (unsigned __int128)a * b;
-    return (uint64_t)w ^ (uint64_t)(w >> 64);
-}
-
-/* In the manner of wyhash: 8 bytes a step, folded 64x64 multiply. */
-static uint64_t hash_of(uint64_t seed, const void *key, size_t n)
-{
-    const uint8_t *p = key;
-    uint64_t h = seed ^ (uint64_t)n;
-    for (; n >= 8; p += 8, n -= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        h = mix(h ^ w ^ 0xa0761d6478bd642fu, h + 0xe7037ed1a0b428dbu);
-    }
-    uint64_t w = 0;
-    if (n) memcpy(&w, p, n);
-    h = mix(h ^ w ^ 0x8ebc6af09c88c6e3u, h + 0x589965cc75374cc3u);
-    return h ^ h >> 29;
-}
+#include "base/hash.h"
 
 void lmn_map_init(lmn_map *m, const lamina_allocator *alloc)
 {
     *m = (lmn_map){.alloc = alloc};
-    m->seed = mix((uint64_t)(uintptr_t)m ^ 0x9e3779b97f4a7c15u, (uint64_t)(uintptr_t)&m | 1);
+    m->seed = lmn_hash_seed(m);
 }
 
 void lmn_map_finish(lmn_map *m)
@@ -69,7 +47,7 @@ bool lmn_map_set(lmn_map *m, const void *key, size_t n, uint64_t value)
 {
     if (m->n * 2 >= m->cap && !grow(m)) return false;
     if (!key) key = "";
-    uint64_t hash = hash_of(m->seed, key, n);
+    uint64_t hash = lmn_hash_bytes(m->seed, key, n);
     lmn_map_slot *s = probe(m->slots, m->cap, hash, key, n);
     if (!s->key) m->n++;
     *s = (lmn_map_slot){key, n, hash, value};
@@ -80,7 +58,7 @@ bool lmn_map_get(const lmn_map *m, const void *key, size_t n, uint64_t *value)
 {
     if (!m->cap) return false;
     if (!key) key = "";
-    const lmn_map_slot *s = probe(m->slots, m->cap, hash_of(m->seed, key, n), key, n);
+    const lmn_map_slot *s = probe(m->slots, m->cap, lmn_hash_bytes(m->seed, key, n), key, n);
     if (!s->key) return false;
     *value = s->value;
     return true;

@@ -19,7 +19,11 @@ void lmn_thread_join(lmn_thread *t);
 /* Tells running threads apart; a later thread may have the key of one that has ended. */
 static inline uintptr_t lmn_thread_key(void)
 {
+#ifdef LMN_MC
+    return (uintptr_t)(stmc_self() + 2);
+#else
     return (uintptr_t)pthread_self();
+#endif
 }
 
 /* The kernel's number of the calling thread, as debuggers and /proc show it; a system call. */
