@@ -26,41 +26,37 @@ typedef struct lmn_lru_shard lmn_lru_shard;
 typedef struct lmn_lru_entry lmn_lru_entry;
 
 typedef struct lmn_lru_opts {
-  const lamina_allocator
-      *alloc; /* copied; may be called under a shard's lock */
-  size_t max_bytes, max_entries; /* 0 keeps nothing, SIZE_MAX everything */
-  uint32_t n_shards;             /* a power of two; 1 for an exact order */
-  void (*drop)(void *ctx, void *value,
-               size_t bytes); /* nobody uses the value any more */
-  void *ctx;                  /* of drop */
-  const lmn_mutex_hook *hook; /* of the shards' locks, "lru"; may be NULL */
+    const lamina_allocator *alloc; /* copied; may be called under a shard's lock */
+    size_t max_bytes, max_entries; /* 0 keeps nothing, SIZE_MAX everything */
+    uint32_t n_shards;             /* a power of two; 1 for an exact order */
+    void (*drop)(void *ctx, void *value, size_t bytes); /* nobody uses the value any more */
+    void *ctx;                                          /* of drop */
+    const lmn_mutex_hook *hook; /* of the shards' locks, "lru"; may be NULL */
 } lmn_lru_opts;
 
 typedef struct lmn_lru {
-  lmn_lru_opts opts;
-  lamina_allocator alloc;
-  lmn_lru_shard *shard;
-  uint64_t seed;
-  _Alignas(LMN_APART) lmn_atomic(size_t) bytes; /* of what is kept */
-  lmn_atomic(size_t) entries;
+    lmn_lru_opts opts;
+    lamina_allocator alloc;
+    lmn_lru_shard *shard;
+    uint64_t seed;
+    _Alignas(LMN_APART) lmn_atomic(size_t) bytes; /* of what is kept */
+    lmn_atomic(size_t) entries;
 } lmn_lru;
 
 /* Counts at one moment. An ask is a hit, a miss (it built) or joined (it waited
  * for a build). */
 typedef struct lmn_lru_stats {
-  uint64_t n_hits, n_misses, n_joined, n_failed, n_evicted;
-  size_t bytes, entries, pinned;
+    uint64_t n_hits, n_misses, n_joined, n_failed, n_evicted;
+    size_t bytes, entries, pinned;
 } lmn_lru_stats;
 
 /* How to build what is not there. `build` may ask for other keys; E_CANCELLED
  * and E_TIMEOUT concern this asker alone (the next who waits builds), any other
  * failure is told to all who wait. */
 typedef struct lmn_lru_ask {
-  lamina_status (*build)(void *ctx, lmn_span key, void **value, size_t *bytes,
-                         lamina_error *err);
-  void *ctx;
-  uint64_t
-      deadline_ns; /* of waiting for another's build, lmn_now_ns; 0 = none */
+    lamina_status (*build)(void *ctx, lmn_span key, void **value, size_t *bytes, lamina_error *err);
+    void *ctx;
+    uint64_t deadline_ns; /* of waiting for another's build, lmn_now_ns; 0 = none */
 } lmn_lru_ask;
 
 /* E_INVALID: the shards; E_NOMEM. */
@@ -71,8 +67,8 @@ void lmn_lru_finish(lmn_lru *c);
 /* The entry of this key, built if need be; the caller lets go of it. What the
  * build failed with; E_TIMEOUT: the deadline; E_STATE: the build asks for its
  * own key; E_LIMIT: a key too long; E_NOMEM. */
-lamina_status lmn_lru_get(lmn_lru *c, lmn_span key, const lmn_lru_ask *ask,
-                          lmn_lru_entry **out, lamina_error *err);
+lamina_status lmn_lru_get(lmn_lru *c, lmn_span key, const lmn_lru_ask *ask, lmn_lru_entry **out,
+                          lamina_error *err);
 /* The same if it is there and built, or NULL. */
 lmn_lru_entry *lmn_lru_find(lmn_lru *c, lmn_span key);
 void *lmn_lru_value(const lmn_lru_entry *e);

@@ -10,86 +10,109 @@ static lmn_lru cache;
 static int n_built, n_dropped;
 static lamina_status first_build;
 
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag) {
-  (void)ctx, (void)align, (void)tag;
-  return stmc_malloc(bytes);
+static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
+{
+    (void)ctx, (void)align, (void)tag;
+    return stmc_malloc(bytes);
 }
 
-static void release(void *ctx, void *p, size_t bytes, size_t align,
-                    const char *tag) {
-  (void)ctx, (void)bytes, (void)align, (void)tag;
-  stmc_free(p);
+static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
+{
+    (void)ctx, (void)bytes, (void)align, (void)tag;
+    stmc_free(p);
 }
 
-static lamina_status build(void *ctx, lmn_span key, void **value, size_t *bytes,
-                           lamina_error *err) {
-  (void)ctx, (void)err;
-  if (n_built++ == 0 && first_build != LAMINA_OK)
-    return first_build;
-  uint32_t *v = stmc_malloc(sizeof *v);
-  stmc_write(*v, key.p[0]);
-  *value = v;
-  *bytes = 1;
-  return LAMINA_OK;
+static lamina_status build(void *ctx, lmn_span key, void **value, size_t *bytes, lamina_error *err)
+{
+    (void)ctx, (void)err;
+    if (n_built++ == 0 && first_build != LAMINA_OK) return first_build;
+    uint32_t *v = stmc_malloc(sizeof *v);
+    stmc_write(*v, key.p[0]);
+    *value = v;
+    *bytes = 1;
+    return LAMINA_OK;
 }
 
-static void drop(void *ctx, void *value, size_t bytes) {
-  (void)ctx, (void)bytes;
-  n_dropped++;
-  stmc_free(value);
+static void drop(void *ctx, void *value, size_t bytes)
+{
+    (void)ctx, (void)bytes;
+    n_dropped++;
+    stmc_free(value);
 }
 
-static void begin_with(lamina_status first, size_t max_entries) {
-  const lamina_allocator a = {.alloc = alloc, .free = release};
-  const lmn_lru_opts o = {&a, 100, max_entries, 1, drop, NULL, NULL};
-  n_built = n_dropped = 0;
-  first_build = first;
-  stmc_check(lmn_lru_init(&cache, &o) == LAMINA_OK);
+static void begin_with(lamina_status first, size_t max_entries)
+{
+    const lamina_allocator a = {.alloc = alloc, .free = release};
+    const lmn_lru_opts o = {&a, 100, max_entries, 1, drop, NULL, NULL};
+    n_built = n_dropped = 0;
+    first_build = first;
+    stmc_check(lmn_lru_init(&cache, &o) == LAMINA_OK);
 }
 
-static void begin(void) { begin_with(LAMINA_OK, 10); }
+static void begin(void)
+{
+    begin_with(LAMINA_OK, 10);
+}
 
-static void begin_failing(void) { begin_with(LAMINA_E_PARSE, 10); }
+static void begin_failing(void)
+{
+    begin_with(LAMINA_E_PARSE, 10);
+}
 
-static void begin_cancelled(void) { begin_with(LAMINA_E_CANCELLED, 10); }
+static void begin_cancelled(void)
+{
+    begin_with(LAMINA_E_CANCELLED, 10);
+}
 
-static void begin_small(void) { begin_with(LAMINA_OK, 1); }
+static void begin_small(void)
+{
+    begin_with(LAMINA_OK, 1);
+}
 
-static lamina_status ask(uint8_t key) {
-  lmn_lru_entry *e;
-  const lmn_lru_ask how = {build, NULL, 0};
-  const lamina_status st =
-      lmn_lru_get(&cache, (lmn_span){&key, 1}, &how, &e, NULL);
-  if (st != LAMINA_OK)
+static lamina_status ask(uint8_t key)
+{
+    lmn_lru_entry *e;
+    const lmn_lru_ask how = {build, NULL, 0};
+    const lamina_status st = lmn_lru_get(&cache, (lmn_span){&key, 1}, &how, &e, NULL);
+    if (st != LAMINA_OK) return st;
+    const uint32_t *v = lmn_lru_value(e);
+    stmc_check(stmc_read(*v) == key);
+    lmn_lru_let_go(e);
     return st;
-  const uint32_t *v = lmn_lru_value(e);
-  stmc_check(stmc_read(*v) == key);
-  lmn_lru_let_go(e);
-  return st;
 }
 
-static void ask_one(void) { stmc_check(ask(1) == LAMINA_OK); }
-
-static void ask_two(void) { stmc_check(ask(2) == LAMINA_OK); }
-
-static void ask_and_see(void) {
-  const lamina_status st = ask(1);
-  stmc_check(st == LAMINA_OK || st == first_build);
+static void ask_one(void)
+{
+    stmc_check(ask(1) == LAMINA_OK);
 }
 
-static void remove_one(void) {
-  const uint8_t key = 1;
-  (void)lmn_lru_remove(&cache, (lmn_span){&key, 1});
+static void ask_two(void)
+{
+    stmc_check(ask(2) == LAMINA_OK);
 }
 
-static void end(void) {
-  lmn_lru_finish(&cache);
-  stmc_check(n_dropped == n_built - (n_built > 0 && first_build != LAMINA_OK));
+static void ask_and_see(void)
+{
+    const lamina_status st = ask(1);
+    stmc_check(st == LAMINA_OK || st == first_build);
 }
 
-static void end_once(void) {
-  stmc_check(n_built == 1);
-  end();
+static void remove_one(void)
+{
+    const uint8_t key = 1;
+    (void)lmn_lru_remove(&cache, (lmn_span){&key, 1});
+}
+
+static void end(void)
+{
+    lmn_lru_finish(&cache);
+    stmc_check(n_dropped == n_built - (n_built > 0 && first_build != LAMINA_OK));
+}
+
+static void end_once(void)
+{
+    stmc_check(n_built == 1);
+    end();
 }
 
 STMC_MAIN({"one key", begin, {ask_one, ask_one}, end_once},
