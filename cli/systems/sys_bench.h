@@ -105,6 +105,10 @@ static inline void sys_keep(uint64_t v)
 uint64_t sys_random(uint64_t *state);
 
 /* What each subject's file begins. */
+bool sys_queues(sys_run *r, void **state);
+void sys_queues_end(void *state);
+bool sys_allocators(sys_run *r, void **state);
+void sys_allocators_end(void *state);
 bool sys_false_sharing(sys_run *r, void **state);
 bool sys_core_to_core(sys_run *r, void **state);
 bool sys_page_faults(sys_run *r, void **state);

@@ -17,6 +17,15 @@ static void nothing(void *state)
 }
 
 const sys_subject sys_subjects[] = {
+    {"queues", "items from thread to thread", "million items/s", true, true,
+     "What a queue costs is the cache lines that move between processors: spans move many items a "
+     "line, an index that is remembered saves a line, a lock moves its own line as well. Figures "
+     "far apart from run to run are two processors near or far.",
+     sys_queues, sys_queues_end},
+    {"allocators", "objects of 64 bytes from malloc, arena and pools", "ns an object", false, true,
+     "An allocator is fast for a pattern: an arena when all goes at once, a pool for one size, "
+     "magazines when another thread gives back. malloc comes nearest with one object at a time.",
+     sys_allocators, sys_allocators_end},
     {"false-sharing", "two threads that write side by side, and apart", "ns an increment", false,
      true,
      "Two threads that never touch the same variable slow each other down when their variables "
