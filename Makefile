@@ -45,7 +45,7 @@ check-clang:
 check-tsan:
 	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
 	ninja -C build-tsan -j$(JOBS) threaded_tests
-	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|devices|runtime|api)$$'
+	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|log|trace|devices|runtime|api)$$'
 
 # They look at the release build where there is one, else at a quick one of the library alone: what
 # they look for (includes, symbols, sections, registers) does not depend on the optimiser.
@@ -65,7 +65,7 @@ setup: ## install what building and checking need (Debian)
 environment:
 	@tools/setup.sh > /dev/null || echo "tools/setup.sh failed: going on with what is here"
 
-orderings: build ## weaken every ordering of src/sync: docs/orderings.md
+orderings: build ## weaken every ordering of src/sync and src/trace: docs/orderings.md
 	tools/orderings.sh $(BUILD) > docs/orderings.md
 
 soak-log: ## lamina logd and its writers, 50 rounds of kill -9

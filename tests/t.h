@@ -296,7 +296,7 @@ static int t_run(t_env *env, const t_test *test)
     t_now = (struct t_state){.test = test->name};
     int fds = t_open_fds();
     const lamina_log_sink log = {LAMINA_LOG_ABI, NULL, t_log};
-    const lamina_engine_opts opts = {sizeof opts, &env->alloc, &log, 0, 0};
+    const lamina_engine_opts opts = {.size = sizeof opts, .allocator = &env->alloc, .log = &log};
     env->engine = &env->engine_store;
     if (lmn_engine_init(env->engine, &opts) != LAMINA_OK) t_fail(__FILE__, __LINE__, "no engine");
     env->base_blocks = atomic_load(&env->live_blocks);

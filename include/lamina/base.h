@@ -152,6 +152,9 @@ typedef struct lamina_log_sink {
 /* Everything hangs off an engine; two engines in one process do not know each other. */
 typedef struct lamina_engine lamina_engine;
 
+/* Where engines write what they do: lamina/trace.h. */
+typedef struct lamina_trace lamina_trace;
+
 /* Options of lamina_engine_create(). Set `size`, leave the rest zero: the defaults. */
 typedef struct lamina_engine_opts {
     size_t size;                       /* sizeof(lamina_engine_opts) */

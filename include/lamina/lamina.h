@@ -5,7 +5,8 @@
  * io: values from files. info: what was chosen. device: own devices.
  * view: graphs to look at. plugin: operators from shared libraries,
  * loaded into an engine. quantize: models in 8 and 4 bits. log: a log
- * that may be written from anywhere, and its collector.
+ * that may be written from anywhere, and its collector. trace: one
+ * timeline of what happened, readable from other processes.
  *
  * A program needs nothing else of Lamina.
  *
@@ -24,6 +25,7 @@
 #include "lamina/quantize.h"
 #include "lamina/session.h"
 #include "lamina/tensor.h"
+#include "lamina/trace.h"
 #include "lamina/view.h"
 
 #endif /* LAMINA_LAMINA_H */
