@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build one consumer and run it: on a model that gives the mean of each colour plane, or against
 # liblamina-sync alone.
-# usage: consume.sh readme|pkgconfig|cmake|plugin|sync BUILD_DIR SOURCE_DIR CC
+# usage: consume.sh readme|pkgconfig|cmake|plugin|sync|examples BUILD_DIR SOURCE_DIR CC
 set -eu
 kind=$1 build=$2 source=$3 cc=$4
 tmp=$(mktemp -d)
@@ -123,6 +123,22 @@ sync) # the sub-library with its headers, and nothing else of Lamina; in C and i
     for program in c_sync c_sync_static cxx_sync cxx_sync_static; do
         expect "499500 by OK" "$tmp/b/$program"
     done
+    ;;
+examples) # examples/sync out of tree, with the sub-library that is installed and nothing else
+    cmake --install "$build" --prefix "$tmp/prefix" --component sync > "$tmp/log" ||
+        { cat "$tmp/log"; exit 1; }
+    cp -r "$source/examples/sync" "$tmp/sync"
+    make -C "$tmp/sync" CC="$cc" LAMINA="$tmp/prefix" \
+        CFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" > "$tmp/log" 2>&1 ||
+        { cat "$tmp/log"; exit 1; }
+    for file in "$source"/examples/sync/*.c; do
+        lines=$(wc -l < "$file")
+        [ "$lines" -le 100 ] || { echo "$file has $lines lines, not 100"; exit 1; }
+    done
+    cd "$tmp/sync"
+    expect "sum of squares: 333338333350000" ./pipeline
+    expect "10000 meals, 20000 uses of a fork" ./philosophers
+    expect "4000 answers, 3 fetches" ./cache
     ;;
 *)
     echo "unknown consumer $kind"
