@@ -1,7 +1,7 @@
 /*
  * The MPMC queue under the model checker, with segments of two cells: every accepted item comes out
- * once, each producer's in order, contents visible; closing loses and invents nothing; segments are
- * freed once and not under anybody's feet.
+ * once, each producer's in order, contents visible, by ones and by twos; closing loses and invents
+ * nothing; segments are freed or used again once and not under anybody's feet.
  */
 #include "sync/mpmc.h"
 
@@ -28,6 +28,7 @@ static void begin(void)
     const lamina_allocator a = {.alloc = alloc, .free = release};
     lmn_smr_init(&domain, &a, LMN_ASYM_MEMBARRIER);
     stmc_check(lmn_mpmc_init(&queue, &domain) == LAMINA_OK);
+    queue.pool->n_spare = 0; /* freed at once, so that a late use is seen */
     n_in = n_out = taken_mask = 0;
 }
 
@@ -176,6 +177,144 @@ static void close_mine(void)
     lmn_mpmc_close(&queue, mine[stmc_self()]);
 }
 
+/* ---- by twos ------------------------------------------------------------------------------- */
+
+static void push_both(void)
+{
+    void *both[2] = {&items[0], &items[1]};
+    size_t done;
+    stmc_write(items[0], 100u);
+    stmc_write(items[1], 101u);
+    const lamina_status st = lmn_mpmc_push_bulk(&queue, mine[stmc_self() % 3], both, 2, &done);
+    stmc_check((st == LAMINA_OK) == (done == 2));
+    n_in += (uint32_t)done;
+}
+
+static void pop_both(void)
+{
+    void *both[2];
+    size_t got;
+    uint32_t last = 0;
+    if (lmn_mpmc_pop_bulk(&queue, mine[stmc_self() % 3], both, 2, &got) != LAMINA_OK) return;
+    stmc_check(got >= 1 && got <= 2);
+    for (size_t k = 0; k < got; k++) {
+        const uint32_t i = (uint32_t)((uint32_t *)both[k] - items);
+        stmc_check(stmc_read(items[i]) == 100 + i && !(taken_mask >> i & 1) &&
+                   (i > 1 || i >= last));
+        taken_mask |= 1u << i;
+        last = i;
+        n_out++;
+    }
+}
+
+/* In order, whoever took them before. */
+static void pop_twice_mine(void)
+{
+    uint32_t i, last = 0;
+    for (int k = 0; k < 2; k++) {
+        if (pop(mine[stmc_self() % 3], &i) != LAMINA_OK) continue;
+        if (i < 2) {
+            stmc_check(i >= last);
+            last = i;
+        }
+    }
+}
+
+static void push_second(void)
+{
+    push(mine[stmc_self() % 3], 4);
+}
+
+static void begin_empty(void)
+{
+    begin();
+    for (int i = 0; i < 3; i++) mine[i] = lmn_smr_join(&domain);
+}
+
+/* One cell is used: two items go over the end. */
+static void begin_odd(void)
+{
+    uint32_t i;
+    begin_empty();
+    push(mine[0], 5);
+    stmc_check(pop(mine[0], &i) == LAMINA_OK);
+}
+
+/* A segment that was used up lies ready, and the next push but one wants it. */
+static void begin_recycled(void)
+{
+    uint32_t i;
+    begin_empty();
+    queue.pool->n_spare = 1;
+    push(mine[0], 5);
+    push(mine[0], 6);
+    push(mine[0], 7);
+    for (int k = 0; k < 3; k++) stmc_check(pop(mine[0], &i) == LAMINA_OK);
+    lmn_smr_scan(mine[0]);
+    stmc_check(lmn_atomic_load(&queue.pool->spare[0], relaxed) != NULL);
+    taken_mask = 0;
+}
+
+static void begin_limited(void)
+{
+    begin_empty();
+    lmn_mpmc_limit(&queue, 1);
+}
+
+static void end_limited(void)
+{
+    lmn_hp *hp = mine[0];
+    uint32_t i;
+    while (pop(hp, &i) == LAMINA_OK) continue;
+    stmc_check(n_in == n_out && lmn_atomic_load(&queue.used, relaxed) == 0);
+    stmc_check(lmn_mpmc_push(&queue, hp, &items[7]) == LAMINA_OK);
+    stmc_check(lmn_mpmc_push(&queue, hp, &items[7]) == LAMINA_E_AGAIN);
+    stmc_check(lmn_mpmc_pop(&queue, hp, &(void *){NULL}) == LAMINA_OK);
+    for (int k = 0; k < 3; k++) lmn_smr_leave(mine[k]);
+    lmn_mpmc_finish(&queue);
+    lmn_smr_finish(&domain);
+}
+
+/* A segment that thread 2 retired comes back when the queue is gone, or just before. */
+static void begin_late(void)
+{
+    uint32_t i;
+    begin_empty();
+    queue.pool->n_spare = 1;
+    push(mine[2], 5);
+    push(mine[2], 6);
+    push(mine[2], 7);
+    for (int k = 0; k < 3; k++) stmc_check(pop(mine[2], &i) == LAMINA_OK);
+}
+
+static void finish_it(void)
+{
+    lmn_mpmc_finish(&queue);
+}
+
+static void leave_late(void)
+{
+    lmn_smr_leave(mine[2]);
+}
+
+static void scan_late(void)
+{
+    lmn_smr_scan(mine[2]);
+}
+
+static void begin_given(void)
+{
+    begin_late();
+    taken_mask = 0;
+}
+
+static void end_late(void)
+{
+    lmn_smr_leave(mine[0]);
+    lmn_smr_leave(mine[1]);
+    lmn_smr_finish(&domain);
+}
+
 static void end(void)
 {
     lmn_hp *hp = lmn_smr_join(&domain);
@@ -198,12 +337,21 @@ STMC_MAIN({"two consumers", begin_full, {pop_one, pop_one}, end},
           {"close", begin, {push_other, close_it}, end},
           {"close a full segment", begin_full, {push_other, close_it}, end},
           {"close, then drain", begin_full, {close_it, pop_all}, end},
-          {"consumers over a segment", begin_two_segments, {pop_two, pop_two}, end},
           {"over a segment", begin_full, {push_other, pop_three}, end},
-          {"three producers", begin_three, {push_mine, push_mine, push_mine}, end_three},
           {"one in, two out", begin_used_up, {push_mine, pop_mine, pop_mine}, end_three},
+          {"two producers", begin, {push_two, push_other}, end},
+          {"the queue goes first", begin_late, {finish_it, leave_late}, end_late},
+          {"given and used again", begin_given, {push_both, scan_late}, end_three},
+          {"two at once", begin_empty, {push_both, pop_twice_mine}, end_three},
+          {"two at once, taken at once", begin_empty, {push_both, pop_both}, end_three},
+          {"two over the end", begin_odd, {push_both, pop_twice_mine}, end_three},
+          {"two beside one", begin_odd, {push_both, push_second}, end_three},
+          {"takers of two", begin_three, {pop_both, pop_both}, end_three},
+          {"limited", begin_limited, {push_mine, pop_mine, push_mine}, end_limited},
+          {"used again", begin_recycled, {push_both, pop_twice_mine}, end_three},
+          {"consumers over a segment", begin_two_segments, {pop_two, pop_two}, end},
+          {"one to one", begin, {push_two, pop_two}, end},
+          {"three items", begin, {push_three, pop_one}, end},
           {"two in, one out", begin_used_up, {push_mine, pop_mine, push_mine}, end_three},
           {"close beside two", begin_three, {push_mine, close_mine, push_mine}, end_three},
-          {"two producers", begin, {push_two, push_other}, end},
-          {"one to one", begin, {push_two, pop_two}, end},
-          {"three items", begin, {push_three, pop_one}, end})
+          {"three producers", begin_three, {push_mine, push_mine, push_mine}, end_three})

@@ -177,6 +177,109 @@ static void test_alone(t_env *env)
     lmn_smr_finish(&domain);
 }
 
+/* Random runs by many at once against two counters, over a good many segments, most of which are
+ * used again; refused pushes, however many, do not keep the last word back. */
+static void test_bulk(t_env *env)
+{
+    enum { MOST_AT_ONCE = 2500 };
+    static void *items[MOST_AT_ONCE];
+    lmn_smr domain;
+    lmn_mpmc q;
+    domain_init(env, &domain, lmn_asym_detect());
+    T_OK(lmn_mpmc_init(&q, &domain));
+    lmn_hp *hp = lmn_smr_join(&domain);
+    T_REQUIRE(hp);
+    uint64_t in = 0, out = 0;
+    size_t n = 0;
+    for (int step = 0; step < 400; step++) {
+        const size_t want = t_rand(env) % (step % 50 ? 600 : MOST_AT_ONCE);
+        for (size_t i = 0; i < want; i++) items[i] = item_of(0, ++in);
+        T_OK(lmn_mpmc_push_bulk(&q, hp, items, want, &n));
+        T_EQ(n, want);
+        for (size_t left = t_rand(env) % 700; left > 0 && out < in; left -= n < left ? n : left) {
+            T_OK(lmn_mpmc_pop_bulk(&q, hp, items, 1 + left, &n));
+            T_CHECK(n >= 1 && n <= 1 + left);
+            for (size_t i = 0; i < n; i++) T_CHECK(items[i] == item_of(0, ++out));
+        }
+    }
+    T_CHECK(in / LMN_MPMC_CELLS > 50);
+    T_CHECK(atomic_load(&env->n_allocs) < (long long)(in / LMN_MPMC_CELLS) / 2);
+    lmn_mpmc_close(&q, hp);
+    for (int i = 0; i < 3000; i++) {
+        T_EQ(lmn_mpmc_push(&q, hp, items), LAMINA_E_CLOSED);
+        T_EQ(lmn_mpmc_push_bulk(&q, hp, items, 2, &n), LAMINA_E_CLOSED);
+        T_EQ(n, 0);
+    }
+    while (out < in) {
+        T_OK(lmn_mpmc_pop(&q, hp, items));
+        T_CHECK(items[0] == item_of(0, ++out));
+    }
+    T_EQ(lmn_mpmc_pop(&q, hp, items), LAMINA_E_CLOSED);
+    T_EQ(lmn_mpmc_pop_bulk(&q, hp, items, 9, &n), LAMINA_E_CLOSED);
+    lmn_mpmc_finish(&q);
+    lmn_smr_leave(hp);
+    lmn_smr_finish(&domain);
+}
+
+static void test_limit(t_env *env)
+{
+    lmn_smr domain;
+    lmn_mpmc q;
+    void *items[12];
+    size_t n = 0;
+    domain_init(env, &domain, LMN_ASYM_FENCE);
+    T_OK(lmn_mpmc_init(&q, &domain));
+    lmn_mpmc_limit(&q, 10);
+    lmn_hp *hp = lmn_smr_join(&domain);
+    T_REQUIRE(hp);
+    for (uint64_t i = 0; i < 12; i++) items[i] = item_of(0, i);
+    for (int round = 0; round < 500; round++) {
+        for (int i = 0; i < 7; i++) T_OK(lmn_mpmc_push(&q, hp, items[i]));
+        T_EQ(lmn_mpmc_push_bulk(&q, hp, items + 7, 5, &n), LAMINA_E_AGAIN);
+        T_EQ(n, 3);
+        T_EQ(lmn_mpmc_push(&q, hp, items[0]), LAMINA_E_AGAIN);
+        void *out[12] = {NULL};
+        T_OK(lmn_mpmc_pop(&q, hp, out));
+        T_OK(lmn_mpmc_pop_bulk(&q, hp, out + 1, 11, &n));
+        while (n < 9) {
+            size_t more = 0;
+            T_OK(lmn_mpmc_pop_bulk(&q, hp, out + 1 + n, 11 - n, &more));
+            n += more;
+        }
+        for (int i = 0; i < 10; i++) T_CHECK(out[i] == items[i]);
+    }
+    lmn_mpmc_finish(&q);
+    lmn_smr_leave(hp);
+    lmn_smr_finish(&domain);
+}
+
+/* Whichever allocation fails: what is refused is not taken, the rest is delivered. */
+static void test_each_allocation(t_env *env)
+{
+    for (int k = 1; k <= 12; k++) {
+        lmn_smr domain;
+        lmn_mpmc q;
+        void *item = NULL;
+        uint64_t in = 0, out = 0;
+        domain_init(env, &domain, LMN_ASYM_FENCE);
+        t_fail_alloc(env, k);
+        lmn_hp *hp = lmn_smr_join(&domain);
+        const bool made = lmn_mpmc_init(&q, &domain) == LAMINA_OK;
+        for (uint64_t i = 1; made && hp && i <= 8 * LMN_MPMC_CELLS; i++) {
+            const lamina_status st = lmn_mpmc_push(&q, hp, item_of(0, i));
+            T_CHECK(st == LAMINA_OK || st == LAMINA_E_NOMEM);
+            in += st == LAMINA_OK;
+        }
+        T_CHECK(!made || !hp || in + 1 >= 8 * LMN_MPMC_CELLS);
+        t_fail_alloc(env, 0);
+        while (made && hp && lmn_mpmc_pop(&q, hp, &item) == LAMINA_OK) out++;
+        T_EQ(in, out);
+        if (made) lmn_mpmc_finish(&q);
+        if (hp) lmn_smr_leave(hp);
+        lmn_smr_finish(&domain);
+    }
+}
+
 /* A push that finds no memory takes nothing; the queue goes on. */
 static void test_no_memory(t_env *env)
 {
@@ -211,4 +314,5 @@ static void test_deadline(t_env *env)
     T_EQ(lmn_atomic_load(&ec.waiters, relaxed), 0);
 }
 
-T_MAIN(T_TEST(test_alone), T_TEST(test_no_memory), T_TEST(test_deadline), T_TEST(test_traffic))
+T_MAIN(T_TEST(test_alone), T_TEST(test_bulk), T_TEST(test_limit), T_TEST(test_no_memory),
+       T_TEST(test_each_allocation), T_TEST(test_deadline), T_TEST(test_traffic))
