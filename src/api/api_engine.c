@@ -9,7 +9,7 @@
 
 static lamina_status fill(lamina_engine *e)
 {
-    lmn_workers *pool;
+    lmn_workpool *pool;
     LMN_TRY(lmn_workers_get(e, &pool));
     LMN_TRY(lmn_plugins_open(e));
 #define X(name) LMN_TRY(lamina_device_register(e, &lmn_device_##name, NULL, NULL));

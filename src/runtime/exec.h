@@ -103,7 +103,7 @@ struct lamina_session {
     lmn_graph *g;
     lamina_session_opts opts;
     lmn_devices *devices;
-    lmn_workers *pool;
+    lmn_workpool *pool;
     lmn_exec *x;
     lmn_mutex lock; /* guards plans, idle frames, runs, stats */
     lmn_plan *plans;

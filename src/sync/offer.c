@@ -1,0 +1,82 @@
+/*
+ * Joining and closing (offer.h).
+ *
+ * Linearisation: open at its release store, join at its compare-and-swap, close at the
+ * fetch-and-and that takes OPEN away: who has not joined by then never does.
+ */
+#include "sync/offer.h"
+
+#include "sync/wait.h"
+
+#define SPINS 2000 /* pauses before the caller sleeps: about what a wake-up costs */
+
+void lmn_offer_init(lmn_offer *o)
+{
+    lmn_atomic_init(&o->word, 0);
+    lmn_atomic_init(&o->next, 0);
+    o->loop = (lmn_loop){0};
+}
+
+bool lmn_offer_open(lmn_offer *o, const lmn_loop *loop)
+{
+    uint32_t unused = 0;
+    if (lmn_atomic_load(&o->word, relaxed) != 0) return false;
+    /* Acquire: the caller before is done with the fields. */
+    if (!lmn_atomic_cas(&o->word, &unused, LMN_OFFER_OWNED, acquire)) return false;
+    lmn_plain_write(&o->loop, sizeof o->loop);
+    o->loop = *loop;
+    lmn_atomic_store(&o->next, 0, relaxed);
+    const uint32_t most = (uint32_t)loop->width << LMN_OFFER_MOST_SHIFT;
+    const uint32_t given = (uint32_t)1 << LMN_OFFER_GIVEN_SHIFT;
+    lmn_atomic_store(&o->word, LMN_OFFER_OWNED | LMN_OFFER_OPEN | most | given, release);
+    return true;
+}
+
+void lmn_offer_work(lmn_offer *o, int32_t worker)
+{
+    lmn_plain_read(&o->loop, sizeof o->loop);
+    const lmn_loop loop = o->loop;
+    for (;;) {
+        if (loop.stopped && loop.stopped(loop.stop_ctx)) return;
+        const int64_t c = lmn_atomic_add(&o->next, 1, relaxed);
+        if (c >= loop.n_chunks) return;
+        loop.fn(loop.arg, c, worker);
+    }
+}
+
+int32_t lmn_offer_join(lmn_offer *o)
+{
+    uint32_t word = lmn_atomic_load(&o->word, relaxed);
+    while (lmn_offer_wanted(word))
+        if (lmn_atomic_cas(&o->word, &word, word + ((uint32_t)1 << LMN_OFFER_GIVEN_SHIFT) + 1,
+                           acquire))
+            return (int32_t)lmn_offer_given(word);
+    return 0;
+}
+
+void lmn_offer_leave(lmn_offer *o)
+{
+    /* Nobody else need look. */
+    if (lmn_atomic_load(&o->word, relaxed) & LMN_OFFER_OPEN)
+        (void)lmn_atomic_and(&o->word, ~LMN_OFFER_OPEN, relaxed);
+    const uint32_t was = lmn_atomic_sub(&o->word, 1, release);
+    if (was & LMN_OFFER_WAITED && lmn_offer_inside(was) == 1) lmn_word_wake(&o->word, 1);
+}
+
+void lmn_offer_close(lmn_offer *o)
+{
+    uint32_t word = lmn_atomic_and(&o->word, ~LMN_OFFER_OPEN, acquire) & ~LMN_OFFER_OPEN;
+#ifndef LMN_MC
+    for (int i = 0; i < SPINS && lmn_offer_inside(word); i++) {
+        lmn_cpu_pause();
+        word = lmn_atomic_load(&o->word, acquire);
+    }
+#endif
+    if (lmn_offer_inside(word))
+        word = lmn_atomic_or(&o->word, LMN_OFFER_WAITED, acquire) | LMN_OFFER_WAITED;
+    while (lmn_offer_inside(word)) {
+        (void)lmn_word_wait(&o->word, word, 0);
+        word = lmn_atomic_load(&o->word, acquire);
+    }
+    lmn_atomic_store(&o->word, 0, release);
+}

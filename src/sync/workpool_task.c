@@ -1,0 +1,151 @@
+/*
+ * Tasks: finding them, running them, waiting for groups, sleeping (workpool.h).
+ *
+ * A worker looks into its own deque, then at loops, then steals from all others in turn. Before it
+ * sleeps it announces itself and looks once more (parking.h), so whoever publishes work wakes it or
+ * is seen. A waiter that was woken for work but leaves because its group is done wakes another.
+ */
+#include "sync/workpool_int.h"
+
+#include "base/os/os_time.h"
+
+#define TRIES 4 /* at one victim before the next: others are quicker here */
+
+void lmn_task_run_hooked(lmn_worker *w, lmn_deque_item *t)
+{
+    const lmn_pool_hooks *h = &w->pool->hooks;
+    if (h->task_begin) h->task_begin(h->ctx, w);
+    ((lmn_task_fn *)(uintptr_t)t->word[0])(w, &t->word[2]);
+    if (h->task_end) h->task_end(h->ctx, w);
+}
+
+void lmn_task_drop(lmn_deque_item *t)
+{
+    if (t->word[1]) ((lmn_drop_fn *)(uintptr_t)t->word[1])(&t->word[2]);
+}
+
+/* A task of g that its owner has not run is done. The group may be gone after the count. */
+void lmn_group_done_elsewhere(lmn_group *g)
+{
+    lmn_worker *owner = g->owner;
+    (void)lmn_atomic_sub(&g->others, 1, release);
+    lmn_park_notify_this(owner->lot, &owner->sleeper);
+}
+
+static bool ended(const lmn_worker *w, lmn_group *g)
+{
+    if (g) return g->mine + lmn_atomic_load(&g->others, acquire) == 0;
+    return lmn_atomic_load(&w->pool->quit, acquire) != 0;
+}
+
+/* Take part in a loop that wants more workers. */
+static bool help_loop(lmn_worker *w)
+{
+    lmn_workpool *p = w->pool;
+    for (int i = 0; i < LMN_POOL_OFFERS; i++) {
+        lmn_offer *o = &p->offer[i];
+        const int32_t number = lmn_offer_join(o);
+        if (number == 0) continue;
+        /* The caller woke a few; they wake the others. */
+        if (lmn_offer_wanted(lmn_atomic_load(&o->word, relaxed))) lmn_park_notify(&p->lot, 1);
+        if (w->hooked && p->hooks.task_begin) p->hooks.task_begin(p->hooks.ctx, w);
+        lmn_offer_work(o, number);
+        if (w->hooked && p->hooks.task_end) p->hooks.task_end(p->hooks.ctx, w);
+        lmn_offer_leave(o);
+        return true;
+    }
+    return false;
+}
+
+static bool steal_from(lmn_worker *w, lmn_worker *victim, lmn_deque_item *t)
+{
+    for (int i = 0; i < TRIES && !lmn_deque_seems_empty(&victim->deque); i++) {
+        if (lmn_deque_steal(&victim->deque, t) != LAMINA_OK) continue;
+        if (!lmn_deque_seems_empty(&victim->deque)) lmn_park_notify(w->lot, 1);
+        return true;
+    }
+    return false;
+}
+
+static bool steal(lmn_worker *w, lmn_deque_item *t)
+{
+    const uint32_t n = lmn_pool_workers(w->pool);
+    uint32_t at = (w->seed = w->seed * 1664525u + 1013904223u) >> 16;
+    for (uint32_t k = 0; k < n; k++, at++) {
+        lmn_worker *victim = lmn_pool_worker(w->pool, at % n);
+        if (victim && victim != w && steal_from(w, victim, t)) return true;
+    }
+    return false;
+}
+
+/* One piece of work; false: nothing was found. */
+static bool work_once(lmn_worker *w)
+{
+    lmn_deque_item t;
+    if (!lmn_deque_take(&w->deque, &t)) {
+        if (help_loop(w)) return true;
+        if (!steal(w, &t)) return false;
+    }
+    lmn_task_run(w, &t);
+    return true;
+}
+
+/* Is there something that work_once might find? */
+static bool work_in_sight(lmn_workpool *p)
+{
+    for (int i = 0; i < LMN_POOL_OFFERS; i++)
+        if (lmn_offer_wanted(lmn_atomic_load(&p->offer[i].word, relaxed))) return true;
+    const uint32_t n = lmn_pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        lmn_worker *w = lmn_pool_worker(p, i);
+        if (w && !lmn_deque_seems_empty(&w->deque)) return true;
+    }
+    return false;
+}
+
+/* Wait awake for a little while; true: there may be something to do. */
+static bool spin(lmn_worker *w, lmn_group *g)
+{
+#ifndef LMN_MC
+    if (!w->guest && !g) lmn_pool_look_again(w->pool);
+    const uint64_t spin_ns = w->pool->spin_ns;
+    if (spin_ns == 0) return false;
+    const uint64_t until = lmn_now_ns() + spin_ns;
+    do {
+        for (int i = 0; i < 32; i++) lmn_cpu_pause();
+        if (ended(w, g) || work_in_sight(w->pool)) return true;
+    } while (lmn_now_ns() < until);
+#else
+    (void)w, (void)g;
+#endif
+    return false;
+}
+
+/* True: somebody has woken us for work. */
+static bool sleep_until_woken(lmn_worker *w, lmn_group *g)
+{
+    const lmn_pool_hooks *h = &w->pool->hooks;
+    lmn_park_prepare(w->lot, &w->sleeper);
+    if (ended(w, g) || work_in_sight(w->pool)) return lmn_park_cancel(w->lot, &w->sleeper);
+    if (w->hooked && h->park) h->park(h->ctx, w);
+    const bool claimed = lmn_park_wait(w->lot, &w->sleeper);
+    if (w->hooked && h->unpark) h->unpark(h->ctx, w);
+    return claimed;
+}
+
+void lmn_worker_work(lmn_worker *w, lmn_group *g)
+{
+    bool claimed = false;
+    while (!ended(w, g)) {
+        const bool found = work_once(w);
+        claimed = false;
+        if (!found && !spin(w, g)) claimed = sleep_until_woken(w, g);
+    }
+    if (claimed) lmn_park_notify(w->lot, 1);
+}
+
+lamina_status lmn_group_wait_slowly(lmn_group *g)
+{
+    lmn_worker_work(g->owner, g);
+    return lmn_group_cancelled(g) ? LAMINA_E_CANCELLED : LAMINA_OK;
+}
