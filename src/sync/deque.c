@@ -30,16 +30,14 @@ static lmn_deque_buffer *buffer_new(const lamina_allocator *a, uint64_t capacity
     return b;
 }
 
-lamina_status lmn_deque_init(lmn_deque *d, const lamina_allocator *a)
+void lmn_deque_init(lmn_deque *d, const lamina_allocator *a)
 {
-    lmn_deque_buffer *b = buffer_new(a, LMN_DEQUE_FIRST, NULL);
-    if (!b) return LAMINA_E_NOMEM;
     lmn_atomic_init(&d->bottom, 0);
     lmn_atomic_init(&d->top, 0);
-    lmn_atomic_init(&d->buffer, (void *)b);
+    lmn_atomic_init(&d->buffer, NULL);
     d->top_seen = 0;
+    d->mask = -1;
     d->alloc = a;
-    return LAMINA_OK;
 }
 
 void lmn_deque_finish(lmn_deque *d)
@@ -56,9 +54,9 @@ lmn_deque_buffer *lmn_deque_make_room(lmn_deque *d, int64_t bottom)
     /* Relaxed: a thief that gets a cell has read it before it moves top, and no store to that cell
      * runs ahead of this load, on which it depends. */
     const int64_t top = d->top_seen = lmn_atomic_load(&d->top, relaxed);
-    if (bottom - top <= (int64_t)old->mask) return old;
-    if (old->mask + 1 >= CAPACITY_MAX) return NULL;
-    lmn_deque_buffer *b = buffer_new(d->alloc, 2 * (old->mask + 1), old);
+    if (bottom - top <= d->mask) return old;
+    const uint64_t capacity = old ? 2 * (old->mask + 1) : LMN_DEQUE_FIRST;
+    lmn_deque_buffer *b = capacity <= CAPACITY_MAX ? buffer_new(d->alloc, capacity, old) : NULL;
     if (!b) return NULL;
     for (int64_t i = top; i < bottom; i++) {
         lmn_atomic(uint64_t) *from = old->word[(uint64_t)i & old->mask];
@@ -66,6 +64,7 @@ lmn_deque_buffer *lmn_deque_make_room(lmn_deque *d, int64_t bottom)
         for (int k = 0; k < LMN_DEQUE_WORDS; k++)
             lmn_atomic_store(&to[k], lmn_atomic_load(&from[k], relaxed), relaxed);
     }
+    d->mask = (int64_t)b->mask;
     lmn_atomic_store(&d->buffer, (void *)b, release);
     return b;
 }
@@ -75,6 +74,9 @@ lamina_status lmn_deque_steal(lmn_deque *d, lmn_deque_item *out)
     int64_t t = lmn_atomic_load(&d->top, acquire); /* before bottom */
     const int64_t b = lmn_atomic_load(&d->bottom, seq_cst);
     if (t >= b) return LAMINA_E_STATE;
-    lmn_deque_copy(lmn_atomic_load(&d->buffer, acquire), t, out);
+    lmn_deque_buffer *buf = lmn_atomic_load(&d->buffer, acquire);
+    if (!buf)
+        return LAMINA_E_AGAIN; /* an old top, and the owner has taken the task: no buffer seen */
+    lmn_deque_copy(buf, t, out);
     return lmn_atomic_cas(&d->top, &t, t + 1, seq_cst) ? LAMINA_OK : LAMINA_E_AGAIN;
 }

@@ -40,15 +40,16 @@ typedef struct lmn_deque {
     _Alignas(LMN_APART) lmn_atomic(int64_t) bottom; /* written by the owner */
     lmn_atomic(void *) buffer;                      /* lmn_deque_buffer, by the owner */
     int64_t top_seen;                               /* of the owner: top is no less */
+    int64_t mask;                                   /* of the owner: the buffer's, -1: none */
     const lamina_allocator *alloc;                  /* borrowed */
     _Alignas(LMN_APART) lmn_atomic(int64_t) top;    /* moved by whoever gets the oldest task */
 } lmn_deque;
 
-/* Empty; E_NOMEM. */
-lamina_status lmn_deque_init(lmn_deque *d, const lamina_allocator *a);
+/* Empty, and without a buffer until the first push. */
+void lmn_deque_init(lmn_deque *d, const lamina_allocator *a);
 /* Nobody uses it; what it holds is forgotten. */
 void lmn_deque_finish(lmn_deque *d);
-/* The owner, full: look at top again, then twice the capacity. The buffer to write into; NULL when
+/* The owner, full: look at top again, then a larger buffer. The buffer to write into; NULL when
  * memory is out. */
 lmn_deque_buffer *lmn_deque_make_room(lmn_deque *d, int64_t bottom);
 
@@ -57,7 +58,7 @@ static inline lmn_atomic(uint64_t) * lmn_deque_reserve(lmn_deque *d)
 {
     const int64_t b = lmn_atomic_load(&d->bottom, relaxed);
     lmn_deque_buffer *buf = lmn_atomic_load(&d->buffer, relaxed);
-    if (LMN_UNLIKELY(b - d->top_seen > (int64_t)buf->mask)) {
+    if (LMN_UNLIKELY(b - d->top_seen > d->mask)) {
         buf = lmn_deque_make_room(d, b);
         if (!buf) return NULL;
     }

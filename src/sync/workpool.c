@@ -16,24 +16,28 @@
 #define TOPO_NS UINT64_C(5000000000) /* between two looks at the quota */
 #define TAG "workers"
 
-static lmn_worker *worker_new(lmn_workpool *p, bool guest, lamina_status *st)
+static void worker_init(lmn_workpool *p, lmn_worker *w, bool guest)
 {
-    lmn_worker *w = lmn_alloc(&p->alloc, sizeof *w, LMN_APART, TAG);
-    *st = LAMINA_E_NOMEM;
-    if (!w) return NULL;
     w->pool = p;
     w->lot = &p->lot;
     w->hooked = p->hooked;
     w->guest = guest;
+    w->seed = 0;
     lmn_atomic_init(&w->taken, 1);
-    *st = lmn_deque_init(&w->deque, &p->alloc);
-    if (*st == LAMINA_OK && !lmn_park_register(&p->lot, &w->sleeper)) {
-        *st = LAMINA_E_LIMIT;
-        lmn_deque_finish(&w->deque);
+    lmn_deque_init(&w->deque, &p->alloc);
+}
+
+static lamina_status guest_new(lmn_workpool *p, lmn_worker **out)
+{
+    lmn_worker *w = lmn_alloc(&p->alloc, sizeof *w, LMN_APART, TAG);
+    if (!w) return LAMINA_E_NOMEM;
+    worker_init(p, w, true);
+    if (!lmn_park_register(&p->lot, &w->sleeper)) {
+        lmn_free(&p->alloc, w, sizeof *w, LMN_APART, TAG);
+        return LAMINA_E_LIMIT;
     }
-    if (*st == LAMINA_OK) return w;
-    lmn_free(&p->alloc, w, sizeof *w, LMN_APART, TAG);
-    return NULL;
+    *out = w;
+    return LAMINA_OK;
 }
 
 /* A free record, or a new one. */
@@ -49,9 +53,7 @@ lamina_status lmn_guest_take(lmn_workpool *p, lmn_worker **out)
         *out = w;
         return LAMINA_OK;
     }
-    lamina_status st;
-    *out = worker_new(p, true, &st);
-    return st;
+    return guest_new(p, out);
 }
 
 static void guest_leave(lmn_worker *w)
@@ -127,16 +129,16 @@ static void *thread_main(void *arg)
 static lamina_status start_one(lmn_workpool *p)
 {
     const uint64_t now = lmn_now_ns();
+    lmn_worker *w = &p->worker[p->started];
     if (now < p->retry_ns) return LAMINA_E_AGAIN;
-    /* A worker that was made for a thread that was refused waits for the next. */
-    lamina_status st = LAMINA_OK;
-    if (!p->spare) p->spare = worker_new(p, false, &st);
-    if (p->spare) st = p->start(&p->thread[p->started], thread_main, p->spare);
-    if (st != LAMINA_OK) {
-        p->retry_ns = now + RETRY_NS;
-        return st;
+    if (p->registered == p->started) { /* else a thread was refused to it before */
+        if (!lmn_park_register(&p->lot, &w->sleeper)) return LAMINA_E_LIMIT;
+        p->registered++;
     }
-    p->spare = NULL;
+    if (p->start(&p->thread[p->started], thread_main, w) != LAMINA_OK) {
+        p->retry_ns = now + RETRY_NS;
+        return LAMINA_E_AGAIN;
+    }
     p->started++;
     return LAMINA_OK;
 }
@@ -177,6 +179,14 @@ static void settle(lmn_workpool *p, const lmn_pool_opts *o)
     p->start = o->start ? o->start : lmn_thread_start;
 }
 
+static void pool_free(lmn_workpool *p)
+{
+    const lamina_allocator a = p->alloc;
+    lmn_free(&a, p->thread, p->n_room * sizeof *p->thread, 16, TAG);
+    lmn_free(&a, p->worker, p->n_room * sizeof *p->worker, LMN_APART, TAG);
+    lmn_free(&a, p, sizeof *p, LMN_APART, TAG);
+}
+
 lamina_status lmn_workpool_create(const lamina_allocator *a, const lmn_pool_opts *opts,
                                   lmn_workpool **out)
 {
@@ -187,10 +197,12 @@ lamina_status lmn_workpool_create(const lamina_allocator *a, const lmn_pool_opts
     settle(p, opts ? opts : &(const lmn_pool_opts){0});
     p->n_room = p->most > 1 ? p->most - 1 : 1; /* one for tasks that nobody waits for */
     p->thread = lmn_alloc(a, p->n_room * sizeof *p->thread, 16, TAG);
-    if (!p->thread) {
-        lmn_free(a, p, sizeof *p, LMN_APART, TAG);
+    p->worker = lmn_alloc(a, p->n_room * sizeof *p->worker, LMN_APART, TAG);
+    if (!p->thread || !p->worker) {
+        pool_free(p);
         return LAMINA_E_NOMEM;
     }
+    for (uint32_t i = 0; i < p->n_room; i++) worker_init(p, &p->worker[i], false);
     lmn_parking_init(&p->lot, lmn_asym_detect());
     for (int i = 0; i < LMN_POOL_OFFERS; i++) lmn_offer_init(&p->offer[i]);
     p->process = lmn_self_pid();
@@ -199,7 +211,7 @@ lamina_status lmn_workpool_create(const lamina_allocator *a, const lmn_pool_opts
     lmn_mutex_init(&p->starting);
     p->retry_ns = 0;
     p->started = 0;
-    p->spare = NULL;
+    p->registered = 0;
     *out = p;
     return LAMINA_OK;
 }
@@ -209,7 +221,7 @@ static void worker_finish(lmn_workpool *p, lmn_worker *w)
     lmn_deque_item t;
     while (lmn_deque_take(&w->deque, &t)) lmn_task_drop(&t);
     lmn_deque_finish(&w->deque);
-    lmn_free(&p->alloc, w, sizeof *w, LMN_APART, TAG);
+    if (w->guest) lmn_free(&p->alloc, w, sizeof *w, LMN_APART, TAG);
 }
 
 void lmn_workpool_destroy(lmn_workpool *p)
@@ -221,9 +233,7 @@ void lmn_workpool_destroy(lmn_workpool *p)
     for (uint32_t i = 0; !forked && i < p->started; i++) lmn_thread_join(&p->thread[i]);
     for (uint32_t i = 0; i < lmn_pool_workers(p); i++) worker_finish(p, lmn_pool_worker(p, i));
     lmn_mutex_finish(&p->starting);
-    const lamina_allocator a = p->alloc;
-    lmn_free(&a, p->thread, p->n_room * sizeof *p->thread, 16, TAG);
-    lmn_free(&a, p, sizeof *p, LMN_APART, TAG);
+    pool_free(p);
 }
 
 uint32_t lmn_workpool_width(const lmn_workpool *p)

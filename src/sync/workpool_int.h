@@ -31,10 +31,11 @@ struct lmn_workpool {
     lmn_atomic(uint32_t) n_threads;
     uint32_t n_room;    /* most threads */
     lmn_thread *thread; /* n_room, `started` of them are there */
+    lmn_worker *worker; /* n_room, one a thread */
     lmn_mutex starting; /* guards the rest */
     uint32_t started;
-    uint64_t retry_ns; /* a thread was refused: not before */
-    lmn_worker *spare; /* registered, without a thread */
+    uint64_t retry_ns;   /* a thread was refused: not before */
+    uint32_t registered; /* workers in the lot: all started, and at most one more */
 };
 
 /* The worker at place i of the lot, or NULL. */

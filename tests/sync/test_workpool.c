@@ -258,17 +258,15 @@ static void test_no_memory(t_env *env)
 {
     lmn_workpool *p;
     lmn_worker *w;
-    for (int k = 1; k <= 2; k++) {
+    for (int k = 1; k <= 3; k++) {
         t_fail_alloc(env, k);
         T_EQ(lmn_workpool_create(&env->alloc, NULL, &p), LAMINA_E_NOMEM);
         T_CHECK(!p);
     }
     p = pool_of(env, 1);
     T_REQUIRE(p);
-    for (int k = 1; k <= 2; k++) {
-        t_fail_alloc(env, k);
-        T_EQ(lmn_workpool_enter(p, &w), LAMINA_E_NOMEM);
-    }
+    t_fail_alloc(env, 1);
+    T_EQ(lmn_workpool_enter(p, &w), LAMINA_E_NOMEM);
     T_OK(lmn_workpool_enter(p, &w));
     /* A deque that cannot grow: the task runs at once. */
     tally t = {0};
@@ -277,6 +275,11 @@ static void test_no_memory(t_env *env)
     const tally_task a = tally_of(&t, 3);
     for (uint32_t i = 0; i < LMN_DEQUE_FIRST; i++)
         lmn_spawn(w, &g, tally_run, tally_drop, &a, sizeof a);
+    lmn_task task = {.fn = tally_run, .drop = tally_drop};
+    memcpy(task.payload, &a, sizeof a);
+    t_fail_alloc(env, 1);
+    T_EQ(lmn_workpool_submit(p, &g, &task), LAMINA_E_NOMEM);
+    T_CHECK(task.fn == tally_run); /* still ours */
     T_EQ(lmn_atomic_load(&t.ran, relaxed), 0);
     t_fail_alloc(env, 1);
     lmn_spawn(w, &g, tally_run, tally_drop, &a, sizeof a);
