@@ -31,7 +31,10 @@ static void par_run(void *ctx, int64_t n_chunks, lmn_par_fn *fn, void *arg)
 {
     const lmn_par_ctx *c = ctx;
     const lmn_loop loop = {n_chunks, fn, arg, c->stop ? stopped : NULL, c->stop, c->width};
-    lmn_workpool_for(c->pool, &loop);
+    if (n_chunks <= 1 || c->width <= 1)
+        lmn_loop_alone(&loop); /* a run of one thread does not pay for the way there */
+    else
+        lmn_workpool_for(c->pool, &loop);
 }
 
 void lmn_workers_par(lmn_workpool *pool, int32_t width, lmn_stop *stop, lmn_par_ctx *ctx,

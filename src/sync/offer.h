@@ -29,6 +29,15 @@ typedef struct lmn_loop {
     int32_t width; /* most workers at once, the caller among them; 0: what the pool has */
 } lmn_loop;
 
+/* All of it in this thread, in order. */
+static inline void lmn_loop_alone(const lmn_loop *l)
+{
+    for (int64_t i = 0; i < l->n_chunks; i++) {
+        if (l->stopped && l->stopped(l->stop_ctx)) return;
+        l->fn(l->arg, i, 0);
+    }
+}
+
 typedef struct lmn_offer {
     _Alignas(LMN_APART) lmn_atomic(uint32_t) word;
     _Alignas(LMN_APART) lmn_atomic(int64_t) next; /* chunk */

@@ -227,7 +227,7 @@ static void worker_finish(lmn_workpool *p, lmn_worker *w)
 void lmn_workpool_destroy(lmn_workpool *p)
 {
     if (!p) return;
-    lmn_atomic_store(&p->quit, 1, release);
+    lmn_atomic_store(&p->quit, 1, relaxed);
     lmn_park_notify_all(&p->lot);
     const bool forked = p->process != lmn_self_pid();
     for (uint32_t i = 0; !forked && i < p->started; i++) lmn_thread_join(&p->thread[i]);

@@ -175,6 +175,12 @@ void lmn_task_drop(lmn_deque_item *t);
 void lmn_group_done_elsewhere(lmn_group *g);
 lamina_status lmn_group_wait_slowly(lmn_group *g);
 
+/* The owner: all tasks are done, and their effects visible. */
+static inline bool lmn_group_ended(lmn_group *g)
+{
+    return g->mine + lmn_atomic_load(&g->others, acquire) == 0;
+}
+
 /* Count a task that w adds to g. */
 static inline void lmn_group_add(lmn_group *g, const lmn_worker *w)
 {
@@ -237,8 +243,7 @@ static inline lamina_status lmn_group_wait(lmn_group *g)
     lmn_worker *w = g->owner;
     lmn_deque_item t;
     while (g->mine > 0 && lmn_deque_take(&w->deque, &t)) lmn_task_run(w, &t);
-    if (LMN_UNLIKELY(g->mine + lmn_atomic_load(&g->others, acquire) != 0))
-        return lmn_group_wait_slowly(g);
+    if (LMN_UNLIKELY(!lmn_group_ended(g))) return lmn_group_wait_slowly(g);
     return LMN_UNLIKELY(lmn_group_cancelled(g)) ? LAMINA_E_CANCELLED : LAMINA_OK;
 }
 

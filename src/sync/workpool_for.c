@@ -14,14 +14,6 @@
 #define PARTIAL_MAX ((size_t)64 << 10)
 #define TAG "partial results"
 
-static void run_alone(const lmn_loop *l)
-{
-    for (int64_t i = 0; i < l->n_chunks; i++) {
-        if (l->stopped && l->stopped(l->stop_ctx)) return;
-        l->fn(l->arg, i, 0);
-    }
-}
-
 static lmn_offer *put_up(lmn_workpool *p, const lmn_loop *l)
 {
     for (int i = 0; i < LMN_POOL_OFFERS; i++)
@@ -37,7 +29,7 @@ static void run_loop(lmn_workpool *p, lmn_loop *l)
     lmn_offer *o = NULL;
     if (l->width > 1 && lmn_pool_start(p, (uint32_t)l->width - 1) > 0) o = put_up(p, l);
     if (!o) {
-        run_alone(l);
+        lmn_loop_alone(l);
         return;
     }
     const uint32_t helpers = (uint32_t)l->width - 1;

@@ -34,8 +34,7 @@ void lmn_group_done_elsewhere(lmn_group *g)
 
 static bool ended(const lmn_worker *w, lmn_group *g)
 {
-    if (g) return g->mine + lmn_atomic_load(&g->others, acquire) == 0;
-    return lmn_atomic_load(&w->pool->quit, acquire) != 0;
+    return g ? lmn_group_ended(g) : lmn_atomic_load(&w->pool->quit, relaxed) != 0;
 }
 
 /* Take part in a loop that wants more workers. */

@@ -1,0 +1,222 @@
+/*
+ * The pool's groups and sleeping under the model checker: a worker thread and threads that enter or
+ * submit. Every task runs or is dropped once, its effects are visible to whoever waited, a wait
+ * ends, nobody sleeps while there is work. Time and threads are stood in for: the scene's second
+ * thread is the pool's.
+ */
+#include "base/os/os_barrier.h"
+#include "base/os/os_time.h"
+#include "sync/workpool_int.h"
+
+#define MOST 3
+
+static lmn_workpool *pool;
+static lmn_worker *owner, *thread; /* `thread`: the pool's, of the scene's second */
+static lmn_group group;
+static uint32_t result[MOST];
+static int n_run, n_dropped;
+
+uint64_t lmn_now_ns(void)
+{
+    return 1;
+}
+
+int64_t lmn_process_id(void)
+{
+    return 1;
+}
+
+void lmn_topo_read(lmn_topo *out, const char *root)
+{
+    (void)root;
+    *out = (lmn_topo){.n_affinity = 1, .width = 1};
+}
+
+bool lmn_membarrier_register(void)
+{
+    return true;
+}
+
+lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg)
+{
+    (void)t, (void)fn, (void)arg;
+    return LAMINA_OK; /* the scene has it */
+}
+
+void lmn_thread_join(lmn_thread *t)
+{
+    (void)t;
+}
+
+static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
+{
+    (void)ctx, (void)align, (void)tag;
+    return stmc_malloc(bytes);
+}
+
+static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
+{
+    (void)ctx, (void)bytes, (void)align, (void)tag;
+    stmc_free(p);
+}
+
+static void begin(void)
+{
+    const lamina_allocator a = {.alloc = alloc, .free = release};
+    stmc_check(lmn_workpool_create(&a, NULL, &pool) == LAMINA_OK);
+    stmc_check(lmn_pool_start(pool, 1) == 1);
+    thread = lmn_pool_worker(pool, 0);
+    stmc_check(lmn_guest_take(pool, &owner) == LAMINA_OK);
+    n_run = n_dropped = 0;
+    for (int i = 0; i < MOST; i++) result[i] = 0;
+}
+
+static void quit(void)
+{
+    lmn_atomic_store(&pool->quit, 1, relaxed);
+    lmn_park_notify_all(&pool->lot);
+}
+
+static void worker(void)
+{
+    lmn_worker_work(thread, NULL);
+}
+
+static void task(lmn_worker *w, void *payload)
+{
+    const uint64_t i = *(const uint64_t *)payload;
+    (void)w;
+    stmc_check(i < MOST && stmc_read(result[i]) == 0);
+    stmc_write(result[i], 7);
+    n_run++;
+}
+
+static void drop(void *payload)
+{
+    stmc_check(*(const uint64_t *)payload < MOST);
+    n_dropped++;
+}
+
+static void spawn(lmn_worker *w, uint64_t i)
+{
+    lmn_spawn(w, &group, task, drop, &i, sizeof i);
+}
+
+static void spawn_one(void)
+{
+    lmn_group_init(&group, owner);
+    spawn(owner, 0);
+    stmc_check(lmn_group_wait(&group) == LAMINA_OK);
+    stmc_check(stmc_read(result[0]) == 7);
+    quit();
+}
+
+static void spawn_two(void)
+{
+    lmn_group_init(&group, owner);
+    spawn(owner, 0);
+    spawn(owner, 1);
+    stmc_check(lmn_group_wait(&group) == LAMINA_OK);
+    stmc_check(stmc_read(result[0]) == 7 && stmc_read(result[1]) == 7);
+    quit();
+}
+
+/* A task that adds another to its group, wherever it runs. */
+static void parent(lmn_worker *w, void *payload)
+{
+    spawn(w, 1);
+    task(w, payload);
+}
+
+static void spawn_parent(void)
+{
+    const uint64_t i = 0;
+    lmn_group_init(&group, owner);
+    lmn_spawn(owner, &group, parent, drop, &i, sizeof i);
+    stmc_check(lmn_group_wait(&group) == LAMINA_OK);
+    stmc_check(stmc_read(result[0]) == 7 && stmc_read(result[1]) == 7);
+    quit();
+}
+
+static void cancel(void)
+{
+    lmn_group_init(&group, owner);
+    spawn(owner, 0);
+    lmn_group_cancel(&group);
+    stmc_check(lmn_group_wait(&group) == LAMINA_E_CANCELLED);
+    stmc_check(n_run + n_dropped == 1);
+    quit();
+}
+
+static void last_task(lmn_worker *w, void *payload)
+{
+    task(w, payload);
+    quit();
+}
+
+static void submit(void)
+{
+    lmn_task t = {.fn = last_task, .drop = drop};
+    stmc_write(result[0], 0);
+    stmc_check(lmn_workpool_submit(pool, NULL, &t) == LAMINA_OK && !t.fn);
+}
+
+static void leave_behind(void)
+{
+    const uint64_t i = 0;
+    lmn_spawn(owner, NULL, last_task, drop, &i, sizeof i);
+    lmn_atomic_store(&owner->taken, 0, release);
+}
+
+/* Takes over the record of the one above, and adds a task there. */
+static void submit_plain(void)
+{
+    lmn_task t = {.fn = task, .drop = drop, .payload = {1}};
+    stmc_check(lmn_workpool_submit(pool, NULL, &t) == LAMINA_OK);
+}
+
+static void chunk(void *arg, int64_t c, int32_t w)
+{
+    (void)arg, (void)w;
+    stmc_check(stmc_read(result[c]) == 0);
+    stmc_write(result[c], 7);
+}
+
+static void loop(void)
+{
+    const lmn_loop l = {2, chunk, NULL, NULL, NULL, 2};
+    lmn_atomic_store(&pool->width, 2, relaxed);
+    lmn_workpool_for(pool, &l);
+    stmc_check(stmc_read(result[0]) == 7 && stmc_read(result[1]) == 7);
+    quit();
+}
+
+static void end_of(int n)
+{
+    lmn_workpool_destroy(pool);
+    stmc_check(n_run + n_dropped == n);
+}
+
+static void end_none(void)
+{
+    end_of(0);
+}
+
+static void end_one(void)
+{
+    end_of(1);
+}
+
+static void end_two(void)
+{
+    end_of(2);
+}
+
+STMC_MAIN({"a child", begin, {spawn_one, worker}, end_one},
+          {"cancelled", begin, {cancel, worker}, end_one},
+          {"submitted", begin, {submit, worker}, end_one},
+          {"left behind", begin, {leave_behind, submit_plain, worker}, end_two},
+          {"two submit", begin, {submit, submit_plain, worker}, end_two},
+          {"a loop", begin, {loop, worker}, end_none},
+          {"two children", begin, {spawn_two, worker}, end_two},
+          {"a child's child", begin, {spawn_parent, worker}, end_two})
