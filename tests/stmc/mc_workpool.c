@@ -1,51 +1,23 @@
 /*
  * The pool's groups and sleeping under the model checker: a worker thread and threads that enter or
  * submit. Every task runs or is dropped once, its effects are visible to whoever waited, a wait
- * ends, nobody sleeps while there is work. Time and threads are stood in for: the scene's second
- * thread is the pool's.
+ * ends, nobody sleeps while there is work. The scene's last thread is the pool's.
  */
-#include "base/os/os_barrier.h"
-#include "base/os/os_time.h"
 #include "sync/workpool_int.h"
 
 #define MOST 3
 
 static lmn_workpool *pool;
-static lmn_worker *owner, *thread; /* `thread`: the pool's, of the scene's second */
+static lmn_worker *owner, *thread; /* `thread`: of the pool */
 static lmn_group group;
 static uint32_t result[MOST];
 static int n_run, n_dropped;
 
-uint64_t lmn_now_ns(void)
-{
-    return 1;
-}
-
-int64_t lmn_process_id(void)
-{
-    return 1;
-}
-
-void lmn_topo_read(lmn_topo *out, const char *root)
-{
-    (void)root;
-    *out = (lmn_topo){.n_affinity = 1, .width = 1};
-}
-
-bool lmn_membarrier_register(void)
-{
-    return true;
-}
-
-lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg)
+/* The scene has the thread. */
+static lamina_status start(lmn_thread *t, void *(*fn)(void *), void *arg)
 {
     (void)t, (void)fn, (void)arg;
-    return LAMINA_OK; /* the scene has it */
-}
-
-void lmn_thread_join(lmn_thread *t)
-{
-    (void)t;
+    return LAMINA_OK;
 }
 
 static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
@@ -63,7 +35,9 @@ static void release(void *ctx, void *p, size_t bytes, size_t align, const char *
 static void begin(void)
 {
     const lamina_allocator a = {.alloc = alloc, .free = release};
-    stmc_check(lmn_workpool_create(&a, NULL, &pool) == LAMINA_OK);
+    const lmn_topo topo = {.n_affinity = 1, .width = 1};
+    const lmn_pool_opts o = {.topo = &topo, .start = start};
+    stmc_check(lmn_workpool_create(&a, &o, &pool) == LAMINA_OK);
     stmc_check(lmn_pool_start(pool, 1) == 1);
     thread = lmn_pool_worker(pool, 0);
     stmc_check(lmn_guest_take(pool, &owner) == LAMINA_OK);
@@ -193,6 +167,7 @@ static void loop(void)
 
 static void end_of(int n)
 {
+    pool->started = 0; /* nothing to join */
     lmn_workpool_destroy(pool);
     stmc_check(n_run + n_dropped == n);
 }
