@@ -16,12 +16,15 @@ import benchlib
 NAME = "sync"
 BUILD = os.path.join(benchlib.ROOT, "build-bench")
 PROGRAM = os.path.join(BUILD, "bin", "bench_sync")
-SUBJECTS = ("spsc", "trips", "mpmc", "stall", "alloc")
+SUBJECTS = ("spsc", "trips", "mpmc", "stall", "pool", "alloc")
 QUICK = {"spsc": ["--rounds", "3", "--items", "200000"],
          "trips": ["--rounds", "3", "--items", "2000"],
          "mpmc": ["--rounds", "3", "--items", "100000"],
          "stall": ["--seconds", "0.2"],
+         "pool": ["--rounds", "3", "--items", "10000"],
          "alloc": ["--rounds", "3", "--items", "20000"]}
+FIGURES = ("m_per_s", "p50_ns", "p99_ns", "ns", "ms")  # samples a round
+FACTS = ("threads", "idle_percent", "garbage", "bound", "items", "order", "progress", "errors")
 QUIET = 1.5  # load above which an absolute figure is not judged
 BOOST1, BOOST = "boost::lockfree::spsc_queue", "boost::lockfree::queue"
 TBB, MOODY = "oneTBB concurrent_queue", "moodycamel, tokens"
@@ -154,8 +157,17 @@ def judge_alloc(r, bars, _):
         bars.add(f"B6 {ours} beside {peer}", r.ratio(ours, peer, key, config, min), "x", goal, peer)
 
 
+def judge_pool(r, bars, _):
+    ours, task = "lmn_workpool", "oneTBB task_group"
+    for peer, goal in ((task, 0.8), ("mutex pool", 1.0)):
+        x = r.ratio(ours, peer, "ns", better=min)
+        bars.add(f"B5 empty tasks {peer}", x and 1 / x, "x time", goal, peer, False)
+    bars.add("B5 fib(30)", r.ratio(ours, task, "ms", better=min), "x", 1.3, task)
+    bars.add("B5 idle", r.get(ours, "idle_percent"), "% of a processor", 0.5, "itself", False)
+
+
 JUDGES = {"spsc": judge_spsc, "trips": judge_trips, "mpmc": judge_mpmc, "stall": judge_stall,
-          "alloc": judge_alloc}
+          "pool": judge_pool, "alloc": judge_alloc}
 
 
 def show(subject, got):
@@ -167,17 +179,14 @@ def show(subject, got):
         print("the placement changed on the way: measure again before comparing with other runs")
     rows = []
     for r in got["rows"]:
-        row = {"subject": subject, **{k: r[k] for k in ("name", "config", "order", "progress",
-                                                        "errors")}}
-        for key in ("m_per_s", "p50_ns", "p99_ns", "ns"):
+        row = {"subject": subject, **{k: r[k] for k in ("name", "config") + FACTS if k in r}}
+        for key in FIGURES:
             if key in r:
                 row[key], row[key + "_spread"] = benchlib.median(r[key]), spread(r[key])
-        row.update({k: r[k] for k in ("garbage", "bound", "items") if k in r})
         rows.append(row)
-    keys = [k for k in ("config", "m_per_s", "m_per_s_spread", "p50_ns", "p50_ns_spread", "p99_ns",
-                        "p99_ns_spread", "ns", "ns_spread", "garbage", "bound", "items", "order",
-                        "progress", "errors") if any(k in r for r in rows)]
-    names = {"m_per_s": "M/s", "p50_ns": "p50 ns", "p99_ns": "p99 ns"}
+    keys = ["config"] + [k + end for k in FIGURES for end in ("", "_spread")] + list(FACTS)
+    keys = [k for k in keys if any(k in r for r in rows)]
+    names = {"m_per_s": "M/s", "p50_ns": "p50 ns", "p99_ns": "p99 ns", "idle_percent": "idle %"}
     benchlib.table(["contender"] + ["+- %" if k.endswith("_spread") else names.get(k, k)
                                     for k in keys],
                    [[r["name"]] + [r.get(k, "") for k in keys] for r in rows])

@@ -68,9 +68,12 @@ typedef struct sync_pool_kind {
     bool ours;
     void *(*make)(uint32_t threads);
     void (*destroy)(void *p);
-    uint64_t (*empty)(void *p, uint64_t n); /* how many tasks ran */
-    uint64_t (*fib)(void *p, uint32_t n);   /* NULL: not made for it */
-    uint64_t most;                          /* tasks it is asked for at most */
+    /* n tasks that each count one up in their own place of `done`; back when all have run. */
+    void (*empty)(void *p, uint8_t *done, uint64_t n);
+    uint64_t (*fib)(void *p, uint32_t n); /* a task a call, no cut-off; NULL: not made for it */
+    uint64_t most;                        /* tasks it is asked for at most; 0: all */
+    /* Bits of a sum of floats that does not associate; NULL: none. */
+    uint32_t (*sum)(void *p, const float *x, uint64_t n);
 } sync_pool_kind;
 
 /* Tables; a row without a name ends one. */

@@ -122,13 +122,17 @@ uint32_t sync_pick(const sync_queue_kind *a, const sync_queue_kind *b, const cha
 
 static bool first_row = true;
 
+void sync_row_name(const char *name, bool ours, const char *config)
+{
+    printf("%s\n {\"name\": \"%s\", \"config\": \"%s\", \"ours\": %s", first_row ? "" : ",", name,
+           config, ours ? "true" : "false");
+    first_row = false;
+}
+
 void sync_row_begin(const sync_queue_kind *k, const char *config)
 {
-    printf("%s\n {\"name\": \"%s\", \"config\": \"%s\", \"order\": \"%s\", \"progress\": \"%s\", "
-           "\"ours\": %s",
-           first_row ? "" : ",", k->name, config, k->order, k->progress,
-           k->ours ? "true" : "false");
-    first_row = false;
+    sync_row_name(k->name, k->ours, config);
+    printf(", \"order\": \"%s\", \"progress\": \"%s\"", k->order, k->progress);
 }
 
 void sync_row_samples(const char *key, const double *samples, uint32_t n)

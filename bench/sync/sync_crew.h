@@ -20,6 +20,7 @@ bool sync_trips_run(const sync_options *o);
 bool sync_mpmc(const sync_options *o);
 bool sync_stall(const sync_options *o);
 bool sync_alloc(const sync_options *o);
+bool sync_pool(const sync_options *o);
 bool sync_soak(const sync_options *o);
 
 /* One thread of a crew. */
@@ -52,6 +53,7 @@ uint32_t sync_pick(const sync_queue_kind *a, const sync_queue_kind *b, const cha
                    const sync_queue_kind *out[32]);
 /* One row of the result: name, class and what the caller appends until sync_row_end. */
 void sync_row_begin(const sync_queue_kind *k, const char *config);
+void sync_row_name(const char *name, bool ours, const char *config);
 void sync_row_samples(const char *key, const double *samples, uint32_t n);
 void sync_row_end(uint64_t errors);
 

@@ -13,7 +13,8 @@ static const struct subject {
     const char *name;
     bool (*run)(const sync_options *o);
 } SUBJECTS[] = {{"spsc", sync_spsc},   {"trips", sync_trips_run}, {"mpmc", sync_mpmc},
-                {"stall", sync_stall}, {"alloc", sync_alloc},     {"soak", sync_soak}};
+                {"stall", sync_stall}, {"pool", sync_pool},       {"alloc", sync_alloc},
+                {"soak", sync_soak}};
 
 static int usage(void)
 {

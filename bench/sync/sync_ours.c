@@ -1,24 +1,11 @@
 /*
- * Our queues in bench_sync: lmn_spsc one by one and in batches filled in place, lmn_mpmc; and, for
- * scale, a ring as one writes it at first (padded, each side loads the other's index every time)
- * and one with a mutex.
+ * Our ring in bench_sync: lmn_spsc one by one and in batches filled in place; and, for scale, a
+ * ring as one writes it at first (padded, each side loads the other's index every time) and one
+ * with a mutex.
  */
-#include "sync_bench.h"
+#include "sync_locked.h"
 
-#include "base/alloc.h"
-#include "sync/mpmc.h"
 #include "sync/spsc.h"
-
-#include <pthread.h>
-#include <stdlib.h>
-
-static void *aligned_zero(size_t bytes)
-{
-    void *p = aligned_alloc(LMN_APART, lmn_align_up(bytes, LMN_APART));
-    if (!p) abort();
-    memset(p, 0, bytes);
-    return p;
-}
 
 /* ---- lmn_spsc ---------------------------------------------------------------------------------
  */
@@ -30,9 +17,9 @@ typedef struct pair {
 
 static void *pair_make(void)
 {
-    pair *p = aligned_zero(sizeof *p);
+    pair *p = sync_zero(sizeof *p);
     const size_t bytes = lmn_spsc_bytes(sizeof(uint64_t), SYNC_RING);
-    p->mem = aligned_zero(bytes);
+    p->mem = sync_zero(bytes);
     if (lmn_spsc_init(p->mem, bytes, sizeof(uint64_t), SYNC_RING) != LAMINA_OK ||
         lmn_spsc_producer(p->mem, bytes, &p->in) != LAMINA_OK ||
         lmn_spsc_consumer(p->mem, bytes, &p->out) != LAMINA_OK)
@@ -110,7 +97,7 @@ typedef struct naive {
 
 static void *naive_make(void)
 {
-    return aligned_zero(sizeof(naive));
+    return sync_zero(sizeof(naive));
 }
 
 static inline bool naive_push(naive *q, uint64_t item)
@@ -134,77 +121,9 @@ static inline bool naive_pop(naive *q, uint64_t *item)
 SYNC_PAIR_LOOPS(naive, naive, naive_push(q, item), naive_pop(q, &item))
 SYNC_TRIP_LOOPS(naive, naive, naive_push(q, item), naive_pop(q, &item))
 
-typedef struct locked {
-    pthread_mutex_t lock;
-    pthread_cond_t filled, freed;
-    uint64_t tail, head;
-    uint64_t slot[SYNC_RING];
-} locked;
-
-static void *locked_make(void)
-{
-    locked *q = aligned_zero(sizeof *q);
-    (void)pthread_mutex_init(&q->lock, NULL);
-    (void)pthread_cond_init(&q->filled, NULL);
-    (void)pthread_cond_init(&q->freed, NULL);
-    return q;
-}
-
-static void locked_destroy(void *queue)
-{
-    locked *q = queue;
-    (void)pthread_mutex_destroy(&q->lock);
-    (void)pthread_cond_destroy(&q->filled);
-    (void)pthread_cond_destroy(&q->freed);
-    free(q);
-}
-
-/* The spinning mutex ring: take the lock, look, give it back, try again. */
-static bool locked_push(locked *q, uint64_t item)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    const bool room = q->tail - q->head < SYNC_RING;
-    if (room) q->slot[q->tail++ % SYNC_RING] = item;
-    (void)pthread_mutex_unlock(&q->lock);
-    return room;
-}
-
-static bool locked_pop(locked *q, uint64_t *item)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    const bool any = q->tail != q->head;
-    if (any) *item = q->slot[q->head++ % SYNC_RING];
-    (void)pthread_mutex_unlock(&q->lock);
-    return any;
-}
-
-/* The one with condition variables: asleep until there is something to do. */
-static bool asleep_push(locked *q, uint64_t item)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    while (q->tail - q->head == SYNC_RING) (void)pthread_cond_wait(&q->freed, &q->lock);
-    q->slot[q->tail++ % SYNC_RING] = item;
-    (void)pthread_mutex_unlock(&q->lock);
-    (void)pthread_cond_signal(&q->filled);
-    return true;
-}
-
-static bool asleep_pop(locked *q, uint64_t *item)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    while (q->tail == q->head) (void)pthread_cond_wait(&q->filled, &q->lock);
-    *item = q->slot[q->head++ % SYNC_RING];
-    (void)pthread_mutex_unlock(&q->lock);
-    (void)pthread_cond_signal(&q->freed);
-    return true;
-}
-
 SYNC_PAIR_LOOPS(locked, locked, locked_push(q, item), locked_pop(q, &item))
 SYNC_TRIP_LOOPS(locked, locked, locked_push(q, item), locked_pop(q, &item))
 SYNC_TRIP_LOOPS(asleep, locked, asleep_push(q, item), asleep_pop(q, &item))
-SYNC_MANY_LOOPS(crowd, locked, (void)0, locked_push(q, item), (void)0, (void)0,
-                locked_pop(q, &item), (void)0)
-
 const sync_queue_kind sync_spsc_ours[] = {
     {.name = "lmn_spsc",
      .order = "FIFO",
@@ -265,116 +184,5 @@ const sync_queue_kind sync_spsc_ours[] = {
      .destroy = locked_destroy,
      .client = asleep_client,
      .server = asleep_server},
-    {.name = NULL},
-};
-
-/* ---- lmn_mpmc ---------------------------------------------------------------------------------
- */
-
-/* Segments are counted through the allocator: those alive less those linked are garbage. */
-typedef struct strict {
-    lmn_mpmc q;
-    lmn_smr domain;
-    lamina_allocator alloc;
-    lmn_atomic(uint64_t) live;
-    lmn_atomic(void *) consumer[SYNC_MAX_THREADS]; /* lmn_hp */
-} strict;
-
-static void *count_alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    void *p = lmn_libc_allocator.alloc(lmn_libc_allocator.ctx, bytes, align, tag);
-    if (p && !strcmp(tag, "queue segment"))
-        (void)lmn_atomic_add(&((strict *)ctx)->live, 1, relaxed);
-    return p;
-}
-
-static void count_free(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    if (!strcmp(tag, "queue segment")) (void)lmn_atomic_sub(&((strict *)ctx)->live, 1, relaxed);
-    lmn_libc_allocator.free(lmn_libc_allocator.ctx, p, bytes, align, tag);
-}
-
-static void *strict_make(void)
-{
-    strict *s = aligned_zero(sizeof *s);
-    s->alloc = lmn_libc_allocator;
-    s->alloc.ctx = s;
-    s->alloc.alloc = count_alloc;
-    s->alloc.free = count_free;
-    lmn_smr_init(&s->domain, &s->alloc, lmn_asym_detect());
-    if (lmn_mpmc_init(&s->q, &s->domain) != LAMINA_OK) abort();
-    return s;
-}
-
-static void strict_destroy(void *q)
-{
-    strict *s = q;
-    lmn_mpmc_finish(&s->q);
-    lmn_smr_finish(&s->domain);
-    free(s);
-}
-
-static bool strict_pop(strict *s, lmn_hp *hp, uint64_t *item)
-{
-    void *p;
-    if (lmn_mpmc_pop(&s->q, hp, &p) != LAMINA_OK) return false;
-    *item = (uintptr_t)p;
-    return true;
-}
-
-static lmn_hp *join(strict *s)
-{
-    lmn_hp *hp = lmn_smr_join(&s->domain);
-    if (!hp) abort();
-    return hp;
-}
-
-static lmn_hp *join_consumer(strict *s, uint32_t id)
-{
-    lmn_hp *hp = join(s);
-    lmn_atomic_store(&s->consumer[id], hp, release);
-    return hp;
-}
-
-static bool strict_inside(void *q, uint32_t id)
-{
-    lmn_hp *hp = lmn_atomic_load(&((strict *)q)->consumer[id], acquire);
-    return hp && lmn_atomic_load(&hp->slot[0], relaxed) != NULL;
-}
-
-/* Alive less those that hold what is on its way (at most the backlog) and the two ends. */
-static size_t strict_garbage(void *q, size_t *bound)
-{
-    strict *s = q;
-    lmn_smr_stats st;
-    lmn_smr_get_stats(&s->domain, &st);
-    *bound = st.bound;
-    const size_t live = lmn_atomic_load(&s->live, relaxed);
-    const size_t linked = SYNC_BACKLOG / LMN_MPMC_CELLS + 2;
-    return live > linked ? live - linked : 0;
-}
-
-SYNC_MANY_LOOPS(strict, strict, lmn_hp *hp = join(q),
-                lmn_mpmc_push(&q->q, hp, (void *)(uintptr_t)item) == LAMINA_OK, lmn_smr_leave(hp),
-                lmn_hp *hp = join_consumer(q, id), strict_pop(q, hp, &item), lmn_smr_leave(hp))
-
-const sync_queue_kind sync_mpmc_ours[] = {
-    {.name = "lmn_mpmc",
-     .order = "strict FIFO",
-     .progress = "lock-free",
-     .ours = true,
-     .make = strict_make,
-     .destroy = strict_destroy,
-     .produce = strict_produce,
-     .consume = strict_consume,
-     .inside = strict_inside,
-     .garbage = strict_garbage},
-    {.name = "mutex ring",
-     .order = "strict FIFO",
-     .progress = "blocking",
-     .make = locked_make,
-     .destroy = locked_destroy,
-     .produce = crowd_produce,
-     .consume = crowd_consume},
     {.name = NULL},
 };
