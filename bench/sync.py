@@ -142,7 +142,8 @@ def judge_stall(r, bars, _):
     for (name, _), row in r.rows.items():
         if not row["ours"]:
             continue
-        _, outside, stuck = row["m_per_s"]
+        before, stuck, after = row["m_per_s"]
+        outside = (before + after) / 2
         bars.add(f"B4 {name} others", stuck / outside if outside else 0.0, "x", 0.8,
                  "the same thread asleep outside")
         if "bound" in row:

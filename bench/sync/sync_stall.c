@@ -1,8 +1,8 @@
 /*
  * One consumer of three stops in the middle of a pop, at full rate: how much does the queue hold
  * back, and do the others get on? A signal handler that waits stops the one thread (SIGSTOP would
- * stop them all). Beside it, in the same run, the same threads while that consumer sleeps outside
- * the queue: what the others do then is the 100 %.
+ * stop them all). Before and after, in the same run, that consumer sleeps outside the queue: what
+ * the others do then is the 100 %.
  */
 #include "sync_crew.h"
 
@@ -34,15 +34,15 @@ static struct {
     const sync_queue_kind *kind;
     void *queue;
     uint32_t hold;    /* 1: stop here */
-    uint32_t any;     /* outside of the queue will do */
+    uint32_t outside; /* not in the middle of a pop, else in it */
     uint32_t holding; /* it has */
 } stopper;
 
 static void on_signal(int number)
 {
     (void)number;
-    const bool inside = !stopper.kind->inside || stopper.kind->inside(stopper.queue, STALLED);
-    if (inside == (__atomic_load_n(&stopper.any, __ATOMIC_ACQUIRE) != 0) && stopper.kind->inside)
+    const bool outside = __atomic_load_n(&stopper.outside, __ATOMIC_ACQUIRE) != 0;
+    if (stopper.kind->inside && stopper.kind->inside(stopper.queue, STALLED) == outside)
         return; /* not where it shall stop: another signal comes */
     __atomic_store_n(&stopper.holding, 1, __ATOMIC_RELEASE);
     const struct timespec nap = {0, 1000000};
@@ -59,11 +59,11 @@ static uint64_t taken_by_others(const scene *s)
 }
 
 /* M items/s of the others over a while; the most garbage seen goes to the scene. */
-static double watch(scene *s)
+static double watch(scene *s, double seconds)
 {
     const uint64_t start = sync_ns(), from = taken_by_others(s);
     const struct timespec nap = {0, 5000000};
-    while ((double)(sync_ns() - start) < 1e9 * s->seconds) {
+    while ((double)(sync_ns() - start) < 1e9 * seconds) {
         (void)nanosleep(&nap, NULL);
         if (!s->kind->garbage) continue;
         const size_t n = s->kind->garbage(s->queue, &s->bound);
@@ -73,17 +73,17 @@ static double watch(scene *s)
 }
 
 /* Hold the consumer inside the queue, or outside, and watch. */
-static double hold(scene *s, bool outside)
+static double hold(scene *s, bool outside, double seconds)
 {
     const struct timespec nap = {0, 200000};
-    __atomic_store_n(&stopper.any, outside, __ATOMIC_RELEASE);
+    __atomic_store_n(&stopper.outside, outside, __ATOMIC_RELEASE);
     __atomic_store_n(&stopper.hold, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < 20000 && !__atomic_load_n(&stopper.holding, __ATOMIC_ACQUIRE); i++) {
         (void)pthread_kill((pthread_t)sync_crew_thread(s->stalled_member), SIGUSR1);
         (void)nanosleep(&nap, NULL);
     }
     if (!outside) s->stuck = __atomic_load_n(&stopper.holding, __ATOMIC_ACQUIRE) != 0;
-    const double rate = watch(s);
+    const double rate = watch(s, seconds);
     __atomic_store_n(&stopper.hold, 0, __ATOMIC_RELEASE);
     while (__atomic_load_n(&stopper.holding, __ATOMIC_ACQUIRE)) (void)nanosleep(&nap, NULL);
     return rate;
@@ -92,9 +92,9 @@ static double hold(scene *s, bool outside)
 static void act(void *ctx)
 {
     scene *s = ctx;
-    s->rate[0] = watch(s);
-    s->rate[1] = hold(s, true);
-    s->rate[2] = hold(s, false);
+    s->rate[0] = hold(s, true, s->seconds / 2);
+    s->rate[1] = hold(s, false, s->seconds);
+    s->rate[2] = hold(s, true, s->seconds / 2);
     __atomic_store_n(&s->run->stop, 1, __ATOMIC_RELEASE);
 }
 
