@@ -107,6 +107,8 @@ uint64_t sys_random(uint64_t *state);
 /* What each subject's file begins. */
 bool sys_queues(sys_run *r, void **state);
 void sys_queues_end(void *state);
+bool sys_pool(sys_run *r, void **state);
+void sys_pool_end(void *state);
 bool sys_allocators(sys_run *r, void **state);
 void sys_allocators_end(void *state);
 bool sys_false_sharing(sys_run *r, void **state);

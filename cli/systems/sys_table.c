@@ -22,6 +22,11 @@ const sys_subject sys_subjects[] = {
      "line, an index that is remembered saves a line, a lock moves its own line as well. Figures "
      "far apart from run to run are two processors near or far.",
      sys_queues, sys_queues_end},
+    {"pool", "tasks handed to threads", "ns a task", false, true,
+     "What a task costs before it does anything: a thread of its own, a lock each, a shared "
+     "counter. "
+     "A task must last many times longer to be worth it; taking many at once divides the price.",
+     sys_pool, sys_pool_end},
     {"allocators", "objects of 64 bytes from malloc, arena and pools", "ns an object", false, true,
      "An allocator is fast for a pattern: an arena when all goes at once, a pool for one size, "
      "magazines when another thread gives back. malloc comes nearest with one object at a time.",
