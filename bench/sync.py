@@ -147,7 +147,7 @@ def judge_stall(r, bars, _):
         bars.add(f"B4 {name} others", stuck / outside if outside else 0.0, "x", 0.8,
                  "the same thread asleep outside")
         if "bound" in row:
-            bars.add(f"B4 {name} garbage", row["garbage"], "segments", row["bound"],
+            bars.add(f"B4 {name} garbage", row["garbage"], "objects", row["bound"],
                      "the printed bound", False)
 
 

@@ -1,6 +1,6 @@
 /*
- * Our queues for many threads in bench_sync: lmn_mpmc, lmn_mpmc_bounded; and a mutex ring for
- * scale.
+ * Our queues for many threads in bench_sync: lmn_mpmc, lmn_mpmc_bounded,
+ * lmn_mpmc_relaxed; and a mutex ring for scale.
  */
 #include "sync_locked.h"
 
@@ -11,37 +11,16 @@
 /* ---- lmn_mpmc ---------------------------------------------------------------------------------
  */
 
-/* Segments are counted through the allocator: those alive less those linked are garbage. */
 typedef struct strict {
     lmn_mpmc q;
     lmn_smr domain;
-    lamina_allocator alloc;
-    lmn_atomic(uint64_t) live;
     lmn_atomic(void *) consumer[SYNC_MAX_THREADS]; /* lmn_hp */
 } strict;
-
-static void *count_alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    void *p = lmn_libc_allocator.alloc(lmn_libc_allocator.ctx, bytes, align, tag);
-    if (p && !strcmp(tag, "queue segment"))
-        (void)lmn_atomic_add(&((strict *)ctx)->live, 1, relaxed);
-    return p;
-}
-
-static void count_free(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    if (!strcmp(tag, "queue segment")) (void)lmn_atomic_sub(&((strict *)ctx)->live, 1, relaxed);
-    lmn_libc_allocator.free(lmn_libc_allocator.ctx, p, bytes, align, tag);
-}
 
 static void *strict_make(void)
 {
     strict *s = sync_zero(sizeof *s);
-    s->alloc = lmn_libc_allocator;
-    s->alloc.ctx = s;
-    s->alloc.alloc = count_alloc;
-    s->alloc.free = count_free;
-    lmn_smr_init(&s->domain, &s->alloc, lmn_asym_detect());
+    lmn_smr_init(&s->domain, &lmn_libc_allocator, lmn_asym_detect());
     if (lmn_mpmc_init(&s->q, &s->domain) != LAMINA_OK) abort();
     return s;
 }
@@ -82,16 +61,21 @@ static bool strict_inside(void *q, uint32_t id)
     return hp && lmn_atomic_load(&hp->slot[0], relaxed) != NULL;
 }
 
-/* Alive less those that hold what is on its way (at most the backlog) and the two ends. */
+/* Retired and not given back, over all threads; each count is its owner's and read as it is. */
+static size_t garbage_of(lmn_smr *d, size_t *bound)
+{
+    lmn_smr_stats st;
+    size_t n = 0;
+    lmn_smr_get_stats(d, &st);
+    *bound = st.bound;
+    for (lmn_hp *hp = lmn_atomic_load(&d->records, acquire); hp; hp = hp->next)
+        n += *(volatile size_t *)&hp->n_retired;
+    return n;
+}
+
 static size_t strict_garbage(void *q, size_t *bound)
 {
-    strict *s = q;
-    lmn_smr_stats st;
-    lmn_smr_get_stats(&s->domain, &st);
-    *bound = st.bound;
-    const size_t live = lmn_atomic_load(&s->live, relaxed);
-    const size_t linked = SYNC_BACKLOG / LMN_MPMC_CELLS + 2;
-    return live > linked ? live - linked : 0;
+    return garbage_of(&((strict *)q)->domain, bound);
 }
 
 SYNC_MANY_LOOPS(strict, strict, lmn_hp *hp = join(q),
@@ -166,6 +150,11 @@ static void relaxed_destroy(void *q)
     free(r);
 }
 
+static size_t relaxed_garbage(void *q, size_t *bound)
+{
+    return garbage_of(&((relaxed *)q)->domain, bound);
+}
+
 static bool relaxed_pop(lmn_relaxed_consumer *c, uint64_t *item)
 {
     void *p;
@@ -214,7 +203,8 @@ const sync_queue_kind sync_mpmc_ours[] = {
      .make = relaxed_make,
      .destroy = relaxed_destroy,
      .produce = relaxed_produce,
-     .consume = relaxed_consume},
+     .consume = relaxed_consume,
+     .garbage = relaxed_garbage},
     {.name = "mutex ring",
      .order = "strict FIFO",
      .progress = "blocking",
