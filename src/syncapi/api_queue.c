@@ -14,7 +14,11 @@
 #include "sync/mpmc.h"
 #include "sync/seats.h"
 
+#ifdef LMN_MC
+#define TRIES 0
+#else
 #define TRIES 64 /* looks before a wait is announced */
+#endif
 
 struct lamina_queue {
     lamina_allocator alloc;
