@@ -137,6 +137,8 @@ examples) # examples/sync out of tree, with the sub-library that is installed an
     done
     cd "$tmp/sync"
     expect "sum of squares: 333338333350000" ./pipeline
+    expect "fib(22) = 17711
+harmonic sum 14.392727, bits the same" ./fork_join
     expect "10000 meals, 20000 uses of a fork" ./philosophers
     expect "4000 answers, 3 fetches" ./cache
     ;;
