@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-#define LOOK_EVERY \
-    (5 * LMN_SECOND) /* how often to look into the folder though nobody told of news */
+/* How often to look into the folder though nobody told of news. */
+#define LOOK_EVERY (5 * LMN_SECOND)
 
 /* Everything but the sleep. A folder that cannot be read or a ring that cannot be opened does not
  * keep the others waiting: the rest is done, then it is said. */
@@ -22,7 +22,8 @@ static lamina_status turn(lamina_logd *d, bool drain, lamina_error *err)
     const uint64_t now = lmn_now_ns(), now_wall = lmn_wall_ns();
     lamina_status looked = LAMINA_OK;
     LMN_TRY(lmn_logd_flush(d, err)); /* what an earlier turn could not write */
-    if (drain || d->look || now - d->looked_ns > LOOK_EVERY) looked = lmn_logd_look(d, err);
+    const uint64_t every = d->watch < 0 ? LMN_LOGD_ASK_NS : LOOK_EVERY;
+    if (drain || d->look || now - d->looked_ns > every) looked = lmn_logd_look(d, err);
     if (drain || now - d->asked_ns > LMN_LOGD_ASK_NS) lmn_logd_ask(d);
     LMN_TRY(lmn_logd_write_due(d, now_wall, drain, err));
     lmn_logd_remove_dead(d);

@@ -186,7 +186,7 @@ lamina_status lmn_logd_write_due(lamina_logd *d, uint64_t now_wall, bool drain, 
     for (size_t i = 0; i < d->n_sources; i++) {
         lmn_logsource *s = d->sources[i];
         /* What came while the turn runs is for the next one: it ends. */
-        if (!s->bad) s->limit = s->ring.at + lmn_logsource_waiting(s);
+        if (!s->bad) s->limit = lmn_logsource_end(s);
         LMN_TRY(make_room(d, err));
         if (load(d, s, now_wall)) d->heap[d->n_heap++] = s;
     }

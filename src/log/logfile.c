@@ -79,8 +79,8 @@ lamina_status lmn_logfile_open(lmn_logfile *f, const char *path, uint32_t keep, 
     LMN_TRY(take(f, path, &f->file, &f->at, err));
     if (lmn_logstate_last(state, before, &last) && same(last.id, f->at.id))
         f->at.began_s = last.began_s;
-    /* Rings are read anew from their marks, which are of this batch; the name comes first: a state
-       that names the new file and counts in the old one finds that it is not the same. */
+    /* A batch without marks. The name comes first: a state that names the new file and counts in
+       the old one finds that it is not the same. */
     lmn_logstate_name(state, path);
     lmn_logstate_commit(state, &f->at);
     return LAMINA_OK;

@@ -25,7 +25,10 @@ lamina_status lmn_logsource_open(lmn_logsource *s, const char *dir, const char *
     s->pid = m->pid;
     const int slot = lmn_logstate_find(state, m, &mark);
     s->slot = slot < 0 ? 0 : slot;
-    if (slot >= 0 && mark.at - s->ring.at <= s->ring.mask + 1) s->ring.at = mark.at;
+    if (slot >= 0 && mark.at - s->ring.at <= s->ring.mask + 1) {
+        s->touched = mark.at != s->ring.at; /* given back, and not yet told: a full ring waits */
+        s->ring.at = mark.at;
+    }
     if (slot < 0) /* another collector's: what it told is told */
         mark = m->mark[m->mark[1].batch > m->mark[0].batch];
     const uint64_t dropped = lmn_atomic_load(&m->dropped, relaxed);
@@ -33,6 +36,12 @@ lamina_status lmn_logsource_open(lmn_logsource *s, const char *dir, const char *
     s->unfinished = s->holes = mark.unfinished;
     s->limit = UINT64_MAX;
     return LAMINA_OK;
+}
+
+uint64_t lmn_logsource_end(const lmn_logsource *s)
+{
+    const uint64_t tail = lmn_atomic_load(&s->ring.mem->tail, relaxed), all = s->ring.mask + 1;
+    return s->ring.at + (tail - s->ring.at <= all ? tail - s->ring.at : all);
 }
 
 uint64_t lmn_logsource_waiting(const lmn_logsource *s)

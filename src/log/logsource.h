@@ -43,7 +43,9 @@ static inline void lmn_logsource_pass(lmn_logsource *s)
     s->n = 0;
     s->touched = true;
 }
-/* Cells that are taken and not passed; at most all. */
+/* Where its records end now; at most all cells away, whatever `tail` says. */
+uint64_t lmn_logsource_end(const lmn_logsource *s);
+/* Cells that are taken and not passed; 0 for a tail that cannot be. */
 uint64_t lmn_logsource_waiting(const lmn_logsource *s);
 
 #endif

@@ -44,6 +44,10 @@ lamina_status lmn_logstate_open(const char *dir, lmn_logstate *out, lamina_error
     memcpy(m->boot, boot, sizeof boot);
     out->reader = m->reader;
     out->batch = lmn_atomic_load(&m->batch, acquire);
+    /* The entry stands before it counts, and both before any batch of ours. */
+    const uint64_t n = lmn_atomic_load(&m->n_voids, relaxed);
+    m->void_batch[n % LMN_LOGSTATE_VOIDS] = out->batch + 1;
+    lmn_atomic_store(&m->n_voids, n + 1, release);
     return LAMINA_OK;
 }
 
@@ -78,13 +82,21 @@ void lmn_logstate_commit(lmn_logstate *s, const lmn_logfile_at *at)
     lmn_atomic_store(&s->mem->batch, s->batch, release);
 }
 
+static bool happened(const lmn_logstate *s, const lmn_logmark *mark)
+{
+    if (mark->reader != s->reader || !mark->batch || mark->batch > s->batch) return false;
+    for (size_t i = 0; i < LMN_LOGSTATE_VOIDS; i++)
+        if (s->mem->void_batch[i] == mark->batch) return false;
+    return true;
+}
+
 int lmn_logstate_find(const lmn_logstate *s, const lmn_logring_mem *m, lmn_logmark *out)
 {
     int best = -1;
     lmn_logmark marks[2];
     memcpy(marks, m->mark, sizeof marks);
     for (int i = 0; i < 2; i++) {
-        if (marks[i].reader != s->reader || marks[i].batch > s->batch || !marks[i].batch) continue;
+        if (!happened(s, &marks[i])) continue;
         if (best < 0 || marks[i].batch > marks[best].batch) best = i;
     }
     if (best >= 0) *out = marks[best];

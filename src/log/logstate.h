@@ -10,9 +10,9 @@
  *   5. heads move: writers may use the cells
  *
  * Killed before 4, the next collector finds the old batch: it cuts the file at the old offset,
- * takes no mark that is newer, and writes the same records again. Killed after 4, it finds the new
- * ones. After the machine itself went down nothing of this holds (pages reach the disk in any
- * order): another boot is seen by its id, and then nothing is cut.
+ * declares marks of batch + 1 void for good, and writes the same records again. Killed after 4, it
+ * finds the new ones. After the machine itself went down nothing of this holds (pages reach the
+ * disk in any order): another boot is seen by its id, and then nothing is cut.
  */
 #ifndef LMN_LOG_LOGSTATE_H
 #define LMN_LOG_LOGSTATE_H
@@ -22,6 +22,7 @@
 #include "log/logring.h"
 
 #define LMN_LOGSTATE_PATH_BYTES 4096u
+#define LMN_LOGSTATE_VOIDS 64u
 
 typedef struct lmn_logfile_at {
     uint64_t offset;  /* bytes that are accounted for */
@@ -36,6 +37,9 @@ typedef struct lmn_logstate_mem {
     char path[LMN_LOGSTATE_PATH_BYTES];
     lmn_logfile_at at[2]; /* of batch: at[batch & 1] */
     lmn_atomic(uint64_t) batch;
+    /* Batches that did not happen, of the last collectors: void_batch[n_voids % VOIDS] is next. */
+    uint64_t void_batch[LMN_LOGSTATE_VOIDS];
+    lmn_atomic(uint64_t) n_voids;
 } lmn_logstate_mem;
 
 typedef struct lmn_logstate {
