@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build one consumer and run it: on a model that gives the mean of each colour plane, or against
 # liblamina-sync alone.
-# usage: consume.sh readme|pkgconfig|cmake|plugin|sync|examples BUILD_DIR SOURCE_DIR CC
+# usage: consume.sh readme|log|pkgconfig|cmake|plugin|sync|examples BUILD_DIR SOURCE_DIR CC
 set -eu
 kind=$1 build=$2 source=$3 cc=$4
 tmp=$(mktemp -d)
@@ -46,6 +46,17 @@ readme)
     rm m.onnx
     ! ./hello > out || { echo "hello succeeds without its model"; exit 1; }
     grep -q m.onnx out || { echo "hello does not name the file: $(cat out)"; exit 1; }
+    ;;
+log)
+    awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$source/docs/howto/log.md" |
+        sed "s|/dev/shm/app|$tmp/rings|" > "$tmp/server.c"
+    "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -I "$source/include" "$tmp/server.c" \
+        "$build/lib/liblamina.a" -lm -lpthread -o "$tmp/server"
+    mkdir "$tmp/rings"
+    "$tmp/server"
+    "$build/bin/lamina" logd "$tmp/rings" --once --quiet
+    grep -q '"msg":"listening on port 8080"}$' "$tmp/rings/lamina.log"
+    grep -q '"from":"server",.*"path":"/v1/run","ms":812.5}$' "$tmp/rings/lamina.log"
     ;;
 pkgconfig)
     command -v pkg-config > /dev/null || { echo "skip: no pkg-config"; exit 77; }

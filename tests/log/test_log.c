@@ -385,8 +385,17 @@ static int dig(int n)
     return n ? dig(n + 1) + a[0] : 0;
 }
 
+static void *crash_in_thread(void *arg)
+{
+    *(int *)nowhere = 1;
+    return arg;
+}
+
 static void crash_by(int how)
 {
+    pthread_t t;
+    if (how == 4 && pthread_create(&t, NULL, crash_in_thread, NULL) == 0)
+        (void)pthread_join(t, NULL);
     if (how == 0) *(int *)nowhere = 1;
     if (how == 1) abort();
     if (how == 2) (void)kill(getpid(), SIGSEGV);
@@ -458,6 +467,12 @@ static void test_crash_overflow(t_env *env)
     crash_case(env, 3, SIGSEGV, "\"signal\":\"SIGSEGV\"");
 }
 
+static void test_crash_thread(t_env *env)
+{
+    if (TSAN) T_SKIP("signals under the thread sanitizer");
+    crash_case(env, 4, SIGSEGV, "\"signal\":\"SIGSEGV\",\"code\":1,\"address\":\"0x40\"");
+}
+
 static void test_refused(t_env *env)
 {
     lamina_error err;
@@ -499,4 +514,4 @@ T_MAIN(T_TEST(test_whole_numbers), T_TEST(test_texts), T_TEST(test_real_numbers)
        T_TEST(test_fields), T_TEST(test_cut), T_TEST(test_level), T_TEST(test_full),
        T_TEST(test_handler_in_the_middle), T_TEST(test_threads), T_TEST(test_fork),
        T_TEST(test_crash_segv), T_TEST(test_crash_abort), T_TEST(test_crash_sent),
-       T_TEST(test_crash_overflow), T_TEST(test_refused))
+       T_TEST(test_crash_overflow), T_TEST(test_crash_thread), T_TEST(test_refused))
