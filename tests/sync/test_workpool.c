@@ -263,7 +263,8 @@ static void test_no_memory(t_env *env)
         T_EQ(lmn_workpool_create(&env->alloc, NULL, &p), LAMINA_E_NOMEM);
         T_CHECK(!p);
     }
-    p = pool_of(env, 1);
+    n_allowed = 0; /* nobody comes to take the tasks */
+    T_OK(lmn_workpool_create(&env->alloc, &(lmn_pool_opts){.width = 1, .start = start_some}, &p));
     T_REQUIRE(p);
     t_fail_alloc(env, 1);
     T_EQ(lmn_workpool_enter(p, &w), LAMINA_E_NOMEM);
