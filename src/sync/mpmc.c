@@ -19,6 +19,7 @@
 #define END ((void *)(uintptr_t)1)
 #define SPINS 64
 #define TAG "queue segment"
+#define POOL_TAG "queue pool"
 
 struct lmn_mpmc_segment {
     lmn_retired retired; /* first: hazard pointers name the segment by it */
@@ -51,7 +52,7 @@ static void pool_release(pool *p)
     const lamina_allocator a = p->alloc;
     for (uint32_t i = 0; i < p->n_spare; i++)
         segment_free(&a, lmn_atomic_load(&p->spare[i], relaxed));
-    lmn_free(&a, p, sizeof *p, LMN_APART, TAG);
+    lmn_free(&a, p, sizeof *p, LMN_APART, POOL_TAG);
 }
 
 /* A segment with up to N items. */
@@ -95,7 +96,7 @@ static void segment_reclaim(lmn_retired *r, void *ctx)
 
 lamina_status lmn_mpmc_init(lmn_mpmc *q, lmn_smr *domain)
 {
-    pool *p = lmn_alloc(&domain->alloc, sizeof *p, LMN_APART, TAG);
+    pool *p = lmn_alloc(&domain->alloc, sizeof *p, LMN_APART, POOL_TAG);
     if (!p) return LAMINA_E_NOMEM;
     p->alloc = domain->alloc;
     p->n_spare = LMN_MPMC_SPARE;

@@ -5,9 +5,14 @@
  * trust it without looking at head, and the slot's number, all ones when there is none. Tickets
  * have 63 bits and never wrap. Linearisation: a push at the fetch-and-add of the ticket of `items`
  * whose entry it fills, a pop at the fetch-and-add of the ticket whose entry it takes, E_AGAIN of a
- * pop where it reads tail or a negative threshold, close where CLOSED enters tail.
+ * pop where it reads tail or the last entry, close where CLOSED enters tail.
+ *
+ * The threshold is SCQ's, and here it only keeps producers and consumers from spoiling each other's
+ * tickets for ever: when it is used up, a consumer looks at the entries before it says empty.
  */
 #include "sync/mpmc_bounded.h"
+
+#include "base/os/os_thread.h"
 
 #include <string.h>
 
@@ -16,13 +21,7 @@
 #define CLOSED ((uint64_t)1 << 63)
 /* Tickets an operation draws before it calls the memory damaged: others may take some from it. */
 #define TRIES (1u << 16)
-/* The last item is at most two capacities and the consumers inside away from head; the threshold
- * allows for twice that, because a producer may see it as it was when it drew its ticket. */
-#ifdef LMN_MC
-#define SLACK 1
-#else
-#define SLACK 2
-#endif
+#define SPINS 64
 #define LINE_BITS 4u /* entries of 8 bytes in two cache lines */
 
 /* ---- rings of numbers --------------------------------------------------------------------- */
@@ -85,7 +84,7 @@ static lamina_status ring_put(const lmn_scq *r, uint64_t number)
 {
     lmn_scq_control *c = r->control;
     for (uint32_t i = 0; i < TRIES; i++) {
-        const uint64_t ticket = lmn_atomic_add(&c->tail, 1, acquire);
+        const uint64_t ticket = lmn_atomic_add(&c->tail, 1, relaxed);
         if (ticket & CLOSED) return LAMINA_E_CLOSED;
         const uint64_t filled = entry_make(r, round_of_ticket(r, ticket), safe(r), number);
         lmn_atomic(uint64_t) *e = entry_at(r, ticket);
@@ -102,10 +101,26 @@ static lamina_status ring_put(const lmn_scq *r, uint64_t number)
 /* Consumers ran past tail: pull it along, so that producers need not draw what was looked at. */
 static void catch_up(lmn_scq_control *c, uint64_t tail, uint64_t head)
 {
-    while (!lmn_atomic_cas(&c->tail, &tail, head | (tail & CLOSED), release)) {
+    while (!lmn_atomic_cas(&c->tail, &tail, head | (tail & CLOSED), relaxed)) {
         head = lmn_atomic_load(&c->head, relaxed);
         if ((tail & ~CLOSED) >= head) return;
     }
+}
+
+/* The entry of a ticket, after a while when its producer is only just behind: spoiling it costs
+ * both another ticket. */
+static uint64_t entry_await(const lmn_scq *r, lmn_atomic(uint64_t) * e, uint64_t round)
+{
+    uint64_t old = lmn_atomic_load(e, acquire);
+#ifndef LMN_MC
+    for (int i = 0; i < SPINS && round_of(r, old) < round && (old & none(r)) == none(r); i++) {
+        lmn_cpu_pause();
+        old = lmn_atomic_load(e, acquire);
+    }
+#else
+    (void)r, (void)round;
+#endif
+    return old;
 }
 
 /* The entry of a ticket of head: its number, or none, and then no producer may use the ticket. */
@@ -114,7 +129,7 @@ static uint64_t entry_take(const lmn_scq *r, uint64_t ticket)
     const uint64_t round = round_of_ticket(r, ticket);
     lmn_atomic(uint64_t) *e = entry_at(r, ticket);
     for (;;) {
-        uint64_t old = lmn_atomic_load(e, acquire);
+        uint64_t old = entry_await(r, e, round);
         if (round_of(r, old) > round) return none(r);
         if (round_of(r, old) == round) {
             (void)lmn_atomic_or(e, none(r), relaxed);
@@ -127,27 +142,43 @@ static uint64_t entry_take(const lmn_scq *r, uint64_t ticket)
     }
 }
 
+/* Is there a number whose ticket nobody has drawn from head? */
+static bool is_filled(const lmn_scq *r, uint64_t head)
+{
+    for (uint64_t t = head; t <= head + none(r); t++) {
+        const uint64_t e = lmn_atomic_load(entry_at(r, t), relaxed);
+        const uint64_t ticket = round_of(r, e) << r->bits | (t & none(r));
+        if ((e & none(r)) != none(r) && ticket >= head) return true;
+    }
+    return false;
+}
+
+/* May a consumer draw? OK; E_AGAIN: the ring is empty; E_CLOSED. */
+static lamina_status may_take(const lmn_scq *r)
+{
+    lmn_scq_control *c = r->control;
+    const uint64_t head = lmn_atomic_load(&c->head, relaxed);
+    const uint64_t tail = lmn_atomic_load(&c->tail, relaxed);
+    if (head >= (tail & ~CLOSED)) return tail & CLOSED ? LAMINA_E_CLOSED : LAMINA_E_AGAIN;
+    if (lmn_atomic_load(&c->threshold, relaxed) >= 0) return LAMINA_OK;
+    /* Of a closed ring the last tickets are drawn whatever is in them. */
+    if (!(tail & CLOSED) && !is_filled(r, head)) return LAMINA_E_AGAIN;
+    lmn_atomic_store(&c->threshold, r->limit, relaxed);
+    return LAMINA_OK;
+}
+
 /* A number out of the ring. E_AGAIN: it is empty. */
 static lamina_status ring_take(const lmn_scq *r, uint64_t *number)
 {
     lmn_scq_control *c = r->control;
-    if (lmn_atomic_load(&c->threshold, relaxed) < 0) {
-        const uint64_t tail = lmn_atomic_load(&c->tail, relaxed);
-        if (!(tail & CLOSED)) return LAMINA_E_AGAIN;
-        if (lmn_atomic_load(&c->head, relaxed) >= (tail & ~CLOSED)) return LAMINA_E_CLOSED;
-        lmn_atomic_store(&c->threshold, r->limit, relaxed); /* walk over the last tickets */
-    }
     for (uint32_t i = 0; i < TRIES; i++) {
+        LMN_TRY(may_take(r));
         const uint64_t ticket = lmn_atomic_add(&c->head, 1, relaxed);
         *number = entry_take(r, ticket);
         if (*number != none(r)) return LAMINA_OK;
+        (void)lmn_atomic_sub(&c->threshold, 1, relaxed);
         const uint64_t tail = lmn_atomic_load(&c->tail, relaxed);
-        if ((tail & ~CLOSED) <= ticket + 1) {
-            (void)lmn_atomic_sub(&c->threshold, 1, relaxed);
-            catch_up(c, tail, ticket + 1); /* releases the threshold to who draws from tail */
-            return tail & CLOSED ? LAMINA_E_CLOSED : LAMINA_E_AGAIN;
-        }
-        if (lmn_atomic_sub(&c->threshold, 1, relaxed) <= 0) return LAMINA_E_AGAIN;
+        if ((tail & ~CLOSED) <= ticket + 1) catch_up(c, tail, ticket + 1);
     }
     return LAMINA_E_CORRUPT;
 }
@@ -176,8 +207,7 @@ static void handle_init(lmn_mpmc_bounded *q, lmn_mpmc_bounded_mem *m, uint32_t e
 {
     uint32_t bits = 1;
     while (capacity >> bits) bits++;
-    const int64_t threads = capacity > LMN_BOUNDED_THREADS ? capacity : LMN_BOUNDED_THREADS;
-    const int64_t limit = SLACK * (2 * (int64_t)capacity + threads) - 1;
+    const int64_t limit = 3 * (int64_t)capacity - 1;
     lmn_atomic(uint64_t) *entry = (lmn_atomic(uint64_t) *)(void *)(m + 1);
     *q = (lmn_mpmc_bounded){
         .mem = m,

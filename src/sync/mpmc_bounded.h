@@ -4,16 +4,16 @@
  *
  * Order: strict FIFO over all producers. Progress: lock-free; who stalls in the middle stops nobody
  * (it keeps the one slot it holds). Memory: what lmn_mpmc_bounded_bytes says, nothing later; no
- * reclamation. Who: anybody with a handle, which threads may share; at most
- * max(capacity, LMN_BOUNDED_THREADS) threads inside at once. Closing: after lmn_mpmc_bounded_close
- * a push is refused; what was accepted before is still delivered, once; then pop says E_CLOSED.
+ * reclamation. Who: anybody with a handle, which threads may share. Closing: after
+ * lmn_mpmc_bounded_close a push is refused; what was accepted before is still delivered, once; then
+ * pop says E_CLOSED.
  *
  * It is SCQ (Nikolaev, DISC 2019): two rings of slot numbers, those with an item and those without.
  * Tickets by fetch-and-add name an entry of a ring, an entry carries the round it was written in,
- * and a threshold tells a consumer of an empty ring when to stop looking. A slot belongs to whoever
- * took its number out of a ring, so that full means: every slot holds an item or is in somebody's
- * hands. A peer that scribbles can spoil items and counts, never an address; a process that dies in
- * the middle of an operation takes its slot with it.
+ * and a threshold ends a race of tickets that nobody wins. A slot belongs to whoever took its
+ * number out of a ring, so that full means: every slot holds an item or is in somebody's hands. A
+ * peer that scribbles can spoil items and counts, never an address; a process that dies in the
+ * middle of an operation takes its slot with it.
  */
 #ifndef LMN_SYNC_MPMC_BOUNDED_H
 #define LMN_SYNC_MPMC_BOUNDED_H
@@ -21,11 +21,6 @@
 #include "base/atomic.h"
 
 #define LMN_BOUNDED_MAGIC 0x31514353u /* "SCQ1" */
-#ifdef LMN_MC
-#define LMN_BOUNDED_THREADS 2
-#else
-#define LMN_BOUNDED_THREADS 256
-#endif
 
 /* What a ring of slot numbers moves, each a pair of lines apart. */
 typedef struct lmn_scq_control {

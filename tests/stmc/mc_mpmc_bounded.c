@@ -3,7 +3,7 @@
  * out once, in order, with its contents; a slot is never read and written at once; nothing is left
  * behind a consumer that said empty; closing loses and invents nothing.
  */
-#include "sync/mpmc_bounded.h"
+#include "sync/mpmc_bounded.c" /* one scene is in the middle of operations */
 
 static _Alignas(LMN_APART) uint8_t memory[sizeof(lmn_mpmc_bounded_mem) + 2 * 40];
 static lmn_mpmc_bounded queue;
@@ -13,6 +13,9 @@ static uint32_t taken_mask;
 static void begin_with(uint32_t capacity)
 {
     stmc_check(lmn_mpmc_bounded_init(&queue, memory, sizeof memory, 8, capacity) == LAMINA_OK);
+    /* Races of tickets end soon: whatever the limit, nothing may depend on it. */
+    queue.items.limit = queue.spare.limit = 1;
+    lmn_atomic_init(&queue.spare.control->threshold, 1);
     n_in = n_out = taken_mask = 0;
 }
 
@@ -58,16 +61,6 @@ static void begin_one_full(void)
     (void)push(1);
 }
 
-/* The rings have gone round, and the threshold of the items is used up. */
-static void begin_tired(void)
-{
-    uint64_t i;
-    begin_with(1);
-    (void)push(0);
-    while (pop(&i) == LAMINA_OK) continue;
-    for (int k = 0; k < 9; k++) (void)pop(&i);
-}
-
 static void push_two(void)
 {
     (void)push(4);
@@ -95,28 +88,59 @@ static void pop_one(void)
     (void)pop(&i);
 }
 
-/* Empty, with a threshold that nobody has lowered and that is as tight as one slot and one consumer
- * allow: two looks in vain use it up. */
-static void begin_fresh(void)
+/* The rings have gone round, and the threshold of the items is used up. */
+static void begin_tired(void)
 {
     uint64_t i;
     begin_with(1);
-    queue.items.limit = 1;
     (void)push(0);
-    (void)pop(&i);
+    while (pop(&i) == LAMINA_OK) continue;
+    lmn_atomic_store(&queue.items.control->threshold, -1, relaxed);
 }
 
-/* Comes round to the entry that another consumer is about to empty. */
-static void pop_round(void)
-{
-    uint64_t i;
-    for (int k = 0; k < 4; k++) (void)pop(&i);
-}
-
-static void begin_half(void)
+/* The same beside an item, which a late producer left so. */
+static void begin_left(void)
 {
     begin_with(2);
     (void)push(1);
+    lmn_atomic_store(&queue.items.control->threshold, -1, relaxed);
+}
+
+/* A consumer drew the ticket of the only item and stopped; others have gone round, so that the next
+ * ticket has the item's entry; a second consumer draws that, and a producer fills what it may. Who
+ * trusts the entry although its ticket is gone leaves its item behind. */
+static uint64_t drawn, number;
+
+static void begin_round(void)
+{
+    begin_with(2);
+    (void)push(1);
+    stmc_check(ring_take(&queue.spare, &number) == LAMINA_OK);
+    drawn = lmn_atomic_add(&queue.items.control->head, 4, relaxed);
+    for (uint64_t t = 1; t < 4; t++)
+        stmc_check(entry_take(&queue.items, drawn + t) == none(&queue.items));
+    (void)lmn_atomic_add(&queue.items.control->tail, 3, relaxed);
+}
+
+static void fill(void)
+{
+    const uint64_t value = 4;
+    memcpy(slot_at(&queue, number), &value, sizeof value);
+    stmc_check(ring_put(&queue.items, number) == LAMINA_OK);
+    n_in++;
+}
+
+static void go_on(void)
+{
+    stmc_check(entry_take(&queue.items, drawn) == 0);
+}
+
+static void draw(void)
+{
+    const uint64_t ticket = lmn_atomic_add(&queue.items.control->head, 1, relaxed);
+    if (entry_take(&queue.items, ticket) == none(&queue.items)) return;
+    stmc_check(ring_put(&queue.spare, number) == LAMINA_OK);
+    n_out++;
 }
 
 static void push_and_pop(void)
@@ -158,19 +182,26 @@ static void end(void)
     for (uint32_t k = 0; k < capacity; k++) stmc_check(pop(&i) == LAMINA_OK && i == 10 + k);
 }
 
-STMC_MAIN({"one to one, one slot", begin_one, {push_two, pop_two}, end},
-          {"one to one", begin, {push_two, pop_two}, end},
-          {"pop in vain", begin_fresh, {push_one, pop_two}, end},
-          {"round", begin_half, {pop_one, pop_round, push_one}, end},
+static void end_round(void)
+{
+    stmc_check(ring_put(&queue.spare, 0) == LAMINA_OK);
+    n_out++;
+    end();
+}
+
+STMC_MAIN({"round", begin_round, {fill, go_on, draw}, end_round},
+          {"one to one", begin, {push_one, pop_two}, end},
           {"tired", begin_tired, {push_one, pop_one}, end},
+          {"tired, an item is left", begin_left, {push_one, pop_one}, end},
           {"two consumers", begin_one_full, {pop_one, pop_one}, end},
           {"two producers", begin, {push_one, push_one}, end},
           {"two producers, one slot", begin_one, {push_one, push_one}, end},
           {"full", begin_full, {push_one, pop_one}, end},
-          {"full, one slot", begin_one_full, {push_two, pop_two}, end},
+          {"full, one slot", begin_one_full, {push_one, pop_two}, end},
           {"close", begin_one, {push_one, close_it}, end},
           {"close, then drain", begin_one_full, {close_it, pop_all}, end},
           {"close under way", begin_one, {push_one, pop_all, close_it}, end},
-          {"both do both", begin_one, {push_and_pop, push_and_pop}, end},
           {"beside a producer", begin, {push_and_get, push_one}, end},
+          {"one to one, one slot", begin_one, {push_two, pop_two}, end},
+          {"both do both", begin_one, {push_and_pop, push_and_pop}, end},
           {"one in, two out", begin_tired, {push_one, pop_one, pop_one}, end})
