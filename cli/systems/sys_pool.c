@@ -1,10 +1,12 @@
 /*
  * The subject about handing work to threads: tasks that count one up, as a call, as a thread each,
- * through a pool under a mutex, and claimed from a shared counter, one at a time and 64 at a time.
- * Every sample checks that each task ran once. The pool has a thread for each processor, four at
- * most, and they sleep between samples.
+ * through the pool of lamina/pool.h and one under a mutex, and claimed from a shared counter, one
+ * at a time and 64 at a time. Every sample checks that each task ran once. A pool has a thread for
+ * each processor, four at most, and they sleep between samples.
  */
 #include "sys_bench.h"
+
+#include "lamina/pool.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -17,6 +19,7 @@
 #define MOST_THREADS 4
 
 typedef struct pool {
+    lamina_pool *ours;
     pthread_t thread[MOST_THREADS];
     int threads;
     pthread_mutex_t lock;
@@ -153,9 +156,57 @@ static double claimed(void *state, int piece)
     return judged(p, ns, TASKS);
 }
 
+static void run_spawned(lamina_worker *w, void *payload)
+{
+    one o;
+    (void)w;
+    memcpy(&o, payload, sizeof o);
+    task(o.pool, o.i);
+}
+
+/* Tasks of a group, spawned by a thread that works as well. */
+static double spawned(void *state, int arg)
+{
+    pool *p = state;
+    lamina_worker *w = NULL;
+    lamina_group g;
+    (void)arg;
+    memset(p->ran, 0, sizeof p->ran);
+    if (lamina_pool_enter(p->ours, &w) != LAMINA_OK) return NAN;
+    const double from = sys_now_ns();
+    lamina_group_init(&g, w);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        const one o = {p, i};
+        (void)lamina_spawn(w, &g, run_spawned, NULL, &o, sizeof o);
+    }
+    (void)lamina_group_wait(&g);
+    const double ns = sys_now_ns() - from;
+    lamina_pool_leave(w);
+    return judged(p, ns, TASKS);
+}
+
+static void run_chunk(void *arg, int64_t chunk, int32_t who)
+{
+    const loop *l = arg;
+    (void)who;
+    const uint32_t from = (uint32_t)chunk * l->piece;
+    for (uint32_t i = from; i < from + l->piece; i++) task(l->pool, i);
+}
+
+static double looped(void *state, int piece)
+{
+    pool *p = state;
+    loop l = {p, (uint32_t)piece};
+    memset(p->ran, 0, sizeof p->ran);
+    const double from = sys_now_ns();
+    lamina_pool_for(p->ours, TASKS / piece, run_chunk, &l);
+    return judged(p, sys_now_ns() - from, TASKS);
+}
+
 void sys_pool_end(void *state)
 {
     pool *p = state;
+    lamina_pool_destroy(p->ours);
     (void)pthread_mutex_lock(&p->lock);
     p->ending = true;
     (void)pthread_mutex_unlock(&p->lock);
@@ -181,12 +232,16 @@ bool sys_pool(sys_run *r, void **state)
     (void)pthread_cond_init(&p->idle, NULL);
     while (p->threads < wanted && pthread_create(&p->thread[p->threads], NULL, serve, p) == 0)
         p->threads++;
-    if (p->threads == 0) {
+    const lamina_pool_opts opts = {.size = sizeof opts, .width = (uint32_t)p->threads};
+    if (p->threads == 0 || lamina_pool_create(&opts, &p->ours) != LAMINA_OK) {
         sys_pool_end(p);
-        return (void)cli_fail("no thread to be had"), false;
+        return (void)cli_fail("pool: no thread or no memory to be had"), false;
     }
     sys_add(r, called, 0, NONE, "called");
     sys_add(r, thread_each, 0, NONE, "a thread each");
+    sys_add(r, spawned, 0, NONE, "lamina_pool, spawned");
+    sys_add(r, looped, 1, NONE, "lamina_pool, a loop");
+    sys_add(r, looped, 64, NONE, "lamina_pool, a loop, 64 at once");
     sys_add(r, queued, 1, NONE, "pool under a mutex");
     sys_add(r, queued, 64, NONE, "pool under a mutex, 64 at once");
     sys_add(r, claimed, 1, NONE, "claimed from a counter");
