@@ -23,9 +23,10 @@ const sys_subject sys_subjects[] = {
      "far apart from run to run are two processors near or far.",
      sys_queues, sys_queues_end},
     {"pool", "tasks handed to threads", "ns a task", false, true,
-     "What a task costs before it does anything: a thread of its own, a lock each, a shared "
-     "counter. "
-     "A task must last many times longer to be worth it; taking many at once divides the price.",
+     "What a task costs before it does anything: a thread of its own, a deque that others may "
+     "steal "
+     "from, a lock, a shared counter. A task must last many times longer to be worth it; taking "
+     "many at once divides the price.",
      sys_pool, sys_pool_end},
     {"allocators", "objects of 64 bytes from malloc, arena and pools", "ns an object", false, true,
      "An allocator is fast for a pattern: an arena when all goes at once, a pool for one size, "
