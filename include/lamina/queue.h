@@ -1,6 +1,7 @@
 /*
  * lamina/queue.h - queues between threads: a ring for one producer and one consumer, which two
- * processes may share, and a strict FIFO between many. Part of liblamina-sync, which needs nothing
+ * processes may share, a bounded FIFO of messages between many, which they may share as well, and
+ * an unbounded one of pointers that one may wait for. Part of liblamina-sync, which needs nothing
  * else of Lamina.
  *
  * Every operation is a call; where a call an item is too much, take spans (ring) or bulk (queue).
@@ -141,6 +142,82 @@ LAMINA_API LAMINA_NODISCARD bool lamina_spsc_push(lamina_spsc_end *end, const vo
 
 /** Consumer: copy one item out. @return true; false = empty. As lamina_spsc_push(). Since: 0.1 */
 LAMINA_API LAMINA_NODISCARD bool lamina_spsc_pop(lamina_spsc_end *end, void *item);
+
+/*
+ * A bounded queue of messages of one size between any number of producers and consumers, in memory
+ * that two processes may share: a handle on it, in memory of the caller. Filled by
+ * lamina_bounded_init() or lamina_bounded_attach(), read-only from then on, good for any number of
+ * threads, needs no release.
+ */
+typedef struct lamina_bounded {
+    uint64_t opaque[16];
+} lamina_bounded;
+
+/**
+ * Bytes that such a queue takes.
+ *
+ * @param item_bytes  size of a message, at least 1.
+ * @param capacity    messages it holds at most, a power of two up to 2^24.
+ * @return bytes; 0 when the geometry is impossible.
+ *
+ * Units: bytes, items.   Threads: any.   Memory: none.   Since: 0.1
+ */
+LAMINA_API size_t lamina_bounded_bytes(uint32_t item_bytes, uint32_t capacity);
+
+/**
+ * Make an empty queue, and a handle on it.
+ *
+ * @param mem    borrowed as long as it is used; aligned to LAMINA_SPSC_ALIGN.
+ * @param bytes  size of mem, at least lamina_bounded_bytes().
+ * @param out    filled.
+ * @return LAMINA_OK; E_INVALID (NULL, misaligned, too small, impossible geometry).
+ *
+ * Order:    strict FIFO over all producers, lock-free: who is stopped in the middle keeps one place
+ *           and stops nobody.   Units: bytes, items.
+ * Threads:  one, before anybody attaches; at most 256 inside at once, or the capacity if more.
+ * Memory:   none of its own, now or later.
+ * Source:   docs/rooms/sync.md "lmn_mpmc_bounded".   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_bounded_init(void *mem, size_t bytes,
+                                                              uint32_t item_bytes,
+                                                              uint32_t capacity,
+                                                              lamina_bounded *out);
+
+/**
+ * Make a handle on the queue at mem, which may come from another process: what it says is checked,
+ * and what a peer scribbles later can spoil items and counts, never an address.
+ *
+ * @return LAMINA_OK; E_INVALID (NULL, misaligned, too small); E_CORRUPT (no queue lies there).
+ *
+ * Units: bytes.   Threads: any.   Memory: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_bounded_attach(void *mem, size_t bytes,
+                                                                lamina_bounded *out);
+
+/**
+ * Copy a message in.
+ *
+ * @param item  borrowed until return; item_bytes long.
+ * @return LAMINA_OK; E_AGAIN (full); E_CLOSED; E_CORRUPT (a peer scribbled); E_INVALID.
+ *
+ * Threads: any.   Memory: none.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_bounded_push(const lamina_bounded *q,
+                                                              const void *item);
+
+/**
+ * Copy the oldest message out.
+ *
+ * @param item  on success filled.
+ * @return LAMINA_OK; E_AGAIN (empty); E_CLOSED (closed, and nothing can come any more); E_CORRUPT;
+ *         E_INVALID.
+ *
+ * Threads: any.   Memory: none.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_bounded_pop(const lamina_bounded *q, void *item);
+
+/** Refuse pushes from here on; what was accepted is delivered. Threads: any. Since: 0.1 */
+LAMINA_API void lamina_bounded_close(const lamina_bounded *q);
 
 /* A queue of pointers between any number of producers and consumers. */
 typedef struct lamina_queue lamina_queue;

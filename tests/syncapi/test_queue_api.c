@@ -59,6 +59,36 @@ static void test_ring(t_env *env)
     T_CHECK(lamina_spsc_pop(&out, &v) && v == 13);
 }
 
+static void test_bounded(t_env *env)
+{
+    (void)env;
+    static _Alignas(LAMINA_SPSC_ALIGN) uint8_t mem[16384];
+    lamina_bounded q, other;
+    uint32_t v = 0;
+    T_EQ(lamina_bounded_bytes(4, 3), 0);
+    T_CHECK(lamina_bounded_bytes(4, 4) <= sizeof mem);
+    T_EQ(lamina_bounded_init(mem, sizeof mem, 4, 4, NULL), LAMINA_E_INVALID);
+    T_EQ(lamina_bounded_init(mem, 100, 4, 4, &q), LAMINA_E_INVALID);
+    T_EQ(lamina_bounded_attach(mem, sizeof mem, &other), LAMINA_E_CORRUPT);
+    T_OK(lamina_bounded_init(mem, sizeof mem, 4, 4, &q));
+    T_OK(lamina_bounded_attach(mem, sizeof mem, &other));
+    T_EQ(lamina_bounded_pop(&other, &v), LAMINA_E_AGAIN);
+    T_EQ(lamina_bounded_pop(&other, NULL), LAMINA_E_INVALID);
+    for (uint32_t round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < 4; i++) T_OK(lamina_bounded_push(&q, &(uint32_t){round + i}));
+        T_EQ(lamina_bounded_push(&q, &v), LAMINA_E_AGAIN);
+        for (uint32_t i = 0; i < 4; i++) {
+            T_OK(lamina_bounded_pop(&other, &v));
+            T_EQ(v, round + i);
+        }
+    }
+    T_OK(lamina_bounded_push(&q, &v));
+    lamina_bounded_close(&other);
+    T_EQ(lamina_bounded_push(&q, &v), LAMINA_E_CLOSED);
+    T_OK(lamina_bounded_pop(&q, &v));
+    T_EQ(lamina_bounded_pop(&q, &v), LAMINA_E_CLOSED);
+}
+
 static void test_calls(t_env *env)
 {
     lamina_queue_opts o = opts_of(env, 0);
@@ -236,5 +266,5 @@ static void test_no_memory(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_ring), T_TEST(test_calls), T_TEST(test_capacity), T_TEST(test_no_memory),
-       T_TEST(test_traffic))
+T_MAIN(T_TEST(test_ring), T_TEST(test_bounded), T_TEST(test_calls), T_TEST(test_capacity),
+       T_TEST(test_no_memory), T_TEST(test_traffic))
