@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 LMN_PRINTF(3, 4)
@@ -394,6 +395,7 @@ static void *crash_in_thread(void *arg)
 static void crash_by(int how)
 {
     pthread_t t;
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     if (how == 4 && pthread_create(&t, NULL, crash_in_thread, NULL) == 0)
         (void)pthread_join(t, NULL);
     if (how == 0) *(int *)nowhere = 1;
