@@ -100,10 +100,15 @@ static inline bool lmn_deque_take(lmn_deque *d, lmn_deque_item *out)
     return mine;
 }
 
-/* Anybody: does it look as if there were something? */
+/* Anybody: how many it seems to hold; may be below 0. */
+static inline int64_t lmn_deque_length(lmn_deque *d)
+{
+    const int64_t top = lmn_atomic_load(&d->top, relaxed);
+    return lmn_atomic_load(&d->bottom, relaxed) - top;
+}
 static inline bool lmn_deque_seems_empty(lmn_deque *d)
 {
-    return lmn_atomic_load(&d->top, relaxed) >= lmn_atomic_load(&d->bottom, relaxed);
+    return lmn_deque_length(d) <= 0;
 }
 
 /* Anybody: the oldest task; E_STATE: empty, and seen is what takers did before; E_AGAIN: somebody

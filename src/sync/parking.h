@@ -7,13 +7,15 @@
  *     if (there is work) lmn_park_cancel(lot, s)      lmn_park_notify(lot, n)
  *     else lmn_park_wait(lot, s)
  *
- * A sleeper is claimed before it is woken, so that two notifiers wake two. The claim is lost when
- * the sleeper leaves without looking for work; then it must hand it on: cancel and wait return true
+ * A sleeper is claimed before it is woken. While one that was claimed is on its way, nobody else is
+ * woken for a single piece of work: it has yet to look, and then must pass the word on by notifying
+ * again, if it sees more work than it takes, or leaves without looking. Cancel and wait return true
  * when they were claimed.
  *
  * Order: none; sleepers registered first are woken first. Progress: all but the sleep is wait-free;
- * a notifier that finds nobody asleep pays one load. Memory: the objects. Who: anybody may notify,
- * a sleeper is used by one thread at a time. Closing: the owner's condition, and lmn_park_wake_all.
+ * a notifier that finds nobody asleep pays one load. A thread that is stopped between its wake-up
+ * and its look holds up what was left to it. Memory: the objects. Who: anybody may notify, a
+ * sleeper is used by one thread at a time. Closing: the owner's condition, and lmn_park_notify_all.
  */
 #ifndef LMN_SYNC_PARKING_H
 #define LMN_SYNC_PARKING_H
@@ -35,6 +37,7 @@ typedef struct lmn_sleeper {
 typedef struct lmn_parking {
     _Alignas(LMN_APART) lmn_atomic(uint32_t) asleep; /* about how many may be claimed */
     lmn_asym asym;
+    lmn_atomic(void *) claimed;                 /* the sleeper that was claimed last */
     _Alignas(LMN_APART) lmn_atomic(uint32_t) n; /* registered */
     lmn_atomic(void *) sleeper[LMN_PARK_MAX];   /* lmn_sleeper; NULL while one registers */
 } lmn_parking;
@@ -52,7 +55,8 @@ bool lmn_park_wait(lmn_parking *lot, lmn_sleeper *s);
 void lmn_park_wake(lmn_parking *lot, uint32_t n);
 void lmn_park_wake_this(lmn_parking *lot, lmn_sleeper *s);
 
-/* Wake n of those who sleep; after work for them was published. */
+/* Wake n of those who sleep (for n = 1: unless one is on its way); after work for them was
+ * published. */
 static inline void lmn_park_notify(lmn_parking *lot, uint32_t n)
 {
     lmn_asym_light(lot->asym);

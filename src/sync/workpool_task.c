@@ -9,6 +9,8 @@
 
 #include "base/os/os_time.h"
 
+#define MOVE_PART 32 /* of what a victim has, a thief moves one in so many to its own deque */
+#define MOVE_MOST 32
 #define TRIES 4 /* at one victim before the next: others are quicker here */
 
 void lmn_task_run_hooked(lmn_worker *w, lmn_deque_item *t)
@@ -37,30 +39,42 @@ static bool ended(const lmn_worker *w, lmn_group *g)
     return g ? lmn_group_ended(g) : lmn_atomic_load(&w->pool->quit, relaxed) != 0;
 }
 
-/* Take part in a loop that wants more workers. */
-static bool help_loop(lmn_worker *w)
+/* A loop that wants more workers, joined, and the number it gave. */
+static lmn_offer *join_loop(lmn_workpool *p, int32_t *number)
 {
-    lmn_workpool *p = w->pool;
-    for (int i = 0; i < LMN_POOL_OFFERS; i++) {
-        lmn_offer *o = &p->offer[i];
-        const int32_t number = lmn_offer_join(o);
-        if (number == 0) continue;
-        /* The caller woke a few; they wake the others. */
-        if (lmn_offer_wanted(lmn_atomic_load(&o->word, relaxed))) lmn_park_notify(&p->lot, 1);
-        if (w->hooked && p->hooks.task_begin) p->hooks.task_begin(p->hooks.ctx, w);
-        lmn_offer_work(o, number);
-        if (w->hooked && p->hooks.task_end) p->hooks.task_end(p->hooks.ctx, w);
-        lmn_offer_leave(o);
-        return true;
+    for (int i = 0; i < LMN_POOL_OFFERS; i++)
+        if ((*number = lmn_offer_join(&p->offer[i])) > 0) return &p->offer[i];
+    return NULL;
+}
+
+static void help(lmn_worker *w, lmn_offer *o, int32_t number)
+{
+    const lmn_pool_hooks *h = &w->pool->hooks;
+    if (h->task_begin) h->task_begin(h->ctx, w);
+    lmn_offer_work(o, number);
+    if (h->task_end) h->task_end(h->ctx, w);
+    lmn_offer_leave(o);
+}
+
+/* From a long deque more than one at a visit, so that owner and thief do not fight over every task;
+ * a tree of forks is never that deep. */
+static void move_more(lmn_worker *w, lmn_worker *victim)
+{
+    lmn_deque_item t;
+    int64_t n = lmn_deque_length(&victim->deque) / MOVE_PART;
+    for (n = lmn_min_i64(n, MOVE_MOST); n > 0; n--) {
+        lmn_atomic(uint64_t) *word = lmn_deque_reserve(&w->deque);
+        if (!word || lmn_deque_steal(&victim->deque, &t) != LAMINA_OK) return;
+        for (int i = 0; i < LMN_DEQUE_WORDS; i++) lmn_atomic_store(&word[i], t.word[i], relaxed);
+        lmn_deque_push(&w->deque);
     }
-    return false;
 }
 
 static bool steal_from(lmn_worker *w, lmn_worker *victim, lmn_deque_item *t)
 {
     for (int i = 0; i < TRIES && !lmn_deque_seems_empty(&victim->deque); i++) {
         if (lmn_deque_steal(&victim->deque, t) != LAMINA_OK) continue;
-        if (!lmn_deque_seems_empty(&victim->deque)) lmn_park_notify(w->lot, 1);
+        move_more(w, victim);
         return true;
     }
     return false;
@@ -77,18 +91,6 @@ static bool steal(lmn_worker *w, lmn_deque_item *t)
     return false;
 }
 
-/* One piece of work; false: nothing was found. */
-static bool work_once(lmn_worker *w)
-{
-    lmn_deque_item t;
-    if (!lmn_deque_take(&w->deque, &t)) {
-        if (help_loop(w)) return true;
-        if (!steal(w, &t)) return false;
-    }
-    lmn_task_run(w, &t);
-    return true;
-}
-
 /* Is there something that work_once might find? */
 static bool work_in_sight(lmn_workpool *p)
 {
@@ -100,6 +102,23 @@ static bool work_in_sight(lmn_workpool *p)
         if (w && !lmn_deque_seems_empty(&w->deque)) return true;
     }
     return false;
+}
+
+/* One piece of work; false: nothing was found. Who was woken for one and sees more wakes another:
+ * those who made it leave that to us. */
+static bool work_once(lmn_worker *w, bool claimed)
+{
+    lmn_deque_item t;
+    int32_t number = 0;
+    lmn_offer *o = NULL;
+    if (!lmn_deque_take(&w->deque, &t) && !(o = join_loop(w->pool, &number)) && !steal(w, &t))
+        return false;
+    if (claimed && work_in_sight(w->pool)) lmn_park_notify(w->lot, 1);
+    if (o)
+        help(w, o, number);
+    else
+        lmn_task_run(w, &t);
+    return true;
 }
 
 /* Wait awake for a little while; true: there may be something to do. */
@@ -136,7 +155,7 @@ void lmn_worker_work(lmn_worker *w, lmn_group *g)
 {
     bool claimed = false;
     while (!ended(w, g)) {
-        const bool found = work_once(w);
+        const bool found = work_once(w, claimed);
         claimed = false;
         if (!found && !spin(w, g)) claimed = sleep_until_woken(w, g);
     }

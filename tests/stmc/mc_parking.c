@@ -8,17 +8,15 @@
 
 static lmn_parking lot;
 static lmn_sleeper sleeper[3];
-static uint32_t work, done, quit; /* work: items to take */
-static int n_taken;
+static uint32_t work[2], done, quit; /* work: 1: an item to take */
 
 static void begin_as(lmn_asym asym)
 {
     lmn_parking_init(&lot, asym);
     for (int i = 0; i < 2; i++) stmc_check(lmn_park_register(&lot, &sleeper[i]));
-    stmc_init(&work, 0);
+    for (int i = 0; i < 2; i++) stmc_init(&work[i], 0);
     stmc_init(&done, 0);
     stmc_init(&quit, 0);
-    n_taken = 0;
 }
 
 static void begin(void)
@@ -26,44 +24,66 @@ static void begin(void)
     begin_as(LMN_ASYM_MEMBARRIER);
 }
 
+static void begin_none(void)
+{
+    begin();
+    lmn_parking_init(&lot, LMN_ASYM_MEMBARRIER);
+}
+
 static void begin_fences(void)
 {
     begin_as(LMN_ASYM_FENCE);
 }
 
+static void publish_item(int i)
+{
+    lmn_atomic_store(&work[i], 1, relaxed);
+    lmn_park_notify(&lot, 1);
+}
+
 static void publish(void)
 {
-    (void)lmn_atomic_add(&work, 1, relaxed);
-    lmn_park_notify(&lot, 1);
+    publish_item(0);
+}
+
+static void publish_other(void)
+{
+    publish_item(1);
 }
 
 static void publish_two(void)
 {
-    publish();
-    publish();
+    publish_item(0);
+    publish_item(1);
+}
+
+static bool in_sight(void)
+{
+    return lmn_atomic_load(&work[0], relaxed) || lmn_atomic_load(&work[1], relaxed);
 }
 
 static bool take(void)
 {
-    uint32_t n = lmn_atomic_load(&work, relaxed);
-    while (n > 0)
-        if (lmn_atomic_cas(&work, &n, n - 1, relaxed)) {
-            n_taken++;
+    for (int i = 0; i < 2; i++) {
+        uint32_t one = 1;
+        if (lmn_atomic_load(&work[i], relaxed) && lmn_atomic_cas(&work[i], &one, 0, relaxed))
             return true;
-        }
+    }
     return false;
 }
 
-/* Sleep until there is work, take one. */
+/* Sleep until there is work, take one; pass the word on. */
 static void worker_of(lmn_sleeper *s)
 {
+    bool claimed = false;
     while (!take()) {
         lmn_park_prepare(&lot, s);
-        if (lmn_atomic_load(&work, relaxed))
-            (void)lmn_park_cancel(&lot, s);
+        if (in_sight())
+            claimed = lmn_park_cancel(&lot, s);
         else
-            (void)lmn_park_wait(&lot, s);
+            claimed = lmn_park_wait(&lot, s);
     }
+    if (claimed && in_sight()) lmn_park_notify(&lot, 1);
 }
 
 static void worker_0(void)
@@ -76,11 +96,53 @@ static void worker_1(void)
     worker_of(&sleeper[1]);
 }
 
+/* One was claimed for something and has not looked yet, the other sleeps. */
+static void begin_claimed_as(lmn_asym asym)
+{
+    begin_as(asym);
+    stmc_init(&sleeper[0].state, LMN_PARK_CLAIMED);
+    stmc_init(&lot.claimed, (void *)&sleeper[0]);
+    stmc_init(&sleeper[1].state, LMN_PARK_ASLEEP);
+    stmc_init(&lot.asleep, 1);
+}
+
+static void begin_claimed(void)
+{
+    begin_claimed_as(LMN_ASYM_MEMBARRIER);
+}
+
+static void begin_claimed_fences(void)
+{
+    begin_claimed_as(LMN_ASYM_FENCE);
+}
+
+static void claimed_0(void)
+{
+    stmc_check(lmn_park_wait(&lot, &sleeper[0]));
+    if (in_sight()) lmn_park_notify(&lot, 1);
+}
+
+static void asleep_1(void)
+{
+    (void)lmn_park_wait(&lot, &sleeper[1]);
+    worker_of(&sleeper[1]);
+}
+
 /* Registers while others notify. */
 static void worker_new(void)
 {
     stmc_check(lmn_park_register(&lot, &sleeper[2]));
     worker_of(&sleeper[2]);
+}
+
+static void looks_once(void)
+{
+    stmc_check(lmn_park_register(&lot, &sleeper[2]));
+    lmn_park_prepare(&lot, &sleeper[2]);
+    if (in_sight())
+        (void)lmn_park_cancel(&lot, &sleeper[2]);
+    else
+        (void)lmn_park_wait(&lot, &sleeper[2]);
 }
 
 /* Waits for something of its own, and is no worker after that. */
@@ -93,8 +155,8 @@ static void waiter(void)
             claimed = lmn_park_cancel(&lot, &sleeper[0]);
         else
             claimed = lmn_park_wait(&lot, &sleeper[0]);
+        if (claimed) lmn_park_notify(&lot, 1); /* it does not look for work at all */
     }
-    if (claimed) lmn_park_notify(&lot, 1);
 }
 
 static void finish(void)
@@ -109,7 +171,7 @@ static void worker_till_end(lmn_sleeper *s)
     while (!lmn_atomic_load(&quit, relaxed)) {
         if (take()) continue;
         lmn_park_prepare(&lot, s);
-        if (lmn_atomic_load(&work, relaxed) || lmn_atomic_load(&quit, relaxed))
+        if (in_sight() || lmn_atomic_load(&quit, relaxed))
             (void)lmn_park_cancel(&lot, s);
         else
             (void)lmn_park_wait(&lot, s);
@@ -140,12 +202,16 @@ static void end(void)
         stmc_check(lmn_atomic_load(&sleeper[i].state, relaxed) == LMN_PARK_AWAKE);
 }
 
-STMC_MAIN({"one", begin, {publish, worker_0}, end},
-          {"fences", begin_fences, {publish, worker_0}, end},
-          {"its own", begin, {finish, waiter}, end},
-          {"its own, fences", begin_fences, {finish, waiter}, end},
-          {"till the end", begin, {publish_and_quit, till_end_0}, end},
-          {"registers late", begin, {publish, worker_new}, end},
-          {"two workers", begin, {publish_two, worker_0, worker_1}, end},
-          {"handed on", begin, {publish, finish, waiter, worker_1}, end},
-          {"all", begin, {publish_and_quit, till_end_0, till_end_1}, end})
+STMC_MAIN(
+    {"one", begin, {publish, worker_0}, end}, {"fences", begin_fences, {publish, worker_0}, end},
+    {"its own", begin, {finish, waiter}, end},
+    {"its own, fences", begin_fences, {finish, waiter}, end},
+    {"till the end", begin, {publish_and_quit, till_end_0}, end},
+    {"registers late", begin, {publish, worker_new}, end},
+    {"on its way", begin_claimed, {publish_other, claimed_0, asleep_1}, end},
+    {"on its way, fences", begin_claimed_fences, {publish_other, claimed_0, asleep_1}, end},
+    {"registers late, two publishers", begin_none, {publish, publish_other, looks_once}, NULL},
+    {"two workers", begin, {publish_two, worker_0, worker_1}, end},
+    {"two workers, fences", begin_fences, {publish_two, worker_0, worker_1}, end},
+    {"handed on", begin, {publish, finish, waiter, worker_1}, end},
+    {"all", begin, {publish_and_quit, till_end_0, till_end_1}, end})
