@@ -16,13 +16,14 @@ import benchlib
 NAME = "sync"
 BUILD = os.path.join(benchlib.ROOT, "build-bench")
 PROGRAM = os.path.join(BUILD, "bin", "bench_sync")
-SUBJECTS = ("spsc", "trips", "mpmc", "stall", "pool", "alloc")
+SUBJECTS = ("spsc", "trips", "mpmc", "stall", "pool", "alloc", "locks")
 QUICK = {"spsc": ["--rounds", "3", "--items", "200000"],
          "trips": ["--rounds", "3", "--items", "2000"],
          "mpmc": ["--rounds", "3", "--items", "100000"],
          "stall": ["--seconds", "0.2"],
          "pool": ["--rounds", "3", "--items", "10000"],
-         "alloc": ["--rounds", "3", "--items", "20000"]}
+         "alloc": ["--rounds", "3", "--items", "20000"],
+         "locks": ["--rounds", "3", "--items", "100000"]}
 FIGURES = ("m_per_s", "p50_ns", "p99_ns", "ns", "ms")  # samples a round
 FACTS = ("threads", "idle_percent", "garbage", "bound", "items", "order", "progress", "errors")
 QUIET = 1.5  # load above which an absolute figure is not judged
@@ -167,8 +168,12 @@ def judge_pool(r, bars, _):
     bars.add("B5 idle", r.get(ours, "idle_percent"), "% of a processor", 0.5, "itself", False)
 
 
+def judge_locks(r, bars, _):
+    """No bar was set for locks and caches: their rows are shown."""
+
+
 JUDGES = {"spsc": judge_spsc, "trips": judge_trips, "mpmc": judge_mpmc, "stall": judge_stall,
-          "pool": judge_pool, "alloc": judge_alloc}
+          "pool": judge_pool, "alloc": judge_alloc, "locks": judge_locks}
 
 
 def show(subject, got):

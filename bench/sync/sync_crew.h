@@ -20,6 +20,7 @@ bool sync_trips_run(const sync_options *o);
 bool sync_mpmc(const sync_options *o);
 bool sync_stall(const sync_options *o);
 bool sync_alloc(const sync_options *o);
+bool sync_locks(const sync_options *o);
 bool sync_pool(const sync_options *o);
 bool sync_soak(const sync_options *o);
 

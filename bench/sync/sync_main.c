@@ -14,7 +14,7 @@ static const struct subject {
     bool (*run)(const sync_options *o);
 } SUBJECTS[] = {{"spsc", sync_spsc},   {"trips", sync_trips_run}, {"mpmc", sync_mpmc},
                 {"stall", sync_stall}, {"pool", sync_pool},       {"alloc", sync_alloc},
-                {"soak", sync_soak}};
+                {"locks", sync_locks}, {"soak", sync_soak}};
 
 static int usage(void)
 {
