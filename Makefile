@@ -8,7 +8,7 @@ CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
 .PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
-	bench-sync bench-sync-build soak-sync \
+	bench-sync bench-sync-build soak-sync soak-trace \
 	fuzz-build fuzz-all cover install setup clean
 
 build: ## release build: build/bin/lamina, build/lib, build/python (TARGET=... for one target)
@@ -67,6 +67,9 @@ environment:
 
 orderings: build ## weaken every ordering of src/sync and src/trace: docs/orderings.md
 	tools/orderings.sh $(BUILD) > docs/orderings.md
+
+soak-trace: build ## a reader that two writers of 10^9 events outrun
+	T_TRACE_EVENTS=1000000000 $(BUILD)/tests/test_trace_live test_slow_reader
 
 soak-log: ## lamina logd and its writers, 50 rounds of kill -9
 	@$(MAKE) -s build

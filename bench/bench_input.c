@@ -39,8 +39,13 @@ int bench_by_value(const void *a, const void *b)
 
 void bench_open(bench_model *m, const char *path, uint32_t threads)
 {
+    bench_open_traced(m, path, threads, NULL);
+}
+
+void bench_open_traced(bench_model *m, const char *path, uint32_t threads, lamina_trace *trace)
+{
     lamina_error err = {0};
-    const lamina_engine_opts o = {.size = sizeof o, .n_threads = threads};
+    const lamina_engine_opts o = {.size = sizeof o, .n_threads = threads, .trace = trace};
     memset(m, 0, sizeof *m);
     bench_must(lamina_engine_create(&o, &m->engine), NULL, "engine");
     bench_must(lamina_model_load(m->engine, path, NULL, &m->model, &err), &err, path);

@@ -20,6 +20,8 @@ typedef struct bench_model {
 void bench_must(lamina_status st, const lamina_error *err, const char *what);
 /* Load a model on `threads` threads. */
 void bench_open(bench_model *m, const char *path, uint32_t threads);
+/* With a trace, that outlives it. */
+void bench_open_traced(bench_model *m, const char *path, uint32_t threads, lamina_trace *trace);
 /* Make its inputs, dropping older ones: floats in [0,1), integers 1; dims that are not fixed come
    from the n "NAME=SIZE" texts, else are 1. */
 void bench_inputs(bench_model *m, char *const *dims, int n);

@@ -28,8 +28,9 @@ int cli_info(int argc, char **argv);
 int cli_convert(int argc, char **argv);
 int cli_quantize(int argc, char **argv);
 int cli_logd(int argc, char **argv);
+int cli_trace(int argc, char **argv);
 extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help_bench[],
-    cli_help_info[], cli_help_convert[], cli_help_quantize[], cli_help_logd[];
+    cli_help_info[], cli_help_convert[], cli_help_quantize[], cli_help_logd[], cli_help_trace[];
 
 /* "lamina: error: ..." on stderr; returns CLI_FAULT. */
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);
@@ -50,6 +51,10 @@ int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *
 
 /* An engine with `threads` (0 = automatic) and the environment's caps; reports failure itself. */
 int cli_engine(uint32_t threads, lamina_engine **out);
+/* The same, writing into a trace; NULL: none. */
+int cli_engine_traced(uint32_t threads, lamina_trace *trace, lamina_engine **out);
+/* The trace that --trace FILE asks for; reports failure itself. */
+int cli_trace_to(const char *path, lamina_trace **out);
 /* The libraries named by --plugin, in order. */
 typedef struct cli_plugins {
     const char *paths[32];

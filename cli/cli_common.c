@@ -104,7 +104,12 @@ int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *
 
 int cli_engine(uint32_t threads, lamina_engine **out)
 {
-    const lamina_engine_opts o = {.size = sizeof o, .n_threads = threads};
+    return cli_engine_traced(threads, NULL, out);
+}
+
+int cli_engine_traced(uint32_t threads, lamina_trace *trace, lamina_engine **out)
+{
+    const lamina_engine_opts o = {.size = sizeof o, .n_threads = threads, .trace = trace};
     lamina_status st = lamina_engine_create(&o, out);
     if (st == LAMINA_OK) return CLI_OK;
     const char *isa = getenv("LAMINA_ISA");

@@ -13,8 +13,8 @@
 const char cli_help_run[] =
     "usage: lamina run MODEL [--input NAME=FILE]... [--in NAME=file:FILE]... [--image FILE]\n"
     "                  [--recipe NAME] [--labels FILE] [--random SEED] [--dim NAME=N]...\n"
-    "                  [--output DIR] [--threads N] [--profile FILE] [--plugin FILE]...\n"
-    "                  [--json] [--quiet]\n\n"
+    "                  [--output DIR] [--threads N] [--profile FILE] [--trace FILE]\n"
+    "                  [--plugin FILE]... [--json] [--quiet]\n\n"
     "Runs the model once and prints every output, or the answer that a recipe makes of it.\n\n"
     "  --input NAME=FILE   a value from .npy, .npz, .npz:MEMBER or .pb (ONNX TensorProto)\n"
     "  --input FILE.npz    every input of the model that has a member of its name\n"
@@ -28,6 +28,7 @@ const char cli_help_run[] =
     "  --output DIR        save every output as DIR/NAME.npy (.pb where npy has no such type)\n"
     "  --threads N         at most N threads, the caller included\n"
     "  --profile FILE      save a trace of the run for Perfetto or chrome://tracing\n"
+    "  --trace FILE        write a trace of loading and running: lamina help trace\n"
     "  --plugin FILE       operators of a shared library (lamina/plugin.h)\n"
     "  --json              all outputs or answers and times, as one JSON object\n"
     "  --quiet             print no outputs\n\n"
@@ -40,7 +41,8 @@ const char cli_help_run[] =
 #define MAX_IO CLI_MAX_IO
 
 typedef struct job {
-    const char *path, *image, *labels, *out_dir, *profile;
+    const char *path, *image, *labels, *out_dir, *profile, *trace_path;
+    lamina_trace *trace;
     cli_inputs in;
     bool has_recipe, random, json, quiet;
     long seed, threads;
@@ -248,7 +250,8 @@ static int open_model(job *j)
 static int execute(job *j)
 {
     lamina_error err;
-    int rc = cli_engine((uint32_t)j->threads, &j->e);
+    int rc = j->trace_path ? cli_trace_to(j->trace_path, &j->trace) : CLI_OK;
+    if (rc == CLI_OK) rc = cli_engine_traced((uint32_t)j->threads, j->trace, &j->e);
     if (rc == CLI_OK) rc = cli_plugins_load(&j->plugins, j->e);
     if (rc == CLI_OK) rc = open_model(j);
     if (rc == CLI_OK) rc = make_inputs(j);
@@ -272,7 +275,7 @@ static int parse(job *j, int argc, char **argv)
                                    {"--recipe", true}, {"--labels", true}, {"--random", true},
                                    {"--dim", true},    {"--output", true}, {"--threads", true},
                                    {"--json", false},  {"--quiet", false}, {"--profile", true},
-                                   {"--plugin", true}, {NULL, false}};
+                                   {"--plugin", true}, {"--trace", true},  {NULL, false}};
     const char *v, *recipe_name = NULL;
     int i = 1, o;
     while ((o = cli_next("run", SPEC, argc, argv, &i, &v)) != -1) {
@@ -293,6 +296,7 @@ static int parse(job *j, int argc, char **argv)
         j->json |= o == 10;
         j->quiet |= o == 11;
         if (o == 12) j->profile = v;
+        if (o == 14) j->trace_path = v;
         if (o == 13 && cli_plugins_add(&j->plugins, "run", v) != CLI_OK) return CLI_USAGE;
     }
     if (!j->path) return cli_usage("run", "which model?");
@@ -315,5 +319,6 @@ int cli_run(int argc, char **argv)
     lamina_session_destroy(j.s);
     lamina_model_unref(j.m);
     lamina_engine_destroy(j.e);
+    lamina_trace_destroy(j.trace);
     return rc;
 }

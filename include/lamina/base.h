@@ -163,6 +163,9 @@ typedef struct lamina_engine_opts {
     uint32_t n_threads;                /* pool width, caller included; 0 = min of cpuset,
                                           affinity mask and cgroup quota */
     uint32_t reserved;                 /* must be 0 */
+    lamina_trace *trace;               /* borrowed until the engine is gone: what it writes
+                                          into; NULL = the file that LAMINA_TRACE names and
+                                          nobody has made yet, or none */
 } lamina_engine_opts;
 
 /**

@@ -40,7 +40,8 @@ enum {
     LAMINA_TRACE_LEVEL_OFF = 0,   /* nothing: as a knob only */
     LAMINA_TRACE_LEVEL_RUNS = 1,  /* loads, plans, runs and metrics: for always */
     LAMINA_TRACE_LEVEL_NODES = 2, /* every node */
-    LAMINA_TRACE_LEVEL_CHUNKS = 3 /* every piece of a node that a thread of the pool does */
+    LAMINA_TRACE_LEVEL_CHUNKS = 3 /* every piece of a node that a thread does; waits for the lock
+                                     of a session that was made at this level */
 };
 
 /* Kinds of events. */

@@ -3,12 +3,39 @@
  * plug-ins.
  */
 #include "base/engine.h"
+#include "base/os/os_dir.h"
+#include "base/os/os_env.h"
 #include "devices/device_list.h"
 #include "ops/plugin.h"
 #include "runtime/workers.h"
+#include "trace/trace.h"
+
+static void end_trace(lamina_engine *e, void *trace)
+{
+    (void)e;
+    lamina_trace_destroy(trace);
+}
+
+/* The trace that the environment asks for: of the first engine alone, since a file has one owner.
+ */
+static void trace_from_env(lamina_engine *e)
+{
+    const char *path = lmn_os_getenv("LAMINA_TRACE");
+    if (e->slot[LMN_SLOT_TRACE].ptr || !path || lmn_os_path_kind(path) != LMN_PATH_NONE) return;
+    const lamina_trace_opts o = {.size = sizeof o, .allow_set = true, .allocator = &e->alloc};
+    lamina_trace *t;
+    lamina_error err;
+    if (lamina_trace_create(path, &o, &t, &err) != LAMINA_OK) {
+        lmn_log(e, LAMINA_LOG_WARN, "LAMINA_TRACE: %s", err.msg);
+        return;
+    }
+    e->slot[LMN_SLOT_TRACE].ptr = t;
+    e->slot[LMN_SLOT_TRACE].finish = end_trace;
+}
 
 static lamina_status fill(lamina_engine *e)
 {
+    trace_from_env(e);
     lmn_workpool *pool;
     LMN_TRY(lmn_workers_get(e, &pool));
     LMN_TRY(lmn_plugins_open(e));

@@ -54,6 +54,7 @@ lamina_status lmn_engine_init(lamina_engine *e, const lamina_engine_opts *opts)
     e->alloc = o.allocator ? *o.allocator : lmn_libc_allocator;
     if (o.log) e->log = *o.log;
     e->n_threads = o.n_threads;
+    e->slot[LMN_SLOT_TRACE].ptr = o.trace; /* borrowed: no finisher */
     const char *cap = lmn_os_getenv("LAMINA_ISA");
     if (lmn_cpu_detect(&e->cpu, cap) != LAMINA_OK)
         lmn_log(e, LAMINA_LOG_WARN, "LAMINA_ISA=%.40s is no level of this build, ignored", cap);

@@ -11,8 +11,16 @@
 #include "base/recycle.h"
 #include "base/topo.h"
 
-/* One slot a room; `finish` is called in reverse slot order by lamina_engine_destroy. */
-enum { LMN_SLOT_KERNELS = 0, LMN_SLOT_POOL, LMN_SLOT_DEVICES, LMN_SLOT_PLUGINS, LMN_SLOT_COUNT };
+/* One slot a room; `finish` is called in reverse slot order by lamina_engine_destroy. The trace
+   goes last: all the others may write into it. */
+enum {
+    LMN_SLOT_TRACE = 0,
+    LMN_SLOT_KERNELS,
+    LMN_SLOT_POOL,
+    LMN_SLOT_DEVICES,
+    LMN_SLOT_PLUGINS,
+    LMN_SLOT_COUNT
+};
 
 struct lamina_engine {
     lamina_allocator alloc;

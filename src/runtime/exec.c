@@ -170,6 +170,7 @@ lamina_status lmn_exec_create(lamina_session *s, const lmn_graph *g, lmn_exec **
     }
     /* the graph's arena outlives the exec: both belong to the session */
     if (st == LAMINA_OK) st = find_deaths(x, &((lmn_graph *)(uintptr_t)g)->arena);
+    if (st == LAMINA_OK) lmn_spans_name_steps(x);
     if (st == LAMINA_OK) st = make_subs(x, err);
     if (st == LAMINA_OK && (st = align_constants(x)) != LAMINA_OK)
         st = lmn_fail(err, st, "out of memory for aligned weights");

@@ -12,6 +12,7 @@
 #include "lamina/device.h"
 #include "lamina/session.h"
 #include "runtime/profile.h"
+#include "runtime/spans.h"
 #include "runtime/workers.h"
 
 typedef struct lmn_exec lmn_exec;
@@ -40,6 +41,7 @@ typedef struct lmn_step {
     uint64_t n_calls, total_ticks; /* with profile, guarded by the session's lock */
     lmn_row *rows;                 /* with profile, the shapes met, same lock */
     double flops, bytes;           /* of the last plan, same lock */
+    lmn_step_names names;          /* with a trace */
 } lmn_step;
 
 struct lmn_exec {
@@ -92,8 +94,9 @@ typedef struct lmn_run {
     lmn_stop stop;
     lamina_error *err;
     uint32_t depth;
-    uint32_t number;             /* of this run in its session, from 1 */
-    uint64_t start;              /* tick of the call; 0: the profile does not note this run */
+    uint32_t number; /* of this run in its session, from 1 */
+    uint64_t start;  /* tick of the call; 0: the profile does not note this run */
+    lmn_run_spans spans;
     struct lmn_run *next, *prev; /* in the session's list */
 } lmn_run;
 
@@ -110,6 +113,7 @@ struct lamina_session {
     lmn_run *runs;
     uint32_t n_plans;
     uint64_t idle_bytes, n_runs, n_plans_made, n_plan_hits;
+    lmn_spans spans;      /* as it was when the session was made */
     lmn_profile *profile; /* NULL unless asked for; guarded by lock but for its clock */
     /* NULL but in tests that look at the memory of a run: called before every step, subgraphs
        included. Set while nothing runs. */

@@ -175,6 +175,7 @@ static lamina_status call_graph(lmn_eval *ec, const lmn_attr *graph, lamina_tens
     LMN_TRY(sub_take(sub, &f));
     c->run->depth++;
     lamina_status st = lmn_frame_run(f, c->run, in, (size_t)n_in, out, (size_t)n_out, &n_done);
+    if (c->run->spans.nodes) lmn_spans_inside(c->run, NULL);
     c->run->depth--;
     sub_give(f, c->run, n_done);
     return st;
@@ -276,22 +277,31 @@ static lamina_status run_step(lmn_frame *f, lmn_run *run, lmn_step *s, lamina_te
     return st;
 }
 
+/* Profile and trace tick alike: both decide by the processor. */
+static const lmn_ticks *clock_of(const lamina_session *s)
+{
+    return s->profile ? &s->profile->clock : &s->spans.trace->clock;
+}
+
 /* Step i is done, begun at `start`: note it; when does the next one begin? */
 static uint64_t note(lmn_frame *f, lmn_run *run, size_t i, lamina_tensor *const *io, uint64_t start)
 {
-    const lmn_profile *p = run->session->profile;
+    const uint64_t end = lmn_ticks_now(clock_of(run->session));
+    if (run->spans.nodes) lmn_spans_node(run, &f->x->steps[i], start, end);
+    if (!run->start) return end;
     lmn_step_span *span = &f->spans[i];
     span->start = start;
-    span->end = lmn_ticks_now(&p->clock);
-    if (span->row && !span->watch) return span->end;
+    span->end = end;
+    if (span->row && !span->watch) return end;
     lmn_profile_shapes(run->session, f, i, (const lamina_tensor *const *)(uintptr_t)io);
-    return lmn_ticks_now(&p->clock);
+    return lmn_ticks_now(clock_of(run->session));
 }
 
 static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
 {
     const lamina_session *session = run->session;
-    uint64_t tick = run->start ? lmn_ticks_now(&session->profile->clock) : 0;
+    const bool timed = run->start || run->spans.nodes;
+    uint64_t tick = timed ? lmn_ticks_now(clock_of(session)) : 0;
     const lmn_graph *g = f->x->g;
     lamina_tensor **io = f->io;
     size_t o = 0;
@@ -301,12 +311,13 @@ static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
         if (!f->plan || !f->plan->skip[i]) {
             LMN_TRY(stopped(run));
             if (session->watch) session->watch(session->watch_ctx, f, i);
+            if (run->spans.nodes) lmn_spans_inside(run, s);
             lamina_status st = run_step(f, run, s, io, o);
             if (st != LAMINA_OK) {
                 LMN_TRY(stopped(run));
                 return run_error(run, s, st);
             }
-            if (run->start) tick = note(f, run, i, io, tick);
+            if (timed) tick = note(f, run, i, io, tick);
         }
         for (uint32_t k = 0; k < s->n_dies; k++) {
             lamina_tensor *t = &f->slots[s->dies[k]];

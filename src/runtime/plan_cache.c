@@ -108,7 +108,9 @@ static lamina_status make_plan(lamina_session *s, const int64_t *key, size_t n_k
     dead d = {NULL, NULL};
     lmn_plan *p;
     const uint64_t t0 = s->profile ? lmn_ticks_now(&s->profile->clock) : 0;
+    const uint64_t start = run->spans.lane ? lmn_trace_now(s->spans.trace) : 0;
     LMN_TRY(lmn_plan_create(s->x, key, n_key, in, &p, run->err));
+    if (run->spans.lane) lmn_spans_plan(run, start);
     lmn_mutex_lock(&s->lock);
     p->next = s->plans;
     p->n_frames = 1;

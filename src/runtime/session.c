@@ -16,9 +16,24 @@
 #define DEFAULT_MAX_PLAN_BYTES ((uint64_t)1 << 30)
 #define DEFAULT_MAX_CONST_BYTES ((uint64_t)64 << 20)
 
+typedef struct pass_times {
+    lamina_trace *trace;
+    uint64_t start;
+} pass_times;
+
+static void pass_ran(void *arg, const char *pass)
+{
+    pass_times *p = arg;
+    lmn_trace_phase_end(p->trace, p->start, pass, "pass", "");
+    p->start = lmn_trace_phase_begin(p->trace);
+}
+
 static lamina_status optimise(lamina_session *s, lamina_error *err)
 {
-    lmn_pass_ctx ctx = {.max_const_bytes = s->opts.max_const_bytes};
+    pass_times times = {s->spans.trace, lmn_trace_phase_begin(s->spans.trace)};
+    lmn_pass_ctx ctx = {.max_const_bytes = s->opts.max_const_bytes,
+                        .ran = s->spans.trace ? pass_ran : NULL,
+                        .arg = &times};
     /* What no output needs never runs, so that it is refused in no way of running. */
     lamina_status st =
         s->opts.no_optimize ? lmn_pass_run(s->g, "dce", &ctx) : lmn_passes_run(s->g, &ctx);
@@ -36,8 +51,16 @@ static lamina_status prepare(lamina_session *s, lamina_error *err)
     if (st == LAMINA_OK && s->opts.profile) st = lmn_profile_create(&s->engine->alloc, &s->profile);
     if (st == LAMINA_OK) st = lmn_graph_clone_lent(s->model->graph, &s->g);
     if (st != LAMINA_OK) return lmn_fail(err, st, "out of memory making a session");
+    lamina_trace *t = s->spans.trace;
+    const char *name = s->model->graph_name ? s->model->graph_name : "";
+    const uint64_t start = lmn_trace_phase_begin(t);
     LMN_TRY(optimise(s, err));
-    return lmn_exec_create(s, s->g, &s->x, err);
+    lmn_trace_phase_end(t, start, "optimise", "session(model:s)", name);
+    const uint64_t placing = lmn_trace_phase_begin(t);
+    LMN_TRY(lmn_exec_create(s, s->g, &s->x, err));
+    lmn_trace_phase_end(t, placing, "place", "session(model:s)", name);
+    lmn_trace_phase_end(t, start, "session", "session(model:s)", name);
+    return LAMINA_OK;
 }
 
 lamina_status lamina_session_create(lamina_model *model, const lamina_session_opts *opts,
@@ -63,7 +86,8 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     s->model = lamina_model_ref(model);
     s->opts = o;
     s->devices = s->engine->slot[LMN_SLOT_DEVICES].ptr;
-    lmn_mutex_init_as(&s->lock, LMN_RANK_SESSION, "session", NULL);
+    lmn_spans_open(s);
+    lmn_mutex_init_as(&s->lock, LMN_RANK_SESSION, "session", lmn_spans_lock_hook(s));
     lmn_fpenv fp; /* folding computes */
     lmn_fpenv_enter(&fp);
     lamina_status st =

@@ -65,6 +65,15 @@ static uint64_t to_ns(const lamina_trace_reader *r, double ticks)
     return ns > 0 && ns < 9e18 ? (uint64_t)ns : 0;
 }
 
+/* From the start of the trace to the end of a span, rounded as its begin is, so that what is nested
+   in ticks is nested in nanoseconds; never before the begin. */
+static uint64_t end_of(const lamina_trace_reader *r, const uint64_t *w)
+{
+    const double begin = (double)w[LMN_EV_TIME] - (double)r->head.tick0;
+    const uint64_t from = to_ns(r, begin), to = to_ns(r, begin + (double)w[LMN_EV_VALUE]);
+    return to > from ? to : from;
+}
+
 static void fill_args(lamina_trace_reader *r, const uint64_t *w, const lmn_trace_form *f,
                       lamina_trace_event *e)
 {
@@ -102,7 +111,7 @@ lamina_status lamina_trace_next(lamina_trace_reader *r, lamina_trace_event *out)
     if (e.kind == LAMINA_TRACE_VALUE)
         e.value = number(w[LMN_EV_VALUE]);
     else if (e.kind == LAMINA_TRACE_SPAN || e.kind == LAMINA_TRACE_WAIT)
-        e.dur_ns = to_ns(r, (double)w[LMN_EV_VALUE]);
+        e.dur_ns = end_of(r, w) - e.time_ns;
     fill_args(r, w + LMN_EV_ARGS, f, &e);
     GIVE(out, e);
     return LAMINA_OK;

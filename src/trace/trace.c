@@ -176,6 +176,22 @@ void lamina_trace_emit(lamina_trace_lane *lane, int32_t kind, uint32_t name, uin
     lmn_trace_emit(lane, &e);
 }
 
+void lmn_trace_phase_end(lamina_trace *t, uint64_t start, const char *name, const char *form,
+                         const char *what)
+{
+    if (!start) return;
+    const uint64_t took = lmn_trace_now(t) - start;
+    const lmn_trace_put e = {.time = start,
+                             .value = took,
+                             .kind = LAMINA_TRACE_SPAN,
+                             .name = lamina_trace_name(t, name, form),
+                             .args = {lamina_trace_name(t, what, NULL)}};
+    lamina_trace_lane *lane = lmn_trace_take(t, NULL);
+    if (!lane) return;
+    lmn_trace_emit(lane, &e);
+    lmn_trace_give(lane);
+}
+
 /* ---- making -----------------------------------------------------------------------------------
  */
 
@@ -235,6 +251,7 @@ static void fill_head(lamina_trace *t, const lamina_trace_opts *o)
     if (n != 37) h->boot[0] = 0; /* 36 and the end of the line */
     h->boot[36] = 0;
     (void)lmn_format(h->program, sizeof h->program, "%s", lmn_self_name());
+    t->tick_ns = lmn_ticks_ns(&t->clock);
     measure_rate(t);
     h->magic = LMN_TRACE_MAGIC;
 }

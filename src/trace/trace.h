@@ -50,6 +50,7 @@ struct lamina_trace {
     lmn_trace_head *head;
     const lmn_atomic(uint32_t) * on; /* 0 in a forked child */
     lmn_ticks clock;
+    double tick_ns;                 /* as measured at the start, good to a thousandth */
     lmn_atomic(uint64_t) next_rate; /* tick from which the rate is measured again */
     lmn_atomic(uint64_t) * level;   /* value of the knob "trace.level" */
     lmn_lane *lanes;
@@ -84,6 +85,12 @@ static inline uint64_t lmn_trace_now(const lamina_trace *t)
 /* A lane for the calling thread, NULL if there is none; `name` of the thread, NULL as the system
    has it. */
 lamina_trace_lane *lmn_trace_take(lamina_trace *t, const char *name);
+
+/* Does the calling thread hold it? */
+static inline bool lmn_trace_holds(const lamina_trace_lane *lane)
+{
+    return ((const lmn_lane *)lane)->key == lmn_thread_key();
+}
 
 static inline void lmn_trace_give(lamina_trace_lane *lane)
 {
@@ -126,17 +133,37 @@ static inline void lmn_trace_emit(lamina_trace_lane *lane, const lmn_trace_put *
     lmn_lane_put(l, w);
 }
 
-static inline void lmn_metric_add(lmn_metric *m, uint64_t v)
+/* `times` times the same; NULL is fine. */
+static inline void lmn_metric_add_many(lmn_metric *m, uint64_t v, uint64_t times)
 {
     if (!m || !lmn_atomic_load(m->trace->on, relaxed)) return;
     if (m->kind == LAMINA_TRACE_GAUGE) {
         lmn_atomic_store(&m->cells[0], v, relaxed);
         return;
     }
-    (void)lmn_atomic_add(&m->cells[0], v, relaxed);
+    (void)lmn_atomic_add(&m->cells[0], v * times, relaxed);
     if (m->kind == LAMINA_TRACE_HISTOGRAM)
-        (void)lmn_atomic_add(&m->cells[1 + lmn_hist_bucket(v)], 1, relaxed);
+        (void)lmn_atomic_add(&m->cells[1 + lmn_hist_bucket(v)], times, relaxed);
 }
+static inline void lmn_metric_add(lmn_metric *m, uint64_t v)
+{
+    lmn_metric_add_many(m, v, 1);
+}
+
+/* Ticks as nanoseconds, by the rate as it was measured last. */
+static inline uint64_t lmn_trace_ticks_ns(const lamina_trace *t, uint64_t ticks)
+{
+    return (uint64_t)((double)ticks * t->tick_ns);
+}
+
+/* A span of something rare, which finds its lane and its names itself: begin gives 0 when nothing
+   is written, and end then does nothing. `what` is the only argument of the form. */
+static inline uint64_t lmn_trace_phase_begin(const lamina_trace *t)
+{
+    return lmn_trace_on(t, LAMINA_TRACE_LEVEL_RUNS) ? lmn_trace_now(t) : 0;
+}
+void lmn_trace_phase_end(lamina_trace *t, uint64_t start, const char *name, const char *form,
+                         const char *what);
 
 /* Rooms of trace/: under the lock, a name's number. */
 uint32_t lmn_trace_name_locked(lamina_trace *t, const char *name, size_t n, uint32_t form);

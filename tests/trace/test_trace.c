@@ -2,6 +2,7 @@
  * Writing and reading a trace in one process: names, forms, threads, lanes, metrics, knobs, all
  * allocations failing in turn, and a child after fork.
  */
+#include "trace/trace_hook.h"
 #include "trace_scene.h"
 
 #include <math.h>
@@ -261,6 +262,34 @@ static void test_fork(t_env *env)
     lamina_trace_destroy(t);
 }
 
+static void test_hooks(t_env *env)
+{
+    char path[512];
+    lamina_trace *t = scene_trace(env, path, 2, 16, false);
+    T_REQUIRE(t);
+    const lmn_mutex_hook lock = lmn_trace_mutex_hook(t);
+    const lmn_epoch_hook epoch = lmn_trace_epoch_hook(t, 5);
+    const lmn_mutex_waited w = {"cache", 200, 77, 1000000, 3000000};
+    const lmn_epoch_stall s = {.thread = 5, .inside_ns = 1000, .n_waiting = 12};
+    lock.waited(lock.ctx, &w);
+    epoch.stalled(epoch.ctx, &s);
+    lamina_trace_reader *r = open_reader(env, path);
+    T_REQUIRE(r);
+    lamina_trace_event e = {.size = sizeof e};
+    bool seen[2] = {false, false};
+    while (lamina_trace_next(r, &e) == LAMINA_OK) {
+        const bool is_lock = strcmp(e.name, "cache") == 0;
+        seen[is_lock] = true;
+        T_EQ(e.kind, LAMINA_TRACE_WAIT);
+        T_STR_EQ(e.category, is_lock ? "lock" : "epoch");
+        T_EQ(e.args[0].value.u, is_lock ? 77 : 5);
+        T_EQ(e.args[1].value.u, is_lock ? 200 : 12);
+    }
+    T_CHECK(seen[0] && seen[1]);
+    lamina_trace_close(r);
+    lamina_trace_destroy(t);
+}
+
 static void test_full_tables(t_env *env)
 {
     char path[512], name[32];
@@ -331,5 +360,5 @@ static void test_no_memory(t_env *env)
 }
 
 T_MAIN(T_TEST(test_events), T_TEST(test_lanes), T_TEST(test_histogram), T_TEST(test_metrics),
-       T_TEST(test_knobs), T_TEST(test_fork), T_TEST(test_full_tables), T_TEST(test_refused),
-       T_TEST(test_no_memory))
+       T_TEST(test_knobs), T_TEST(test_fork), T_TEST(test_hooks), T_TEST(test_full_tables),
+       T_TEST(test_refused), T_TEST(test_no_memory))

@@ -6,6 +6,7 @@
 #include "base/os/os_file.h"
 #include "formats/file_tensor.h"
 #include "graph/lint.h"
+#include "trace/trace.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -200,15 +201,20 @@ static void lint_file(lmn_onnx_import *x)
                       s->n_odd, s->n_external, s->first_odd);
 }
 
-static lamina_status import_model(lmn_onnx_import *x, bool collect, lamina_error *err)
+static lamina_status import_model(lmn_onnx_import *x, const char *path, bool collect,
+                                  lamina_error *err)
 {
     lmn_onnx_wire w = {.arena = &x->arena,
                        .limits = x->limits,
                        .err = err,
                        .left = x->limits->max_values,
                        .nodes_left = x->limits->max_nodes};
+    lamina_trace *t = x->engine->slot[LMN_SLOT_TRACE].ptr;
+    uint64_t start = lmn_trace_phase_begin(t);
     const lmn_span bytes = {x->store.file->data, x->store.file->data_bytes};
     LMN_TRY(lmn_onnx_wire_model(&w, bytes, &x->file));
+    lmn_trace_phase_end(t, start, "parse", "load(file:s)", path);
+    start = lmn_trace_phase_begin(t);
     if (!x->file.graph)
         return lmn_fail(err, LAMINA_E_PARSE, "not an ONNX model: there is no graph in it");
     LMN_TRY(lmn_model_create(x->engine, &x->m));
@@ -219,6 +225,7 @@ static lamina_status import_model(lmn_onnx_import *x, bool collect, lamina_error
     (void)lmn_onnx_scope_init(x, &top, x->m->graph, NULL);
     lmn_onnx_graph_import(x, &top, x->file.graph, NULL, NULL, NULL);
     lmn_onnx_scope_finish(&top);
+    lmn_trace_phase_end(t, start, "import", "load(file:s)", path);
     if (x->m->diags.n_errors == 0 && x->m->graph->arena.failed) (void)lmn_onnx_nomem(x);
     if (x->m->diags.n_errors == 0) (void)lmn_graph_verify(x->m->graph, &x->m->diags);
     if (x->m->diags.n_errors == 0 && lmn_graph_settle(x->m->graph) != LAMINA_OK)
@@ -243,8 +250,12 @@ lamina_status lmn_onnx_load(lamina_engine *e, const lmn_onnx_source *src,
     lmn_onnx_import x = {.engine = e, .limits = &limits, .nodes_left = limits.max_nodes};
     lmn_arena_init(&x.arena, &e->alloc, 0);
     lmn_onnx_store_init(&x.store, e, &limits);
+    lamina_trace *t = e->slot[LMN_SLOT_TRACE].ptr;
+    const uint64_t start = lmn_trace_phase_begin(t);
+    const char *path = src->path ? src->path : "memory";
     lamina_status st = read_source(&x, src, err);
-    if (st == LAMINA_OK) st = import_model(&x, limits.collect, err);
+    if (st == LAMINA_OK) st = import_model(&x, path, limits.collect, err);
+    lmn_trace_phase_end(t, start, "load", "load(file:s)", path);
     lmn_onnx_store_finish(&x.store);
     lmn_arena_finish(&x.arena);
     if (st == LAMINA_OK) {

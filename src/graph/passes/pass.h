@@ -9,11 +9,13 @@
 #include "graph/graph.h"
 
 typedef struct lmn_pass_ctx {
-    const lmn_par *par;       /* for folding; may be NULL */
-    uint64_t max_const_bytes; /* largest value folding may make */
-    uint64_t folded_bytes;    /* so far, against 4x that bound in total */
-    uint32_t n_changed;       /* rewrites made by the pass that runs */
-    bool fold_weights;        /* set by `qdq`: quantised weights that are left may become floats */
+    const lmn_par *par;                       /* for folding; may be NULL */
+    uint64_t max_const_bytes;                 /* largest value folding may make */
+    uint64_t folded_bytes;                    /* so far, against 4x that bound in total */
+    uint32_t n_changed;                       /* rewrites made by the pass that runs */
+    void (*ran)(void *arg, const char *pass); /* NULL, or told after every pass */
+    void *arg;
+    bool fold_weights; /* set by `qdq`: quantised weights that are left may become floats */
 } lmn_pass_ctx;
 
 typedef struct lmn_pass {

@@ -31,7 +31,10 @@ static lamina_status run_deep(lmn_graph *g, const lmn_pass *p, lmn_pass_ctx *ctx
 
 lamina_status lmn_passes_run(lmn_graph *g, lmn_pass_ctx *ctx)
 {
-    for (const lmn_pass *p = lmn_passes; p->name; p++) LMN_TRY(run_deep(g, p, ctx));
+    for (const lmn_pass *p = lmn_passes; p->name; p++) {
+        LMN_TRY(run_deep(g, p, ctx));
+        if (ctx->ran) ctx->ran(ctx->arg, p->name);
+    }
     return LAMINA_OK;
 }
 
