@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 const char cli_help_trace[] =
-    "usage: lamina trace record [-o FILE] -- PROGRAM [ARGS]... | MODEL.onnx [OPTIONS OF run]\n"
+    "usage: lamina trace record [-o FILE] [--level N] -- PROGRAM [ARGS]...\n"
+    "       lamina trace record [-o FILE] [--level N] MODEL.onnx [OPTIONS OF run]\n"
     "       lamina trace cat FILE [--follow] [--json]\n"
     "       lamina trace export FILE [--perfetto OUT | --csv OUT | --openmetrics OUT]\n"
     "       lamina trace top FILE [--interval SECONDS] [--once]\n"
@@ -25,6 +26,7 @@ const char cli_help_trace[] =
     "  record   runs PROGRAM with LAMINA_TRACE=FILE, which the library obeys: the first engine of\n"
     "           the program makes the file. A MODEL is run as `lamina run` would\n"
     "    -o FILE              default lamina.trace; a folder in memory, /dev/shm, spares the disk\n"
+    "    --level N            1 runs, 2 and nodes (default), 3 and chunks, locks and the pool\n"
     "  cat      prints events in order of time\n"
     "    --follow             goes on until the program ends\n"
     "    --json               one object a line\n"
@@ -166,12 +168,13 @@ static void report_recording(const char *path)
     lamina_trace_close(r);
 }
 
-static int run_program(const char *path, char **argv)
+/* `file` as argv says its name is. */
+static int run_program(const char *path, const char *file, char **argv)
 {
     const pid_t pid = fork();
     if (pid < 0) return cli_fail("cannot start a process: %s", strerror(errno));
     if (pid == 0) {
-        if (setenv("LAMINA_TRACE", path, 1) == 0) (void)execvp(argv[0], argv);
+        if (setenv("LAMINA_TRACE", path, 1) == 0) (void)execvp(file, argv);
         (void)cli_fail("cannot run %s: %s", argv[0], strerror(errno));
         _exit(127);
     }
@@ -203,27 +206,31 @@ static int record(int argc, char **argv)
             i++;
             break;
         }
-        if (strncmp(argv[i], "-o", 2) != 0)
-            return cli_usage("trace", "record has no option %s; give -o FILE", argv[i]);
-        if (argv[i][2])
-            path = argv[i] + 2;
-        else if (++i < argc)
+        long n;
+        const bool level = strcmp(argv[i], "--level") == 0;
+        if (!level && strcmp(argv[i], "-o") != 0)
+            return cli_usage("trace", "record has no option %s, it has -o FILE and --level N",
+                             argv[i]);
+        if (++i == argc) return cli_usage("trace", "%s needs a value", argv[i - 1]);
+        if (!level)
             path = argv[i];
-        else
-            return cli_usage("trace", "-o needs a file");
+        else if (!cli_number("trace", "--level", argv[i], 1, 3, &n))
+            return CLI_USAGE;
+        else if (setenv("LAMINA_TRACE_LEVEL", argv[i], 1) != 0)
+            return cli_fail("out of memory");
     }
     if (i >= argc) return cli_usage("trace", "record what? give a program or a model");
     int rc = may_replace(path);
     if (rc != CLI_OK) return rc;
     if (unlink(path) != 0 && errno != ENOENT)
         return cli_fail("cannot replace %s: %s", path, strerror(errno));
-    if (!is_model(argv[i])) return run_program(path, argv + i);
+    if (!is_model(argv[i])) return run_program(path, argv[i], argv + i);
     char **own = calloc((size_t)(argc - i) + 3, sizeof *own);
     if (!own) return cli_fail("out of memory");
-    own[0] = (char[]){"/proc/self/exe"};
+    own[0] = (char[]){"lamina"};
     own[1] = (char[]){"run"};
     for (int k = i; k < argc; k++) own[2 + k - i] = argv[k];
-    rc = run_program(path, own);
+    rc = run_program(path, "/proc/self/exe", own);
     free(own);
     return rc;
 }

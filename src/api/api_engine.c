@@ -22,7 +22,14 @@ static void trace_from_env(lamina_engine *e)
 {
     const char *path = lmn_os_getenv("LAMINA_TRACE");
     if (e->slot[LMN_SLOT_TRACE].ptr || !path || lmn_os_path_kind(path) != LMN_PATH_NONE) return;
-    const lamina_trace_opts o = {.size = sizeof o, .allow_set = true, .allocator = &e->alloc};
+    const char *level = lmn_os_getenv("LAMINA_TRACE_LEVEL");
+    const bool known = level && level[0] >= '1' && level[0] <= '3' && !level[1];
+    const lamina_trace_opts o = {.size = sizeof o,
+                                 .level = known ? (uint32_t)(level[0] - '0') : 0,
+                                 .allow_set = true,
+                                 .allocator = &e->alloc};
+    if (level && !known)
+        lmn_log(e, LAMINA_LOG_WARN, "LAMINA_TRACE_LEVEL=%.40s is none of 1, 2, 3, ignored", level);
     lamina_trace *t;
     lamina_error err;
     if (lamina_trace_create(path, &o, &t, &err) != LAMINA_OK) {

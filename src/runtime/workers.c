@@ -4,6 +4,8 @@
  */
 #include "runtime/workers.h"
 
+#include "trace/trace_hook.h"
+
 static void pool_finish(lamina_engine *e, void *ptr)
 {
     (void)e;
@@ -15,7 +17,9 @@ lamina_status lmn_workers_get(lamina_engine *e, lmn_workpool **out)
     *out = e->slot[LMN_SLOT_POOL].ptr;
     if (*out) return LAMINA_OK;
     /* First called by lamina_engine_create, so there is no race here. */
-    const lmn_pool_opts opts = {.width = e->n_threads, .topo = &e->topo};
+    lamina_trace *trace = e->slot[LMN_SLOT_TRACE].ptr;
+    lmn_pool_opts opts = {.width = e->n_threads, .topo = &e->topo};
+    if (trace) opts.hooks = lmn_trace_pool_hooks(trace);
     LMN_TRY(lmn_workpool_create(&e->alloc, &opts, out));
     e->slot[LMN_SLOT_POOL].ptr = *out;
     e->slot[LMN_SLOT_POOL].finish = pool_finish;

@@ -164,16 +164,22 @@ void lamina_trace_emit(lamina_trace_lane *lane, int32_t kind, uint32_t name, uin
     if (!l) return;
     const lamina_trace *t = l->owner;
     if (!lmn_atomic_load(t->on, relaxed)) return;
-    lmn_trace_put e = {.time = lmn_trace_now(t), .kind = (uint32_t)kind, .name = name};
+    const uint64_t now = lmn_trace_now(t);
+    const bool lasts = kind == LAMINA_TRACE_SPAN || kind == LAMINA_TRACE_WAIT;
+    uint64_t w[LMN_EVENT_WORDS] = {0};
+    w[LMN_EV_TIME] = lasts ? start : now;
+    w[LMN_EV_WHAT] = (uint64_t)name << 32 | (uint64_t)(uint16_t)l->thread << 16 | (uint16_t)kind;
+    w[LMN_EV_VALUE] = lasts && now > start ? now - start : 0;
     if (n_args > LMN_TRACE_ARGS) n_args = LMN_TRACE_ARGS;
-    for (size_t i = 0; i < n_args; i++) e.args[i] = args[i];
-    if (kind == LAMINA_TRACE_VALUE) {
-        e.value = e.args[0];
-    } else if (kind != LAMINA_TRACE_MARK) {
-        e.value = e.time > start ? e.time - start : 0;
-        e.time = start;
+    switch (n_args) {
+    case 4: w[LMN_EV_ARGS + 3] = args[3]; /* fall through */
+    case 3: w[LMN_EV_ARGS + 2] = args[2]; /* fall through */
+    case 2: w[LMN_EV_ARGS + 1] = args[1]; /* fall through */
+    case 1: w[LMN_EV_ARGS] = args[0]; break;
+    default: break;
     }
-    lmn_trace_emit(lane, &e);
+    if (kind == LAMINA_TRACE_VALUE) w[LMN_EV_VALUE] = w[LMN_EV_ARGS];
+    lmn_lane_put(l, w);
 }
 
 void lmn_trace_phase_end(lamina_trace *t, uint64_t start, const char *name, const char *form,

@@ -42,6 +42,15 @@ typedef struct lmn_thread_entry {
     uint32_t name;
 } lmn_thread_entry;
 
+/* Since when a worker of a pool does what it does; of its own thread but for `who`, set once. */
+typedef struct lmn_trace_worker {
+    lmn_atomic(uintptr_t) who;
+    uint64_t parked, began;
+    uint32_t depth; /* of tasks */
+} lmn_trace_worker;
+
+#define LMN_TRACE_WORKERS 256 /* of all pools that are watched; others go unseen */
+
 struct lamina_trace {
     lamina_allocator alloc;
     lmn_os_pub file;
@@ -54,6 +63,8 @@ struct lamina_trace {
     lmn_atomic(uint64_t) next_rate; /* tick from which the rate is measured again */
     lmn_atomic(uint64_t) * level;   /* value of the knob "trace.level" */
     lmn_lane *lanes;
+    uint32_t name_parked, name_task; /* trace_hook.h */
+    lmn_trace_worker workers[LMN_TRACE_WORKERS];
 
     lmn_atomic(uint32_t) n_threads;
     lmn_mutex lock; /* guards what follows */

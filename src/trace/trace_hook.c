@@ -1,5 +1,5 @@
 /*
- * Hooks of locks and epochs.
+ * Hooks of locks, epochs and pools.
  */
 #include "trace/trace_hook.h"
 
@@ -42,4 +42,68 @@ static void stalled(void *ctx, const lmn_epoch_stall *s)
 lmn_epoch_hook lmn_trace_epoch_hook(lamina_trace *t, uint64_t stall_ns)
 {
     return (lmn_epoch_hook){.ctx = t, .stall_ns = stall_ns, .stalled = stalled};
+}
+
+/* ---- pools ------------------------------------------------------------------------------------
+ */
+
+/* The record of w, found or taken; NULL when there are too many workers. */
+static lmn_trace_worker *record_of(lamina_trace *t, const lmn_worker *w)
+{
+    const uintptr_t key = (uintptr_t)w;
+    const uint32_t from = (uint32_t)((key >> 7) * 0x9e3779b1u >> 16);
+    for (uint32_t i = 0; i < LMN_TRACE_WORKERS; i++) {
+        lmn_trace_worker *r = &t->workers[(from + i) % LMN_TRACE_WORKERS];
+        uintptr_t who = lmn_atomic_load(&r->who, relaxed);
+        if (who == 0 && lmn_atomic_cas(&r->who, &who, key, relaxed)) return r;
+        if (who == key) return r;
+    }
+    return NULL;
+}
+
+/* Since `start`; 0: the level was lower then. */
+static void emit_since(lamina_trace *t, int32_t kind, uint32_t name, uint64_t start)
+{
+    if (!start) return;
+    lamina_trace_lane *lane = lmn_trace_take(t, NULL);
+    lamina_trace_emit(lane, kind, name, start, NULL, 0);
+    lmn_trace_give(lane);
+}
+
+static uint64_t now_if_on(const lamina_trace *t)
+{
+    return lmn_trace_on(t, LAMINA_TRACE_LEVEL_CHUNKS) ? lmn_trace_now(t) : 0;
+}
+
+static void task_begin(void *ctx, lmn_worker *w)
+{
+    lmn_trace_worker *r = record_of(ctx, w);
+    if (r && r->depth++ == 0) r->began = now_if_on(ctx);
+}
+
+static void task_end(void *ctx, lmn_worker *w)
+{
+    lamina_trace *t = ctx;
+    lmn_trace_worker *r = record_of(t, w);
+    if (r && --r->depth == 0) emit_since(t, LAMINA_TRACE_SPAN, t->name_task, r->began);
+}
+
+static void park(void *ctx, lmn_worker *w)
+{
+    lmn_trace_worker *r = record_of(ctx, w);
+    if (r) r->parked = now_if_on(ctx);
+}
+
+static void unpark(void *ctx, lmn_worker *w)
+{
+    lamina_trace *t = ctx;
+    const lmn_trace_worker *r = record_of(t, w);
+    if (r) emit_since(t, LAMINA_TRACE_WAIT, t->name_parked, r->parked);
+}
+
+lmn_pool_hooks lmn_trace_pool_hooks(lamina_trace *t)
+{
+    t->name_parked = lamina_trace_name(t, "parked", "pool");
+    t->name_task = lamina_trace_name(t, "task", "pool");
+    return (lmn_pool_hooks){task_begin, task_end, park, unpark, t};
 }

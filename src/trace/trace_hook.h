@@ -1,12 +1,12 @@
 /*
  * What rooms below trace/ tell through hooks, as events: waits for a mutex, readers that hold back
- * the freeing of objects. Rare by nature: names are looked up when it happens.
+ * the freeing of objects, what the workers of a pool do. Waits are rare: names are looked up then.
  */
 #ifndef LMN_TRACE_TRACE_HOOK_H
 #define LMN_TRACE_TRACE_HOOK_H
 
-#include "base/os/os_mutex.h"
 #include "sync/epoch.h"
+#include "sync/workpool.h"
 #include "trace/trace.h"
 
 /* A hook for lmn_mutex_init_as: a wait becomes "lock:NAME(owner, rank)". The trace outlives it. */
@@ -14,5 +14,9 @@ lmn_mutex_hook lmn_trace_mutex_hook(lamina_trace *t);
 /* A hook for lmn_epochs_create: who is inside for longer becomes "epoch:stalled(thread, objects)".
  */
 lmn_epoch_hook lmn_trace_epoch_hook(lamina_trace *t, uint64_t stall_ns);
+
+/* Hooks for lmn_workpool_create: at the level of chunks tasks (a helper's part of a loop is one)
+   become spans "pool:task", sleep becomes waits "pool:parked". The trace outlives the pool. */
+lmn_pool_hooks lmn_trace_pool_hooks(lamina_trace *t);
 
 #endif

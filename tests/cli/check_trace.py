@@ -122,7 +122,8 @@ def check_killed(net, folder):
 def check_misuse(net, folder):
     for args in (["trace"], ["trace", "nonsense"], ["trace", "cat"], ["trace", "cat", "a", "b"],
                  ["trace", "export", "a", "--xml", "b"], ["trace", "record"],
-                 ["trace", "record", "-x", "y"], ["trace", "top"], ["trace", "set"]):
+                 ["trace", "record", "-x", "y"],
+                 ["trace", "record", "--level", "4", net], ["trace", "top"], ["trace", "set"]):
         want(lamina(*args, rc=2).stderr, f"{args} says nothing")
     want("no trace" in lamina("trace", "cat", net, rc=1).stderr, "a model is no trace")
     want(net in lamina("trace", "cat", net, rc=1).stderr, "the file is not named")
@@ -147,7 +148,7 @@ def main():
         lamina("trace", "export", path, "--perfetto", out)
         n = check_perfetto(out)
         check_readers(path, n)
-        lamina("trace", "record", "-o", path, net, "--random", "1", "--quiet")
+        lamina("trace", "record", "-o", path, "--level", "3", net, "--random", "1", "--quiet")
         lamina("trace", "export", path, "--perfetto", out)
         check_perfetto(out)
         check_set(path)

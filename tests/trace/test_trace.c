@@ -290,6 +290,41 @@ static void test_hooks(t_env *env)
     lamina_trace_destroy(t);
 }
 
+static void nothing(void *arg, int64_t chunk, int32_t worker)
+{
+    (void)chunk;
+    (void)worker;
+    (void)lmn_atomic_add((lmn_atomic(uint32_t) *)arg, 1, relaxed);
+}
+
+/* Whatever the pool's threads did, it is spans and waits of the pool. */
+static void test_pool_hooks(t_env *env)
+{
+    char path[512];
+    lmn_atomic(uint32_t) n_done = 0;
+    lamina_trace *t = scene_trace(env, path, 8, 4096, true);
+    T_REQUIRE(t);
+    T_OK(lamina_trace_knob_set(path, "trace.level", 3, NULL));
+    const lmn_pool_opts o = {.width = 4, .spin_ns = 1000, .hooks = lmn_trace_pool_hooks(t)};
+    lmn_workpool *pool = NULL;
+    T_OK(lmn_workpool_create(&env->alloc, &o, &pool));
+    T_REQUIRE(pool);
+    for (int i = 0; i < 50; i++)
+        lmn_workpool_for(pool, &(lmn_loop){16, nothing, (void *)&n_done, NULL, NULL, 0});
+    lmn_workpool_destroy(pool);
+    T_EQ(lmn_atomic_load(&n_done, relaxed), 50 * 16);
+    lamina_trace_reader *r = open_reader(env, path);
+    T_REQUIRE(r);
+    lamina_trace_event e = {.size = sizeof e};
+    while (lamina_trace_next(r, &e) == LAMINA_OK) {
+        const bool parked = strcmp(e.name, "parked") == 0;
+        T_STR_EQ(e.category, "pool");
+        T_EQ(e.kind, parked ? LAMINA_TRACE_WAIT : LAMINA_TRACE_SPAN);
+    }
+    lamina_trace_close(r);
+    lamina_trace_destroy(t);
+}
+
 static void test_full_tables(t_env *env)
 {
     char path[512], name[32];
@@ -360,5 +395,5 @@ static void test_no_memory(t_env *env)
 }
 
 T_MAIN(T_TEST(test_events), T_TEST(test_lanes), T_TEST(test_histogram), T_TEST(test_metrics),
-       T_TEST(test_knobs), T_TEST(test_fork), T_TEST(test_hooks), T_TEST(test_full_tables),
-       T_TEST(test_refused), T_TEST(test_no_memory))
+       T_TEST(test_knobs), T_TEST(test_fork), T_TEST(test_hooks), T_TEST(test_pool_hooks),
+       T_TEST(test_full_tables), T_TEST(test_refused), T_TEST(test_no_memory))
