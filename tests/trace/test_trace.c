@@ -6,6 +6,7 @@
 #include "trace_scene.h"
 
 #include <math.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 static lamina_trace_reader *open_reader(t_env *env, const char *path)
@@ -325,6 +326,48 @@ static void test_pool_hooks(t_env *env)
     lamina_trace_destroy(t);
 }
 
+/* A handler that interrupts the holder of one lane writes into another. */
+static lamina_trace *handler_trace;
+static uint32_t handler_name;
+
+static void on_signal(int signo)
+{
+    (void)signo;
+    lamina_trace_lane *lane = lamina_trace_take(handler_trace, NULL);
+    scene_emit(lane, handler_name, 7);
+    lamina_trace_give(lane);
+}
+
+static void test_signal(t_env *env)
+{
+    enum { SIGNALS = 100 };
+    char path[512];
+    lamina_trace *t = scene_trace(env, path, 2, 256, false);
+    T_REQUIRE(t);
+    handler_trace = t;
+    handler_name = lamina_trace_name(t, "handler", NULL);
+    const uint32_t name = lamina_trace_name(t, "work", NULL);
+    lamina_trace_lane *lane = lamina_trace_take(t, NULL);
+    struct sigaction old, action = {.sa_handler = on_signal};
+    T_EQ(sigaction(SIGUSR1, &action, &old), 0);
+    for (uint64_t n = 0; n < SIGNALS; n++) {
+        scene_emit(lane, name, n);
+        T_EQ(raise(SIGUSR1), 0);
+    }
+    T_EQ(sigaction(SIGUSR1, &old, NULL), 0);
+    lamina_trace_give(lane);
+    lamina_trace_reader *r = open_reader(env, path);
+    T_REQUIRE(r);
+    T_EQ(r->n_events, 2 * SIGNALS);
+    for (size_t i = 0; i < r->n_events; i++) {
+        uint64_t n;
+        T_CHECK(scene_whole(&r->events[i], &n));
+        T_EQ(r->events[i].w[LMN_EV_WHAT] >> 16 & 0xffff, 0); /* one thread */
+    }
+    lamina_trace_close(r);
+    lamina_trace_destroy(t);
+}
+
 static void test_full_tables(t_env *env)
 {
     char path[512], name[32];
@@ -396,4 +439,4 @@ static void test_no_memory(t_env *env)
 
 T_MAIN(T_TEST(test_events), T_TEST(test_lanes), T_TEST(test_histogram), T_TEST(test_metrics),
        T_TEST(test_knobs), T_TEST(test_fork), T_TEST(test_hooks), T_TEST(test_pool_hooks),
-       T_TEST(test_full_tables), T_TEST(test_refused), T_TEST(test_no_memory))
+       T_TEST(test_signal), T_TEST(test_full_tables), T_TEST(test_refused), T_TEST(test_no_memory))
