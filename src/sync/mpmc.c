@@ -230,15 +230,18 @@ lamina_status lmn_mpmc_push(lmn_mpmc *q, lmn_hp *hp, void *item)
 /* ---- pop ---------------------------------------------------------------------------------- */
 
 /* The cell of a ticket, which nobody else takes: a producer may be about to fill it, so look a
- * while before spoiling it. NULL: spoilt. */
-static void *take(segment *s, uint64_t ticket)
+ * while before spoiling it; not for long in all, since a producer of many may have stopped. NULL:
+ * spoilt. */
+static void *take(segment *s, uint64_t ticket, int *spins)
 {
     void *item = lmn_atomic_load(&s->cell[ticket], acquire);
 #ifndef LMN_MC
-    for (int i = 0; i < SPINS && !item; i++) {
+    for (; *spins > 0 && !item; --*spins) {
         lmn_cpu_pause();
         item = lmn_atomic_load(&s->cell[ticket], acquire);
     }
+#else
+    (void)spins;
 #endif
     return item ? item : lmn_atomic_exchange(&s->cell[ticket], TAKEN, acquire);
 }
@@ -260,7 +263,8 @@ static lamina_status pop_segment(lmn_mpmc *q, lmn_hp *hp, segment *head)
 }
 
 /* OK: items; E_AGAIN: look again; E_STATE: empty. */
-static lamina_status pop_some(lmn_mpmc *q, lmn_hp *hp, void **items, size_t n, size_t *got)
+static lamina_status pop_some(lmn_mpmc *q, lmn_hp *hp, void **items, size_t n, size_t *got,
+                              int *spins)
 {
     segment *head = lmn_hp_protect(hp, 0, &q->head);
     const uint64_t taken = lmn_atomic_load(&head->taken, relaxed);
@@ -277,7 +281,7 @@ static lamina_status pop_some(lmn_mpmc *q, lmn_hp *hp, void **items, size_t n, s
     const uint64_t ticket = lmn_atomic_add(&head->taken, draw, relaxed);
     size_t k = 0;
     for (uint64_t i = ticket; i < ticket + draw && i < N; i++) {
-        items[k] = take(head, i);
+        items[k] = take(head, i, spins);
         k += items[k] != NULL;
     }
     *got = k;
@@ -287,8 +291,9 @@ static lamina_status pop_some(lmn_mpmc *q, lmn_hp *hp, void **items, size_t n, s
 lamina_status lmn_mpmc_pop_bulk(lmn_mpmc *q, lmn_hp *hp, void **items, size_t n, size_t *got)
 {
     lamina_status st;
+    int spins = SPINS;
     *got = 0;
-    do st = pop_some(q, hp, items, n, got);
+    do st = pop_some(q, hp, items, n, got, &spins);
     while (st == LAMINA_E_AGAIN);
     lmn_hp_clear(hp, 0);
     credit_give(q, *got);

@@ -157,14 +157,20 @@ static bool is_filled(const lmn_scq *r, uint64_t head)
 static lamina_status may_take(const lmn_scq *r)
 {
     lmn_scq_control *c = r->control;
-    const uint64_t head = lmn_atomic_load(&c->head, relaxed);
-    const uint64_t tail = lmn_atomic_load(&c->tail, relaxed);
-    if (head >= (tail & ~CLOSED)) return tail & CLOSED ? LAMINA_E_CLOSED : LAMINA_E_AGAIN;
-    if (lmn_atomic_load(&c->threshold, relaxed) >= 0) return LAMINA_OK;
-    /* Of a closed ring the last tickets are drawn whatever is in them. */
-    if (!(tail & CLOSED) && !is_filled(r, head)) return LAMINA_E_AGAIN;
-    lmn_atomic_store(&c->threshold, r->limit, relaxed);
-    return LAMINA_OK;
+    uint64_t head = lmn_atomic_load(&c->head, relaxed), looked_from;
+    do {
+        const uint64_t tail = lmn_atomic_load(&c->tail, relaxed);
+        if (head >= (tail & ~CLOSED)) return tail & CLOSED ? LAMINA_E_CLOSED : LAMINA_E_AGAIN;
+        if (lmn_atomic_load(&c->threshold, relaxed) >= 0) return LAMINA_OK;
+        /* Of a closed ring the last tickets are drawn whatever is in them. */
+        if (tail & CLOSED || is_filled(r, head)) {
+            lmn_atomic_store(&c->threshold, r->limit, relaxed);
+            return LAMINA_OK;
+        }
+        looked_from = head;
+        head = lmn_atomic_load(&c->head, relaxed);
+    } while (head != looked_from); /* what others drew meanwhile may have gone by unseen */
+    return LAMINA_E_AGAIN;
 }
 
 /* A number out of the ring. E_AGAIN: it is empty. */
