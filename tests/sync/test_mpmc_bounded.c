@@ -1,13 +1,17 @@
 /*
  * The bounded queue: bad geometry and headers are refused, a model agrees, every item arrives once
  * and in its producer's order from 1:1 to 8:8 threads over few and many slots and two handles,
- * closing loses nothing, and a peer that scribbles gets nothing out of bounds. The orderings are
- * the business of tests/stmc/mc_mpmc_bounded.c.
+ * two processes share one, closing loses nothing, and a peer that scribbles gets nothing out of
+ * bounds. The orderings are the business of tests/stmc/mc_mpmc_bounded.c.
  */
 #include "t.h"
 
 #include "base/os/os_thread.h"
 #include "sync/mpmc_bounded.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #define MOST 8
 #define MOST_SLOTS 1024u
@@ -99,6 +103,46 @@ static void test_hostile(t_env *env)
         }
     }
     for (size_t i = bytes; i < sizeof memory; i++) T_CHECK(memory[i] == 0xa5);
+}
+
+/* Two processes, each with a handle of its own on memory at whatever address. */
+static void test_two_processes(t_env *env)
+{
+    (void)env;
+    enum { MESSAGES = 3000 };
+    const size_t bytes = lmn_mpmc_bounded_bytes(sizeof(message), 16);
+    void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    T_REQUIRE(mem != MAP_FAILED);
+    lmn_mpmc_bounded q;
+    T_OK(lmn_mpmc_bounded_init(&q, mem, bytes, sizeof(message), 16));
+    const pid_t child = fork();
+    T_REQUIRE(child >= 0);
+    if (child == 0) {
+        lmn_mpmc_bounded in;
+        bool ok = lmn_mpmc_bounded_attach(&in, mem, bytes) == LAMINA_OK;
+        for (uint64_t i = 1; ok && i <= MESSAGES;) {
+            const message m = {1, i, ~i};
+            const lamina_status st = lmn_mpmc_bounded_push(&in, &m);
+            ok = st == LAMINA_OK || st == LAMINA_E_AGAIN;
+            if (st == LAMINA_OK)
+                i++;
+            else
+                (void)sched_yield();
+        }
+        lmn_mpmc_bounded_close(&q);
+        _exit(ok ? 0 : 1);
+    }
+    message m = {0};
+    uint64_t n = 0;
+    for (lamina_status st; (st = lmn_mpmc_bounded_pop(&q, &m)) != LAMINA_E_CLOSED;) {
+        T_CHECK(st == LAMINA_E_AGAIN || (m.number == ++n && m.check == ~n));
+        if (st != LAMINA_OK) (void)sched_yield();
+    }
+    T_EQ(n, MESSAGES);
+    int status = -1;
+    T_EQ(waitpid(child, &status, 0), child);
+    T_EQ(status, 0);
+    T_EQ(munmap(mem, bytes), 0);
 }
 
 /* ---- threads ------------------------------------------------------------------------------ */
@@ -201,5 +245,5 @@ static void test_close_under_load(t_env *env)
     for (int i = 0; i < 6; i++) traffic(1 + i % 4 * 2, 1 + i % 3 * 3, 1u << i, 0);
 }
 
-T_MAIN(T_TEST(test_refused), T_TEST(test_model), T_TEST(test_hostile), T_TEST(test_traffic),
-       T_TEST(test_close_under_load))
+T_MAIN(T_TEST(test_refused), T_TEST(test_model), T_TEST(test_hostile), T_TEST(test_two_processes),
+       T_TEST(test_traffic), T_TEST(test_close_under_load))
