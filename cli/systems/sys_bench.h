@@ -95,7 +95,7 @@ bool sys_together(sys_part *parts, int n);
 /* Median nanoseconds of `trips` round trips of one line between two processors. */
 double sys_trip_ns(int cpu_a, int cpu_b, int trips);
 /* A file that no name leads to, of `bytes` random bytes (0: empty), on a disk if there is one:
- * TMPDIR, else /var/tmp. -1 after reporting. */
+ * TMPDIR, else /var/tmp, else /tmp. -1 after reporting. */
 int sys_temporary(size_t bytes);
 /* Keeps a value from being optimised away. */
 static inline void sys_keep(uint64_t v)

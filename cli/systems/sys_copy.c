@@ -35,9 +35,10 @@ static bool copy_buffered(copying *c, size_t piece)
     return true;
 }
 
+/* The blocks are asked for first: a page that finds the disk full is a signal, not a status. */
 static bool copy_mapped(copying *c)
 {
-    if (ftruncate(c->to, BYTES) != 0) return false;
+    if (posix_fallocate(c->to, 0, BYTES) != 0) return false;
     void *a = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, c->from, 0);
     void *b = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, c->to, 0);
     const bool ok = a != MAP_FAILED && b != MAP_FAILED;

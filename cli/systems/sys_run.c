@@ -286,12 +286,15 @@ void sys_release(sys_run *r)
 
 int sys_temporary(size_t bytes)
 {
-    const char *folder = getenv("TMPDIR");
+    const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
     char path[512];
-    (void)snprintf(path, sizeof path, "%.480s/lamina-bench-XXXXXX",
-                   folder && *folder ? folder : "/var/tmp");
-    const int fd = mkstemp(path);
-    if (fd < 0) return (void)cli_fail("no file can be made in %s", path), -1;
+    int fd = -1;
+    for (int i = 0; i < 3 && fd < 0; i++) {
+        if (!folders[i] || !*folders[i]) continue;
+        (void)snprintf(path, sizeof path, "%.480s/lamina-bench-XXXXXX", folders[i]);
+        fd = mkstemp(path);
+    }
+    if (fd < 0) return (void)cli_fail("no file can be made in TMPDIR, /var/tmp or /tmp"), -1;
     (void)unlink(path);
     static uint64_t block[8192];
     uint64_t seed = 1;
