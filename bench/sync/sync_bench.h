@@ -23,7 +23,8 @@ extern "C" {
 #define SYNC_MAX_THREADS 64
 #define SYNC_CHUNK 256u          /* items a producer promises, or a consumer claims, at once */
 #define SYNC_BACKLOG (64u << 10) /* items on their way at most */
-#define SYNC_RING 4096u
+#define SYNC_RING 4096u          /* places of a bounded queue, */
+#define SYNC_TRIP_RING 64u       /* and in a dialogue, which has few on their way */
 
 /* One run of producers and consumers. Counters stand apart; the builtins are those of gcc and clang
  * because C and C++ have no common word for an atomic object. */
@@ -51,7 +52,7 @@ typedef struct sync_trips {
 typedef struct sync_queue_kind {
     const char *name, *order, *progress;
     bool ours;
-    void *(*make)(void);
+    void *(*make)(uint32_t ring); /* places, a power of two, where it is bounded */
     void (*destroy)(void *q);
     void (*produce)(void *q, uint32_t id, sync_run *r);
     void (*consume)(void *q, uint32_t id, sync_run *r, sync_tally *t);

@@ -17,8 +17,9 @@ typedef struct strict {
     lmn_atomic(void *) consumer[SYNC_MAX_THREADS]; /* lmn_hp */
 } strict;
 
-static void *strict_make(void)
+static void *strict_make(uint32_t ring)
 {
+    (void)ring;
     strict *s = sync_zero(sizeof *s);
     lmn_smr_init(&s->domain, &lmn_libc_allocator, lmn_asym_detect());
     if (lmn_mpmc_init(&s->q, &s->domain) != LAMINA_OK) abort();
@@ -107,13 +108,12 @@ static bool bounded_pop(bounded *b, uint32_t id, uint64_t *item)
     return ok;
 }
 
-static void *bounded_make(void)
+static void *bounded_make(uint32_t ring)
 {
     bounded *b = sync_zero(sizeof *b);
-    const size_t bytes = lmn_mpmc_bounded_bytes(sizeof(uint64_t), SYNC_RING);
+    const size_t bytes = lmn_mpmc_bounded_bytes(sizeof(uint64_t), ring);
     b->mem = sync_zero(bytes);
-    if (lmn_mpmc_bounded_init(&b->q, b->mem, bytes, sizeof(uint64_t), SYNC_RING) != LAMINA_OK)
-        abort();
+    if (lmn_mpmc_bounded_init(&b->q, b->mem, bytes, sizeof(uint64_t), ring) != LAMINA_OK) abort();
     return b;
 }
 
@@ -134,8 +134,9 @@ typedef struct relaxed {
     lmn_smr domain;
 } relaxed;
 
-static void *relaxed_make(void)
+static void *relaxed_make(uint32_t ring)
 {
+    (void)ring;
     relaxed *r = sync_zero(sizeof *r);
     lmn_smr_init(&r->domain, &lmn_libc_allocator, lmn_asym_detect());
     lmn_relaxed_init(&r->q, &r->domain);

@@ -25,13 +25,14 @@ static inline void *sync_zero(size_t bytes)
 typedef struct locked {
     pthread_mutex_t lock;
     pthread_cond_t filled, freed;
-    uint64_t tail, head;
-    uint64_t slot[SYNC_RING];
+    uint64_t tail, head, ring;
+    uint64_t slot[];
 } locked;
 
-static inline void *locked_make(void)
+static inline void *locked_make(uint32_t ring)
 {
-    locked *q = sync_zero(sizeof *q);
+    locked *q = sync_zero(sizeof *q + ring * sizeof q->slot[0]);
+    q->ring = ring;
     (void)pthread_mutex_init(&q->lock, NULL);
     (void)pthread_cond_init(&q->filled, NULL);
     (void)pthread_cond_init(&q->freed, NULL);
@@ -51,8 +52,8 @@ static inline void locked_destroy(void *queue)
 static inline bool locked_push(locked *q, uint64_t item)
 {
     (void)pthread_mutex_lock(&q->lock);
-    const bool room = q->tail - q->head < SYNC_RING;
-    if (room) q->slot[q->tail++ % SYNC_RING] = item;
+    const bool room = q->tail - q->head < q->ring;
+    if (room) q->slot[q->tail++ & (q->ring - 1)] = item;
     (void)pthread_mutex_unlock(&q->lock);
     return room;
 }
@@ -61,7 +62,7 @@ static inline bool locked_pop(locked *q, uint64_t *item)
 {
     (void)pthread_mutex_lock(&q->lock);
     const bool any = q->tail != q->head;
-    if (any) *item = q->slot[q->head++ % SYNC_RING];
+    if (any) *item = q->slot[q->head++ & (q->ring - 1)];
     (void)pthread_mutex_unlock(&q->lock);
     return any;
 }
@@ -70,8 +71,8 @@ static inline bool locked_pop(locked *q, uint64_t *item)
 static inline bool asleep_push(locked *q, uint64_t item)
 {
     (void)pthread_mutex_lock(&q->lock);
-    while (q->tail - q->head == SYNC_RING) (void)pthread_cond_wait(&q->freed, &q->lock);
-    q->slot[q->tail++ % SYNC_RING] = item;
+    while (q->tail - q->head == q->ring) (void)pthread_cond_wait(&q->freed, &q->lock);
+    q->slot[q->tail++ & (q->ring - 1)] = item;
     (void)pthread_mutex_unlock(&q->lock);
     (void)pthread_cond_signal(&q->filled);
     return true;
@@ -81,7 +82,7 @@ static inline bool asleep_pop(locked *q, uint64_t *item)
 {
     (void)pthread_mutex_lock(&q->lock);
     while (q->tail == q->head) (void)pthread_cond_wait(&q->filled, &q->lock);
-    *item = q->slot[q->head++ % SYNC_RING];
+    *item = q->slot[q->head++ & (q->ring - 1)];
     (void)pthread_mutex_unlock(&q->lock);
     (void)pthread_cond_signal(&q->freed);
     return true;

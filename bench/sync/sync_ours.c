@@ -15,12 +15,12 @@ typedef struct pair {
     void *mem;
 } pair;
 
-static void *pair_make(void)
+static void *pair_make(uint32_t ring)
 {
     pair *p = sync_zero(sizeof *p);
-    const size_t bytes = lmn_spsc_bytes(sizeof(uint64_t), SYNC_RING);
+    const size_t bytes = lmn_spsc_bytes(sizeof(uint64_t), ring);
     p->mem = sync_zero(bytes);
-    if (lmn_spsc_init(p->mem, bytes, sizeof(uint64_t), SYNC_RING) != LAMINA_OK ||
+    if (lmn_spsc_init(p->mem, bytes, sizeof(uint64_t), ring) != LAMINA_OK ||
         lmn_spsc_producer(p->mem, bytes, &p->in) != LAMINA_OK ||
         lmn_spsc_consumer(p->mem, bytes, &p->out) != LAMINA_OK)
         abort();
@@ -92,19 +92,22 @@ SPANS(256)
 typedef struct naive {
     _Alignas(LMN_APART) lmn_atomic(uint64_t) tail;
     _Alignas(LMN_APART) lmn_atomic(uint64_t) head;
-    _Alignas(LMN_APART) uint64_t slot[SYNC_RING];
+    _Alignas(LMN_APART) uint64_t ring; /* never written */
+    _Alignas(LMN_APART) uint64_t slot[];
 } naive;
 
-static void *naive_make(void)
+static void *naive_make(uint32_t ring)
 {
-    return sync_zero(sizeof(naive));
+    naive *q = sync_zero(sizeof *q + ring * sizeof q->slot[0]);
+    q->ring = ring;
+    return q;
 }
 
 static inline bool naive_push(naive *q, uint64_t item)
 {
     const uint64_t at = lmn_atomic_load(&q->tail, relaxed);
-    if (at - lmn_atomic_load(&q->head, acquire) == SYNC_RING) return false;
-    q->slot[at % SYNC_RING] = item;
+    if (at - lmn_atomic_load(&q->head, acquire) == q->ring) return false;
+    q->slot[at & (q->ring - 1)] = item;
     lmn_atomic_store(&q->tail, at + 1, release);
     return true;
 }
@@ -113,7 +116,7 @@ static inline bool naive_pop(naive *q, uint64_t *item)
 {
     const uint64_t at = lmn_atomic_load(&q->head, relaxed);
     if (at == lmn_atomic_load(&q->tail, acquire)) return false;
-    *item = q->slot[at % SYNC_RING];
+    *item = q->slot[at & (q->ring - 1)];
     lmn_atomic_store(&q->head, at + 1, release);
     return true;
 }

@@ -26,9 +26,9 @@ template <class Q> void drop(void *q)
 
 #if HAVE_BOOST
 using boost_pair = boost::lockfree::spsc_queue<uint64_t>;
-void *boost_pair_make()
+void *boost_pair_make(uint32_t ring)
 {
-    return new boost_pair(SYNC_RING);
+    return new boost_pair(ring);
 }
 SYNC_PAIR_LOOPS(boost1, boost_pair, q->push(item), q->pop(item))
 SYNC_TRIP_LOOPS(boost1, boost_pair, q->push(item), q->pop(item))
@@ -37,14 +37,14 @@ SYNC_BATCH_LOOPS(boost32, boost_pair, 32, q->push(words, n), q->pop(words, n))
 SYNC_BATCH_LOOPS(boost256, boost_pair, 256, q->push(words, n), q->pop(words, n))
 
 using boost_many = boost::lockfree::queue<uint64_t>;
-void *boost_many_make()
+void *boost_many_make(uint32_t ring)
 {
-    return new boost_many(SYNC_RING);
+    return new boost_many(ring);
 }
 SYNC_MANY_LOOPS(boostn, boost_many, (void)0, q->push(item), (void)0, (void)0, q->pop(item), (void)0)
 
 using boost_fixed = boost::lockfree::queue<uint64_t, boost::lockfree::capacity<SYNC_RING>>;
-void *boost_fixed_make()
+void *boost_fixed_make(uint32_t)
 {
     return new boost_fixed;
 }
@@ -54,19 +54,20 @@ SYNC_MANY_LOOPS(boostf, boost_fixed, (void)0, q->bounded_push(item), (void)0, (v
 
 #if HAVE_MOODYCAMEL
 using moody = moodycamel::ConcurrentQueue<uint64_t>;
-void *moody_make()
+void *moody_make(uint32_t ring)
 {
-    return new moody(SYNC_RING);
+    return new moody(ring);
 }
 // Tokens for a pair live beside the queue: one producer, one consumer.
 struct moody_pair {
-    moody queue{SYNC_RING};
+    moody queue;
     moodycamel::ProducerToken in{queue};
     moodycamel::ConsumerToken out{queue};
+    explicit moody_pair(uint32_t ring) : queue(ring) {}
 };
-void *moody_pair_make()
+void *moody_pair_make(uint32_t ring)
 {
-    return new moody_pair;
+    return new moody_pair(ring);
 }
 SYNC_PAIR_LOOPS(moody1, moody_pair, q->queue.try_enqueue(q->in, item),
                 q->queue.try_dequeue(q->out, item))
@@ -82,7 +83,7 @@ SYNC_MANY_LOOPS(moodyt, moody, moodycamel::ProducerToken token(*q), q->enqueue(t
 
 #if HAVE_TBB
 using tbb_many = tbb::concurrent_queue<uint64_t>;
-void *tbb_make()
+void *tbb_make(uint32_t)
 {
     return new tbb_many;
 }
@@ -91,8 +92,9 @@ SYNC_MANY_LOOPS(tbbn, tbb_many, (void)0, (q->push(item), true), (void)0, (void)0
 #endif
 
 // Throughput alone, or with round trips: rows as the C side writes them by name.
-sync_queue_kind row(const char *name, const char *order, const char *progress, void *(*make)(),
-                    void (*destroy)(void *), decltype(sync_queue_kind::produce) produce,
+sync_queue_kind row(const char *name, const char *order, const char *progress,
+                    void *(*make)(uint32_t), void (*destroy)(void *),
+                    decltype(sync_queue_kind::produce) produce,
                     decltype(sync_queue_kind::consume) consume,
                     decltype(sync_queue_kind::client) client = nullptr,
                     decltype(sync_queue_kind::server) server = nullptr)

@@ -108,7 +108,8 @@ bool sync_stall(const sync_options *o)
     for (uint32_t i = 0; i < n; i++) {
         sync_member members[SYNC_MAX_THREADS];
         sync_run r = {.items = UINT64_MAX, .producers = PRODUCERS, .consumers = CONSUMERS};
-        scene s = {.kind = kind[i], .queue = kind[i]->make(), .run = &r, .members = members};
+        scene s = {
+            .kind = kind[i], .queue = kind[i]->make(SYNC_RING), .run = &r, .members = members};
         const uint32_t crew = sync_crew_fill(members, kind[i], s.queue, &r);
         for (uint32_t k = 0; k < crew; k++) {
             const bool consumer = members[k].work != members[0].work;

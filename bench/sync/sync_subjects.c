@@ -33,7 +33,7 @@ static double throughput(const sync_queue_kind *k, uint32_t producers, uint32_t 
 {
     sync_member members[SYNC_MAX_THREADS];
     sync_run r = {.items = items, .producers = producers, .consumers = consumers};
-    void *q = k->make();
+    void *q = k->make(SYNC_RING);
     const uint32_t n = sync_crew_fill(members, k, q, &r);
     const double s = sync_crew_run(members, n);
     *errors += sync_crew_errors(members, n, &r);
@@ -100,7 +100,7 @@ static void work_server(sync_member *m)
 static void trip(const sync_queue_kind *k, sync_trips *t, double tick_ns, double out[2],
                  uint64_t *errors)
 {
-    void *there = k->make(), *back = k->make();
+    void *there = k->make(SYNC_TRIP_RING), *back = k->make(SYNC_TRIP_RING);
     sync_member members[2] = {{.work = work_client, .kind = k, .queue = there, .back = back},
                               {.work = work_server, .kind = k, .queue = there, .back = back}};
     members[0].trips = members[1].trips = t;
@@ -131,7 +131,7 @@ bool sync_trips_run(const sync_options *o)
         }
     for (uint32_t k = 0; k < t->n; k++) {
         if (!t->kind[k]->client) continue;
-        sync_row_begin(t->kind[k], "there and back");
+        sync_row_begin(t->kind[k], "rings of 64");
         sync_row_samples("p50_ns", t->sample[k], t->rounds);
         sync_row_samples("p99_ns", t->more[k], t->rounds);
         sync_row_end(t->errors[k]);
