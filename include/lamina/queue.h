@@ -174,7 +174,7 @@ LAMINA_API size_t lamina_bounded_bytes(uint32_t item_bytes, uint32_t capacity);
  *
  * Order:    strict FIFO over all producers, lock-free: who is stopped in the middle keeps one place
  *           and stops nobody.   Units: bytes, items.
- * Threads:  one, before anybody attaches; at most 256 inside at once, or the capacity if more.
+ * Threads:  one, before anybody attaches; any number after.
  * Memory:   none of its own, now or later.
  * Source:   docs/rooms/sync.md "lmn_mpmc_bounded".   Since: 0.1
  */
