@@ -91,11 +91,6 @@ static void worker_0(void)
     worker_of(&sleeper[0]);
 }
 
-static void worker_1(void)
-{
-    worker_of(&sleeper[1]);
-}
-
 /* One was claimed for something and has not looked yet, the other sleeps. */
 static void begin_claimed_as(lmn_asym asym)
 {
@@ -104,6 +99,13 @@ static void begin_claimed_as(lmn_asym asym)
     stmc_init(&lot.claimed, (void *)&sleeper[0]);
     stmc_init(&sleeper[1].state, LMN_PARK_ASLEEP);
     stmc_init(&lot.asleep, 1);
+}
+
+static void begin_asleep(void)
+{
+    begin();
+    for (int i = 0; i < 2; i++) stmc_init(&sleeper[i].state, LMN_PARK_ASLEEP);
+    stmc_init(&lot.asleep, 2);
 }
 
 static void begin_claimed(void)
@@ -122,10 +124,22 @@ static void claimed_0(void)
     if (in_sight()) lmn_park_notify(&lot, 1);
 }
 
+/* Sleeps, and when it wakes there is one for it, or it is for the other; passes the word on. */
+static void asleep_of(lmn_sleeper *s)
+{
+    const bool claimed = lmn_park_wait(&lot, s);
+    if (!take()) worker_of(s);
+    if (claimed && in_sight()) lmn_park_notify(&lot, 1);
+}
+
+static void asleep_0(void)
+{
+    asleep_of(&sleeper[0]);
+}
+
 static void asleep_1(void)
 {
-    (void)lmn_park_wait(&lot, &sleeper[1]);
-    worker_of(&sleeper[1]);
+    asleep_of(&sleeper[1]);
 }
 
 /* Registers while others notify. */
@@ -146,17 +160,28 @@ static void looks_once(void)
 }
 
 /* Waits for something of its own, and is no worker after that. */
-static void waiter(void)
+static void waiter_from(bool asleep)
 {
     bool claimed = false;
-    while (!lmn_atomic_load(&done, relaxed)) {
-        lmn_park_prepare(&lot, &sleeper[0]);
-        if (lmn_atomic_load(&done, relaxed))
+    while (asleep || !lmn_atomic_load(&done, relaxed)) {
+        if (!asleep) lmn_park_prepare(&lot, &sleeper[0]);
+        if (!asleep && lmn_atomic_load(&done, relaxed))
             claimed = lmn_park_cancel(&lot, &sleeper[0]);
         else
             claimed = lmn_park_wait(&lot, &sleeper[0]);
         if (claimed) lmn_park_notify(&lot, 1); /* it does not look for work at all */
+        asleep = false;
     }
+}
+
+static void waiter(void)
+{
+    waiter_from(false);
+}
+
+static void waiter_asleep(void)
+{
+    waiter_from(true);
 }
 
 static void finish(void)
@@ -183,16 +208,28 @@ static void till_end_0(void)
     worker_till_end(&sleeper[0]);
 }
 
-static void till_end_1(void)
+static void till_end_asleep_0(void)
 {
+    (void)lmn_park_wait(&lot, &sleeper[0]);
+    worker_till_end(&sleeper[0]);
+}
+
+static void till_end_asleep_1(void)
+{
+    (void)lmn_park_wait(&lot, &sleeper[1]);
     worker_till_end(&sleeper[1]);
+}
+
+static void end_it(void)
+{
+    lmn_atomic_store(&quit, 1, relaxed);
+    lmn_park_notify_all(&lot);
 }
 
 static void publish_and_quit(void)
 {
     publish();
-    lmn_atomic_store(&quit, 1, relaxed);
-    lmn_park_notify_all(&lot);
+    end_it();
 }
 
 static void end(void)
@@ -206,12 +243,11 @@ STMC_MAIN(
     {"one", begin, {publish, worker_0}, end}, {"fences", begin_fences, {publish, worker_0}, end},
     {"its own", begin, {finish, waiter}, end},
     {"its own, fences", begin_fences, {finish, waiter}, end},
-    {"till the end", begin, {publish_and_quit, till_end_0}, end},
+    {"the end", begin, {end_it, till_end_0}, end},
     {"registers late", begin, {publish, worker_new}, end},
+    {"registers late, two publishers", begin_none, {publish, publish_other, looks_once}, NULL},
     {"on its way", begin_claimed, {publish_other, claimed_0, asleep_1}, end},
     {"on its way, fences", begin_claimed_fences, {publish_other, claimed_0, asleep_1}, end},
-    {"registers late, two publishers", begin_none, {publish, publish_other, looks_once}, NULL},
-    {"two workers", begin, {publish_two, worker_0, worker_1}, end},
-    {"two workers, fences", begin_fences, {publish_two, worker_0, worker_1}, end},
-    {"handed on", begin, {publish, finish, waiter, worker_1}, end},
-    {"all", begin, {publish_and_quit, till_end_0, till_end_1}, end})
+    {"two asleep", begin_asleep, {publish_two, asleep_0, asleep_1}, end},
+    {"handed on", begin_asleep, {publish, finish, waiter_asleep, asleep_1}, end},
+    {"all", begin_asleep, {publish_and_quit, till_end_asleep_0, till_end_asleep_1}, end})
