@@ -130,9 +130,10 @@ size_t lmn_pb_run(lmn_pb *c, const lmn_pb_field *f, uint64_t *out, size_t cap)
 
 size_t lmn_pb_repeats(lmn_pb *c, const lmn_pb_field *f)
 {
+    if (f->wire != LMN_PB_BYTES || f->num > 15 || f->s.n > 0x7f || c->p != f->s.p + f->s.n)
+        return 0;
     const size_t header = 2, bytes = header + f->s.n;
     const uint8_t *first = f->s.p - header, *p = c->p;
-    if (f->wire != LMN_PB_BYTES || f->num > 15 || f->s.n > 0x7f || p != f->s.p + f->s.n) return 0;
     if (first[0] != (f->num << 3 | LMN_PB_BYTES) || first[1] != f->s.n) return 0;
     size_t n = 0;
     for (; (size_t)(c->end - p) >= bytes && memcmp(p, first, bytes) == 0; n++) p += bytes;

@@ -123,6 +123,10 @@ static void test_run(t_env *env)
 /* A list of texts with repeats passed over is the list read one by one, wherever it is cut. */
 static void test_repeats(t_env *env)
 {
+    static const uint8_t number[] = {9 << 3 | LMN_PB_VARINT, 1};
+    lmn_pb_field once;
+    lmn_pb only = lmn_pb_of((lmn_span){number, sizeof number});
+    T_CHECK(lmn_pb_next(&only, &once) && lmn_pb_repeats(&only, &once) == 0); /* no text at all */
     static const char *const TEXT[] = {"LEAF", "BRANCH_LEQ", ""};
     uint8_t list[600];
     size_t n = 0;
