@@ -59,6 +59,15 @@ static lamina_status unsupported(sweep *s, const lmn_gnode *n, const char *when)
                         n->op.name, when);
 }
 
+/* Rules read inputs that are not optional unasked; a node without them was reported already. */
+static bool is_whole(const lmn_opnode *n)
+{
+    const lmn_port *port = n->def->in;
+    for (int32_t k = 0; port && port[k].name; k++)
+        if (k >= n->n_in && !(port[k].flags & LMN_PORT_OPTIONAL)) return false;
+    return true;
+}
+
 static lamina_status back(sweep *s, const lmn_gnode *n)
 {
     bool reached = false, wanted = false;
@@ -67,6 +76,7 @@ static lamina_status back(sweep *s, const lmn_gnode *n)
     if (!reached || !wanted) return LAMINA_OK;
     const lmn_grad_fn rule = lmn_grad_rule(n->op.def);
     if (!rule) return unsupported(s, n, "");
+    if (!is_whole(&n->op)) return unsupported(s, n, " without its inputs");
     lmn_ref *dout = LMN_ARENA_ARRAY(&s->arena, lmn_ref, (size_t)n->op.n_out),
             *din = LMN_ARENA_ARRAY(&s->arena, lmn_ref, (size_t)n->op.n_in);
     if (!dout || !din) return LAMINA_E_NOMEM;
