@@ -218,7 +218,7 @@ static lamina_status import_canon(lmn_graph *g, const lmn_opnode *op, const lmn_
                    .at = {op->name, op->def->name, op->opset}};
     c.attrs = LMN_ARENA_ARRAY(&tmp, lmn_attr, (size_t)op->n_attrs + 8);
     c.in = LMN_ARENA_ARRAY(&tmp, lmn_ref, (size_t)op->n_in + 8);
-    c.out = LMN_ARENA_ARRAY(&tmp, lmn_ref, (size_t)op->n_out);
+    c.out = LMN_ARENA_ARRAY(&tmp, lmn_ref, (size_t)op->n_out + 8);
     lamina_status st = LAMINA_E_NOMEM;
     if (tmp.failed || !c.attrs || !c.in || !c.out) goto done;
     if (op->n_attrs) memcpy(c.attrs, op->attrs, (size_t)op->n_attrs * sizeof *op->attrs);
@@ -251,6 +251,13 @@ done:
 lamina_status lmn_graph_import_node(lmn_graph *g, const lmn_opnode *op, const lmn_vid *in,
                                     const lmn_vid *out, lmn_diags *diags)
 {
+    const lmn_port *first = op->def->out;
+    const lmn_diag_at at = {op->name, op->def->name, op->opset};
+    /* Rules set the first output unasked. */
+    if (op->n_out == 0 && first && first->name && !(first->flags & LMN_PORT_OPTIONAL))
+        return lmn_diag_add(diags, LMN_DIAG_ERROR, LAMINA_E_INVALID, at,
+                            "name it, or remove the node", "output 0 \"%s\" is missing",
+                            first->name);
     if (!op->def->canon) return append(g, op, in, out, diags);
     return import_canon(g, op, in, out, diags);
 }

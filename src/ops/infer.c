@@ -48,10 +48,6 @@ static lamina_status check_counts(lmn_infer *ic)
     if (ic->node->n_out > 0 && !lmn_port_at(def->out, ic->node->n_out - 1))
         return lmn_infer_fail(ic, LAMINA_E_INVALID, NULL, "has %d outputs, at most %d are defined",
                               ic->node->n_out, port_count(def->out));
-    if (ic->node->n_out == 0 && def->out && def->out[0].name &&
-        !(def->out[0].flags & LMN_PORT_OPTIONAL))
-        return lmn_infer_fail(ic, LAMINA_E_INVALID, "name it, or remove the node",
-                              "output 0 \"%s\" is missing", def->out[0].name);
     for (int32_t i = 0; def->in && def->in[i].name; i++) {
         if (def->in[i].flags & LMN_PORT_OPTIONAL) continue;
         if (i >= n_in || !ic->in[i])
