@@ -24,7 +24,7 @@ void lmn_onnx_attrs_release(lmn_attr *attrs, int32_t n)
 
 static bool is_text(lmn_str s, lmn_span text)
 {
-    return s.p && s.n == text.n && memcmp(s.p, text.p, text.n) == 0;
+    return s.p && s.n == text.n && (s.n == 0 || memcmp(s.p, text.p, s.n) == 0);
 }
 
 static bool read_strings(lmn_arena *a, lmn_span body, lmn_attr *out)
