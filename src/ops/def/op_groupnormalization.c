@@ -55,7 +55,7 @@ static lamina_status eval_groupnormalization(lmn_eval *ec)
     LMN_TRY(per_channel(ec, 1, channels, groups, &scale));
     LMN_TRY(per_channel(ec, 2, channels, groups, &bias));
     lmn_norm_rows r = {.eps = (double)lmn_attr_f(ec->node, "epsilon", 1e-5f)};
-    r.rows = x->dims[0] * groups;
+    r.rows = channels ? x->dims[0] * groups : 0; /* no channels divide by any number of groups */
     r.n = channels / groups * inner;
     LMN_TRY(lmn_wide_in(ec, x, &r.x));
     LMN_TRY(lmn_wide_out(ec, y, &r.y));
