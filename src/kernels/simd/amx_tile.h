@@ -1,0 +1,59 @@
+/*
+ * AMX tiles for files whose suffix is _amx: configuration, loads, products, stores. A row enters
+ * with amx_enter() at the start of each call and leaves with amx_leave() before it returns: nothing
+ * remembers that tiles are configured, for another library of the process may release or
+ * reconfigure them between two calls.
+ *
+ * All of it is assembly, since compilers get the intrinsics wrong: gcc 12 takes _tile_loadconfig to
+ * read 8 of the 64 bytes and drops the stores of the rest. Tile numbers are literals.
+ */
+#ifndef LMN_KERNELS_AMX_TILE_H
+#define LMN_KERNELS_AMX_TILE_H
+
+#include "base/types.h"
+
+enum {
+    AMX_ROWS = 16,     /* most rows of a tile */
+    AMX_ROW_BYTES = 64 /* most bytes of a row: 16 f32, 32 bf16 (two k), 64 bytes (four k) */
+};
+
+/* What ldtilecfg reads. A tile with 0 rows or bytes may not be used. */
+typedef struct amx_cfg {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} amx_cfg;
+
+static inline void amx_cfg_tile(amx_cfg *c, int tile, int64_t rows, int64_t row_bytes)
+{
+    c->palette = 1;
+    c->rows[tile] = (uint8_t)rows;
+    c->row_bytes[tile] = (uint16_t)row_bytes;
+}
+
+/* Load the whole configuration; it clears all tiles. */
+static inline void amx_enter(const amx_cfg *c)
+{
+    __asm__ volatile("ldtilecfg %0" : : "m"(*c) : "memory");
+}
+/* Back to the state of a thread that uses no tiles: context switches are short again. */
+static inline void amx_leave(void)
+{
+    __asm__ volatile("tilerelease" : : : "memory");
+}
+
+#define AMX_ZERO(t) __asm__ volatile("tilezero %%tmm" #t : : :)
+/* Rows `step` bytes apart from p on. */
+#define AMX_LOAD(t, p, step) \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t : : "r"(p), "r"((int64_t)(step)) : "memory")
+#define AMX_STORE(t, p, step)                            \
+    __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" \
+                     :                                   \
+                     : "r"(p), "r"((int64_t)(step))      \
+                     : "memory")
+/* c += a * b: f32 += bf16 pairs; int32 += fours of u8 (a) by s8 (b), or of s8 by s8. */
+#define AMX_BF16(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+#define AMX_U8S8(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+#define AMX_S8S8(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+
+#endif
