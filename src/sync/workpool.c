@@ -23,6 +23,7 @@ static void worker_init(lmn_workpool *p, lmn_worker *w, bool guest)
     w->hooked = p->hooked;
     w->guest = guest;
     w->seed = 0;
+    w->stole_at = w->stole_ns = w->rest_ns = 0;
     lmn_atomic_init(&w->taken, 1);
     lmn_deque_init(&w->deque, &p->alloc);
 }

@@ -159,11 +159,13 @@ struct lmn_worker {
     lmn_deque deque;
     _Alignas(LMN_APART) lmn_workpool *pool;
     lmn_parking *lot;
-    bool hooked;                /* the pool has hooks */
-    bool guest;                 /* a record for threads that enter or submit */
-    uint32_t seed;              /* where the next search for work begins */
-    lmn_fpenv fpenv;            /* of the thread that entered */
-    lmn_atomic(uint32_t) taken; /* a guest's: somebody is this worker */
+    bool hooked;                 /* the pool has hooks */
+    bool guest;                  /* a record for threads that enter or submit */
+    uint32_t seed;               /* where the next search for work begins */
+    uint64_t stole_at, stole_ns; /* the last steal: when, how long it took (0: got nothing) */
+    uint64_t rest_ns;            /* no steals for so long, because the last ones did not pay */
+    lmn_fpenv fpenv;             /* of the thread that entered */
+    lmn_atomic(uint32_t) taken;  /* a guest's: somebody is this worker */
 };
 
 /* Words of a deque item: fn, drop, payload, group. */

@@ -11,7 +11,8 @@
 
 #define MOVE_PART 32 /* of what a victim has, a thief moves one in so many to its own deque */
 #define MOVE_MOST 32
-#define TRIES 4 /* at one victim before the next: others are quicker here */
+#define TRIES 4          /* at one victim before the next: others are quicker here */
+#define REST_MOST 20000u /* ns that a thief lets others alone */
 
 void lmn_task_run_hooked(lmn_worker *w, lmn_deque_item *t)
 {
@@ -80,7 +81,26 @@ static bool steal_from(lmn_worker *w, lmn_worker *victim, lmn_deque_item *t)
     return false;
 }
 
-static bool steal(lmn_worker *w, lmn_deque_item *t)
+/*
+ * A steal costs its victim as well: the lines of its deque move from core to core. Who worked for a
+ * shorter time on what it stole than stealing it took lets others alone, twice as long each time:
+ * tasks that small are done sooner by whoever made them.
+ */
+static void rest(lmn_worker *w, lmn_group *g)
+{
+#ifndef LMN_MC
+    uint64_t now = lmn_now_ns();
+    if (w->stole_ns == 0) return;
+    w->rest_ns = now - w->stole_at >= w->stole_ns ? 0 : 2 * w->rest_ns + w->stole_ns;
+    if (w->rest_ns > REST_MOST) w->rest_ns = REST_MOST;
+    for (const uint64_t until = now + w->rest_ns; now < until && !ended(w, g); now = lmn_now_ns())
+        for (int i = 0; i < 16; i++) lmn_cpu_pause();
+#else
+    (void)w, (void)g;
+#endif
+}
+
+static bool steal_any(lmn_worker *w, lmn_deque_item *t)
 {
     const uint32_t n = lmn_pool_workers(w->pool);
     uint32_t at = (w->seed = w->seed * 1664525u + 1013904223u) >> 16;
@@ -89,6 +109,16 @@ static bool steal(lmn_worker *w, lmn_deque_item *t)
         if (victim && victim != w && steal_from(w, victim, t)) return true;
     }
     return false;
+}
+
+static bool steal(lmn_worker *w, lmn_group *g, lmn_deque_item *t)
+{
+    rest(w, g);
+    const uint64_t begun = lmn_now_ns();
+    const bool got = steal_any(w, t);
+    w->stole_at = lmn_now_ns();
+    w->stole_ns = got ? w->stole_at - begun : 0;
+    return got;
 }
 
 /* Is there something that work_once might find? */
@@ -106,12 +136,12 @@ static bool work_in_sight(lmn_workpool *p)
 
 /* One piece of work; false: nothing was found. Who was woken for one and sees more wakes another:
  * those who made it leave that to us. */
-static bool work_once(lmn_worker *w, bool claimed)
+static bool work_once(lmn_worker *w, lmn_group *g, bool claimed)
 {
     lmn_deque_item t;
     int32_t number = 0;
     lmn_offer *o = NULL;
-    if (!lmn_deque_take(&w->deque, &t) && !(o = join_loop(w->pool, &number)) && !steal(w, &t))
+    if (!lmn_deque_take(&w->deque, &t) && !(o = join_loop(w->pool, &number)) && !steal(w, g, &t))
         return false;
     if (claimed && work_in_sight(w->pool)) lmn_park_notify(w->lot, 1);
     if (o)
@@ -155,7 +185,7 @@ void lmn_worker_work(lmn_worker *w, lmn_group *g)
 {
     bool claimed = false;
     while (!ended(w, g)) {
-        const bool found = work_once(w, claimed);
+        const bool found = work_once(w, g, claimed);
         claimed = false;
         if (!found && !spin(w, g)) claimed = sleep_until_woken(w, g);
     }
