@@ -39,22 +39,30 @@ static int32_t choose_path(const lmn_conv_geom *g)
     return PATH_POINTWISE;
 }
 
+/* Blocks of about `most` pixels, whole panels but for the last one, which takes a remainder of up
+   to half a panel too: alone it would stream all weights for a few columns. */
+static void cut_pixels(lmn_conv_plan *p, int64_t most, int64_t nr)
+{
+    const int64_t blocks = lmn_max_i64(1, lmn_ceil_div_i64(p->pixels - nr / 2, most));
+    p->nc = lmn_max_i64(nr, (p->pixels / blocks + nr / 2) / nr * nr);
+    p->n_blocks = lmn_max_i64(1, lmn_ceil_div_i64(p->pixels - nr / 2, p->nc));
+}
+
 /* Split pixels, then output channels, until there are chunks for several threads. */
 static void cut_blocks(lmn_conv_plan *p)
 {
     const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
-    p->nc = lmn_split_even(p->pixels, NC, nr);
+    cut_pixels(p, NC, nr);
     p->mc = lmn_split_even(p->m, MC, mr);
     for (;;) {
-        p->n_blocks = lmn_ceil_div_i64(p->pixels, p->nc);
         p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
         int64_t chunks = p->n_blocks * p->m_blocks * p->g.n * p->g.groups;
         bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
         if (p->mc >= 2 * MC_LEAST)
             p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-        else if (p->nc >= 2 * nr)
-            p->nc = lmn_split_even(p->pixels, p->nc / 2, nr);
+        else if (p->nc >= 4 * nr)
+            cut_pixels(p, p->nc / 2, nr);
         else
             return;
     }
@@ -82,7 +90,7 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
     out->k = c_in * kvol;
     cut_blocks(out);
     out->cc = lmn_split_even(c_in, lmn_max_i64(1, KC / kvol), 1);
-    out->scratch_bytes = (size_t)(out->nc * out->cc * kvol) * sizeof(float);
+    out->scratch_bytes = (size_t)((out->nc + set->gemm_f32->nr) * out->cc * kvol) * sizeof(float);
     out->n_chunks = g->n * g->groups * out->n_blocks * out->m_blocks;
 }
 
@@ -123,8 +131,9 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
     const int64_t image = chunk / p->m_blocks / p->n_blocks / g->groups;
     lmn_gemm_block t = {
         .lda = p->k, .b = scratch, .ldb = gemm->nr, .ldc = p->pixels, .item = image};
-    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = lmn_min_i64(p->nc, p->pixels - nb * p->nc);
-    if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
+    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc);
+    t.n = nb == p->n_blocks - 1 ? p->pixels - nb * p->nc : p->nc;
+    if (t.m <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = group * p->m + mb * p->mc, t.col = nb * p->nc;
     t.c = args->y + (image * g->c_out + t.row) * p->pixels + t.col;
     const float *x = args->x + (image * g->c_in + group * c_in) * in_plane;

@@ -17,15 +17,22 @@
 #endif
 enum { DW_ROWS = 4, DW_MAX_K = 7 };
 
+typedef struct plane plane;
+typedef void plane_fn(const plane *p);
+#ifdef DW_NARROW
+/* Loops of an instruction set's own for narrow planes, or NULL. */
+static plane_fn *DW_NARROW(const lmn_conv_geom *g);
+#endif
+
 /* One plane: what the loops need of the geometry, and the taps' valid output ranges. */
-typedef struct plane {
+struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
     bool fused; /* bias, then clip, in registers; the bits of epi_apply */
     float bias, clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
-} plane;
+};
 
 /* One strip of output columns: where its taps load, and which lanes. */
 typedef struct dw_strip {
@@ -193,10 +200,13 @@ static bool plane_fuse(plane *p, const lmn_epi *epi)
     return true;
 }
 
-typedef void plane_fn(const plane *p);
 static plane_fn *plane_pick(const lmn_conv_geom *g)
 {
     const int64_t k = g->kernel[1], s = g->stride[1];
+#ifdef DW_NARROW
+    plane_fn *const narrow = DW_NARROW(g);
+    if (narrow) return narrow;
+#endif
     if (g->kernel[2] != k || g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1)
         return plane_any;
     if (k == 3) return s == 1 ? plane_3_1 : s == 2 ? plane_3_2 : plane_any;

@@ -75,6 +75,85 @@ static void pool_vector(const lmn_pool_block *b, const float *x, float *y, const
     vf_storem(y, vm_first(n), acc);
 }
 
+/* Most rows and columns of a window that max_strip keeps in registers and on the stack. */
+enum { MAX_K = 8 };
+
+/* A strip of VF_LANES output columns of one plane: which lanes each column of the window sees. */
+typedef struct max_strip {
+    const lmn_conv_geom *g;
+    const float *x; /* the plane */
+    int64_t ox, ix[MAX_K];
+    vm in[MAX_K], m0[MAX_K], m1[MAX_K]; /* lanes inside; what to load of one or two vectors */
+} max_strip;
+
+/* The maximum over the columns of the window in row iy, k of them s apart (constants). */
+VF_INLINE vf max_row(const max_strip *t, int64_t iy, const int64_t k, const int s)
+{
+    const float *row = t->x + iy * t->g->in[2];
+    const vf least = vf_set1(-__builtin_inff());
+    vf acc = least;
+    for (int64_t kx = 0; kx < k; kx++) {
+        const float *src = row + t->ix[kx];
+        const vf v =
+            s == 2 ? vf_load_even_masked(src, t->m0[kx], t->m1[kx]) : vf_loadm(src, t->m0[kx]);
+        const vf x = vf_select(t->in[kx], v, least);
+        acc = kx ? max_nan(acc, x) : x;
+    }
+    return acc;
+}
+
+/* All rows of a strip: a row of the input is looked at once, its maxima serve every window. */
+VF_INLINE void max_column(const max_strip *t, float *y, const int64_t k, const int s)
+{
+    const lmn_conv_geom *g = t->g;
+    const int64_t k_y = g->kernel[1], s_y = g->stride[1];
+    const vm out = vm_first(g->out[2] - t->ox);
+    vf row[MAX_K]; /* maxima of row iy at iy % MAX_K */
+    int64_t done = 0;
+    for (int64_t oy = 0; oy < g->out[1]; oy++) {
+        const int64_t top = oy * s_y - g->pad[1], from = lmn_max_i64(top, 0);
+        const int64_t end = lmn_min_i64(top + k_y, g->in[1]);
+        vf acc = vf_set1(-__builtin_inff());
+        for (done = lmn_max_i64(done, from); done < end; done++)
+            row[done % MAX_K] = max_row(t, done, k, s);
+        for (int64_t iy = from; iy < end; iy++) acc = max_nan(acc, row[iy % MAX_K]);
+        vf_storem(y + oy * g->out[2] + t->ox, out, acc);
+    }
+}
+
+/* Max pooling of a plane by strips. */
+static void max_plane(const lmn_conv_geom *g, const float *x, float *y)
+{
+    const int64_t k = g->kernel[2], s = g->stride[2];
+    for (int64_t ox = 0; ox < g->out[2]; ox += VF_LANES) {
+        max_strip t = {.g = g, .x = x, .ox = ox};
+        for (int64_t kx = 0; kx < k; kx++) {
+            int64_t lo, hi;
+            lmn_conv_inside(g, ox, lmn_min_i64(VF_LANES, g->out[2] - ox), kx, &lo, &hi);
+            t.ix[kx] = lo < hi ? lmn_conv_at(g, 2, ox, kx) : 0;
+            t.in[kx] = vm_range(lo, hi);
+            t.m0[kx] = s == 2 ? vm_range(2 * lo, 2 * hi - 1) : t.in[kx];
+            t.m1[kx] = vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
+        }
+        if (k == 3 && s == 2)
+            max_column(&t, y, 3, 2);
+        else if (k == 2 && s == 2)
+            max_column(&t, y, 2, 2);
+        else if (s == 2)
+            max_column(&t, y, k, 2);
+        else
+            max_column(&t, y, k, 1);
+    }
+}
+
+static bool max_is_flat(const lmn_pool_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    return b->kind == LMN_POOL_MAX && g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 &&
+           g->pad[0] == 0 && g->kernel[1] <= MAX_K && g->kernel[2] <= MAX_K && g->stride[2] <= 2 &&
+           g->dilation[1] == 1 && g->dilation[2] == 1;
+}
+
 /* Mean or maximum of n neighbours. */
 static float pool_all(const float *x, int64_t n, bool is_max)
 {
@@ -112,12 +191,16 @@ static void pool_run(const lmn_pool_block *b)
 {
     const lmn_conv_geom *g = b->g;
     const int64_t n_in = lmn_conv_volume(g->in), n_out = lmn_conv_volume(g->out);
-    const bool global = pool_is_global(g);
+    const bool global = pool_is_global(g), flat_max = max_is_flat(b);
     for (int64_t p = 0; p < b->n_planes; p++) {
         const float *x = b->x + p * n_in;
         float *y = b->y + p * n_out;
         if (global) {
             *y = pool_all(x, n_in, b->kind == LMN_POOL_MAX);
+            continue;
+        }
+        if (flat_max) {
+            max_plane(g, x, y);
             continue;
         }
         for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
