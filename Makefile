@@ -118,7 +118,7 @@ install: build ## into PREFIX (default /usr/local)
 
 # make bench-gemm runs bench/gemm.py, bench/gemm.sh or the program bench_gemm.
 bench-%: build ## one benchmark: make bench-models
-	@if [ -f bench/$*.py ]; then $(PYTHON) bench/$*.py; \
+	@if [ -f bench/$*.py ]; then $(PYTHON) bench/$*.py $(ARGS); \
 	elif [ -f bench/$*.sh ]; then sh bench/$*.sh; else $(BUILD)/bin/bench_$*; fi
 
 bench-sync soak-sync: ## our queues and pools beside their peers; ten minutes of integrity
