@@ -13,6 +13,7 @@
 #include "kernels/conv/wino.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/nbits/nbdot.h"
 #include "kernels/nbits/nbits.h"
 #include "kernels/norm/norm.h"
 #include "kernels/qgemm/qgemm.h"

@@ -5,6 +5,8 @@
  */
 #include "t.h"
 
+#include <math.h>
+
 #include "devices/device_list.h"
 #include "ops/node.h"
 #include "ops/op_bench.h"
@@ -110,6 +112,25 @@ static void compare(draw *d, const char *what)
     op_end(&d->b);
 }
 
+/* Both, whose floats differ by at most `bound` (1 + |v|); ends the bench. */
+static void compare_near(draw *d, double bound, const char *what)
+{
+    lamina_tensor fast = {.kind = LAMINA_KIND_NONE, .engine = d->env->engine};
+    lamina_tensor *const slot = d->b.out[0];
+    d->b.out[0] = &fast;
+    run_kernel(d, what);
+    d->b.out[0] = slot;
+    if (T_OK_ERR(op_eval(&d->b), &d->b.err) && T_EQ(fast.data_bytes, slot->data_bytes)) {
+        const float *x = fast.data, *y = slot->data;
+        for (int64_t i = 0; i < lmn_count(slot); i++)
+            if (!(fabsf(x[i] - y[i]) <= bound * (1 + fabsf(y[i]))))
+                t_fail(__FILE__, __LINE__, "%s: %g, not %g, at %d", what, (double)x[i],
+                       (double)y[i], (int)i);
+    }
+    lmn_slot_clear(&fast);
+    op_end(&d->b);
+}
+
 typedef struct extents {
     int64_t m, n, k, batch, a[3], b[3];
     int32_t rank_a;
@@ -184,6 +205,43 @@ static void test_ms_products(t_env *env)
             }
         }
         compare(&d, gemm ? "QGemm" : "MatMulIntegerToFloat");
+    }
+}
+
+/* Packed weights. At level 4 rows are rounded to 8 bits a group: integers of which one in every
+   group is 127 times its scale lose nothing, so that both ways agree. */
+static void test_packed(t_env *env)
+{
+    for (int i = 0; i < 80; i++) {
+        const int64_t block = (int64_t)16 << t_rand_int(env, 0, 4), bits = i % 2 ? 4 : 8;
+        const int64_t k = t_rand_int(env, 1, 400), n = t_rand_int(env, 1, 40);
+        const int64_t blocks = (k + block - 1) / block, a[2] = {t_rand_int(env, 1, 20), k};
+        const int64_t w[3] = {n, blocks, block * bits / 8}, per_row = (blocks * bits + 7) / 8;
+        const int64_t zp[2] = {n, per_row}, n_scales = n * blocks;
+        draw d;
+        begin(&d, env, "com.microsoft", "MatMulNBits");
+        float *x = op_in(&d.b, LAMINA_F32, 2, a, NULL)->data;
+        for (int64_t e = 0; e < a[0] * k; e++)
+            x[e] = e % k % 32              ? (float)t_rand_int(env, -126, 126)
+                   : t_rand_int(env, 0, 1) ? 127
+                                           : -127;
+        bytes(&d, LAMINA_U8, 3, w);
+        scales(&d, n_scales, 0.01, 0.1);
+        if (i % 3)
+            bytes(&d, LAMINA_U8, 2, zp);
+        else
+            op_absent(&d.b);
+        op_absent(&d.b);
+        if (i % 5)
+            op_absent(&d.b);
+        else
+            scales(&d, n, -9, 9);
+        op_attr_i(&d.b, "K", k);
+        op_attr_i(&d.b, "N", n);
+        op_attr_i(&d.b, "bits", bits);
+        op_attr_i(&d.b, "block_size", block);
+        op_attr_i(&d.b, "accuracy_level", i % 4 ? 4 : 0);
+        compare_near(&d, 2e-5 * (double)k, "MatMulNBits");
     }
 }
 
@@ -348,6 +406,6 @@ static void test_clip(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_products), T_TEST(test_ms_products), T_TEST(test_convolutions),
-       T_TEST(test_quantize), T_TEST(test_pairs), T_TEST(test_concat), T_TEST(test_pools),
-       T_TEST(test_clip))
+T_MAIN(T_TEST(test_products), T_TEST(test_ms_products), T_TEST(test_packed),
+       T_TEST(test_convolutions), T_TEST(test_quantize), T_TEST(test_pairs), T_TEST(test_concat),
+       T_TEST(test_pools), T_TEST(test_clip))

@@ -1,11 +1,13 @@
 /*
- * MatMulNBits on the gemm family: a block of weight rows is widened to f32 in a worker's scratch
- * and multiplied while it lies in the cache, so the packed weights are read once. Chunks are blocks
- * of output columns; their size depends on the shape only. 16-bit A and results are converted
- * whole.
+ * MatMulNBits. As it stands: a block of weight rows is widened to f32 in a worker's scratch and
+ * multiplied while it lies in the cache, so the packed weights are read once. With accuracy_level 4
+ * the rows of A are rounded to 8 bits instead and multiplied by the packed weights where they lie
+ * (nbdot). Chunks are blocks of output columns; their size depends on the shape only. 16-bit A and
+ * results are converted whole.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
+#include "kernels/nbits/nbdot.h"
 #include "kernels/nbits/nbits.h"
 #include "ops/packbits.h"
 #include "ops/wide.h"
@@ -76,6 +78,81 @@ static lamina_status nbits_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *
     return LAMINA_OK;
 }
 
+/* ---- rows rounded to 8 bits -------------------------------------------------------------------
+ */
+
+/* Bytes of weights that are worth a chunk, and as many as one should have. */
+enum { DOT_LEAST_BYTES = 32 << 10, DOT_MOST_BYTES = 256 << 10, DOT_WANT_CHUNKS = 8 };
+
+typedef struct dot_job {
+    const lmn_nbdot_row *row;
+    lmn_nbdot_block b; /* of the whole product */
+    const float *x;
+    uint8_t *packed;
+    int64_t k, rows; /* rows: of weights, a chunk */
+} dot_job;
+
+static void dot_pack(void *arg, int64_t i, int32_t worker)
+{
+    const dot_job *j = arg;
+    (void)worker;
+    j->row->pack(j->packed + i * j->b.a_step, j->x + i * j->k, j->k, j->b.w.bits);
+}
+
+static void dot_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const dot_job *j = arg;
+    const int64_t first = chunk * j->rows;
+    lmn_nbdot_block b = j->b;
+    (void)worker;
+    b.n = lmn_min_i64(j->rows, j->b.n - first);
+    b.w.q += first * b.w.row_bytes, b.w.scale += first * b.w.n_blocks, b.y += first;
+    if (b.w.zp) b.w.zp += first * b.w.zp_bytes;
+    if (b.bias) b.bias += first;
+    j->row->run(&b);
+}
+
+static bool dot_takes(const lmn_opnode *op, const lmn_packbits *w)
+{
+    const int64_t block = w->block;
+    return lmn_attr_i(op, "accuracy_level", 0) == 4 && (w->bits == 4 || w->bits == 8) &&
+           !w->group && !w->zp_f32 && (!w->zp || w->zp_bytes) && block >= LMN_NBDOT_GROUP &&
+           (block & (block - 1)) == 0;
+}
+
+static lamina_status dot_run(const lamina_kernel *k, lmn_eval *ec, const nbits_job *n)
+{
+    const lmn_packbits *w = &n->w;
+    dot_job j = {.row = k->dev->kset.nbdot_i8, .x = n->a, .k = w->cols};
+    j.b = (lmn_nbdot_block){.m = n->m, .n = w->rows, .bias = n->bias, .y = n->y, .ldy = w->rows};
+    j.b.w = (lmn_nbdot_weights){.q = w->q,
+                                .row_bytes = w->row_bytes,
+                                .scale = w->scales,
+                                .zp = w->zp,
+                                .zp_bytes = w->zp_bytes,
+                                .n_blocks = w->n_blocks,
+                                .bits = w->bits};
+    while (w->block > (int64_t)LMN_NBDOT_GROUP << j.b.w.shift) j.b.w.shift++;
+    j.b.groups = lmn_nbdot_groups(j.k), j.b.a_step = lmn_nbdot_packed_bytes(j.k);
+    size_t bytes;
+    if (!lmn_mul_size((size_t)n->m, (size_t)j.b.a_step, &bytes))
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
+    j.packed = lmn_scratch(ec, bytes);
+    if (!j.packed) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    j.b.a = j.packed;
+    lmn_par_for(ec->par, n->m, dot_pack, &j);
+    const int64_t row = w->row_bytes + w->n_blocks * (int64_t)sizeof(float);
+    j.rows = lmn_min_i64(DOT_MOST_BYTES / row, lmn_ceil_div_i64(w->rows, DOT_WANT_CHUNKS));
+    j.rows = lmn_round_up_i64(lmn_max_i64(j.rows, lmn_max_i64(1, DOT_LEAST_BYTES / row)), 4);
+    lmn_par_for(ec->par, lmn_ceil_div_i64(w->rows, j.rows), dot_chunk, &j);
+    return LAMINA_OK;
+}
+
+static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *j)
+{
+    return dot_takes(ec->node, &j->w) ? dot_run(k, ec, j) : nbits_run(k, ec, j);
+}
+
 static lamina_status run_nbits(const lamina_kernel *k, lmn_eval *ec)
 {
     const lamina_tensor *a = lmn_in(ec, 0), *bias = lmn_in(ec, 5);
@@ -98,11 +175,11 @@ static lamina_status run_nbits(const lamina_kernel *k, lmn_eval *ec)
     if (bias) LMN_TRY(lmn_f32_in(ec, bias, &j.bias));
     if (y->dtype == LAMINA_F32) {
         j.y = y->data;
-        return nbits_run(k, ec, &j);
+        return product_run(k, ec, &j);
     }
     j.y = lmn_scratch(ec, (size_t)(j.m * n) * sizeof(float));
     if (!j.y) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
-    LMN_TRY(nbits_run(k, ec, &j));
+    LMN_TRY(product_run(k, ec, &j));
     lmn_convert(y->dtype, y->data, LAMINA_F32, j.y, j.m * n, false);
     return LAMINA_OK;
 }
@@ -114,15 +191,18 @@ static bool supports_nbits(const lmn_cpu_dev *dev, const lamina_node *node, char
         (void)lmn_format(text, cap, "%lld bits", (long long)bits);
         return false;
     }
-    const lmn_krow *row = &dev->kset.gemm_f32->head;
-    (void)lmn_format(text, cap, "nbits+%s.%s:%s", row->family, row->dtype, row->variant);
+    const bool rounds = bits != 2 && lmn_attr_i(node->op, "accuracy_level", 0) == 4 &&
+                        lmn_attr_i(node->op, "block_size", 0) >= LMN_NBDOT_GROUP;
+    const lmn_krow *row = rounds ? &dev->kset.nbdot_i8->head : &dev->kset.gemm_f32->head;
+    (void)lmn_format(text, cap, "%s%s.%s:%s", rounds ? "" : "nbits+", row->family, row->dtype,
+                     row->variant);
     return true;
 }
 
 const lmn_cpu_binding lmn_cpu_matmul_nbits = {
     .domain = "com.microsoft",
     .op = "MatMulNBits",
-    .families = "nbits.f32 gemm.f32",
+    .families = "nbits.f32 gemm.f32 nbdot.i8",
     .supports = supports_nbits,
     .run = run_nbits,
 };

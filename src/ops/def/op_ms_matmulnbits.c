@@ -1,7 +1,7 @@
 /*
  * MatMulNBits (com.microsoft, since 1): A [..., K] times the transpose of N rows of K weights
  * packed into 2, 4 or 8 bits, with a scale and zero point (default 2^(bits - 1)) for every block of
- * a row, plus a bias. accuracy_level only permits other engines to round A; here it stays exact.
+ * a row, plus a bias. accuracy_level permits engines to round A, which the definition does not do.
  */
 #include "ops/linalg.h"
 #include "ops/packbits.h"
