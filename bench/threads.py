@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""
+What a second thread brings (bar B9 of the kernels): threads.py [CASE...]. Latency of models on one
+thread and on all cores, turn by turn, in wall time; the same beside a foreign process that keeps
+one core busy; what a run of a tiny model costs with 1, 2 and 16 threads; and the processor time
+that a pool takes after its work is done. onnxruntime stands beside it. Wants a quiet machine: the
+load is printed.
+"""
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import benchlib
+
+benchlib.need_modules("threads", "numpy", "onnxruntime")
+
+import onnxruntime as ort  # noqa: E402
+
+import laminalib  # noqa: E402
+import models  # noqa: E402
+
+CASES = ("mobilenetv2", "resnet50", "yolov8n", "bert_base S=128", "gpt2 decode 128")
+GOAL_BESIDE, TINY, WIDE = 0.9, "mlp64", 16
+# Asleep at once after a run, a pool may have spun 50 us for each of its threads but the caller's.
+PARK_US, RUNS = 50, 200
+
+
+@contextlib.contextmanager
+def busy(on):
+    """A process of somebody else that never sleeps."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if on else None
+    try:
+        time.sleep(0.2 if on else 0)
+        yield
+    finally:
+        if other:
+            other.kill()
+            other.wait()
+
+
+def peer_session(path, threads):
+    o = ort.SessionOptions()
+    o.intra_op_num_threads, o.inter_op_num_threads, o.log_severity_level = threads, 1, 3
+    return ort.InferenceSession(path, o, providers=["CPUExecutionProvider"])
+
+
+class Case:
+    """One model in four sessions: ours and the peer's, on one thread and on `wide`."""
+
+    def __init__(self, name, wide):
+        model, dims, _ = models.CASES[name]
+        path = benchlib.model_file(model)
+        peers = [peer_session(path, t) for t in (1, wide)]
+        feed = models.feed_of(peers[0], dims)
+        self.ours = [laminalib.Session(path, t) for t in (1, wide)]
+        for s in self.ours:
+            s.bind([feed[p.name] for p in peers[0].get_inputs()])
+        self.peers = [models.bound(p, feed) for p in peers]
+
+    def gain(self, calls, pairs):
+        """How many times faster all threads are than one."""
+        return benchlib.paired_ratio(calls[1], calls[0], pairs=pairs, seconds=0.05)[0]
+
+    def measure(self, pairs):
+        ours, row = [s.run for s in self.ours], {}
+        for beside in (False, True):
+            with busy(beside):
+                key = " beside" if beside else ""
+                row["gain" + key] = self.gain(ours, pairs)
+                row["peer gain" + key] = self.gain(self.peers, pairs)
+                row["ratio" + key] = benchlib.paired_ratio(ours[1], self.peers[1], pairs=pairs,
+                                                           seconds=0.05)[0]
+        for s in self.ours:
+            s.close()
+        return row
+
+
+def overhead():
+    """Microseconds of a run of the tiny model, by number of threads."""
+    path, got = benchlib.model_file(TINY), {}
+    feed = models.feed_of(models.peer_session(path), {})
+    for threads in (1, 2, WIDE):
+        s = laminalib.Session(path, threads)
+        s.bind(list(feed.values()))
+        got[threads] = 1e6 * min(benchlib.timed(lambda: [s.run() for _ in range(RUNS)],
+                                                time.perf_counter) for _ in range(15)) / RUNS
+        s.close()
+    return got
+
+
+def parking(case):
+    """Microseconds of processor time that all threads together take after a run."""
+    model, dims, _ = models.CASES[case]
+    path, wide = benchlib.model_file(model), os.cpu_count()
+    feed = models.feed_of(models.peer_session(path), dims)
+    s, after = laminalib.Session(path, wide), []
+    s.bind(list(feed.values()))
+    for _ in range(15):
+        s.run()
+        before = time.process_time_ns()
+        time.sleep(0.02)
+        after.append((time.process_time_ns() - before) / 1000)
+    s.close()
+    return benchlib.median(after) / max(1, wide - 1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="what more threads bring")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="; ".join(CASES))
+    parser.add_argument("--pairs", type=int, default=9, help="timed pairs a figure")
+    args = parser.parse_args()
+    wide = len(os.sched_getaffinity(0))
+    if wide < 2:
+        benchlib.not_run("threads", "one processor")
+    print(f"{wide} threads, load {os.getloadavg()[0]:.2f}, onnxruntime {ort.__version__}")
+    rows = [{"model": c, **Case(c, wide).measure(args.pairs)}
+            for c in CASES if not args.cases or any(c.startswith(a) for a in args.cases)]
+    keys = [k for k in rows[0] if k != "model"]
+    benchlib.table(("model", *keys), [[r["model"], *(r[k] for k in keys)] for r in rows])
+    cost, parked = overhead(), parking("mobilenetv2")
+    benchlib.table(("threads", f"{TINY} us"), [(str(t), us) for t, us in cost.items()])
+    print(f"{parked:.0f} us of processor time a helper after a run")
+    name = f"onnxruntime {ort.__version__}"
+    beside = [r["gain beside"] for r in rows]
+    bars = {"scaling, least": benchlib.bar(min(r["gain"] for r in rows), "x own 1T", 1, "own 1T"),
+            "to the peer, geomean": benchlib.bar(benchlib.geomean([r["ratio"] for r in rows]),
+                                                 "x speed", 0.95, name),
+            "beside a busy process, least": benchlib.bar(min(beside), "x own 1T", GOAL_BESIDE,
+                                                         "own 1T"),
+            f"{TINY}, {WIDE} threads": benchlib.bar(cost[WIDE] / cost[1], "x one", 1.1, "own 1T",
+                                                    False),
+            "parked": benchlib.bar(parked, "us", PARK_US, "-", False)}
+    rows.append({"tiny_us": cost, "parked_us": parked})
+    return 0 if benchlib.write("threads", bars, rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
