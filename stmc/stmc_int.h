@@ -44,6 +44,7 @@ typedef struct location {
     uint32_t n_messages, room;
     uint32_t sc_floor; /* the oldest that a seq_cst load may read */
     clock used;        /* last access of each thread */
+    clock kept;        /* last load of each thread that counts (stmc_kept); 0: none */
 } location;
 
 typedef enum run_state { RUN_READY, RUN_WAITING, RUN_SPINNING, RUN_DONE } run_state;

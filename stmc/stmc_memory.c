@@ -76,6 +76,7 @@ int stmc_location(void *p, size_t n)
     location *l = &C->locs[i];
     l->p = p, l->n = n, l->n_messages = 0, l->sc_floor = 0;
     memset(&l->used, 0, sizeof l->used);
+    memset(&l->kept, 0, sizeof l->kept);
     uint64_t value = 0;
     memcpy(&value, p, n);
     append(l, value, 0);
@@ -94,6 +95,28 @@ void stmc_atomic_init(void *p, size_t n, uint64_t value)
         t->know.view[i] = l->n_messages - 1;
     }
     l->used.at[C->self] = t->know.vc.at[C->self];
+}
+
+/* The last operation published what came before it, up to the clock less one. */
+void stmc_kept(const void *p, size_t n)
+{
+    const int self = C->self;
+    location *l = &C->locs[stmc_location((void *)(uintptr_t)p, n)];
+    l->kept.at[self] = C->threads[self].know.vc.at[self] - 1;
+    stmc_leave();
+}
+
+static bool overwrites(int t, const pending *op)
+{
+    const clock *kept = &C->locs[op->loc].kept, *now = &C->threads[t].know.vc;
+    for (int i = 0; i < N_THREADS; i++) {
+        if (i == t || kept->at[i] <= now->at[i]) continue;
+        stmc_fail("race: thread %d stores %s, which thread %d may still load, though it counts on "
+                  "the old value: nothing orders the two",
+                  t, op->site->text, i);
+        return true;
+    }
+    return false;
 }
 
 int stmc_readable(int t, const pending *op, uint32_t *out, int most)
@@ -124,7 +147,7 @@ static void write_message(int t, const pending *op, uint64_t value, uint32_t fro
 {
     thread *th = &C->threads[t];
     location *l = &C->locs[op->loc];
-    message *m = append(l, value, t);
+    message *m = overwrites(t, op) ? NULL : append(l, value, t);
     if (!m) return;
     const uint32_t number = l->n_messages - 1;
     th->know.view[op->loc] = number;

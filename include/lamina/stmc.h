@@ -94,6 +94,12 @@ void stmc_atomic_init(void *p, size_t n, uint64_t value);
 /** The n bytes at p are read (write 0) or written (write 1) by ordinary code here: two accesses
  * that no happens-before orders, one of them a write, are a race. */
 void stmc_plain(const void *p, size_t n, int write, const char *text, int line);
+/** What this thread loaded from the n bytes at p, an atomic, before its last operation, counts: that
+ * operation has shown that nobody had stored there yet. Whoever stores there now must come after
+ * the load by happens-before. Finds the release that is missing where a location is read first and
+ * claimed afterwards; without it a processor may carry out the load after the claim (load
+ * buffering), which no schedule shows. */
+void stmc_kept(const void *p, size_t n);
 /** Memory, aligned to 128, whose use after free, double free and leak are found; NULL never. */
 void *stmc_malloc(size_t n);
 /** Give back what stmc_malloc gave; NULL is fine. */
@@ -171,6 +177,8 @@ int stmc_main(int argc, char **argv, const stmc_scene *scenes, size_t n);
 #define stmc_write(x, v) ((void)(stmc_plain(&(x), sizeof(x), 1, #x, __LINE__), ((x) = (v))))
 #define stmc_read_bytes(p, n) stmc_plain((p), (n), 0, #p, __LINE__)
 #define stmc_write_bytes(p, n) stmc_plain((p), (n), 1, #p, __LINE__)
+/** What was loaded from the atomic p before the last operation counts (stmc_kept). */
+#define stmc_keep(p) stmc_kept((p), sizeof *(p))
 /** A claim. */
 #define stmc_check(claim) stmc_claim(!!(claim), #claim, __FILE__, __LINE__)
 

@@ -4,7 +4,8 @@
  * weakened to see what breaks. ORDER is written bare: relaxed, acquire, release, acq_rel, seq_cst.
  *
  * Orderings stand on operations. There are no fences but the asymmetric pair in base/os
- * (membarrier). lmn_plain_* mark ordinary objects that a protocol protects; they cost nothing.
+ * (membarrier). lmn_plain_* mark ordinary objects that a protocol protects, lmn_atomic_keep a load
+ * that the operation after it made count (stmc_kept); they cost nothing.
  */
 #ifndef LMN_BASE_ATOMIC_H
 #define LMN_BASE_ATOMIC_H
@@ -32,6 +33,7 @@
 #define lmn_atomic_or(p, v, order) stmc_or(p, v, order)
 #define lmn_atomic_and(p, v, order) stmc_and(p, v, order)
 #define lmn_atomic_cas(p, expected, v, order) stmc_cas(p, expected, v, order)
+#define lmn_atomic_keep(p) stmc_keep(p)
 #define lmn_plain_read(p, n) stmc_read_bytes(p, n)
 #define lmn_plain_write(p, n) stmc_write_bytes(p, n)
 
@@ -57,6 +59,7 @@
 #define LMN_CAS_FAIL_release memory_order_relaxed
 #define LMN_CAS_FAIL_acq_rel memory_order_acquire
 #define LMN_CAS_FAIL_seq_cst memory_order_seq_cst
+#define lmn_atomic_keep(p) ((void)(p))
 #define lmn_plain_read(p, n) ((void)(p), (void)(n))
 #define lmn_plain_write(p, n) ((void)(p), (void)(n))
 

@@ -51,9 +51,8 @@ void lmn_deque_finish(lmn_deque *d)
 lmn_deque_buffer *lmn_deque_make_room(lmn_deque *d, int64_t bottom)
 {
     lmn_deque_buffer *old = lmn_atomic_load(&d->buffer, relaxed);
-    /* Relaxed: a thief that gets a cell has read it before it moves top, and no store to that cell
-     * runs ahead of this load, on which it depends. */
-    const int64_t top = d->top_seen = lmn_atomic_load(&d->top, relaxed);
+    /* Acquire: a thief that moved top has read the cell, which may be written again from here on. */
+    const int64_t top = d->top_seen = lmn_atomic_load(&d->top, acquire);
     if (bottom - top <= d->mask) return old;
     const uint64_t capacity = old ? 2 * (old->mask + 1) : LMN_DEQUE_FIRST;
     lmn_deque_buffer *b = capacity <= CAPACITY_MAX ? buffer_new(d->alloc, capacity, old) : NULL;
@@ -78,5 +77,7 @@ lamina_status lmn_deque_steal(lmn_deque *d, lmn_deque_item *out)
     if (!buf)
         return LAMINA_E_AGAIN; /* an old top, and the owner has taken the task: no buffer seen */
     lmn_deque_copy(buf, t, out);
-    return lmn_atomic_cas(&d->top, &t, t + 1, seq_cst) ? LAMINA_OK : LAMINA_E_AGAIN;
+    if (!lmn_atomic_cas(&d->top, &t, t + 1, seq_cst)) return LAMINA_E_AGAIN;
+    lmn_deque_keep(buf, t);
+    return LAMINA_OK;
 }

@@ -77,6 +77,13 @@ static inline void lmn_deque_copy(lmn_deque_buffer *buf, int64_t at, lmn_deque_i
     for (int i = 0; i < LMN_DEQUE_WORDS; i++) out->word[i] = lmn_atomic_load(&from[i], relaxed);
 }
 
+/* The copy counts: whoever writes the cell again comes after it. */
+static inline void lmn_deque_keep(lmn_deque_buffer *buf, int64_t at)
+{
+    const lmn_atomic(uint64_t) *from = buf->word[(uint64_t)at & buf->mask];
+    for (int i = 0; i < LMN_DEQUE_WORDS; i++) lmn_atomic_keep(&from[i]);
+}
+
 /* The owner: the newest task; false: empty. A store and a load of seq_cst: owner and thief cannot
  * both overlook that they are after the same one. */
 static inline bool lmn_deque_take(lmn_deque *d, lmn_deque_item *out)
@@ -93,7 +100,8 @@ static inline bool lmn_deque_take(lmn_deque *d, lmn_deque_item *out)
     bool mine = false;
     if (t == b) { /* the last one: race for it as a thief does */
         lmn_deque_copy(buf, b, out);
-        mine = lmn_atomic_cas(&d->top, &t, b + 1, release);
+        /* Acquire: the thief that was quicker has read the cell. */
+        mine = lmn_atomic_cas(&d->top, &t, b + 1, acq_rel);
     }
     d->top_seen = b + 1;
     lmn_atomic_store(&d->bottom, b + 1, relaxed);

@@ -79,11 +79,10 @@ static lamina_status ring_replace(lmn_relaxed_producer *p, uint64_t head, uint64
     return LAMINA_OK;
 }
 
-/* How far consumers are. What this lets the producer overwrite, it overwrites only after the load:
- * a control dependency, and the consumers released what they read. */
+/* How far consumers are. Acquire: they have read the cells that the producer may now fill again. */
 static uint64_t head_of(const lane *l)
 {
-    return lmn_atomic_load(&l->head, relaxed);
+    return lmn_atomic_load(&l->head, acquire);
 }
 
 /* Room for n items. */

@@ -128,6 +128,8 @@ static inline lamina_status lmn_relaxed_pop_bulk(lmn_relaxed_consumer *c, void *
                 items[i] = lmn_atomic_load(&c->ring->cell[(head + i) & c->mask], relaxed);
             /* Release: the cells are read before the producer may fill them again. */
             if (LMN_LIKELY(lmn_atomic_cas(&c->lane->head, &head, head + k, release))) {
+                for (size_t i = 0; i < k; i++)
+                    lmn_atomic_keep(&c->ring->cell[(head + i) & c->mask]);
                 c->left -= k < c->left ? (uint32_t)k : c->left;
                 *got = k;
                 return LAMINA_OK;

@@ -209,7 +209,7 @@ lamina_status lmn_workpool_create(const lamina_allocator *a, const lmn_pool_opts
     p->process = lmn_self_pid();
     lmn_atomic_init(&p->quit, 0);
     lmn_atomic_init(&p->n_threads, 0);
-    lmn_mutex_init(&p->starting);
+    lmn_mutex_init_as(&p->starting, LMN_RANK_POOL, "pool", NULL);
     p->retry_ns = 0;
     p->started = 0;
     p->registered = 0;

@@ -301,7 +301,7 @@ lamina_status lamina_trace_create(const char *path, const lamina_trace_opts *opt
     if (!t) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a trace");
     t->alloc = a;
     t->file.fd = -1;
-    lmn_mutex_init(&t->lock);
+    lmn_mutex_init_as(&t->lock, LMN_RANK_TRACE, "trace", NULL);
     lamina_status st = read_opts(t, &o, err);
     if (st == LAMINA_OK && (st = allocate(t)) != LAMINA_OK)
         st = lmn_fail(err, st, "out of memory for a trace");

@@ -5,23 +5,13 @@
  */
 #include "sync/deque.h"
 
+#include "mc_frame.h"
+
 #define MOST 8
 
 static lmn_deque deque;
 static uint32_t data[MOST];
 static int n_out, count[MOST];
-
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
 
 static void push(uint32_t i)
 {
@@ -61,15 +51,8 @@ static void steal(int n)
     }
 }
 
-static void steal_one(void)
-{
-    steal(1);
-}
-
-static void steal_two(void)
-{
-    steal(2);
-}
+MC_PART(steal_one, steal(1))
+MC_PART(steal_two, steal(2))
 
 /* Who finds it empty has seen what the others did before. (The release and acquire of top that this
  * shows also keep the load of bottom behind that of top and behind the take, which the checker
@@ -98,32 +81,16 @@ static void steal_and_read(void)
 
 static void begin_with(uint32_t n)
 {
-    static const lamina_allocator A = {.alloc = alloc, .free = release};
-    lmn_deque_init(&deque, &A);
+    lmn_deque_init(&deque, &mc_memory);
     n_out = 0;
     for (int i = 0; i < MOST; i++) count[i] = 0;
     for (uint32_t i = 0; i < n; i++) push(i);
 }
 
-static void begin(void)
-{
-    begin_with(0);
-}
-
-static void begin_one(void)
-{
-    begin_with(1);
-}
-
-static void begin_two(void)
-{
-    begin_with(2);
-}
-
-static void take_one(void)
-{
-    take();
-}
+MC_PART(begin, begin_with(0))
+MC_PART(begin_one, begin_with(1))
+MC_PART(begin_two, begin_with(2))
+MC_PART(take_one, take())
 
 static void take_two(void)
 {
@@ -155,10 +122,15 @@ static void use_again(void)
     push(3);
 }
 
-static void push_third(void)
+/* The last one goes to the thief, perhaps, and its cell is written again. */
+static void lose_and_use_again(void)
 {
+    take();
+    push(1);
     push(2);
 }
+
+MC_PART(push_third, push(2))
 
 static void end_of(int n)
 {
@@ -168,25 +140,10 @@ static void end_of(int n)
     lmn_deque_finish(&deque);
 }
 
-static void end_one(void)
-{
-    end_of(1);
-}
-
-static void end_two(void)
-{
-    end_of(2);
-}
-
-static void end_three(void)
-{
-    end_of(3);
-}
-
-static void end_four(void)
-{
-    end_of(4);
-}
+MC_PART(end_one, end_of(1))
+MC_PART(end_two, end_of(2))
+MC_PART(end_three, end_of(3))
+MC_PART(end_four, end_of(4))
 
 STMC_MAIN({"the last one", begin_one, {take_one, steal_one}, end_one},
           {"empty", begin_one, {write_and_steal, steal_and_read}, end_one},
@@ -197,4 +154,5 @@ STMC_MAIN({"the last one", begin_one, {take_one, steal_one}, end_one},
           {"grow", begin_two, {grow, steal_two}, end_three},
           {"grow, two thieves", begin_two, {push_third, steal_one, steal_one}, end_three},
           {"the last two, two thieves", begin_two, {take_two, steal_one, steal_one}, end_two},
-          {"cells used again", begin_one, {use_again, steal_two}, end_four})
+          {"cells used again", begin_one, {use_again, steal_two}, end_four},
+          {"lost, its cell used again", begin_one, {lose_and_use_again, steal_two}, end_three})

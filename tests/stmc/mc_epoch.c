@@ -6,6 +6,8 @@
  */
 #include "sync/epoch.h"
 
+#include "mc_frame.h"
+
 typedef struct node {
     lmn_epoch_object object; /* first */
     uint32_t value;
@@ -14,18 +16,6 @@ typedef struct node {
 static lmn_epochs domain;
 static void *shared;
 static int n_freed, n_replaced;
-
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
 
 static node *node_new(uint32_t value)
 {
@@ -43,21 +33,13 @@ static void reclaim(lmn_epoch_object *o, void *ctx)
 
 static void begin_as(lmn_asym asym)
 {
-    const lamina_allocator a = {.alloc = alloc, .free = release};
-    lmn_epochs_init(&domain, &a, asym, NULL);
+    lmn_epochs_init(&domain, &mc_memory, asym, NULL);
     stmc_init(&shared, (void *)node_new(1));
     n_freed = n_replaced = 0;
 }
 
-static void begin_membarrier(void)
-{
-    begin_as(LMN_ASYM_MEMBARRIER);
-}
-
-static void begin_fences(void)
-{
-    begin_as(LMN_ASYM_FENCE);
-}
+MC_PART(begin_membarrier, begin_as(LMN_ASYM_MEMBARRIER))
+MC_PART(begin_fences, begin_as(LMN_ASYM_FENCE))
 
 static void read_once(lmn_epoch *r)
 {

@@ -5,6 +5,8 @@
  */
 #include "sync/eventcount.h"
 
+#include "mc_frame.h"
+
 static lmn_eventcount ec;
 static uint32_t ready, data, n_seen;
 
@@ -15,15 +17,8 @@ static void begin_as(lmn_asym asym)
     data = n_seen = 0;
 }
 
-static void begin_fence(void)
-{
-    begin_as(LMN_ASYM_FENCE);
-}
-
-static void begin_membarrier(void)
-{
-    begin_as(LMN_ASYM_MEMBARRIER);
-}
+MC_PART(begin_fence, begin_as(LMN_ASYM_FENCE))
+MC_PART(begin_membarrier, begin_as(LMN_ASYM_MEMBARRIER))
 
 static void notifier(void)
 {
@@ -45,15 +40,8 @@ static void wait_until(uint64_t deadline)
     if (in_time) stmc_check(stmc_read(data) == 7);
 }
 
-static void waiter(void)
-{
-    wait_until(0);
-}
-
-static void hurried(void)
-{
-    wait_until(1);
-}
+MC_PART(waiter, wait_until(0))
+MC_PART(hurried, wait_until(1))
 
 /* Wakes carry no data of their own, but what came before them is seen. */
 static void notifier_twice(void)

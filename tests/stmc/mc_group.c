@@ -5,6 +5,8 @@
  */
 #include "sync/workpool_int.h"
 
+#include "mc_frame.h"
+
 #define MOST 3
 
 static lmn_parking lot; /* nobody in it */
@@ -13,24 +15,11 @@ static lmn_group group;
 static uint32_t result[MOST], note;
 static int n_run, n_dropped;
 
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
-
 static void worker_init(lmn_worker *w)
 {
-    static const lamina_allocator A = {.alloc = alloc, .free = release};
     w->lot = &lot;
     lmn_atomic_init(&w->sleeper.state, LMN_PARK_AWAKE);
-    lmn_deque_init(&w->deque, &A);
+    lmn_deque_init(&w->deque, &mc_memory);
 }
 
 static void task(lmn_worker *w, void *payload)
@@ -131,6 +120,17 @@ static void spawn_parent(void)
     wait_children();
 }
 
+/* The child goes to the thief, perhaps, and its cell is written again before that is known to have
+ * ended. */
+static void lose_and_spawn(void)
+{
+    lmn_deque_item t;
+    if (lmn_deque_take(&owner.deque, &t)) lmn_task_run(&owner, &t);
+    spawn(&owner, task, 1);
+    spawn(&owner, task, 2);
+    wait_children();
+}
+
 static void cancel(void)
 {
     lmn_group_cancel(&group);
@@ -152,10 +152,7 @@ static void steal_two(void)
     (void)steal_one();
 }
 
-static void steal_child(void)
-{
-    (void)steal_one();
-}
+MC_PART(steal_child, (void)steal_one())
 
 /* Who finds it empty has seen what the others did before, as in mc_deque.c. */
 static void write_and_wait(void)
@@ -170,10 +167,7 @@ static void write_and_steal(void)
     (void)steal_one();
 }
 
-static void steal_and_read(void)
-{
-    if (steal_one()) stmc_check(stmc_read(note) == 1);
-}
+MC_PART(steal_and_read, if (steal_one()) stmc_check(stmc_read(note) == 1))
 
 static void end_of(int n)
 {
@@ -184,20 +178,9 @@ static void end_of(int n)
     lmn_deque_finish(&thief.deque);
 }
 
-static void end_one(void)
-{
-    end_of(1);
-}
-
-static void end_two(void)
-{
-    end_of(2);
-}
-
-static void end_three(void)
-{
-    end_of(3);
-}
+MC_PART(end_one, end_of(1))
+MC_PART(end_two, end_of(2))
+MC_PART(end_three, end_of(3))
 
 STMC_MAIN({"a child", begin_child, {wait_child, steal_child}, end_one},
           {"cancelled", begin_child, {cancel, steal_child}, end_one},
@@ -206,4 +189,5 @@ STMC_MAIN({"a child", begin_child, {wait_child, steal_child}, end_one},
           {"two children", begin_children, {wait_children, steal_two}, end_two},
           {"spawned now", begin, {spawn_and_wait, steal_two}, end_two},
           {"a child's child", begin, {spawn_parent, steal_child}, end_two},
+          {"lost, its cell used again", begin_child, {lose_and_spawn, steal_child}, end_three},
           {"three children", begin, {spawn_three, steal_two}, end_three})

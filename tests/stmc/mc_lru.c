@@ -6,21 +6,11 @@
  */
 #include "sync/lru.h"
 
+#include "mc_frame.h"
+
 static lmn_lru cache;
 static int n_built, n_dropped;
 static lamina_status first_build;
-
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
 
 static lamina_status build(void *ctx, lmn_span key, void **value, size_t *bytes, lamina_error *err)
 {
@@ -42,32 +32,16 @@ static void drop(void *ctx, void *value, size_t bytes)
 
 static void begin_with(lamina_status first, size_t max_entries)
 {
-    const lamina_allocator a = {.alloc = alloc, .free = release};
-    const lmn_lru_opts o = {&a, 100, max_entries, 1, drop, NULL, NULL};
+    const lmn_lru_opts o = {&mc_memory, 100, max_entries, 1, drop, NULL, NULL};
     n_built = n_dropped = 0;
     first_build = first;
     stmc_check(lmn_lru_init(&cache, &o) == LAMINA_OK);
 }
 
-static void begin(void)
-{
-    begin_with(LAMINA_OK, 10);
-}
-
-static void begin_failing(void)
-{
-    begin_with(LAMINA_E_PARSE, 10);
-}
-
-static void begin_cancelled(void)
-{
-    begin_with(LAMINA_E_CANCELLED, 10);
-}
-
-static void begin_small(void)
-{
-    begin_with(LAMINA_OK, 1);
-}
+MC_PART(begin, begin_with(LAMINA_OK, 10))
+MC_PART(begin_failing, begin_with(LAMINA_E_PARSE, 10))
+MC_PART(begin_cancelled, begin_with(LAMINA_E_CANCELLED, 10))
+MC_PART(begin_small, begin_with(LAMINA_OK, 1))
 
 static lamina_status ask(uint8_t key)
 {

@@ -5,49 +5,30 @@
  */
 #include "sync/mpmc.h"
 
+#include "mc_frame.h"
+
 static lmn_smr domain;
 static lmn_mpmc queue;
-static uint32_t items[8];
-static uint32_t n_in, n_out; /* counted with plain adds by atomics below */
-static uint32_t taken_mask;
-
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
+static mc_books books;
 
 static void begin(void)
 {
-    const lamina_allocator a = {.alloc = alloc, .free = release};
-    lmn_smr_init(&domain, &a, LMN_ASYM_MEMBARRIER);
+    lmn_smr_init(&domain, &mc_memory, LMN_ASYM_MEMBARRIER);
     stmc_check(lmn_mpmc_init(&queue, &domain) == LAMINA_OK);
     queue.pool->n_spare = 0; /* freed at once, so that a late use is seen */
-    n_in = n_out = taken_mask = 0;
+    mc_books_open(&books);
 }
 
 static void push(lmn_hp *hp, uint32_t i)
 {
-    stmc_write(items[i], 100 + i);
-    if (lmn_mpmc_push(&queue, hp, &items[i]) == LAMINA_OK) n_in++;
+    if (lmn_mpmc_push(&queue, hp, mc_item(&books, i)) == LAMINA_OK) books.n_in++;
 }
 
 static lamina_status pop(lmn_hp *hp, uint32_t *i)
 {
     void *item = NULL;
     const lamina_status st = lmn_mpmc_pop(&queue, hp, &item);
-    if (st != LAMINA_OK) return st;
-    *i = (uint32_t)((uint32_t *)item - items);
-    stmc_check(*i < 8 && stmc_read(items[*i]) == 100 + *i);
-    stmc_check(!(taken_mask >> *i & 1));
-    taken_mask |= 1u << *i;
-    n_out++;
+    if (st == LAMINA_OK) *i = mc_got(&books, item);
     return st;
 }
 
@@ -87,26 +68,15 @@ static void pop_some(int n)
     lmn_smr_leave(hp);
 }
 
-static void pop_one(void)
-{
-    pop_some(1);
-}
-
-static void pop_two(void)
-{
-    pop_some(2);
-}
-
-static void pop_three(void)
-{
-    pop_some(3);
-}
+MC_PART(pop_one, pop_some(1))
+MC_PART(pop_two, pop_some(2))
+MC_PART(pop_three, pop_some(3))
 
 static void close_it(void)
 {
     lmn_hp *hp = lmn_smr_join(&domain);
     lmn_mpmc_close(&queue, hp);
-    stmc_check(lmn_mpmc_push(&queue, hp, &items[7]) == LAMINA_E_CLOSED);
+    stmc_check(lmn_mpmc_push(&queue, hp, &books.item[7]) == LAMINA_E_CLOSED);
     lmn_smr_leave(hp);
 }
 
@@ -161,10 +131,7 @@ static void begin_used_up(void)
     while (pop(mine[0], &i) == LAMINA_OK) continue;
 }
 
-static void push_mine(void)
-{
-    push(mine[stmc_self()], (uint32_t)stmc_self());
-}
+MC_PART(push_mine, push(mine[stmc_self()], (uint32_t)stmc_self()))
 
 static void pop_mine(void)
 {
@@ -172,22 +139,17 @@ static void pop_mine(void)
     (void)pop(mine[stmc_self()], &i);
 }
 
-static void close_mine(void)
-{
-    lmn_mpmc_close(&queue, mine[stmc_self()]);
-}
+MC_PART(close_mine, lmn_mpmc_close(&queue, mine[stmc_self()]))
 
 /* ---- by twos ------------------------------------------------------------------------------- */
 
 static void push_both(void)
 {
-    void *both[2] = {&items[0], &items[1]};
+    void *both[2] = {mc_item(&books, 0), mc_item(&books, 1)};
     size_t done;
-    stmc_write(items[0], 100u);
-    stmc_write(items[1], 101u);
     const lamina_status st = lmn_mpmc_push_bulk(&queue, mine[stmc_self() % 3], both, 2, &done);
     stmc_check((st == LAMINA_OK) == (done == 2));
-    n_in += (uint32_t)done;
+    books.n_in += (uint32_t)done;
 }
 
 static void pop_both(void)
@@ -198,12 +160,9 @@ static void pop_both(void)
     if (lmn_mpmc_pop_bulk(&queue, mine[stmc_self() % 3], both, 2, &got) != LAMINA_OK) return;
     stmc_check(got >= 1 && got <= 2);
     for (size_t k = 0; k < got; k++) {
-        const uint32_t i = (uint32_t)((uint32_t *)both[k] - items);
-        stmc_check(stmc_read(items[i]) == 100 + i && !(taken_mask >> i & 1) &&
-                   (i > 1 || i >= last));
-        taken_mask |= 1u << i;
+        const uint32_t i = mc_got(&books, both[k]);
+        stmc_check(i > 1 || i >= last);
         last = i;
-        n_out++;
     }
 }
 
@@ -220,10 +179,7 @@ static void pop_twice_mine(void)
     }
 }
 
-static void push_second(void)
-{
-    push(mine[stmc_self() % 3], 4);
-}
+MC_PART(push_second, push(mine[stmc_self() % 3], 4))
 
 static void begin_empty(void)
 {
@@ -252,7 +208,7 @@ static void begin_recycled(void)
     for (int k = 0; k < 3; k++) stmc_check(pop(mine[0], &i) == LAMINA_OK);
     lmn_smr_scan(mine[0]);
     stmc_check(lmn_atomic_load(&queue.pool->spare[0], relaxed) != NULL);
-    taken_mask = 0;
+    books.taken = 0;
 }
 
 static void begin_limited(void)
@@ -266,9 +222,9 @@ static void end_limited(void)
     lmn_hp *hp = mine[0];
     uint32_t i;
     while (pop(hp, &i) == LAMINA_OK) continue;
-    stmc_check(n_in == n_out && lmn_atomic_load(&queue.used, relaxed) == 0);
-    stmc_check(lmn_mpmc_push(&queue, hp, &items[7]) == LAMINA_OK);
-    stmc_check(lmn_mpmc_push(&queue, hp, &items[7]) == LAMINA_E_AGAIN);
+    stmc_check(books.n_in == books.n_out && lmn_atomic_load(&queue.used, relaxed) == 0);
+    stmc_check(lmn_mpmc_push(&queue, hp, &books.item[7]) == LAMINA_OK);
+    stmc_check(lmn_mpmc_push(&queue, hp, &books.item[7]) == LAMINA_E_AGAIN);
     stmc_check(lmn_mpmc_pop(&queue, hp, &(void *){NULL}) == LAMINA_OK);
     for (int k = 0; k < 3; k++) lmn_smr_leave(mine[k]);
     lmn_mpmc_finish(&queue);
@@ -287,25 +243,14 @@ static void begin_late(void)
     for (int k = 0; k < 3; k++) stmc_check(pop(mine[2], &i) == LAMINA_OK);
 }
 
-static void finish_it(void)
-{
-    lmn_mpmc_finish(&queue);
-}
-
-static void leave_late(void)
-{
-    lmn_smr_leave(mine[2]);
-}
-
-static void scan_late(void)
-{
-    lmn_smr_scan(mine[2]);
-}
+MC_PART(finish_it, lmn_mpmc_finish(&queue))
+MC_PART(leave_late, lmn_smr_leave(mine[2]))
+MC_PART(scan_late, lmn_smr_scan(mine[2]))
 
 static void begin_given(void)
 {
     begin_late();
-    taken_mask = 0;
+    books.taken = 0;
 }
 
 static void end_late(void)
@@ -320,7 +265,7 @@ static void end(void)
     lmn_hp *hp = lmn_smr_join(&domain);
     uint32_t i;
     while (pop(hp, &i) == LAMINA_OK) continue;
-    stmc_check(n_in == n_out);
+    stmc_check(books.n_in == books.n_out);
     lmn_mpmc_finish(&queue);
     lmn_smr_leave(hp);
     lmn_smr_finish(&domain);

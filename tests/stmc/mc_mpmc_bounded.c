@@ -5,6 +5,8 @@
  */
 #include "sync/mpmc_bounded.c" /* one scene is in the middle of operations */
 
+#include "mc_frame.h"
+
 static _Alignas(LMN_APART) uint8_t memory[sizeof(lmn_mpmc_bounded_mem) + 2 * 40];
 static lmn_mpmc_bounded queue;
 static uint32_t n_in, n_out; /* plain: fibres switch at atomics only */
@@ -38,15 +40,8 @@ static lamina_status pop(uint64_t *i)
     return st;
 }
 
-static void begin(void)
-{
-    begin_with(2);
-}
-
-static void begin_one(void)
-{
-    begin_with(1);
-}
+MC_PART(begin, begin_with(2))
+MC_PART(begin_one, begin_with(1))
 
 static void begin_full(void)
 {
@@ -77,10 +72,7 @@ static void pop_two(void)
     }
 }
 
-static void push_one(void)
-{
-    (void)push(4 + (uint64_t)stmc_self());
-}
+MC_PART(push_one, (void)push(4 + (uint64_t)stmc_self()))
 
 static void pop_one(void)
 {

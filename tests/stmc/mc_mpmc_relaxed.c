@@ -6,56 +6,36 @@
  */
 #include "sync/mpmc_relaxed.h"
 
+#include "mc_frame.h"
+
 static lmn_smr domain;
 static lmn_mpmc_relaxed queue;
 static lmn_relaxed_producer in[2];
 static lmn_relaxed_consumer out[2];
-static uint32_t items[8];
-static bool told;                        /* that nothing can come any more */
-static uint32_t n_in, n_out, taken_mask; /* plain: fibres switch at atomics only */
-
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
+static mc_books books;
+static bool told; /* that nothing can come any more */
 
 static void begin_with(lmn_asym asym)
 {
-    const lamina_allocator a = {.alloc = alloc, .free = release};
-    lmn_smr_init(&domain, &a, asym);
+    lmn_smr_init(&domain, &mc_memory, asym);
     lmn_relaxed_init(&queue, &domain);
-    n_in = n_out = taken_mask = 0;
+    mc_books_open(&books);
     told = false;
 }
 
-static void begin_bare(void)
-{
-    begin_with(LMN_ASYM_MEMBARRIER);
-}
+MC_PART(begin_bare, begin_with(LMN_ASYM_MEMBARRIER))
 
 static void push_by(lmn_relaxed_producer *p, uint32_t i)
 {
-    stmc_write(items[i], 100 + i);
-    n_in += lmn_relaxed_push(p, &items[i]) == LAMINA_OK;
+    if (lmn_relaxed_push(p, mc_item(&books, i)) == LAMINA_OK) books.n_in++;
 }
 
 /* Items 0 .. 3 are one producer's, 4 .. 7 the other's. */
 static void got(void *item, uint32_t last[2])
 {
-    const uint32_t i = (uint32_t)((uint32_t *)item - items);
-    stmc_check(i < 8 && stmc_read(items[i]) == 100 + i);
-    stmc_check(!(taken_mask >> i & 1));
+    const uint32_t i = mc_got(&books, item);
     stmc_check(i >= last[i / 4]);
     last[i / 4] = i;
-    taken_mask |= 1u << i;
-    n_out++;
 }
 
 static lamina_status pop_by(lmn_relaxed_consumer *c, uint32_t last[2])
@@ -133,7 +113,7 @@ static void begin_large(void)
     void *many[8];
     size_t n;
     begin();
-    for (int i = 0; i < 7; i++) many[i] = &items[i];
+    for (int i = 0; i < 7; i++) many[i] = &books.item[i];
     stmc_check(lmn_relaxed_push_bulk(&in[0], many, 7) == LAMINA_OK);
     stmc_check(lmn_relaxed_pop_bulk(&out[0], many, 7, &n) == LAMINA_OK && n == 7);
     in[0].calm = 3 * 8;
@@ -141,10 +121,7 @@ static void begin_large(void)
     stmc_check(in[0].mask == 7 && in[0].limit == in[0].tail);
 }
 
-static void push_one(void)
-{
-    push_by(&in[0], 2);
-}
+MC_PART(push_one, push_by(&in[0], 2))
 
 static void push_two(void)
 {
@@ -152,23 +129,15 @@ static void push_two(void)
     push_by(&in[0], 3);
 }
 
-static void push_last(void)
-{
-    push_by(&in[0], 3);
-}
+MC_PART(push_last, push_by(&in[0], 3))
 
 static void push_pair(void)
 {
-    void *pair[2] = {&items[2], &items[3]};
-    stmc_write(items[2], 102u);
-    stmc_write(items[3], 103u);
-    if (lmn_relaxed_push_bulk(&in[0], pair, 2) == LAMINA_OK) n_in += 2;
+    void *pair[2] = {mc_item(&books, 2), mc_item(&books, 3)};
+    if (lmn_relaxed_push_bulk(&in[0], pair, 2) == LAMINA_OK) books.n_in += 2;
 }
 
-static void push_other(void)
-{
-    push_by(&in[1], 5);
-}
+MC_PART(push_other, push_by(&in[1], 5))
 
 static void pop_some(lmn_relaxed_consumer *c, int n)
 {
@@ -176,25 +145,10 @@ static void pop_some(lmn_relaxed_consumer *c, int n)
     for (int i = 0; i < n; i++) (void)pop_by(c, last);
 }
 
-static void pop_one(void)
-{
-    pop_some(&out[0], 1);
-}
-
-static void pop_two(void)
-{
-    pop_some(&out[0], 2);
-}
-
-static void pop_one_b(void)
-{
-    pop_some(&out[1], 1);
-}
-
-static void pop_two_b(void)
-{
-    pop_some(&out[1], 2);
-}
+MC_PART(pop_one, pop_some(&out[0], 1))
+MC_PART(pop_two, pop_some(&out[0], 2))
+MC_PART(pop_one_b, pop_some(&out[1], 1))
+MC_PART(pop_two_b, pop_some(&out[1], 2))
 
 /* Twice, whatever comes; the second time may see old values. */
 static void pop_until_told(void)
@@ -227,10 +181,7 @@ static void pop_to_the_end(void)
     stmc_check(pop_by(&out[0], (uint32_t[2]){0}) == LAMINA_E_CLOSED);
 }
 
-static void close_it(void)
-{
-    lmn_relaxed_close(&queue);
-}
+MC_PART(close_it, lmn_relaxed_close(&queue))
 
 /* A producer that comes and goes; two of them may use one lane after the other. */
 static void come_and_go(void)
@@ -251,10 +202,7 @@ static void come_and_take(void)
     lmn_relaxed_stop_consuming(&c);
 }
 
-static void stop(void)
-{
-    lmn_relaxed_stop_producing(&in[0]);
-}
+MC_PART(stop, lmn_relaxed_stop_producing(&in[0]))
 
 static void grow_and_stop(void)
 {
@@ -274,7 +222,7 @@ static void end_bare(void)
     lmn_relaxed_consumer c;
     stmc_check(lmn_relaxed_consume(&queue, &c) == LAMINA_OK);
     while (pop_by(&c, last) == LAMINA_OK) continue;
-    stmc_check(n_in == n_out);
+    stmc_check(books.n_in == books.n_out);
     lmn_relaxed_stop_consuming(&c);
     lmn_relaxed_finish(&queue);
     lmn_smr_finish(&domain);
@@ -307,7 +255,7 @@ static void end_stopped(void)
 /* Nothing came after the word that nothing would. */
 static void end_told(void)
 {
-    stmc_check(!told || n_in == n_out);
+    stmc_check(!told || books.n_in == books.n_out);
     end();
 }
 

@@ -4,6 +4,8 @@
  */
 #include "base/os/os_mutex.h"
 
+#include "mc_frame.h"
+
 static lmn_mutex m;
 static int n_done, n_expected;
 
@@ -14,26 +16,10 @@ static void begin(int n)
     n_expected = n;
 }
 
-static void begin_one_each(void)
-{
-    begin(2);
-}
-
-static void begin_four(void)
-{
-    begin(4);
-}
-
-static void begin_three(void)
-{
-    begin(3);
-}
-
-static void begin_any(void)
-{
-    begin(-1);
-}
-
+MC_PART(begin_one_each, begin(2))
+MC_PART(begin_four, begin(4))
+MC_PART(begin_three, begin(3))
+MC_PART(begin_any, begin(-1))
 static void count(void)
 {
     stmc_write(n_done, stmc_read(n_done) + 1);

@@ -6,6 +6,8 @@
  */
 #include "sync/parking.h"
 
+#include "mc_frame.h"
+
 static lmn_parking lot;
 static lmn_sleeper sleeper[3];
 static uint32_t work[2], done, quit; /* work: 1: an item to take */
@@ -19,10 +21,7 @@ static void begin_as(lmn_asym asym)
     stmc_init(&quit, 0);
 }
 
-static void begin(void)
-{
-    begin_as(LMN_ASYM_MEMBARRIER);
-}
+MC_PART(begin, begin_as(LMN_ASYM_MEMBARRIER))
 
 static void begin_none(void)
 {
@@ -30,10 +29,7 @@ static void begin_none(void)
     lmn_parking_init(&lot, LMN_ASYM_MEMBARRIER);
 }
 
-static void begin_fences(void)
-{
-    begin_as(LMN_ASYM_FENCE);
-}
+MC_PART(begin_fences, begin_as(LMN_ASYM_FENCE))
 
 static void publish_item(int i)
 {
@@ -41,15 +37,8 @@ static void publish_item(int i)
     lmn_park_notify(&lot, 1);
 }
 
-static void publish(void)
-{
-    publish_item(0);
-}
-
-static void publish_other(void)
-{
-    publish_item(1);
-}
+MC_PART(publish, publish_item(0))
+MC_PART(publish_other, publish_item(1))
 
 static void publish_two(void)
 {
@@ -86,10 +75,7 @@ static void worker_of(lmn_sleeper *s)
     if (claimed && in_sight()) lmn_park_notify(&lot, 1);
 }
 
-static void worker_0(void)
-{
-    worker_of(&sleeper[0]);
-}
+MC_PART(worker_0, worker_of(&sleeper[0]))
 
 /* One was claimed for something and has not looked yet, the other sleeps. */
 static void begin_claimed_as(lmn_asym asym)
@@ -108,15 +94,8 @@ static void begin_asleep(void)
     stmc_init(&lot.asleep, 2);
 }
 
-static void begin_claimed(void)
-{
-    begin_claimed_as(LMN_ASYM_MEMBARRIER);
-}
-
-static void begin_claimed_fences(void)
-{
-    begin_claimed_as(LMN_ASYM_FENCE);
-}
+MC_PART(begin_claimed, begin_claimed_as(LMN_ASYM_MEMBARRIER))
+MC_PART(begin_claimed_fences, begin_claimed_as(LMN_ASYM_FENCE))
 
 static void claimed_0(void)
 {
@@ -132,15 +111,8 @@ static void asleep_of(lmn_sleeper *s)
     if (claimed && in_sight()) lmn_park_notify(&lot, 1);
 }
 
-static void asleep_0(void)
-{
-    asleep_of(&sleeper[0]);
-}
-
-static void asleep_1(void)
-{
-    asleep_of(&sleeper[1]);
-}
+MC_PART(asleep_0, asleep_of(&sleeper[0]))
+MC_PART(asleep_1, asleep_of(&sleeper[1]))
 
 /* Registers while others notify. */
 static void worker_new(void)
@@ -174,15 +146,8 @@ static void waiter_from(bool asleep)
     }
 }
 
-static void waiter(void)
-{
-    waiter_from(false);
-}
-
-static void waiter_asleep(void)
-{
-    waiter_from(true);
-}
+MC_PART(waiter, waiter_from(false))
+MC_PART(waiter_asleep, waiter_from(true))
 
 static void finish(void)
 {
@@ -203,10 +168,7 @@ static void worker_till_end(lmn_sleeper *s)
     }
 }
 
-static void till_end_0(void)
-{
-    worker_till_end(&sleeper[0]);
-}
+MC_PART(till_end_0, worker_till_end(&sleeper[0]))
 
 static void till_end_asleep_0(void)
 {

@@ -5,6 +5,8 @@
  */
 #include "sync/smr.h"
 
+#include "mc_frame.h"
+
 typedef struct node {
     lmn_retired retired; /* first */
     uint32_t value;
@@ -13,18 +15,6 @@ typedef struct node {
 static lmn_smr domain;
 static void *shared;
 static int n_freed;
-
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
 
 static node *node_new(uint32_t value)
 {
@@ -42,21 +32,13 @@ static void reclaim(lmn_retired *r, void *ctx)
 
 static void begin_as(lmn_asym asym)
 {
-    const lamina_allocator a = {.alloc = alloc, .free = release};
-    lmn_smr_init(&domain, &a, asym);
+    lmn_smr_init(&domain, &mc_memory, asym);
     stmc_init(&shared, (void *)node_new(1));
     n_freed = 0;
 }
 
-static void begin_membarrier(void)
-{
-    begin_as(LMN_ASYM_MEMBARRIER);
-}
-
-static void begin_fences(void)
-{
-    begin_as(LMN_ASYM_FENCE);
-}
+MC_PART(begin_membarrier, begin_as(LMN_ASYM_MEMBARRIER))
+MC_PART(begin_fences, begin_as(LMN_ASYM_FENCE))
 
 static void reader(void)
 {

@@ -5,6 +5,8 @@
  */
 #include "sync/workpool_int.h"
 
+#include "mc_frame.h"
+
 #define MOST 3
 
 static lmn_workpool *pool;
@@ -20,24 +22,11 @@ static lamina_status start(lmn_thread *t, void *(*fn)(void *), void *arg)
     return LAMINA_OK;
 }
 
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
-
 static void begin(void)
 {
-    const lamina_allocator a = {.alloc = alloc, .free = release};
     const lmn_topo topo = {.n_affinity = 1, .width = 1};
     const lmn_pool_opts o = {.topo = &topo, .start = start};
-    stmc_check(lmn_workpool_create(&a, &o, &pool) == LAMINA_OK);
+    stmc_check(lmn_workpool_create(&mc_memory, &o, &pool) == LAMINA_OK);
     stmc_check(lmn_pool_start(pool, 1) == 1);
     thread = lmn_pool_worker(pool, 0);
     stmc_check(lmn_guest_take(pool, &owner) == LAMINA_OK);
@@ -51,10 +40,7 @@ static void quit(void)
     lmn_park_notify_all(&pool->lot);
 }
 
-static void worker(void)
-{
-    lmn_worker_work(thread, NULL);
-}
+MC_PART(worker, lmn_worker_work(thread, NULL))
 
 static void task(lmn_worker *w, void *payload)
 {
@@ -172,20 +158,9 @@ static void end_of(int n)
     stmc_check(n_run + n_dropped == n);
 }
 
-static void end_none(void)
-{
-    end_of(0);
-}
-
-static void end_one(void)
-{
-    end_of(1);
-}
-
-static void end_two(void)
-{
-    end_of(2);
-}
+MC_PART(end_none, end_of(0))
+MC_PART(end_one, end_of(1))
+MC_PART(end_two, end_of(2))
 
 STMC_MAIN({"a child", begin, {spawn_one, worker}, end_one},
           {"cancelled", begin, {cancel, worker}, end_one},

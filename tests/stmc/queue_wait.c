@@ -5,26 +5,15 @@
  */
 #include "syncapi/api_queue.c"
 
+#include "mc_frame.h"
+
 static lamina_queue *queue;
 static uint32_t items[6];
 static uint32_t n_in, n_out; /* by atomics */
 
-static void *alloc(void *ctx, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)align, (void)tag;
-    return stmc_malloc(bytes);
-}
-
-static void release(void *ctx, void *p, size_t bytes, size_t align, const char *tag)
-{
-    (void)ctx, (void)bytes, (void)align, (void)tag;
-    stmc_free(p);
-}
-
 static void begin(uint64_t capacity, uint32_t n)
 {
-    const lamina_allocator a = {LAMINA_ALLOCATOR_ABI, NULL, alloc, release};
-    const lamina_queue_opts o = {sizeof o, &a, capacity};
+    const lamina_queue_opts o = {sizeof o, &mc_memory, capacity};
     stmc_check(lamina_queue_create(&o, &queue) == LAMINA_OK);
     stmc_init(&n_in, n);
     stmc_init(&n_out, 0);
@@ -34,15 +23,8 @@ static void begin(uint64_t capacity, uint32_t n)
     }
 }
 
-static void begin_empty(void)
-{
-    begin(0, 0);
-}
-
-static void begin_full(void)
-{
-    begin(1, 1);
-}
+MC_PART(begin_empty, begin(0, 0))
+MC_PART(begin_full, begin(1, 1))
 
 static void count(lamina_status st, uint32_t *n)
 {

@@ -20,7 +20,9 @@
 enum {
     LMN_RANK_NONE = 0,      /* outside the order; may be taken whatever is held */
     LMN_RANK_SESSION = 100, /* plans, frames and runs of a session */
-    LMN_RANK_LRU = 200      /* a shard of lmn_lru */
+    LMN_RANK_LRU = 200,     /* a shard of lmn_lru */
+    LMN_RANK_POOL = 300,    /* starting threads of a pool */
+    LMN_RANK_TRACE = 400    /* names of a trace: last, since hooks of any lock may make one */
 };
 
 /* A wait that is over; the strings are those of the init. */
