@@ -94,10 +94,10 @@ void stmc_atomic_init(void *p, size_t n, uint64_t value);
 /** The n bytes at p are read (write 0) or written (write 1) by ordinary code here: two accesses
  * that no happens-before orders, one of them a write, are a race. */
 void stmc_plain(const void *p, size_t n, int write, const char *text, int line);
-/** What this thread loaded from the n bytes at p, an atomic, before its last operation, counts: that
- * operation has shown that nobody had stored there yet. Whoever stores there now must come after
- * the load by happens-before. Finds the release that is missing where a location is read first and
- * claimed afterwards; without it a processor may carry out the load after the claim (load
+/** What this thread loaded from the n bytes at p, an atomic, before its last operation, counts:
+ * that operation has shown that nobody had stored there yet. Whoever stores there now must come
+ * after the load by happens-before. Finds the release that is missing where a location is read
+ * first and claimed afterwards; without it a processor may carry out the load after the claim (load
  * buffering), which no schedule shows. */
 void stmc_kept(const void *p, size_t n);
 /** Memory, aligned to 128, whose use after free, double free and leak are found; NULL never. */

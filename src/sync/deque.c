@@ -51,7 +51,8 @@ void lmn_deque_finish(lmn_deque *d)
 lmn_deque_buffer *lmn_deque_make_room(lmn_deque *d, int64_t bottom)
 {
     lmn_deque_buffer *old = lmn_atomic_load(&d->buffer, relaxed);
-    /* Acquire: a thief that moved top has read the cell, which may be written again from here on. */
+    /* Acquire: a thief that moved top has read the cell, which may be written again from here on.
+     */
     const int64_t top = d->top_seen = lmn_atomic_load(&d->top, acquire);
     if (bottom - top <= d->mask) return old;
     const uint64_t capacity = old ? 2 * (old->mask + 1) : LMN_DEQUE_FIRST;

@@ -124,8 +124,8 @@ static void test_shared(t_env *env)
     lmn_thread t[THREADS];
     T_OK(lamina_magpool_create(&o, &r.pool));
     lmn_atomic_init(&r.wrong, 0);
+    for (int i = 0; i < THREADS; i++) lmn_atomic_init(&r.slot[i], NULL);
     for (uint32_t i = 0; i < THREADS; i++) {
-        lmn_atomic_init(&r.slot[i], NULL);
         w[i] = (worker){&r, i};
         T_OK(lmn_thread_start(&t[i], work, &w[i]));
     }
