@@ -14,6 +14,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/nbits/nbdot.h"
+#include "kernels/hgemm/hgemm.h"
 #include "kernels/nbits/nbits.h"
 #include "kernels/norm/norm.h"
 #include "kernels/qgemm/qgemm.h"

@@ -1,0 +1,104 @@
+/*
+ * hgemm family, bf16 and f16: products of 16-bit floats with sums in f32.
+ *
+ *   C[i][j] = beta * C[i][j]  +  sum over k < K of  A[i][k] * B[k][j]        C in f32
+ *
+ * A row either multiplies pairs of bf16 (group 2 or 32, elem 2 bytes) or widens both operands to
+ * f32 (group 1, elem 4 bytes). Packed B lies in panels NR columns wide; k in pairs where elem is 2:
+ *
+ *   elem 2, NR = 3, k = 0..3:  B[0][0] B[1][0]  B[0][1] B[1][1]  B[0][2] B[1][2] | B[2][0] B[3][0]
+ * ... elem 4:                    B[0][0] B[0][1] B[0][2] | B[1][0] B[1][1] B[1][2] | ...
+ *
+ * Rows of A: k in order, padded with +0 to whole groups. A row of elem 2 takes rows of bf16 where
+ * they lie if k is whole groups.
+ *
+ * Edges      any m and n. C outside m x n is neither read nor written. Operands of 16 bits at any
+ *            address; of A and B nothing past an extent is read.
+ * Order      block: one chain over k in pairs (elem 2) or one by one (elem 4), the same for any
+ *            split of K into whole groups, any tile, any thread. elem 4: avx2 == avx512 bit for
+ * bit, for it is the chain of gemm.h. small_nn: as block. small_nt: a partial sum a lane, then a
+ * fixed tree. Both depend on the row, not on m or n. ref: f64, rounded once. Error      elem 4 and
+ * ref: class dot(K + 1) of gemm.h on the widened operands, which are exact. elem 2: dot(2 K + 2),
+ * and magnitudes below 2^-126, of operands, products and sums, may count as 0: the instructions
+ * flush them. Sources    bf16 rows that have rows_f32 also take operands of f32, rounded to bf16
+ * (to nearest, ties to even; NaN stays NaN; denormals kept) by every row alike.
+ */
+#ifndef LMN_KERNELS_HGEMM_H
+#define LMN_KERNELS_HGEMM_H
+
+#include "kernels/gemm/epi.h"
+#include "kernels/krow.h"
+
+typedef struct lmn_hgemm_block {
+    const void *a;
+    int64_t lda; /* elements from row to row */
+    const void *b;
+    int64_t b_panel; /* elements from panel to panel */
+    float *c;
+    int64_t ldc;
+    int64_t m, n, k; /* k in whole groups */
+    int32_t beta;    /* 0 (C is not read) or 1 */
+} lmn_hgemm_block;
+
+typedef void lmn_hgemm_block_fn(const lmn_hgemm_block *t);
+
+/* Few rows: B of 16 bits is read once, where it lies. A as `rows` leaves it, k padded to an even
+   number. small_nn: b is [k][n], small_nt: [n][k]. C = A B. */
+typedef struct lmn_hgemm_small {
+    const void *a;
+    int64_t lda;
+    const uint16_t *b;
+    int64_t ldb;
+    float *c;
+    int64_t ldc;
+    int64_t m, n, k; /* k before padding */
+} lmn_hgemm_small;
+
+typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);
+
+/* B, k x n, into panels; ceil(k / 2) * 2 rows are written where elem is 2, columns past n as +0. */
+typedef struct lmn_hgemm_pack {
+    void *dst;
+    int64_t panel; /* elements from panel to panel */
+    const void *src;
+    int64_t ld; /* elements from row to row of src */
+    int64_t k, n;
+} lmn_hgemm_pack;
+
+typedef void lmn_hgemm_pack_fn(const lmn_hgemm_pack *p);
+
+/* m rows of k into elements; columns k .. padded - 1 become +0. */
+typedef struct lmn_hgemm_rows {
+    void *dst;
+    int64_t ld_dst;
+    const void *src;
+    int64_t ld;
+    int64_t m, k, padded;
+} lmn_hgemm_rows;
+
+typedef void lmn_hgemm_rows_fn(const lmn_hgemm_rows *r);
+
+/* f32 to 16 bits, rounded to nearest, ties to even; NaN stays a quiet NaN of its sign. */
+typedef void lmn_hgemm_narrow_fn(uint16_t *dst, int64_t ld_dst, const float *src, int64_t ld,
+                                 int64_t m, int64_t n);
+
+typedef struct lmn_hgemm_row {
+    lmn_krow head;
+    int32_t mr, nr, group, elem; /* register tile; k at once; bytes of a packed element */
+    int32_t strip;               /* rows of A worth packing at once */
+    int32_t small_m;             /* most rows of the small kernels */
+    lmn_hgemm_block_fn *block;
+    lmn_hgemm_small_fn *small_nn, *small_nt;
+    lmn_hgemm_pack_fn *pack_nn, *pack_nt; /* b of 16 bits, [k][n] and [n][k] */
+    lmn_hgemm_rows_fn *rows;
+    lmn_hgemm_pack_fn *pack_nn_f32, *pack_nt_f32; /* NULL = takes no f32, as rows_f32 */
+    lmn_hgemm_rows_fn *rows_f32;
+    lmn_hgemm_rows_fn *widen; /* 16 bits to f32, whatever elem is */
+    lmn_hgemm_narrow_fn *narrow;
+    lmn_epi_fn *epi;
+} lmn_hgemm_row;
+
+extern const lmn_hgemm_row lmn_hgemm_bf16_rows[], lmn_hgemm_f16_rows[];
+extern const int32_t lmn_hgemm_bf16_n_rows, lmn_hgemm_f16_n_rows;
+
+#endif

@@ -1,0 +1,306 @@
+/*
+ * Shape in, blocks out. A packed block of B stays in L2 while all rows of the chunk pass over it, a
+ * strip at a time, packed themselves where they lie in another form than the row takes. Long k is
+ * cut; sums between the pieces wait in C, or in scratch where C is of 16 bits.
+ */
+#include "kernels/hgemm/hgemm_plan.h"
+
+#include "kernels/split.h"
+
+#include <string.h>
+
+/* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
+enum {
+    KC = 1024,       /* longest k of a packed block; a multiple of every group */
+    NC = 192,        /* columns of a packed block */
+    MC = 512,        /* rows of a chunk */
+    MC_LEAST = 128,  /* fewer would pack the same B too often */
+    SLAB = 96,       /* k brought at once */
+    STREAM_N = 4096, /* columns of row-major B read as one piece */
+    STREAM_BYTES = 256 << 10,
+    WANT_CHUNKS = 8 /* per product, if each is worth it */
+};
+static const int64_t min_chunk_madds = 4 << 20;
+static const int64_t max_chunk_madds = 320 << 20;
+
+static bool is(const lmn_hgemm_plan *p, int32_t flag)
+{
+    return p->flags & flag;
+}
+
+/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
+static void cut_blocks(lmn_hgemm_plan *p)
+{
+    const int64_t nr = p->row->nr, mr = p->row->mr;
+    p->nc = lmn_split_even(p->n, NC, nr);
+    p->mc = lmn_split_even(p->m, MC, mr);
+    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
+        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
+    for (;;) {
+        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
+        const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
+        const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
+        if (chunks >= WANT_CHUNKS || !worth) return;
+        if (p->mc >= 2 * MC_LEAST)
+            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
+        else if (p->nc >= 4 * nr)
+            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
+        else
+            return;
+    }
+}
+
+/* Pieces of a B that is read once; rows of row-major B in long pieces. */
+static void cut_stream(lmn_hgemm_plan *p)
+{
+    const int64_t k = lmn_max_i64(1, p->k), least = lmn_max_i64(1, STREAM_BYTES / 2 / k);
+    p->kc = p->k, p->mc = p->m, p->m_blocks = 1;
+    if (is(p, LMN_HGEMM_TRANS_B))
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, 16), 16);
+    else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
+        p->nc = lmn_split_even(p->n, lmn_ceil_div_i64(p->n, 2), 64);
+    else
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, STREAM_N), 64);
+    p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+}
+
+/* Is A taken where it lies? Blocks but the last are whole groups. */
+static bool a_in_place(const lmn_hgemm_plan *p)
+{
+    return p->row->elem == 2 && !is(p, LMN_HGEMM_A_F32 | LMN_HGEMM_TRANS_A) &&
+           p->k % p->row->group == 0;
+}
+/* Do sums wait in scratch? */
+static bool c_apart(const lmn_hgemm_plan *p)
+{
+    return !is(p, LMN_HGEMM_C_F32);
+}
+static int64_t padded_k(const lmn_hgemm_plan *p)
+{
+    return lmn_round_up_i64(p->kc, lmn_max_i64(2, p->row->group));
+}
+/* Elements from row to row of packed A: not a multiple of 4 KiB, so that rows share no sets. */
+static int64_t a_step(const lmn_hgemm_plan *p)
+{
+    return lmn_round_up_i64(padded_k(p), 32) + 32;
+}
+static int64_t strip_rows(const lmn_hgemm_plan *p)
+{
+    return p->small ? p->m : lmn_min_i64(p->mc, p->row->strip);
+}
+static int64_t panel_elems(const lmn_hgemm_plan *p)
+{
+    return padded_k(p) * p->row->nr;
+}
+
+/* What a worker's scratch holds. */
+typedef struct parts {
+    uint8_t *b, *a, *turned;
+    float *slab, *c;
+} parts;
+
+static void *take(uint8_t *base, size_t *used, int64_t bytes)
+{
+    if (bytes == 0) return NULL;
+    uint8_t *at = base ? base + *used : NULL;
+    *used += lmn_align_up((size_t)bytes, 64);
+    return at;
+}
+
+/* Lay the parts out from `base`; with NULL only the size counts. */
+static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
+{
+    size_t used = 0;
+    const int64_t elem = p->row->elem, rows = strip_rows(p);
+    const bool split = p->kc < p->k;
+    s->b = take(base, &used, p->small ? 0 : p->nc / p->row->nr * panel_elems(p) * elem);
+    s->a = take(base, &used, a_in_place(p) ? 0 : rows * a_step(p) * elem);
+    s->turned = take(base, &used, is(p, LMN_HGEMM_TRANS_A) ? rows * p->kc * 4 : 0);
+    s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
+    s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
+    return used;
+}
+
+void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn_hgemm_plan *out)
+{
+    lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
+    lmn_assert(row->rows_f32 || !(s->flags & (LMN_HGEMM_A_F32 | LMN_HGEMM_B_F32)));
+    *out = (lmn_hgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .flags = s->flags};
+    out->n_batch = s->n_batch;
+    if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
+    const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING;
+    out->small = s->m <= row->small_m && !(s->flags & packed);
+    if (out->small) {
+        cut_stream(out);
+    } else {
+        int64_t unit = row->group;
+        if (s->k_unit > 0) {
+            out->slab = lmn_max_i64(1, SLAB / (2 * s->k_unit)) * 2 * s->k_unit;
+            unit *= s->k_unit;
+        }
+        out->kc = lmn_split_even(s->k, lmn_max_i64(KC / unit, 1) * unit, unit);
+        out->slab = lmn_min_i64(out->slab, out->kc);
+        cut_blocks(out);
+    }
+    parts none;
+    out->scratch_bytes = lay_out(out, NULL, &none);
+    out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
+}
+
+/* One chunk: rows i .. i + m - 1, columns j .. j + n - 1 of an item. */
+typedef struct work {
+    const lmn_hgemm_plan *p;
+    const lmn_hgemm_args *args;
+    parts s;
+    int64_t item, i, j, m, n;
+} work;
+
+/* a is [k][lda]: m of its columns become rows, k long. */
+#define TURN(type)                                                                               \
+    static void turn_##type(type *dst, const type *a, int64_t lda, int64_t m, int64_t k)         \
+    {                                                                                            \
+        for (int64_t q = 0; q < k; q++)                                                          \
+            for (int64_t i = 0; i < m; i++) memcpy(dst + i * k + q, a + q * lda + i, sizeof *a); \
+    }
+TURN(uint16_t)
+TURN(float)
+
+/* Rows i .. of A from k0 on in the form the row takes; *ld is set. */
+static const void *bring_a(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k, int64_t *ld)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const lmn_hgemm_args *args = w->args;
+    const bool f32 = is(p, LMN_HGEMM_A_F32), turned = is(p, LMN_HGEMM_TRANS_A);
+    const int64_t at = w->item * args->a_batch + (turned ? k0 * args->lda + i : i * args->lda + k0);
+    const uint16_t *half = (const uint16_t *)args->a + (f32 ? 0 : at);
+    const float *full = (const float *)args->a + (f32 ? at : 0);
+    if (a_in_place(p)) {
+        *ld = args->lda;
+        return half;
+    }
+    lmn_hgemm_rows r = {.dst = w->s.a, .ld = args->lda, .m = m, .k = k};
+    r.src = f32 ? (const void *)full : half;
+    if (turned && f32) turn_float((float *)(void *)w->s.turned, full, args->lda, m, k);
+    if (turned && !f32) turn_uint16_t((uint16_t *)(void *)w->s.turned, half, args->lda, m, k);
+    if (turned) r.src = w->s.turned, r.ld = k;
+    r.ld_dst = *ld = a_step(p);
+    r.padded = lmn_round_up_i64(k, lmn_max_i64(p->small ? 2 : 1, p->row->group));
+    (f32 ? p->row->rows_f32 : p->row->rows)(&r);
+    return w->s.a;
+}
+
+/* The panels' rows behind k up to a whole group. */
+static void pad_panels(const work *w, int64_t k, int64_t padded)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const int64_t nr = p->row->nr, from = lmn_round_up_i64(k, 2) * nr * 2, to = padded * nr * 2;
+    for (int64_t j = 0; from < to && j < w->n; j += nr)
+        memset(w->s.b + j / nr * panel_elems(p) * 2 + from, 0, (size_t)(to - from));
+}
+
+static void bring_b(const work *w, int64_t k0, int64_t k)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const lmn_hgemm_row *row = p->row;
+    const lmn_hgemm_args *args = w->args;
+    const bool f32 = is(p, LMN_HGEMM_B_F32), nt = is(p, LMN_HGEMM_TRANS_B);
+    lmn_hgemm_pack b = {.dst = w->s.b, .panel = panel_elems(p), .ld = args->ldb, .k = k, .n = w->n};
+    if (!is(p, LMN_HGEMM_BRING)) {
+        const int64_t at =
+            w->item * args->b_batch + (nt ? w->j * args->ldb + k0 : k0 * args->ldb + w->j);
+        if (f32)
+            b.src = (const float *)args->b + at;
+        else
+            b.src = (const uint16_t *)args->b + at;
+        if (f32)
+            (nt ? row->pack_nt_f32 : row->pack_nn_f32)(&b);
+        else
+            (nt ? row->pack_nt : row->pack_nn)(&b);
+    }
+    for (int64_t done = 0; is(p, LMN_HGEMM_BRING) && done < k; done += p->slab) {
+        lmn_hgemm_slab slab = {w->item, k0 + done, lmn_min_i64(p->slab, k - done), w->j, w->n,
+                               row->nr, w->s.slab};
+        args->bring(args->bring_ctx, &slab);
+        for (int64_t j = 0; j < w->n; j += row->nr) {
+            lmn_hgemm_pack one = {.panel = 0, .ld = row->nr, .k = slab.k};
+            one.dst = w->s.b + (j / row->nr * b.panel + done * row->nr) * row->elem;
+            one.src = w->s.slab + j * slab.k, one.n = lmn_min_i64(row->nr, w->n - j);
+            row->pack_nn_f32(&one);
+        }
+    }
+    if (row->elem == 2) pad_panels(w, k, lmn_round_up_i64(k, row->group));
+}
+
+/* Sums of rows i .. are complete, `ld` apart: the epilogue, and rounding where C is of 16 bits. */
+static void finish(const work *w, float *sums, int64_t ld, int64_t i, int64_t m)
+{
+    const lmn_hgemm_args *args = w->args;
+    const lmn_epi_block e = {sums, ld, args->row0 + i, w->j, m, w->n, args->item0 + w->item};
+    if (args->epi) w->p->row->epi(args->epi, &e);
+    if (!c_apart(w->p)) return;
+    uint16_t *c = (uint16_t *)args->c + w->item * args->c_batch + i * args->ldc + w->j;
+    w->p->row->narrow(c, args->ldc, sums, ld, m, w->n);
+}
+
+/* Where sums of rows i .. of the item stand. */
+static float *sums_at(const work *w, int64_t i, int64_t *ld)
+{
+    const lmn_hgemm_plan *p = w->p;
+    if (c_apart(p)) {
+        *ld = p->nc;
+        return w->s.c + (p->kc < p->k ? (i - w->i) * p->nc : 0);
+    }
+    *ld = w->args->ldc;
+    return (float *)w->args->c + w->item * w->args->c_batch + i * w->args->ldc + w->j;
+}
+
+static void run_small(const work *w)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const lmn_hgemm_args *args = w->args;
+    const bool nt = is(p, LMN_HGEMM_TRANS_B);
+    lmn_hgemm_small t = {.ldb = args->ldb, .m = w->m, .n = w->n, .k = p->k};
+    t.a = bring_a(w, w->i, w->m, 0, p->k, &t.lda);
+    t.b = (const uint16_t *)args->b + w->item * args->b_batch + (nt ? w->j * args->ldb : w->j);
+    t.c = sums_at(w, w->i, &t.ldc);
+    (nt ? p->row->small_nt : p->row->small_nn)(&t);
+    finish(w, t.c, t.ldc, w->i, w->m);
+}
+
+static void run_packed(const work *w)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const int64_t strip = a_in_place(p) && !c_apart(p) ? w->m : strip_rows(p);
+    int64_t k0 = 0;
+    do {
+        const int64_t k = lmn_min_i64(p->kc, p->k - k0);
+        bring_b(w, k0, k);
+        for (int64_t i = w->i; i < w->i + w->m; i += strip) {
+            lmn_hgemm_block t = {.b = w->s.b, .b_panel = panel_elems(p), .n = w->n, .beta = k0 > 0};
+            t.m = lmn_min_i64(strip, w->i + w->m - i);
+            t.k = lmn_round_up_i64(k, p->row->group);
+            t.a = bring_a(w, i, t.m, k0, k, &t.lda);
+            t.c = sums_at(w, i, &t.ldc);
+            p->row->block(&t);
+            if (k0 + k >= p->k) finish(w, t.c, t.ldc, i, t.m);
+        }
+        k0 += k;
+    } while (k0 < p->k);
+}
+
+void lmn_hgemm_chunk(const lmn_hgemm_plan *p, const lmn_hgemm_args *args, int64_t chunk,
+                     void *scratch)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_chunks);
+    const int64_t per_item = p->m_blocks * p->n_blocks;
+    work w = {.p = p, .args = args, .item = chunk / per_item};
+    w.i = chunk % per_item % p->m_blocks * p->mc, w.j = chunk % per_item / p->m_blocks * p->nc;
+    w.m = lmn_min_i64(p->mc, p->m - w.i), w.n = lmn_min_i64(p->nc, p->n - w.j);
+    if (w.m <= 0 || w.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
+    (void)lay_out(p, scratch, &w.s);
+    if (p->small)
+        run_small(&w);
+    else
+        run_packed(&w);
+}
