@@ -112,7 +112,7 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     *out = (lmn_qgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .n_batch = s->n_batch};
     out->bring = s->bring;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
-    out->kc = lmn_split_even(s->k, KC, 4);
+    out->kc = lmn_split_even(s->k, KC, 64); /* whole groups of every row */
     if (out->kc > s->k) out->kc = s->k;
     out->stream = row->stream && s->m <= LMN_QGEMM_STREAM_M && !s->bring;
     if (out->stream)
@@ -246,7 +246,7 @@ static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
 {
     const lmn_qgemm_args *args = w->args;
     lmn_qgemm_block t = {.b = w->s.b, .b_panel = b_panel(w->p), .m = m, .n = w->n, .k = k};
-    int32_t zps[16];
+    int32_t zps[32];
     lmn_assert(w->p->row->mr <= (int32_t)LMN_COUNT(zps));
     t.a = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0, t.lda = args->lda;
     if (w->pack_a) {

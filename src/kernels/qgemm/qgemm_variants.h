@@ -7,4 +7,5 @@ X(i8, ref, REF, 0, 4, 16, 4, 1, 1, NULL)
 #if defined(__x86_64__)
 X(i8, avx2, AVX2, 10, 6, 16, 2, 2, 2, NULL)
 X(i8, avx512vnni, AVX512VNNI, 30, 8, 48, 4, 1, 1, lmn_qgemm_i8_stream_avx512vnni)
+X(i8, amx, AMX, 40, 32, 32, 64, 1, 1, lmn_qgemm_i8_stream_avx512vnni)
 #endif

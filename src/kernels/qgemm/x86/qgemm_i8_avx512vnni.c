@@ -4,13 +4,10 @@
  * constant in every instance.
  */
 #include "kernels/qgemm/qgather_tmpl.h"
+#include "kernels/qgemm/qgemm_avx512_tmpl.h"
 
-#include <immintrin.h>
-#include <string.h>
+enum { MR = 8, NR = 48, GROUP = 4 };
 
-enum { MR = 8, NR = 48, GROUP = 4, LANES = 16 };
-
-#define ALWAYS static inline __attribute__((always_inline))
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
@@ -18,60 +15,6 @@ lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_avx512vnni;
 lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx512vnni, lmn_qgemm_i8_pack_b_avx512vnni;
-
-ALWAYS __m512i four(const uint8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, sizeof v);
-    return _mm512_set1_epi32(v);
-}
-
-static inline __mmask16 lanes(int64_t n)
-{
-    return n >= LANES ? (__mmask16)0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
-}
-
-static inline __mmask64 bytes(int64_t n)
-{
-    return n >= 64 ? ~(__mmask64)0 : n <= 0 ? 0 : ((__mmask64)1 << n) - 1;
-}
-
-ALWAYS __m512i quantised(__m512 x, int32_t zp, int32_t lo, int32_t hi)
-{
-    x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
-    x = _mm512_max_ps(x, _mm512_set1_ps((float)(lo - zp)));
-    x = _mm512_min_ps(x, _mm512_set1_ps((float)(hi - zp)));
-    return _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zp));
-}
-
-/* V and C of qgemm.h for a vector of sums. */
-ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mmask16 m)
-{
-    v = _mm512_add_epi32(v, _mm512_loadu_si512(e->col_add + j));
-    v = _mm512_add_epi32(v, _mm512_set1_epi32(e->row_add[i]));
-    if (e->col_zp)
-        v = _mm512_sub_epi32(v, _mm512_mullo_epi32(_mm512_loadu_si512(e->col_zp + j),
-                                                   _mm512_set1_epi32(e->row_sum[i])));
-    if (e->row_zp)
-        v = _mm512_sub_epi32(v, _mm512_mullo_epi32(_mm512_loadu_si512(e->col_sum + j),
-                                                   _mm512_set1_epi32(e->row_zp[i])));
-    const int64_t at = i * e->ldc + j;
-    if (e->out == LMN_QGEMM_I32) {
-        _mm512_mask_storeu_epi32((int32_t *)e->c + at, m, v);
-        return;
-    }
-    const __m512 mul = e->col_mul ? _mm512_loadu_ps(e->col_mul + j) : _mm512_set1_ps(e->row_mul[i]);
-    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
-    if (e->out == LMN_QGEMM_F32 && e->col_bias)
-        x = _mm512_add_ps(x, _mm512_loadu_ps(e->col_bias + j));
-    if (e->plus) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(m, e->plus + i * e->ld_plus + j));
-    if (e->out == LMN_QGEMM_F32) {
-        _mm512_mask_storeu_ps((float *)e->c + at, m, x);
-        return;
-    }
-    if (e->div != 1.0f) x = _mm512_div_ps(x, _mm512_set1_ps(e->div));
-    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)e->c + at, m, quantised(x, e->zp, e->lo, e->hi));
-}
 
 /* rows x (vectors * 16) sums from row i0 and the panel at column j0 on. */
 ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const int rows,
@@ -165,69 +108,12 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 
 void lmn_qgemm_i8_pack_a_avx512vnni(const lmn_qgemm_pack *p)
 {
-    const __m512i flip = _mm512_set1_epi8((char)p->flip), one = _mm512_set1_epi8(1);
-    const int64_t padded = (p->k + GROUP - 1) / GROUP * GROUP;
-    for (int64_t i = 0; i < p->n; i++) {
-        const uint8_t *src = p->src + i * p->ld;
-        uint8_t *dst = (uint8_t *)p->dst + i * p->step;
-        __m512i sum = _mm512_setzero_si512();
-        int64_t k = 0;
-        for (; k + 64 <= p->k; k += 64) {
-            const __m512i x = _mm512_xor_si512(_mm512_loadu_si512(src + k), flip);
-            _mm512_storeu_si512(dst + k, x);
-            sum = _mm512_dpbusd_epi32(sum, x, one);
-        }
-        const __mmask64 in = bytes(p->k - k);
-        const __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + k), flip);
-        const __m512i x = _mm512_maskz_mov_epi8(in, v);
-        _mm512_mask_storeu_epi8(dst + k, bytes(padded - k), x);
-        sum = _mm512_dpbusd_epi32(sum, x, one);
-        p->sums[i] = (int32_t)((uint32_t)p->sums[i] + (uint32_t)_mm512_reduce_add_epi32(sum));
-    }
-}
-
-/* Four rows of 48 bytes to 48 groups of four. In front of unpacks that stay inside 16 bytes the
-   dwords are transposed, so that columns come out in order. */
-ALWAYS void group_out(int8_t *dst, __m512i r0, __m512i r1, __m512i r2, __m512i r3, __m512i sum[3])
-{
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m512i one = _mm512_set1_epi8(1);
-    r0 = _mm512_permutexvar_epi32(order, r0), r1 = _mm512_permutexvar_epi32(order, r1);
-    r2 = _mm512_permutexvar_epi32(order, r2), r3 = _mm512_permutexvar_epi32(order, r3);
-    const __m512i lo01 = _mm512_unpacklo_epi8(r0, r1), hi01 = _mm512_unpackhi_epi8(r0, r1);
-    const __m512i lo23 = _mm512_unpacklo_epi8(r2, r3), hi23 = _mm512_unpackhi_epi8(r2, r3);
-    const __m512i x0 = _mm512_unpacklo_epi16(lo01, lo23);
-    const __m512i x1 = _mm512_unpackhi_epi16(lo01, lo23);
-    const __m512i x2 = _mm512_unpacklo_epi16(hi01, hi23);
-    _mm512_storeu_si512(dst, x0);
-    _mm512_storeu_si512(dst + 64, x1);
-    _mm512_storeu_si512(dst + 128, x2);
-    sum[0] = _mm512_dpbusd_epi32(sum[0], one, x0);
-    sum[1] = _mm512_dpbusd_epi32(sum[1], one, x1);
-    sum[2] = _mm512_dpbusd_epi32(sum[2], one, x2);
+    pack_a_run(p, GROUP);
 }
 
 void lmn_qgemm_i8_pack_b_avx512vnni(const lmn_qgemm_pack *p)
 {
-    const __m512i flip = _mm512_set1_epi8((char)p->flip), zero = _mm512_setzero_si512();
-    for (int64_t j = 0; j < p->n; j += NR) {
-        const __mmask64 in = bytes(lmn_min_i64(NR, p->n - j));
-        const uint8_t *src = p->src + j;
-        int8_t *dst = (int8_t *)p->dst + j / NR * p->step;
-        __m512i sum[3] = {zero, zero, zero};
-        int64_t k = 0;
-#define ROW(i) _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + (k + i) * p->ld), flip)
-        for (; k + GROUP <= p->k; k += GROUP, dst += NR * GROUP)
-            group_out(dst, ROW(0), ROW(1), ROW(2), ROW(3), sum);
-        const int64_t left = p->k - k;
-        if (left > 0)
-            group_out(dst, ROW(0), left > 1 ? ROW(1) : zero, left > 2 ? ROW(2) : zero, zero, sum);
-#undef ROW
-        for (int v = 0; v < 3; v++) {
-            int32_t *s = p->sums + j + v * LANES;
-            _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v]));
-        }
-    }
+    pack_b_run(p, NR, GROUP);
 }
 
 /* Taps in fours: lane i of a vector gets the bytes i * stride .. i * stride + 3 of what is loaded,

@@ -1,0 +1,149 @@
+/*
+ * What the AVX-512 rows of qgemm share: the end of sixteen sums, and packing in fours of k with
+ * vpdpbusd for the sums. `pad` is what packed k is a multiple of, `nr` the columns of a panel, at
+ * most 48; both are constants of every row.
+ */
+#ifndef LMN_KERNELS_QGEMM_AVX512_TMPL_H
+#define LMN_KERNELS_QGEMM_AVX512_TMPL_H
+
+#include "kernels/qgemm/qgemm.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+enum { LANES = 16, FOUR = 4 };
+
+#define ALWAYS static inline __attribute__((always_inline, unused))
+
+ALWAYS __m512i four(const uint8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm512_set1_epi32(v);
+}
+
+ALWAYS __mmask16 lanes(int64_t n)
+{
+    return n >= LANES ? (__mmask16)0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+
+ALWAYS __mmask64 bytes(int64_t n)
+{
+    return n >= 64 ? ~(__mmask64)0 : n <= 0 ? 0 : ((__mmask64)1 << n) - 1;
+}
+
+ALWAYS __m512i quantised(__m512 x, int32_t zp, int32_t lo, int32_t hi)
+{
+    x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
+    x = _mm512_max_ps(x, _mm512_set1_ps((float)(lo - zp)));
+    x = _mm512_min_ps(x, _mm512_set1_ps((float)(hi - zp)));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zp));
+}
+
+/* V and C of qgemm.h for a vector of sums. */
+ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mmask16 m)
+{
+    v = _mm512_add_epi32(v, _mm512_loadu_si512(e->col_add + j));
+    v = _mm512_add_epi32(v, _mm512_set1_epi32(e->row_add[i]));
+    if (e->col_zp)
+        v = _mm512_sub_epi32(v, _mm512_mullo_epi32(_mm512_loadu_si512(e->col_zp + j),
+                                                   _mm512_set1_epi32(e->row_sum[i])));
+    if (e->row_zp)
+        v = _mm512_sub_epi32(v, _mm512_mullo_epi32(_mm512_loadu_si512(e->col_sum + j),
+                                                   _mm512_set1_epi32(e->row_zp[i])));
+    const int64_t at = i * e->ldc + j;
+    if (e->out == LMN_QGEMM_I32) {
+        _mm512_mask_storeu_epi32((int32_t *)e->c + at, m, v);
+        return;
+    }
+    const __m512 mul = e->col_mul ? _mm512_loadu_ps(e->col_mul + j) : _mm512_set1_ps(e->row_mul[i]);
+    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(v), mul);
+    if (e->out == LMN_QGEMM_F32 && e->col_bias)
+        x = _mm512_add_ps(x, _mm512_loadu_ps(e->col_bias + j));
+    if (e->plus) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(m, e->plus + i * e->ld_plus + j));
+    if (e->out == LMN_QGEMM_F32) {
+        _mm512_mask_storeu_ps((float *)e->c + at, m, x);
+        return;
+    }
+    if (e->div != 1.0f) x = _mm512_div_ps(x, _mm512_set1_ps(e->div));
+    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)e->c + at, m, quantised(x, e->zp, e->lo, e->hi));
+}
+
+ALWAYS void pack_a_run(const lmn_qgemm_pack *p, const int64_t pad)
+{
+    const __m512i flip = _mm512_set1_epi8((char)p->flip), one = _mm512_set1_epi8(1);
+    const int64_t padded = lmn_round_up_i64(p->k, pad);
+    for (int64_t i = 0; i < p->n; i++) {
+        const uint8_t *src = p->src + i * p->ld;
+        uint8_t *dst = (uint8_t *)p->dst + i * p->step;
+        __m512i sum = _mm512_setzero_si512();
+        int64_t k = 0;
+        for (; k + 64 <= p->k; k += 64) {
+            const __m512i x = _mm512_xor_si512(_mm512_loadu_si512(src + k), flip);
+            _mm512_storeu_si512(dst + k, x);
+            sum = _mm512_dpbusd_epi32(sum, x, one);
+        }
+        const __mmask64 in = bytes(p->k - k);
+        const __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + k), flip);
+        const __m512i x = _mm512_maskz_mov_epi8(in, v);
+        _mm512_mask_storeu_epi8(dst + k, bytes(padded - k), x);
+        sum = _mm512_dpbusd_epi32(sum, x, one);
+        p->sums[i] = (int32_t)((uint32_t)p->sums[i] + (uint32_t)_mm512_reduce_add_epi32(sum));
+    }
+}
+
+/* Four rows of nr bytes to nr groups of four. In front of unpacks that stay inside 16 bytes the
+   dwords are transposed, so that columns come out in order. */
+ALWAYS void group_out(int8_t *dst, const __m512i row[FOUR], __m512i sum[3], const int nr)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i one = _mm512_set1_epi8(1);
+    const __m512i r0 = _mm512_permutexvar_epi32(order, row[0]);
+    const __m512i r1 = _mm512_permutexvar_epi32(order, row[1]);
+    const __m512i r2 = _mm512_permutexvar_epi32(order, row[2]);
+    const __m512i r3 = _mm512_permutexvar_epi32(order, row[3]);
+    const __m512i lo01 = _mm512_unpacklo_epi8(r0, r1), hi01 = _mm512_unpackhi_epi8(r0, r1);
+    const __m512i lo23 = _mm512_unpacklo_epi8(r2, r3), hi23 = _mm512_unpackhi_epi8(r2, r3);
+    const __m512i x0 = _mm512_unpacklo_epi16(lo01, lo23);
+    const __m512i x1 = _mm512_unpackhi_epi16(lo01, lo23);
+    const __m512i x2 = _mm512_unpacklo_epi16(hi01, hi23);
+    _mm512_storeu_si512(dst, x0);
+    _mm512_storeu_si512(dst + 64, x1);
+    if (nr > 32) _mm512_storeu_si512(dst + 128, x2);
+    sum[0] = _mm512_dpbusd_epi32(sum[0], one, x0);
+    sum[1] = _mm512_dpbusd_epi32(sum[1], one, x1);
+    if (nr > 32) sum[2] = _mm512_dpbusd_epi32(sum[2], one, x2);
+}
+
+ALWAYS void pack_b_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
+{
+    const __m512i flip = _mm512_set1_epi8((char)p->flip), zero = _mm512_setzero_si512();
+    const int64_t padded = lmn_round_up_i64(p->k, pad);
+    for (int64_t j = 0; j < p->n; j += nr) {
+        const __mmask64 in = bytes(lmn_min_i64(nr, p->n - j));
+        const uint8_t *src = p->src + j;
+        int8_t *dst = (int8_t *)p->dst + j / nr * p->step;
+        __m512i sum[3] = {zero, zero, zero};
+        int64_t k = 0;
+#define ROW(i) _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + (k + i) * p->ld), flip)
+        for (; k + FOUR <= p->k; k += FOUR, dst += nr * FOUR) {
+            const __m512i row[FOUR] = {ROW(0), ROW(1), ROW(2), ROW(3)};
+            group_out(dst, row, sum, nr);
+        }
+        const int64_t left = p->k - k;
+        if (left > 0) {
+            const __m512i row[FOUR] = {ROW(0), left > 1 ? ROW(1) : zero, left > 2 ? ROW(2) : zero,
+                                       zero};
+            group_out(dst, row, sum, nr);
+            k += FOUR, dst += nr * FOUR;
+        }
+#undef ROW
+        if (k < padded) memset(dst, 0, (size_t)((padded - k) * nr));
+        for (int v = 0; v < nr / LANES; v++) {
+            int32_t *s = p->sums + j + v * LANES;
+            _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v]));
+        }
+    }
+}
+
+#endif

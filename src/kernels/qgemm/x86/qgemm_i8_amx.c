@@ -1,0 +1,127 @@
+/*
+ * qgemm row for AMX: 2 x 2 tiles, 32 x 32 sums, k 64 at a time. Packed k is padded to 64, so tiles
+ * have 64 bytes a row and only their number of rows follows m. What is no product runs on the VNNI
+ * row's functions, which every CPU of this level has.
+ */
+#include "kernels/qgemm/qgemm_avx512_tmpl.h"
+#include "kernels/simd/amx_tile.h"
+
+enum { MR = 32, NR = 32, DEEP = 64 };
+
+lmn_qgemm_block_fn lmn_qgemm_i8_block_amx;
+lmn_qgemm_taps_fn lmn_qgemm_i8_taps_amx, lmn_qgemm_i8_taps_avx512vnni;
+lmn_qgemm_gather_fn lmn_qgemm_i8_gather_amx, lmn_qgemm_i8_gather_avx512vnni;
+lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_amx, lmn_qgemm_i8_pack_b_amx;
+
+/* Tiles 0 to 3: sums, rows first; 4 and 5: A; 6 and 7: B. */
+static void configure(int64_t m)
+{
+    const int64_t upper = lmn_min_i64(m, AMX_ROWS), lower = m - upper;
+    amx_cfg c = {0};
+    amx_cfg_tile(&c, 0, upper, AMX_ROW_BYTES);
+    amx_cfg_tile(&c, 1, upper, AMX_ROW_BYTES);
+    amx_cfg_tile(&c, 4, upper, DEEP);
+    if (lower > 0) {
+        amx_cfg_tile(&c, 2, lower, AMX_ROW_BYTES);
+        amx_cfg_tile(&c, 3, lower, AMX_ROW_BYTES);
+        amx_cfg_tile(&c, 5, lower, DEEP);
+    }
+    amx_cfg_tile(&c, 6, DEEP / FOUR, AMX_ROW_BYTES);
+    amx_cfg_tile(&c, 7, DEEP / FOUR, AMX_ROW_BYTES);
+    amx_enter(&c);
+}
+
+/* 16 or 32 rows by 16 or 32 sums of the panel at column j: from nothing or from `from`, into `to`,
+   both `ld` sums from row to row. */
+ALWAYS void multiply(const lmn_qgemm_block *t, int64_t j, const int32_t *from, int32_t *to,
+                     int64_t ld, const bool lower, const bool right)
+{
+    const uint8_t *a = t->a, *b = (const uint8_t *)t->b + j / NR * t->b_panel;
+    const int64_t lda = t->lda, step = ld * 4;
+    if (from) {
+        AMX_LOAD(0, from, step);
+        if (right) AMX_LOAD(1, from + LANES, step);
+        if (lower) AMX_LOAD(2, from + AMX_ROWS * ld, step);
+        if (lower && right) AMX_LOAD(3, from + AMX_ROWS * ld + LANES, step);
+    } else {
+        AMX_ZERO(0);
+        if (right) AMX_ZERO(1);
+        if (lower) AMX_ZERO(2);
+        if (lower && right) AMX_ZERO(3);
+    }
+    for (int64_t k = 0; k < t->k; k += DEEP, a += DEEP, b += DEEP * NR) {
+        AMX_LOAD(6, b, NR * FOUR);
+        AMX_LOAD(4, a, lda);
+        AMX_U8S8(0, 4, 6);
+        if (right) AMX_LOAD(7, b + 64, NR * FOUR);
+        if (right) AMX_U8S8(1, 4, 7);
+        if (lower) AMX_LOAD(5, a + AMX_ROWS * lda, lda);
+        if (lower) AMX_U8S8(2, 5, 6);
+        if (lower && right) AMX_U8S8(3, 5, 7);
+    }
+    AMX_STORE(0, to, step);
+    if (right) AMX_STORE(1, to + LANES, step);
+    if (lower) AMX_STORE(2, to + AMX_ROWS * ld, step);
+    if (lower && right) AMX_STORE(3, to + AMX_ROWS * ld + LANES, step);
+}
+
+static void panel(const lmn_qgemm_block *t, int64_t j, const int32_t *from, int32_t *to, int64_t ld)
+{
+    const bool lower = t->m > AMX_ROWS, right = t->n - j > LANES;
+    if (lower && right)
+        multiply(t, j, from, to, ld, true, true);
+    else if (lower)
+        multiply(t, j, from, to, ld, true, false);
+    else if (right)
+        multiply(t, j, from, to, ld, false, true);
+    else
+        multiply(t, j, from, to, ld, false, false);
+}
+
+void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
+{
+    if (t->m <= 0 || t->n <= 0) return;
+    int32_t sums[MR * NR] __attribute__((aligned(64)));
+    const lmn_qgemm_end end = t->end; /* ours: no store to C makes it be read again */
+    configure(t->m);
+    for (int64_t j = 0; j < t->n; j += NR) {
+        const int32_t *from = t->part && !t->first ? t->part + j : NULL;
+        if (t->part && !t->last) {
+            panel(t, j, from, t->part + j, t->ld_part);
+            continue;
+        }
+        if (from) { /* sums wait with another step than ours */
+            for (int64_t i = 0; i < t->m; i++)
+                memcpy(sums + i * NR, from + i * t->ld_part, NR * sizeof *sums);
+            from = sums;
+        }
+        panel(t, j, from, sums, NR);
+        for (int64_t i = 0; i < t->m; i++) {
+            const int32_t *s = sums + i * NR;
+            finish(&end, i, j, _mm512_loadu_si512(s), lanes(t->n - j));
+            if (t->n - j > LANES)
+                finish(&end, i, j + LANES, _mm512_loadu_si512(s + LANES), lanes(t->n - j - LANES));
+        }
+    }
+    amx_leave();
+}
+
+void lmn_qgemm_i8_pack_a_amx(const lmn_qgemm_pack *p)
+{
+    pack_a_run(p, DEEP);
+}
+
+void lmn_qgemm_i8_pack_b_amx(const lmn_qgemm_pack *p)
+{
+    pack_b_run(p, NR, DEEP);
+}
+
+void lmn_qgemm_i8_taps_amx(const lmn_qgemm_taps *t)
+{
+    lmn_qgemm_i8_taps_avx512vnni(t);
+}
+
+void lmn_qgemm_i8_gather_amx(const lmn_qgemm_gather *w)
+{
+    lmn_qgemm_i8_gather_avx512vnni(w);
+}
