@@ -12,16 +12,22 @@
 const char cli_help_bench[] =
     "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
     "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N]\n"
-    "                    [--plugin FILE]... [--json]\n"
+    "                    [--plugin FILE]... [--svg FILE] [--json]\n"
     "       lamina bench SUBJECT [--seconds S] [--svg FILE] [--json]\n"
     "       lamina bench --list\n\n"
     "Runs the model on the inputs given, the others seeded, and prints p50, p99 and least "
     "latency.\n"
-    "Then it profiles the model and prints time, GFLOP/s and GB/s per operator and for the "
-    "slowest\n"
-    "nodes, beside the roof of this machine: float32 multiply-adds and memory reads, measured for\n"
-    "the same number of threads. A node is bound by memory when its FLOPs per byte are too few to\n"
-    "keep the multipliers busy, and by cache when its bytes came faster than memory gives them.\n\n"
+    "Then it profiles the model and prints, for every operator and the nodes with the largest "
+    "gap,\n"
+    "time, operations and bytes of a call, GFLOP/s, GB/s, the share of the roof that was reached "
+    "and\n"
+    "the milliseconds of a run lost below it: the largest loss first.\n\n"
+    "The roof is that of this machine for the same number of threads (lamina info --measure;\n"
+    "measured once, then cached). A node can be bound by \"compute\", by \"memory\", or by a cache "
+    "when\n"
+    "its bytes came faster than memory gives them. Winograd's convolutions do with fewer "
+    "operations\n"
+    "than are counted and may pass 100 %.\n\n"
     "A subject is a measurement of the machine itself: what false sharing, a page fault or a "
     "branch\n"
     "costs, and how sure that is. Write ./queues for a model file of such a name.\n\n"
@@ -32,13 +38,14 @@ const char cli_help_bench[] =
     "  --input NAME=FILE  a value from .npy, .npz or .pb\n"
     "  --dim NAME=N       free dimensions of seeded inputs; default 1\n"
     "  --seed N           of the inputs; default 0\n"
-    "  --top N            slowest nodes to list; default 10\n"
+    "  --top N            nodes to list; default 10\n"
     "  --plugin FILE      operators of a shared library (lamina/plugin.h)\n"
-    "  --svg FILE         a plot of a subject\n"
+    "  --svg FILE         a plot: of a model the roofline with its nodes, of a subject the cases\n"
     "  --list             the subjects\n"
     "  --json             everything, as one JSON object\n\n"
     "examples:\n"
     "  lamina bench resnet50.onnx --threads 1\n"
+    "  lamina bench yolov8n.onnx --svg roofline.svg\n"
     "  lamina bench bert.onnx --dim B=1 --dim S=128 --iterations 50 --json\n"
     "  lamina bench false-sharing --svg sharing.svg\n";
 
@@ -60,22 +67,16 @@ typedef struct bench {
     double load_s, first_s;
     double *t;
     size_t n;
-    cli_roof roof;
+    cli_machine roof;
     bool json, list, of_model; /* of_model: an option that only models have */
 } bench;
 
-/* Time and work of one operator and kernel, or of one node. */
-typedef struct row {
-    const char *op, *kernel, *name;
-    double ns, flops, bytes; /* over all calls */
-    uint64_t calls;
-} row;
-
 typedef struct profile {
-    row op[MAX_ROWS];
-    row *node; /* n_nodes, slowest first */
+    cli_row op[MAX_ROWS];
+    cli_row *node; /* n_nodes; as the operators, the largest loss first */
     size_t n_ops, n_nodes;
-    double node_ns, run_ns, roof_ns;
+    double most[MAX_ROWS]; /* the longest node of an operator */
+    double node_ns, run_ns, roof_ns, runs;
 } profile;
 
 /* ---- measuring --------------------------------------------------------------------------------
@@ -128,37 +129,25 @@ static int latency(bench *b)
     return rc;
 }
 
-/* Least time on the measured roof. */
-static double roof_ns(const cli_roof *r, double flops, double bytes)
+static int by_loss(const void *a, const void *b)
 {
-    const double f = r->flops > 0 ? flops / r->flops : 0, m = r->bytes > 0 ? bytes / r->bytes : 0;
-    return 1e9 * (f > m ? f : m);
-}
-
-/* What holds a piece of work back; "cache" when its bytes came faster than memory gives them. */
-static const char *bound(const cli_roof *r, double flops, double bytes, double ns)
-{
-    if (!(r->flops > 0) || !(flops + bytes > 0)) return "";
-    if (flops / r->flops > bytes / r->bytes) return "compute";
-    return bytes / r->bytes * 1e9 > ns ? "cache" : "memory";
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const double x = ((const row *)a)->ns, y = ((const row *)b)->ns;
+    const double x = cli_roof_lost(a), y = cli_roof_lost(b);
     return (x < y) - (x > y);
 }
 
-static void add_row(profile *p, const row *n)
+static void add_row(profile *p, const cli_row *n)
 {
     size_t k = 0;
     while (k < p->n_ops && (strcmp(p->op[k].op, n->op) || strcmp(p->op[k].kernel, n->kernel))) k++;
     if (k == MAX_ROWS) return;
-    if (k == p->n_ops) p->op[p->n_ops++] = (row){.op = n->op, .kernel = n->kernel, .name = ""};
+    if (k == p->n_ops) p->op[p->n_ops++] = (cli_row){.op = n->op, .kernel = n->kernel, .name = ""};
     p->op[k].ns += n->ns;
     p->op[k].flops += n->flops;
     p->op[k].bytes += n->bytes;
     p->op[k].calls += n->calls;
+    p->op[k].least_ns += n->least_ns;
+    /* What holds back most of it stands for all. */
+    if (n->ns > p->most[k]) p->most[k] = n->ns, p->op[k].bound = n->bound;
 }
 
 static int collect(const bench *b, profile *p)
@@ -166,27 +155,28 @@ static int collect(const bench *b, profile *p)
     lamina_session_stats st = {.size = sizeof st};
     if (lamina_session_get_stats(b->session, &st) != LAMINA_OK) return cli_fail("no statistics");
     p->run_ns = (double)st.run_ns;
+    p->runs = st.n_runs ? (double)st.n_runs : 1;
     p->node = calloc((size_t)st.n_nodes + 1, sizeof *p->node);
     if (!p->node) return cli_fail("out of memory");
     for (size_t i = 0; i < st.n_nodes; i++) {
         lamina_node_info ni = {.size = sizeof ni};
         if (lamina_session_node(b->session, i, &ni) != LAMINA_OK || !ni.n_calls) continue;
         const double calls = (double)ni.n_calls;
-        const row n = {.op = ni.op,
-                       .kernel = ni.kernel,
-                       .name = ni.name,
-                       .ns = (double)ni.total_ns,
-                       .flops = ni.flops * calls,
-                       .bytes = ni.bytes * calls,
-                       .calls = ni.n_calls};
+        cli_row n = {.op = ni.op,
+                     .kernel = ni.kernel,
+                     .name = ni.name,
+                     .ns = (double)ni.total_ns,
+                     .flops = ni.flops * calls,
+                     .bytes = ni.bytes * calls,
+                     .calls = ni.n_calls};
+        cli_roof_judge(&b->roof, &n);
         p->node[p->n_nodes++] = n;
         p->node_ns += n.ns;
-        const double least = roof_ns(&b->roof, n.flops, n.bytes);
-        p->roof_ns += least < n.ns ? least : n.ns; /* a cache may beat the roof */
+        p->roof_ns += n.ns - cli_roof_lost(&n);
         add_row(p, &n);
     }
-    qsort(p->op, p->n_ops, sizeof *p->op, by_time);
-    qsort(p->node, p->n_nodes, sizeof *p->node, by_time);
+    qsort(p->op, p->n_ops, sizeof *p->op, by_loss);
+    qsort(p->node, p->n_nodes, sizeof *p->node, by_loss);
     return CLI_OK;
 }
 
@@ -204,19 +194,33 @@ static double ratio(double a, double b)
     return b > 0 ? a / b : 0;
 }
 
-static void print_row(const bench *b, const profile *p, const row *r, const char *name)
+static void print_row(const profile *p, const cli_row *r, const char *name)
 {
-    printf("%-22.22s %-26.26s %7llu %6.1f%% %9.3f %9.1f %8.1f  %5.0f%% %s\n", r->op, name,
-           (unsigned long long)r->calls, 100 * ratio(r->ns, p->node_ns),
-           ratio(r->ns, (double)r->calls) * 1e-6, ratio(r->flops, r->ns), ratio(r->bytes, r->ns),
-           100 * ratio(roof_ns(&b->roof, r->flops, r->bytes), r->ns),
-           bound(&b->roof, r->flops, r->bytes, r->ns));
+    const double calls = (double)r->calls;
+    printf("%-18.18s %-26.26s %7llu %6.1f%% %9.3f %9.2f %8.2f %8.1f %7.1f %5.0f%% %9.3f  %s\n",
+           r->op, name, (unsigned long long)r->calls, 100 * ratio(r->ns, p->node_ns),
+           ratio(r->ns, calls) * 1e-6, ratio(r->flops, calls) * 1e-6, ratio(r->bytes, calls) * 1e-6,
+           ratio(r->flops, r->ns), ratio(r->bytes, r->ns), 100 * ratio(r->least_ns, r->ns),
+           cli_roof_lost(r) / p->runs * 1e-6, r->bound);
 }
 
 static void print_head(const char *name)
 {
-    printf("\n%-22s %-26s %7s %7s %9s %9s %8s  %6s %s\n", "operator", name, "calls", "time", "ms",
-           "GFLOP/s", "GB/s", "roof", "bound by");
+    printf("\n%-18s %-26s %7s %7s %9s %9s %8s %8s %7s %6s %9s  %s\n", "operator", name, "calls",
+           "time", "ms", "MFLOP", "MB", "GFLOP/s", "GB/s", "roof", "lost ms", "bound by");
+}
+
+static void print_machine(const cli_machine *m)
+{
+    printf("machine ");
+    for (int t = 0; t < CLI_TYPES; t++)
+        if (cli_machine_peak(m, t) > 0)
+            printf(" %s %.1f", cli_type_name(t), cli_machine_peak(m, t) * 1e-9);
+    printf(" Gop/s;");
+    for (int k = 0; k < m->n_levels; k++)
+        printf(" %s %.1f", m->levels[k].name, cli_level_rate(&m->levels[k]) * 1e-9);
+    printf(" GB/s%s\n", m->cached ? " (cached)" : "");
+    if (m->note) printf("         %s\n", m->note);
 }
 
 static void print_text(const bench *b, const profile *p)
@@ -227,27 +231,26 @@ static void print_text(const bench *b, const profile *p)
            b->roof.threads == 1 ? "" : "s");
     double flops = 0, bytes = 0;
     for (size_t i = 0; i < p->n_ops; i++) flops += p->op[i].flops, bytes += p->op[i].bytes;
-    printf("machine  %.1f GFLOP/s of %s multiply-adds, %.1f GB/s from memory\n",
-           b->roof.flops * 1e-9, b->roof.isa ? b->roof.isa : "?", b->roof.bytes * 1e-9);
-    printf("model    %.2f GFLOP/s, %.2f GB/s: %.0f %% of the roof, bound by %s\n",
+    print_machine(&b->roof);
+    printf("model    %.2f GFLOP/s, %.2f GB/s: %.0f %% of the roof, %.3f ms a run lost\n",
            ratio(flops, p->node_ns), ratio(bytes, p->node_ns), 100 * ratio(p->roof_ns, p->node_ns),
-           bound(&b->roof, flops, bytes, p->node_ns));
+           (p->node_ns - p->roof_ns) / p->runs * 1e-6);
     print_head("kernel");
-    for (size_t i = 0; i < p->n_ops; i++) print_row(b, p, &p->op[i], p->op[i].kernel);
+    for (size_t i = 0; i < p->n_ops; i++) print_row(p, &p->op[i], p->op[i].kernel);
     if (b->top && p->n_nodes) {
-        print_head("slowest nodes");
+        print_head("node");
         for (size_t i = 0; i < p->n_nodes && i < (size_t)b->top; i++)
-            print_row(b, p, &p->node[i], p->node[i].name);
+            print_row(p, &p->node[i], p->node[i].name);
     }
     printf("\noperators account for %.1f %% of the profiled runs\n",
            100 * ratio(p->node_ns, p->run_ns));
 }
 
-static void json_rows(const bench *b, const char *name, const row *rows, size_t n, bool nodes)
+static void json_rows(const profile *p, const char *name, const cli_row *rows, size_t n, bool nodes)
 {
     printf(",\n \"%s\": [", name);
     for (size_t i = 0; i < n; i++) {
-        const row *r = &rows[i];
+        const cli_row *r = &rows[i];
         printf("%s\n  {\"op\": ", i ? "," : "");
         cli_json_string(stdout, r->op);
         printf(", \"kernel\": ");
@@ -257,10 +260,9 @@ static void json_rows(const bench *b, const char *name, const row *rows, size_t 
             cli_json_string(stdout, r->name);
         }
         printf(", \"calls\": %llu, \"ns\": %.0f, \"flops\": %.0f, \"bytes\": %.0f, \"roof_share\": "
-               "%.4f, \"bound\": \"%s\"}",
-               (unsigned long long)r->calls, r->ns, r->flops, r->bytes,
-               ratio(roof_ns(&b->roof, r->flops, r->bytes), r->ns),
-               bound(&b->roof, r->flops, r->bytes, r->ns));
+               "%.4f, \"lost_ms\": %.6f, \"bound\": \"%s\"}",
+               (unsigned long long)r->calls, r->ns, r->flops, r->bytes, ratio(r->least_ns, r->ns),
+               cli_roof_lost(r) / p->runs * 1e-6, r->bound);
     }
     printf("]");
 }
@@ -273,12 +275,17 @@ static void print_json(const bench *b, const profile *p)
            "%.6f, \"p99_ms\": %.6f, \"min_ms\": %.6f,\n",
            b->roof.threads, b->load_s * 1e3, b->first_s * 1e3, b->n, percentile(b, 50),
            percentile(b, 99), b->t[0] * 1e3);
-    printf(" \"roof\": {\"flops\": %.0f, \"bytes\": %.0f, \"isa\": \"%s\"}, \"roof_share\": %.4f, "
-           "\"accounted\": %.4f",
-           b->roof.flops, b->roof.bytes, b->roof.isa ? b->roof.isa : "",
-           ratio(p->roof_ns, p->node_ns), ratio(p->node_ns, p->run_ns));
-    json_rows(b, "operators", p->op, p->n_ops, false);
-    json_rows(b, "nodes", p->node, p->n_nodes, true);
+    printf(" \"roof\": {\"cached\": %s, \"when\": %lld", b->roof.cached ? "true" : "false",
+           (long long)b->roof.when);
+    for (int t = 0; t < CLI_TYPES; t++)
+        printf(", \"%s\": %.0f", cli_type_name(t), cli_machine_peak(&b->roof, t));
+    for (int k = 0; k < b->roof.n_levels; k++)
+        printf(", \"%s\": %.0f", b->roof.levels[k].name, cli_level_rate(&b->roof.levels[k]));
+    printf("}, \"roof_share\": %.4f, \"lost_ms\": %.6f, \"accounted\": %.4f",
+           ratio(p->roof_ns, p->node_ns), (p->node_ns - p->roof_ns) / p->runs * 1e-6,
+           ratio(p->node_ns, p->run_ns));
+    json_rows(p, "operators", p->op, p->n_ops, false);
+    json_rows(p, "nodes", p->node, p->n_nodes, true);
     printf("}\n");
 }
 
@@ -296,14 +303,24 @@ static int engine_width(const lamina_engine *e)
 static int measure(bench *b)
 {
     static profile p;
-    b->roof = cli_roof_measure(engine_width(b->engine));
-    int rc = latency(b);
+    int rc = cli_machine_get(b->engine, engine_width(b->engine), false, &b->roof);
+    if (rc == CLI_OK) rc = latency(b);
     if (rc == CLI_OK) rc = make_session(b, true);
     if (rc == CLI_OK) rc = one_run(b);
     const double start = cli_now_s(), budget = b->iterations ? 0 : b->seconds / 4;
     for (int i = 0; rc == CLI_OK && (i < 5 || cli_now_s() - start < budget); i++) rc = one_run(b);
     if (rc == CLI_OK) rc = collect(b, &p);
     if (rc == CLI_OK) (b->json ? print_json : print_text)(b, &p);
+    if (rc == CLI_OK && b->svg) {
+        const cli_roof_plot plot = {.machine = &b->roof,
+                                    .title = b->path,
+                                    .node = p.node,
+                                    .n_nodes = p.n_nodes,
+                                    .kind = p.op,
+                                    .n_kinds = p.n_ops,
+                                    .runs = p.runs};
+        rc = cli_roof_svg(&plot, b->svg);
+    }
     free(p.node);
     return rc;
 }
@@ -402,7 +419,6 @@ static int measure_subject(const bench *b, const sys_subject *s)
 
 static int measure_model(bench *b)
 {
-    if (b->svg) return cli_usage("bench", "--svg is for subjects; see `lamina bench --list`");
     if (b->seconds < 0) b->seconds = 2;
     int rc = prepare(b);
     if (rc == CLI_OK) rc = measure(b);

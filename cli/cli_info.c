@@ -1,17 +1,23 @@
 /*
  * lamina info: the build, the machine as the library sees it, what it chose, what it can run.
  */
+#include "cli_machine.h"
 #include "cli_operators.h"
 
 #include <string.h>
 
 const char cli_help_info[] =
-    "usage: lamina info [--ops [--markdown]] [--plugin F]... [--json]\n\n"
+    "usage: lamina info [--ops [--markdown]] [--plugin F]... [--json]\n"
+    "       lamina info --measure [--refresh] [--json]\n\n"
     "Prints version, compiler, CPU features, limits of the container, the kernel row chosen for\n"
     "every family and type, the devices and the plug-ins loaded.\n\n"
     "  --ops       the operators instead: domain, versions read, types of every port, kernel rows\n"
     "  --markdown  that table as a page: docs/operators.md\n"
     "  --plugin F  operators of a shared library (lamina/plugin.h)\n"
+    "  --measure   what the machine can do, for one thread and for all: multiply-adds a second of\n"
+    "              every type and instruction set, bandwidth and latency of caches and memory;\n"
+    "              takes some seconds once, then it is in the user's cache folder\n"
+    "  --refresh   measure it anew\n"
     "  --json      one JSON object; with --ops a list\n\n"
     "  LAMINA_ISA=avx2                    use no instruction set above this one: ref, avx2,\n"
     "                                     avx512, amx, neon\n"
@@ -19,6 +25,7 @@ const char cli_help_info[] =
     "examples:\n"
     "  lamina info\n"
     "  LAMINA_ISA=avx2 lamina info --json\n"
+    "  lamina info --measure --refresh\n"
     "  lamina info --ops | grep QLinear\n"
     "  lamina info --plugin ./custom_op.so\n";
 
@@ -92,14 +99,12 @@ static void report(const lamina_engine *e, bool ops, bool markdown, bool json)
 
 int cli_info(int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--json", false},
-                                   {"--ops", false},
-                                   {"--markdown", false},
-                                   {"--plugin", true},
+    static const cli_opt SPEC[] = {{"--json", false},  {"--ops", false},     {"--markdown", false},
+                                   {"--plugin", true}, {"--measure", false}, {"--refresh", false},
                                    {NULL, false}};
     const char *v;
     int i = 1, o;
-    bool json = false, ops = false, markdown = false;
+    bool json = false, ops = false, markdown = false, measured = false, anew = false;
     cli_plugins plugins = {.n = 0};
     while ((o = cli_next("info", SPEC, argc, argv, &i, &v)) != -1) {
         if (o == -2) return CLI_USAGE;
@@ -107,15 +112,22 @@ int cli_info(int argc, char **argv)
         if (o == 1) json = true;
         if (o == 2) ops = true;
         if (o == 3) markdown = true;
+        if (o == 5) measured = true;
+        if (o == 6) anew = true;
         if (o == 4 && cli_plugins_add(&plugins, "info", v) != CLI_OK) return CLI_USAGE;
     }
     if (markdown && (json || !ops))
         return cli_usage("info", "--markdown goes with --ops and without --json");
+    if (measured ? ops || plugins.n : anew)
+        return cli_usage("info", "--measure goes with --refresh and --json alone");
     lamina_engine *e;
     int rc = cli_engine(0, &e);
     if (rc == CLI_OK) {
         rc = cli_plugins_load(&plugins, e);
-        if (rc == CLI_OK) report(e, ops, markdown, json);
+        if (rc == CLI_OK && measured)
+            rc = cli_machine_report(e, anew, json);
+        else if (rc == CLI_OK)
+            report(e, ops, markdown, json);
         lamina_engine_destroy(e);
     }
     return rc;

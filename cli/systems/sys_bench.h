@@ -72,6 +72,9 @@ void sys_print_text(const sys_run *r);
 void sys_print_json(const sys_run *r);
 /* Bars of medians with their quartiles; reports failure itself. */
 int sys_write_svg(const sys_run *r, const char *path);
+/* An element of a plot with its class; text is escaped. */
+void sys_svg_text(FILE *f, double x, double y, const char *class, const char *s);
+void sys_svg_escape(FILE *f, const char *s);
 /* "12.3" with three digits. */
 void sys_number(char buf[24], double v);
 

@@ -93,11 +93,11 @@ static void *run_part(void *arg)
 
 bool sys_together(sys_part *parts, int n)
 {
-    runner runners[64];
-    int cpus[64], started = 0;
+    runner runners[256];
+    int cpus[256], started = 0;
     start s = {0};
-    const int n_cpus = sys_cpus(cpus, 64);
-    if (n > 64) return false;
+    const int n_cpus = sys_cpus(cpus, 256);
+    if (n > 256) return false;
     for (; started < n; started++) {
         runner *r = &runners[started];
         *r = (runner){.part = &parts[started], .start = &s, .index = started};

@@ -20,17 +20,22 @@ typedef struct axis {
     bool log;
 } axis;
 
-static void text(FILE *f, double x, double y, const char *class, const char *s)
+void sys_svg_escape(FILE *f, const char *s)
 {
-    (void)fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class);
     for (; *s; s++) {
         if (*s == '<')
             (void)fputs("&lt;", f);
         else if (*s == '&')
             (void)fputs("&amp;", f);
         else
-            (void)fputc(*s, f);
+            (void)fputc((unsigned char)*s < 32 ? ' ' : *s, f);
     }
+}
+
+void sys_svg_text(FILE *f, double x, double y, const char *class, const char *s)
+{
+    (void)fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class);
+    sys_svg_escape(f, s);
     (void)fputs("</text>\n", f);
 }
 
@@ -71,7 +76,7 @@ static void tick(FILE *f, const axis *a, double v, double bottom)
     (void)fprintf(f, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" class=\"grid\"/>\n", x,
                   TOP - 6, x, bottom);
     (void)snprintf(number, sizeof number, "%.6g", v);
-    text(f, x, bottom + 16, "tick", number);
+    sys_svg_text(f, x, bottom + 16, "tick", number);
 }
 
 static void draw_axis(FILE *f, const axis *a, double bottom)
@@ -87,9 +92,9 @@ static void draw_axis(FILE *f, const axis *a, double bottom)
 static void draw_case(FILE *f, const axis *a, const sys_case *c, double y)
 {
     char number[24];
-    text(f, LEFT - 10, y + 15, "name", c->name);
+    sys_svg_text(f, LEFT - 10, y + 15, "name", c->name);
     if (!c->n) {
-        text(f, LEFT + 4, y + 15, "why", c->why ? c->why : "not here");
+        sys_svg_text(f, LEFT + 4, y + 15, "why", c->why ? c->why : "not here");
         return;
     }
     const double x = at(a, c->median), x1 = at(a, c->q1), x3 = at(a, c->q3);
@@ -98,7 +103,7 @@ static void draw_case(FILE *f, const axis *a, const sys_case *c, double y)
     (void)fprintf(f, "<path d=\"M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8\" class=\"whisker\"/>\n",
                   x1, y + 12, x3, x1, y + 8, x3, y + 8);
     sys_number(number, c->median);
-    text(f, (x3 > x ? x3 : x) + 6, y + 16, "value", number);
+    sys_svg_text(f, (x3 > x ? x3 : x) + 6, y + 16, "value", number);
 }
 
 int sys_write_svg(const sys_run *r, const char *path)
@@ -118,17 +123,17 @@ int sys_write_svg(const sys_run *r, const char *path)
                   "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
                   WIDTH, bottom + 56, WIDTH, bottom + 56);
     (void)snprintf(line, sizeof line, "%s: %s", r->subject->name, r->subject->summary);
-    text(f, 16, 24, "title", line);
+    sys_svg_text(f, 16, 24, "title", line);
     (void)snprintf(line, sizeof line, "%s, %s is better%s", r->subject->unit,
                    r->subject->more_is_better ? "more" : "less", a.log ? "; logarithmic" : "");
-    text(f, 16, 44, "foot", line);
+    sys_svg_text(f, 16, 44, "foot", line);
     draw_axis(f, &a, bottom);
     for (int i = 0; i < r->n; i++) draw_case(f, &a, &r->cases[i], TOP + ROW * i);
     (void)snprintf(line, sizeof line,
                    "medians and quartiles of %d rounds by turns; %d processors, load %.2f%s%s",
                    r->rounds, r->before.cpus, r->before.load, r->before.placement ? ", " : "",
                    r->before.placement ? r->before.placement : "");
-    text(f, 16, bottom + 40, "foot", line);
+    sys_svg_text(f, 16, bottom + 40, "foot", line);
     (void)fputs("</svg>\n", f);
     const bool bad = ferror(f) != 0;
     if (fclose(f) != 0 || bad) return cli_fail("%s: %s", path, strerror(errno));

@@ -75,7 +75,6 @@ def main():
     run("branches", "--threads", "2", rc=2)
     run("branches", "layouts", rc=2)
     run("no-such-thing", rc=1)
-    run("model.onnx", "--svg", "x.svg", rc=2)
     for p in problems:
         print(p)
     print(f"{len(listed)} subjects, {len(problems)} problems")

@@ -105,7 +105,8 @@ def check_killed(net, folder):
     """kill -9 from the program itself: a child that never ends in order."""
     path = os.path.join(folder, "killed.trace")
     p = subprocess.Popen([sys.argv[1], "bench", net, "--seconds", "60"],
-                         env={**os.environ, "LAMINA_TRACE": path}, stdout=subprocess.DEVNULL)
+                         env={**os.environ, "LAMINA_TRACE": path,
+                              "XDG_CACHE_HOME": folder}, stdout=subprocess.DEVNULL)
     runs = 0
     while runs < 3 and p.poll() is None:
         if os.path.exists(path):

@@ -5,11 +5,14 @@ and files named in complaints, JSON that parses, inputs and outputs in every for
 Usage: check_verbs.py LAMINA
 """
 import json
+import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
 import tempfile
+import xml.dom.minidom
 import zipfile
 
 import onnxpb as o
@@ -21,11 +24,13 @@ problems = []
 class Shell:
     def __init__(self, program, folder):
         self.program, self.folder = program, folder
+        self.env = dict(os.environ, XDG_CACHE_HOME=str(folder / "cache"))
 
     def __call__(self, *args, rc=0, says=(), quiet=False):
         """Run; check the exit code and that stdout with stderr hold every part. Gives stdout."""
         p = subprocess.run([self.program, *args], cwd=self.folder, capture_output=True,
-                           timeout=120, check=False, text=True, errors="replace")
+                           timeout=120, check=False, text=True, errors="replace",
+                           env=self.env)
         text = p.stdout + p.stderr
         shown = " ".join(args)
         if p.returncode != rc:
@@ -186,6 +191,51 @@ def reports(sh, d):
     bench = sh("bench", "add.onnx", "--seconds", "1", "--json")
     want("p50" in json.dumps(bench), "bench --json has no p50")
     sh("bench", "add.onnx", "--seconds", "-1", rc=2, says="--seconds")
+    sh("bench", "add.onnx", "--seconds", "0.1", "--svg", "roof.svg", says=("lost ms", "bound by"))
+    xml.dom.minidom.parse(str(d / "roof.svg"))
+    want("Add" in (d / "roof.svg").read_text(), "the roofline has no node")
+    sh("bench", "add.onnx", "--seconds", "0.1", "--svg", "no/roof.svg", rc=1, says="no/roof.svg")
+
+
+def measured(sh, d):
+    """info --measure: kept in the cache, believed only as it was written."""
+    sh("info", "--refresh", rc=2, says="--measure")
+    sh("info", "--measure", "--ops", rc=2, says="--measure")
+    sh("info", "--measure", says=("f32", "memory", "latency"))
+    files = sorted((d / "cache" / "lamina").iterdir())
+    m = sh("info", "--measure", "--json")["machine"]
+    want(len(files) == len(m), f"{len(files)} files for {len(m)} measurements")
+    want(all(x["cached"] for x in m), "measured twice")
+    names = [x["name"] for x in m[0]["levels"]]
+    want(names[-1] == "memory" and {p["type"] for p in m[0]["peaks"]} >= {"f32", "f64"},
+         f"measured only {m[0]}")
+    want(all(p["ops"] > 0 for x in m for p in x["peaks"]), "a peak of nothing")
+    good = files[0].read_text()
+    damaged = "the cached measurements are damaged"
+    for wrong, says in ((good[:-9], damaged),
+                        (good.replace("lamina-machine 1", "lamina-machine 2", 1),
+                         "of another version"),
+                        (resum(re.sub("id [0-9a-f]{16}", "id " + "0" * 16, good)),
+                         "of another machine"),
+                        (resum(re.sub("level L1 [0-9]+", "level L1 nan", good)), damaged)):
+        files[0].write_text(wrong)
+        x = sh("info", "--measure", "--json")["machine"][0]
+        want(not x["cached"] and says in (x["note"] or ""), f"{wrong[:40]!r}: {x['note']}")
+        want(files[0].read_text().startswith("lamina-machine 1\n"), "not written anew")
+    (d / "file").write_text("")
+    sh.env["XDG_CACHE_HOME"] = str(d / "file")
+    x = sh("info", "--measure", "--json")["machine"][0]
+    want(not x["cached"] and "cannot be written" in (x["note"] or ""), f"no folder: {x['note']}")
+    sh.env["XDG_CACHE_HOME"] = str(d / "cache")
+
+
+def resum(text):
+    """With a checksum that is right (FNV-1a)."""
+    text = text[:text.rindex("sum ")]
+    h = 0xcbf29ce484222325
+    for c in text.encode():
+        h = (h ^ c) * 0x100000001b3 % 2**64
+    return f"{text}sum {h:016x}\n"
 
 
 def main():
@@ -199,6 +249,7 @@ def main():
         seeds(sh)
         recipes(sh)
         reports(sh, d)
+        measured(sh, d)
     for p in problems:
         print("FAIL " + p)
     print(f"{len(problems)} problems")
