@@ -214,7 +214,7 @@ void lmn_attn_add_bias(const lamina_tensor *t, int64_t b, int64_t h, int64_t i, 
 {
     const int64_t keys = t->dims[3], eb = t->dims[0] == 1 ? 0 : b, eh = t->dims[1] == 1 ? 0 : h;
     const int64_t line = ((eb * t->dims[1] + eh) * t->dims[2] + i) * keys;
-    for (int64_t j = lo; j < hi; j++) bias[j] += lmn_get_f64(t, line + j);
+    for (int64_t j = lo; j < hi; j++) bias[j - lo] += lmn_get_f64(t, line + j);
 }
 
 bool lmn_attn_bias_fits(const lamina_tensor *t, int64_t batch, int64_t heads, int64_t queries,

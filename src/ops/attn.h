@@ -40,8 +40,8 @@ lamina_status lmn_attn_place(lmn_eval *ec, const lmn_attn_rows *r, const lmn_att
                              int64_t batch, const int64_t *first, int64_t capacity, void *dst);
 
 typedef struct lmn_attn lmn_attn;
-/* Which keys [*lo, *hi) the query sees, and what is added to their scores: bias[lo..hi) is 0 on
-   entry. */
+/* Of the keys [*lo, *hi) asked about, which the query sees, and what is added to their scores: the
+   bias of key j is bias[j - lo on entry], 0 on entry; NULL = only the keys are wanted. */
 typedef void lmn_attn_row_fn(const lmn_attn *a, int64_t b, int64_t h, int64_t i, int64_t *lo,
                              int64_t *hi, double *bias);
 struct lmn_attn {
@@ -57,6 +57,7 @@ struct lmn_attn {
     double scale, softcap;
     const double *sink; /* one a head, joins the denominator; NULL = none */
     lmn_attn_row_fn *row;
+    bool biased;     /* row adds something */
     const void *ctx; /* of row */
     double *area;    /* work, by lmn_attn_run */
     int64_t area_n;
@@ -72,7 +73,7 @@ lamina_status lmn_mha_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev);
    fails with a sentence. */
 lamina_status lmn_attn_extents(lmn_eval *ec, const lmn_attn *a);
 
-/* Adds element [b, h, i, lo..hi) of a bias that broadcasts over its first two axes. */
+/* Adds element [b, h, i, lo..hi) of a bias that broadcasts over its first two axes to bias[0..]. */
 void lmn_attn_add_bias(const lamina_tensor *t, int64_t b, int64_t h, int64_t i, int64_t lo,
                        int64_t hi, double *bias);
 /* Is t absent or [batch or 1, heads or 1, queries, at least keys]? */

@@ -1,186 +1,73 @@
 /*
- * FusedAttention, and in f32 Attention of ai.onnx without cache, window or cap: a chunk is a block
- * of queries of one head. Its queries are scaled into scratch, its scores stay in the cache between
- * the two products, and keys, values and the result are read and written where their heads lie.
- * Where a head has several blocks, a chunk takes up to GROUP_ROWS queries and packs the keys and
- * values for all its blocks once. All sizes depend on the shape alone, so the bits do not depend on
- * the number of threads.
+ * FusedAttention, and in f32 Attention of ai.onnx, on the attention driver. Keys, values and the
+ * result are read and written where their heads lie; the masks of a block of scores are applied
+ * while it is in L1. What Attention hides by position (causal, window, padding) is skipped; a mask
+ * hides by adding -inf, so that a NaN stays one.
  */
-#include "devices/cpu/cpu_tools.h"
+#include "devices/cpu/cpu_attend.h"
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/gemm/gemm_plan.h"
-#include "kernels/norm/norm.h"
 #include "ops/fusedattn.h"
 
 #include <math.h>
 #include <string.h>
 
-enum {
-    ROWS_MIN = 16,
-    ROWS_MAX = 128,
-    SCORES = 64 << 10, /* of a block */
-    GROUP_ROWS = 512,
-    PACKED_MAX = 8 << 20, /* bytes of packed keys and values */
-    KC = 384, /* k and columns of one pass over packed values: they stay in the caches */
-    NC = 192
-};
-
 typedef struct attn_job {
     lmn_fattn f;
     const lmn_cpu_dev *dev;
-    int64_t rows, blocks;  /* queries of a block, blocks of a head */
-    int64_t group, chunks; /* blocks of a chunk, chunks of a head */
-    bool packed, k_turned, v_turned;
-    bool standard, causal;      /* Attention: a row that sees no key is 0, masks add -inf */
-    lmn_gemm_plan qk[2], pv[2]; /* of a whole block and of the last one */
-    int64_t ldk, ldv;
-    uint8_t *scratch; /* a worker's: queries, scores, packed keys and values or the products' own */
-    size_t step, queries_bytes, scores_bytes, keys_bytes;
+    lmn_attention_shape shape;
+    lmn_attention_args args;
+    /* Attention: */
+    float cap;
+    int64_t masked; /* keys that the mask speaks of; the others are hidden */
+    bool causal;
+    int64_t left, right; /* window, -1 = open */
+    int64_t past;
+    const lamina_tensor *nonpad;
 } attn_job;
 
-static void multiply(const lmn_gemm_plan *p, const lmn_gemm_args *args, void *scratch)
+/* Row i of a mask from key `key` on. */
+static const float *bias_row(const lmn_fattn_view *v, const lmn_attention_scores *s, int64_t i)
 {
-    for (int64_t c = 0; c < p->n_chunks; c++) lmn_gemm_f32_chunk(p, args, c, scratch);
+    return (const float *)v->data + s->b * v->step[0] + s->h * v->step[1] +
+           (s->i0 + i) * v->step[2] + s->key * v->step[3];
 }
 
-/* Masks of Attention hide by adding -inf, so that a NaN stays one. Does the row see no key? */
-static bool hide_row(const attn_job *j, const uint8_t *keep, int64_t step, int64_t i, float *s)
+static const uint8_t *keep_row(const lmn_fattn_view *v, const lmn_attention_scores *s, int64_t i)
 {
-    const lmn_fattn *f = &j->f;
-    bool blind = true;
-    for (int64_t n = 0; keep && n < f->keys; n++) s[n] += keep[n * step] ? 0.0f : -INFINITY;
-    for (int64_t n = i + 1; j->causal && n < f->keys; n++) s[n] += -INFINITY;
-    for (int64_t n = 0; blind && n < f->keys; n++) blind = s[n] == -INFINITY;
-    return blind;
+    return (const uint8_t *)v->data + s->b * v->step[0] + s->h * v->step[1] +
+           (s->i0 + i) * v->step[2] + s->key * v->step[3];
 }
 
-/* Masks on one row of scores. A row that must become 0 is told; it is then all 0. */
-static bool mask_row(const attn_job *job, int64_t b, int64_t h, int64_t i, float *s)
+static void add_bias(const lmn_cpu_dev *dev, const float *bias, int64_t step, float *s, int64_t n)
 {
+    const lmn_binary_block add = {.kind = LMN_BIN_ADD, .a = s, .b = bias, .y = s, .n = n};
+    if (step == 1)
+        dev->kset.elementwise_f32->binary(&add);
+    else
+        for (int64_t j = 0; j < n; j++) s[j] += bias[j * step];
+}
+
+static void edit_fused(const void *ctx, const lmn_attention_scores *s)
+{
+    const attn_job *job = ctx;
     const lmn_fattn *f = &job->f;
-    const lmn_fattn_view *m = &f->keep, *a = &f->bias;
-    const uint8_t *keep = m->data;
-    if (keep) keep += b * m->step[0] + h * m->step[1] + i * m->step[2];
-    for (int64_t j = 0; keep && !job->standard && j < f->keys; j++)
-        s[j] = (keep[j * m->step[3]] != 0) == f->keep_if ? s[j] : f->fill;
-    if (a->data) {
-        const float *bias =
-            (const float *)a->data + b * a->step[0] + h * a->step[1] + i * a->step[2];
-        const lmn_binary_block add = {.kind = LMN_BIN_ADD, .a = s, .b = bias, .y = s, .n = f->keys};
-        if (a->step[3] == 1)
-            job->dev->kset.elementwise_f32->binary(&add);
-        else
-            for (int64_t j = 0; j < f->keys; j++) s[j] += bias[j * a->step[3]];
-    }
-    if (!job->standard || !hide_row(job, keep, m->step[3], i, s)) return false;
-    memset(s, 0, (size_t)f->keys * sizeof *s);
-    return true;
-}
-
-static void scale_queries(const lmn_fattn *f, const float *q, int64_t m, float *to)
-{
-    for (int64_t i = 0; i < m; i++) {
-        const float *row = q + i * f->q.step[2];
-        if (f->q.step[3] == 1)
-            for (int64_t c = 0; c < f->d; c++) to[c] = row[c] * f->scale;
-        else
-            for (int64_t c = 0; c < f->d; c++) to[c] = row[c * f->q.step[3]] * f->scale;
-        to += f->d;
+    for (int64_t i = 0; i < s->m; i++) {
+        float *r = s->s + i * s->ld;
+        lmn_fattn_round(f, r, s->n);
+        if (f->keep.data) {
+            const uint8_t *keep = keep_row(&f->keep, s, i);
+            const int64_t step = f->keep.step[3];
+            for (int64_t j = 0; j < s->n; j++)
+                r[j] = (keep[j * step] != 0) == f->keep_if ? r[j] : f->fill;
+        }
+        if (!f->bias.data) continue;
+        add_bias(job->dev, bias_row(&f->bias, s, i), f->bias.step[3], r, s->n);
+        lmn_fattn_round(f, r, s->n);
     }
 }
 
-/* c = a b with b [k][n] in panels, pass by pass. */
-static void multiply_packed(const attn_job *j, const lmn_gemm_args *args, int64_t m, int64_t n,
-                            int64_t k)
-{
-    const lmn_gemm_row *row = j->dev->kset.gemm_f32;
-    const int64_t nr = row->nr, nc = lmn_max_i64(1, NC / nr) * nr;
-    for (int64_t k0 = 0; k0 < k; k0 += KC)
-        for (int64_t j0 = 0; j0 < n; j0 += nc)
-            row->block(&(lmn_gemm_block){.a = args->a + k0,
-                                         .lda = args->lda,
-                                         .b = args->b + j0 * k + k0 * nr,
-                                         .ldb = nr,
-                                         .b_panel = nr * k,
-                                         .c = args->c + j0,
-                                         .ldc = args->ldc,
-                                         .m = m,
-                                         .n = lmn_min_i64(nc, n - j0),
-                                         .k = lmn_min_i64(KC, k - k0),
-                                         .beta = k0 > 0});
-}
-
-/* What a chunk works on: a head of its operands, and scratch. */
-typedef struct attn_head {
-    int64_t b, h;
-    const float *k, *v; /* as they lie, or packed */
-    float *q, *s;
-    void *own;
-} attn_head;
-
-static void attn_block(const attn_job *j, const attn_head *t, int64_t block)
-{
-    const lmn_fattn *f = &j->f;
-    const int64_t i0 = block * j->rows, m = lmn_min_i64(j->rows, f->queries - i0);
-    const int32_t which = m < j->rows;
-    scale_queries(
-        f, (const float *)f->q.data + t->b * f->q.step[0] + t->h * f->q.step[1] + i0 * f->q.step[2],
-        m, t->q);
-    const lmn_gemm_args scores = {
-        .a = t->q, .b = t->k, .c = t->s, .lda = f->d, .ldb = j->ldk, .ldc = f->keys};
-    if (j->packed)
-        multiply_packed(j, &scores, m, f->keys, f->d);
-    else
-        multiply(&j->qk[which], &scores, t->own);
-    bool blind[ROWS_MAX] = {false};
-    if (!j->standard) lmn_fattn_round(f, t->s, m * f->keys);
-    for (int64_t i = 0; (f->bias.data || f->keep.data || j->causal) && i < m; i++)
-        blind[i] = mask_row(j, t->b, t->h, i0 + i, t->s + i * f->keys);
-    if (!j->standard && f->bias.data) lmn_fattn_round(f, t->s, m * f->keys);
-    const lmn_norm_block rows = {.x = t->s, .y = t->s, .rows = m, .n = f->keys, .step = 1};
-    j->dev->kset.norm_f32->softmax(&rows);
-    for (int64_t i = 0; f->zero_blind && i < m; i++)
-        if (lmn_fattn_is_blind(t->s[i * f->keys]))
-            memset(t->s + i * f->keys, 0, (size_t)f->keys * sizeof *t->s);
-    const lmn_gemm_args values = {.a = t->s,
-                                  .b = t->v,
-                                  .c = f->y + t->b * f->y_step[0] + t->h * f->y_step[1] +
-                                       i0 * f->y_step[2],
-                                  .lda = f->keys,
-                                  .ldb = j->ldv,
-                                  .ldc = f->y_step[2]};
-    if (j->packed)
-        multiply_packed(j, &values, m, f->dv, f->keys);
-    else
-        multiply(&j->pv[which], &values, t->own);
-    for (int64_t i = 0; i < m; i++)
-        if (blind[i]) memset(values.c + i * values.ldc, 0, (size_t)f->dv * sizeof(float));
-}
-
-static void attn_chunk(void *arg, int64_t chunk, int32_t worker)
-{
-    const attn_job *j = arg;
-    const lmn_fattn *f = &j->f;
-    const lmn_gemm_row *row = j->dev->kset.gemm_f32;
-    const int64_t first = chunk % j->chunks * j->group, head = chunk / j->chunks;
-    uint8_t *scratch = j->scratch + (size_t)worker * j->step;
-    attn_head t = {.b = head / f->heads, .h = head % f->heads};
-    t.k = (const float *)f->k.data + t.b * f->k.step[0] + t.h / f->k_group * f->k.step[1];
-    t.v = (const float *)f->v.data + t.b * f->v.step[0] + t.h / f->v_group * f->v.step[1];
-    t.q = (float *)(void *)scratch;
-    t.s = (float *)(void *)(scratch + j->queries_bytes);
-    t.own = scratch + j->queries_bytes + j->scores_bytes;
-    if (j->packed) {
-        float *k = t.own, *v = (float *)(void *)((uint8_t *)t.own + j->keys_bytes);
-        (j->k_turned ? row->pack_nn : row->pack_nt)(k, t.k, j->ldk, f->d, f->keys);
-        (j->v_turned ? row->pack_nt : row->pack_nn)(v, t.v, j->ldv, f->keys, f->dv);
-        t.k = k, t.v = v;
-    }
-    for (int64_t i = first; i < lmn_min_i64(first + j->group, j->blocks); i++) attn_block(j, &t, i);
-}
-
-/* Can the products read v, whose rows are `inner` wide? The leading dimension, and whether rows
-   and columns change places. An axis of one element may be given any step. */
+/* Can the products read v? The leading dimension, and whether rows and columns change places. An
+   axis of one element may be given any step. */
 static bool lies(const lmn_fattn_view *v, int64_t rows, bool *turned, int64_t *ld)
 {
     const int64_t cols = v->dims[3], r = v->step[2], c = v->step[3];
@@ -195,99 +82,85 @@ static bool lies(const lmn_fattn_view *v, int64_t rows, bool *turned, int64_t *l
     return (r == 1 || rows == 1) && *ld >= rows;
 }
 
-static bool fits(const lmn_fattn *f)
-{
-    return f->keys > 0 && f->d > 0 && f->keys <= LMN_CPU_EXTENT_MAX && f->d <= LMN_CPU_EXTENT_MAX &&
-           f->dv <= LMN_CPU_EXTENT_MAX && f->queries <= LMN_CPU_EXTENT_MAX &&
-           (f->dv == 1 || f->y_step[3] == 1);
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Plans of the products of whole blocks and of the last one; the scratch they want. */
-static size_t plan_products(attn_job *j)
+/* Shape and places out of f, which is complete. */
+static bool read_views(attn_job *j)
 {
     const lmn_fattn *f = &j->f;
-    size_t own = 0;
-    for (int32_t i = 0; i < 2; i++) {
-        const int64_t m = i ? f->queries - (j->blocks - 1) * j->rows : j->rows;
-        const lmn_gemm_shape qk = {.m = m,
-                                   .n = f->keys,
-                                   .k = f->d,
-                                   .n_batch = 1,
-                                   .flags = j->k_turned ? 0 : LMN_GEMM_TRANS_B};
-        const lmn_gemm_shape pv = {.m = m,
-                                   .n = f->dv,
-                                   .k = f->keys,
-                                   .n_batch = 1,
-                                   .flags = j->v_turned ? LMN_GEMM_TRANS_B : 0};
-        lmn_gemm_f32_plan(j->dev->kset.gemm_f32, &qk, &j->qk[i]);
-        lmn_gemm_f32_plan(j->dev->kset.gemm_f32, &pv, &j->pv[i]);
-        own = larger(own, larger(j->qk[i].scratch_bytes, j->pv[i].scratch_bytes));
-    }
-    return own;
-}
-
-/* Several blocks a head: are their keys and values worth packing, in how many bytes? */
-static bool plan_packed(attn_job *j, size_t *own)
-{
-    const lmn_fattn *f = &j->f;
-    const int64_t nr = j->dev->kset.gemm_f32->nr, wide = (f->keys + nr - 1) / nr * nr,
-                  deep = (f->dv + nr - 1) / nr * nr;
-    size_t k, v;
-    if (j->blocks < 2 || !lmn_dense_bytes(LAMINA_F32, wide * f->d, &k) ||
-        !lmn_dense_bytes(LAMINA_F32, f->keys * deep, &v) || k > PACKED_MAX || v > PACKED_MAX)
+    lmn_attention_shape *s = &j->shape;
+    lmn_attention_args *a = &j->args;
+    if (f->k_group <= 0 || f->v_group <= 0 || (f->dv != 1 && f->y_step[3] != 1) ||
+        !lies(&f->k, f->keys, &s->k_turned, &a->ldk) ||
+        !lies(&f->v, f->keys, &s->v_turned, &a->ldv))
         return false;
-    j->group = lmn_max_i64(1, GROUP_ROWS / j->rows);
-    j->keys_bytes = lmn_align_up(k, 64);
-    *own = j->keys_bytes + v;
-    return true;
-}
-
-/* As many queries as leave the scores in the cache, in whole register tiles. */
-static int64_t block_rows(int64_t mr, int64_t keys)
-{
-    const int64_t most = lmn_max_i64(ROWS_MIN, lmn_min_i64(ROWS_MAX, SCORES / keys));
-    return lmn_max_i64(1, most / mr) * mr;
-}
-
-static lamina_status run_job(lmn_eval *ec, attn_job *j)
-{
-    const lmn_fattn *f = &j->f;
-    if (!fits(f) || !lies(&f->k, f->keys, &j->k_turned, &j->ldk) ||
-        !lies(&f->v, f->keys, &j->v_turned, &j->ldv))
-        return lmn_cpu_reference(ec);
-    j->group = 1;
-    size_t own, q_bytes, s_bytes;
-    j->rows = lmn_min_i64(block_rows(j->dev->kset.gemm_f32->mr, f->keys), f->queries);
-    j->blocks = (f->queries + j->rows - 1) / j->rows;
-    if (!lmn_dense_bytes(LAMINA_F32, j->rows * f->d, &q_bytes) ||
-        !lmn_dense_bytes(LAMINA_F32, j->rows * f->keys, &s_bytes))
-        return lmn_cpu_reference(ec);
-    j->packed = plan_packed(j, &own);
-    if (!j->packed) own = plan_products(j);
-    j->chunks = (j->blocks + j->group - 1) / j->group;
-    j->queries_bytes = lmn_align_up(q_bytes, 64);
-    j->scores_bytes = lmn_align_up(s_bytes, 64);
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j->queries_bytes + j->scores_bytes + own, &j->scratch,
-                                   &j->step));
-    lmn_par_for(ec->par, f->batch * f->heads * j->chunks, attn_chunk, j);
-    lmn_fattn_done(f);
-    return LAMINA_OK;
+    s->batch = f->batch, s->heads = f->heads;
+    s->k_heads = f->heads / f->k_group, s->v_heads = f->heads / f->v_group;
+    s->queries = f->queries, s->keys = f->keys, s->d = f->d, s->dv = f->dv;
+    a->q = f->q.data, a->k = f->k.data, a->v = f->v.data, a->y = f->y;
+    for (int32_t i = 0; i < 4; i++) a->q_step[i] = f->q.step[i];
+    for (int32_t i = 0; i < 3; i++) a->y_step[i] = f->y_step[i];
+    for (int32_t i = 0; i < 2; i++) a->k_step[i] = f->k.step[i], a->v_step[i] = f->v.step[i];
+    a->scale = f->scale;
+    a->ctx = j;
+    return lmn_cpu_attend_fits(s);
 }
 
 static lamina_status run_fused(const lamina_kernel *k, lmn_eval *ec)
 {
     attn_job j = {.dev = k->dev};
+    const lmn_fattn *f = &j.f;
     LMN_TRY(lmn_fattn_read(ec, &j.f));
-    return j.f.y ? run_job(ec, &j) : LAMINA_OK;
+    if (!f->y) return LAMINA_OK;
+    if (!read_views(&j)) return lmn_cpu_reference(ec);
+    j.args.zero_empty = j.args.zero_nan = f->zero_blind;
+    if (f->keep.data || f->bias.data || f->dt != LAMINA_F32) j.args.edit = edit_fused;
+    LMN_TRY(lmn_cpu_attend(ec, j.dev, &j.shape, &j.args));
+    lmn_fattn_done(f);
+    return LAMINA_OK;
 }
 
 /* ---- Attention of ai.onnx ----------------------------------------------------------------------
  */
+
+enum { FAR = INT32_MAX }; /* beyond every position */
+
+static int64_t within(int64_t v)
+{
+    return lmn_max_i64(-(int64_t)FAR, lmn_min_i64(FAR, v));
+}
+
+static void edit_standard(const void *ctx, const lmn_attention_scores *s)
+{
+    const attn_job *j = ctx;
+    const lmn_fattn *f = &j->f;
+    const int64_t known = lmn_max_i64(0, lmn_min_i64(s->n, j->masked - s->key));
+    if (j->cap > 0.0f) lmn_cpu_attend_cap(j->dev, s, j->cap);
+    for (int64_t i = 0; i < s->m; i++) {
+        float *r = s->s + i * s->ld;
+        if (f->keep.data && known > 0) {
+            const uint8_t *keep = keep_row(&f->keep, s, i);
+            const int64_t step = f->keep.step[3];
+            for (int64_t n = 0; n < known; n++) r[n] += keep[n * step] ? 0.0f : -INFINITY;
+        }
+        if (f->bias.data && known > 0)
+            add_bias(j->dev, bias_row(&f->bias, s, i), f->bias.step[3], r, known);
+        for (int64_t n = known; n < s->n; n++) r[n] += -INFINITY;
+    }
+}
+
+/* The keys that causality, window and padding leave to query i. */
+static void span_standard(const void *ctx, int64_t b, int64_t h, int64_t i, int64_t *lo,
+                          int64_t *hi)
+{
+    const attn_job *j = ctx;
+    const int64_t keys = j->f.keys, valid = j->nonpad ? within(lmn_get_i64(j->nonpad, b)) : keys,
+                  own = i + (j->nonpad ? valid - j->f.queries : j->past);
+    (void)h;
+    *hi = lmn_min_i64(keys, valid);
+    if (j->causal) *hi = lmn_min_i64(*hi, own + 1);
+    if (j->right >= 0) *hi = lmn_min_i64(*hi, own + j->right + 1);
+    *hi = lmn_max_i64(0, *hi);
+    *lo = j->left >= 0 ? lmn_max_i64(0, own - j->left) : 0;
+}
 
 static bool view_of(const lamina_tensor *t, int32_t rank, int64_t heads, lmn_fattn_view *v)
 {
@@ -305,56 +178,103 @@ static bool view_of(const lamina_tensor *t, int32_t rank, int64_t heads, lmn_fat
     return true;
 }
 
-/* A mask as long as the keys, which broadcasts over what comes before. */
-static bool mask_of(const lamina_tensor *t, lmn_fattn *f)
+/* A mask over the keys, or the first of them, which broadcasts over what comes before. */
+static bool mask_of(const lamina_tensor *t, attn_job *j)
 {
+    lmn_fattn *f = &j->f;
     const int64_t want[4] = {f->batch, f->heads, f->queries, f->keys};
+    j->masked = f->keys;
     if (!t) return true;
     if (t->kind != LAMINA_KIND_TENSOR || (t->dtype != LAMINA_F32 && t->dtype != LAMINA_BOOL) ||
-        t->rank < 1 || t->rank > 4 || t->dims[t->rank - 1] != f->keys)
+        t->rank < 1 || t->rank > 4 || t->dims[t->rank - 1] > f->keys)
         return false;
     lmn_fattn_view *v = t->dtype == LAMINA_BOOL ? &f->keep : &f->bias;
     int64_t next = 1;
     for (int32_t i = 3; i >= 4 - t->rank; i--) {
         const int64_t d = t->dims[i - (4 - t->rank)];
-        if (d != 1 && d != want[i]) return false;
-        v->step[i] = d == 1 ? 0 : next;
+        if (i < 3 && d != 1 && d != want[i]) return false;
+        v->step[i] = i < 3 && d == 1 ? 0 : next;
         next *= d;
     }
     v->data = t->data;
+    j->masked = t->dims[t->rank - 1];
     return true;
+}
+
+/* Keys or values of all heads with what is past before them, dense, in output o or in scratch. */
+static lamina_status join_past(lmn_eval *ec, int32_t o, const lamina_tensor *past, int64_t old,
+                               lmn_fattn_view *v)
+{
+    const int64_t total = old + v->dims[2], width = v->dims[3],
+                  dims[4] = {v->dims[0], v->dims[1], total, width};
+    lamina_tensor *t = NULL;
+    float *to;
+    LMN_TRY(lmn_out(ec, o, LAMINA_F32, 4, dims, &t));
+    if (!t && !past) return LAMINA_OK;
+    size_t bytes;
+    if (!lmn_dense_bytes(LAMINA_F32, dims[0] * dims[1] * total * width, &bytes))
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "the extents of the attention are too large");
+    to = t ? t->data : lmn_scratch(ec, bytes);
+    if (!to) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    const float *from = v->data;
+    for (int64_t g = 0; g < dims[0] * dims[1]; g++) {
+        float *head = to + g * total * width;
+        const float *rows = from + g / dims[1] * v->step[0] + g % dims[1] * v->step[1];
+        if (old)
+            memcpy(head, (const float *)past->data + g * old * width,
+                   (size_t)(old * width) * sizeof *head);
+        for (int64_t i = 0; i < v->dims[2]; i++)
+            memcpy(head + (old + i) * width, rows + i * v->step[2], (size_t)width * sizeof *head);
+    }
+    *v = (lmn_fattn_view){.data = to,
+                          .dims = {dims[0], dims[1], total, width},
+                          .step = {dims[1] * total * width, total * width, width, 1}};
+    return LAMINA_OK;
+}
+
+/* The past of keys or values: f32, as long as told, with the heads of v. */
+static bool past_fits(const lamina_tensor *t, const lmn_fattn_view *v, int64_t past)
+{
+    return lmn_cpu_is_f32(t) && t->rank == 4 && t->dims[0] == v->dims[0] &&
+           t->dims[1] == v->dims[1] && t->dims[2] == past && t->dims[3] == v->dims[3];
 }
 
 static bool read_standard(const lmn_eval *ec, attn_job *j)
 {
     const lmn_opnode *n = ec->node;
     lmn_fattn *f = &j->f;
-    const lamina_tensor *q = lmn_in(ec, 0);
+    const lamina_tensor *q = lmn_in(ec, 0), *pk = lmn_in(ec, 4), *pv = lmn_in(ec, 5);
     const int64_t kv_heads = lmn_attr_i(n, "kv_num_heads", 0);
     const int32_t rank = q ? q->rank : 0;
-    if ((rank != 3 && rank != 4) || lmn_in(ec, 4) || lmn_in(ec, 5) || lmn_in(ec, 6) ||
-        lmn_out_wanted(ec, 1) || lmn_out_wanted(ec, 2) || lmn_out_wanted(ec, 3) ||
-        lmn_attr_i(n, "left_window_size", -1) >= 0 || lmn_attr_i(n, "right_window_size", -1) >= 0 ||
-        lmn_attr_f(n, "softcap", 0.0f) != 0.0f)
+    j->nonpad = lmn_in(ec, 6);
+    if ((rank != 3 && rank != 4) || lmn_out_wanted(ec, 3) || !pk != !pv || (pk && j->nonpad))
         return false;
     if (!view_of(q, rank, lmn_attr_i(n, "q_num_heads", 0), &f->q) ||
         !view_of(lmn_in(ec, 1), rank, kv_heads, &f->k) ||
         !view_of(lmn_in(ec, 2), rank, kv_heads, &f->v))
         return false;
+    j->past = pk && pk->rank == 4 ? pk->dims[2] : 0;
+    if (pk && (!past_fits(pk, &f->k, j->past) || !past_fits(pv, &f->v, j->past))) return false;
     f->batch = f->q.dims[0], f->heads = f->q.dims[1], f->queries = f->q.dims[2];
-    f->keys = f->k.dims[2], f->d = f->q.dims[3], f->dv = f->v.dims[3];
+    f->keys = f->k.dims[2] + j->past, f->d = f->q.dims[3], f->dv = f->v.dims[3];
     if (f->k.dims[0] != f->batch || f->v.dims[0] != f->batch || f->k.dims[3] != f->d ||
-        f->v.dims[2] != f->keys || f->v.dims[1] != f->k.dims[1] || f->heads % f->k.dims[1])
+        f->v.dims[2] != f->k.dims[2] || f->v.dims[1] != f->k.dims[1] || f->heads % f->k.dims[1])
+        return false;
+    if (j->nonpad && (j->nonpad->kind != LAMINA_KIND_TENSOR || j->nonpad->dtype != LAMINA_I64 ||
+                      lmn_count(j->nonpad) != f->batch))
         return false;
     f->k_group = f->v_group = f->heads / f->k.dims[1];
     f->scale = lmn_attr_f(n, "scale", (float)(1.0 / sqrt((double)f->d)));
+    j->cap = lmn_attr_f(n, "softcap", 0.0f);
     j->causal = lmn_attr_i(n, "is_causal", 0) != 0;
-    return mask_of(lmn_in(ec, 3), f);
+    j->left = within(lmn_attr_i(n, "left_window_size", -1));
+    j->right = within(lmn_attr_i(n, "right_window_size", -1));
+    return mask_of(lmn_in(ec, 3), j);
 }
 
 static lamina_status run_attention(const lamina_kernel *k, lmn_eval *ec)
 {
-    attn_job j = {.dev = k->dev, .standard = true};
+    attn_job j = {.dev = k->dev};
     lmn_fattn *f = &j.f;
     if (!read_standard(ec, &j)) return lmn_cpu_reference(ec);
     const bool flat = lmn_in(ec, 0)->rank == 3;
@@ -362,24 +282,31 @@ static lamina_status run_attention(const lamina_kernel *k, lmn_eval *ec)
                   y4[4] = {f->batch, f->heads, f->queries, f->dv};
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, flat ? 3 : 4, flat ? y3 : y4, &y));
+    LMN_TRY(join_past(ec, 1, lmn_in(ec, 4), j.past, &f->k));
+    LMN_TRY(join_past(ec, 2, lmn_in(ec, 5), j.past, &f->v));
     if (!y) return LAMINA_OK;
     f->y = y->data;
     f->y_step[0] = f->heads * f->queries * f->dv;
     f->y_step[1] = flat ? f->dv : f->queries * f->dv;
     f->y_step[2] = flat ? f->heads * f->dv : f->dv;
     f->y_step[3] = 1;
-    return run_job(ec, &j);
+    if (!read_views(&j)) return lmn_cpu_reference(ec);
+    j.args.zero_empty = true;
+    if (j.causal || j.left >= 0 || j.right >= 0 || j.nonpad) j.args.span = span_standard;
+    if (f->keep.data || f->bias.data || j.masked < f->keys || j.cap > 0.0f)
+        j.args.edit = edit_standard;
+    return lmn_cpu_attend(ec, j.dev, &j.shape, &j.args);
 }
 
 static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
-    return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
+    return lmn_cpu_takes_f32(node, 0, &dev->kset.attention_f32->head, text, cap);
 }
 
 /* Half precision as well: lmn_fattn_read widens it. */
 static bool supports_fused(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
-    const lmn_krow *row = &dev->kset.gemm_f32->head;
+    const lmn_krow *row = &dev->kset.attention_f32->head;
     const lmn_fact *f = node->op->n_in > 0 ? node->in[0] : NULL;
     if (!f || (f->dtype != LAMINA_F16 && f->dtype != LAMINA_BF16))
         return lmn_cpu_takes_f32(node, 0, row, text, cap);
@@ -390,14 +317,14 @@ static bool supports_fused(const lmn_cpu_dev *dev, const lamina_node *node, char
 const lmn_cpu_binding lmn_cpu_fused_attention = {
     .domain = "lamina",
     .op = "FusedAttention",
-    .families = "gemm.f32 elementwise.f32 norm.f32",
+    .families = "attention.f32 gemm.f32 elementwise.f32",
     .supports = supports_fused,
     .run = run_fused,
 };
 const lmn_cpu_binding lmn_cpu_attention = {
     .domain = "",
     .op = "Attention",
-    .families = "gemm.f32 elementwise.f32 norm.f32",
+    .families = "attention.f32 gemm.f32 elementwise.f32",
     .supports = supports_attn,
     .run = run_attention,
 };

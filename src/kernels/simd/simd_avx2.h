@@ -166,6 +166,13 @@ VF_INLINE float vf_hsum(vf v)
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
+/* Largest lane; none may be NaN. */
+VF_INLINE float vf_hmax(vf v)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
 /* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 8; +0 elsewhere. */
 VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)
 {

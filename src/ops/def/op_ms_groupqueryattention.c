@@ -203,9 +203,11 @@ static void gqa_row(const lmn_attn *a, int64_t b, int64_t h, int64_t i, int64_t 
                     double *bias)
 {
     const gqa *g = a->ctx;
-    *hi = g->causal ? g->past[b] + i + 1 : g->len[b];
-    *lo = g->window > 0 ? lmn_max_i64(0, *hi - g->window) : 0;
-    if (g->attn_bias) lmn_attn_add_bias(g->attn_bias, b, h, i, *lo, *hi, bias);
+    const int64_t from = *lo, end = g->causal ? g->past[b] + i + 1 : g->len[b];
+    *lo = g->window > 0 ? lmn_max_i64(from, end - g->window) : from;
+    *hi = lmn_min_i64(*hi, end);
+    if (bias && g->attn_bias && *lo < *hi)
+        lmn_attn_add_bias(g->attn_bias, b, h, i, *lo, *hi, bias + (*lo - from));
 }
 
 /* Past rows and the new ones into output o, or scratch. */
@@ -274,6 +276,7 @@ static lamina_status setup(lmn_eval *ec, gqa *g)
     g->causal = lmn_attr_i(n, "causal", 1) != 0;
     g->window = lmn_attr_i(n, "local_window_size", -1);
     g->attn_bias = lmn_in(ec, ATTN_BIAS);
+    g->a.biased = g->attn_bias != NULL;
     if (!lmn_attn_bias_fits(g->attn_bias, g->a.batch, g->a.heads, g->a.queries, g->total))
         return bad(ec, "attention_bias must be [batch or 1, heads or 1, queries, keys]");
     return read_sink(ec, g);

@@ -173,11 +173,12 @@ static void mha_row(const lmn_attn *a, int64_t b, int64_t h, int64_t i, int64_t 
                     double *bias)
 {
     const mha *m = a->ctx;
-    *lo = 0;
-    *hi = m->causal ? lmn_min_i64(m->past + i + 1, m->filled) : m->filled;
+    const int64_t end = m->causal ? lmn_min_i64(m->past + i + 1, m->filled) : m->filled;
+    *hi = lmn_min_i64(*hi, end);
+    if (!bias) return;
     if (m->attn_bias) lmn_attn_add_bias(m->attn_bias, b, h, i, *lo, *hi, bias);
     for (int64_t j = *lo; m->mask && j < *hi; j++)
-        if (!seen(m, b, i, j)) bias[j] += m->filter;
+        if (!seen(m, b, i, j)) bias[j - *lo] += m->filter;
 }
 
 /* Keys or values into output o (or scratch): past rows, then the new ones. */
@@ -245,6 +246,7 @@ static lamina_status setup(lmn_eval *ec, mha *m)
                       .qk_unseen = -(double)FLT_MAX,
                       .row = mha_row,
                       .ctx = m};
+    m->a.biased = m->mask || m->attn_bias;
     LMN_TRY(lmn_attn_extents(ec, &m->a));
     if (m->bias && lmn_count(m->bias) != n * (2 * m->q.size + m->v.size))
         return bad(ec, "the bias must hold the widths of query, key and value");

@@ -1,0 +1,19 @@
+/*
+ * The attention driver (kernels/attention/attention_plan.h) on the worker pool, for every operator
+ * that attends: the bindings say where queries, keys and values lie and what masks them.
+ */
+#ifndef LMN_DEVICES_CPU_ATTEND_H
+#define LMN_DEVICES_CPU_ATTEND_H
+
+#include "devices/cpu/cpu_tools.h"
+#include "kernels/attention/attention_plan.h"
+
+/* May the driver take these extents? */
+bool lmn_cpu_attend_fits(const lmn_attention_shape *shape);
+/* Chunks, then merges; `shared` of the arguments is filled in here. */
+lamina_status lmn_cpu_attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_attention_shape *shape,
+                             lmn_attention_args *args);
+/* s = cap tanh(s / cap) for the whole block. */
+void lmn_cpu_attend_cap(const lmn_cpu_dev *dev, const lmn_attention_scores *s, float cap);
+
+#endif
