@@ -45,13 +45,13 @@ check-clang:
 check-tsan:
 	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
 	ninja -C build-tsan -j$(JOBS) threaded_tests
-	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|log|trace|devices|runtime|api)$$'
+	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|gemmapi|log|trace|devices|runtime|api)$$'
 
 # They look at a quick build of the libraries alone: what they look for (includes, symbols, sections,
 # registers) does not depend on the optimiser, and a release build may lie far behind.
 gates: ## layers, headers, exports, ISA leaks, style, lengths
 	@$(CONFIGURE) -B build-gates -DLAMINA_QUICK=ON > /dev/null
-	@ninja -C build-gates -j$(JOBS) lamina lamina_sync_shared
+	@ninja -C build-gates -j$(JOBS) lamina lamina_sync_shared lamina_blas_shared
 	@tools/gates.sh build-gates
 
 demo: ## fetch trained models and ask them three questions

@@ -6,7 +6,8 @@
  * view: graphs to look at. plugin: operators from shared libraries,
  * loaded into an engine. quantize: models in 8 and 4 bits. log: a log
  * that may be written from anywhere, and its collector. trace: one
- * timeline of what happened, readable from other processes.
+ * timeline of what happened, readable from other processes. gemm:
+ * matrix products alone.
  *
  * A program needs nothing else of Lamina.
  *
@@ -17,6 +18,7 @@
 
 #include "lamina/base.h"
 #include "lamina/device.h"
+#include "lamina/gemm.h"
 #include "lamina/info.h"
 #include "lamina/io.h"
 #include "lamina/log.h"

@@ -1,0 +1,289 @@
+/*
+ * The public products (lamina/gemm.h) against sums in f64: every flag, alpha, beta, batch and
+ * padding; what must not be read holds NaN, what must not be written a pattern. Plans, single calls
+ * and any number of threads agree bit for bit; wrong arguments and missing memory change nothing.
+ */
+#include "t.h"
+
+#include "lamina/gemm.h"
+
+enum { PAD = 3, MOST = 1 << 21 };
+static const float pattern = -77.25f;
+
+static struct {
+    float a[MOST], b[MOST], c[MOST], was[MOST], other[MOST];
+} buf;
+
+typedef struct problem {
+    lamina_gemm_shape s;
+    lamina_gemm_args a;
+    int64_t a_rows, a_cols, b_rows, b_cols;
+} problem;
+
+static lamina_gemm *make(t_env *env, uint32_t threads)
+{
+    lamina_gemm *g = NULL;
+    const lamina_gemm_opts o = {.size = sizeof o, .allocator = &env->alloc, .n_threads = threads};
+    return T_OK(lamina_gemm_create(&o, &g)) ? g : NULL;
+}
+
+static problem setup(t_env *env, const int64_t dims[4], uint32_t flags, int64_t pad)
+{
+    problem p = {.s = {sizeof p.s, LAMINA_F32, flags, dims[0], dims[1], dims[2], dims[3]}};
+    const bool ta = flags & LAMINA_GEMM_TRANS_A, tb = flags & LAMINA_GEMM_TRANS_B;
+    p.a_rows = ta ? p.s.k : p.s.m, p.a_cols = ta ? p.s.m : p.s.k;
+    p.b_rows = tb ? p.s.n : p.s.k, p.b_cols = tb ? p.s.k : p.s.n;
+    p.a = (lamina_gemm_args){.size = sizeof p.a, .a = buf.a, .b = buf.b, .c = buf.c, .alpha = 1};
+    p.a.lda = p.a_cols + pad, p.a.ldb = p.b_cols + pad, p.a.ldc = p.s.n + pad;
+    p.a.a_batch = p.a_rows * p.a.lda + pad, p.a.b_batch = p.b_rows * p.a.ldb;
+    p.a.c_batch = p.s.m * p.a.ldc + pad;
+    const int64_t last = p.s.n_batch - 1;
+    lmn_assert(last * p.a.c_batch + p.s.m * p.a.ldc < MOST);
+    for (int64_t i = 0; i <= last * p.a.a_batch + p.a_rows * p.a.lda && i < MOST; i++)
+        buf.a[i] = (float)t_rand_real(env, -1, 1);
+    for (int64_t i = 0; i <= last * p.a.b_batch + p.b_rows * p.a.ldb && i < MOST; i++)
+        buf.b[i] = (float)t_rand_real(env, -1, 1);
+    for (int64_t i = 0; i <= last * p.a.c_batch + p.s.m * p.a.ldc + pad; i++)
+        buf.was[i] = buf.c[i] = pattern;
+    return p;
+}
+
+/* C, inside the matrices alone, before the product. */
+static void fill_c(t_env *env, const problem *p, bool nan)
+{
+    for (int64_t t = 0; t < p->s.n_batch; t++)
+        for (int64_t i = 0; i < p->s.m; i++)
+            for (int64_t j = 0; j < p->s.n; j++) {
+                const int64_t at = t * p->a.c_batch + i * p->a.ldc + j;
+                buf.was[at] = buf.c[at] = nan ? NAN : (float)t_rand_real(env, -1, 1);
+            }
+}
+
+static double a_at(const problem *p, int64_t t, int64_t i, int64_t q)
+{
+    const bool ta = p->s.flags & LAMINA_GEMM_TRANS_A;
+    return (double)buf.a[t * p->a.a_batch + (ta ? q * p->a.lda + i : i * p->a.lda + q)];
+}
+static double b_at(const problem *p, int64_t t, int64_t q, int64_t j)
+{
+    const bool tb = p->s.flags & LAMINA_GEMM_TRANS_B;
+    return (double)buf.b[t * p->a.b_batch + (tb ? j * p->a.ldb + q : q * p->a.ldb + j)];
+}
+
+/* The whole of C: every element within its bound, everything between them as it was. */
+static void check(const problem *p)
+{
+    int64_t bad = 0, touched = 0, at = 0;
+    for (int64_t t = 0; t < p->s.n_batch; t++)
+        for (int64_t i = 0; i < p->s.m; i++) {
+            const int64_t row = t * p->a.c_batch + i * p->a.ldc;
+            for (; at < row; at++) touched += buf.c[at] != pattern;
+            for (int64_t j = 0; j < p->s.n; j++, at++) {
+                double sum = 0, size = 0;
+                for (int64_t q = 0; q < p->s.k && p->a.alpha != 0; q++) {
+                    const double x = a_at(p, t, i, q) * b_at(p, t, q, j);
+                    sum += x, size += fabs(x);
+                }
+                const double c = p->a.beta == 0 ? 0 : p->a.beta * (double)buf.was[at];
+                const double want = p->a.alpha * sum + c;
+                const double bound =
+                    (fabs(p->a.alpha) * size + fabs(c)) * 0x1p-24 * (double)(p->s.k + 4);
+                bad += !(fabs((double)buf.c[at] - want) <= bound);
+            }
+        }
+    T_EQ(bad, 0);
+    T_EQ(touched, 0);
+}
+
+static void test_forms(t_env *env)
+{
+    static const int64_t dims[][4] = {{1, 1, 1, 1},    {4, 4, 4, 1},      {1, 33, 70, 1},
+                                      {33, 1, 70, 1},  {7, 13, 17, 3},    {50, 60, 40, 1},
+                                      {6, 100, 9, 2},  {129, 97, 401, 1}, {40, 300, 20, 1},
+                                      {30, 20, 10, 4}, {3, 5, 0, 2}};
+    static const double scalars[] = {0, 1, -1, 0.37};
+    lamina_gemm *g = make(env, 1);
+    T_REQUIRE(g);
+    for (size_t d = 0; d < T_COUNT(dims); d++)
+        for (uint32_t flags = 0; flags < 4; flags++)
+            for (size_t s = 0; s < 16; s++) {
+                problem p = setup(env, dims[d], flags, s % 2 ? PAD : 0);
+                p.a.alpha = scalars[s / 4], p.a.beta = scalars[s % 4];
+                fill_c(env, &p, p.a.beta == 0);
+                if (p.a.alpha == 0) buf.a[0] = NAN, buf.b[0] = INFINITY;
+                T_OK(lamina_gemm_once(g, &p.s, &p.a));
+                check(&p);
+            }
+    lamina_gemm_destroy(g);
+    T_NOTHING_HELD(env);
+}
+
+static void test_shared_operands(t_env *env)
+{
+    lamina_gemm *g = make(env, 1);
+    T_REQUIRE(g);
+    problem p = setup(env, (int64_t[4]){9, 20, 31, 5}, LAMINA_GEMM_TRANS_B, PAD);
+    p.a.b_batch = 0;
+    T_OK(lamina_gemm_once(g, &p.s, &p.a));
+    check(&p);
+    p.a.a_batch = 0;
+    T_OK(lamina_gemm_once(g, &p.s, &p.a));
+    check(&p);
+    p.a.c_batch = 0;
+    T_EQ(lamina_gemm_once(g, &p.s, &p.a), LAMINA_E_INVALID);
+    lamina_gemm_destroy(g);
+}
+
+/* The same bits from plans, from single calls, with one thread and with four. */
+static void test_same_bits(t_env *env)
+{
+    static const int64_t dims[][4] = {{300, 200, 500, 1}, {5, 700, 900, 1}, {64, 64, 64, 9}};
+    lamina_gemm *one = make(env, 1), *four = make(env, 4);
+    T_REQUIRE(one && four);
+    for (size_t d = 0; d < T_COUNT(dims); d++)
+        for (uint32_t flags = 0; flags < 4; flags++) {
+            problem p = setup(env, dims[d], flags, 0);
+            p.a.alpha = 0.75, p.a.beta = flags;
+            fill_c(env, &p, false);
+            lamina_gemm_plan *plan = NULL;
+            T_OK(lamina_gemm_plan_create(four, &p.s, &plan));
+            T_REQUIRE(plan);
+            T_OK(lamina_gemm_run(plan, &p.a));
+            check(&p);
+            const size_t bytes = (size_t)(p.s.n_batch * p.s.m * p.s.n) * sizeof(float);
+            memcpy(buf.other, buf.c, bytes);
+            memcpy(buf.c, buf.was, bytes);
+            T_OK(lamina_gemm_once(one, &p.s, &p.a));
+            T_MEM_EQ(buf.c, buf.other, bytes);
+            lamina_gemm_plan_destroy(plan);
+        }
+    lamina_gemm_destroy(one);
+    lamina_gemm_destroy(four);
+}
+
+/* Operations in order, operands of every kind, also after alpha and beta. */
+static void test_ops(t_env *env)
+{
+    static float row[64], col[64], full[2 * 64 * 64];
+    lamina_gemm *g = make(env, 2);
+    T_REQUIRE(g);
+    for (int i = 0; i < 64; i++) row[i] = (float)i / 8, col[i] = 3 - (float)i / 4;
+    for (int i = 0; i < 2 * 64 * 64; i++) full[i] = (float)(i % 29) - 14;
+    const lamina_gemm_op ops[] = {
+        {.kind = LAMINA_GEMM_ADD, .bcast = LAMINA_GEMM_COL, .x = col},
+        {.kind = LAMINA_GEMM_MUL, .bcast = LAMINA_GEMM_ROW, .x = row},
+        {.bcast = LAMINA_GEMM_FULL, .x = full, .ld = 64, .batch = 64 * 64},
+        {.kind = LAMINA_GEMM_CLIP, .p0 = -9, .p1 = 21.5f},
+    };
+    for (int beta = 0; beta < 3; beta++) {
+        problem p = setup(env, (int64_t[4]){37, 50, 20, 2}, 0, PAD);
+        fill_c(env, &p, beta == 0);
+        p.a.alpha = 2, p.a.beta = beta;
+        T_OK(lamina_gemm_once(g, &p.s, &p.a));
+        memcpy(buf.other, buf.c, sizeof buf.c);
+        memcpy(buf.c, buf.was, sizeof buf.c);
+        p.a.ops = ops, p.a.n_ops = 4;
+        T_OK(lamina_gemm_once(g, &p.s, &p.a));
+        int bad = 0;
+        for (int64_t t = 0; t < 2; t++)
+            for (int64_t i = 0; i < p.s.m; i++)
+                for (int64_t j = 0; j < p.s.n; j++) {
+                    const int64_t at = t * p.a.c_batch + i * p.a.ldc + j;
+                    float v = buf.other[at] + col[j];
+                    v *= row[i];
+                    v += full[t * 64 * 64 + i * 64 + j];
+                    v = fminf(21.5f, fmaxf(-9, v));
+                    bad += v != buf.c[at];
+                }
+        T_EQ(bad, 0);
+    }
+    lamina_gemm_destroy(g);
+}
+
+static void test_wrong(t_env *env)
+{
+    lamina_gemm *g = make(env, 1), *none = NULL;
+    T_REQUIRE(g);
+    T_EQ(lamina_gemm_create(NULL, NULL), LAMINA_E_INVALID);
+    lamina_gemm_opts o = {.size = sizeof o, .reserved = 1};
+    T_EQ(lamina_gemm_create(&o, &none), LAMINA_E_INVALID);
+    o.reserved = 0, o.n_threads = 1u << 20;
+    T_EQ(lamina_gemm_create(&o, &none), LAMINA_E_INVALID);
+    lamina_gemm_destroy(NULL);
+    lamina_gemm_plan_destroy(NULL);
+    const problem good = setup(env, (int64_t[4]){5, 6, 7, 2}, 0, 0);
+    const lamina_gemm_op op = {.kind = LAMINA_GEMM_ADD, .bcast = LAMINA_GEMM_COL, .x = buf.b};
+    lamina_gemm_op bad_op = op;
+    problem p;
+#define WRONG(status, ...)                             \
+    {                                                  \
+        p = good, bad_op = op;                         \
+        __VA_ARGS__;                                   \
+        T_EQ(lamina_gemm_once(g, &p.s, &p.a), status); \
+    }
+    T_EQ(lamina_gemm_once(NULL, &good.s, &good.a), LAMINA_E_INVALID);
+    T_EQ(lamina_gemm_once(g, NULL, &good.a), LAMINA_E_INVALID);
+    T_EQ(lamina_gemm_once(g, &good.s, NULL), LAMINA_E_INVALID);
+    T_EQ(lamina_gemm_run(NULL, &good.a), LAMINA_E_INVALID);
+    WRONG(LAMINA_E_INVALID, p.s.size--)
+    WRONG(LAMINA_E_INVALID, p.a.size = 0)
+    WRONG(LAMINA_E_INVALID, p.s.flags = 4)
+    WRONG(LAMINA_E_INVALID, p.s.m = -1)
+    WRONG(LAMINA_E_INVALID, p.s.k = INT64_MIN)
+    WRONG(LAMINA_E_RANGE, p.s.n = INT64_MAX)
+    WRONG(LAMINA_E_RANGE, p.s.n_batch = (int64_t)1 << 31)
+    WRONG(LAMINA_E_RANGE, p.a.lda = INT64_MAX)
+    WRONG(LAMINA_E_RANGE, p.a.c_batch = INT64_MAX)
+    WRONG(LAMINA_E_UNSUPPORTED, p.s.dtype = LAMINA_I8)
+    WRONG(LAMINA_E_INVALID, p.a.a = NULL)
+    WRONG(LAMINA_E_INVALID, p.a.c = NULL)
+    WRONG(LAMINA_E_INVALID, p.a.b = (const char *)p.a.b + 1)
+    WRONG(LAMINA_E_INVALID, p.a.lda = 6)
+    WRONG(LAMINA_E_INVALID, p.a.ldb = 5)
+    WRONG(LAMINA_E_INVALID, p.a.ldc = -6)
+    WRONG(LAMINA_E_INVALID, p.a.a_batch = -1)
+    WRONG(LAMINA_E_INVALID, p.a.reserved = 1)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 1)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = -1)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 5, p.a.ops = &op)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 1, p.a.ops = &bad_op, bad_op.kind = 12)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 1, p.a.ops = &bad_op, bad_op.bcast = 4)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 1, p.a.ops = &bad_op, bad_op.x = NULL)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 1, p.a.ops = &bad_op, bad_op.reserved[2] = 1)
+    WRONG(LAMINA_E_INVALID, p.a.n_ops = 1, p.a.ops = &bad_op, bad_op.bcast = LAMINA_GEMM_FULL)
+    WRONG(LAMINA_OK, p.s.m = 0, p.a.c = NULL, p.a.a = NULL)
+    for (int64_t i = 0; i < 60; i++) T_CHECK(buf.c[i] == pattern);
+    lamina_gemm_destroy(g);
+}
+
+/* Every allocation fails in turn: a status, C as it was, nothing held. */
+static void test_no_memory(t_env *env)
+{
+    for (int nth = 1; nth < 40; nth++) {
+        lamina_gemm *g = NULL;
+        lamina_gemm_plan *plan = NULL;
+        problem p = setup(env, (int64_t[4]){64, 400, 300, 1}, LAMINA_GEMM_TRANS_B, 0);
+        fill_c(env, &p, false);
+        p.a.alpha = 3, p.a.beta = nth % 2 ? 1 : 0.5;
+        const lamina_gemm_opts o = {.size = sizeof o, .allocator = &env->alloc, .n_threads = 2};
+        t_fail_alloc(env, nth);
+        lamina_status st = lamina_gemm_create(&o, &g);
+        if (st == LAMINA_OK) st = lamina_gemm_plan_create(g, &p.s, &plan);
+        if (st == LAMINA_OK) st = lamina_gemm_run(plan, &p.a);
+        const bool pending = t_fail_pending(env);
+        t_fail_alloc(env, 0);
+        if (st != LAMINA_OK) {
+            T_EQ(st, LAMINA_E_NOMEM);
+            T_MEM_EQ(buf.c, buf.was, sizeof(float) * 64 * 400);
+        } else {
+            check(&p);
+        }
+        lamina_gemm_plan_destroy(plan);
+        lamina_gemm_destroy(g);
+        T_NOTHING_HELD(env);
+        if (pending) break;
+    }
+}
+
+T_MAIN(T_TEST(test_forms), T_TEST(test_shared_operands), T_TEST(test_same_bits), T_TEST(test_ops),
+       T_TEST(test_wrong), T_TEST(test_no_memory))
