@@ -4,10 +4,7 @@
  */
 #include "kb.h"
 
-#include "base/alloc.h"
-#include "kernels/gemm/gemm_plan.h"
-#include "kernels/kset.h"
-#include "sync/workpool.h"
+#include "lamina/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -85,10 +82,8 @@ typedef struct product {
     const kb_blas *blas;
     kb_dnn *dnn;
     void *packed;
-    const lmn_gemm_row *row;
-    lmn_workpool *pool;
-    uint8_t *scratch;
-    lmn_gemm_plan plan;
+    lamina_gemm *gemm;
+    lamina_gemm_packed *ours;
 } product;
 
 /* The worst of some 2000 elements against sums in f64, in units of the bound of a chain of k. */
@@ -180,33 +175,30 @@ static void run_roof(void *arg)
     kb_read_bytes(column ? p->a : p->b, (size_t)(p->k * (column ? p->m : p->n)) * sizeof(float));
 }
 
-static void our_chunk(void *arg, int64_t chunk, int32_t who)
-{
-    const product *p = arg;
-    const lmn_gemm_args args = {
-        .a = p->a, .b = p->b, .c = p->c, .lda = p->k, .ldb = p->nt ? p->k : p->n, .ldc = p->n};
-    lmn_gemm_f32_chunk(&p->plan, &args, chunk, p->scratch + (size_t)who * p->plan.scratch_bytes);
-}
-
+/* The public interface, planned at every call: what a program of others would write. */
 static void run_ours(void *arg)
 {
-    product *p = arg;
-    const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->nt ? LMN_GEMM_TRANS_B : 0};
-    lmn_gemm_f32_plan(p->row, &s, &p->plan);
-    if (p->pool) {
-        lmn_workpool_for(p->pool,
-                         &(lmn_loop){.n_chunks = p->plan.n_chunks, .fn = our_chunk, .arg = p});
-        return;
-    }
-    for (int64_t i = 0; i < p->plan.n_chunks; i++) our_chunk(p, i, 0);
+    const product *p = arg;
+    const lamina_gemm_shape s = {sizeof s, LAMINA_F32, p->nt ? LAMINA_GEMM_TRANS_B : 0, p->m, p->n,
+                                 p->k,     1};
+    const lamina_gemm_args a = {.size = sizeof a,
+                                .a = p->a,
+                                .b = p->b,
+                                .c = p->c,
+                                .packed = p->ours,
+                                .lda = p->k,
+                                .ldb = p->nt ? p->k : p->n,
+                                .ldc = p->n,
+                                .alpha = 1};
+    (void)lamina_gemm_once(p->gemm, &s, &a);
 }
 
 static void release(void *arg)
 {
     product *p = arg;
     if (p->dnn) kb_dnn_release(p->dnn);
+    lamina_gemm_packed_destroy(p->ours);
     free(p->packed);
-    free(p->scratch);
     free(p);
 }
 
@@ -242,22 +234,24 @@ static void add_peers(kb_case *c, const product *base)
     }
 }
 
-static void add_ours(kb_case *c, const product *base, int32_t threads)
+static void add_ours(kb_case *c, const product *base)
 {
-    product *p = add(c, base, "lamina", KB_PLAIN, run_ours);
-    c->c[c->n - 1].ours = true;
-    const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->nt ? LMN_GEMM_TRANS_B : 0};
-    lmn_gemm_f32_plan(p->row, &s, &p->plan);
-    p->scratch = kb_alloc(p->plan.scratch_bytes * (size_t)threads);
+    add(c, base, "lamina", KB_PLAIN, run_ours);
+    const lamina_gemm_shape s = {
+        sizeof s, LAMINA_F32, base->nt ? LAMINA_GEMM_TRANS_B : 0, 0, base->n, base->k, 1};
+    lamina_gemm_packed *packed = NULL;
+    const int64_t ldb = base->nt ? base->k : base->n;
+    if (lamina_gemm_pack(base->gemm, &s, base->b, ldb, &packed) != LAMINA_OK) return;
+    add(c, base, "lamina", KB_PACKED, run_ours)->ours = packed;
 }
 
-static void run_shape(kb_run *run, const shape *s, const lmn_gemm_row *row, lmn_workpool *pool)
+static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%dx%dx%d %s", s->m, s->n, s->k, s->nt ? "NT" : "NN");
     const double ops = 2.0 * s->m * s->n * s->k;
     if (!kb_wants(run, s->set, name, ops)) return;
-    product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .row = row, .pool = pool};
+    product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .gemm = gemm};
     p.a = kb_alloc((size_t)(p.m * p.k) * sizeof(float));
     p.b = kb_alloc((size_t)(p.k * p.n) * sizeof(float));
     p.c = kb_alloc((size_t)(p.m * p.n) * sizeof(float));
@@ -265,10 +259,10 @@ static void run_shape(kb_run *run, const shape *s, const lmn_gemm_row *row, lmn_
     kb_random_f32(p.b, p.k * p.n, 2);
     memset(p.c, 0xff, (size_t)(p.m * p.n) * sizeof(float));
     kb_case c = {.domain = "f32", .set = s->set, .name = name, .ops = ops, .peak = 1};
-    add_ours(&c, &p, run->threads);
+    add_ours(&c, &p);
     add_peers(&c, &p);
     if (p.m == 1 || p.n == 1) {
-        c.bytes = (double)sizeof(float) * (double)(p.k * lmn_max_i64(p.m, p.n));
+        c.bytes = (double)sizeof(float) * (double)(p.k * (p.m > p.n ? p.m : p.n));
         if (run->threads == 1) add(&c, &p, "read", KB_ROOF, run_roof);
     }
     kb_measure(run, &c);
@@ -279,13 +273,9 @@ static void run_shape(kb_run *run, const shape *s, const lmn_gemm_row *row, lmn_
 
 void kb_f32(kb_run *run)
 {
-    lmn_cpu cpu;
-    lmn_kset set;
-    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
-    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
-    lmn_workpool *pool = NULL;
-    const lmn_pool_opts opts = {.width = (uint32_t)run->threads};
-    if (run->threads > 1 && lmn_workpool_create(&lmn_libc_allocator, &opts, &pool)) return;
-    for (size_t i = 0; i < LMN_COUNT(shapes); i++) run_shape(run, &shapes[i], set.gemm_f32, pool);
-    lmn_workpool_destroy(pool);
+    const lamina_gemm_opts opts = {.size = sizeof opts, .n_threads = (uint32_t)run->threads};
+    lamina_gemm *gemm = NULL;
+    if (lamina_gemm_create(&opts, &gemm) != LAMINA_OK) return;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) run_shape(run, &shapes[i], gemm);
+    lamina_gemm_destroy(gemm);
 }

@@ -1,6 +1,6 @@
 /*
  * lamina/gemm.h - matrix products for programs that want nothing else: one call, or a plan that is
- * run many times, batches, an epilogue computed while the result is in
+ * run many times, weights packed beforehand, batches, an epilogue computed while the result is in
  * the cache. Needs no engine and no model.
  *
  *   C[i] = ops( alpha op(A[i]) op(B[i]) + beta C[i] )        for each item i of the batch
@@ -23,6 +23,8 @@ extern "C" {
 typedef struct lamina_gemm lamina_gemm;
 /* How products of one shape are computed. */
 typedef struct lamina_gemm_plan lamina_gemm_plan;
+/* Weights in the order that the kernels read. */
+typedef struct lamina_gemm_packed lamina_gemm_packed;
 
 /* Options of lamina_gemm_create(). Set `size`, leave the rest zero: the defaults. */
 typedef struct lamina_gemm_opts {
@@ -85,7 +87,9 @@ typedef struct lamina_gemm_op {
 typedef struct lamina_gemm_args {
     size_t size; /* sizeof(lamina_gemm_args) */
     const void *a, *b;
-    void *c; /* overlaps neither a nor b nor an operand of ops */
+    void *c;                          /* overlaps neither a nor b nor an operand of ops */
+    const lamina_gemm_packed *packed; /* B, of the same context; b, ldb and b_batch do not count, A
+                                         may not be transposed. NULL = b */
     int64_t lda, ldb, ldc;
     int64_t a_batch, b_batch, c_batch;
     double alpha, beta;        /* alpha 0: A and B are not read; beta 0: C is not */
@@ -110,7 +114,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_gemm_create(const lamina_gemm_o
                                                              lamina_gemm **out);
 
 /**
- * Release it. Its plans must have been released before; NULL does nothing.
+ * Release it. Its plans and packed weights must have been released before; NULL does nothing.
  *
  * Threads: no other call on it may be running.   Blocking: joins its threads.   Since: 0.1
  */
@@ -125,7 +129,8 @@ LAMINA_API void lamina_gemm_destroy(lamina_gemm *g);
  * @param args   borrowed until return.
  * @return LAMINA_OK; E_INVALID (NULL, negative, an ld below the row's length, an unknown flag or
  *         operation); E_RANGE (an extent or a distance too large); E_UNSUPPORTED (the element
- *         type); E_NOMEM. C is untouched then.
+ *         type; packed with TRANS_A); E_SHAPE (packed is of another k or n); E_NOMEM. C is
+ * untouched then.
  *
  * Shapes:   see the top; m, n, k or n_batch may be 0: k = 0 gives ops(beta C).
  * Units:    elements.
@@ -160,6 +165,27 @@ LAMINA_API void lamina_gemm_plan_destroy(lamina_gemm_plan *plan);
  */
 LAMINA_API lamina_status lamina_gemm_run(const lamina_gemm_plan *plan,
                                          const lamina_gemm_args *args);
+
+/**
+ * Pack weights once for many products: B of k x n, for any m.
+ *
+ * @param g      borrowed as long as the packed weights live.
+ * @param shape  dtype, n, k and LAMINA_GEMM_TRANS_B count; n_batch must be 1.
+ * @param b      borrowed until return.
+ * @param ldb    elements from row to row.
+ * @param out    on success owned, released by lamina_gemm_packed_destroy(). On failure untouched.
+ * @return as lamina_gemm_once().
+ *
+ * Units: elements.   Threads: any.   Memory: k n elements and a little.   Blocking: none.
+ * Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_gemm_pack(lamina_gemm *g,
+                                                           const lamina_gemm_shape *shape,
+                                                           const void *b, int64_t ldb,
+                                                           lamina_gemm_packed **out);
+
+/** Release packed weights; NULL does nothing. Threads: nobody uses them. Since: 0.1 */
+LAMINA_API void lamina_gemm_packed_destroy(lamina_gemm_packed *packed);
 
 #ifdef __cplusplus
 }

@@ -49,6 +49,11 @@ static lamina_status check_matrix(const matrix *x, int64_t n_batch)
     return fits ? LAMINA_OK : LAMINA_E_RANGE;
 }
 
+lamina_status lmn_gemmapi_matrix_check(const void *p, int64_t rows, int64_t cols, int64_t ld)
+{
+    return check_matrix(&(matrix){p, rows, cols, ld, 0}, 1);
+}
+
 static lamina_status check_op(const lamina_gemm_shape *s, const lamina_gemm_op *op)
 {
     LMN_CHECK(op->kind < LMN_EPI_KIND_COUNT && op->bcast <= LMN_EPI_FULL, LAMINA_E_INVALID);
@@ -74,6 +79,10 @@ static lamina_status check_args(const lamina_gemm_shape *s, const lamina_gemm_ar
     if (a->alpha == 0) return LAMINA_OK;
     const matrix x = {a->a, ta ? s->k : s->m, ta ? s->m : s->k, a->lda, a->a_batch};
     LMN_TRY(check_matrix(&x, s->n_batch));
+    if (a->packed) {
+        LMN_CHECK(!ta, LAMINA_E_UNSUPPORTED);
+        return a->packed->n == s->n && a->packed->k == s->k ? LAMINA_OK : LAMINA_E_SHAPE;
+    }
     const matrix y = {a->b, tb ? s->n : s->k, tb ? s->k : s->n, a->ldb, a->b_batch};
     return check_matrix(&y, s->n_batch);
 }
@@ -130,6 +139,7 @@ static void scaling_run(const lamina_gemm *g, scaling *t)
 
 typedef struct product {
     const lmn_gemm_plan *plan;
+    packed_plan packed; /* instead of it, if packed.w */
     lmn_gemm_args args;
     uint8_t *scratch;
     size_t scratch_step;
@@ -138,6 +148,10 @@ typedef struct product {
 static void product_chunk(void *arg, int64_t chunk, int32_t who)
 {
     const product *p = arg;
+    if (p->packed.w) {
+        lmn_gemmapi_packed_chunk(&p->packed, &p->args, chunk);
+        return;
+    }
     uint8_t *scratch = p->scratch ? p->scratch + (size_t)who * p->scratch_step : NULL;
     lmn_gemm_f32_chunk(p->plan, &p->args, chunk, scratch);
 }
@@ -145,8 +159,8 @@ static void product_chunk(void *arg, int64_t chunk, int32_t who)
 /* `first` is done when nothing can fail any more; NULL = none. */
 static lamina_status run_plan(lamina_gemm *g, product *p, scaling *first)
 {
-    const int64_t n = p->plan->n_chunks;
-    const size_t bytes = p->plan->scratch_bytes;
+    const int64_t n = p->packed.w ? p->packed.n_chunks : p->plan->n_chunks;
+    const size_t bytes = p->packed.w ? 0 : p->plan->scratch_bytes;
     _Alignas(64) uint8_t near[NEAR_BYTES];
     if (bytes == 0 || (bytes <= sizeof near && n == 1)) {
         p->scratch = bytes ? near : NULL;
@@ -234,6 +248,7 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const lmn_g
         p.args.lda = p.args.ldb = p.args.a_batch = p.args.b_batch = 0;
         st = run_one(g, &none, &plain, &p);
     } else {
+        if (a->packed) lmn_gemmapi_packed_plan(a->packed, s, &p.packed);
         st = run_one(g, s, a, &p);
     }
     lmn_fpenv_leave(&was);

@@ -200,6 +200,59 @@ static void test_ops(t_env *env)
     lamina_gemm_destroy(g);
 }
 
+/* Weights packed once, for any number of rows, with everything else a product may have. */
+static void test_packed(t_env *env)
+{
+    static const int64_t dims[][4] = {{1, 70, 900, 1},   {5, 49, 33, 3}, {32, 200, 500, 1},
+                                      {300, 97, 401, 1}, {40, 48, 1, 2}, {3, 5, 0, 1}};
+    lamina_gemm *one = make(env, 1), *four = make(env, 4);
+    T_REQUIRE(one && four);
+    for (size_t d = 0; d < T_COUNT(dims); d++)
+        for (uint32_t flags = 0; flags < 3; flags += LAMINA_GEMM_TRANS_B)
+            for (int beta = 0; beta < 3; beta++) {
+                problem p = setup(env, dims[d], flags, PAD);
+                lamina_gemm_shape w = p.s;
+                lamina_gemm_packed *packed = NULL;
+                w.m = 0, w.n_batch = 1;
+                p.a.b_batch = 0;
+                T_OK(lamina_gemm_pack(one, &w, buf.b, p.a.ldb, &packed));
+                T_REQUIRE(packed);
+                fill_c(env, &p, beta == 0);
+                lamina_gemm_args a = p.a;
+                a.packed = packed, a.b = NULL, a.ldb = 0;
+                p.a.beta = a.beta = beta, p.a.alpha = a.alpha = d % 2 ? 1 : 0.625;
+                T_OK(lamina_gemm_once(one, &p.s, &a));
+                check(&p);
+                const size_t bytes = (size_t)(p.s.n_batch * p.a.c_batch) * sizeof(float);
+                memcpy(buf.other, buf.c, bytes);
+                memcpy(buf.c, buf.was, bytes);
+                T_OK(lamina_gemm_once(four, &p.s, &a));
+                T_MEM_EQ(buf.c, buf.other, bytes);
+                p.s.n++;
+                a.ldc++, a.c_batch += p.s.m;
+                T_EQ(lamina_gemm_once(one, &p.s, &a), LAMINA_E_SHAPE);
+                p.s.n--, p.s.flags |= LAMINA_GEMM_TRANS_A, a.lda = p.s.m;
+                T_EQ(lamina_gemm_once(one, &p.s, &a), LAMINA_E_UNSUPPORTED);
+                lamina_gemm_packed_destroy(packed);
+            }
+    lamina_gemm_packed *packed = NULL;
+    lamina_gemm_shape w = {sizeof w, LAMINA_F32, 0, 0, 50, 60, 1};
+    T_EQ(lamina_gemm_pack(one, &w, buf.b, 49, &packed), LAMINA_E_INVALID);
+    T_EQ(lamina_gemm_pack(one, &w, NULL, 50, &packed), LAMINA_E_INVALID);
+    T_EQ(lamina_gemm_pack(one, &w, buf.b, 50, NULL), LAMINA_E_INVALID);
+    for (int nth = 1; nth <= 2; nth++) {
+        t_fail_alloc(env, nth);
+        T_EQ(lamina_gemm_pack(one, &w, buf.b, 50, &packed), LAMINA_E_NOMEM);
+    }
+    t_fail_alloc(env, 0);
+    w.n_batch = 2;
+    T_EQ(lamina_gemm_pack(one, &w, buf.b, 50, &packed), LAMINA_E_INVALID);
+    lamina_gemm_packed_destroy(NULL);
+    lamina_gemm_destroy(one);
+    lamina_gemm_destroy(four);
+    T_NOTHING_HELD(env);
+}
+
 static void test_wrong(t_env *env)
 {
     lamina_gemm *g = make(env, 1), *none = NULL;
@@ -286,4 +339,4 @@ static void test_no_memory(t_env *env)
 }
 
 T_MAIN(T_TEST(test_forms), T_TEST(test_shared_operands), T_TEST(test_same_bits), T_TEST(test_ops),
-       T_TEST(test_wrong), T_TEST(test_no_memory))
+       T_TEST(test_packed), T_TEST(test_wrong), T_TEST(test_no_memory))
