@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """
 Kernels beside those of other libraries: kernels.py [--domain=D] [--set=S] [--only=TEXT]
-[--threads=N] [--samples=N] [--budget=SECONDS] [--quick] [--json=FILE].
+[--threads=N] [--samples=N] [--budget=SECONDS] [--quick] [--json=FILE] [--page=NAME].
 Builds bench_kernels, fetches the peers of tools/kernel_peers.txt into the user's cache, runs the
 program and reads its samples: a ratio is the median over rounds of peer / ours. LAMINA_PEERS names
 folders of more libraries, KB_BLAS="NAME=PATH:..." more libraries of the CBLAS kind, such as AMD's
-BLIS. `make bench-kernels ARGS=...`.
+BLIS. --page measures with one thread, then with two, and writes docs/benchmarks/kernels-NAME.md.
+`make bench-kernels ARGS=...`.
 """
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 
 import benchlib
+import kernels_page
 
 NAME = "kernels"
 PROGRAM = os.path.join(benchlib.BUILD, "bin", "bench_kernels")
@@ -195,16 +197,9 @@ def show(cases):
                     if k != "roof"])
 
 
-def main():
-    args = [a for a in sys.argv[1:] if not a.startswith("--json")]
-    own = dict(a[2:].partition("=")[::2] for a in sys.argv[1:] if a not in args)
-    threads = next((int(a.split("=")[1]) for a in args if a.startswith("--threads=")), 1)
-    done = subprocess.run(["ninja", "-C", benchlib.BUILD, "bench_kernels"], capture_output=True,
-                          text=True)
-    if done.returncode != 0:
-        sys.exit(f"{NAME}: {done.stdout[-3000:]}")
-    fetch()
-    head, cases, wrong = measure(args, threads, lambda c: print(
+def run(args, threads):
+    """One run of the program, shown. Who is here, the cases, the exit code."""
+    head, cases, wrong = measure([*args, f"--threads={threads}"], threads, lambda c: print(
         f"{c['domain']} {c['set']}: {c['case']}, {c['rounds']} rounds", file=sys.stderr))
     if not cases:
         sys.exit(f"{NAME}: no case of that name")
@@ -214,6 +209,22 @@ def main():
     burst, calm = benchlib.median([c["burst"] for c in cases]), min(c["calm"] for c in cases)
     print(f"\nFMA burst beside the samples: median {burst:.0f} GFLOP/s, {100 * calm:.0f} % of the "
           f"best in the worst case" + ("" if calm >= CALM else " (disturbed: measure again)"))
+    return head, cases, wrong
+
+
+def main():
+    own = dict(a[2:].partition("=")[::2] for a in sys.argv[1:]
+               if a.startswith(("--json=", "--page=", "--threads=")))
+    args = [a for a in sys.argv[1:] if a[2:].partition("=")[0] not in own]
+    done = subprocess.run(["ninja", "-C", benchlib.BUILD, "bench_kernels"], capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        sys.exit(f"{NAME}: {done.stdout[-3000:]}")
+    fetch()
+    head, cases, wrong = run(args, int(own.get("threads", 1)))
+    if own.get("page"):
+        runs = {1: (head, cases), 2: run(args, 2)[:2]}
+        kernels_page.write(own["page"], runs, sys.modules[__name__])
     bars = judge(cases)
     bars["wrong results"] = benchlib.bar(wrong, "runs", 0, "f64", False)
     if own.get("json"):
