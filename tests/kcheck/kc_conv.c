@@ -233,6 +233,41 @@ void kc_conv_run(kc_ctx *kc, const lmn_conv_plan *plan, lmn_conv_args args, bool
         lmn_conv_f32_chunk(plan, &args, down ? plan->n_chunks - 1 - i : i, scratch);
 }
 
+/* One convolution as the driver plans it, against f64; with an epilogue against itself without. */
+static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
+{
+    const int64_t pixels = lmn_conv_volume(g->out);
+    const int64_t k = g->c_in / g->groups * lmn_conv_volume(g->kernel);
+    kc_style style = (kc_style)kc_int(kc, KC_EXACT, KC_REAL);
+    const int64_t in_plane = lmn_conv_volume(g->in), n_rows = g->n * g->c_out;
+    kc_mat x = kc_input(kc, style, g->n * g->c_in, in_plane, in_plane);
+    kc_mat w = kc_input(kc, style, g->c_out, k, k);
+    kc_mat y = kc_output(kc, n_rows, pixels, pixels), fused = kc_output(kc, n_rows, pixels, pixels);
+    double *want = kc_doubles(kc, n_rows * pixels), *bound = kc_doubles(kc, n_rows * pixels);
+    kc_conv_reference(g, &x, &w, want, bound);
+    lmn_conv_plan plan;
+    lmn_conv_f32_plan(set, g, &plan);
+    if (plan.tiles) kc_wino_bounds(g, &x, &w, bound);
+    lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
+    KC_CALL(kc, kc_conv_run(kc, &plan, args, false));
+    kc_expect(kc, &y, want, bound, kc_conv_text(g));
+    kc_mat bias = kc_input(kc, KC_REAL, 1, g->c_out, g->c_out);
+    kc_mat skip = kc_input(kc, KC_REAL, n_rows, pixels, pixels);
+    lmn_epi epi = {.n_ops = 3};
+    epi.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p};
+    epi.op[1] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_FULL, .x = skip.p};
+    epi.op[1].ld = pixels, epi.op[1].batch = g->c_out * pixels;
+    epi.op[2] = (lmn_epi_op){.kind = LMN_EPI_RELU};
+    args.y = fused.p, args.epi = &epi;
+    KC_CALL(kc, kc_conv_run(kc, &plan, args, true));
+    for (int64_t i = 0; i < n_rows * pixels; i++) {
+        float v = y.p[i] + bias.p[i / pixels % g->c_out];
+        v += skip.p[i];
+        y.p[i] = v < 0 ? 0 : v;
+    }
+    kc_expect_bits(kc, &fused, &y, "bias, residual and relu");
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_kset set = set_for(kc, head);
@@ -251,35 +286,28 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         const int64_t pixels = lmn_conv_volume(g.out),
                       k = g.c_in / g.groups * lmn_conv_volume(g.kernel);
         if (pixels * k * g.c_out > 4000000) continue;
-        kc_style style = (kc_style)kc_int(kc, KC_EXACT, KC_REAL);
-        const int64_t in_plane = lmn_conv_volume(g.in), n_rows = g.n * g.c_out;
-        kc_mat x = kc_input(kc, style, g.n * g.c_in, in_plane, in_plane);
-        kc_mat w = kc_input(kc, style, g.c_out, k, k);
-        kc_mat y = kc_output(kc, n_rows, pixels, pixels),
-               fused = kc_output(kc, n_rows, pixels, pixels);
-        double *want = kc_doubles(kc, n_rows * pixels), *bound = kc_doubles(kc, n_rows * pixels);
-        kc_conv_reference(&g, &x, &w, want, bound);
-        lmn_conv_plan plan;
-        lmn_conv_f32_plan(&set, &g, &plan);
-        if (plan.n_prepare) kc_wino_bounds(&g, &x, &w, bound);
-        lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
-        KC_CALL(kc, kc_conv_run(kc, &plan, args, false));
-        kc_expect(kc, &y, want, bound, kc_conv_text(&g));
-        kc_mat bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
-        kc_mat skip = kc_input(kc, KC_REAL, n_rows, pixels, pixels);
-        lmn_epi epi = {.n_ops = 3};
-        epi.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p};
-        epi.op[1] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_FULL, .x = skip.p};
-        epi.op[1].ld = pixels, epi.op[1].batch = g.c_out * pixels;
-        epi.op[2] = (lmn_epi_op){.kind = LMN_EPI_RELU};
-        args.y = fused.p, args.epi = &epi;
-        KC_CALL(kc, kc_conv_run(kc, &plan, args, true));
-        for (int64_t i = 0; i < n_rows * pixels; i++) {
-            float v = y.p[i] + bias.p[i / pixels % g.c_out];
-            v += skip.p[i];
-            y.p[i] = v < 0 ? 0 : v;
+        check_whole(kc, &set, &g);
+    }
+}
+
+/* Small images with many channels: the last pixel alone, and packing once for all chunks. */
+static void check_odd(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_kset set = set_for(kc, head);
+    const int n_cases = kc_quick(kc) ? 8 : 60;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        const bool once = c % 8 == 0; /* output channels for two chunks */
+        lmn_conv_geom g = {.n = kc_int(kc, 1, once ? 1 : 2), .groups = once ? 1 : kc_int(kc, 1, 2)};
+        g.c_in = once ? 40 : g.groups * kc_int(kc, 4, 60);
+        g.c_out = once ? kc_int(kc, 256, 270) : g.groups * kc_int(kc, 30, 50);
+        const int64_t taps = once || kc_int(kc, 0, 1) ? 3 : 1, s = kc_int(kc, 1, 2);
+        for (int i = 0; i < 3; i++) {
+            g.kernel[i] = i ? taps : 1, g.dilation[i] = 1, g.stride[i] = i && once ? 2 : i ? s : 1;
+            g.out[i] = i ? 7 : 1, g.pad[i] = i && taps == 3 ? 1 : 0;
+            g.in[i] = i ? 6 * g.stride[i] + taps - 2 * g.pad[i] : 1;
         }
-        kc_expect_bits(kc, &fused, &y, "bias, residual and relu");
+        check_whole(kc, &set, &g);
     }
 }
 
@@ -348,4 +376,5 @@ static void bench_conv(kc_ctx *kc, const lmn_krow *head)
 const kc_driver kc_im2col_pack = {"im2col", "pack", check_im2col, NULL};
 const kc_driver kc_dwconv_run = {"dwconv", "run", check_dwconv, NULL};
 const kc_driver kc_pool_run = {"pool", "run", check_pool, NULL};
+const kc_driver kc_im2col_odd = {"im2col", "odd", check_odd, NULL};
 const kc_driver kc_im2col_conv = {"im2col", "conv", check_plan, bench_conv};

@@ -132,7 +132,7 @@ static void check_conv(kc_ctx *kc, const lmn_krow *head)
         }
         lmn_conv_plan plan;
         lmn_conv_f32_plan(&set, &g, &plan);
-        if (plan.n_prepare == 0) continue;
+        if (plan.tiles == 0) continue;
         const int64_t pixels = g.out[1] * g.out[2], plane = g.in[1] * g.in[2];
         const kc_mat x = kc_input(kc, KC_REAL, g.n * g.c_in, plane, plane),
                      w = kc_input(kc, KC_REAL, g.c_out, g.c_in * 9, g.c_in * 9);

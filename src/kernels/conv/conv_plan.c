@@ -1,6 +1,7 @@
 /*
  * Geometry in, blocks out. One chunk is (image, group, block of pixels, block of output channels);
  * it packs its pixels for some input channels at a time and runs all its output channels over them.
+ * Few pixels with output channels for several chunks are packed by the preparation, once for all.
  */
 #include "kernels/conv/conv_plan.h"
 
@@ -19,14 +20,18 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 384,       /* longest k of a packed block, unless one channel has more taps */
-    NC = 240,       /* pixels of a packed block */
-    MC = 512,       /* output channels of a chunk */
-    MC_LEAST = 128, /* fewer would pack the same pixels too often */
-    WANT_CHUNKS = 8 /* per convolution, if each is worth it */
+    KC = 384,        /* longest k of a packed block, unless one channel has more taps */
+    NC = 240,        /* pixels of a packed block */
+    MC = 512,        /* output channels of a chunk */
+    MC_LEAST = 128,  /* fewer would pack the same pixels too often */
+    WANT_CHUNKS = 8, /* per convolution, if each is worth it */
+    ODD_PIXELS = 200,
+    ODD_LEAST = 32
 };
 static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t min_depthwise_elems = 32 << 10;
+/* Floats of packed pixels that are packed once for all output channels, not once a chunk. */
+static const int64_t most_shared = 2 << 20;
 
 static int32_t choose_path(const lmn_conv_geom *g)
 {
@@ -68,6 +73,21 @@ static void cut_blocks(lmn_conv_plan *p)
     }
 }
 
+/* Elements of a block when all its input channels are packed. */
+static int64_t block_elems(const lmn_conv_plan *p)
+{
+    return (p->nc + p->set->gemm_f32->nr) * p->k;
+}
+
+/* A last pixel that would have a register tile for itself, while pixels are so few that it counts:
+   49 = 48 + 1. */
+static bool is_odd(const lmn_conv_plan *p)
+{
+    const lmn_gemm_row *gemm = p->set->gemm_f32;
+    return gemm->head.isa != 0 && p->pixels > gemm->nr && p->pixels % gemm->nr == 1 &&
+           p->pixels <= ODD_PIXELS && p->m >= ODD_LEAST && p->k >= ODD_LEAST;
+}
+
 void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_plan *out)
 {
     lmn_assert(g->groups >= 1 && g->c_in % g->groups == 0 && g->c_out % g->groups == 0);
@@ -87,11 +107,20 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
         out->path = PATH_WINOGRAD;
         return;
     }
-    out->k = c_in * kvol;
+    out->k = c_in * kvol, out->tiles = 0;
     cut_blocks(out);
     out->cc = lmn_split_even(c_in, lmn_max_i64(1, KC / kvol), 1);
-    out->scratch_bytes = (size_t)((out->nc + set->gemm_f32->nr) * out->cc * kvol) * sizeof(float);
-    out->n_chunks = g->n * g->groups * out->n_blocks * out->m_blocks;
+    const int64_t blocks = g->n * g->groups * out->n_blocks, all = block_elems(out) * blocks;
+    out->n_chunks = blocks * out->m_blocks;
+    out->odd = is_odd(out);
+    int64_t own = out->odd ? out->cc * kvol + out->mc : 0;
+    if (out->path == PATH_IM2COL && out->m_blocks > 1 && all <= most_shared) {
+        out->n_prepare = blocks * lmn_ceil_div_i64(c_in, out->cc);
+        out->shared_bytes = (size_t)all * sizeof(float);
+    } else {
+        own += (out->nc + set->gemm_f32->nr) * out->cc * kvol;
+    }
+    out->scratch_bytes = (size_t)own * sizeof(float);
 }
 
 static void depthwise_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)
@@ -104,10 +133,103 @@ static void depthwise_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, i
     if (b.n_c > 0) p->set->dwconv_f32->run(&b);
 }
 
+/* A block of pixels of one group of one image; blocks are numbered in this order. */
+typedef struct place {
+    int64_t image, group, col, n; /* first pixel, how many */
+    const float *x;               /* the group's input */
+} place;
+
+static place place_of(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t block)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t nb = block % p->n_blocks;
+    place at = {.group = block / p->n_blocks % g->groups, .col = nb * p->nc};
+    at.image = block / p->n_blocks / g->groups;
+    at.n = nb == p->n_blocks - 1 ? p->pixels - at.col : p->nc;
+    at.x =
+        args->x + (at.image * g->c_in + at.group * (g->c_in / g->groups)) * lmn_conv_volume(g->in);
+    return at;
+}
+
+/* Pack n_c input channels from c on of a block. */
+static void pack_channels(const lmn_conv_plan *p, const place *at, int64_t c, int64_t n_c,
+                          float *packed)
+{
+    const lmn_im2col_block b = {.g = &p->g,
+                                .x = at->x + c * lmn_conv_volume(p->g.in),
+                                .n_c = n_c,
+                                .p0 = at->col,
+                                .n = at->n,
+                                .nr = p->set->gemm_f32->nr,
+                                .packed = packed};
+    p->set->im2col_f32->pack(&b);
+}
+
+/* Where the packed channels from c on of a block lie in args->shared. */
+static float *shared_at(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t block,
+                        const place *at, int64_t c)
+{
+    const int64_t columns = lmn_round_up_i64(at->n, p->set->gemm_f32->nr);
+    return args->shared + block * block_elems(p) + c * lmn_conv_volume(p->g.kernel) * columns;
+}
+
 void lmn_conv_f32_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)
 {
     lmn_assert(chunk >= 0 && chunk < p->n_prepare);
-    lmn_wino_prepare(p, args, chunk);
+    if (p->path == PATH_WINOGRAD) {
+        lmn_wino_prepare(p, args, chunk);
+        return;
+    }
+    const int64_t c_in = p->g.c_in / p->g.groups, per_block = lmn_ceil_div_i64(c_in, p->cc);
+    const int64_t block = chunk / per_block, c = chunk % per_block * p->cc;
+    const place at = place_of(p, args, block);
+    pack_channels(p, &at, c, lmn_min_i64(p->cc, c_in - c), shared_at(p, args, block, &at, c));
+}
+
+/* The rows of x are B: the gemm kernel packs them in passing. After them it wants the next input
+   channels of the same pixels, or the next pixels where the next chunk has those. */
+static void bring_rows(const lmn_conv_plan *p, const place *at, int64_t c, lmn_gemm_block *t)
+{
+    const int64_t plane = p->pixels;
+    t->b_from = at->x + c * plane + at->col, t->b_from_ld = plane;
+    if (c + t->k < p->k)
+        t->b_next = t->b_from + t->k * plane;
+    else
+        t->b_next =
+            p->m_blocks == 1 && at->col + 2 * p->nc <= plane ? at->x + at->col + p->nc : NULL;
+}
+
+/*
+ * The last pixel of an odd plan: its taps as one row, times the weights in their own order, while
+ * those are still in the cache. t is the block of the others, before the last pixel is taken off
+ * it.
+ */
+static void odd_pixel(const lmn_conv_plan *p, const lmn_gemm_block *t, float *row, float *sums)
+{
+    const bool rows_of_x = p->path == PATH_POINTWISE;
+    const int64_t last = t->n, step = rows_of_x ? t->b_from_ld : t->ldb;
+    const float *from = rows_of_x ? t->b_from + last : t->b + last / t->ldb * t->b_panel;
+    for (int64_t i = 0; i < t->k; i++) row[i] = from[i * step];
+    const lmn_gemm_block dot = {.a = row,
+                                .lda = t->k,
+                                .b = t->a,
+                                .ldb = t->lda,
+                                .c = sums,
+                                .ldc = t->m,
+                                .m = 1,
+                                .n = t->m,
+                                .k = t->k,
+                                .beta = t->beta};
+    p->set->gemm_f32->small_nt(&dot);
+}
+
+/* The sums of the last pixel to their place, with the epilogue. */
+static void odd_close(const lmn_conv_plan *p, const lmn_epi *epi, const lmn_gemm_block *t,
+                      const float *sums)
+{
+    const lmn_epi_block e = {t->c + t->n, t->ldc, t->row, t->col + t->n, t->m, 1, t->item};
+    for (int64_t i = 0; i < t->m; i++) e.c[i * t->ldc] = sums[i];
+    if (epi) p->set->gemm_f32->epi(epi, &e);
 }
 
 void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk,
@@ -122,33 +244,32 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
         lmn_wino_chunk(p, args, chunk, scratch);
         return;
     }
-    const lmn_conv_geom *g = &p->g;
     const lmn_gemm_row *gemm = p->set->gemm_f32;
-    const int64_t kvol = lmn_conv_volume(g->kernel), in_plane = lmn_conv_volume(g->in);
-    const int64_t c_in = g->c_in / g->groups;
-    const int64_t mb = chunk % p->m_blocks, nb = chunk / p->m_blocks % p->n_blocks;
-    const int64_t group = chunk / p->m_blocks / p->n_blocks % g->groups;
-    const int64_t image = chunk / p->m_blocks / p->n_blocks / g->groups;
-    lmn_gemm_block t = {
-        .lda = p->k, .b = scratch, .ldb = gemm->nr, .ldc = p->pixels, .item = image};
-    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc);
-    t.n = nb == p->n_blocks - 1 ? p->pixels - nb * p->nc : p->nc;
+    const int64_t kvol = lmn_conv_volume(p->g.kernel), c_in = p->g.c_in / p->g.groups;
+    const int64_t mb = chunk % p->m_blocks, block = chunk / p->m_blocks;
+    const place at = place_of(p, args, block);
+    const bool odd = p->odd && at.col + at.n == p->pixels;
+    lmn_gemm_block t = {.lda = p->k, .ldb = gemm->nr, .ldc = p->pixels, .item = at.image};
+    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = at.n - odd;
     if (t.m <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
-    t.row = group * p->m + mb * p->mc, t.col = nb * p->nc;
-    t.c = args->y + (image * g->c_out + t.row) * p->pixels + t.col;
-    const float *x = args->x + (image * g->c_in + group * c_in) * in_plane;
+    t.row = at.group * p->m + mb * p->mc, t.col = at.col;
+    t.c = args->y + (at.image * p->g.c_out + t.row) * p->pixels + t.col;
+    float *sums = (float *)scratch + (p->odd ? p->cc * kvol : 0);
+    float *packed = sums + (p->odd ? p->mc : 0);
     int64_t c = 0;
     do {
-        lmn_im2col_block b = {.g = g, .x = x + c * in_plane, .n_c = lmn_min_i64(p->cc, c_in - c)};
-        b.p0 = t.col, b.n = t.n, b.nr = gemm->nr, b.packed = scratch;
+        const int64_t n_c = lmn_min_i64(p->cc, c_in - c);
+        t.b = p->n_prepare ? shared_at(p, args, block, &at, c) : packed;
+        t.k = n_c * kvol, t.b_panel = t.k * gemm->nr, t.beta = c > 0;
         if (p->path == PATH_POINTWISE)
-            t.b_from = b.x + b.p0, t.b_from_ld = in_plane;
-        else
-            p->set->im2col_f32->pack(&b);
+            bring_rows(p, &at, c, &t);
+        else if (!p->n_prepare)
+            pack_channels(p, &at, c, n_c, packed);
         t.a = args->w + t.row * p->k + c * kvol;
-        t.k = b.n_c * kvol, t.b_panel = t.k * gemm->nr, t.beta = c > 0;
-        c += b.n_c;
+        c += n_c;
         t.epi = c >= c_in ? args->epi : NULL;
         gemm->block(&t);
+        if (odd) odd_pixel(p, &t, scratch, sums);
     } while (c < c_in);
+    if (odd) odd_close(p, args->epi, &t, sums);
 }
