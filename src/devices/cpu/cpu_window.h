@@ -19,5 +19,8 @@ typedef struct lmn_cpu_window {
    extents. */
 bool lmn_cpu_window_of(const lmn_opnode *n, const lamina_tensor *x, const int64_t *kernel,
                        lmn_cpu_window *out, int64_t *dims);
+/* The same of a ConvTranspose. */
+bool lmn_cpu_deconv_window_of(const lmn_opnode *n, const lamina_tensor *x, const int64_t *kernel,
+                              lmn_cpu_window *out, int64_t *dims);
 
 #endif
