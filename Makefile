@@ -64,7 +64,7 @@ setup: ## install what building and checking need (Debian)
 environment:
 	@tools/setup.sh > /dev/null || echo "tools/setup.sh failed: going on with what is here"
 
-orderings: build ## weaken every ordering of src/sync and src/trace: docs/orderings.md
+orderings: build ## search every scene, weaken every ordering: docs/orderings.md
 	tools/orderings.sh $(BUILD) > docs/orderings.md
 
 soak-trace: build ## a reader that two writers of 10^9 events outrun

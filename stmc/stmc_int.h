@@ -149,6 +149,7 @@ typedef struct checker {
 
     step steps[MAX_STEPS];
     int n_steps;
+    uint32_t n_ops[N_THREADS], most_ops[N_THREADS]; /* in this run; in any run of the scene */
     bool failed, pruned;
     char failure[400];
 

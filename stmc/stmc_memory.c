@@ -263,6 +263,7 @@ void stmc_perform(int t, uint32_t m)
     }
     step *s = &C->steps[C->n_steps++];
     *s = (step){.thread = t};
+    C->n_ops[t]++;
     if (op->site && op->site->state) op->site->state->n_done++;
     switch (op->op) {
     case STMC_FENCE: fence(t, op->order); break;

@@ -312,6 +312,7 @@ static void reset(void)
 {
     stmc_forget();
     C->n_locs = C->n_steps = 0;
+    memset(C->n_ops, 0, sizeof C->n_ops);
     C->n_writes = 0;
     C->at_choice = 0;
     C->asleep = 0;
@@ -355,6 +356,8 @@ static void one_run(void)
     start_threads();
     for (int t; !C->failed && (t = pick()) > 0;) happen(t);
     if (C->failed || C->pruned) return;
+    for (int t = 1; t <= C->n_threads; t++)
+        if (C->n_ops[t] > C->most_ops[t]) C->most_ops[t] = C->n_ops[t];
     C->self = 0;
     for (int t = 1; t <= C->n_threads; t++) stmc_know(&C->threads[0].know, &C->threads[t].know);
     if (C->scene->end) C->scene->end();
@@ -388,6 +391,7 @@ bool stmc_search(const stmc_scene *scene)
     while (C->n_threads < STMC_MAX_THREADS && scene->thread[C->n_threads]) C->n_threads++;
     C->n_choices = 0;
     C->n_runs = C->n_pruned = 0;
+    memset(C->most_ops, 0, sizeof C->most_ops);
     C->rng = C->opt.seed;
     if (C->opt.replay) read_replay(C->opt.replay);
     do {

@@ -77,6 +77,38 @@ static void remove_one(void)
     (void)lmn_lru_remove(&cache, (lmn_span){&key, 1});
 }
 
+/* Takes what is there, and keeps it while others go. */
+static void find_one(void)
+{
+    const uint8_t key = 1;
+    lmn_lru_entry *e = lmn_lru_find(&cache, (lmn_span){&key, 1});
+    if (!e) return;
+    const uint32_t *v = lmn_lru_value(e);
+    stmc_check(stmc_read(*v) == 1);
+    lmn_lru_let_go(e);
+}
+
+static void find_and_pin(void)
+{
+    const uint8_t key = 1;
+    lmn_lru_entry *e = lmn_lru_find(&cache, (lmn_span){&key, 1});
+    if (!e) return;
+    lmn_lru_pin(e);
+    const uint32_t *v = lmn_lru_value(e);
+    stmc_check(stmc_read(*v) == 1);
+    lmn_lru_unpin(e);
+    lmn_lru_let_go(e);
+}
+
+MC_PART(clear, lmn_lru_clear(&cache))
+
+/* One entry, and room for no more. */
+static void begin_taken(void)
+{
+    begin_small();
+    ask_one();
+}
+
 static void end(void)
 {
     lmn_lru_finish(&cache);
@@ -92,5 +124,7 @@ static void end_once(void)
 STMC_MAIN({"one key", begin, {ask_one, ask_one}, end_once},
           {"a failure", begin_failing, {ask_and_see, ask_and_see}, end},
           {"given up", begin_cancelled, {ask_and_see, ask_and_see}, end},
-          {"removed", begin, {ask_one, remove_one}, end},
+          {"removed", begin, {ask_one, remove_one}, end}, {"cleared", begin, {ask_one, clear}, end},
+          {"evicted while it is found", begin_taken, {ask_two, find_one}, end},
+          {"cleared while it is found", begin_taken, {clear, find_and_pin}, end},
           {"evicted", begin_small, {ask_one, ask_two}, end})
