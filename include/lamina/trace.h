@@ -39,7 +39,7 @@ typedef struct lamina_trace_opts {
 enum {
     LAMINA_TRACE_LEVEL_OFF = 0,   /* nothing: as a knob only */
     LAMINA_TRACE_LEVEL_RUNS = 1,  /* loads, plans, runs and metrics: for always */
-    LAMINA_TRACE_LEVEL_NODES = 2, /* every node */
+    LAMINA_TRACE_LEVEL_NODES = 2, /* every node; waits of the pool */
     LAMINA_TRACE_LEVEL_CHUNKS = 3 /* every piece of a node that a thread does; waits for the lock
                                      of a session that was made at this level */
 };

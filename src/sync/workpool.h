@@ -57,6 +57,10 @@ typedef struct lmn_pool_hooks {
     void (*task_end)(void *ctx, lmn_worker *w);
     void (*park)(void *ctx, lmn_worker *w); /* about to sleep */
     void (*unpark)(void *ctx, lmn_worker *w);
+    /* The caller of a loop has found no more chunks, and helpers may still have some: both or
+     * neither; what the first gives goes to the second when all are done. */
+    uint64_t (*join)(void *ctx);
+    void (*joined)(void *ctx, uint64_t began);
     void *ctx;
 } lmn_pool_hooks;
 

@@ -21,6 +21,14 @@ static lmn_offer *put_up(lmn_workpool *p, const lmn_loop *l)
     return NULL;
 }
 
+static void join(lmn_workpool *p, lmn_offer *o)
+{
+    const lmn_pool_hooks *h = &p->hooks;
+    const uint64_t began = h->join ? h->join(h->ctx) : 0;
+    lmn_offer_close(o);
+    if (h->joined) h->joined(h->ctx, began);
+}
+
 static void run_loop(lmn_workpool *p, lmn_loop *l)
 {
     const int32_t width = (int32_t)lmn_workpool_width(p);
@@ -35,7 +43,7 @@ static void run_loop(lmn_workpool *p, lmn_loop *l)
     const uint32_t helpers = (uint32_t)l->width - 1;
     lmn_park_notify(&p->lot, helpers < WAKE_FIRST ? helpers : WAKE_FIRST);
     lmn_offer_work(o, 0);
-    lmn_offer_close(o);
+    join(p, o);
 }
 
 void lmn_workpool_for(lmn_workpool *p, const lmn_loop *loop)

@@ -63,7 +63,7 @@ struct lamina_trace {
     lmn_atomic(uint64_t) next_rate; /* tick from which the rate is measured again */
     lmn_atomic(uint64_t) * level;   /* value of the knob "trace.level" */
     lmn_lane *lanes;
-    uint32_t name_parked, name_task; /* trace_hook.h */
+    uint32_t name_parked, name_task, name_join; /* trace_hook.h */
     lmn_trace_worker workers[LMN_TRACE_WORKERS];
 
     lmn_atomic(uint32_t) n_threads;

@@ -3,6 +3,8 @@
  */
 #include "trace/trace_hook.h"
 
+#define SHORT_NS 2000 /* what a loop's caller waits at its end is told from here on */
+
 /* A wait of `ns` that is just over. */
 static void emit_wait(lamina_trace *t, uint32_t name, uint64_t ns, uint64_t a, uint64_t b)
 {
@@ -70,15 +72,15 @@ static void emit_since(lamina_trace *t, int32_t kind, uint32_t name, uint64_t st
     lmn_trace_give(lane);
 }
 
-static uint64_t now_if_on(const lamina_trace *t)
+static uint64_t now_if_on(const lamina_trace *t, uint32_t level)
 {
-    return lmn_trace_on(t, LAMINA_TRACE_LEVEL_CHUNKS) ? lmn_trace_now(t) : 0;
+    return lmn_trace_on(t, level) ? lmn_trace_now(t) : 0;
 }
 
 static void task_begin(void *ctx, lmn_worker *w)
 {
     lmn_trace_worker *r = record_of(ctx, w);
-    if (r && r->depth++ == 0) r->began = now_if_on(ctx);
+    if (r && r->depth++ == 0) r->began = now_if_on(ctx, LAMINA_TRACE_LEVEL_CHUNKS);
 }
 
 static void task_end(void *ctx, lmn_worker *w)
@@ -91,7 +93,7 @@ static void task_end(void *ctx, lmn_worker *w)
 static void park(void *ctx, lmn_worker *w)
 {
     lmn_trace_worker *r = record_of(ctx, w);
-    if (r) r->parked = now_if_on(ctx);
+    if (r) r->parked = now_if_on(ctx, LAMINA_TRACE_LEVEL_NODES);
 }
 
 static void unpark(void *ctx, lmn_worker *w)
@@ -101,9 +103,22 @@ static void unpark(void *ctx, lmn_worker *w)
     if (r) emit_since(t, LAMINA_TRACE_WAIT, t->name_parked, r->parked);
 }
 
+static uint64_t join(void *ctx)
+{
+    return now_if_on(ctx, LAMINA_TRACE_LEVEL_NODES);
+}
+
+static void joined(void *ctx, uint64_t began)
+{
+    lamina_trace *t = ctx;
+    if (began && lmn_trace_ticks_ns(t, lmn_trace_now(t) - began) >= SHORT_NS)
+        emit_since(t, LAMINA_TRACE_WAIT, t->name_join, began);
+}
+
 lmn_pool_hooks lmn_trace_pool_hooks(lamina_trace *t)
 {
     t->name_parked = lamina_trace_name(t, "parked", "pool");
     t->name_task = lamina_trace_name(t, "task", "pool");
-    return (lmn_pool_hooks){task_begin, task_end, park, unpark, t};
+    t->name_join = lamina_trace_name(t, "join", "pool");
+    return (lmn_pool_hooks){task_begin, task_end, park, unpark, join, joined, t};
 }

@@ -15,8 +15,10 @@ lmn_mutex_hook lmn_trace_mutex_hook(lamina_trace *t);
  */
 lmn_epoch_hook lmn_trace_epoch_hook(lamina_trace *t, uint64_t stall_ns);
 
-/* Hooks for lmn_workpool_create: at the level of chunks tasks (a helper's part of a loop is one)
-   become spans "pool:task", sleep becomes waits "pool:parked". The trace outlives the pool. */
+/* Hooks for lmn_workpool_create: at the level of nodes sleep becomes waits "pool:parked", and what
+   the caller of a loop waits for its helpers at the end "pool:join" (from 2 us); at that of chunks
+   tasks (a helper's part of a loop is one) become spans "pool:task". The trace outlives the pool.
+ */
 lmn_pool_hooks lmn_trace_pool_hooks(lamina_trace *t);
 
 #endif

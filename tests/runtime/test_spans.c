@@ -43,7 +43,8 @@ static void one_event(const lamina_trace_event *e, seen *s)
                  {"optimise", offsetof(seen, optimise)}, {"place", offsetof(seen, place)},
                  {"plan", offsetof(seen, plan)},         {"run", offsetof(seen, run)},
                  {"chunk", offsetof(seen, chunks)}};
-    T_EQ(e->kind, strcmp(e->name, "parked") == 0 ? LAMINA_TRACE_WAIT : LAMINA_TRACE_SPAN);
+    const bool wait = strcmp(e->name, "parked") == 0 || strcmp(e->name, "join") == 0;
+    T_EQ(e->kind, wait ? LAMINA_TRACE_WAIT : LAMINA_TRACE_SPAN);
     for (size_t i = 0; i < T_COUNT(NAMES); i++)
         if (strcmp(e->name, NAMES[i].name) == 0) ++*(uint32_t *)(void *)((char *)s + NAMES[i].at);
     s->passes += strcmp(e->category, "pass") == 0;

@@ -337,6 +337,8 @@ static void test_quota(t_env *env)
 
 typedef struct hooked {
     lmn_atomic(uint32_t) begun, ended, parked, unparked;
+    uint64_t joins; /* of the caller */
+    bool waiting;
 } hooked;
 
 static void on_begin(void *ctx, lmn_worker *w)
@@ -363,6 +365,27 @@ static void on_unpark(void *ctx, lmn_worker *w)
     (void)lmn_atomic_add(&((hooked *)ctx)->unparked, 1, relaxed);
 }
 
+static uint64_t on_join(void *ctx)
+{
+    hooked *h = ctx;
+    T_CHECK(!h->waiting);
+    h->waiting = true;
+    return ++h->joins;
+}
+
+static void on_joined(void *ctx, uint64_t began)
+{
+    hooked *h = ctx;
+    T_CHECK(h->waiting);
+    T_EQ(began, h->joins);
+    h->waiting = false;
+}
+
+static void chunk_of_nothing(void *arg, int64_t chunk, int32_t worker)
+{
+    (void)arg, (void)chunk, (void)worker;
+}
+
 static void wait_asleep(lmn_workpool *p)
 {
     lmn_pool_stats st;
@@ -378,12 +401,18 @@ static void test_hooks_and_idle(t_env *env)
     lmn_workpool *p;
     lmn_worker *w;
     hooked h = {0};
-    const lmn_pool_opts o = {.width = 4, .hooks = {on_begin, on_end, on_park, on_unpark, &h}};
+    const lmn_pool_opts o = {
+        .width = 4, .hooks = {on_begin, on_end, on_park, on_unpark, on_join, on_joined, &h}};
     T_OK(lmn_workpool_create(&env->alloc, &o, &p));
     T_OK(lmn_workpool_enter(p, &w));
     T_EQ(fib(w, 10), 55);
     lmn_workpool_leave(w);
     T_EQ(lmn_atomic_load(&h.begun, relaxed), 88); /* one for each n >= 2 */
+    T_EQ(h.joins, 0);
+    for (int i = 0; i < 3; i++)
+        lmn_workpool_for(p, &(lmn_loop){4, chunk_of_nothing, NULL, NULL, NULL, 0});
+    T_EQ(h.joins, 3);
+    T_CHECK(!h.waiting);
     wait_asleep(p);
     const uint64_t cpu = lmn_process_cpu_ns();
     (void)usleep(50000);

@@ -298,32 +298,64 @@ static void nothing(void *arg, int64_t chunk, int32_t worker)
     (void)lmn_atomic_add((lmn_atomic(uint32_t) *)arg, 1, relaxed);
 }
 
-/* Whatever the pool's threads did, it is spans and waits of the pool. */
-static void test_pool_hooks(t_env *env)
+/* Chunks that meet: the helper's takes its time, so that the caller waits for it at the end. */
+static void meet(void *arg, int64_t chunk, int32_t worker)
+{
+    lmn_atomic(uint32_t) *n_here = arg;
+    const uint64_t give_up = lmn_now_ns() + UINT64_C(10000000000);
+    (void)chunk;
+    (void)lmn_atomic_add(n_here, 1, relaxed);
+    while (lmn_atomic_load(n_here, relaxed) % 2 && lmn_now_ns() < give_up) lmn_cpu_pause();
+    if (worker) (void)usleep(20000);
+}
+
+/* Whatever the pool's threads did, it is spans and waits of the pool; *n_joins of them are joins.
+ */
+static void pool_events(t_env *env, uint32_t level, const lmn_loop *loop, int times,
+                        uint32_t *n_joins)
 {
     char path[512];
-    lmn_atomic(uint32_t) n_done = 0;
+    lmn_atomic(uint32_t) *n_done = loop->arg;
+    *n_joins = 0;
+    lmn_atomic_store(n_done, 0, relaxed);
     lamina_trace *t = scene_trace(env, path, 8, 4096, true);
     T_REQUIRE(t);
-    T_OK(lamina_trace_knob_set(path, "trace.level", 3, NULL));
+    T_OK(lamina_trace_knob_set(path, "trace.level", level, NULL));
     const lmn_pool_opts o = {.width = 4, .spin_ns = 1000, .hooks = lmn_trace_pool_hooks(t)};
     lmn_workpool *pool = NULL;
     T_OK(lmn_workpool_create(&env->alloc, &o, &pool));
     T_REQUIRE(pool);
-    for (int i = 0; i < 50; i++)
-        lmn_workpool_for(pool, &(lmn_loop){16, nothing, (void *)&n_done, NULL, NULL, 0});
+    for (int i = 0; i < times; i++) lmn_workpool_for(pool, loop);
     lmn_workpool_destroy(pool);
-    T_EQ(lmn_atomic_load(&n_done, relaxed), 50 * 16);
+    T_EQ(lmn_atomic_load(n_done, relaxed), times * loop->n_chunks);
     lamina_trace_reader *r = open_reader(env, path);
     T_REQUIRE(r);
     lamina_trace_event e = {.size = sizeof e};
     while (lamina_trace_next(r, &e) == LAMINA_OK) {
-        const bool parked = strcmp(e.name, "parked") == 0;
+        const bool join = strcmp(e.name, "join") == 0, task = strcmp(e.name, "task") == 0;
+        T_CHECK(join || task || strcmp(e.name, "parked") == 0);
         T_STR_EQ(e.category, "pool");
-        T_EQ(e.kind, parked ? LAMINA_TRACE_WAIT : LAMINA_TRACE_SPAN);
+        T_EQ(e.kind, task ? LAMINA_TRACE_SPAN : LAMINA_TRACE_WAIT);
+        if (task) T_EQ(level, LAMINA_TRACE_LEVEL_CHUNKS);
+        if (join) T_CHECK(e.dur_ns >= 1900);
+        T_CHECK(level > LAMINA_TRACE_LEVEL_RUNS);
+        *n_joins += join;
     }
     lamina_trace_close(r);
     lamina_trace_destroy(t);
+}
+
+static void test_pool_hooks(t_env *env)
+{
+    lmn_atomic(uint32_t) n_done = 0;
+    uint32_t n;
+    const lmn_loop quick = {16, nothing, (void *)&n_done, NULL, NULL, 0};
+    const lmn_loop slow = {2, meet, (void *)&n_done, NULL, NULL, 0};
+    pool_events(env, LAMINA_TRACE_LEVEL_CHUNKS, &quick, 50, &n);
+    pool_events(env, LAMINA_TRACE_LEVEL_RUNS, &slow, 2, &n);
+    T_EQ(n, 0);
+    pool_events(env, LAMINA_TRACE_LEVEL_NODES, &slow, 5, &n);
+    T_CHECK(n >= 1);
 }
 
 /* A handler that interrupts the holder of one lane writes into another. */
