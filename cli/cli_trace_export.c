@@ -2,7 +2,8 @@
  * lamina trace cat and export: events as text, JSON lines, Trace Event Format, CSV.
  *
  * In the Trace Event Format spans are complete ("X"), so that they balance whatever was lost; waits
- * may have begun in another thread and are asynchronous pairs; each thread is named once.
+ * may have begun in another thread and are asynchronous pairs; each thread is named once; an arrow
+ * leads to what a thread did for a span of another.
  */
 #include "cli_trace.h"
 
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define POLL_US 50000
+#define N_PARENTS 256u
 
 static const char *kind_name(int32_t kind)
 {
@@ -112,11 +114,18 @@ int cli_trace_cat(int argc, char **argv)
 /* ---- export -----------------------------------------------------------------------------------
  */
 
+/* A span that others may name as their parent. */
+typedef struct parent {
+    uint32_t span, thread;
+    uint64_t end_ns;
+} parent;
+
 typedef struct exporter {
     FILE *f;
     lamina_trace_info about;
-    uint64_t n, n_waits;
-    bool *named; /* threads */
+    uint64_t n, n_pairs; /* events; waits and arrows */
+    bool *named;         /* threads */
+    parent parents[N_PARENTS];
 } exporter;
 
 static void micros(FILE *f, const char *key, uint64_t ns)
@@ -148,6 +157,28 @@ static void perfetto_part(exporter *x, const lamina_trace_event *e, const char *
     (void)fprintf(x->f, ", \"pid\": %u, \"tid\": %u", x->about.pid, e->thread + 1);
 }
 
+/* Of those whose numbers fall together the last is known: spans last as long as runs. */
+static parent *parent_at(exporter *x, uint32_t span)
+{
+    return &x->parents[(span ^ span >> 22) % N_PARENTS];
+}
+
+static void perfetto_arrow(exporter *x, const lamina_trace_event *e)
+{
+    const parent *p = parent_at(x, e->parent);
+    if (!e->parent || p->span != e->parent || p->thread == e->thread || e->time_ns > p->end_ns)
+        return;
+    lamina_trace_event from = *e;
+    from.thread = p->thread;
+    x->n_pairs++;
+    perfetto_part(x, &from, "s");
+    micros(x->f, "ts", e->time_ns);
+    (void)fprintf(x->f, ", \"id\": %" PRIu64 "}", x->n_pairs);
+    perfetto_part(x, e, "f");
+    micros(x->f, "ts", e->time_ns);
+    (void)fprintf(x->f, ", \"bp\": \"e\", \"id\": %" PRIu64 "}", x->n_pairs);
+}
+
 static void perfetto_event(exporter *x, const lamina_trace_event *e)
 {
     if (e->thread < x->about.n_threads && !x->named[e->thread]) {
@@ -160,7 +191,7 @@ static void perfetto_event(exporter *x, const lamina_trace_event *e)
     micros(x->f, "ts", e->time_ns);
     if (*ph == 'X') micros(x->f, "dur", e->dur_ns);
     if (*ph == 'i') (void)fputs(", \"s\": \"t\"", x->f);
-    if (wait) (void)fprintf(x->f, ", \"id\": %" PRIu64, ++x->n_waits);
+    if (wait) (void)fprintf(x->f, ", \"id\": %" PRIu64, ++x->n_pairs);
     (void)fputs(", ", x->f);
     if (value) {
         cli_json_number(x->f, "\"args\": {\"value\": ", e->value);
@@ -169,10 +200,14 @@ static void perfetto_event(exporter *x, const lamina_trace_event *e)
         json_args(x->f, e);
     }
     (void)fputc('}', x->f);
+    if (*ph == 'X') {
+        if (e->span) *parent_at(x, e->span) = (parent){e->span, e->thread, e->time_ns + e->dur_ns};
+        perfetto_arrow(x, e);
+    }
     if (!wait) return;
     perfetto_part(x, e, "e");
     micros(x->f, "ts", e->time_ns + e->dur_ns);
-    (void)fprintf(x->f, ", \"id\": %" PRIu64 "}", x->n_waits);
+    (void)fprintf(x->f, ", \"id\": %" PRIu64 "}", x->n_pairs);
 }
 
 static void perfetto_head(exporter *x)
