@@ -46,27 +46,54 @@ static void expect_product(kc_ctx *kc, const product *before, const kc_mat *got,
     kc_expect(kc, got, want, bound, what);
 }
 
+/* The product of `t`, whose k is cut into n_terms terms, found in every way there is. */
+static void with_terms(kc_ctx *kc, lmn_gemm_block *t, int64_t n_terms, lmn_gemm_terms *terms)
+{
+    static const float *a_list[4], *b_list[4];
+    static int64_t a_off[4], b_off[4];
+    const int64_t k = t->k / n_terms;
+    *terms =
+        (lmn_gemm_terms){.n = n_terms, .a = t->a, .b = t->b, .a_step = k, .b_step = k * t->ldb};
+    for (int64_t q = 0; q < n_terms; q++) {
+        a_list[q] = t->a + q * k, a_off[q] = q * k;
+        b_list[q] = t->b + q * k * t->ldb, b_off[q] = q * k * t->ldb;
+    }
+    const int64_t a_kind = kc_int(kc, 0, 2), b_kind = kc_int(kc, 0, 2);
+    terms->a_list = a_kind == 0 ? a_list : NULL, terms->a_off = a_kind == 1 ? a_off : NULL;
+    terms->b_list = b_kind == 0 ? b_list : NULL, terms->b_off = b_kind == 1 ? b_off : NULL;
+    t->terms = terms, t->k = k, t->a = t->b = NULL;
+}
+
 static void check_block(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_gemm_row *row = gemm_row(head);
-    const int n_cases = kc_quick(kc) ? 150 : 3000;
+    const int n_cases = kc_quick(kc) ? 250 : 3000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
-        int64_t m = kc_extent(kc, row->mr, 2 * row->mr + 1), k = kc_extent(kc, 16, 70);
-        int64_t n = kc_extent(kc, row->nr, 2 * row->nr + 1);
+        const int64_t n_terms = kc_int(kc, 0, 4);
+        int64_t m = kc_extent(kc, row->mr, c % 8 ? 2 * row->mr + 1 : 5 * row->mr);
+        int64_t k = kc_extent(kc, 16, 70), n = kc_extent(kc, row->nr, 2 * row->nr + 1);
+        if (n_terms) k = k / n_terms * n_terms;
         int64_t lda = k + kc_int(kc, 0, 3), ldb = n + kc_int(kc, 0, 3), ldc = n + kc_int(kc, 0, 3);
+        if (kc_int(kc, 0, 2) == 0) ldc = (n + 15) / 16 * 16;
         product p = {.a = kc_input(kc, style, m, k, lda), .b = kc_input(kc, style, k, n, ldb)};
         p.k = k, p.sk = ldb, p.sj = 1, p.beta = (int32_t)kc_int(kc, 0, 1);
         kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
+        kc_mat plain = kc_copy(kc, &out);
         p.c = kc_copy(kc, &out);
         lmn_gemm_block t = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .b_panel = row->nr};
-        t.c = out.p, t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        t.c = plain.p, t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        KC_CALL(kc, row->block(&t));
+        lmn_gemm_terms terms;
+        t.c = out.p, t.b_far = kc_int(kc, 0, 1), t.c_past = kc_int(kc, 0, 1);
+        if (n_terms) with_terms(kc, &t, n_terms, &terms);
         KC_CALL(kc, row->block(&t));
         char what[96];
-        snprintf(what, sizeof what, "m=%d n=%d k=%d beta=%d style=%d", (int)m, (int)n, (int)k,
-                 p.beta, style);
+        snprintf(what, sizeof what, "m=%d n=%d k=%d terms=%d beta=%d style=%d", (int)m, (int)n,
+                 (int)k, (int)n_terms, p.beta, style);
         expect_product(kc, &p, &out, style, what);
+        if (head->isa != LMN_ISA_REF) kc_expect_bits(kc, &out, &plain, "terms and hints");
     }
 }
 
@@ -93,6 +120,14 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         snprintf(what, sizeof what, "%s m=%d n=%d k=%d beta=%d", nt ? "nt" : "nn", (int)m, (int)n,
                  (int)k, p.beta);
         expect_product(kc, &p, &out, style, what);
+        if (!nt || p.beta) continue;
+        /* Transposed, a column of C at a time: the same bits. */
+        kc_mat turned = kc_output(kc, n, m, m), back = kc_copy(kc, &out);
+        t.c = turned.p, t.ldc = 1, t.c_step = m, t.b_far = true;
+        KC_CALL(kc, row->small_nt(&t));
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) back.p[i * ldc + j] = turned.p[j * m + i];
+        kc_expect_bits(kc, &back, &out, "c_step");
     }
 }
 
@@ -200,6 +235,18 @@ static void run_plan(kc_ctx *kc, const lmn_gemm_plan *plan, const lmn_gemm_args 
         lmn_gemm_f32_chunk(plan, args, down ? plan->n_chunks - 1 - i : i, scratch);
 }
 
+/* The way without a plan, where it is taken, has the plan's bits. */
+static void expect_tiny(kc_ctx *kc, const lmn_gemm_row *row, const lmn_gemm_shape *shape,
+                        const lmn_gemm_args *args, const kc_mat *before, const kc_mat *want)
+{
+    kc_mat got = kc_copy(kc, before);
+    lmn_gemm_args tiny = *args;
+    bool done = false;
+    tiny.c = got.p;
+    KC_CALL(kc, done = lmn_gemm_f32_tiny(row, shape, &tiny));
+    if (done) kc_expect_bits(kc, &got, want, "tiny");
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_gemm_row *row = gemm_row(head);
@@ -211,6 +258,9 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         int64_t m = kc_extent(kc, 8, big ? 140 : 40), n = kc_extent(kc, 48, big ? 420 : 100);
         int64_t k = kc_extent(kc, 16, big ? 500 : 90), ta = kc_int(kc, 0, 3) == 0,
                 tb = kc_int(kc, 0, 1);
+        if (big && kc_int(kc, 0, 1)) m = kc_int(kc, 1, 32); /* B from memory */
+        if (kc_int(kc, 0, 7) == 0)                          /* thin */
+            m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
         lmn_gemm_shape shape = {m, n, k, 1,
                                 (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B)};
         int64_t lda = (ta ? m : k) + kc_int(kc, 0, 3), ldb = (tb ? k : n) + kc_int(kc, 0, 3);
@@ -234,6 +284,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
                  shape.flags, p.beta);
         KC_CALL(kc, run_plan(kc, &plan, &args, false));
         expect_product(kc, &p, &out, style, what);
+        expect_tiny(kc, row, &shape, &args, &p.c, &out);
         /* Fused, in the other order of chunks: the bits of product, then epilogue. */
         lmn_epi epi = random_epi(kc, m, n, KC_REAL);
         lmn_epi_block b = {out.p, ldc, 0, 0, m, n, 0};

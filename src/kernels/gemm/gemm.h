@@ -20,12 +20,15 @@
  * Empty      K = 0 gives epi(beta * C). m = 0 or n = 0 does nothing.
  * Alignment  every pointer only to its element; packed panels best at 64 bytes.
  * Aliasing   C overlaps neither A nor B.
+ * Terms      with `terms` the block sums a list of products into C, each k long (batch-reduce gemm,
+ *            for convolutions by taps): the same chain as one product with the terms end to end.
  * Order      block and small_nn: one chain of fused multiply-adds over k = 0 .. K-1 starting from
  *            beta * C (from +0), rounded to f32 at each step. The chain is the same at edges, for
  * any split of K, any tile, any thread, and in every row but ref: avx2 == avx512 bit for bit.
  *            small_nt: one partial sum a lane, then a fixed tree; depends on the row, not on m or
- * n. ref: f64 sum, rounded once. Error      class dot(n), n = K + 1, before epi: |got - exact| <= n
- * u / (1 - n u) * S with u = 2^-24, S = |beta C| + sum |a| |b|.
+ * n. ref: f64 sum, rounded once. gemm_plan.h says which path takes which kernel. Error      class
+ * dot(n), n = K + 1, before epi: |got - exact| <= n u / (1 - n u) * S with u = 2^-24, S = |beta C|
+ * + sum |a| |b|.
  */
 #ifndef LMN_KERNELS_GEMM_H
 #define LMN_KERNELS_GEMM_H
@@ -33,39 +36,11 @@
 #include "kernels/gemm/epi.h"
 #include "kernels/krow.h"
 
-typedef struct lmn_gemm_block {
-    const float *a;
-    int64_t lda; /* elements from row to row */
-    const float *b;
-    int64_t ldb, b_panel; /* see above; small_nn and small_nt do not use b_panel */
-    const float *b_next;  /* where the next block's B lies, b_from_ld apart: a hint, NULL = none */
-    const float
-        *b_from; /* block only; not NULL: B lies here row-major, b_from_ld elements from row */
-    int64_t b_from_ld; /* to row, and b is scratch that the call fills with packed panels */
-    float *c;
-    int64_t ldc;
-    int64_t m, n, k;
-    int32_t beta;
-    const lmn_epi *epi;     /* NULL = none. small_nn and small_nt do not apply it */
-    int64_t row, col, item; /* of c[0] in the whole result, for the epilogue's operands */
-} lmn_gemm_block;
-
-typedef void lmn_gemm_block_fn(const lmn_gemm_block *blk);
-
-/* B, k x n, into ceil(n / NR) panels of k * NR elements; the columns past n become +0. From
-   row-major [k][n] (nn) or from row-major [n][k] (nt). */
-typedef void lmn_gemm_pack_fn(float *restrict packed, const float *restrict b, int64_t ldb,
-                              int64_t k, int64_t n);
-
-typedef struct lmn_gemm_row {
-    lmn_krow head;
-    int32_t mr, nr;              /* register tile */
-    lmn_gemm_block_fn *block;    /* B in panels */
-    lmn_gemm_block_fn *small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
-    lmn_gemm_block_fn *small_nt; /* b is row-major [n][k]; B is streamed once, rows of A in L1 */
-    lmn_gemm_pack_fn *pack_nn, *pack_nt;
-    lmn_epi_fn *epi;
-} lmn_gemm_row;
+#define GEMM_T(name) lmn_gemm_##name
+#define GEMM_REAL float
+#include "kernels/gemm/gemm_types.h"
+#undef GEMM_T
+#undef GEMM_REAL
 
 extern const lmn_gemm_row lmn_gemm_f32_rows[];
 extern const int32_t lmn_gemm_f32_n_rows;

@@ -5,13 +5,16 @@
  */
 #include "kernels/gemm/gemm_plan.h"
 
+#include <stdalign.h>
+
 #include "kernels/split.h"
 
 enum path {
     PATH_PACKED,   /* B packed by blocks into scratch */
     PATH_DIRECT,   /* row-major B read in place as panels: it is small, or it is used once */
     PATH_SMALL_NN, /* few rows: stream row-major B */
-    PATH_SMALL_NT  /* few rows: stream transposed B */
+    PATH_SMALL_NT, /* few rows: stream transposed B */
+    PATH_THIN      /* few columns: B is transposed into scratch unless it is, and A is streamed */
 };
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
@@ -22,22 +25,54 @@ enum {
     MC_LEAST = 128, /* fewer would pack the same B too often */
     SMALL_NN_M = 6, /* up to here B is streamed */
     SMALL_NT_M = 32,
-    STREAM_NN = 1024,     /* columns of B read as one piece */
-    DIRECT_BYTES = 65536, /* a B this small is read in place */
-    DIRECT_M = 16,        /* and any B for so few rows */
-    WANT_CHUNKS = 8       /* per product, if each is worth it */
+    STREAM_NN = 1024,       /* columns of B read as one piece */
+    DIRECT_BYTES = 65536,   /* a B this small is read in place */
+    DIRECT_M = 32,          /* and any B for so few rows */
+    DIRECT_NC = 768,        /* columns of a chunk then */
+    NARROW_BYTES = 1 << 20, /* and a B of one panel */
+    FAR_BYTES = 512 << 10,  /* B comes from beyond L2 */
+    THIN_MC = 64,           /* rows of a chunk of few columns, at least */
+    TINY_MN = 4096,         /* no plan for results and sums so small */
+    TINY_K = 512,
+    WANT_CHUNKS = 8 /* per product, if each is worth it */
+};
+/* These change the order of sums, and with it bits. */
+enum {
+    WIDEST = 48,       /* panel of any row */
+    TINY_PANEL = 4096, /* floats of a transposed B that is packed even for few rows */
+    THIN_N = 12,       /* so few columns leave much of a vector idle ... */
+    THIN_K = 192       /* ... while so many terms fill it */
 };
 static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
 static const int64_t min_stream_bytes = 256 << 10;
+static const int64_t thin_bytes = 1 << 20;    /* most of B transposed by every chunk */
+static const int64_t stream_bytes = 16 << 20; /* a B this large comes from memory */
+static const int64_t past_bytes = 32 << 20; /* a C this large has left the caches when it is read */
+
+/* Transposing a little B for several rows costs less than folding dot products. */
+static bool packs_small(const lmn_gemm_shape *s)
+{
+    return s->m >= 3 && lmn_round_up_i64(s->n, WIDEST) * s->k <= TINY_PANEL;
+}
+
+static bool is_thin(const lmn_gemm_plan *p)
+{
+    if ((p->flags & LMN_GEMM_TRANS_A) || p->n > THIN_N || p->m <= SMALL_NT_M) return false;
+    return p->k >= THIN_K && p->k * p->n * (int64_t)sizeof(float) <= thin_bytes;
+}
 
 static int32_t choose_path(const lmn_gemm_plan *p)
 {
-    bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
-    if (trans_b) return p->m <= SMALL_NT_M && !trans_a ? PATH_SMALL_NT : PATH_PACKED;
+    const bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
+    const int64_t bytes = p->k * p->n * (int64_t)sizeof(float);
+    if (is_thin(p)) return PATH_THIN;
+    const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->flags};
+    if (trans_b && (trans_a || p->m > SMALL_NT_M || packs_small(&s))) return PATH_PACKED;
+    if (trans_b) return PATH_SMALL_NT;
     if (p->m <= SMALL_NN_M && !trans_a) return PATH_SMALL_NN;
-    if (p->m <= DIRECT_M || p->k * p->n * 4 <= DIRECT_BYTES) return PATH_DIRECT;
-    return PATH_PACKED;
+    if (p->m <= DIRECT_M || bytes <= DIRECT_BYTES) return PATH_DIRECT;
+    return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
 
 /* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: pieces
@@ -56,7 +91,7 @@ static int64_t stream_columns(const lmn_gemm_plan *p)
 static void cut_blocks(lmn_gemm_plan *p)
 {
     const int64_t nr = p->row->nr, mr = p->row->mr;
-    p->nc = lmn_split_even(p->n, NC, nr);
+    p->nc = lmn_split_even(p->n, p->b_far ? DIRECT_NC : NC, nr);
     p->mc = lmn_split_even(p->m, MC, mr);
     while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
         p->mc = lmn_split_even(p->m, p->mc / 2, mr);
@@ -75,6 +110,20 @@ static void cut_blocks(lmn_gemm_plan *p)
     }
 }
 
+static void lay_out(lmn_gemm_plan *p)
+{
+    const bool trans_a = p->flags & LMN_GEMM_TRANS_A, packs = p->path == PATH_PACKED;
+    int64_t a = 0, b = 0;
+    if (p->path == PATH_THIN) {
+        b = p->flags & LMN_GEMM_TRANS_B ? 0 : p->n * p->k;
+    } else if (packs || trans_a || p->b_far) {
+        p->kc = lmn_split_even(p->k, KC, 16);
+        b = packs ? lmn_round_up_i64(p->nc, p->row->nr) * p->kc : 0;
+        a = trans_a ? p->mc * p->kc : 0;
+    }
+    p->scratch_bytes = (size_t)(a + b) * sizeof(float);
+}
+
 void lmn_gemm_f32_plan(const lmn_gemm_row *row, const lmn_gemm_shape *s, lmn_gemm_plan *out)
 {
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
@@ -83,18 +132,22 @@ void lmn_gemm_f32_plan(const lmn_gemm_row *row, const lmn_gemm_shape *s, lmn_gem
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->path = choose_path(out);
     out->kc = s->k;
+    const int64_t b_bytes = s->k * s->n * (int64_t)sizeof(float);
     if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
+        out->b_far = b_bytes > stream_bytes;
         out->mc = s->m, out->nc = lmn_split_even(s->n, stream_columns(out), 16);
         out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(s->n, out->nc);
+    } else if (out->path == PATH_THIN) {
+        out->nc = s->n, out->n_blocks = 1;
+        out->mc = lmn_split_even(s->m, lmn_max_i64(THIN_MC, min_stream_bytes / 4 / s->k), 16);
+        out->m_blocks = lmn_ceil_div_i64(s->m, out->mc);
+        out->b_far = s->m * s->k > stream_bytes / (int64_t)sizeof(float);
     } else {
+        out->b_far = out->path == PATH_DIRECT && s->m <= DIRECT_M && b_bytes > FAR_BYTES;
         cut_blocks(out);
     }
-    if (out->path == PATH_PACKED || (s->flags & LMN_GEMM_TRANS_A)) {
-        out->kc = lmn_split_even(s->k, KC, 16);
-        int64_t b = out->path == PATH_PACKED ? lmn_round_up_i64(out->nc, row->nr) * out->kc : 0;
-        int64_t a = s->flags & LMN_GEMM_TRANS_A ? out->mc * out->kc : 0;
-        out->scratch_bytes = (size_t)(a + b) * sizeof(float);
-    }
+    out->c_past = s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(float);
+    lay_out(out);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
 
@@ -146,10 +199,50 @@ static void run_blocks(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_ge
             t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
         }
         t.beta = k0 > 0 || args->beta;
-        t.epi = k0 + t.k >= p->k ? args->epi : NULL;
+        const bool last = k0 + t.k >= p->k;
+        t.epi = last ? args->epi : NULL;
+        t.c_past = p->c_past && last && !t.beta;
         p->row->block(&t);
         k0 += t.k;
     } while (k0 < p->k);
+}
+
+/* Few columns: dot products of rows of A with rows of B's transpose. */
+static void run_thin(const lmn_gemm_plan *p, const lmn_gemm_args *args, lmn_gemm_block t,
+                     float *scratch)
+{
+    if (!(p->flags & LMN_GEMM_TRANS_B) && !(t.n == 1 && args->ldb == 1)) {
+        for (int64_t k = 0; k < p->k; k++)
+            for (int64_t j = 0; j < t.n; j++) scratch[j * p->k + k] = t.b[k * args->ldb + j];
+        t.b = scratch, t.ldb = p->k;
+    }
+    p->row->small_nt(&t);
+}
+
+bool lmn_gemm_f32_tiny(const lmn_gemm_row *row, const lmn_gemm_shape *s, const lmn_gemm_args *args)
+{
+    if (s->n_batch != 1 || s->m * s->n > TINY_MN || s->k > TINY_K || s->flags & LMN_GEMM_TRANS_A)
+        return false;
+    lmn_gemm_block t;
+    t.a = args->a, t.lda = args->lda;
+    t.b = args->b, t.ldb = args->ldb, t.b_panel = row->nr;
+    t.b_next = t.b_from = NULL, t.terms = NULL;
+    t.c = args->c, t.ldc = args->ldc, t.c_step = 1;
+    t.m = s->m, t.n = s->n, t.k = s->k;
+    t.beta = args->beta, t.epi = args->epi;
+    t.b_far = t.c_past = false;
+    t.row = t.col = 0, t.item = args->item0;
+    if (s->flags & LMN_GEMM_TRANS_B) {
+        alignas(64) float panel[TINY_PANEL];
+        if (!packs_small(s)) return false;
+        row->pack_nt(panel, args->b, args->ldb, s->k, s->n);
+        t.b = panel, t.ldb = row->nr, t.b_panel = row->nr * s->k;
+        row->block(&t);
+        return true;
+    }
+    if (s->n <= THIN_N && s->k >= THIN_K && s->m > SMALL_NT_M) return false;
+    row->block(&t);
+    return true;
 }
 
 void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64_t chunk,
@@ -163,6 +256,7 @@ void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64
     t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
     if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = i, t.col = j, t.item = args->item0 + item;
+    t.b_far = p->b_far;
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
     t.b = args->b + item * args->b_batch + (p->flags & LMN_GEMM_TRANS_B ? j * args->ldb : j);
     t.c = args->c + item * args->c_batch + i * args->ldc + j;
@@ -170,7 +264,9 @@ void lmn_gemm_f32_chunk(const lmn_gemm_plan *p, const lmn_gemm_args *args, int64
         run_blocks(p, args, t, scratch);
         return;
     }
-    if (p->path == PATH_SMALL_NN)
+    if (p->path == PATH_THIN)
+        run_thin(p, args, t, scratch);
+    else if (p->path == PATH_SMALL_NN)
         p->row->small_nn(&t);
     else
         p->row->small_nt(&t);

@@ -5,6 +5,10 @@
  *
  *   C[b] (m x n, row-major)  =  epi( beta C[b]  +  op(A[b]) op(B[b]) ),      b < n_batch
  *
+ * The order of sums is that of the kernel that the shape alone chooses (gemm.h): dot products where
+ * op(B) is [n][k] and m <= 32 (unless it is tiny), or where n <= 12, k >= 192 and m > 32; one chain
+ * over k everywhere else.
+ *
  * B is used where it lies (weights straight from a mapped file): it is packed block by block into
  * the caller's scratch, or streamed without packing when m is small or B is.
  */
@@ -22,6 +26,7 @@ typedef struct lmn_gemm_plan {
     const lmn_gemm_row *row;
     int64_t m, n, k, n_batch;
     int32_t flags, path; /* path: how B is read, see gemm_plan.c */
+    bool b_far, c_past;  /* see gemm_plan.c and the block kernel's hints */
     int64_t mc, nc, kc;  /* block sizes */
     int64_t m_blocks, n_blocks;
     int64_t n_chunks;     /* 0 when C is empty */
@@ -50,5 +55,11 @@ void lmn_gemm_f32_plan(const lmn_gemm_row *row, const lmn_gemm_shape *shape, lmn
    lost. */
 void lmn_gemm_f32_chunk(const lmn_gemm_plan *plan, const lmn_gemm_args *args, int64_t chunk,
                         void *scratch);
+
+/* A product small enough to need neither plan nor scratch: false, and nothing done, if it is not.
+   The bits are those of the plan. Extents >= 0; a small product costs some 15 ns beside its work.
+ */
+bool lmn_gemm_f32_tiny(const lmn_gemm_row *row, const lmn_gemm_shape *shape,
+                       const lmn_gemm_args *args);
 
 #endif

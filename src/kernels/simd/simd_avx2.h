@@ -12,6 +12,7 @@
 
 #define VF_LANES 8
 #define VF_INLINE static inline __attribute__((always_inline, unused))
+typedef float vf_real;
 typedef __m256 vf;
 typedef __m256i vm; /* all ones in a chosen lane: tails and comparisons */
 
@@ -84,6 +85,28 @@ VF_INLINE vf vf_fma(vf a, vf b, vf c)
 VF_INLINE vf vf_fnma(vf a, vf b, vf c)
 {
     return _mm256_fnmadd_ps(a, b, c);
+}
+/* The low half alone; here no narrower than the whole. */
+VF_INLINE vf vf_loadm_lo(const float *p, vm m)
+{
+    return vf_loadm(p, m);
+}
+VF_INLINE void vf_storem_lo(float *p, vm m, vf v)
+{
+    vf_storem(p, m, v);
+}
+VF_INLINE vf vf_fma_lo(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+/* Past the caches; p at 32 bytes. vf_fence before others may read it. */
+VF_INLINE void vf_stream(float *p, vf v)
+{
+    _mm256_stream_ps(p, v);
+}
+VF_INLINE void vf_fence(void)
+{
+    _mm_sfence();
 }
 /* The second operand when either is NaN: put the data second and NaN goes through. */
 VF_INLINE vf vf_max(vf a, vf b)
@@ -172,6 +195,16 @@ VF_INLINE float vf_hmax(vf v)
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     x = _mm_max_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+/* out[q] = vf_hsum(v[q]), bit for bit. */
+VF_INLINE void vf_hsum4(const vf v[4], float out[4])
+{
+    __m128 x[4];
+    for (int q = 0; q < 4; q++)
+        x[q] = _mm_add_ps(_mm256_castps256_ps128(v[q]), _mm256_extractf128_ps(v[q], 1));
+    const __m128 p = _mm_add_ps(_mm_movelh_ps(x[0], x[1]), _mm_movehl_ps(x[1], x[0])),
+                 q = _mm_add_ps(_mm_movelh_ps(x[2], x[3]), _mm_movehl_ps(x[3], x[2]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(p, q, 0x88), _mm_shuffle_ps(p, q, 0xdd)));
 }
 /* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 8; +0 elsewhere. */
 VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)

@@ -12,6 +12,7 @@
 
 #define VF_LANES 16
 #define VF_INLINE static inline __attribute__((always_inline, unused))
+typedef float vf_real;
 typedef __m512 vf;
 typedef __mmask16 vm; /* one bit a lane: tails and comparisons */
 
@@ -84,6 +85,29 @@ VF_INLINE vf vf_fma(vf a, vf b, vf c)
 VF_INLINE vf vf_fnma(vf a, vf b, vf c)
 {
     return _mm512_fnmadd_ps(a, b, c);
+}
+/* The low half alone: the upper lanes of the result are of no use. A mask is of the low lanes. */
+VF_INLINE vf vf_loadm_lo(const float *p, vm m)
+{
+    return _mm512_castps256_ps512(_mm256_maskz_loadu_ps((__mmask8)m, p));
+}
+VF_INLINE void vf_storem_lo(float *p, vm m, vf v)
+{
+    _mm256_mask_storeu_ps(p, (__mmask8)m, _mm512_castps512_ps256(v));
+}
+VF_INLINE vf vf_fma_lo(vf a, vf b, vf c)
+{
+    return _mm512_castps256_ps512(_mm256_fmadd_ps(
+        _mm512_castps512_ps256(a), _mm512_castps512_ps256(b), _mm512_castps512_ps256(c)));
+}
+/* Past the caches; p at 64 bytes. vf_fence before others may read it. */
+VF_INLINE void vf_stream(float *p, vf v)
+{
+    _mm512_stream_ps(p, v);
+}
+VF_INLINE void vf_fence(void)
+{
+    _mm_sfence();
 }
 /* The second operand when either is NaN: put the data second and NaN goes through. */
 VF_INLINE vf vf_max(vf a, vf b)
@@ -169,6 +193,18 @@ VF_INLINE float vf_hmax(vf v)
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
     x = _mm_max_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+/* out[q] = vf_hsum(v[q]), bit for bit. */
+VF_INLINE void vf_hsum4(const vf v[4], float out[4])
+{
+    __m128 x[4];
+    for (int q = 0; q < 4; q++) {
+        __m256 y = _mm256_add_ps(_mm512_castps512_ps256(v[q]), _mm512_extractf32x8_ps(v[q], 1));
+        x[q] = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    }
+    const __m128 p = _mm_add_ps(_mm_movelh_ps(x[0], x[1]), _mm_movehl_ps(x[1], x[0])),
+                 q = _mm_add_ps(_mm_movelh_ps(x[2], x[3]), _mm_movehl_ps(x[3], x[2]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(p, q, 0x88), _mm_shuffle_ps(p, q, 0xdd)));
 }
 /* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 16; +0 elsewhere. */
 VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)

@@ -1,0 +1,210 @@
+/*
+ * Few rows (or few columns): B is streamed once and nothing is packed. small_nn updates strips of
+ * C by rows of B, small_nt forms dot products. Included by gemm_tmpl.h.
+ */
+#ifndef LMN_KERNELS_GEMM_SMALL_TMPL_H
+#define LMN_KERNELS_GEMM_SMALL_TMPL_H
+
+/*
+ * small_nn: C += A B as updates of C by four rows of B at a time. B is read once, in order, a strip
+ * of columns at a time so that the strip of C stays in L1; the next four rows are prefetched into
+ * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16).
+ */
+typedef struct strip {
+    const vf_real *a;
+    int64_t lda;
+    const vf_real *b;
+    int64_t ldb;
+    vf_real *c;
+    int64_t ldc, n;
+    bool fresh; /* C starts from 0 */
+} strip;
+
+VF_INLINE vf strip_vec(const vf a[4], const vf b[4], vf c, const int kk)
+{
+    c = vf_fma(a[0], b[0], c);
+    if (kk > 1) c = vf_fma(a[1], b[1], c);
+    if (kk > 2) c = vf_fma(a[2], b[2], c);
+    if (kk > 3) c = vf_fma(a[3], b[3], c);
+    return c;
+}
+
+/* mr rows by kk steps of k (constants), all columns of the strip. */
+VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
+{
+    vf a[4][4], b[4];
+#define STRIP_A(i)                                                                            \
+    if ((i) < mr) {                                                                           \
+        const vf_real *ai = s->a + (i)*s->lda;                                                \
+        a[i][0] = vf_bcast(ai), a[i][1] = vf_bcast(ai + (kk > 1 ? 1 : 0));                    \
+        a[i][2] = vf_bcast(ai + (kk > 2 ? 2 : 0)), a[i][3] = vf_bcast(ai + (kk > 3 ? 3 : 0)); \
+    }
+#define STRIP_B(q, LOAD) b[q] = (q) < kk ? LOAD(s->b + (q)*s->ldb + j) : vf_zero();
+#define STRIP_C(i, LOAD, STORE)                                           \
+    if ((i) < mr) {                                                       \
+        vf_real *c = s->c + (i)*s->ldc + j;                               \
+        STORE(c, strip_vec(a[i], b, s->fresh ? vf_zero() : LOAD(c), kk)); \
+    }
+#define STRIP_TAIL_LOAD(p) vf_loadm(p, tail)
+#define STRIP_TAIL_STORE(p, v) vf_storem(p, tail, v)
+#define STRIP_VECTOR(L, S) \
+    STRIP_B(0, L)          \
+    STRIP_B(1, L)          \
+    STRIP_B(2, L) STRIP_B(3, L) STRIP_C(0, L, S) STRIP_C(1, L, S) STRIP_C(2, L, S) STRIP_C(3, L, S)
+    STRIP_A(0) STRIP_A(1) STRIP_A(2) STRIP_A(3) int64_t j = 0;
+    for (; j + VF_LANES <= s->n; j += VF_LANES) {
+        if (kk == 4) {
+            const vf_real *next = s->b + 4 * s->ldb + j; /* a prefetch past the end does no harm */
+            __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + s->ldb, 0, 2);
+            __builtin_prefetch(next + 2 * s->ldb, 0, 2);
+            __builtin_prefetch(next + 3 * s->ldb, 0, 2);
+        }
+        STRIP_VECTOR(vf_load, vf_store)
+    }
+    if (j < s->n) {
+        const vm tail = vm_first(s->n - j);
+        STRIP_VECTOR(STRIP_TAIL_LOAD, STRIP_TAIL_STORE)
+    }
+}
+
+/* All m rows by kk steps; the rows of B are in L1 after the first group of rows of A. */
+VF_INLINE void strip_rows(strip s, int64_t m, const int kk)
+{
+    for (int64_t i = 0; i < m; i += GEMM_SMALL_M) {
+        int64_t mr = lmn_min_i64(GEMM_SMALL_M, m - i);
+        if (mr == 1)
+            strip_run(&s, 1, kk);
+        else if (mr == 2)
+            strip_run(&s, 2, kk);
+        else if (GEMM_SMALL_M > 2 && mr == 3)
+            strip_run(&s, 3, kk);
+        else
+            strip_run(&s, GEMM_SMALL_M, kk);
+        s.a += mr * s.lda, s.c += mr * s.ldc;
+    }
+}
+
+static void clear_block(const gemm_block *t)
+{
+    for (int64_t i = 0; i < t->m; i++)
+        for (int64_t j = 0; j < t->n; j++) t->c[i * t->ldc + j] = 0;
+}
+
+static void small_nn_run(const gemm_block *t)
+{
+    if (t->k == 0 && !t->beta) clear_block(t);
+    const int64_t width = t->m > 4 ? 512 : 1024; /* m rows of C by 2 to 4 KiB */
+    for (int64_t j = 0; j < t->n; j += width) {
+        strip s = {
+            t->a,    t->lda, t->b + j, t->ldb, t->c + j, t->ldc, lmn_min_i64(width, t->n - j),
+            !t->beta};
+        int64_t k = t->k;
+        for (; k >= 4; k -= 4) {
+            strip_rows(s, t->m, 4);
+            s.a += 4, s.b += 4 * s.ldb, s.fresh = false;
+        }
+        for (; k > 0; k--) {
+            strip_rows(s, t->m, 1);
+            s.a += 1, s.b += s.ldb, s.fresh = false;
+        }
+    }
+}
+
+/*
+ * small_nt: C[i][j] = dot(row i of A, row j of B), four rows of B at a time; each element has one
+ * vector of partial sums, folded at the end. A is the operand with fewer rows: B is read once.
+ */
+/* Prefetch distances of one stream, and where four rows further is no longer near. */
+enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10 };
+
+typedef struct dots {
+    const vf_real *a, *b;
+    int64_t lda, ldb;
+    vf_real *c;
+    int64_t ldc, c_step;
+    int64_t m, n, k;
+    int64_t ahead; /* from a row of B to what is prefetched */
+    int32_t beta;
+} dots;
+
+VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, const int nr)
+{
+    const vf_real *a = t->a + i0 * t->lda, *b = t->b + j0 * t->ldb;
+    const int64_t ahead = i0 == 0 ? t->ahead : 0;
+    vf acc[6][4], w[4];
+#define DOT_OPEN(i) \
+    acc[i][0] = vf_zero(), acc[i][1] = vf_zero(), acc[i][2] = vf_zero(), acc[i][3] = vf_zero();
+#define DOT_W(q, LOAD) w[q] = (q) < nr ? LOAD(b + (q)*t->ldb + p) : vf_zero();
+#define DOT_STEP(i, LOAD)                                    \
+    if ((i) < mr) {                                          \
+        vf av = LOAD(a + (i)*t->lda + p);                    \
+        acc[i][0] = vf_fma(av, w[0], acc[i][0]);             \
+        if (nr > 1) acc[i][1] = vf_fma(av, w[1], acc[i][1]); \
+        if (nr > 2) acc[i][2] = vf_fma(av, w[2], acc[i][2]); \
+        if (nr > 3) acc[i][3] = vf_fma(av, w[3], acc[i][3]); \
+    }
+#define DOT_VECTOR(L) \
+    DOT_W(0, L)       \
+    DOT_W(1, L)       \
+    DOT_W(2, L)       \
+    DOT_W(3, L)       \
+    DOT_STEP(0, L) DOT_STEP(1, L) DOT_STEP(2, L) DOT_STEP(3, L) DOT_STEP(4, L) DOT_STEP(5, L)
+#define DOT_TAIL(ptr) vf_loadm(ptr, tail)
+#define DOT_AHEAD(q) \
+    if ((q) < nr) __builtin_prefetch(b + (q)*t->ldb + p + ahead, 0, 2);
+#define DOT_CLOSE(i)                                                               \
+    if ((i) < mr) {                                                                \
+        vf_real sum[4], *c = t->c + (i0 + (i)) * t->ldc + j0 * t->c_step;          \
+        vf_hsum4(acc[i], sum);                                                     \
+        for (int q = 0; q < nr; q++)                                               \
+            c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0); \
+    }
+    DOT_OPEN(0) DOT_OPEN(1) DOT_OPEN(2) DOT_OPEN(3) DOT_OPEN(4) DOT_OPEN(5) int64_t p = 0;
+    for (; p + VF_LANES <= t->k; p += VF_LANES) {
+        DOT_AHEAD(0) DOT_AHEAD(1) DOT_AHEAD(2) DOT_AHEAD(3) DOT_VECTOR(vf_load)
+    }
+    if (p < t->k) {
+        const vm tail = vm_first(t->k - p);
+        DOT_VECTOR(DOT_TAIL)
+    }
+    DOT_CLOSE(0) DOT_CLOSE(1) DOT_CLOSE(2) DOT_CLOSE(3) DOT_CLOSE(4) DOT_CLOSE(5)
+}
+
+/* All rows of A in groups of like size by nr rows of B. */
+VF_INLINE void dot_rows(const dots *t, int64_t j, const int nr)
+{
+    const int64_t groups = (t->m + GEMM_DOT_M - 1) / GEMM_DOT_M;
+    int64_t i = 0;
+    for (int64_t g = groups; g > 0; g--) {
+        int64_t mr = (t->m - i + g - 1) / g;
+        if (mr == 1)
+            dot_run(t, i, j, 1, nr);
+        else if (mr == 2)
+            dot_run(t, i, j, 2, nr);
+        else if (GEMM_DOT_M > 2 && mr == 3)
+            dot_run(t, i, j, 3, nr);
+        else if (GEMM_DOT_M > 2 && mr == 4)
+            dot_run(t, i, j, 4, nr);
+        else if (GEMM_DOT_M > 2 && mr == 5)
+            dot_run(t, i, j, 5, nr);
+        else
+            dot_run(t, i, j, GEMM_DOT_M, nr);
+        i += mr;
+    }
+}
+
+static void small_nt_run(const gemm_block *t)
+{
+    const int64_t step = t->c_step ? t->c_step : 1;
+    dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
+    if (t->m > t->n)
+        d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
+    /* One row is bound by its stream, which fetches itself unless it comes from memory. */
+    if (d.m > 1 || t->b_far)
+        d.ahead = 4 * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR ? 4 * d.ldb : DOT_STREAM;
+    int64_t j = 0;
+    for (; j + 4 <= d.n; j += 4) dot_rows(&d, j, 4);
+    for (; j < d.n; j++) dot_rows(&d, j, 1);
+}
+
+#endif

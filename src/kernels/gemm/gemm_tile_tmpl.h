@@ -1,0 +1,263 @@
+/*
+ * The register tile of the gemm kernels: GEMM_MR x GEMM_NR of C in accumulators while k passes. All
+ * loops over rows and vectors are spelled out by macros with literal indices, so that accumulators
+ * live in registers and nowhere else. Included by gemm_tmpl.h, which says what must be defined.
+ */
+#ifndef LMN_KERNELS_GEMM_TILE_TMPL_H
+#define LMN_KERNELS_GEMM_TILE_TMPL_H
+
+/*
+ * The head of an epilogue that the tile applies in registers: bias of a row or a column, then a
+ * residual, then a clip; anything but this order stays in memory (epi_tmpl.h), with the same bits.
+ */
+typedef struct fuse {
+    bool on;
+    const vf_real *row, *col, *full; /* NULL = none */
+    int64_t full_ld;
+    vf_real lo, hi; /* -inf, +inf = no clip, and then min(hi, max(lo, v)) is v, NaN included */
+} fuse;
+
+/* One register tile, all sizes already cut; n only matters to the masked forms. */
+typedef struct tile {
+    const vf_real *a;
+    int64_t lda;
+    const vf_real *b;
+    int64_t ldb;
+    int64_t far;   /* tile_pack, tile_fetch: from a row of B to what is prefetched */
+    vf_real *pack; /* tile_pack: each row of B that is read goes here too, GEMM_NR apart */
+    vf_real *c;
+    int64_t ldc;
+    int64_t k, n;
+    int64_t ahead;       /* rows this far down are prefetched: the next tile's, or 0 */
+    const vf_real *soon; /* a line here for every four k is brought to L2, soon_step apart */
+    int64_t soon_step;
+    int32_t beta;
+    bool stream;             /* C goes past the caches; only whole vectors, aligned */
+    const gemm_terms *terms; /* NULL = one product */
+    int64_t a_at, b_at;      /* with terms: of the tile in each of their operands */
+    fuse f;                  /* of this tile: operands already at its corner */
+} tile;
+typedef void tile_fn(const tile *t);
+
+#define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+
+enum {
+    LINE = 64 / sizeof(vf_real), /* elements of a cache line */
+    /* Rows of B from its own place: so many ahead cover the latency of DRAM. Where there are
+       fewer, the next panel is fetched instead. */
+    FAR_ROWS = 32
+};
+
+/* How the last vector of a tile is used, and what is done to B on the way. */
+enum { TAIL_WHOLE, TAIL_MASK, TAIL_HALF };
+enum { B_READ, B_FETCH, B_PACK };
+
+/* Operands of term q, before the tile's own place in them. */
+VF_INLINE const vf_real *term_a(const gemm_terms *s, int64_t q)
+{
+    return s->a_list ? s->a_list[q] : s->a + (s->a_off ? s->a_off[q] : q * s->a_step);
+}
+VF_INLINE const vf_real *term_b(const gemm_terms *s, int64_t q)
+{
+    return s->b_list ? s->b_list[q] : s->b + (s->b_off ? s->b_off[q] : q * s->b_step);
+}
+
+/* mr, nv, tail_kind, b_kind are constants at every call. */
+VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tail_kind,
+                        const int b_kind)
+{
+    const vf_real *a[8], *b = t->b;
+    vf_real *c[8];
+    vf acc[8][3];
+    const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
+    const int64_t n_k = t->k, ldb = t->ldb;
+#define LAST(v) (tail_kind != TAIL_WHOLE && (v) == nv - 1)
+#define TILE_LOAD(v, p) \
+    (!LAST(v) ? vf_load(p) : (tail_kind == TAIL_HALF) ? vf_loadm_lo(p, tail) : vf_loadm(p, tail))
+#define TILE_FMA(v, x, y, z) \
+    (LAST(v) && tail_kind == TAIL_HALF ? vf_fma_lo(x, y, z) : vf_fma(x, y, z))
+#define TILE_OPEN_V(i, v) \
+    if ((v) < nv) acc[i][v] = t->beta ? TILE_LOAD(v, c[i] + (v)*VF_LANES) : vf_zero();
+#define TILE_OPEN(i)                                          \
+    if ((i) < mr) {                                           \
+        a[i] = t->a + (i)*t->lda;                             \
+        c[i] = t->c + (i)*t->ldc;                             \
+        TILE_OPEN_V(i, 0) TILE_OPEN_V(i, 1) TILE_OPEN_V(i, 2) \
+    }
+#define TILE_STEP(i)                                            \
+    if ((i) < mr) {                                             \
+        vf av = vf_bcast(a[i] + p);                             \
+        acc[i][0] = TILE_FMA(0, av, b0, acc[i][0]);             \
+        if (nv > 1) acc[i][1] = TILE_FMA(1, av, b1, acc[i][1]); \
+        if (nv > 2) acc[i][2] = TILE_FMA(2, av, b2, acc[i][2]); \
+    }
+#define TILE_FUSE_V(i, v)                                                                    \
+    if ((v) < nv) {                                                                          \
+        const int64_t at = (v)*VF_LANES;                                                     \
+        if (row) acc[i][v] = vf_add(acc[i][v], rv);                                          \
+        if (col) acc[i][v] = vf_add(acc[i][v], TILE_LOAD(v, col + at));                      \
+        if (full) acc[i][v] = vf_add(acc[i][v], TILE_LOAD(v, full + (i)*t->f.full_ld + at)); \
+        acc[i][v] = vf_min(hi, vf_max(lo, acc[i][v]));                                       \
+    }
+#define TILE_FUSE(i)                                          \
+    if ((i) < mr) {                                           \
+        vf rv = row ? vf_set1(row[i]) : vf_zero();            \
+        TILE_FUSE_V(i, 0) TILE_FUSE_V(i, 1) TILE_FUSE_V(i, 2) \
+    }
+#define TILE_CLOSE_V(i, v)                                      \
+    if ((v) < nv) {                                             \
+        if (!LAST(v))                                           \
+            vf_store(c[i] + (v)*VF_LANES, acc[i][v]);           \
+        else if (tail_kind == TAIL_HALF)                        \
+            vf_storem_lo(c[i] + (v)*VF_LANES, tail, acc[i][v]); \
+        else                                                    \
+            vf_storem(c[i] + (v)*VF_LANES, tail, acc[i][v]);    \
+    }
+#define TILE_CLOSE(i)                                            \
+    if ((i) < mr) {                                              \
+        TILE_CLOSE_V(i, 0) TILE_CLOSE_V(i, 1) TILE_CLOSE_V(i, 2) \
+    }
+#define TILE_STREAM_V(i, v) \
+    if ((v) < nv) vf_stream(c[i] + (v)*VF_LANES, acc[i][v]);
+#define TILE_STREAM(i)                                              \
+    if ((i) < mr) {                                                 \
+        TILE_STREAM_V(i, 0) TILE_STREAM_V(i, 1) TILE_STREAM_V(i, 2) \
+    }
+#define TILE_B(v) ((v) >= nv ? vf_zero() : TILE_LOAD(v, b + (v)*VF_LANES))
+#define TILE_K                                             \
+    {                                                      \
+        vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2); \
+        EACH_ROW(TILE_STEP)                                \
+        (void)b1, (void)b2;                                \
+        if (b_kind == B_PACK) TILE_PACK                    \
+        if (b_kind != B_READ) TILE_FETCH                   \
+        p++, b += ldb;                                     \
+    }
+#define TILE_AHEAD(u)                                                 \
+    {                                                                 \
+        if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
+        if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
+    }
+#define TILE_PACK                                        \
+    {                                                    \
+        vf_store(packed, b0);                            \
+        if (nv > 1) vf_store(packed + VF_LANES, b1);     \
+        if (nv > 2) vf_store(packed + 2 * VF_LANES, b2); \
+        packed += GEMM_NR;                               \
+    }
+#define TILE_FETCH                                                                   \
+    {                                                                                \
+        const vf_real *from = b + far;                                               \
+        __builtin_prefetch(from, 0, 2);                                              \
+        if ((int)GEMM_NR > (int)LINE) __builtin_prefetch(from + LINE, 0, 2);         \
+        if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch(from + 2 * LINE, 0, 2); \
+    }
+    const int64_t ahead = t->ahead, soon_step = t->soon_step, far = t->far;
+    const vf_real *soon = t->soon;
+    vf_real *packed = t->pack;
+    (void)packed, (void)far;
+    EACH_ROW(TILE_OPEN)
+    int64_t term = 0;
+    for (;;) {
+        int64_t p = 0;
+        while (p + 4 <= n_k) {
+            TILE_AHEAD(0)
+            TILE_K TILE_AHEAD(1) TILE_K TILE_AHEAD(2) TILE_K TILE_AHEAD(3)
+                TILE_K __builtin_prefetch(soon, 0, 2);
+            soon += soon_step;
+        }
+        while (p < n_k) TILE_K
+        if (!t->terms || ++term >= t->terms->n) break;
+        const vf_real *next = term_a(t->terms, term) + t->a_at;
+        b = term_b(t->terms, term) + t->b_at;
+#define TILE_TERM(i) \
+    if ((i) < mr) a[i] = next + (i)*t->lda;
+        EACH_ROW(TILE_TERM)
+    }
+#if GEMM_EPI
+    if (t->f.on) {
+        const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
+        const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
+        EACH_ROW(TILE_FUSE)
+    }
+#endif
+    if (tail_kind == TAIL_WHOLE && t->stream) {
+        EACH_ROW(TILE_STREAM)
+    } else {
+        EACH_ROW(TILE_CLOSE)
+    }
+}
+
+/* tile_<rows>_<vectors>{,h}: masked, h: at most half of the last vector; tile_<rows>_full: NV whole
+   vectors; tile_<rows>_fetch: so, and B comes from memory. */
+#define TILE_FORM(mr, name, nv, tail_kind, b_kind) \
+    static void tile_##mr##_##name(const tile *t)  \
+    {                                              \
+        tile_run(t, mr, nv, tail_kind, b_kind);    \
+    }
+#if GEMM_HALF
+#define TILE_HALVES(mr)                     \
+    TILE_FORM(mr, 1h, 1, TAIL_HALF, B_READ) \
+    TILE_FORM(mr, 2h, 2, TAIL_HALF, B_READ) \
+    TILE_FORM(mr, 3h, 3, TAIL_HALF, B_READ)
+#define TILE_ENTRY(mr)                                                                  \
+    {                                                                                   \
+        tile_##mr##_full, tile_##mr##_1h, tile_##mr##_1, tile_##mr##_2h, tile_##mr##_2, \
+            tile_##mr##_3h, tile_##mr##_3                                               \
+    }
+enum { TILE_UNIT = VF_LANES / 2, TILE_FORMS = 7 };
+#else
+#define TILE_HALVES(mr)
+#define TILE_ENTRY(mr)                                 \
+    {                                                  \
+        tile_##mr##_full, tile_##mr##_1, tile_##mr##_2 \
+    }
+enum { TILE_UNIT = VF_LANES, TILE_FORMS = 3 };
+#endif
+#if GEMM_NV > 2
+#define TILE_THREE(mr) TILE_FORM(mr, 3, 3, TAIL_MASK, B_READ)
+#else
+#define TILE_THREE(mr)
+#endif
+#define TILE_DEFINE(mr)                                \
+    TILE_FORM(mr, 1, 1, TAIL_MASK, B_READ)             \
+    TILE_FORM(mr, 2, 2, TAIL_MASK, B_READ)             \
+    TILE_FORM(mr, full, GEMM_NV, TAIL_WHOLE, B_READ)   \
+    TILE_FORM(mr, fetch, GEMM_NV, TAIL_WHOLE, B_FETCH) \
+    TILE_THREE(mr)                                     \
+    TILE_HALVES(mr)
+TILE_DEFINE(1)
+TILE_DEFINE(2)
+TILE_DEFINE(3)
+TILE_DEFINE(4)
+TILE_DEFINE(5)
+TILE_DEFINE(6)
+#if GEMM_MR > 6
+TILE_DEFINE(7)
+TILE_DEFINE(8)
+#define TILE_ROWS(M)                                   \
+    {                                                  \
+        M(1), M(2), M(3), M(4), M(5), M(6), M(7), M(8) \
+    }
+#else
+#define TILE_ROWS(M)                       \
+    {                                      \
+        M(1), M(2), M(3), M(4), M(5), M(6) \
+    }
+#endif
+#define TILE_FETCHES(mr) tile_##mr##_fetch
+static tile_fn *const tile_table[GEMM_MR][TILE_FORMS] = TILE_ROWS(TILE_ENTRY);
+static tile_fn *const tile_fetch[GEMM_MR] = TILE_ROWS(TILE_FETCHES);
+
+/* The tile for m rows and n columns. */
+VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
+{
+    return tile_table[m - 1][n == GEMM_NR ? 0 : (n + TILE_UNIT - 1) / TILE_UNIT];
+}
+
+static void tile_pack(const tile *t)
+{
+    tile_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PACK);
+}
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * The types of one gemm family, made for an element type: gemm.h includes this for f32, dgemm.h for
+ * f64, each with GEMM_T(name) and GEMM_REAL defined. What they mean stands in gemm.h. No include
+ * guard by intent.
+ */
+
+/* A list of products summed into one C: term q multiplies A_q and B_q, found by address (a_list),
+   by offset from a and b (a_off), or by stride (a_step); A and B choose independently. */
+typedef struct GEMM_T(terms) {
+    int64_t n; /* >= 1 */
+    const GEMM_REAL *a, *b;
+    const GEMM_REAL *const *a_list, *const *b_list; /* not NULL: the operands themselves */
+    const int64_t *a_off, *b_off;                   /* not NULL: elements from a and b */
+    int64_t a_step, b_step;                         /* else: elements from term to term */
+} GEMM_T(terms);
+
+typedef struct GEMM_T(block) {
+    const GEMM_REAL *a;
+    int64_t lda; /* elements from row to row */
+    const GEMM_REAL *b;
+    int64_t ldb, b_panel;    /* see gemm.h; small_nn and small_nt do not use b_panel */
+    const GEMM_REAL *b_next; /* where the next block's B lies, b_from_ld apart: a hint, NULL = none
+                              */
+    const GEMM_REAL *b_from; /* block only; not NULL: B lies here row-major, b_from_ld elements from
+                                row to row, and b is scratch that the call fills with packed panels
+                              */
+    int64_t b_from_ld;
+    const GEMM_T(terms) * terms; /* block only; not NULL: the sum over these, a and b are not used,
+                                    lda, ldb, b_panel, m, n, k are those of every term; no b_from */
+    GEMM_REAL *c;
+    int64_t ldc;
+    int64_t c_step; /* small_nt only: elements from column to column of C, 0 stands for 1 */
+    int64_t m, n, k;
+    int32_t beta;
+    bool b_far;         /* block only: B comes from memory, worth fetching ahead: a hint */
+    bool c_past;        /* block only: C is not wanted in the caches: a hint */
+    const lmn_epi *epi; /* NULL = none. small_nn and small_nt do not apply it; f64: always NULL */
+    int64_t row, col, item; /* of c[0] in the whole result, for the epilogue's operands */
+} GEMM_T(block);
+
+typedef void GEMM_T(block_fn)(const GEMM_T(block) * blk);
+
+/* B, k x n, into ceil(n / NR) panels of k * NR elements; the columns past n become +0. From
+   row-major [k][n] (nn) or from row-major [n][k] (nt). */
+typedef void GEMM_T(pack_fn)(GEMM_REAL *restrict packed, const GEMM_REAL *restrict b, int64_t ldb,
+                             int64_t k, int64_t n);
+
+typedef struct GEMM_T(row) {
+    lmn_krow head;
+    int32_t mr, nr;              /* register tile */
+    GEMM_T(block_fn) * block;    /* B in panels */
+    GEMM_T(block_fn) * small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
+    GEMM_T(block_fn) * small_nt; /* b is row-major [n][k]; B is streamed once, rows of A in L1 */
+    GEMM_T(pack_fn) * pack_nn, *pack_nt;
+    lmn_epi_fn *epi; /* NULL for f64 */
+} GEMM_T(row);
