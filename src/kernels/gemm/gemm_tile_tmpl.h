@@ -133,11 +133,8 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         if (b_kind != B_READ) TILE_FETCH                   \
         p++, b += ldb;                                     \
     }
-#define TILE_AHEAD(u)                                                 \
-    {                                                                 \
-        if ((u) < mr) __builtin_prefetch(a[u] + p + ahead);           \
-        if ((u) + 4 < mr) __builtin_prefetch(a[(u) + 4] + p + ahead); \
-    }
+#define TILE_AHEAD(i) \
+    if ((i) < mr) __builtin_prefetch(a[i] + p + ahead);
 #define TILE_PACK                                        \
     {                                                    \
         vf_store(packed, b0);                            \
@@ -160,13 +157,21 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
     int64_t term = 0;
     for (;;) {
         int64_t p = 0;
-        while (p + 4 <= n_k) {
-            TILE_AHEAD(0)
-            TILE_K TILE_AHEAD(1) TILE_K TILE_AHEAD(2) TILE_K TILE_AHEAD(3)
-                TILE_K __builtin_prefetch(soon, 0, 2);
-            soon += soon_step;
+        if (mr == GEMM_MR && tail_kind == TAIL_WHOLE) {
+            while (p + 4 <= n_k) {
+                TILE_AHEAD(0)
+                TILE_AHEAD(4)
+                TILE_K TILE_AHEAD(1) TILE_AHEAD(5) TILE_K TILE_AHEAD(2) TILE_AHEAD(6)
+                    TILE_K TILE_AHEAD(3) TILE_AHEAD(7) TILE_K __builtin_prefetch(soon, 0, 2);
+                soon += soon_step;
+            }
         }
-        while (p < n_k) TILE_K
+        while (p < n_k) { /* the other tiles are many and rare: compact */
+            const int64_t stop = lmn_min_i64(p + 4, n_k);
+            EACH_ROW(TILE_AHEAD)
+#pragma GCC unroll 1
+            while (p < stop) TILE_K
+        }
         if (!t->terms || ++term >= t->terms->n) break;
         const vf_real *next = term_a(t->terms, term) + t->a_at;
         b = term_b(t->terms, term) + t->b_at;
@@ -175,7 +180,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         EACH_ROW(TILE_TERM)
     }
 #if GEMM_EPI
-    if (t->f.on) {
+    if (tail_kind == TAIL_WHOLE && t->f.on) {
         const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
         const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
         EACH_ROW(TILE_FUSE)

@@ -108,8 +108,9 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     x.far = 0, x.pack = NULL;
 #if GEMM_EPI
     const lmn_epi_block e = {x.c, t->ldc, t->row + i, t->col + j, m, n, t->item};
-    x.f.on = w->whole.on;
-    if (w->whole.on) x.f = fuse_at(&w->whole, t, &e);
+    const bool fused = w->whole.on && n == GEMM_NR; /* narrower tiles do it in memory */
+    x.f.on = fused;
+    if (fused) x.f = fuse_at(&w->whole, t, &e);
 #endif
     if (i > 0 && t->b_next) fetch_next(t, i, j, &x);
     if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x)) {
@@ -121,7 +122,10 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
         tile_pick(m, n)(&x);
     }
 #if GEMM_EPI
-    if (w->rest.n_ops) epi_apply(&w->rest, &e);
+    if (w->rest.n_ops && fused)
+        epi_apply(&w->rest, &e);
+    else if (t->epi && !fused)
+        epi_apply(t->epi, &e);
 #endif
 }
 
@@ -183,7 +187,7 @@ static void block_run(const gemm_block *t)
     lmn_assert(!t->epi);
 #endif
     const uintptr_t spread = (uintptr_t)t->c | (uintptr_t)t->ldc * sizeof(vf_real);
-    w.stream = t->c_past && !w.rest.n_ops && spread % 64 == 0;
+    w.stream = t->c_past && !t->epi && spread % 64 == 0;
     w.width = panel_width(t);
     if (t->m <= GEMM_MR)
         block_row(&w, 0, t->m);
