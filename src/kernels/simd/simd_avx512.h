@@ -93,7 +93,8 @@ VF_INLINE vf vf_loadm_lo(const float *p, vm m)
 }
 VF_INLINE void vf_storem_lo(float *p, vm m, vf v)
 {
-    _mm256_mask_storeu_ps(p, (__mmask8)m, _mm512_castps512_ps256(v));
+    /* Whole: gcc makes of the half a masked vextract, which faults on lanes that are off. */
+    _mm512_mask_storeu_ps(p, m, v);
 }
 VF_INLINE vf vf_fma_lo(vf a, vf b, vf c)
 {
