@@ -48,7 +48,7 @@ static lamina_status compute(const blas_product *r)
     if (!g) return LAMINA_E_NOMEM;
     const uint32_t flags = (r->trans_a != BLAS_NO_TRANS ? LAMINA_GEMM_TRANS_A : 0) |
                            (r->trans_b != BLAS_NO_TRANS ? LAMINA_GEMM_TRANS_B : 0);
-    const lamina_gemm_shape s = {sizeof s, r->c_type, flags, r->m, r->n, r->k, r->n_batch};
+    const lamina_gemm_shape s = {sizeof s, r->ab_type, flags, r->m, r->n, r->k, r->n_batch};
     const lamina_gemm_args a = {.size = sizeof a,
                                 .a = r->a,
                                 .b = r->b,
@@ -64,36 +64,6 @@ static lamina_status compute(const blas_product *r)
     return lamina_gemm_once(g, &s, &a);
 }
 
-/* Elements that a matrix of bf16 spans, as f32 in memory of their own. */
-static float *widened(const void *from, size_t n)
-{
-    const uint16_t *x = from;
-    float *to = lmn_blas_alloc(n, sizeof *to);
-    for (size_t i = 0; to && i < n; i++) {
-        const uint32_t bits = (uint32_t)x[i] << 16;
-        __builtin_memcpy(&to[i], &bits, sizeof bits);
-    }
-    return to;
-}
-
-/* Products of bf16 are exact in f32: widened copies give what a bf16 kernel would. No batches. */
-static lamina_status compute_wide(const blas_product *r)
-{
-    const int64_t rows_a = r->trans_a != BLAS_NO_TRANS ? r->k : r->m;
-    const int64_t rows_b = r->trans_b != BLAS_NO_TRANS ? r->n : r->k;
-    const bool read = r->alpha != 0 && r->k > 0;
-    const size_t n_a = read ? (size_t)((rows_a - 1) * r->lda + r->m + r->k - rows_a) : 0;
-    const size_t n_b = read ? (size_t)((rows_b - 1) * r->ldb + r->n + r->k - rows_b) : 0;
-    float *a = widened(r->a, n_a), *b = widened(r->b, n_b);
-    blas_product wide = *r;
-    wide.a = a, wide.b = b, wide.ab_type = LAMINA_F32;
-    const bool have = (a || n_a == 0) && (b || n_b == 0);
-    const lamina_status st = have ? compute(&wide) : LAMINA_E_NOMEM;
-    lmn_blas_free(a, n_a, sizeof *a);
-    lmn_blas_free(b, n_b, sizeof *b);
-    return st;
-}
-
 void lmn_blas_product(const blas_product *p)
 {
     const int wrong = wrong_argument(p);
@@ -104,6 +74,5 @@ void lmn_blas_product(const blas_product *p)
     if (p->m == 0 || p->n == 0 || p->n_batch == 0) return;
     if ((p->k == 0 || p->alpha == 0) && p->beta == 1) return;
     const blas_product r = as_rows(p);
-    const lamina_status st = r.ab_type == r.c_type ? compute(&r) : compute_wide(&r);
-    if (LMN_UNLIKELY(st != LAMINA_OK)) lmn_blas_plain(&r);
+    if (LMN_UNLIKELY(compute(&r) != LAMINA_OK)) lmn_blas_plain(&r);
 }

@@ -54,6 +54,24 @@ void lamina_gemm_destroy(lamina_gemm *g)
     lmn_cfree(&a, g, 1, sizeof *g, "gemm");
 }
 
+void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan *out)
+{
+    out->half = s->dtype == LAMINA_BF16;
+    if (!out->half) {
+        const lmn_gemm_shape f32 = {s->m, s->n, s->k, s->n_batch, (int32_t)s->flags};
+        lmn_gemm_f32_plan(g->kset.gemm_f32, &f32, &out->f32);
+        out->n_chunks = out->f32.n_chunks, out->scratch_bytes = out->f32.scratch_bytes;
+        return;
+    }
+    const lmn_hgemm_shape bf16 = {.m = s->m,
+                                  .n = s->n,
+                                  .k = s->k,
+                                  .n_batch = s->n_batch,
+                                  .flags = (int32_t)s->flags | LMN_HGEMM_C_F32};
+    lmn_hgemm_plan_make(g->kset.hgemm_bf16, &bf16, &out->bf16);
+    out->n_chunks = out->bf16.n_chunks, out->scratch_bytes = out->bf16.scratch_bytes;
+}
+
 lamina_status lamina_gemm_plan_create(lamina_gemm *g, const lamina_gemm_shape *shape,
                                       lamina_gemm_plan **out)
 {
@@ -62,8 +80,7 @@ lamina_status lamina_gemm_plan_create(lamina_gemm *g, const lamina_gemm_shape *s
     lamina_gemm_plan *p = lmn_calloc(&g->alloc, 1, sizeof *p, "gemm plan");
     if (!p) return LAMINA_E_NOMEM;
     p->g = g, p->shape = *shape;
-    const lmn_gemm_shape s = {shape->m, shape->n, shape->k, shape->n_batch, (int32_t)shape->flags};
-    lmn_gemm_f32_plan(g->kset.gemm_f32, &s, &p->plan);
+    lmn_gemmapi_plan(g, shape, &p->plan);
     *out = p;
     return LAMINA_OK;
 }

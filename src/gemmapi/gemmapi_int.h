@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/recycle.h"
 #include "kernels/gemm/gemm_plan.h"
+#include "kernels/hgemm/hgemm_plan.h"
 #include "kernels/kset.h"
 #include "sync/workpool.h"
 
@@ -21,11 +22,22 @@ struct lamina_gemm {
     lmn_recycle recycle;
 };
 
+/* The blocks of a product; of the two drivers only the one of the element type is filled. */
+typedef struct any_plan {
+    bool half; /* A and B of bf16 */
+    int64_t n_chunks;
+    size_t scratch_bytes; /* one worker's */
+    lmn_gemm_plan f32;
+    lmn_hgemm_plan bf16;
+} any_plan;
+
 struct lamina_gemm_plan {
     lamina_gemm *g;
     lamina_gemm_shape shape;
-    lmn_gemm_plan plan;
+    any_plan plan;
 };
+
+void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan *out);
 
 struct lamina_gemm_packed {
     lamina_gemm *g;
@@ -44,9 +56,18 @@ void lmn_gemmapi_packed_plan(const lamina_gemm_packed *w, const lamina_gemm_shap
                              packed_plan *out);
 void lmn_gemmapi_packed_chunk(const packed_plan *p, const lmn_gemm_args *args, int64_t chunk);
 
-/* Is it a matrix of `rows` rows of `cols`, ld apart? */
-lamina_status lmn_gemmapi_matrix_check(const void *p, int64_t rows, int64_t cols, int64_t ld);
+/* A matrix of `rows` rows of `cols`, ld apart, one an item, items `batch` apart. */
+typedef struct matrix {
+    const void *p;
+    int64_t rows, cols, ld, batch;
+    size_t bytes; /* of an element */
+} matrix;
+
+/* Can it be addressed, does it have a place? */
+lamina_status lmn_gemmapi_matrix_check(const matrix *x, int64_t n_batch);
 /* Is it a shape that can be planned? */
 lamina_status lmn_gemmapi_shape_check(const lamina_gemm_shape *s);
+/* Are they operands of that shape? */
+lamina_status lmn_gemmapi_args_check(const lamina_gemm_shape *s, const lamina_gemm_args *a);
 
 #endif

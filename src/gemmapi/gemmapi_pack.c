@@ -20,7 +20,9 @@ lamina_status lamina_gemm_pack(lamina_gemm *g, const lamina_gemm_shape *shape, c
     LMN_CHECK(shape->n_batch == 1, LAMINA_E_INVALID);
     const int64_t n = shape->n, k = shape->k;
     const bool trans = shape->flags & LAMINA_GEMM_TRANS_B;
-    LMN_TRY(lmn_gemmapi_matrix_check(b, trans ? n : k, trans ? k : n, ldb));
+    const matrix x = {b, trans ? n : k, trans ? k : n, ldb, 0, sizeof(float)};
+    LMN_TRY(lmn_gemmapi_matrix_check(&x, 1));
+    LMN_CHECK(shape->dtype == LAMINA_F32, LAMINA_E_UNSUPPORTED);
     const lmn_gemm_row *row = g->kset.gemm_f32;
     size_t elems, bytes;
     LMN_CHECK(lmn_mul_size((size_t)lmn_round_up_i64(n, row->nr), (size_t)k, &elems) &&

@@ -7,85 +7,7 @@
 
 #include "base/fpenv.h"
 
-_Static_assert((int)LAMINA_GEMM_LEAKYRELU == (int)LMN_EPI_LEAKYRELU,
-               "operations keep their number");
-_Static_assert((int)LAMINA_GEMM_LEAKYRELU == (int)LMN_EPI_KIND_COUNT - 1, "there is no other");
-_Static_assert((int)LAMINA_GEMM_FULL == (int)LMN_EPI_FULL, "operands lie alike");
-_Static_assert((int)LAMINA_GEMM_TRANS_A == (int)LMN_GEMM_TRANS_A, "flags are the same");
-_Static_assert((int)LAMINA_GEMM_TRANS_B == (int)LMN_GEMM_TRANS_B, "flags are the same");
-
 enum { NEAR_BYTES = 4096, SCALE_ELEMS = 65536 };
-#define EXTENT_END ((int64_t)1 << 31)
-#define ELEMS_END ((int64_t)1 << 60)
-
-/* ---- Checks -----------------------------------------------------------------------------------
- */
-
-lamina_status lmn_gemmapi_shape_check(const lamina_gemm_shape *s)
-{
-    LMN_CHECK(s->size == sizeof *s && s->flags < 4, LAMINA_E_INVALID);
-    LMN_CHECK(s->dtype == LAMINA_F32, LAMINA_E_UNSUPPORTED);
-    LMN_CHECK((s->m | s->n | s->k | s->n_batch) >= 0, LAMINA_E_INVALID);
-    LMN_CHECK((s->m | s->n | s->k | s->n_batch) < EXTENT_END, LAMINA_E_RANGE);
-    return LAMINA_OK;
-}
-
-/* A matrix of `rows` rows of `cols`, ld apart, one an item, items `batch` apart. */
-typedef struct matrix {
-    const void *p;
-    int64_t rows, cols, ld, batch;
-} matrix;
-
-static lamina_status check_matrix(const matrix *x, int64_t n_batch)
-{
-    if (x->rows == 0 || x->cols == 0) return LAMINA_OK;
-    LMN_CHECK(x->p && ((uintptr_t)x->p & (sizeof(float) - 1)) == 0, LAMINA_E_INVALID);
-    LMN_CHECK(x->ld >= x->cols && x->batch >= 0, LAMINA_E_INVALID);
-    if (LMN_LIKELY((x->ld | x->batch) < ELEMS_END >> 31)) return LAMINA_OK;
-    int64_t rows, items, all;
-    const bool fits = lmn_mul_i64(x->rows - 1, x->ld, &rows) &&
-                      lmn_mul_i64(n_batch - 1, x->batch, &items) &&
-                      !__builtin_add_overflow(rows, items, &all) && all < ELEMS_END - x->cols;
-    return fits ? LAMINA_OK : LAMINA_E_RANGE;
-}
-
-lamina_status lmn_gemmapi_matrix_check(const void *p, int64_t rows, int64_t cols, int64_t ld)
-{
-    return check_matrix(&(matrix){p, rows, cols, ld, 0}, 1);
-}
-
-static lamina_status check_op(const lamina_gemm_shape *s, const lamina_gemm_op *op)
-{
-    LMN_CHECK(op->kind < LMN_EPI_KIND_COUNT && op->bcast <= LMN_EPI_FULL, LAMINA_E_INVALID);
-    LMN_CHECK(!(op->reserved[0] | op->reserved[1] | op->reserved[2]), LAMINA_E_INVALID);
-    if (op->kind > LMN_EPI_MUL || op->bcast == LMN_EPI_SCALAR) return LAMINA_OK;
-    const bool full = op->bcast == LMN_EPI_FULL;
-    const int64_t cols = op->bcast == LMN_EPI_ROW ? s->m : s->n;
-    const matrix x = {op->x, full ? s->m : 1, cols, full ? op->ld : cols, op->batch};
-    return check_matrix(&x, s->n_batch);
-}
-
-static lamina_status check_args(const lamina_gemm_shape *s, const lamina_gemm_args *a)
-{
-    const bool ta = s->flags & LAMINA_GEMM_TRANS_A, tb = s->flags & LAMINA_GEMM_TRANS_B;
-    LMN_CHECK(a->size == sizeof *a && a->reserved == 0, LAMINA_E_INVALID);
-    LMN_CHECK(a->n_ops >= 0 && a->n_ops <= LAMINA_GEMM_OPS_MAX, LAMINA_E_INVALID);
-    LMN_CHECK(a->n_ops == 0 || a->ops, LAMINA_E_INVALID);
-    if (s->m == 0 || s->n == 0 || s->n_batch == 0) return LAMINA_OK;
-    const matrix c = {a->c, s->m, s->n, a->ldc, a->c_batch};
-    LMN_TRY(check_matrix(&c, s->n_batch));
-    LMN_CHECK(s->n_batch == 1 || a->c_batch > 0, LAMINA_E_INVALID);
-    for (int32_t i = 0; i < a->n_ops; i++) LMN_TRY(check_op(s, &a->ops[i]));
-    if (a->alpha == 0) return LAMINA_OK;
-    const matrix x = {a->a, ta ? s->k : s->m, ta ? s->m : s->k, a->lda, a->a_batch};
-    LMN_TRY(check_matrix(&x, s->n_batch));
-    if (a->packed) {
-        LMN_CHECK(!ta, LAMINA_E_UNSUPPORTED);
-        return a->packed->n == s->n && a->packed->k == s->k ? LAMINA_OK : LAMINA_E_SHAPE;
-    }
-    const matrix y = {a->b, tb ? s->n : s->k, tb ? s->k : s->n, a->ldb, a->b_batch};
-    return check_matrix(&y, s->n_batch);
-}
 
 /* ---- beta -------------------------------------------------------------------------------------
  */
@@ -138,7 +60,7 @@ static void scaling_run(const lamina_gemm *g, scaling *t)
  */
 
 typedef struct product {
-    const lmn_gemm_plan *plan;
+    const any_plan *plan;
     packed_plan packed; /* instead of it, if packed.w */
     lmn_gemm_args args;
     uint8_t *scratch;
@@ -153,7 +75,22 @@ static void product_chunk(void *arg, int64_t chunk, int32_t who)
         return;
     }
     uint8_t *scratch = p->scratch ? p->scratch + (size_t)who * p->scratch_step : NULL;
-    lmn_gemm_f32_chunk(p->plan, &p->args, chunk, scratch);
+    const lmn_gemm_args *a = &p->args;
+    if (!p->plan->half) {
+        lmn_gemm_f32_chunk(&p->plan->f32, a, chunk, scratch);
+        return;
+    }
+    const lmn_hgemm_args half = {.a = a->a,
+                                 .b = a->b,
+                                 .c = a->c,
+                                 .lda = a->lda,
+                                 .ldb = a->ldb,
+                                 .ldc = a->ldc,
+                                 .a_batch = a->a_batch,
+                                 .b_batch = a->b_batch,
+                                 .c_batch = a->c_batch,
+                                 .epi = a->epi};
+    lmn_hgemm_chunk(&p->plan->bf16, &half, chunk, scratch);
 }
 
 /* `first` is done when nothing can fail any more; NULL = none. */
@@ -189,12 +126,14 @@ static void add_ops(const lamina_gemm_args *a, lmn_epi *epi)
     }
 }
 
-/* alpha and beta, neither 0, alpha not 1: beta C lies in scratch until the epilogue adds it. */
+/* alpha and beta, neither 0 and not for the kernel: beta C lies in scratch until the epilogue adds
+   it. */
 static lamina_status run_both(lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a,
                               product *p)
 {
     size_t elems, bytes;
-    lmn_epi epi = {.n_ops = 2};
+    lmn_epi epi;
+    epi.n_ops = 2;
     LMN_CHECK(lmn_mul_size((size_t)s->m * (size_t)s->n, (size_t)s->n_batch, &elems) &&
                   lmn_mul_size(elems, sizeof(float), &bytes),
               LAMINA_E_NOMEM);
@@ -214,8 +153,9 @@ static lamina_status run_both(lamina_gemm *g, const lamina_gemm_shape *s, const 
 static lamina_status run_one(lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a,
                              product *p)
 {
-    if (a->beta != 0 && a->alpha != 1) return run_both(g, s, a, p);
-    lmn_epi epi = {0};
+    if (a->beta != 0 && (a->alpha != 1 || p->plan->half)) return run_both(g, s, a, p);
+    lmn_epi epi;
+    epi.n_ops = 0;
     if (a->alpha != 1)
         epi.op[epi.n_ops++] = (lmn_epi_op){.kind = LMN_EPI_MUL, .p0 = (float)a->alpha};
     add_ops(a, &epi);
@@ -227,7 +167,7 @@ static lamina_status run_one(lamina_gemm *g, const lamina_gemm_shape *s, const l
 }
 
 /* Checked arguments, and a plan of the shape. */
-static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const lmn_gemm_plan *plan,
+static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_plan *plan,
                          const lamina_gemm_args *a)
 {
     if (plan->n_chunks == 0) return LAMINA_OK;
@@ -241,8 +181,9 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const lmn_g
         lamina_gemm_shape none = *s;
         lamina_gemm_args plain = *a;
         none.k = 0, plain.alpha = 1;
-        lmn_gemm_plan empty;
-        lmn_gemm_f32_plan(plan->row, &(lmn_gemm_shape){s->m, s->n, 0, s->n_batch, 0}, &empty);
+        any_plan empty;
+        none.dtype = LAMINA_F32, none.flags = 0;
+        lmn_gemmapi_plan(g, &none, &empty);
         p.plan = &empty;
         p.args.a = p.args.b = a->c;
         p.args.lda = p.args.ldb = p.args.a_batch = p.args.b_batch = 0;
@@ -260,16 +201,15 @@ lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
 {
     LMN_CHECK(g && shape && args, LAMINA_E_INVALID);
     LMN_TRY(lmn_gemmapi_shape_check(shape));
-    LMN_TRY(check_args(shape, args));
-    const lmn_gemm_shape s = {shape->m, shape->n, shape->k, shape->n_batch, (int32_t)shape->flags};
-    lmn_gemm_plan plan;
-    lmn_gemm_f32_plan(g->kset.gemm_f32, &s, &plan);
+    LMN_TRY(lmn_gemmapi_args_check(shape, args));
+    any_plan plan;
+    lmn_gemmapi_plan(g, shape, &plan);
     return run(g, shape, &plan, args);
 }
 
 lamina_status lamina_gemm_run(const lamina_gemm_plan *plan, const lamina_gemm_args *args)
 {
     LMN_CHECK(plan && args, LAMINA_E_INVALID);
-    LMN_TRY(check_args(&plan->shape, args));
+    LMN_TRY(lmn_gemmapi_args_check(&plan->shape, args));
     return run(plan->g, &plan->shape, &plan->plan, args);
 }
