@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang gates demo conformance models environment fuzz \
+.PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang check-arm64 gates demo conformance models environment fuzz \
 	bench-sync bench-sync-build soak-sync soak-trace \
 	fuzz-build fuzz-all cover install setup clean
 
@@ -46,6 +46,11 @@ check-tsan:
 	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
 	ninja -C build-tsan -j$(JOBS) threaded_tests
 	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|gemmapi|log|trace|devices|runtime|api)$$'
+
+# Needs the native build, whose answers are compared; packages that are missing are said.
+check-arm64: ## cross build for arm64: kernels and answers under qemu
+	@tools/setup.sh arm64 > /dev/null || echo "the cross compiler and qemu are not all here"
+	@tools/check_arm64.sh $(BUILD) $(JOBS)
 
 # They look at a quick build of the libraries alone: what they look for (includes, symbols, sections,
 # registers) does not depend on the optimiser, and a release build may lie far behind.
@@ -130,4 +135,4 @@ bench-sync-build:
 	ninja -C build-bench -j$(JOBS) bench_sync
 
 clean: ## remove the build folders
-	rm -rf build build-wheel build-asan build-tsan build-clang build-fuzz build-cover build-gates build-bench
+	rm -rf build build-wheel build-asan build-tsan build-clang build-fuzz build-cover build-gates build-bench build-arm64

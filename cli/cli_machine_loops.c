@@ -109,7 +109,7 @@ const cli_burst cli_bursts[] = {{CLI_F32, "", OPS(4), f32_sse},
 #define DOT_S8(i) __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a[i]) : "w"(x), "w"(y));
 BURST(f32_neon, , float32x4_t, vdupq_n_f32(0), FMA_PS4)
 BURST(f64_neon, , float64x2_t, vdupq_n_f64(0), FMA_PD2)
-BURST(i8_neon, __attribute__((target("+dotprod"))), int32x4_t, vdupq_n_s32(0), DOT_S8)
+BURST(i8_neon, __attribute__((target("arch=armv8.2-a+dotprod"))), int32x4_t, vdupq_n_s32(0), DOT_S8)
 
 const cli_burst cli_bursts[] = {{CLI_F32, "neon", OPS(4), f32_neon},
                                 {CLI_F64, "neon", OPS(2), f64_neon},

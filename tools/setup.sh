@@ -3,7 +3,8 @@
 # The Python packages go into a virtual environment in the user's cache, outside the tree.
 # Prints the path of that environment's python as its last line. With "learned" it adds what trains
 # and converts classical models (requirements-learned.txt), for `make models` only; with
-# "sync-peers" the queues and pools of others (sync_peers.txt), for `make bench-sync` only.
+# "sync-peers" the queues and pools of others (sync_peers.txt), for `make bench-sync` only; with
+# "arm64" a cross compiler and an emulator, for `make check-arm64` only.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,6 +33,11 @@ if [ "${1:-}" = sync-peers ]; then
     while read -r package proof; do
         [ "${package#\#}" != "$package" ] || need "$package" "$proof"
     done < tools/sync_peers.txt
+fi
+if [ "${1:-}" = arm64 ]; then
+    need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+    need libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/stdio.h
+    need qemu-user qemu-aarch64
 fi
 if [ -n "$missing" ]; then
     as_root=

@@ -8,4 +8,6 @@ X(i8, ref, REF, 0, 4, 16, 4, 1, 1, NULL)
 X(i8, avx2, AVX2, 10, 6, 16, 2, 2, 2, NULL)
 X(i8, avx512vnni, AVX512VNNI, 30, 8, 48, 4, 1, 1, lmn_qgemm_i8_stream_avx512vnni)
 X(i8, amx, AMX, 40, 32, 32, 64, 1, 1, lmn_qgemm_i8_stream_avx512vnni)
+#elif defined(__aarch64__)
+X(i8, neondot, NEONDOT, 20, 4, 16, 4, 1, 1, NULL)
 #endif

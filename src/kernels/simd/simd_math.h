@@ -1,8 +1,8 @@
 /*
- * f32 vector functions on the vf_* words of simd_avx2.h or simd_avx512.h (include one first). Each
- * has one arithmetic definition: the GEMM epilogue and the elementwise kernels call the same code,
- * so fused equals unfused bit for bit, on both ISAs. Constants: SLEEF 3.5 expf (u10), Cephes tanhf,
- * N. Juffa's erff. NaN goes through everywhere.
+ * f32 vector functions on the vf_* words of simd_avx2.h, simd_avx512.h or simd_neon.h (include one
+ * first). Each has one arithmetic definition: the GEMM epilogue and the elementwise kernels call
+ * the same code, so fused equals unfused bit for bit, on every ISA. Constants: SLEEF 3.5 expf
+ * (u10), Cephes tanhf, N. Juffa's erff. NaN goes through everywhere.
  */
 #ifndef LMN_KERNELS_SIMD_MATH_H
 #define LMN_KERNELS_SIMD_MATH_H

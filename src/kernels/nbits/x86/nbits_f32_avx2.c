@@ -5,7 +5,9 @@
 
 #include "kernels/nbits/nbits.h"
 
-static inline void store16(float *dst, __m128i v, vf s, vf z)
+typedef __m128i bytes16;
+
+static inline void store16(float *dst, bytes16 v, vf s, vf z)
 {
     const __m256i a = _mm256_cvtepu8_epi32(v), b = _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8));
     vf_store(dst, vf_mul(vf_sub(_mm256_cvtepi32_ps(a), z), s));

@@ -5,7 +5,9 @@
 
 #include "kernels/nbits/nbits.h"
 
-static inline void store16(float *dst, __m128i v, vf s, vf z)
+typedef __m128i bytes16;
+
+static inline void store16(float *dst, bytes16 v, vf s, vf z)
 {
     vf_store(dst, vf_mul(vf_sub(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v)), z), s));
 }

@@ -1,0 +1,13 @@
+/*
+ * f32 dwconv row for NEON: the loops of dwconv_tmpl.h on eight lanes of two registers.
+ */
+#include "kernels/simd/simd_neon.h"
+
+#include "kernels/conv/dwconv_tmpl.h"
+
+lmn_dwconv_fn lmn_dwconv_f32_neon;
+
+void lmn_dwconv_f32_neon(const lmn_dwconv_block *b)
+{
+    dwconv_run(b);
+}

@@ -1,0 +1,42 @@
+/*
+ * f32 gemm row for NEON: 8 lanes, register tile 6 x 16 (12 accumulators, 2 of B, 1 broadcast of
+ * 16).
+ */
+#include "kernels/simd/simd_neon.h"
+
+#define GEMM_MR 6
+#define GEMM_NV 2
+#define GEMM_SMALL_M 2
+#define GEMM_DOT_M 2
+#include "kernels/gemm/gemm_tmpl.h"
+
+lmn_gemm_block_fn lmn_gemm_f32_block_neon, lmn_gemm_f32_small_nn_neon, lmn_gemm_f32_small_nt_neon;
+lmn_gemm_pack_fn lmn_gemm_f32_pack_nn_neon, lmn_gemm_f32_pack_nt_neon;
+lmn_epi_fn lmn_gemm_f32_epi_neon;
+
+void lmn_gemm_f32_block_neon(const lmn_gemm_block *t)
+{
+    block_run(t);
+}
+void lmn_gemm_f32_small_nn_neon(const lmn_gemm_block *t)
+{
+    small_nn_run(t);
+}
+void lmn_gemm_f32_small_nt_neon(const lmn_gemm_block *t)
+{
+    small_nt_run(t);
+}
+void lmn_gemm_f32_pack_nn_neon(float *restrict packed, const float *restrict b, int64_t ldb,
+                               int64_t k, int64_t n)
+{
+    pack_nn_run(packed, b, ldb, k, n);
+}
+void lmn_gemm_f32_pack_nt_neon(float *restrict packed, const float *restrict b, int64_t ldb,
+                               int64_t k, int64_t n)
+{
+    pack_nt_run(packed, b, ldb, k, n);
+}
+void lmn_gemm_f32_epi_neon(const lmn_epi *epi, const lmn_epi_block *block)
+{
+    epi_apply(epi, block);
+}
