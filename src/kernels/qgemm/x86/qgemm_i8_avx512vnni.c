@@ -239,14 +239,27 @@ void lmn_qgemm_i8_gather_avx512vnni(const lmn_qgemm_gather *w)
 /* Rows of B at once: as many streams as the caches follow, and sums rest in memory rarely. */
 enum { STREAM_K = 32 };
 
-/* Sums of 64 columns stay as unpacks leave them until the end: lane l of vector v holds columns
-   16 l + 4 v on. */
-ALWAYS void stream_block(const lmn_qgemm_stream *s, int64_t k0, int64_t j, const int rows)
+/* A row of 64 columns, or zeros. */
+ALWAYS __m512i stream_row(const uint8_t *b, bool there, __mmask64 in, __m512i flip,
+                          const bool whole)
+{
+    if (whole) return _mm512_xor_si512(_mm512_loadu_si512(b), flip);
+    if (!there) return _mm512_setzero_si512();
+    return _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, b), flip);
+}
+
+/* STREAM_K rows from k0 on, or what is left of them, times 64 columns. Sums of 64 columns stay as
+   unpacks leave them until the end: lane l of vector v holds columns 16 l + 4 v on. `ahead`: bytes
+   to the same place of the rows that come next. */
+ALWAYS void stream_block(const lmn_qgemm_stream *s, int64_t k0, int64_t j, int64_t ahead,
+                         const int rows, const bool whole)
 {
     const __m512i flip = _mm512_set1_epi8((char)s->flip), one = _mm512_set1_epi8(1);
     const __m512i zero = _mm512_setzero_si512();
     const __mmask64 in = bytes(s->n - j);
-    const int64_t end = lmn_min_i64(s->k, k0 + STREAM_K), ld = s->ldb;
+    const int64_t k = whole ? STREAM_K : lmn_min_i64(s->k - k0, STREAM_K), ld = s->ldb;
+    const int64_t a_step = s->a_step;
+    const uint8_t *b = s->b + k0 * ld + j, *a = s->a + k0;
     int32_t *cs = s->col_sum + j, *part = s->part + j;
     __m512i sum[4], acc[LMN_QGEMM_STREAM_M][4];
     for (int v = 0; v < 4; v++) {
@@ -254,27 +267,26 @@ ALWAYS void stream_block(const lmn_qgemm_stream *s, int64_t k0, int64_t j, const
         for (int i = 0; i < rows; i++)
             acc[i][v] = k0 ? _mm512_loadu_si512(part + i * s->ld_part + v * LANES) : zero;
     }
-    for (int64_t k = k0; k < end; k += GROUP) {
-        const uint8_t *b = s->b + k * ld + j;
-        __m512i r[GROUP], x[4];
-        for (int i = 0; i < GROUP; i++) {
-            const bool there = k + i < s->k;
-            _mm_prefetch((const char *)(b + (there ? i : 0) * ld +
-                                        (k + i + STREAM_K < s->k ? STREAM_K * ld : 0)),
-                         _MM_HINT_T0);
-            r[i] = there ? _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, b + i * ld), flip) : zero;
-        }
-        const __m512i lo01 = _mm512_unpacklo_epi8(r[0], r[1]);
-        const __m512i hi01 = _mm512_unpackhi_epi8(r[0], r[1]);
-        const __m512i lo23 = _mm512_unpacklo_epi8(r[2], r[3]);
-        const __m512i hi23 = _mm512_unpackhi_epi8(r[2], r[3]);
-        x[0] = _mm512_unpacklo_epi16(lo01, lo23), x[1] = _mm512_unpackhi_epi16(lo01, lo23);
-        x[2] = _mm512_unpacklo_epi16(hi01, hi23), x[3] = _mm512_unpackhi_epi16(hi01, hi23);
+    for (int64_t e = 0; e < k; e += GROUP, b += GROUP * ld, a += GROUP) {
+        if (whole)
+            for (int i = 0; i < GROUP; i++)
+                _mm_prefetch((const char *)b + ahead + i * ld, _MM_HINT_T0);
+        const __m512i r0 = stream_row(b, true, in, flip, whole);
+        const __m512i r1 = stream_row(b + ld, k - e > 1, in, flip, whole);
+        const __m512i r2 = stream_row(b + 2 * ld, k - e > 2, in, flip, whole);
+        const __m512i r3 = stream_row(b + 3 * ld, k - e > 3, in, flip, whole);
+        const __m512i lo01 = _mm512_unpacklo_epi8(r0, r1), hi01 = _mm512_unpackhi_epi8(r0, r1);
+        const __m512i lo23 = _mm512_unpacklo_epi8(r2, r3), hi23 = _mm512_unpackhi_epi8(r2, r3);
+        const __m512i x[4] = {_mm512_unpacklo_epi16(lo01, lo23), _mm512_unpackhi_epi16(lo01, lo23),
+                              _mm512_unpacklo_epi16(hi01, hi23), _mm512_unpackhi_epi16(hi01, hi23)};
         for (int v = 0; v < 4; v++) {
             sum[v] = _mm512_dpbusd_epi32(sum[v], one, x[v]);
             for (int i = 0; i < rows; i++)
-                acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], four(s->a + i * s->a_step + k), x[v]);
+                acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], four(a + i * a_step), x[v]);
         }
+        /* Here gcc 12 would keep copies of the sums of four rows in memory. */
+        for (int v = 0; v < 4; v++)
+            for (int i = 0; i < rows; i++) __asm__("" : "+v"(acc[i][v]));
     }
     for (int v = 0; v < 4; v++) {
         _mm512_storeu_si512(cs + v * LANES, sum[v]);
@@ -296,11 +308,16 @@ static void columns_in_order(int32_t *p)
     _mm512_storeu_si512(p + 3 * LANES, _mm512_shuffle_i32x4(ab1, cd1, 0xdd));
 }
 
-#define STREAM(rows)                                                                          \
-    static __attribute__((noinline)) void stream_##rows(const lmn_qgemm_stream *s)            \
-    {                                                                                         \
-        for (int64_t k = 0; k == 0 || k < s->k; k += STREAM_K)                                \
-            for (int64_t j = 0; j < s->n; j += LMN_QGEMM_STREAM) stream_block(s, k, j, rows); \
+#define STREAM(rows)                                                                           \
+    static __attribute__((noinline)) void stream_##rows(const lmn_qgemm_stream *s)             \
+    {                                                                                          \
+        for (int64_t k = 0; k == 0 || k < s->k; k += STREAM_K) {                               \
+            const int64_t ahead = k + 2 * STREAM_K <= s->k ? STREAM_K * s->ldb : 0;            \
+            const int64_t most = k + STREAM_K <= s->k ? s->n - LMN_QGEMM_STREAM : -1;          \
+            int64_t j = 0;                                                                     \
+            for (; j <= most; j += LMN_QGEMM_STREAM) stream_block(s, k, j, ahead, rows, true); \
+            for (; j < s->n; j += LMN_QGEMM_STREAM) stream_block(s, k, j, 0, rows, false);     \
+        }                                                                                      \
     }
 STREAM(1)
 STREAM(2)
