@@ -1,10 +1,10 @@
 /*
- * kcheck driver of the nbdot family: packed rows and products against f64 sums of exact integers,
- * and bit by bit against the reference row. Class exact.
+ * kcheck drivers of products with packed weights, with rows as they are (nbits) and rounded
+ * (nbdot): against f64 sums, and bit by bit against the reference row. Class exact.
  */
 #include "kcheck/kcheck.h"
 
-#include "kernels/nbits/nbdot.h"
+#include "kernels/nbits/nbits.h"
 
 static const lmn_nbdot_row *nbdot_row(const lmn_krow *row)
 {
@@ -147,6 +147,67 @@ static void check_run(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* --- nbits ---------------------------------------------------------------------------------- */
+
+static const lmn_nbits_row *nbits_row(const lmn_krow *row)
+{
+    return (const lmn_nbits_row *)(const void *)row;
+}
+
+static double exact_product(const product *p, const lmn_nbits_block *b, int64_t i, int64_t j,
+                            double *bound)
+{
+    const uint8_t *q = b->w.q + j * b->w.row_bytes;
+    double y = b->bias ? b->bias[j] : 0, mag = fabs(y);
+    for (int64_t k = 0; k < p->k; k++) {
+        const int64_t block = (k / LMN_NBDOT_GROUP) >> b->w.shift;
+        const int v = b->w.bits == 8 ? q[k] : (q[k / 2] >> (k % 2 * 4)) & 15;
+        const float w =
+            ((float)v - lmn_nbits_zp_at(b, j, block)) * b->w.scale[j * b->w.n_blocks + block];
+        y += (double)w * (double)p->x.p[i * p->x.ld + k];
+        mag += fabs((double)w * (double)p->x.p[i * p->x.ld + k]);
+    }
+    *bound = kc_dot_bound(p->k + 8, mag) + 1e-37;
+    return y;
+}
+
+static void check_mul(kc_ctx *kc, const lmn_krow *head)
+{
+    const int n_cases = kc_quick(kc) ? 120 : 3000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        product p;
+        draw(kc, &p);
+        /* Whole groups; weights and scales are then those of the first columns. */
+        p.k = p.k / LMN_NBDOT_GROUP * LMN_NBDOT_GROUP;
+        lmn_nbits_block b = {.w = p.b.w, .m = p.b.m, .n = p.b.n, .bias = p.b.bias, .ldy = p.b.ldy};
+        b.groups = p.k / LMN_NBDOT_GROUP, b.a_step = p.k + kc_int(kc, 0, 3);
+        if (kc_int(kc, 0, 2) == 0)
+            b.zp_f32 = kc_input(kc, KC_REAL, b.n, b.w.n_blocks, b.w.n_blocks).p;
+        const kc_mat a = kc_output(kc, b.m, p.k, b.a_step);
+        const kc_mat y = kc_output(kc, b.m, b.n, b.ldy), z = kc_output(kc, b.m, b.n, b.ldy);
+        for (int64_t i = 0; i < b.m && p.k > 0; i++) {
+            if (b.w.bits == 4)
+                lmn_nbits_halves(a.p + i * a.ld, p.x.p + i * p.x.ld, b.groups);
+            else
+                memcpy(a.p + i * a.ld, p.x.p + i * p.x.ld, (size_t)p.k * sizeof *a.p);
+        }
+        char what[96];
+        snprintf(what, sizeof what, "m=%d n=%d k=%d bits=%d shift=%d zp=%d%d", (int)b.m, (int)b.n,
+                 (int)p.k, (int)b.w.bits, (int)b.w.shift, b.w.zp != NULL, b.zp_f32 != NULL);
+        double *want = kc_doubles(kc, b.m * b.n), *bound = kc_doubles(kc, b.m * b.n);
+        for (int64_t i = 0; i < b.m; i++)
+            for (int64_t j = 0; j < b.n; j++)
+                want[i * b.n + j] = exact_product(&p, &b, i, j, &bound[i * b.n + j]);
+        b.a = a.p, b.y = y.p;
+        KC_CALL(kc, nbits_row(head)->mul(&b));
+        kc_expect(kc, &y, want, bound, what);
+        b.y = z.p;
+        lmn_nbits_f32_rows[0].mul(&b);
+        kc_expect_bits(kc, &y, &z, what);
+    }
+}
+
 /* --- bench ---------------------------------------------------------------------------------- */
 
 typedef struct nbdot_bench {
@@ -161,6 +222,23 @@ static void bench_one(void *arg)
     t->row->run(&t->p.b);
 }
 
+typedef struct mul_bench {
+    const lmn_nbits_row *row;
+    lmn_nbits_block b;
+    const float *x;
+    float *a;
+} mul_bench;
+
+static void mul_one(void *arg)
+{
+    mul_bench *t = arg;
+    t->b.a = t->x;
+    for (int64_t i = 0; i < t->b.m && t->b.w.bits == 4; i++)
+        lmn_nbits_halves(t->a + i * t->b.a_step, t->x + i * t->b.a_step, t->b.groups);
+    if (t->b.w.bits == 4) t->b.a = t->a;
+    t->row->mul(&t->b);
+}
+
 static const struct {
     int64_t m, n, k;
     int32_t bits, shift;
@@ -169,29 +247,59 @@ static const struct {
                     {8, 4096, 4096, 4, 0},  {8, 4096, 4096, 4, 2},  {8, 4096, 4096, 8, 0},
                     {8, 1024, 1024, 4, 0},  {128, 1024, 1024, 4, 0}};
 
+/* Shape i as a product of nbdot; the text names it. */
+static product bench_product(kc_ctx *kc, size_t i, char what[64])
+{
+    const int64_t m = bench_shapes[i].m, n = bench_shapes[i].n, k = bench_shapes[i].k;
+    product p = {.k = k};
+    lmn_nbdot_block *b = &p.b;
+    lmn_nbdot_weights *w = &b->w;
+    b->m = m, b->n = n, b->groups = lmn_nbdot_groups(k), b->ldy = n;
+    b->a_step = lmn_nbdot_packed_bytes(k);
+    w->bits = bench_shapes[i].bits, w->shift = bench_shapes[i].shift;
+    w->n_blocks = b->groups >> w->shift, w->row_bytes = k * w->bits / 8;
+    w->q = (const uint8_t *)kc_bench_floats(kc, n * w->row_bytes / 4);
+    w->scale = kc_bench_floats(kc, n * w->n_blocks);
+    b->y = kc_bench_floats(kc, m * n);
+    p.x = (kc_mat){.p = kc_bench_floats(kc, m * k), .rows = m, .cols = k, .ld = k};
+    snprintf(what, 64, "%dx%dx%d int%d g%d", (int)m, (int)n, (int)k, (int)w->bits,
+             LMN_NBDOT_GROUP << w->shift);
+    return p;
+}
+
+static double bench_bytes(const product *p)
+{
+    return (double)p->b.n * (double)(p->b.w.row_bytes + 4 * p->b.w.n_blocks);
+}
+static double bench_ops(const product *p)
+{
+    return 2.0 * (double)p->b.m * (double)p->b.n * (double)p->k;
+}
+
 static void bench_run(kc_ctx *kc, const lmn_krow *head)
 {
     for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
-        const int64_t m = bench_shapes[i].m, n = bench_shapes[i].n, k = bench_shapes[i].k;
-        nbdot_bench t = {.row = nbdot_row(head), .p = {.k = k}};
-        lmn_nbdot_block *b = &t.p.b;
-        lmn_nbdot_weights *w = &b->w;
-        b->m = m, b->n = n, b->groups = lmn_nbdot_groups(k), b->ldy = n;
-        b->a_step = lmn_nbdot_packed_bytes(k);
-        w->bits = bench_shapes[i].bits, w->shift = bench_shapes[i].shift;
-        w->n_blocks = b->groups >> w->shift, w->row_bytes = k * w->bits / 8;
-        w->q = (const uint8_t *)kc_bench_floats(kc, n * w->row_bytes / 4);
-        w->scale = kc_bench_floats(kc, n * w->n_blocks);
-        b->a = (const uint8_t *)kc_bench_floats(kc, m * b->a_step / 4);
-        b->y = kc_bench_floats(kc, m * n);
-        t.p.x = (kc_mat){.p = kc_bench_floats(kc, m * k), .rows = m, .cols = k, .ld = k};
-        const double bytes = (double)n * (double)(w->row_bytes + 4 * w->n_blocks);
         char what[64];
-        snprintf(what, sizeof what, "%dx%dx%d int%d g%d", (int)m, (int)n, (int)k, (int)w->bits,
-                 LMN_NBDOT_GROUP << w->shift);
-        kc_time(kc, head, what, 2.0 * (double)m * (double)n * (double)k, bytes, bench_one, &t);
+        nbdot_bench t = {.row = nbdot_row(head), .p = bench_product(kc, i, what)};
+        t.p.b.a = (const uint8_t *)kc_bench_floats(kc, t.p.b.m * t.p.b.a_step / 4);
+        kc_time(kc, head, what, bench_ops(&t.p), bench_bytes(&t.p), bench_one, &t);
+        kc_bench_reset(kc);
+    }
+}
+
+static void bench_mul(kc_ctx *kc, const lmn_krow *head)
+{
+    for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
+        char what[64];
+        const product p = bench_product(kc, i, what);
+        mul_bench t = {.row = nbits_row(head), .x = p.x.p};
+        t.b = (lmn_nbits_block){.w = p.b.w, .m = p.b.m, .n = p.b.n, .groups = p.b.groups};
+        t.b.a_step = p.k, t.b.y = p.b.y, t.b.ldy = p.b.n;
+        t.a = kc_bench_floats(kc, p.b.m * p.k);
+        kc_time(kc, head, what, bench_ops(&p), bench_bytes(&p), mul_one, &t);
         kc_bench_reset(kc);
     }
 }
 
 const kc_driver kc_nbdot_run = {"nbdot", "run", check_run, bench_run};
+const kc_driver kc_nbits_mul = {"nbits", "mul", check_mul, bench_mul};

@@ -1,9 +1,9 @@
 /*
- * MatMulNBits. As it stands: a block of weight rows is widened to f32 in a worker's scratch and
- * multiplied while it lies in the cache, so the packed weights are read once. With accuracy_level 4
- * the rows of A are rounded to 8 bits instead and multiplied by the packed weights where they lie
- * (nbdot). Chunks are blocks of output columns; their size depends on the shape only. 16-bit A and
- * results are converted whole.
+ * MatMulNBits. Few rows of A are multiplied by the packed weights where they lie (nbits); for more
+ * a block of weight rows is widened to f32 in a worker's scratch and multiplied while it lies in
+ * the cache. With accuracy_level 4 the rows of A are rounded to 8 bits (nbdot). Chunks are blocks
+ * of output columns; their size depends on the shape only. 16-bit A and results are converted
+ * whole.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
@@ -78,79 +78,109 @@ static lamina_status nbits_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *
     return LAMINA_OK;
 }
 
-/* ---- rows rounded to 8 bits -------------------------------------------------------------------
+/* ---- packed weights where they lie ------------------------------------------------------------
  */
 
 /* Bytes of weights that are worth a chunk, and as many as one should have. */
-enum { DOT_LEAST_BYTES = 32 << 10, DOT_MOST_BYTES = 256 << 10, DOT_WANT_CHUNKS = 8 };
+enum { LEAST_BYTES = 32 << 10, MOST_BYTES = 256 << 10, WANT_CHUNKS = 8 };
 
-typedef struct dot_job {
-    const lmn_nbdot_row *row;
-    lmn_nbdot_block b; /* of the whole product */
+typedef struct packed_job {
+    const lmn_nbits_row *exact;
+    const lmn_nbdot_row *rounded; /* NULL: rows of A stay as they are */
+    lmn_nbdot_block d;
+    lmn_nbits_block e; /* of the whole product, where rows stay */
     const float *x;
-    uint8_t *packed;
-    int64_t k, rows; /* rows: of weights, a chunk */
-} dot_job;
+    uint8_t *rows;         /* A's, in the order or form that the kernel takes */
+    int64_t step, k, cols; /* step: bytes of them; cols: rows of weights a chunk */
+} packed_job;
 
-static void dot_pack(void *arg, int64_t i, int32_t worker)
+static void packed_row(void *arg, int64_t i, int32_t worker)
 {
-    const dot_job *j = arg;
+    const packed_job *j = arg;
+    uint8_t *to = j->rows + i * j->step;
     (void)worker;
-    j->row->pack(j->packed + i * j->b.a_step, j->x + i * j->k, j->k, j->b.w.bits);
+    if (j->rounded)
+        j->rounded->pack(to, j->x + i * j->k, j->k, j->d.w.bits);
+    else
+        lmn_nbits_halves((float *)(void *)to, j->x + i * j->k, j->e.groups);
 }
 
-static void dot_chunk(void *arg, int64_t chunk, int32_t worker)
+static lmn_nbdot_weights weights_from(const lmn_nbdot_weights *w, int64_t row)
 {
-    const dot_job *j = arg;
-    const int64_t first = chunk * j->rows;
-    lmn_nbdot_block b = j->b;
+    lmn_nbdot_weights from = *w;
+    from.q += row * w->row_bytes, from.scale += row * w->n_blocks;
+    if (w->zp) from.zp += row * w->zp_bytes;
+    return from;
+}
+
+static void packed_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const packed_job *j = arg;
+    const int64_t first = chunk * j->cols, n = lmn_min_i64(j->cols, j->d.n - first);
+    lmn_nbdot_block d = j->d;
+    lmn_nbits_block e = j->e;
     (void)worker;
-    b.n = lmn_min_i64(j->rows, j->b.n - first);
-    b.w.q += first * b.w.row_bytes, b.w.scale += first * b.w.n_blocks, b.y += first;
-    if (b.w.zp) b.w.zp += first * b.w.zp_bytes;
-    if (b.bias) b.bias += first;
-    j->row->run(&b);
+    d.w = e.w = weights_from(&j->d.w, first);
+    d.n = e.n = n, d.y += first, e.y += first;
+    if (d.bias) d.bias += first, e.bias += first;
+    if (e.zp_f32) e.zp_f32 += first * e.w.n_blocks;
+    if (j->rounded)
+        j->rounded->run(&d);
+    else
+        j->exact->mul(&e);
 }
 
-static bool dot_takes(const lmn_opnode *op, const lmn_packbits *w)
+/* Blocks of 32 << shift columns in order, 4 or 8 bits each. */
+static bool packed_takes(const lmn_packbits *w)
 {
-    const int64_t block = w->block;
-    return lmn_attr_i(op, "accuracy_level", 0) == 4 && (w->bits == 4 || w->bits == 8) &&
-           !w->group && !w->zp_f32 && (!w->zp || w->zp_bytes) && block >= LMN_NBDOT_GROUP &&
-           (block & (block - 1)) == 0;
+    return (w->bits == 4 || w->bits == 8) && !w->group && (!w->zp || w->zp_bytes) &&
+           w->block >= LMN_NBDOT_GROUP && (w->block & (w->block - 1)) == 0;
 }
 
-static lamina_status dot_run(const lamina_kernel *k, lmn_eval *ec, const nbits_job *n)
+static lamina_status packed_run(const lamina_kernel *k, lmn_eval *ec, const nbits_job *n,
+                                bool rounds)
 {
     const lmn_packbits *w = &n->w;
-    dot_job j = {.row = k->dev->kset.nbdot_i8, .x = n->a, .k = w->cols};
-    j.b = (lmn_nbdot_block){.m = n->m, .n = w->rows, .bias = n->bias, .y = n->y, .ldy = w->rows};
-    j.b.w = (lmn_nbdot_weights){.q = w->q,
+    packed_job j = {.exact = k->dev->kset.nbits_f32, .x = n->a, .k = w->cols};
+    if (rounds) j.rounded = k->dev->kset.nbdot_i8;
+    j.d = (lmn_nbdot_block){.m = n->m, .n = w->rows, .bias = n->bias, .y = n->y, .ldy = w->rows};
+    j.d.w = (lmn_nbdot_weights){.q = w->q,
                                 .row_bytes = w->row_bytes,
                                 .scale = w->scales,
                                 .zp = w->zp,
                                 .zp_bytes = w->zp_bytes,
                                 .n_blocks = w->n_blocks,
                                 .bits = w->bits};
-    while (w->block > (int64_t)LMN_NBDOT_GROUP << j.b.w.shift) j.b.w.shift++;
-    j.b.groups = lmn_nbdot_groups(j.k), j.b.a_step = lmn_nbdot_packed_bytes(j.k);
-    size_t bytes;
-    if (!lmn_mul_size((size_t)n->m, (size_t)j.b.a_step, &bytes))
-        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
-    j.packed = lmn_scratch(ec, bytes);
-    if (!j.packed) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
-    j.b.a = j.packed;
-    lmn_par_for(ec->par, n->m, dot_pack, &j);
+    while (w->block > (int64_t)LMN_NBDOT_GROUP << j.d.w.shift) j.d.w.shift++;
+    j.d.groups = lmn_nbdot_groups(j.k);
+    j.e = (lmn_nbits_block){.zp_f32 = w->zp_f32, .a = n->a, .a_step = j.k, .m = n->m};
+    j.e.groups = j.d.groups, j.e.bias = n->bias, j.e.y = n->y, j.e.ldy = w->rows;
+    j.step = rounds ? lmn_nbdot_packed_bytes(j.k) : j.k * (int64_t)sizeof(float);
+    if (rounds || w->bits == 4) {
+        size_t bytes;
+        if (!lmn_mul_size((size_t)n->m, (size_t)j.step, &bytes))
+            return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
+        j.rows = lmn_scratch(ec, bytes);
+        if (!j.rows) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+        lmn_par_for(ec->par, n->m, packed_row, &j);
+        j.d.a = j.rows, j.d.a_step = j.step, j.e.a = (const float *)(const void *)j.rows;
+    }
     const int64_t row = w->row_bytes + w->n_blocks * (int64_t)sizeof(float);
-    j.rows = lmn_min_i64(DOT_MOST_BYTES / row, lmn_ceil_div_i64(w->rows, DOT_WANT_CHUNKS));
-    j.rows = lmn_round_up_i64(lmn_max_i64(j.rows, lmn_max_i64(1, DOT_LEAST_BYTES / row)), 4);
-    lmn_par_for(ec->par, lmn_ceil_div_i64(w->rows, j.rows), dot_chunk, &j);
+    j.cols = lmn_min_i64(MOST_BYTES / row, lmn_ceil_div_i64(w->rows, WANT_CHUNKS));
+    j.cols = lmn_round_up_i64(lmn_max_i64(j.cols, lmn_max_i64(1, LEAST_BYTES / row)), 4);
+    lmn_par_for(ec->par, lmn_ceil_div_i64(w->rows, j.cols), packed_chunk, &j);
     return LAMINA_OK;
 }
 
 static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *j)
 {
-    return dot_takes(ec->node, &j->w) ? dot_run(k, ec, j) : nbits_run(k, ec, j);
+    if (packed_takes(&j->w)) {
+        if (lmn_attr_i(ec->node, "accuracy_level", 0) == 4 && !j->w.zp_f32)
+            return packed_run(k, ec, j, true);
+        if (j->m <= k->dev->kset.nbits_f32->mul_m && j->w.cols % LMN_NBDOT_GROUP == 0)
+            return packed_run(k, ec, j, false);
+    }
+    return nbits_run(k, ec, j);
 }
 
 static lamina_status run_nbits(const lamina_kernel *k, lmn_eval *ec)
