@@ -31,6 +31,9 @@ BARS = (
     ("B2 small", "f32", ("small NT", "small NN"), "plain", 1.2, None),
     ("B2 small packed", "f32", ("small NT", "small NN"), "packed", 1.0, None),
     ("B3 edge and tiny", "f32", ("edge", "tiny"), "plain", 1.1, 0.95),
+    ("B6 functions", "math", ("functions",), "plain", 1.2, None),
+    ("B6 softmax", "math", ("softmax",), "plain", 1.2, None),
+    ("B6 layer norm", "math", ("layer norm",), "plain", 1.2, None),
 )
 # Bars of one shape: key, domain, case, kind, ratio.
 SHAPES = (

@@ -103,5 +103,6 @@ bool kb_dnn_sgemm(const kb_dnn_product *p);
 
 /* Domains. */
 void kb_f32(kb_run *run);
+void kb_math(kb_run *run);
 
 #endif

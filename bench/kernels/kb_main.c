@@ -14,6 +14,7 @@ static const struct {
     void (*run)(kb_run *run);
 } domains[] = {
     {"f32", kb_f32},
+    {"math", kb_math},
 };
 
 static bool option(const char *arg, const char *key, const char **value)

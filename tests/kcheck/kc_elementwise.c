@@ -106,6 +106,10 @@ static void check_norm(kc_ctx *kc, const lmn_krow *head)
             bound[i] = 1e-4 * (fabs(scale.p[i % n]) + fabs(w[i])) + 1e-6;
         }
         kc_expect(kc, &layer, w, bound, "layer");
+        b.y = want.p, lmn_norm_f32_rows[0].rms(&b);
+        b.y = layer.p;
+        KC_CALL(kc, row->rms(&b));
+        judge(kc, &layer, &want, "rms");
         b.y = sum.p;
         KC_CALL(kc, row->sums(&b));
         for (int64_t i = 0; i < rows; i++) {

@@ -52,6 +52,9 @@
     X(floor)                 \
     X(ceil)                  \
     X(round)                 \
+    X(log)                   \
+    X(sin)                   \
+    X(cos)                   \
     X(pow)                   \
     X(add)                   \
     X(sub)                   \

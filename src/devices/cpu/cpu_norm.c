@@ -4,11 +4,8 @@
  * outputs run by the reference.
  */
 #include "devices/cpu/cpu_tools.h"
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/norm/norm.h"
 #include "ops/shapes.h"
-
-#include <math.h>
 
 static const int64_t chunk_elems = 16 << 10;
 
@@ -172,35 +169,6 @@ static lamina_status run_sum(const lamina_kernel *k, lmn_eval *ec)
     return run_reduce(k, ec, false);
 }
 
-/* RMSNormalization: the squares stand in y until their mean is known. */
-typedef struct rms_job {
-    const lmn_kset *kset;
-    lmn_norm_block block;
-    int64_t rows_per_chunk;
-} rms_job;
-
-static void rms_chunk(void *arg, int64_t chunk, int32_t worker)
-{
-    (void)worker;
-    const rms_job *j = arg;
-    const lmn_norm_block *b = &j->block;
-    const int64_t first = chunk * j->rows_per_chunk,
-                  end = lmn_min_i64(first + j->rows_per_chunk, b->rows);
-    for (int64_t r = first; r < end; r++) {
-        const float *x = b->x + r * b->n;
-        float *y = b->y + r * b->n, mean;
-        lmn_binary_block mul = {.kind = LMN_BIN_MUL, .a = x, .b = x, .y = y, .n = b->n};
-        j->kset->elementwise_f32->binary(&mul);
-        j->kset->norm_f32->sums(
-            &(lmn_norm_block){.x = y, .y = &mean, .rows = 1, .n = b->n, .mean = true});
-        const float inverse = 1.0f / sqrtf(mean + b->eps);
-        mul.b = &inverse, mul.b_one = true;
-        j->kset->elementwise_f32->binary(&mul);
-        mul.a = y, mul.b = b->scale, mul.b_one = false;
-        j->kset->elementwise_f32->binary(&mul);
-    }
-}
-
 /* Are the extents of scale those of the last axes of x, from `axis` on? */
 static bool scales_axes(const lamina_tensor *scale, const lamina_tensor *x, int32_t axis)
 {
@@ -221,14 +189,12 @@ static lamina_status run_rms(const lamina_kernel *k, lmn_eval *ec)
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
     if (!y) return LAMINA_OK;
-    rms_job j = {.kset = &k->dev->kset};
+    norm_job j = {.fn = k->dev->kset.norm_f32->rms};
     j.block = (lmn_norm_block){.x = x->data, .y = y->data, .scale = scale->data};
-    j.block.n = lmn_span_count(x->dims, axis, x->rank);
+    j.y_row = j.block.n = lmn_span_count(x->dims, axis, x->rank);
     j.block.rows = lmn_span_count(x->dims, 0, axis);
     j.block.eps = lmn_attr_f(ec->node, "epsilon", 1e-5f);
-    j.rows_per_chunk = lmn_max_i64(1, chunk_elems / j.block.n);
-    lmn_par_for(ec->par, (j.block.rows + j.rows_per_chunk - 1) / j.rows_per_chunk, rms_chunk, &j);
-    return LAMINA_OK;
+    return norm_run(ec, &j);
 }
 
 static bool supports_norm(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)

@@ -74,6 +74,9 @@ UNARY(reciprocal, "Reciprocal", RECIPROCAL)
 UNARY(floor, "Floor", FLOOR)
 UNARY(ceil, "Ceil", CEIL)
 UNARY(round, "Round", RINT)
+UNARY(log, "Log", LOG)
+UNARY(sin, "Sin", SIN)
+UNARY(cos, "Cos", COS)
 
 static lamina_status run_leaky_relu(const lamina_kernel *k, lmn_eval *ec)
 {

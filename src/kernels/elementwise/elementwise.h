@@ -35,6 +35,9 @@ typedef enum lmn_unary_kind {
     LMN_UN_RINT, /* ties to even */
     LMN_UN_SQUARE,
     LMN_UN_CUBE, /* (x x) x */
+    LMN_UN_LOG,
+    LMN_UN_SIN,
+    LMN_UN_COS,
     LMN_UN_KIND_COUNT
 } lmn_unary_kind;
 

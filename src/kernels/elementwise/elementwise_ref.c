@@ -40,6 +40,9 @@ static double unary_at(const lmn_unary_block *b, double v)
     case LMN_UN_RINT: return nearbyint(v);
     case LMN_UN_SQUARE: return v * v;
     case LMN_UN_CUBE: return v * v * v;
+    case LMN_UN_LOG: return log(v);
+    case LMN_UN_SIN: return sin(v);
+    case LMN_UN_COS: return cos(v);
     default: lmn_assert(!"unary kind"); return v;
     }
 }

@@ -9,22 +9,25 @@
 #include "kernels/simd/simd_math.h"
 
 /* y = EXPR of vf v for every element. */
-#define UN_CASE(name, EXPR)                           \
-    case LMN_UN_##name: {                             \
-        int64_t i = 0;                                \
-        for (; i + VF_LANES <= b->n; i += VF_LANES) { \
-            const vf v = vf_load(b->x + i);           \
-            vf_store(b->y + i, EXPR);                 \
-        }                                             \
-        if (i < b->n) {                               \
-            const vm mask = vm_first(b->n - i);       \
-            const vf v = vf_loadm(b->x + i, mask);    \
-            vf_storem(b->y + i, mask, EXPR);          \
-        }                                             \
+#define UN_CASE(name, EXPR)                        \
+    case LMN_UN_##name: {                          \
+        int64_t i = 0;                             \
+        for (; i + VF_LANES <= n; i += VF_LANES) { \
+            const vf v = vf_load(x + i);           \
+            vf_store(y + i, EXPR);                 \
+        }                                          \
+        if (i < n) {                               \
+            const vm mask = vm_first(n - i);       \
+            const vf v = vf_loadm(x + i, mask);    \
+            vf_storem(y + i, mask, EXPR);          \
+        }                                          \
     } break;
 
 static void unary_run(const lmn_unary_block *b)
 {
+    const float *x = b->x;
+    float *y = b->y;
+    const int64_t n = b->n;
     switch (b->kind) {
         UN_CASE(RELU, vf_relu(v))
         UN_CASE(CLIP, vf_clip(v, b->p0, b->p1))
@@ -47,6 +50,9 @@ static void unary_run(const lmn_unary_block *b)
         UN_CASE(RINT, vf_rint(v))
         UN_CASE(SQUARE, vf_mul(v, v))
         UN_CASE(CUBE, vf_mul(vf_mul(v, v), v))
+        UN_CASE(LOG, vf_log(v))
+        UN_CASE(SIN, vf_sin(v))
+        UN_CASE(COS, vf_cos(v))
     default: lmn_assert(!"unary kind");
     }
 }
@@ -61,19 +67,18 @@ VF_INLINE vf bin_min(vf a, vf b)
 }
 
 /* y = FN(VA, VB), where VA and VB load by L(p) or are a splat. */
-#define BIN_LOOP(FN, VA, VB)                                           \
-    {                                                                  \
-        int64_t i = 0;                                                 \
-        for (; i + VF_LANES <= b->n; i += VF_LANES)                    \
-            vf_store(b->y + i, FN(VA(vf_load), VB(vf_load)));          \
-        if (i < b->n) {                                                \
-            const vm mask = vm_first(b->n - i);                        \
-            vf_storem(b->y + i, mask, FN(VA(BIN_TAIL), VB(BIN_TAIL))); \
-        }                                                              \
+#define BIN_LOOP(FN, VA, VB)                                                                    \
+    {                                                                                           \
+        int64_t i = 0;                                                                          \
+        for (; i + VF_LANES <= n; i += VF_LANES) vf_store(y + i, FN(VA(vf_load), VB(vf_load))); \
+        if (i < n) {                                                                            \
+            const vm mask = vm_first(n - i);                                                    \
+            vf_storem(y + i, mask, FN(VA(BIN_TAIL), VB(BIN_TAIL)));                             \
+        }                                                                                       \
     }
 #define BIN_TAIL(p) vf_loadm(p, mask)
-#define BIN_A(L) L(b->a + i)
-#define BIN_B(L) L(b->b + i)
+#define BIN_A(L) L(pa + i)
+#define BIN_B(L) L(pb + i)
 #define BIN_ONE(L) one
 #define BIN_CASE(name, FN)               \
     case LMN_BIN_##name:                 \
@@ -87,8 +92,11 @@ VF_INLINE vf bin_min(vf a, vf b)
 
 static void binary_run(const lmn_binary_block *b)
 {
-    if (b->n <= 0) return;
-    const vf one = vf_set1(b->a_one ? b->a[0] : b->b[0]);
+    const float *pa = b->a, *pb = b->b;
+    float *y = b->y;
+    const int64_t n = b->n;
+    if (n <= 0) return;
+    const vf one = vf_set1(b->a_one ? pa[0] : pb[0]);
     switch (b->kind) {
         BIN_CASE(ADD, vf_add)
         BIN_CASE(SUB, vf_sub)

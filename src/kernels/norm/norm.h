@@ -16,8 +16,8 @@ typedef struct lmn_norm_block {
     const float *x; /* rows x n, dense */
     float *y;       /* the same; of sums: one element a row */
     int64_t rows, n;
-    const float *scale, *bias; /* layer: n elements; bias may be NULL */
-    float eps;                 /* layer: under the root */
+    const float *scale, *bias; /* layer, rms: n elements; bias may be NULL */
+    float eps;                 /* layer, rms: under the root */
     bool mean;                 /* sums: divide by n */
     int64_t step;              /* softmax_down: elements from one of the n to the next */
 } lmn_norm_block;
@@ -27,13 +27,14 @@ typedef struct lmn_norm_block {
  * softmax_down: the same for `rows` neighbouring columns, each n elements `step` apart; one column
  *          is one chain of additions from top to bottom.
  * layer:   (x - mean) / sqrt(variance + eps) * scale + bias, in two passes over the centred row.
+ * rms:     x / sqrt(mean of x^2 + eps) * scale.
  * sums:    sum or mean of a row.
  */
 typedef void lmn_norm_fn(const lmn_norm_block *b);
 
 typedef struct lmn_norm_row {
     lmn_krow head;
-    lmn_norm_fn *softmax, *softmax_down, *layer, *sums;
+    lmn_norm_fn *softmax, *softmax_down, *layer, *rms, *sums;
 } lmn_norm_row;
 
 extern const lmn_norm_row lmn_norm_f32_rows[];

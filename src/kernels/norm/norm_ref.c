@@ -54,6 +54,18 @@ void lmn_norm_f32_layer_ref(const lmn_norm_block *b)
     }
 }
 
+void lmn_norm_f32_rms_ref(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n;
+        double square = 0;
+        for (int64_t i = 0; i < b->n; i++) square += (double)x[i] * x[i];
+        const double inv = 1 / sqrt(square / (double)b->n + b->eps);
+        for (int64_t i = 0; i < b->n; i++) y[i] = (float)(x[i] * inv * b->scale[i]);
+    }
+}
+
 void lmn_norm_f32_sums_ref(const lmn_norm_block *b)
 {
     for (int64_t r = 0; r < b->rows; r++) {

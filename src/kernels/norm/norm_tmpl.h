@@ -12,17 +12,17 @@
 static float row_max(const float *x, int64_t n)
 {
     const vf low = vf_set1(-__builtin_inff());
-    vf acc = low;
+    vf a0 = low, a1 = low;
     int64_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES) acc = vf_max(vf_load(x + i), acc);
-    if (i < n) {
-        const vm mask = vm_first(n - i);
-        acc = vf_max(vf_select(mask, vf_loadm(x + i, mask), low), acc);
+    for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
+        a0 = vf_max(vf_load(x + i), a0);
+        a1 = vf_max(vf_load(x + i + VF_LANES), a1);
     }
-    float lane[VF_LANES], max = -__builtin_inff();
-    vf_store(lane, acc);
-    for (int l = 0; l < VF_LANES; l++) max = lane[l] > max ? lane[l] : max;
-    return max;
+    for (; i < n; i += VF_LANES) {
+        const vm mask = vm_first(n - i);
+        a0 = vf_max(vf_select(mask, vf_loadm(x + i, mask), low), a0);
+    }
+    return vf_hmax(vf_max(a0, a1));
 }
 
 /* y = e^(x - max); the sum comes back. */
@@ -99,36 +99,80 @@ static void sums_run(const lmn_norm_block *b)
     }
 }
 
-/* Sum of (x - mean)^2. */
+/* Sum of (x - mean)^2: four partial sums a lane, as an fma takes four cycles. */
 static float row_square(const float *x, int64_t n, vf mean)
 {
-    vf acc = vf_zero();
+    vf a0 = vf_zero(), a1 = vf_zero(), a2 = vf_zero(), a3 = vf_zero();
     int64_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES) {
-        const vf d = vf_sub(vf_load(x + i), mean);
-        acc = vf_fma(d, d, acc);
+#define SQUARE(k)                                                 \
+    {                                                             \
+        const vf d = vf_sub(vf_load(x + i + (k)*VF_LANES), mean); \
+        a##k = vf_fma(d, d, a##k);                                \
     }
-    if (i < n) {
+    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+        SQUARE(0)
+        SQUARE(1)
+        SQUARE(2)
+        SQUARE(3)
+    }
+#undef SQUARE
+    for (; i < n; i += VF_LANES) {
         const vm mask = vm_first(n - i);
         const vf d = vf_select(mask, vf_sub(vf_loadm(x + i, mask), mean), vf_zero());
-        acc = vf_fma(d, d, acc);
+        a0 = vf_fma(d, d, a0);
     }
-    return vf_hsum(acc);
+    return vf_hsum(vf_add(vf_add(a0, a1), vf_add(a2, a3)));
+}
+
+/* y = (x - mean) inv scale + bias; bias NULL = +0 */
+static void row_scale(const lmn_norm_block *b, const float *x, float *y, vf mean, vf inv)
+{
+    const float *scale = b->scale, *bias = b->bias;
+    const int64_t n = b->n;
+    int64_t i = 0;
+    if (bias)
+        for (; i + VF_LANES <= n; i += VF_LANES) {
+            const vf v = vf_mul(vf_sub(vf_load(x + i), mean), inv);
+            vf_store(y + i, vf_fma(v, vf_load(scale + i), vf_load(bias + i)));
+        }
+    else
+        for (; i + VF_LANES <= n; i += VF_LANES) {
+            const vf v = vf_mul(vf_sub(vf_load(x + i), mean), inv);
+            vf_store(y + i, vf_fma(v, vf_load(scale + i), vf_zero()));
+        }
+    if (i >= n) return;
+    const vm mask = vm_first(n - i);
+    const vf v = vf_mul(vf_sub(vf_loadm(x + i, mask), mean), inv);
+    const vf add = bias ? vf_loadm(bias + i, mask) : vf_zero();
+    vf_storem(y + i, mask, vf_fma(v, vf_loadm(scale + i, mask), add));
 }
 
 static void layer_run(const lmn_norm_block *b)
 {
     for (int64_t r = 0; r < b->rows; r++) {
         const float *x = b->x + r * b->n;
-        float *y = b->y + r * b->n;
         const vf mean = vf_set1(row_sum(x, b->n) / (float)b->n);
         const vf var = vf_set1(row_square(x, b->n, mean) / (float)b->n + b->eps);
-        const vf inv = vf_div(vf_set1(1.0f), vf_sqrt(var));
-        for (int64_t i = 0; i < b->n; i += VF_LANES) {
-            const vm mask = vm_first(b->n - i);
-            const vf v = vf_mul(vf_sub(vf_loadm(x + i, mask), mean), inv);
-            const vf add = b->bias ? vf_loadm(b->bias + i, mask) : vf_zero();
-            vf_storem(y + i, mask, vf_fma(v, vf_loadm(b->scale + i, mask), add));
+        row_scale(b, x, b->y + r * b->n, mean, vf_div(vf_set1(1.0f), vf_sqrt(var)));
+    }
+}
+
+static void rms_run(const lmn_norm_block *b)
+{
+    const float *scale = b->scale;
+    const int64_t n = b->n;
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * n;
+        float *y = b->y + r * n;
+        const vf mean = vf_set1(row_square(x, n, vf_zero()) / (float)n + b->eps);
+        const vf inv = vf_div(vf_set1(1.0f), vf_sqrt(mean));
+        int64_t i = 0;
+        for (; i + VF_LANES <= n; i += VF_LANES)
+            vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), inv), vf_load(scale + i)));
+        if (i < n) {
+            const vm mask = vm_first(n - i);
+            vf_storem(y + i, mask,
+                      vf_mul(vf_mul(vf_loadm(x + i, mask), inv), vf_loadm(scale + i, mask)));
         }
     }
 }

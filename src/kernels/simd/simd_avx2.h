@@ -167,6 +167,11 @@ VF_INLINE vm vf_unord(vf a, vf b)
 {
     return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_UNORD_Q));
 }
+/* Is any lane chosen? */
+VF_INLINE bool vm_any(vm m)
+{
+    return _mm256_movemask_ps(_mm256_castsi256_ps(m)) != 0;
+}
 /* m ? a : b */
 VF_INLINE vf vf_select(vm m, vf a, vf b)
 {
@@ -181,6 +186,23 @@ VF_INLINE vf vf_scale2(vf a, vf n)
 {
     __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
     return vf_mul(vf_mul(a, vf_exp2i_(half)), vf_exp2i_(_mm256_sub_epi32(i, half)));
+}
+/* a = result * 2^e with the result in [2/3, 4/3); a is positive and normal. */
+VF_INLINE vf vf_split2(vf a, vf *e)
+{
+    const __m256i i = _mm256_castps_si256(a),
+                  n = _mm256_srai_epi32(_mm256_sub_epi32(i, _mm256_set1_epi32(0x3f2aaaab)), 23);
+    *e = _mm256_cvtepi32_ps(n);
+    return _mm256_castsi256_ps(_mm256_sub_epi32(i, _mm256_slli_epi32(n, 23)));
+}
+/* With q = j + shift, j integral: `even` where q is even, `odd` where it is odd; negated where q
+   divided by 2 is odd. */
+VF_INLINE vf vf_quadrant(vf j, int32_t shift, vf even, vf odd)
+{
+    const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(j), _mm256_set1_epi32(shift));
+    const vf v = _mm256_blendv_ps(even, odd, _mm256_castsi256_ps(_mm256_slli_epi32(q, 31)));
+    const __m256i sign = _mm256_slli_epi32(_mm256_srli_epi32(q, 1), 31);
+    return _mm256_xor_ps(v, _mm256_castsi256_ps(sign));
 }
 /* Sum over the lanes: halves are folded, so the order is a fixed tree. */
 VF_INLINE float vf_hsum(vf v)

@@ -169,6 +169,11 @@ VF_INLINE vm vf_unord(vf a, vf b)
 {
     return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
 }
+/* Is any lane chosen? */
+VF_INLINE bool vm_any(vm m)
+{
+    return m != 0;
+}
 /* m ? a : b */
 VF_INLINE vf vf_select(vm m, vf a, vf b)
 {
@@ -178,6 +183,23 @@ VF_INLINE vf vf_select(vm m, vf a, vf b)
 VF_INLINE vf vf_scale2(vf a, vf n)
 {
     return _mm512_scalef_ps(a, n);
+}
+/* a = result * 2^e with the result in [2/3, 4/3); a is positive and normal. */
+VF_INLINE vf vf_split2(vf a, vf *e)
+{
+    const __m512i i = _mm512_castps_si512(a),
+                  n = _mm512_srai_epi32(_mm512_sub_epi32(i, _mm512_set1_epi32(0x3f2aaaab)), 23);
+    *e = _mm512_cvtepi32_ps(n);
+    return _mm512_castsi512_ps(_mm512_sub_epi32(i, _mm512_slli_epi32(n, 23)));
+}
+/* With q = j + shift, j integral: `even` where q is even, `odd` where it is odd; negated where q
+   divided by 2 is odd. */
+VF_INLINE vf vf_quadrant(vf j, int32_t shift, vf even, vf odd)
+{
+    const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(j), _mm512_set1_epi32(shift));
+    const vf v = _mm512_mask_blend_ps(_mm512_test_epi32_mask(q, _mm512_set1_epi32(1)), even, odd);
+    const __m512i sign = _mm512_slli_epi32(_mm512_srli_epi32(q, 1), 31);
+    return _mm512_xor_ps(v, _mm512_castsi512_ps(sign));
 }
 /* Sum over the lanes: halves are folded, so the order is a fixed tree. */
 VF_INLINE float vf_hsum(vf v)

@@ -6,7 +6,7 @@
 #include "kernels/norm/norm_tmpl.h"
 
 lmn_norm_fn lmn_norm_f32_softmax_avx2, lmn_norm_f32_softmax_down_avx2, lmn_norm_f32_layer_avx2,
-    lmn_norm_f32_sums_avx2;
+    lmn_norm_f32_rms_avx2, lmn_norm_f32_sums_avx2;
 
 void lmn_norm_f32_softmax_avx2(const lmn_norm_block *b)
 {
@@ -19,6 +19,10 @@ void lmn_norm_f32_softmax_down_avx2(const lmn_norm_block *b)
 void lmn_norm_f32_layer_avx2(const lmn_norm_block *b)
 {
     layer_run(b);
+}
+void lmn_norm_f32_rms_avx2(const lmn_norm_block *b)
+{
+    rms_run(b);
 }
 void lmn_norm_f32_sums_avx2(const lmn_norm_block *b)
 {
