@@ -34,6 +34,8 @@ BARS = (
     ("B6 functions", "math", ("functions",), "plain", 1.2, None),
     ("B6 softmax", "math", ("softmax",), "plain", 1.2, None),
     ("B6 layer norm", "math", ("layer norm",), "plain", 1.2, None),
+    ("B6 conv", "conv", ("3x3", "1x1", "stem", "other"), "packed", 1.0, None),
+    ("B6 depthwise", "conv", ("depthwise",), "packed", 1.1, None),
 )
 # Bars of one shape: key, domain, case, kind, ratio.
 SHAPES = (

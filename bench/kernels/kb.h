@@ -96,6 +96,17 @@ bool kb_dnn_open(void); /* false = absent */
 const char *kb_dnn_version(void);
 /* NULL = this version has no such product. Run, release. */
 kb_dnn *kb_dnn_make(const kb_dnn_product *p);
+/* A convolution with a bias; axes are depth, height, width, the last `rank` of them count. Its
+   weights are reordered beforehand; x and y too unless plain, and then kb_dnn_fetch() brings y. */
+typedef struct kb_dnn_conv {
+    int32_t rank;
+    int64_t n, c_in, c_out, groups;
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
+    bool plain;
+    float *x, *w, *bias, *y;
+} kb_dnn_conv;
+kb_dnn *kb_dnn_make_conv(const kb_dnn_conv *p);
+void kb_dnn_fetch(kb_dnn *d);
 void kb_dnn_run(kb_dnn *d);
 void kb_dnn_release(kb_dnn *d);
 /* dnnl_sgemm on row-major operands; false = absent. */
@@ -104,5 +115,6 @@ bool kb_dnn_sgemm(const kb_dnn_product *p);
 /* Domains. */
 void kb_f32(kb_run *run);
 void kb_math(kb_run *run);
+void kb_conv(kb_run *run);
 
 #endif

@@ -15,6 +15,7 @@ static const struct {
 } domains[] = {
     {"f32", kb_f32},
     {"math", kb_math},
+    {"conv", kb_conv},
 };
 
 static bool option(const char *arg, const char *key, const char **value)

@@ -1,6 +1,7 @@
 /*
- * oneDNN 3.x without its headers: the few functions and numbers that a matrix product needs, as the
- * C interface declares them. With 2.x, whose descriptors differ, it counts as absent.
+ * oneDNN 3.x without its headers: the few functions and numbers that a matrix product and a
+ * convolution need, as the C interface declares them. With 2.x, whose descriptors differ, it counts
+ * as absent.
  */
 #include "kb.h"
 
@@ -18,8 +19,10 @@ typedef struct dnn_version {
     unsigned cpu_runtime, gpu_runtime;
 } dnn_version;
 
-enum { CPU = 1, IN_ORDER = 1, FORMAT_ANY = 1, QUERY_WEIGHTS = 131 };
-enum { ARG_SRC = 1, ARG_DST = 17, ARG_WEIGHTS = 33, ARG_FROM = 1, ARG_TO = 17 };
+enum { CPU = 1, IN_ORDER = 1, FORMAT_ANY = 1, INFERENCE = 96, CONV_AUTO = 3 };
+enum { QUERY_SRC = 129, QUERY_WEIGHTS = 131, QUERY_DST = 133 };
+enum { ARG_SRC = 1, ARG_DST = 17, ARG_WEIGHTS = 33, ARG_BIAS = 41, ARG_FROM = 1, ARG_TO = 17 };
+enum { SRC, WEIGHTS, DST, BIAS, OPERANDS };
 
 static struct {
     void *engine, *stream;
@@ -37,6 +40,8 @@ static struct {
     int (*pd_destroy)(void *);
     int (*matmul)(void **, void *, const void *, const void *, const void *, const void *,
                   const void *);
+    int (*conv)(void **, void *, int, int, const void *, const void *, const void *, const void *,
+                const int64_t *, const int64_t *, const int64_t *, const int64_t *, const void *);
     int (*reorder)(void **, const void *, void *, const void *, void *, const void *);
     int (*create)(void **, const void *);
     int (*destroy)(void *);
@@ -46,8 +51,9 @@ static struct {
 } dnn;
 
 struct kb_dnn {
-    void *pd, *prim, *md[3], *mem[3];
-    void *packed; /* our copy of the weights, reordered */
+    void *pd, *prim, *md[OPERANDS], *mem[OPERANDS]; /* md: as the user has them */
+    void *own[OPERANDS];                            /* copies in an order of the primitive's */
+    void *result;                                   /* the user's, where DST is such a copy */
 };
 
 bool kb_dnn_open(void)
@@ -67,6 +73,7 @@ bool kb_dnn_open(void)
                kb_symbol(lib, "dnnl_primitive_desc_query_md", &dnn.pd_query) &&
                kb_symbol(lib, "dnnl_primitive_desc_destroy", &dnn.pd_destroy) &&
                kb_symbol(lib, "dnnl_matmul_primitive_desc_create", &dnn.matmul) &&
+               kb_symbol(lib, "dnnl_convolution_forward_primitive_desc_create", &dnn.conv) &&
                kb_symbol(lib, "dnnl_reorder_primitive_desc_create", &dnn.reorder) &&
                kb_symbol(lib, "dnnl_primitive_create", &dnn.create) &&
                kb_symbol(lib, "dnnl_primitive_destroy", &dnn.destroy) &&
@@ -85,21 +92,31 @@ const char *kb_dnn_version(void)
     return dnn.version;
 }
 
-/* The weights into the order that the primitive wants, in memory of ours. */
-static bool pack_weights(kb_dnn *d)
+static bool reorder(void *from_md, void *from, const void *to_md, void *to)
 {
-    const void *want = dnn.pd_query(d->pd, QUERY_WEIGHTS, 0);
-    void *pd = NULL, *prim = NULL, *to = NULL;
-    d->packed = kb_alloc(dnn.md_size(want));
-    bool ok = dnn.memory_create(&to, want, dnn.engine, d->packed) == 0 &&
-              dnn.reorder(&pd, d->md[1], dnn.engine, want, dnn.engine, NULL) == 0 &&
+    void *pd = NULL, *prim = NULL;
+    bool ok = dnn.reorder(&pd, from_md, dnn.engine, to_md, dnn.engine, NULL) == 0 &&
               dnn.create(&prim, pd) == 0;
-    const dnn_arg args[] = {{ARG_FROM, d->mem[1]}, {ARG_TO, to}};
+    const dnn_arg args[] = {{ARG_FROM, from}, {ARG_TO, to}};
     ok = ok && dnn.execute(prim, dnn.stream, 2, args) == 0 && dnn.stream_wait(dnn.stream) == 0;
     if (prim) dnn.destroy(prim);
     if (pd) dnn.pd_destroy(pd);
-    dnn.memory_destroy(d->mem[1]);
-    d->mem[1] = to;
+    return ok;
+}
+
+/* Operand i into the order that the primitive wants, in memory of ours. */
+static bool bring(kb_dnn *d, int i, int query)
+{
+    const void *want = dnn.pd_query(d->pd, query, 0);
+    void *to = NULL;
+    d->own[i] = kb_alloc(dnn.md_size(want));
+    const bool ok = dnn.memory_create(&to, want, dnn.engine, d->own[i]) == 0 &&
+                    (i == DST || reorder(d->md[i], d->mem[i], want, to));
+    if (i == DST)
+        d->result = d->mem[i];
+    else
+        dnn.memory_destroy(d->mem[i]);
+    d->mem[i] = to;
     return ok;
 }
 
@@ -122,8 +139,53 @@ kb_dnn *kb_dnn_make(const kb_dnn_product *p)
     void *data[3] = {p->a, p->b, p->c};
     for (int i = 0; ok && i < 3; i++)
         ok = dnn.memory_create(&d->mem[i], d->md[i], dnn.engine, data[i]) == 0;
-    ok = ok && (!p->packed || pack_weights(d));
+    ok = ok && (!p->packed || bring(d, WEIGHTS, QUERY_WEIGHTS));
     if (any) dnn.md_destroy(any);
+    if (ok) return d;
+    kb_dnn_release(d);
+    return NULL;
+}
+
+/* Dense, row-major. */
+static bool dense(void **md, int n, const int64_t *dims)
+{
+    int64_t strides[6], step = 1;
+    for (int i = n - 1; i >= 0; i--) strides[i] = step, step *= dims[i];
+    return dnn.md_strides(md, n, dims, KB_DNN_F32, strides) == 0;
+}
+
+kb_dnn *kb_dnn_make_conv(const kb_dnn_conv *p)
+{
+    if (!dnn.engine) return NULL;
+    kb_dnn *d = kb_alloc(sizeof *d);
+    *d = (kb_dnn){0};
+    const int n = 2 + p->rank, nw = n + (p->groups > 1), skip = 3 - p->rank;
+    int64_t dims[OPERANDS][6] = {{p->n, p->c_in}, {0}, {p->n, p->c_out}, {p->c_out}}, *w = dims[1];
+    int64_t dilation[3];
+    if (p->groups > 1) *w++ = p->groups;
+    *w++ = p->c_out / p->groups, *w++ = p->c_in / p->groups;
+    for (int i = 0; i < p->rank; i++) {
+        dims[SRC][2 + i] = p->in[skip + i], dims[DST][2 + i] = p->out[skip + i];
+        *w++ = p->kernel[skip + i], dilation[i] = p->dilation[skip + i] - 1;
+    }
+    void *any[DST + 1] = {NULL};
+    const int ranks[OPERANDS] = {n, nw, n, 1};
+    bool ok = true;
+    for (int i = 0; i < OPERANDS; i++) ok = ok && dense(&d->md[i], ranks[i], dims[i]);
+    for (int i = 0; ok && i <= DST; i++)
+        if (i == WEIGHTS || !p->plain)
+            ok = dnn.md_tag(&any[i], ranks[i], dims[i], KB_DNN_F32, FORMAT_ANY) == 0;
+    ok = ok && dnn.conv(&d->pd, dnn.engine, INFERENCE, CONV_AUTO, any[SRC] ? any[SRC] : d->md[SRC],
+                        any[WEIGHTS], d->md[BIAS], any[DST] ? any[DST] : d->md[DST],
+                        p->stride + skip, dilation, p->pad + skip, p->pad_end + skip, NULL) == 0;
+    ok = ok && dnn.create(&d->prim, d->pd) == 0;
+    void *data[OPERANDS] = {p->x, p->w, p->y, p->bias};
+    for (int i = 0; ok && i < OPERANDS; i++)
+        ok = dnn.memory_create(&d->mem[i], d->md[i], dnn.engine, data[i]) == 0;
+    ok = ok && bring(d, WEIGHTS, QUERY_WEIGHTS);
+    ok = ok && (p->plain || (bring(d, SRC, QUERY_SRC) && bring(d, DST, QUERY_DST)));
+    for (int i = 0; i <= DST; i++)
+        if (any[i]) dnn.md_destroy(any[i]);
     if (ok) return d;
     kb_dnn_release(d);
     return NULL;
@@ -131,20 +193,31 @@ kb_dnn *kb_dnn_make(const kb_dnn_product *p)
 
 void kb_dnn_run(kb_dnn *d)
 {
-    const dnn_arg args[] = {{ARG_SRC, d->mem[0]}, {ARG_WEIGHTS, d->mem[1]}, {ARG_DST, d->mem[2]}};
-    (void)dnn.execute(d->prim, dnn.stream, 3, args);
+    const dnn_arg args[] = {{ARG_SRC, d->mem[SRC]},
+                            {ARG_WEIGHTS, d->mem[WEIGHTS]},
+                            {ARG_DST, d->mem[DST]},
+                            {ARG_BIAS, d->mem[BIAS]}};
+    (void)dnn.execute(d->prim, dnn.stream, d->mem[BIAS] ? 4 : 3, args);
     (void)dnn.stream_wait(dnn.stream);
+}
+
+void kb_dnn_fetch(kb_dnn *d)
+{
+    if (!d->result) return;
+    void *from = (void *)(uintptr_t)dnn.pd_query(d->pd, QUERY_DST, 0);
+    (void)reorder(from, d->mem[DST], d->md[DST], d->result);
 }
 
 void kb_dnn_release(kb_dnn *d)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < OPERANDS; i++) {
         if (d->mem[i]) dnn.memory_destroy(d->mem[i]);
         if (d->md[i]) dnn.md_destroy(d->md[i]);
+        free(d->own[i]);
     }
+    if (d->result) dnn.memory_destroy(d->result);
     if (d->prim) dnn.destroy(d->prim);
     if (d->pd) dnn.pd_destroy(d->pd);
-    free(d->packed);
     free(d);
 }
 
