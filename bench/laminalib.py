@@ -24,6 +24,15 @@ class EngineOpts(C.Structure):
                 ("n_threads", C.c_uint32), ("reserved", C.c_uint32)]
 
 
+class SessionOpts(C.Structure):
+    _fields_ = [("size", C.c_size_t), ("n_threads", C.c_uint32), ("max_plans", C.c_uint32),
+                ("max_plan_bytes", C.c_uint64), ("max_const_bytes", C.c_uint64),
+                ("seed", C.c_uint64), ("flags", C.c_bool * 4), ("precision", C.c_uint32)]
+
+
+PRECISIONS = ("exact", "bf16", "auto", "strict")
+
+
 class RunOpts(C.Structure):
     _fields_ = [("size", C.c_size_t), ("deadline_ns", C.c_uint64), ("error", C.POINTER(Error))]
 
@@ -43,14 +52,15 @@ def load_library():
 class Session:
     """A model loaded and prepared for `threads` threads; inputs are bound once."""
 
-    def __init__(self, path, threads=1):
+    def __init__(self, path, threads=1, precision="exact"):
         self.lib, self.error = load_library(), Error()
         self.engine, self.model, self.session = C.c_void_p(), C.c_void_p(), C.c_void_p()
         opts = EngineOpts(size=C.sizeof(EngineOpts), n_threads=threads)
         self.must(self.lib.lamina_engine_create(C.byref(opts), C.byref(self.engine)))
         self.must(self.lib.lamina_model_load(self.engine, os.fsencode(path), None,
                                              C.byref(self.model), C.byref(self.error)))
-        self.must(self.lib.lamina_session_create(self.model, None, C.byref(self.session),
+        how = SessionOpts(size=C.sizeof(SessionOpts), precision=PRECISIONS.index(precision))
+        self.must(self.lib.lamina_session_create(self.model, C.byref(how), C.byref(self.session),
                                                  C.byref(self.error)))
         self.n_out = self.lib.lamina_model_output_count(self.model)
         self.out = (C.c_void_p * self.n_out)()

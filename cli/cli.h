@@ -68,6 +68,8 @@ int cli_plugins_load(const cli_plugins *p, lamina_engine *e);
 void cli_port_text(const lamina_port *p, char *buf, size_t cap);
 /* Whole number option; false after reporting. */
 bool cli_number(const char *verb, const char *opt, const char *text, long lo, long hi, long *out);
+/* --precision: a lamina_precision; false after reporting. */
+bool cli_precision(const char *verb, const char *text, uint32_t *out);
 /* A real number >= 0; false after reporting. */
 bool cli_real(const char *verb, const char *opt, const char *text, double *out);
 /* The row of `names` (NULL ends) closest to `text`, NULL if none is near. Rows lie `stride` bytes

@@ -12,7 +12,7 @@
 const char cli_help_bench[] =
     "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
     "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N]\n"
-    "                    [--plugin FILE]... [--svg FILE] [--json]\n"
+    "                    [--precision P] [--plugin FILE]... [--svg FILE] [--json]\n"
     "       lamina bench SUBJECT [--seconds S] [--svg FILE] [--json]\n"
     "       lamina bench --list\n\n"
     "Runs the model on the inputs given, the others seeded, and prints p50, p99 and least "
@@ -39,6 +39,7 @@ const char cli_help_bench[] =
     "  --dim NAME=N       free dimensions of seeded inputs; default 1\n"
     "  --seed N           of the inputs; default 0\n"
     "  --top N            nodes to list; default 10\n"
+    "  --precision P      exact, bf16, auto or strict: lamina help run\n"
     "  --plugin FILE      operators of a shared library (lamina/plugin.h)\n"
     "  --svg FILE         a plot: of a model the roofline with its nodes, of a subject the cases\n"
     "  --list             the subjects\n"
@@ -54,6 +55,7 @@ const char cli_help_bench[] =
 
 typedef struct bench {
     const char *path, *svg;
+    uint32_t precision;
     lamina_engine *engine;
     lamina_model *model;
     lamina_session *session;
@@ -99,8 +101,10 @@ static int make_session(bench *b, bool profiled)
     lamina_error err;
     lamina_session_destroy(b->session);
     b->session = NULL;
-    const lamina_session_opts o = {
-        .size = sizeof o, .n_threads = (uint32_t)b->threads, .profile = profiled};
+    const lamina_session_opts o = {.size = sizeof o,
+                                   .n_threads = (uint32_t)b->threads,
+                                   .profile = profiled,
+                                   .precision = b->precision};
     if (lamina_session_create(b->model, &o, &b->session, &err) != LAMINA_OK)
         return cli_fail("%s: %s", b->path, err.msg);
     return CLI_OK;
@@ -363,7 +367,7 @@ static int prepare(bench *b)
 /* Options are whole numbers but for these; `o` as cli_next gives it. */
 static int take_option(bench *b, int o, const char *v)
 {
-    b->of_model = b->of_model || (o != 6 && o != 9 && o < 11);
+    b->of_model = b->of_model || (o != 6 && o != 9 && o != 11 && o != 12);
     static const struct {
         const char *name;
         long lo, hi;
@@ -386,6 +390,7 @@ static int take_option(bench *b, int o, const char *v)
     if (o == 10) return cli_plugins_add(&b->plugins, "bench", v);
     if (o == 11) b->svg = v;
     if (o == 12) b->list = true;
+    if (o == 13 && !cli_precision("bench", v, &b->precision)) return CLI_USAGE;
     return CLI_OK;
 }
 
@@ -432,11 +437,11 @@ static int measure_model(bench *b)
 
 int cli_bench(int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--threads", true}, {"--iterations", true}, {"--warmup", true},
-                                   {"--seed", true},    {"--top", true},        {"--seconds", true},
-                                   {"--dim", true},     {"--input", true},      {"--json", false},
-                                   {"--plugin", true},  {"--svg", true},        {"--list", false},
-                                   {NULL, false}};
+    static const cli_opt SPEC[] = {
+        {"--threads", true},   {"--iterations", true}, {"--warmup", true}, {"--seed", true},
+        {"--top", true},       {"--seconds", true},    {"--dim", true},    {"--input", true},
+        {"--json", false},     {"--plugin", true},     {"--svg", true},    {"--list", false},
+        {"--precision", true}, {NULL, false}};
     static bench b = {.seconds = -1, .warmup = 3, .top = 10};
     const char *v;
     int i = 1, o;

@@ -14,7 +14,7 @@ const char cli_help_run[] =
     "usage: lamina run MODEL [--input NAME=FILE]... [--in NAME=file:FILE]... [--image FILE]\n"
     "                  [--recipe NAME] [--labels FILE] [--random SEED] [--dim NAME=N]...\n"
     "                  [--output DIR] [--threads N] [--profile FILE] [--trace FILE]\n"
-    "                  [--plugin FILE]... [--json] [--quiet]\n\n"
+    "                  [--precision P] [--plugin FILE]... [--json] [--quiet]\n\n"
     "Runs the model once and prints every output, or the answer that a recipe makes of it.\n\n"
     "  --input NAME=FILE   a value from .npy, .npz, .npz:MEMBER or .pb (ONNX TensorProto)\n"
     "  --input FILE.npz    every input of the model that has a member of its name\n"
@@ -29,6 +29,9 @@ const char cli_help_run[] =
     "  --threads N         at most N threads, the caller included\n"
     "  --profile FILE      save a trace of the run for Perfetto or chrome://tracing\n"
     "  --trace FILE        write a trace of loading and running: lamina help trace\n"
+    "  --precision P       how products of f32 are computed: exact (default), bf16, auto (bf16 "
+    "where\n"
+    "                      the first run shows that it is near), strict (one order of sums)\n"
     "  --plugin FILE       operators of a shared library (lamina/plugin.h)\n"
     "  --json              all outputs or answers and times, as one JSON object\n"
     "  --quiet             print no outputs\n\n"
@@ -46,6 +49,7 @@ typedef struct job {
     cli_inputs in;
     bool has_recipe, random, json, quiet;
     long seed, threads;
+    uint32_t precision;
     cli_dims dims;
     cli_plugins plugins;
     recipe recipe;
@@ -237,7 +241,8 @@ static int answer(job *j)
 static int open_model(job *j)
 {
     lamina_error err;
-    const lamina_session_opts o = {.size = sizeof o, .profile = j->profile != NULL};
+    const lamina_session_opts o = {
+        .size = sizeof o, .profile = j->profile != NULL, .precision = j->precision};
     const double start = cli_now_s();
     cli_progress *tick = cli_progress_start("loading", j->path);
     lamina_status st = lamina_model_load(j->e, j->path, NULL, &j->m, &err);
@@ -271,11 +276,11 @@ static int execute(job *j)
 
 static int parse(job *j, int argc, char **argv)
 {
-    static const cli_opt SPEC[] = {{"--input", true},  {"--in", true},     {"--image", true},
-                                   {"--recipe", true}, {"--labels", true}, {"--random", true},
-                                   {"--dim", true},    {"--output", true}, {"--threads", true},
-                                   {"--json", false},  {"--quiet", false}, {"--profile", true},
-                                   {"--plugin", true}, {"--trace", true},  {NULL, false}};
+    static const cli_opt SPEC[] = {
+        {"--input", true},   {"--in", true},     {"--image", true},     {"--recipe", true},
+        {"--labels", true},  {"--random", true}, {"--dim", true},       {"--output", true},
+        {"--threads", true}, {"--json", false},  {"--quiet", false},    {"--profile", true},
+        {"--plugin", true},  {"--trace", true},  {"--precision", true}, {NULL, false}};
     const char *v, *recipe_name = NULL;
     int i = 1, o;
     while ((o = cli_next("run", SPEC, argc, argv, &i, &v)) != -1) {
@@ -297,6 +302,7 @@ static int parse(job *j, int argc, char **argv)
         j->quiet |= o == 11;
         if (o == 12) j->profile = v;
         if (o == 14) j->trace_path = v;
+        if (o == 15 && !cli_precision("run", v, &j->precision)) return CLI_USAGE;
         if (o == 13 && cli_plugins_add(&j->plugins, "run", v) != CLI_OK) return CLI_USAGE;
     }
     if (!j->path) return cli_usage("run", "which model?");

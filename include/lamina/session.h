@@ -15,6 +15,22 @@ extern "C" {
 /* A model prepared to run. Any number of threads may run one session at the same time. */
 typedef struct lamina_session lamina_session;
 
+/* How a session computes products of f32. Whatever it is, the same inputs give the same bits for
+   any number of threads; models in 8 bits and 16 bits compute in their own types. */
+typedef enum lamina_precision {
+    LAMINA_PRECISION_EXACT = 0, /* in f32. A convolution may take Winograd's way */
+    /* Products of constant f32 weights (MatMul, Gemm, Conv) large enough to gain multiply in bf16
+       and sum in f32, where the CPU has instructions for it; weights are kept in bf16 as well. The
+       placement report says which: "hgemm.bf16:..." */
+    LAMINA_PRECISION_BF16 = 1,
+    /* As BF16, node by node: the first run of a node computes both, gives the exact result, and
+       keeps bf16 if that was within 2^-8 of it (of the result's root mean square) */
+    LAMINA_PRECISION_AUTO = 2,
+    /* In f32 by one chain of multiply-adds in order: no Winograd, no sums by lane in products, the
+       same bits on AVX2 and AVX-512 */
+    LAMINA_PRECISION_STRICT = 3
+} lamina_precision;
+
 /* Options of lamina_session_create(). Set `size`, leave the rest zero: the defaults. Append only.
  */
 typedef struct lamina_session_opts {
@@ -29,7 +45,7 @@ typedef struct lamina_session_opts {
     bool no_optimize;         /* run the graph as imported, less what no output needs */
     bool strict_placement;    /* a node that no fast kernel of the device serves is E_UNSUPPORTED */
     bool reference;           /* run every node by its reference evaluation */
-    uint32_t reserved;        /* must be 0 */
+    uint32_t precision;       /* lamina_precision; default EXACT */
 } lamina_session_opts;
 
 /* Options of one run. Set `size`, leave the rest zero. Append only. */

@@ -5,6 +5,7 @@
 #define LMN_OPS_NODE_H
 
 #include "lamina/op.h"
+#include "lamina/session.h"
 #include "ops/op.h"
 
 struct lamina_node {
@@ -12,6 +13,7 @@ struct lamina_node {
     const lmn_fact *const *in;            /* op->n_in; NULL = absent */
     const lamina_tensor *const *in_const; /* op->n_in; NULL = not constant */
     const lmn_fact *out;                  /* op->n_out */
+    lamina_precision precision;           /* of the session */
 };
 
 /* A call is an evaluation context; the in-tree devices go through here instead of the accessors. */

@@ -263,6 +263,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
         lmn_gemm_shape shape = {m, n, k, 1,
                                 (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B)};
+        if (kc_int(kc, 0, 4) == 0) shape.flags |= LMN_GEMM_CHAIN;
         int64_t lda = (ta ? m : k) + kc_int(kc, 0, 3), ldb = (tb ? k : n) + kc_int(kc, 0, 3);
         int64_t ldc = n + kc_int(kc, 0, 3);
         product p = {.k = k, .sk = tb ? 1 : ldb, .sj = tb ? ldb : 1, .trans_a = (int32_t)ta};

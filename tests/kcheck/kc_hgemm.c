@@ -237,6 +237,13 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         lmn_hgemm_plan_make(row, &shape, &plan);
         lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .c = out.p, .lda = lda, .ldb = ldb};
         args.ldc = ldc;
+        if (row->elem == 2 && kc_int(kc, 0, 2) == 0) {
+            void *packed = kc_buffer(kc, 2 * (size_t)lmn_hgemm_packed_elems(row, p.k, p.n));
+            KC_CALL(kc, lmn_hgemm_prepack(row, shape.flags, p.b.p, ldb, p.k, p.n, packed));
+            shape.flags = (shape.flags | LMN_HGEMM_PACKED) & ~(LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_B);
+            lmn_hgemm_plan_make(row, &shape, &plan);
+            args.b = packed;
+        }
         char what[96];
         snprintf(what, sizeof what, "m=%d n=%d k=%d flags=%d style=%d", (int)p.m, (int)p.n,
                  (int)p.k, shape.flags, style);

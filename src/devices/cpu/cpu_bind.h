@@ -6,13 +6,17 @@
 #ifndef LMN_DEVICES_CPU_BIND_H
 #define LMN_DEVICES_CPU_BIND_H
 
+#include "base/atomic.h"
 #include "kernels/kset.h"
 #include "lamina/device.h"
 #include "ops/node.h"
 
 typedef struct lmn_cpu_dev {
     lamina_engine *engine;
-    lmn_kset kset; /* rows chosen for this CPU; immutable */
+    lmn_kset kset;                   /* rows chosen for this CPU; immutable */
+    lmn_kset strict;                 /* the same without wino */
+    bool pinned;                     /* the user named rows */
+    lmn_atomic(int32_t) bf16_choice; /* cpu_half.c: 0 = not measured yet */
 } lmn_cpu_dev;
 
 typedef struct lmn_cpu_binding lmn_cpu_binding;
@@ -21,6 +25,7 @@ typedef struct lmn_cpu_binding lmn_cpu_binding;
 struct lamina_kernel {
     const lmn_cpu_binding *bind;
     const lmn_cpu_dev *dev;
+    lamina_precision precision; /* of the session */
     void *state;
     size_t state_bytes;
 };

@@ -224,7 +224,9 @@ static lamina_status run_convt(const lamina_kernel *k, lmn_eval *ec)
     int64_t dims[LMN_MAX_RANK];
     bool taken;
     if (!read_node(ec, &t, dims)) return lmn_cpu_reference(ec);
-    LMN_TRY(make_room(ec, &k->dev->kset, &t, &room, &taken));
+    const bool strict = k->precision == LAMINA_PRECISION_STRICT;
+    const lmn_kset *set = strict ? &k->dev->strict : &k->dev->kset;
+    LMN_TRY(make_room(ec, set, &t, &room, &taken));
     if (!taken) return lmn_cpu_reference(ec);
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, lmn_in(ec, 0)->rank, dims, &y));
@@ -240,8 +242,7 @@ static lamina_status run_convt(const lamina_kernel *k, lmn_eval *ec)
     list_taps(&t, &j);
     lmn_par_for(ec->par, t.c_out, sort_weights, &j);
     for (int64_t i = 0; i < phase_count(&t); i++)
-        if (phase_at(&t, i, &j.ph))
-            run_phase(ec, &k->dev->kset, &j, &room, j.sorted + pairs * j.start[i]);
+        if (phase_at(&t, i, &j.ph)) run_phase(ec, set, &j, &room, j.sorted + pairs * j.start[i]);
     return LAMINA_OK;
 }
 

@@ -36,6 +36,8 @@ static lamina_status cpu_open(lamina_engine *engine, const char *options, void *
     if (!lmn_kset_choose(&engine->cpu, pins, &d->kset))
         lmn_log(engine, LAMINA_LOG_WARN,
                 "LAMINA_KERNEL=%.200s names a row that does not exist or cannot run here", pins);
+    d->strict = d->kset, d->strict.wino_f32 = NULL;
+    d->pinned = pins && strstr(pins, "hgemm.bf16:");
     *self = d;
     return LAMINA_OK;
 }
@@ -81,7 +83,8 @@ static lamina_status cpu_compile(void *self, const lamina_node *node, lamina_ker
     if (!b) return lmn_fail(err, LAMINA_E_UNSUPPORTED, "%s", text);
     lamina_kernel *k = lmn_calloc(&d->engine->alloc, 1, sizeof *k, "cpu");
     if (!k) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory compiling a node");
-    *k = (lamina_kernel){.bind = b, .dev = d, .state_bytes = b->state_bytes};
+    *k = (lamina_kernel){
+        .bind = b, .dev = d, .precision = node->precision, .state_bytes = b->state_bytes};
     lamina_status st = LAMINA_OK;
     if (b->state_bytes) {
         k->state = lmn_alloc(&d->engine->alloc, b->state_bytes, 64, "cpu");

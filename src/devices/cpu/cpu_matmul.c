@@ -1,12 +1,16 @@
 /*
- * MatMul, Gemm and their fused forms in f32 on the gemm family. Batches that lie at a fixed stride
+ * MatMul, Gemm and their fused forms: f32 on the gemm family, 16 bits on hgemm, and f32 by weights
+ * kept in bf16 where the session wants that. Batches that lie at a fixed stride
  * are one plan; a batch of A alone is more rows of one product. Other broadcasts run the plan of
  * one item for every item. Chunks depend on shapes only, so the bits do not depend on the number of
  * threads.
  */
 #include "devices/cpu/cpu_fused.h"
+#include "devices/cpu/cpu_half.h"
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
+#include "kernels/hgemm/hgemm_plan.h"
+#include "ops/packbits.h"
 
 #include <string.h>
 
@@ -14,24 +18,49 @@
 typedef struct product {
     lmn_gemm_plan plan;
     lmn_gemm_args args;
+    lmn_hgemm_plan half; /* where its row is set, this runs instead, from the same operands */
+    lmn_hgemm_args half_args;
     int32_t n_axes; /* of the items; 0 = one item */
     int64_t batch[LMN_MAX_RANK], a_step[LMN_MAX_RANK], b_step[LMN_MAX_RANK];
     uint8_t *scratch;
     size_t scratch_step;
 } product;
 
+/* Elements to the operands of an item. */
+static void item_at(const product *p, int64_t item, int64_t *a, int64_t *b)
+{
+    *a = *b = 0;
+    for (int32_t i = p->n_axes - 1; i >= 0; i--) {
+        *a += item % p->batch[i] * p->a_step[i];
+        *b += item % p->batch[i] * p->b_step[i];
+        item /= p->batch[i];
+    }
+}
+
+static void half_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const product *p = arg;
+    lmn_hgemm_args args = p->half_args;
+    const int32_t flags = p->half.flags;
+    const int64_t item = chunk / p->half.n_chunks;
+    int64_t a, b;
+    item_at(p, item, &a, &b);
+    args.a = (const char *)args.a + a * (flags & LMN_HGEMM_A_F32 ? 4 : 2);
+    args.b = (const char *)args.b + b * (flags & LMN_HGEMM_B_F32 ? 4 : 2);
+    args.c = (char *)args.c + item * p->half.m * p->half.n * (flags & LMN_HGEMM_C_F32 ? 4 : 2);
+    args.item0 = item;
+    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
+    lmn_hgemm_chunk(&p->half, &args, chunk % p->half.n_chunks, scratch);
+}
+
 static void product_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const product *p = arg;
     lmn_gemm_args args = p->args;
     const int64_t item = chunk / p->plan.n_chunks;
-    int64_t rest = item;
-    for (int32_t i = p->n_axes - 1; i >= 0; i--) {
-        args.a += rest % p->batch[i] * p->a_step[i];
-        args.b += rest % p->batch[i] * p->b_step[i];
-        rest /= p->batch[i];
-    }
-    args.c += item * p->plan.m * p->plan.n;
+    int64_t a, b;
+    item_at(p, item, &a, &b);
+    args.a += a, args.b += b, args.c += item * p->plan.m * p->plan.n;
     args.item0 = item;
     uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
     lmn_gemm_f32_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
@@ -39,10 +68,72 @@ static void product_chunk(void *arg, int64_t chunk, int32_t worker)
 
 static lamina_status product_run(lmn_eval *ec, product *p)
 {
-    int64_t n = p->plan.n_chunks;
+    const bool half = p->half.row != NULL;
+    int64_t n = half ? p->half.n_chunks : p->plan.n_chunks;
     for (int32_t i = 0; i < p->n_axes; i++) n *= p->batch[i];
-    LMN_TRY(lmn_cpu_worker_scratch(ec, p->plan.scratch_bytes, &p->scratch, &p->scratch_step));
-    if (n > 0) lmn_par_for(ec->par, n, product_chunk, p);
+    const size_t bytes = half ? p->half.scratch_bytes : p->plan.scratch_bytes;
+    LMN_TRY(lmn_cpu_worker_scratch(ec, bytes, &p->scratch, &p->scratch_step));
+    if (n > 0) lmn_par_for(ec->par, n, half ? half_chunk : product_chunk, p);
+    return LAMINA_OK;
+}
+
+/* Both operands of one type that is computed here. */
+static bool same_types(const lmn_eval *ec)
+{
+    const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
+    if (lmn_cpu_is_f32(a) && lmn_cpu_is_f32(b)) return true;
+    return a && b && a->kind == LAMINA_KIND_TENSOR && b->kind == LAMINA_KIND_TENSOR &&
+           a->dtype == b->dtype && lmn_cpu_is_half(a->dtype) && ec->node->def->domain[0] == 0;
+}
+
+/* The same product on hgemm; weights instead of B where they are given. */
+static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *g,
+                    const uint16_t *weights)
+{
+    _Static_assert((int)LMN_GEMM_TRANS_A == (int)LMN_HGEMM_TRANS_A &&
+                       (int)LMN_GEMM_TRANS_B == (int)LMN_HGEMM_TRANS_B,
+                   "flags pass through");
+    const int32_t ours = LMN_HGEMM_A_F32 | LMN_HGEMM_C_F32 | LMN_HGEMM_PACKED;
+    const int32_t flags = weights ? (g->flags & LMN_GEMM_TRANS_A) | ours : g->flags;
+    const lmn_hgemm_shape s = {g->m, g->n, g->k, g->n_batch, flags, 0};
+    lmn_hgemm_plan_make(row, &s, &p->half);
+    p->half_args = (lmn_hgemm_args){.a = p->args.a,
+                                    .b = weights ? (const void *)weights : p->args.b,
+                                    .c = p->args.c,
+                                    .lda = p->args.lda,
+                                    .ldb = p->args.ldb,
+                                    .ldc = p->args.ldc,
+                                    .a_batch = p->args.a_batch,
+                                    .b_batch = p->args.b_batch,
+                                    .c_batch = p->args.c_batch,
+                                    .epi = p->args.epi};
+}
+
+/* All of the product into y, by the type of the operands and the session's precision. */
+static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *p,
+                                 const lmn_gemm_shape *g, lamina_tensor *y)
+{
+    lmn_cpu_weights *w = k->state;
+    const lmn_cpu_verdict verdict =
+        y->dtype == LAMINA_F32 ? lmn_cpu_weights_verdict(w) : LMN_CPU_F32;
+    p->args.c = y->data;
+    if (y->dtype != LAMINA_F32) {
+        go_half(p, lmn_cpu_hgemm(k->dev, y->dtype), g, NULL);
+    } else if (verdict == LMN_CPU_BF16) {
+        go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, w->half);
+    } else {
+        lmn_gemm_shape s = *g;
+        if (k->precision == LAMINA_PRECISION_STRICT) s.flags |= LMN_GEMM_CHAIN;
+        lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &s, &p->plan);
+    }
+    LMN_TRY(product_run(ec, p));
+    if (verdict != LMN_CPU_UNTRIED) return LAMINA_OK;
+    float *other = lmn_scratch(ec, y->data_bytes);
+    if (!other) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    p->args.c = other;
+    go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, w->half);
+    LMN_TRY(product_run(ec, p));
+    lmn_cpu_weights_judge(w, y->data, other, lmn_count(y));
     return LAMINA_OK;
 }
 
@@ -132,22 +223,20 @@ static lamina_status run_matmul(const lamina_kernel *k, lmn_eval *ec)
     lmn_gemm_shape g;
     product p;
     lmn_epi epi;
-    if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || !mm_shape(a, b, &s) ||
-        !mm_setup(ec, &s, &p, &g, &epi))
+    if (!same_types(ec) || !mm_shape(a, b, &s) || !mm_setup(ec, &s, &p, &g, &epi))
         return lmn_cpu_reference(ec);
     lamina_tensor *c;
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, s.out_rank, s.out, &c));
+    LMN_TRY(lmn_out(ec, 0, a->dtype, s.out_rank, s.out, &c));
     if (!c) return LAMINA_OK;
-    lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &p.plan);
-    p.args.a = a->data, p.args.b = b->data, p.args.c = c->data;
+    p.args.a = a->data, p.args.b = b->data;
     p.args.lda = s.k, p.args.ldb = p.args.ldc = s.n;
     p.args.epi = epi.n_ops ? &epi : NULL;
-    return product_run(ec, &p);
+    return product_all(k, ec, &p, &g, c);
 }
 
 static bool supports_matmul(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
-    return lmn_cpu_takes_f32(node, 0, &dev->kset.gemm_f32->head, text, cap);
+    return lmn_cpu_takes_product(dev, node, &dev->kset.gemm_f32->head, text, cap);
 }
 
 /* B is packed or streamed by vector loads; portable C would read it float by float. */
@@ -159,7 +248,10 @@ static bool any_address(const lmn_cpu_dev *dev, int32_t i)
 const lmn_cpu_binding lmn_cpu_matmul = {
     .domain = "",
     .op = "MatMul",
-    .families = "gemm.f32",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .state_bytes = sizeof(lmn_cpu_weights),
+    .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_matmul,
     .any_address = any_address,
@@ -173,9 +265,11 @@ static bool gemm_bias(lmn_eval *ec, const lamina_tensor *c, int64_t m, int64_t n
                       lamina_status *st)
 {
     const float beta = lmn_attr_f(ec->node, "beta", 1.0f);
-    const float *x = c->data;
+    const float *x;
     const int64_t cm = c->rank == 2 ? c->dims[0] : 1, cn = c->rank ? c->dims[c->rank - 1] : 1;
     if (c->rank > 2 || (cm != m && cm != 1) || (cn != n && cn != 1)) return false;
+    *st = lmn_f32_in(ec, c, &x);
+    if (*st) return true;
     *op = (lmn_epi_op){.kind = LMN_EPI_ADD, .ld = n};
     if (cm == 1 && cn == 1) {
         op->bcast = LMN_EPI_SCALAR;
@@ -198,7 +292,7 @@ static bool gemm_bias(lmn_eval *ec, const lamina_tensor *c, int64_t m, int64_t n
 static bool gemm_shape(const lmn_eval *ec, lmn_gemm_shape *g)
 {
     const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
-    if (!lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) || a->rank != 2 || b->rank != 2) return false;
+    if (!same_types(ec) || a->rank != 2 || b->rank != 2) return false;
     const bool ta = lmn_attr_i(ec->node, "transA", 0) != 0,
                tb = lmn_attr_i(ec->node, "transB", 0) != 0;
     g->flags = (ta ? LMN_GEMM_TRANS_A : 0) | (tb ? LMN_GEMM_TRANS_B : 0);
@@ -211,7 +305,10 @@ static lamina_status run_gemm(const lamina_kernel *k, lmn_eval *ec)
 {
     const lamina_tensor *bias = lmn_in(ec, 2);
     lmn_gemm_shape g;
-    if (!gemm_shape(ec, &g) || (bias && !lmn_cpu_is_f32(bias))) return lmn_cpu_reference(ec);
+    if (!gemm_shape(ec, &g)) return lmn_cpu_reference(ec);
+    const lamina_dtype dt = lmn_in(ec, 0)->dtype;
+    if (bias && (bias->kind != LAMINA_KIND_TENSOR || bias->dtype != dt))
+        return lmn_cpu_reference(ec);
     lmn_epi epi = {0};
     const float alpha = lmn_attr_f(ec->node, "alpha", 1.0f),
                 beta = lmn_attr_f(ec->node, "beta", 1.0f);
@@ -225,22 +322,24 @@ static lamina_status run_gemm(const lamina_kernel *k, lmn_eval *ec)
     const lmn_cpu_layout layout = {2, 0, 1, (int64_t[]){g.m, g.n}};
     if (!lmn_cpu_epilogue(ec, 3, &layout, &epi)) return lmn_cpu_reference(ec);
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, 2, (int64_t[]){g.m, g.n}, &y));
+    LMN_TRY(lmn_out(ec, 0, dt, 2, (int64_t[]){g.m, g.n}, &y));
     if (!y) return LAMINA_OK;
     product p = {0};
-    lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &p.plan);
-    p.args.a = lmn_in(ec, 0)->data, p.args.b = lmn_in(ec, 1)->data, p.args.c = y->data;
+    p.args.a = lmn_in(ec, 0)->data, p.args.b = lmn_in(ec, 1)->data;
     p.args.lda = g.flags & LMN_GEMM_TRANS_A ? g.m : g.k;
     p.args.ldb = g.flags & LMN_GEMM_TRANS_B ? g.k : g.n;
     p.args.ldc = g.n;
     p.args.epi = epi.n_ops ? &epi : NULL;
-    return product_run(ec, &p);
+    return product_all(k, ec, &p, &g, y);
 }
 
 const lmn_cpu_binding lmn_cpu_gemm = {
     .domain = "",
     .op = "Gemm",
-    .families = "gemm.f32",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .state_bytes = sizeof(lmn_cpu_weights),
+    .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,
@@ -252,7 +351,10 @@ const lmn_cpu_binding lmn_cpu_gemm = {
 const lmn_cpu_binding lmn_cpu_fused_matmul = {
     .domain = "lamina",
     .op = "FusedMatMul",
-    .families = "gemm.f32",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .state_bytes = sizeof(lmn_cpu_weights),
+    .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_matmul,
     .any_address = any_address,
@@ -260,7 +362,10 @@ const lmn_cpu_binding lmn_cpu_fused_matmul = {
 const lmn_cpu_binding lmn_cpu_fused_gemm = {
     .domain = "lamina",
     .op = "FusedGemm",
-    .families = "gemm.f32",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .state_bytes = sizeof(lmn_cpu_weights),
+    .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,

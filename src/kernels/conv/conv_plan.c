@@ -103,7 +103,7 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
         out->n_chunks = g->n * out->m_blocks;
         return;
     }
-    if (out->path == PATH_IM2COL && lmn_wino_plan(out)) {
+    if (out->path == PATH_IM2COL && set->wino_f32 && lmn_wino_plan(out)) {
         out->path = PATH_WINOGRAD;
         return;
     }

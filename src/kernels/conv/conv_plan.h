@@ -23,7 +23,7 @@
 #include "kernels/kset.h"
 
 typedef struct lmn_conv_plan {
-    const lmn_kset *set; /* borrowed */
+    const lmn_kset *set; /* borrowed; without a wino row nothing goes Winograd's way */
     lmn_conv_geom g;
     int32_t path;         /* see conv_plan.c */
     int64_t m, k, pixels; /* of one group: output channels, taps, outputs */

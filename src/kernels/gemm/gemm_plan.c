@@ -66,6 +66,7 @@ static int32_t choose_path(const lmn_gemm_plan *p)
 {
     const bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
     const int64_t bytes = p->k * p->n * (int64_t)sizeof(float);
+    if (p->flags & LMN_GEMM_CHAIN) return PATH_PACKED;
     if (is_thin(p)) return PATH_THIN;
     const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->flags};
     if (trans_b && (trans_a || p->m > SMALL_NT_M || packs_small(&s))) return PATH_PACKED;

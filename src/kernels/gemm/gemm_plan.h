@@ -19,7 +19,8 @@
 
 enum {
     LMN_GEMM_TRANS_A = 1, /* a is [k][m] */
-    LMN_GEMM_TRANS_B = 2  /* b is [n][k] */
+    LMN_GEMM_TRANS_B = 2, /* b is [n][k] */
+    LMN_GEMM_CHAIN = 4    /* by the chain of gemm.h's block kernel, whatever the shape */
 };
 
 typedef struct lmn_gemm_plan {

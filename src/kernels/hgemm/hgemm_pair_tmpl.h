@@ -29,6 +29,16 @@ VF_INLINE __m512i pair_bcast(const uint16_t *p)
     typedef int32_t anywhere __attribute__((aligned(1), may_alias));
     return _mm512_set1_epi32(*(const anywhere *)(const void *)p);
 }
+/* Of 32 columns of two rows as pairs, the first and the last sixteen: for permutex2var. */
+VF_INLINE __m512i pair_low(void)
+{
+    const __m512i n = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_or_si512(n, _mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(32)), 16));
+}
+VF_INLINE __m512i pair_high(void)
+{
+    return _mm512_add_epi32(pair_low(), _mm512_set1_epi32(0x100010));
+}
 VF_INLINE vf pair_dot(vf sum, __m512i a, __m512i b)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
@@ -83,8 +93,35 @@ enum { PACK_AHEAD = 12 };
                 name##_panel(dst, src, p, p->n - j);                                         \
         }                                                                                    \
     }
-PACK_NN(pack_nn_run, uint16_t, pair_up)
 PACK_NN(pack_nn_f32_run, float, pair_up_f32)
+PACK_NN(pack_nn_edge_run, uint16_t, pair_up)
+
+/* Whole panels by vectors of 32 columns, what is left of columns and rows by those above. */
+static void pack_nn_run(const lmn_hgemm_pack *p)
+{
+    const __m512i low = pair_low(), high = pair_high();
+    const int64_t whole = p->n / HG_NR, ld = p->ld, pairs = p->k / PAIR;
+    for (int64_t q = 0; q < whole; q++) {
+        const uint16_t *src = (const uint16_t *)p->src + q * HG_NR;
+        uint16_t *dst = (uint16_t *)p->dst + q * p->panel;
+        for (int64_t k = 0; k < pairs; k++, src += PAIR * ld, dst += PAIR * HG_NR) {
+            const __m512i even = load32(src), odd = load32(src + ld);
+            if (PAIR * k + PACK_AHEAD + 1 < p->k) {
+                __builtin_prefetch(src + PACK_AHEAD * ld);
+                __builtin_prefetch(src + (PACK_AHEAD + 1) * ld);
+            }
+            _mm512_storeu_si512(dst, _mm512_permutex2var_epi16(even, low, odd));
+            _mm512_storeu_si512(dst + 32, _mm512_permutex2var_epi16(even, high, odd));
+            if (HG_NR > 32) _mm512_storeu_si512(dst + 64, pair_up(src + 32, src + ld + 32, 16));
+        }
+        const lmn_hgemm_pack last = {.ld = ld, .k = p->k - PAIR * pairs};
+        pack_nn_edge_run_panel(dst, src, &last, HG_NR);
+    }
+    lmn_hgemm_pack rest = *p;
+    rest.dst = (uint16_t *)p->dst + whole * p->panel;
+    rest.src = (const uint16_t *)p->src + whole * HG_NR, rest.n = p->n - whole * HG_NR;
+    pack_nn_edge_run(&rest);
+}
 
 VF_INLINE __m512i pairs_of(const uint16_t *p, int64_t n)
 {
@@ -168,10 +205,7 @@ enum { STREAM_K = 32, STREAM_N = 64, STREAM_ROWS = 4 };
 VF_INLINE void stream_block(const lmn_hgemm_small *t, int64_t k0, int64_t i0, int64_t j,
                             const int rows, const bool tail)
 {
-    const __m512i low = _mm512_setr_epi32(
-        0x200000, 0x210001, 0x220002, 0x230003, 0x240004, 0x250005, 0x260006, 0x270007, 0x280008,
-        0x290009, 0x2a000a, 0x2b000b, 0x2c000c, 0x2d000d, 0x2e000e, 0x2f000f);
-    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(0x100010));
+    const __m512i low = pair_low(), high = pair_high();
     const uint16_t *a = (const uint16_t *)t->a + i0 * t->lda, *b = t->b + j;
     float *c = t->c + i0 * t->ldc + j;
     const int64_t end = lmn_min_i64(t->k, k0 + STREAM_K), n = t->n - j;
@@ -273,6 +307,8 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
                    *b3 = b2 + (n > 3 ? t->ldb : 0);
     float *c = t->c + i0 * t->ldc + j;
     const int64_t lda = t->lda, n_k = t->k;
+    /* Rows are too short for the hardware to run ahead: the first rows of A fetch the next of B. */
+    const int64_t ahead = i0 == 0 && j + 8 <= t->n ? 4 * t->ldb : 0;
     vf acc[4][4];
 #define DOT_OPEN(i) \
     acc[i][0] = vf_zero(), acc[i][1] = vf_zero(), acc[i][2] = vf_zero(), acc[i][3] = vf_zero();
@@ -294,6 +330,10 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     for (; k + PAIR_LANES <= n_k; k += PAIR_LANES) {
         const __m512i w0 = load32(b0 + k), w1 = load32(b1 + k), w2 = load32(b2 + k),
                       w3 = load32(b3 + k);
+        if (ahead) {
+            __builtin_prefetch(b0 + ahead + k, 0, 2), __builtin_prefetch(b1 + ahead + k, 0, 2);
+            __builtin_prefetch(b2 + ahead + k, 0, 2), __builtin_prefetch(b3 + ahead + k, 0, 2);
+        }
         EACH_DOT(DOT_WHOLE)
     }
     if (k < n_k) {

@@ -11,12 +11,14 @@
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 1024,       /* longest k of a packed block; a multiple of every group */
-    NC = 192,        /* columns of a packed block */
-    MC = 512,        /* rows of a chunk */
-    MC_LEAST = 128,  /* fewer would pack the same B too often */
-    SLAB = 96,       /* k brought at once */
-    STREAM_N = 4096, /* columns of row-major B read as one piece */
+    KC = 1024,                /* longest k of a packed block; a multiple of every group */
+    NC = 192,                 /* columns of a packed block */
+    MC = 512,                 /* rows of a chunk */
+    MC_LEAST = 128,           /* fewer would pack the same B too often */
+    SLAB = 96,                /* k brought at once */
+    SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
+    STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
+    STREAM_N = 4096,          /* columns of row-major B read as one piece */
     STREAM_BYTES = 256 << 10,
     WANT_CHUNKS = 8 /* per product, if each is worth it */
 };
@@ -114,7 +116,9 @@ static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
     size_t used = 0;
     const int64_t elem = p->row->elem, rows = strip_rows(p);
     const bool split = p->kc < p->k;
-    s->b = take(base, &used, p->small ? 0 : p->nc / p->row->nr * panel_elems(p) * elem);
+    s->b =
+        take(base, &used,
+             p->small || is(p, LMN_HGEMM_PACKED) ? 0 : p->nc / p->row->nr * panel_elems(p) * elem);
     s->a = take(base, &used, a_in_place(p) ? 0 : rows * a_step(p) * elem);
     s->turned = take(base, &used, is(p, LMN_HGEMM_TRANS_A) ? rows * p->kc * 4 : 0);
     s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
@@ -129,8 +133,10 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
     *out = (lmn_hgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .flags = s->flags};
     out->n_batch = s->n_batch;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
-    const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING;
-    out->small = s->m <= row->small_m && !(s->flags & packed);
+    const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING | LMN_HGEMM_PACKED;
+    const bool streams = s->flags & LMN_HGEMM_TRANS_B || s->k * s->n >= STREAM_ELEMS;
+    const int64_t most = streams ? row->small_m : SMALL_NN_M;
+    out->small = s->m <= lmn_min_i64(most, row->small_m) && !(s->flags & packed);
     if (out->small) {
         cut_stream(out);
     } else {
@@ -190,13 +196,32 @@ static const void *bring_a(const work *w, int64_t i, int64_t m, int64_t k0, int6
     return w->s.a;
 }
 
-/* The panels' rows behind k up to a whole group. */
-static void pad_panels(const work *w, int64_t k, int64_t padded)
+/* The panels' rows behind k up to a whole group, of n columns. */
+static void pad_panels(const lmn_hgemm_row *row, uint8_t *b, int64_t panel, int64_t k, int64_t n)
 {
-    const lmn_hgemm_plan *p = w->p;
-    const int64_t nr = p->row->nr, from = lmn_round_up_i64(k, 2) * nr * 2, to = padded * nr * 2;
-    for (int64_t j = 0; from < to && j < w->n; j += nr)
-        memset(w->s.b + j / nr * panel_elems(p) * 2 + from, 0, (size_t)(to - from));
+    if (row->elem != 2) return;
+    const int64_t nr = row->nr, from = lmn_round_up_i64(k, 2) * nr * 2;
+    const int64_t to = lmn_round_up_i64(k, row->group) * nr * 2;
+    for (int64_t j = 0; from < to && j < n; j += nr)
+        memset(b + j / nr * panel * 2 + from, 0, (size_t)(to - from));
+}
+
+/* From B as it is given; the pack says where to. */
+static void pack_panels(const lmn_hgemm_row *row, int32_t flags, const lmn_hgemm_pack *b)
+{
+    const bool nt = flags & LMN_HGEMM_TRANS_B;
+    if (flags & LMN_HGEMM_B_F32)
+        (nt ? row->pack_nt_f32 : row->pack_nn_f32)(b);
+    else
+        (nt ? row->pack_nt : row->pack_nn)(b);
+    pad_panels(row, b->dst, b->panel, b->k, b->n);
+}
+
+void lmn_hgemm_prepack(const lmn_hgemm_row *row, int32_t flags, const void *b, int64_t ldb,
+                       int64_t k, int64_t n, void *packed)
+{
+    const lmn_hgemm_pack p = {packed, lmn_hgemm_panel_elems(row, k), b, ldb, k, n};
+    pack_panels(row, flags, &p);
 }
 
 static void bring_b(const work *w, int64_t k0, int64_t k)
@@ -213,12 +238,10 @@ static void bring_b(const work *w, int64_t k0, int64_t k)
             b.src = (const float *)args->b + at;
         else
             b.src = (const uint16_t *)args->b + at;
-        if (f32)
-            (nt ? row->pack_nt_f32 : row->pack_nn_f32)(&b);
-        else
-            (nt ? row->pack_nt : row->pack_nn)(&b);
+        pack_panels(row, p->flags, &b);
+        return;
     }
-    for (int64_t done = 0; is(p, LMN_HGEMM_BRING) && done < k; done += p->slab) {
+    for (int64_t done = 0; done < k; done += p->slab) {
         lmn_hgemm_slab slab = {w->item, k0 + done, lmn_min_i64(p->slab, k - done), w->j, w->n,
                                row->nr, w->s.slab};
         args->bring(args->bring_ctx, &slab);
@@ -229,7 +252,7 @@ static void bring_b(const work *w, int64_t k0, int64_t k)
             row->pack_nn_f32(&one);
         }
     }
-    if (row->elem == 2) pad_panels(w, k, lmn_round_up_i64(k, row->group));
+    pad_panels(row, w->s.b, b.panel, k, w->n);
 }
 
 /* Sums of rows i .. are complete, `ld` apart: the epilogue, and rounding where C is of 16 bits. */
@@ -272,12 +295,16 @@ static void run_packed(const work *w)
 {
     const lmn_hgemm_plan *p = w->p;
     const int64_t strip = a_in_place(p) && !c_apart(p) ? w->m : strip_rows(p);
+    const bool packed = is(p, LMN_HGEMM_PACKED);
+    const int64_t panel = packed ? lmn_hgemm_panel_elems(p->row, p->k) : panel_elems(p);
+    const int64_t at = w->item * w->args->b_batch + w->j / p->row->nr * panel;
     int64_t k0 = 0;
     do {
         const int64_t k = lmn_min_i64(p->kc, p->k - k0);
-        bring_b(w, k0, k);
+        if (!packed) bring_b(w, k0, k);
         for (int64_t i = w->i; i < w->i + w->m; i += strip) {
-            lmn_hgemm_block t = {.b = w->s.b, .b_panel = panel_elems(p), .n = w->n, .beta = k0 > 0};
+            lmn_hgemm_block t = {.b = w->s.b, .b_panel = panel, .n = w->n, .beta = k0 > 0};
+            if (packed) t.b = (const char *)w->args->b + (at + k0 * p->row->nr) * p->row->elem;
             t.m = lmn_min_i64(strip, w->i + w->m - i);
             t.k = lmn_round_up_i64(k, p->row->group);
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);

@@ -18,7 +18,9 @@ enum {
     LMN_HGEMM_A_F32 = 4,
     LMN_HGEMM_B_F32 = 8,
     LMN_HGEMM_C_F32 = 16,
-    LMN_HGEMM_BRING = 32 /* B comes from args->bring */
+    LMN_HGEMM_BRING = 32, /* B comes from args->bring */
+    LMN_HGEMM_PACKED =
+        64 /* b is what lmn_hgemm_prepack() made, b_batch elements from item to item */
 };
 
 /* Extents >= 0, each below 2^31. */
@@ -59,6 +61,20 @@ typedef struct lmn_hgemm_args {
     int64_t item0;      /* number of the first item, for the epilogue's operands */
     int64_t row0;       /* and of the first row */
 } lmn_hgemm_args;
+
+/* A whole B as panels of the row, k padded to whole groups: elements of row->elem bytes. */
+static inline int64_t lmn_hgemm_panel_elems(const lmn_hgemm_row *row, int64_t k)
+{
+    return lmn_round_up_i64(k, lmn_max_i64(2, row->group)) * row->nr;
+}
+static inline int64_t lmn_hgemm_packed_elems(const lmn_hgemm_row *row, int64_t k, int64_t n)
+{
+    return lmn_ceil_div_i64(n, row->nr) * lmn_hgemm_panel_elems(row, k);
+}
+/* b: the operand as args->b would have it, with LMN_HGEMM_TRANS_B and LMN_HGEMM_B_F32 of `flags`.
+ */
+void lmn_hgemm_prepack(const lmn_hgemm_row *row, int32_t flags, const void *b, int64_t ldb,
+                       int64_t k, int64_t n, void *packed);
 
 void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn_hgemm_plan *out);
 /* Run chunk `chunk` < n_chunks; `scratch` holds scratch_bytes, contents are lost. */

@@ -1,0 +1,155 @@
+/*
+ * The choice of the bf16 row by measurement, and weights in bf16 (cpu_half.h). Feature bits say
+ * what a CPU can do, not what is fast: vdpbf16ps multiplies twice as fast as FMA on some and half
+ * as fast on others. A noisy measurement may choose the slower row, never one that cannot run.
+ */
+#include "devices/cpu/cpu_half.h"
+#include "devices/cpu/cpu_tools.h"
+
+#include "base/os/os_ticks.h"
+#include "kernels/hgemm/hgemm_plan.h"
+
+enum {
+    PROBE_K = 512, /* a tile this long stays in the first cache */
+    PROBE_RUNS = 12,
+    LEAST_K = 32, /* products smaller than this gain nothing */
+    LEAST_N = 16
+};
+
+/* Of precision auto: what bf16 may be off, of the results' root mean square. */
+#define AUTO_BOUND 0x1p-8
+
+/* Best time of one tile of either row: pairs of bf16, and f32. */
+static void probe(const lmn_hgemm_row *pair, const lmn_hgemm_row *wide, const lamina_allocator *al,
+                  uint64_t best[2])
+{
+    const int64_t m = pair->mr, n = pair->nr;
+    const size_t floats = (size_t)((m + n) * PROBE_K + m * n), bytes = floats * sizeof(float);
+    float *mem = lmn_alloc(al, bytes, 64, "cpu");
+    best[0] = best[1] = UINT64_MAX;
+    if (!mem) return;
+    memset(mem, 0, bytes);
+    lmn_hgemm_block t = {.a = mem, .lda = PROBE_K, .b = mem + m * PROBE_K, .b_panel = n * PROBE_K};
+    t.c = mem + (m + n) * PROBE_K, t.ldc = n, t.m = m, t.n = n, t.k = PROBE_K;
+    lmn_ticks clock;
+    lmn_ticks_start(&clock);
+    for (int i = 0; i < 2 * PROBE_RUNS; i++) {
+        const uint64_t start = lmn_ticks_now(&clock);
+        (i & 1 ? wide : pair)->block(&t);
+        const uint64_t took = lmn_ticks_now(&clock) - start;
+        if (took < best[i & 1]) best[i & 1] = took;
+    }
+    lmn_free(al, mem, bytes, 64, "cpu");
+}
+
+/* The row of the highest prio below avx512bf16 that this CPU can run, same tile. */
+static const lmn_hgemm_row *widening(const lmn_cpu_dev *dev)
+{
+    const lmn_hgemm_row *best = NULL;
+    for (int32_t i = 0; i < lmn_hgemm_bf16_n_rows; i++) {
+        const lmn_hgemm_row *r = &lmn_hgemm_bf16_rows[i];
+        if (r->elem != 4 || r->head.isa & ~dev->engine->cpu.isa) continue;
+        if (!best || r->head.prio > best->head.prio) best = r;
+    }
+    return best;
+}
+
+const lmn_hgemm_row *lmn_cpu_hgemm(const lmn_cpu_dev *dev, lamina_dtype dt)
+{
+    const lmn_hgemm_row *row = dt == LAMINA_F16 ? dev->kset.hgemm_f16 : dev->kset.hgemm_bf16;
+    const lmn_hgemm_row *wide = dt == LAMINA_BF16 ? widening(dev) : NULL;
+    if (dev->pinned || row->head.isa != LMN_ISA_AVX512BF16 || !wide || wide->mr != row->mr)
+        return row;
+    lmn_atomic(int32_t) *choice = (lmn_atomic(int32_t) *)(uintptr_t)&dev->bf16_choice;
+    int32_t known = lmn_atomic_load(choice, acquire);
+    if (!known) {
+        uint64_t best[2];
+        probe(row, wide, &dev->engine->alloc, best);
+        const int32_t found = best[0] <= best[1] ? 1 : 2;
+        if (lmn_atomic_cas(choice, &known, found, acq_rel)) known = found;
+    }
+    return known == 1 ? row : wide;
+}
+
+bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
+{
+    const bool asked =
+        node->precision == LAMINA_PRECISION_BF16 || node->precision == LAMINA_PRECISION_AUTO;
+    if (!asked || node->op->n_in < 2) return false;
+    const lamina_tensor *w = node->in_const[1];
+    if (!w || w->dtype != LAMINA_F32 || w->rank < 2) return false;
+    if (lmn_attr_i(node->op, "group", 1) != 1 || (!lmn_cpu_is_conv(node) && w->rank != 2))
+        return false;
+    const int64_t n = lamina_tensor_count(w);
+    if (n / lmn_max_i64(1, w->dims[0]) < LEAST_N || n < LEAST_K * LEAST_N) return false;
+    return lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
+}
+
+lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
+                                   lamina_error *err)
+{
+    lmn_cpu_weights *s = state;
+    if (!lmn_cpu_wants_bf16(dev, node)) return LAMINA_OK;
+    const lamina_tensor *w = node->in_const[1];
+    const lmn_hgemm_row *row = lmn_cpu_hgemm(dev, LAMINA_BF16);
+    const int64_t all = lamina_tensor_count(w);
+    const bool conv = lmn_cpu_is_conv(node), nt = lmn_attr_i(node->op, "transB", 0) != 0;
+    const int64_t k = w->dims[nt], n = w->dims[!nt];
+    s->bytes = (size_t)(conv ? all : lmn_hgemm_packed_elems(row, k, n)) * sizeof *s->half;
+    s->half = lmn_alloc(&dev->engine->alloc, s->bytes, 64, "cpu");
+    if (!s->half) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for weights in bf16");
+    const lmn_hgemm_rows r = {.dst = s->half, .src = w->data, .m = 1, .k = all, .padded = all};
+    const int32_t flags = LMN_HGEMM_B_F32 | (nt ? LMN_HGEMM_TRANS_B : 0);
+    if (conv)
+        row->rows_f32(&r);
+    else
+        lmn_hgemm_prepack(row, flags, w->data, nt ? k : n, k, n, s->half);
+    const bool settled = node->precision == LAMINA_PRECISION_BF16;
+    lmn_atomic_store(&s->verdict, settled ? LMN_CPU_BF16 : LMN_CPU_UNTRIED, relaxed);
+    return LAMINA_OK;
+}
+
+lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
+{
+    return w->half ? (lmn_cpu_verdict)lmn_atomic_load(&w->verdict, relaxed) : LMN_CPU_F32;
+}
+
+void lmn_cpu_weights_judge(lmn_cpu_weights *w, const float *exact, const float *half, int64_t n)
+{
+    double off = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double e = exact[i], d = half[i] - e;
+        off += d * d, size += e * e;
+    }
+    int32_t untried = LMN_CPU_UNTRIED; /* of runs at the same time the first one's verdict stays */
+    const int32_t found = off <= size * AUTO_BOUND * AUTO_BOUND ? LMN_CPU_BF16 : LMN_CPU_F32;
+    (void)lmn_atomic_cas(&w->verdict, &untried, found, relaxed);
+}
+
+bool lmn_cpu_takes_product(const lmn_cpu_dev *dev, const lamina_node *node, const lmn_krow *f32,
+                           char *text, size_t cap)
+{
+    const lmn_fact *f = node->op->n_in > 0 ? node->in[0] : NULL;
+    const bool half = f && f->kind == LMN_FACT_TENSOR && lmn_cpu_is_half(f->dtype);
+    const bool plain = node->op->def->domain[0] == 0; /* fused nodes are of f32 */
+    if (!(half && plain) && !lmn_cpu_takes_f32(node, 0, f32, text, cap)) return false;
+    const bool bf16 = !half && lmn_cpu_wants_bf16(dev, node);
+    if (!half && !bf16) return true;
+    const lmn_krow *row = &lmn_cpu_hgemm(dev, half ? f->dtype : LAMINA_BF16)->head;
+    const bool tried = bf16 && node->precision == LAMINA_PRECISION_AUTO;
+    (void)lmn_format(text, cap, "%s.%s:%s%s", row->family, row->dtype, row->variant,
+                     tried ? " or f32" : "");
+    return true;
+}
+
+void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state)
+{
+    lmn_cpu_weights *s = state;
+    lmn_free(&dev->engine->alloc, s->half, s->bytes, 64, "cpu");
+}
+
+void lmn_cpu_widen(const lmn_hgemm_row *row, float *dst, const void *src, int64_t n)
+{
+    const lmn_hgemm_rows r = {.dst = dst, .src = src, .m = 1, .k = n, .padded = n};
+    row->widen(&r);
+}

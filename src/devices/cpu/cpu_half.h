@@ -1,0 +1,62 @@
+/*
+ * Products of 16-bit floats on the hgemm family: which row a device uses, f32 weights kept as bf16
+ * for sessions that multiply in bf16, and what such sessions compute that way.
+ */
+#ifndef LMN_DEVICES_CPU_HALF_H
+#define LMN_DEVICES_CPU_HALF_H
+
+#include "devices/cpu/cpu_bind.h"
+#include "kernels/hgemm/hgemm.h"
+
+#include <string.h>
+
+static inline bool lmn_cpu_is_half(lamina_dtype dt)
+{
+    return dt == LAMINA_BF16 || dt == LAMINA_F16;
+}
+
+/* The row for F16 or BF16. For BF16 the first call may measure (some 100 us): where vdpbf16ps is
+   slower than f32 multiply-adds, the row that widens is taken. */
+const lmn_hgemm_row *lmn_cpu_hgemm(const lmn_cpu_dev *dev, lamina_dtype dt);
+
+static inline bool lmn_cpu_is_conv(const lamina_node *node)
+{
+    return strstr(node->op->def->name, "Conv") != NULL;
+}
+
+/* Of a node: its f32 weights, input 1, in bf16, NULL = computed in f32. Those of a convolution as
+   they lie, else packed (lmn_hgemm_prepack). */
+typedef struct lmn_cpu_weights {
+    uint16_t *half;
+    size_t bytes;
+    lmn_atomic(int32_t) verdict; /* lmn_cpu_verdict */
+} lmn_cpu_weights;
+
+typedef enum lmn_cpu_verdict {
+    LMN_CPU_UNTRIED = 0, /* bf16 beside f32, to compare: only with precision auto */
+    LMN_CPU_BF16,
+    LMN_CPU_F32
+} lmn_cpu_verdict;
+
+/* Does the session multiply the node's f32 weights in bf16? They are constant and large enough to
+   gain, and the row multiplies pairs. */
+bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node);
+/* `init` and `finish` of bindings whose state is lmn_cpu_weights. */
+lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
+                                   lamina_error *err);
+void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state);
+
+/* How the node is to be computed now. */
+lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w);
+/* n results of either kind: the verdict, for this and all later runs. */
+void lmn_cpu_weights_judge(lmn_cpu_weights *w, const float *exact, const float *half, int64_t n);
+
+/* Products: `supports` for f32 (rows of `f32`, or bf16 if the session wants) and, for operators of
+   ONNX, for 16 bits. Text as in supports(). */
+bool lmn_cpu_takes_product(const lmn_cpu_dev *dev, const lamina_node *node, const lmn_krow *f32,
+                           char *text, size_t cap);
+
+/* n elements of bf16 or f16 as f32. */
+void lmn_cpu_widen(const lmn_hgemm_row *row, float *dst, const void *src, int64_t n);
+
+#endif

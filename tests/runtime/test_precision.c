@@ -1,0 +1,227 @@
+/*
+ * Precision of sessions: exact, bf16, auto and strict on products and convolutions of f32, and
+ * models of bf16 and f16 against the reference. Bounds are those of rounding the operands; names in
+ * the placement report say what ran.
+ */
+#include "runtime/rt_model.h"
+
+#include "tensor/dtype.h"
+
+#include <math.h>
+
+enum { ROWS = 37, K = 72, N = 40, C_IN = 16, C_OUT = 24, SIDE = 9 };
+
+static float value(int64_t i)
+{
+    return (float)((i * 37 + 11) % 101) / 101.0f - 0.5f;
+}
+
+static void put(void *p, lamina_dtype dt, int64_t i, float v)
+{
+    uint16_t *h = p;
+    if (dt == LAMINA_F32)
+        ((float *)p)[i] = v;
+    else
+        h[i] = dt == LAMINA_BF16 ? lmn_f32_to_bf16(v) : lmn_f32_to_f16(v);
+}
+static double get(const lamina_tensor *t, int64_t i)
+{
+    return lmn_get_f64(t, i);
+}
+
+static lamina_tensor *numbers(t_env *env, lamina_dtype dt, int32_t rank, const int64_t *dims)
+{
+    lamina_tensor *t = NULL;
+    T_OK(lamina_tensor_create(env->engine, dt, rank, dims, &t));
+    for (int64_t i = 0; t && i < lamina_tensor_count(t); i++)
+        put(lamina_tensor_mutable_data(t), dt, i, value(i * 3 + 1));
+    return t;
+}
+
+static void weight(pb *g, const char *name, lamina_dtype dt, int32_t rank, const int64_t *dims)
+{
+    static union {
+        float f[4096];
+        uint16_t h[4096];
+    } data;
+    int64_t n = 1;
+    for (int32_t i = 0; i < rank; i++) n *= dims[i];
+    for (int64_t i = 0; i < n; i++) put(&data, dt, i, value(i));
+    rt_weight(g, name, dt, rank, dims, &data, (size_t)n * (dt == LAMINA_F32 ? 4 : 2));
+}
+
+typedef enum what { MATMUL, GEMM, CONV, CONV_WIDE, CONV_GROUPS, WHATS } what;
+static const char *const WHAT_NAMES[WHATS] = {"MatMul", "Gemm", "Conv 1x1", "Conv 3x3",
+                                              "Conv groups"};
+
+/* x times a constant w, with a bias where the operator has one. */
+static lamina_model *model_of(t_env *env, pb *bytes, what w, lamina_dtype dt)
+{
+    static pb g, attr;
+    g.n = 0, attr.n = 0;
+    const int64_t groups = w == CONV_GROUPS ? 4 : 1, taps = w == CONV ? 1 : 3;
+    if (w == MATMUL) {
+        weight(&g, "w", dt, 2, (int64_t[]){K, N});
+        rt_node(&g, "MatMul", "x w", "y", NULL);
+    } else if (w == GEMM) {
+        weight(&g, "w", dt, 2, (int64_t[]){N, K});
+        weight(&g, "b", dt, 1, (int64_t[]){N});
+        rt_attr_int(&attr, "transB", 1);
+        rt_node(&g, "Gemm", "x w b", "y", &attr);
+    } else {
+        weight(&g, "w", dt, 4, (int64_t[]){C_OUT, C_IN / groups, taps, taps});
+        weight(&g, "b", dt, 1, (int64_t[]){C_OUT});
+        rt_attr_int(&attr, "group", (uint64_t)groups);
+        rt_node(&g, "Conv", "x w b", "y", groups > 1 ? &attr : NULL);
+    }
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", dt, w >= CONV ? "2 16 9 9" : "37 72");
+    rt_port(&g, 12, "y", dt, w >= CONV ? "2 24 H W" : "37 40");
+    return rt_load(env, bytes, &g);
+}
+
+static lamina_tensor *input_of(t_env *env, what w, lamina_dtype dt)
+{
+    return w >= CONV ? numbers(env, dt, 4, (int64_t[]){2, C_IN, SIDE, SIDE})
+                     : numbers(env, dt, 2, (int64_t[]){ROWS, K});
+}
+
+static lamina_tensor *run_once(lamina_session *s, lamina_tensor *x)
+{
+    lamina_error err = {0};
+    lamina_tensor *y = NULL;
+    const lamina_run_opts o = {.size = sizeof o, .error = &err};
+    T_OK_ERR(lamina_session_run(s, (const lamina_tensor *const *)&x, 1, &y, 1, &o), &err);
+    return y;
+}
+
+/* Largest difference, in units of the largest value. */
+static double off(const lamina_tensor *a, const lamina_tensor *b)
+{
+    double most = 0, size = 0;
+    T_EQ(lamina_tensor_count(a), lamina_tensor_count(b));
+    for (int64_t i = 0; i < lamina_tensor_count(a); i++) {
+        most = fmax(most, fabs(get(a, i) - get(b, i)));
+        size = fmax(size, fabs(get(a, i)));
+    }
+    return most / size;
+}
+static bool same_bits(const lamina_tensor *a, const lamina_tensor *b)
+{
+    return lamina_tensor_bytes(a) == lamina_tensor_bytes(b) &&
+           memcmp(lamina_tensor_data(a), lamina_tensor_data(b), lamina_tensor_bytes(a)) == 0;
+}
+
+static bool named(const lamina_session *s, const char *part)
+{
+    lamina_node_info info = {.size = sizeof info};
+    T_OK(lamina_session_node(s, 0, &info));
+    return strstr(info.kernel, part) != NULL;
+}
+
+/* Of f32: bf16 differs by its roundings and says so; auto gives the exact result first. */
+static void test_sessions(t_env *env)
+{
+    rt_cpu(env);
+    for (what w = 0; w < WHATS; w++) {
+        static pb bytes;
+        T_CASE(WHAT_NAMES[w]);
+        lamina_model *m = model_of(env, &bytes, w, LAMINA_F32);
+        T_REQUIRE(m);
+        lamina_tensor *x = input_of(env, w, LAMINA_F32), *y[4], *again[4];
+        for (uint32_t p = 0; p < 4; p++) {
+            const lamina_session_opts o = {.size = sizeof o, .precision = p};
+            lamina_session *s = rt_session(m, &o);
+            T_REQUIRE(s);
+            y[p] = run_once(s, x), again[p] = run_once(s, x);
+            const bool half = p == LAMINA_PRECISION_BF16 || p == LAMINA_PRECISION_AUTO;
+            if (!half) T_CHECK(named(s, "f32"));
+            lamina_session_destroy(s);
+        }
+        T_CHECK(off(y[0], y[1]) < 0.02);
+        T_CHECK(off(y[0], y[3]) < 1e-5);
+        T_CHECK(same_bits(y[0], y[2]));      /* the trial gives the exact result */
+        T_CHECK(off(y[0], again[2]) < 0.02); /* then what it found */
+        for (int p = 0; p < 4; p++) {
+            if (p != LAMINA_PRECISION_AUTO) T_CHECK(same_bits(y[p], again[p]));
+            lamina_tensor_unref(y[p]);
+            lamina_tensor_unref(again[p]);
+        }
+        lamina_tensor_unref(x);
+        lamina_model_unref(m);
+    }
+}
+
+/* Nearly equal products that cancel: auto keeps f32 where bf16 would be far off. */
+static void test_auto_refuses(t_env *env)
+{
+    static pb g, bytes;
+    static float w[64 * 32];
+    rt_cpu(env);
+    g.n = 0;
+    for (int64_t k = 0; k < 64; k++)
+        for (int64_t j = 0; j < 32; j++) w[k * 32 + j] = k % 2 ? -1.0f : 1.0f + (float)j * 1e-4f;
+    rt_weight(&g, "w", LAMINA_F32, 2, (int64_t[]){64, 32}, w, sizeof w);
+    rt_node(&g, "MatMul", "x w", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "4 64");
+    rt_port(&g, 12, "y", LAMINA_F32, "4 32");
+    lamina_model *m = rt_load(env, &bytes, &g);
+    T_REQUIRE(m);
+    lamina_tensor *x = NULL;
+    T_OK(lamina_tensor_create(env->engine, LAMINA_F32, 2, (int64_t[]){4, 64}, &x));
+    for (int64_t i = 0; x && i < 256; i++) ((float *)lamina_tensor_mutable_data(x))[i] = 1.0f;
+    const lamina_session_opts o = {.size = sizeof o, .precision = LAMINA_PRECISION_AUTO};
+    lamina_session *s = rt_session(m, &o);
+    T_REQUIRE(s);
+    lamina_tensor *first = run_once(s, x), *second = run_once(s, x);
+    T_CHECK(same_bits(first, second));
+    lamina_tensor_unref(first);
+    lamina_tensor_unref(second);
+    lamina_tensor_unref(x);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
+/* Models of 16 bits: kernels against the reference, which rounds once from f64. */
+static void test_16_bits(t_env *env)
+{
+    rt_cpu(env);
+    for (int d = 0; d < 2; d++) {
+        const lamina_dtype dt = d ? LAMINA_F16 : LAMINA_BF16;
+        for (what w = 0; w < WHATS; w++) {
+            static pb bytes;
+            T_CASE(WHAT_NAMES[w]);
+            lamina_model *m = model_of(env, &bytes, w, dt);
+            T_REQUIRE(m);
+            lamina_tensor *x = input_of(env, w, dt), *y[2];
+            for (int r = 0; r < 2; r++) {
+                const lamina_session_opts o = {.size = sizeof o, .reference = r};
+                lamina_session *s = rt_session(m, &o);
+                T_REQUIRE(s);
+                if (!r) T_CHECK(named(s, d ? "hgemm.f16" : "hgemm.bf16"));
+                y[r] = run_once(s, x);
+                lamina_session_destroy(s);
+            }
+            T_CHECK(off(y[1], y[0]) <= (d ? 0x1p-10 : 0x1p-7));
+            lamina_tensor_unref(y[0]);
+            lamina_tensor_unref(y[1]);
+            lamina_tensor_unref(x);
+            lamina_model_unref(m);
+        }
+    }
+}
+
+static void test_unknown(t_env *env)
+{
+    lamina_error err = {0};
+    rt_cpu(env);
+    lamina_model *m = rt_relu_abs(env);
+    lamina_session *s = T_UNTOUCHED;
+    const lamina_session_opts o = {.size = sizeof o, .precision = 4};
+    T_EQ(lamina_session_create(m, &o, &s, &err), LAMINA_E_INVALID);
+    T_CHECK(s == T_UNTOUCHED);
+    lamina_model_unref(m);
+}
+
+T_MAIN(T_TEST(test_sessions), T_TEST(test_auto_refuses), T_TEST(test_16_bits), T_TEST(test_unknown))
