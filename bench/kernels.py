@@ -36,6 +36,10 @@ BARS = (
     ("B6 layer norm", "math", ("layer norm",), "plain", 1.2, None),
     ("B6 conv", "conv", ("3x3", "1x1", "stem", "other"), "packed", 1.0, None),
     ("B6 depthwise", "conv", ("depthwise",), "packed", 1.1, None),
+    ("B4 small NT", "bf16", ("small NT",), "plain", 1.5, None),
+    ("B4 regular packed", "bf16", ("squares", "transformer"), "packed", 0.99, None),
+    ("B4 regular", "bf16", ("squares", "transformer"), "plain", 1.0, None),
+    ("B4 edge", "bf16", ("edge",), "plain", 1.15, None),
 )
 # Bars of one shape: key, domain, case, kind, ratio.
 SHAPES = (

@@ -116,5 +116,6 @@ bool kb_dnn_sgemm(const kb_dnn_product *p);
 void kb_f32(kb_run *run);
 void kb_math(kb_run *run);
 void kb_conv(kb_run *run);
+void kb_bf16(kb_run *run);
 
 #endif

@@ -16,6 +16,7 @@ static const struct {
     {"f32", kb_f32},
     {"math", kb_math},
     {"conv", kb_conv},
+    {"bf16", kb_bf16},
 };
 
 static bool option(const char *arg, const char *key, const char **value)
