@@ -10,7 +10,7 @@
 
 /* Tuned on Zen 4. */
 enum {
-    ROWS = 256,      /* of a chunk: keys and values are packed once for so many */
+    ROWS = 512,      /* of a chunk: keys and values are packed once for so many */
     ROWS_LEAST = 64, /* fewer pack the same keys too often */
     STRIP = 16,
     BLOCK = 384,
@@ -65,7 +65,7 @@ static void plan_rows(lmn_attention_plan *p, int64_t total)
 {
     const lmn_attention_shape *s = &p->shape;
     const int64_t mr = p->gemm->mr, wide = lmn_max_i64(s->d, lmn_max_i64(1, s->dv));
-    int64_t most = lmn_min_i64(ROWS, lmn_max_i64(STRIP, 32768 / wide));
+    int64_t most = lmn_min_i64(ROWS, lmn_max_i64(STRIP, 65536 / wide));
     while (most > ROWS_LEAST && lmn_ceil_div_i64(total, most) * p->n_chunks < WANT_CHUNKS)
         most /= 2;
     p->strip = lmn_max_i64(1, STRIP / mr) * mr;
@@ -203,10 +203,12 @@ static void soften(const work *w, int64_t r, int64_t m, int64_t key, int64_t n)
 }
 
 /* One strip against keys key .. key+n-1 of the packed block of `whole` keys. */
-static void strip_run(const work *w, int64_t r, int64_t m, int64_t key, int64_t n, int64_t whole)
+static void strip_run(const work *w, const float *v, int64_t r, int64_t m, int64_t key, int64_t n,
+                      int64_t whole)
 {
     const lmn_attention_plan *p = w->p;
     const int64_t nr = p->gemm->nr, d = p->shape.d, dv = p->shape.dv;
+    const bool direct = v != w->packed_v;
     p->gemm->block(&(lmn_gemm_block){.a = w->q + r * d,
                                      .lda = d,
                                      .b = w->packed_k,
@@ -220,9 +222,9 @@ static void strip_run(const work *w, int64_t r, int64_t m, int64_t key, int64_t 
     soften(w, r, m, key, n);
     p->gemm->block(&(lmn_gemm_block){.a = w->s,
                                      .lda = p->block,
-                                     .b = w->packed_v,
-                                     .ldb = nr,
-                                     .b_panel = nr * whole,
+                                     .b = v,
+                                     .ldb = direct ? w->a->ldv : nr,
+                                     .b_panel = direct ? nr : nr * whole,
                                      .c = w->o + r * dv,
                                      .ldc = dv,
                                      .m = m,
@@ -237,6 +239,8 @@ static void run_packed(const work *w)
     const lmn_attention_shape *s = &p->shape;
     const int64_t ldk = w->a->ldk, ldv = w->a->ldv;
     int64_t lo, hi;
+    /* Dense values are read where they lie. */
+    const bool direct = !s->v_turned && ldv == s->dv;
     reach(w, 0, w->m, &lo, &hi);
     for (int64_t key = hi > 0 ? lo / p->block * p->block : 0; key < hi; key += p->block) {
         const int64_t n = lmn_min_i64(p->block, hi - key);
@@ -244,7 +248,10 @@ static void run_packed(const work *w)
             p->gemm->pack_nn(w->packed_k, w->k + key, ldk, s->d, n);
         else
             p->gemm->pack_nt(w->packed_k, w->k + key * ldk, ldk, s->d, n);
-        if (s->v_turned)
+        const float *v = w->packed_v;
+        if (direct)
+            v = w->v + key * ldv;
+        else if (s->v_turned)
             p->gemm->pack_nt(w->packed_v, w->v + key, ldv, n, s->dv);
         else
             p->gemm->pack_nn(w->packed_v, w->v + key * ldv, ldv, n, s->dv);
@@ -253,7 +260,7 @@ static void run_packed(const work *w)
             int64_t first, last;
             reach(w, r, m, &first, &last);
             if (first < key + n && last > key)
-                strip_run(w, r, m, key, lmn_min_i64(n, last - key), n);
+                strip_run(w, v, r, m, key, lmn_min_i64(n, last - key), n);
         }
     }
 }
