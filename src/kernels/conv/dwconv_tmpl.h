@@ -15,7 +15,18 @@
 #else
 #define DW_UNROLL _Pragma("GCC unroll 32")
 #endif
-enum { DW_ROWS = 4, DW_MAX_K = 7 };
+enum { DW_MAX_K = 7, DW_STRIPS = 8, DW_FEW_ROWS = 4 };
+/* Output rows held in registers by kernels of three rows: as many as there is room for. */
+enum { DW_ROWS = VF_LANES == 16 ? 7 : 4 };
+
+/* One strip of output columns: where its taps load, and which lanes. */
+typedef struct dw_strip {
+    int64_t ox;
+    int64_t ix[DW_MAX_K];          /* first input column of the tap */
+    vm m0[DW_MAX_K], m1[DW_MAX_K]; /* lanes to load; stride 2 loads two vectors */
+    vm out;                        /* lanes to store */
+    bool whole;                    /* no lane is masked, and the stride is 1 */
+} dw_strip;
 
 typedef struct plane plane;
 typedef void plane_fn(const plane *p);
@@ -32,34 +43,21 @@ struct plane {
     bool fused; /* bias, then clip, in registers; the bits of epi_apply */
     float bias, clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
+    dw_strip strip[DW_STRIPS];          /* the first strips, the same in every plane */
 };
 
-/* One strip of output columns: where its taps load, and which lanes. */
-typedef struct dw_strip {
-    int64_t ox;
-    int64_t ix[DW_MAX_K];          /* first input column of the tap */
-    vm m0[DW_MAX_K], m1[DW_MAX_K]; /* lanes to load; stride 2 loads two vectors */
-    vm out;                        /* lanes to store */
-} dw_strip;
-
-VF_INLINE dw_strip strip_at(const plane *p, int64_t ox, const int k, const int s)
+VF_INLINE dw_strip strip_at(const plane *p, int64_t ox, const int64_t k, const int64_t s)
 {
     dw_strip t = {.ox = ox, .out = vm_first(p->g->out[2] - ox)};
-    for (int kx = 0; kx < k; kx++) {
+    t.whole = s == 1 && ox + VF_LANES <= p->g->out[2];
+    for (int64_t kx = 0; kx < k; kx++) {
         const int64_t lo = p->lo[kx] - ox, hi = p->hi[kx] - ox;
         t.ix[kx] = lmn_conv_at(p->g, 2, ox, kx);
         t.m0[kx] = s == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
         t.m1[kx] = s == 2 ? vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES) : t.m0[kx];
+        t.whole = t.whole && lo <= 0 && VF_LANES <= hi;
     }
     return t;
-}
-
-/* True if no lane of the strip is masked. */
-VF_INLINE bool strip_is_whole(const plane *p, int64_t ox, const int k)
-{
-    bool whole = ox + VF_LANES <= p->g->out[2];
-    for (int kx = 0; kx < k; kx++) whole = whole && p->lo[kx] <= ox && ox + VF_LANES <= p->hi[kx];
-    return whole;
 }
 
 /* What of a run of output rows is known when it is compiled. */
@@ -112,31 +110,41 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
     }
 }
 
-VF_INLINE void plane_strip(const plane *p, int64_t ox, const int k, const int s, const bool whole)
+/* n_rows rows, a constant, from oy on. */
+VF_INLINE void strip_rows(const plane *p, const dw_strip *t, int64_t oy, const vf *w,
+                          const int n_rows, const int k, const int s, const bool whole)
 {
-    const dw_strip t = strip_at(p, ox, k, s);
-    const int64_t n_rows = p->g->out[1], pad = p->g->pad[1], h_in = p->g->in[1];
+    const int64_t top = oy * s - p->g->pad[1], bottom = top + (n_rows - 1) * s + k;
+    if (top >= 0 && bottom <= p->g->in[1])
+        strip_rows_run(p, t, oy, w, (dw_form){n_rows, k, s, whole, true});
+    else
+        strip_rows_run(p, t, oy, w, (dw_form){n_rows, k, s, whole, false});
+}
+
+VF_INLINE void plane_strip(const plane *p, const dw_strip *t, const int k, const int s,
+                           const bool whole)
+{
+    const int64_t n_rows = p->g->out[1];
     vf w[DW_MAX_K * DW_MAX_K];
     DW_UNROLL
     for (int i = 0; i < k * k; i++) w[i] = vf_bcast(p->w + i);
     int64_t oy = 0;
-    for (; oy + DW_ROWS <= n_rows; oy += DW_ROWS) {
-        const int64_t top = oy * s - pad, bottom = top + (DW_ROWS - 1) * s + k;
-        if (top >= 0 && bottom <= h_in)
-            strip_rows_run(p, &t, oy, w, (dw_form){DW_ROWS, k, s, whole, true});
-        else
-            strip_rows_run(p, &t, oy, w, (dw_form){DW_ROWS, k, s, whole, false});
-    }
-    for (; oy < n_rows; oy++) strip_rows_run(p, &t, oy, w, (dw_form){1, k, s, whole, false});
+    for (; k == 3 && oy + DW_ROWS <= n_rows; oy += DW_ROWS)
+        strip_rows(p, t, oy, w, DW_ROWS, k, s, whole);
+    for (; oy + DW_FEW_ROWS <= n_rows; oy += DW_FEW_ROWS)
+        strip_rows(p, t, oy, w, DW_FEW_ROWS, k, s, whole);
+    for (; oy < n_rows; oy++) strip_rows_run(p, t, oy, w, (dw_form){1, k, s, whole, false});
 }
 
 VF_INLINE void plane_square(const plane *p, const int k, const int s)
 {
     for (int64_t ox = 0; ox < p->g->out[2]; ox += VF_LANES) {
-        if (s == 1 && strip_is_whole(p, ox, k))
-            plane_strip(p, ox, k, s, true);
+        const int64_t i = ox / VF_LANES;
+        const dw_strip t = i < DW_STRIPS ? p->strip[i] : strip_at(p, ox, k, s);
+        if (s == 1 && t.whole)
+            plane_strip(p, &t, k, s, true);
         else
-            plane_strip(p, ox, k, s, false);
+            plane_strip(p, &t, k, s, false);
     }
 }
 static void plane_3_1(const plane *p)
@@ -224,6 +232,8 @@ static void dwconv_run(const lmn_dwconv_block *b)
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
     for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
         lmn_conv_inside(g, 0, g->out[2], kx, &p.lo[kx], &p.hi[kx]);
+    for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
+        p.strip[i] = strip_at(&p, i * VF_LANES, g->kernel[2], g->stride[2]);
     for (int64_t c = b->c0; c < b->c0 + b->n_c; c++) {
         p.x = b->x + c / mult * n_in, p.w = b->w + c * kvol, p.y = b->y + c * n_out;
         lmn_epi_block e = {p.y, n_out, c, 0, 1, n_out, b->item};

@@ -10,44 +10,26 @@
 
 enum { NARROW = 8, NARROW_K = 3, NARROW_ROWS = 7 };
 
-/* Where the three taps of a row load, and which lanes. */
-typedef struct narrow_taps {
-    int64_t ix[NARROW_K];
-    __mmask8 m0[NARROW_K], m1[NARROW_K];
-} narrow_taps;
-
-VF_INLINE __mmask8 narrow_range(int64_t lo, int64_t hi)
-{
-    return (__mmask8)(vm_range(lo, hi) & 0xff);
-}
-
-VF_INLINE narrow_taps narrow_at(const plane *p, const int s)
-{
-    narrow_taps t;
-    for (int kx = 0; kx < NARROW_K; kx++) {
-        const int64_t lo = p->lo[kx], hi = p->hi[kx];
-        t.ix[kx] = lo < hi ? lmn_conv_at(p->g, 2, 0, kx) : 0;
-        t.m0[kx] = s == 2 ? narrow_range(2 * lo, 2 * hi - 1) : narrow_range(lo, hi);
-        t.m1[kx] = s == 2 ? narrow_range(2 * lo - NARROW, 2 * hi - 1 - NARROW) : 0;
-    }
-    return t;
-}
-
+/* Eight lanes of a strip of sixteen: the low half of what that loads. */
 VF_INLINE __m256 narrow_load(const float *src, __mmask8 m0, __mmask8 m1, const int s)
 {
-    if (s == 1) return _mm256_maskz_loadu_ps(m0, src);
-    return _mm256_permutex2var_ps(_mm256_maskz_loadu_ps(m0, src),
-                                  _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14),
+    const __m256 low = _mm256_maskz_loadu_ps(m0, src);
+    if (s == 1) return low;
+    return _mm256_permutex2var_ps(low, _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14),
                                   _mm256_maskz_loadu_ps(m1, src + NARROW));
 }
 
 /* n_rows output rows from oy on; n_rows and s are constants. */
-VF_INLINE void narrow_rows(const plane *p, const narrow_taps *t, int64_t oy, const int n_rows,
+VF_INLINE void narrow_rows(const plane *p, const dw_strip *t, int64_t oy, const int n_rows,
                            const int s)
 {
     const int64_t iy0 = oy * s - p->g->pad[1], h_in = p->g->in[1], w_in = p->g->in[2];
     const int64_t w_out = p->g->out[2];
     __m256 acc[NARROW_ROWS], x[NARROW_K], w[NARROW_K * NARROW_K];
+    __mmask8 m0[NARROW_K], m1[NARROW_K];
+    DW_UNROLL
+    for (int kx = 0; kx < NARROW_K; kx++)
+        m0[kx] = (__mmask8)t->m0[kx], m1[kx] = (__mmask8)(t->m0[kx] >> NARROW);
     DW_UNROLL
     for (int i = 0; i < NARROW_K * NARROW_K; i++) w[i] = _mm512_castps512_ps256(vf_bcast(p->w + i));
     DW_UNROLL
@@ -58,7 +40,7 @@ VF_INLINE void narrow_rows(const plane *p, const narrow_taps *t, int64_t oy, con
         const float *row = p->x + (iy0 + r) * w_in;
         DW_UNROLL
         for (int kx = 0; kx < NARROW_K; kx++)
-            x[kx] = narrow_load(row + t->ix[kx], t->m0[kx], t->m1[kx], s);
+            x[kx] = narrow_load(row + t->ix[kx], m0[kx], m1[kx], s);
         DW_UNROLL
         for (int o = 0; o < n_rows; o++) {
             const int ky = r - o * s;
@@ -73,17 +55,17 @@ VF_INLINE void narrow_rows(const plane *p, const narrow_taps *t, int64_t oy, con
     DW_UNROLL
     for (int o = 0; o < n_rows; o++) {
         if (p->fused) acc[o] = _mm256_min_ps(hi, _mm256_max_ps(lo, _mm256_add_ps(acc[o], bias)));
-        _mm256_mask_storeu_ps(p->y + (oy + o) * w_out, narrow_range(0, w_out), acc[o]);
+        _mm256_mask_storeu_ps(p->y + (oy + o) * w_out, (__mmask8)t->out, acc[o]);
     }
 }
 
 VF_INLINE void plane_narrow(const plane *p, const int s)
 {
-    const narrow_taps t = narrow_at(p, s);
+    const dw_strip *t = &p->strip[0];
     int64_t oy = 0;
     for (; oy + NARROW_ROWS <= p->g->out[1]; oy += NARROW_ROWS)
-        narrow_rows(p, &t, oy, NARROW_ROWS, s);
-    for (; oy < p->g->out[1]; oy++) narrow_rows(p, &t, oy, 1, s);
+        narrow_rows(p, t, oy, NARROW_ROWS, s);
+    for (; oy < p->g->out[1]; oy++) narrow_rows(p, t, oy, 1, s);
 }
 static void narrow_3_1(const plane *p)
 {
