@@ -44,10 +44,16 @@ check-clang:
 	ninja -C build-clang -j$(JOBS)
 	$(CTEST) --test-dir build-clang
 
+# Both compilers: they see different races.
+define tsan
+	@$(CONFIGURE) -B $(1) $(2) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
+	ninja -C $(1) -j$(JOBS) threaded_tests
+	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir $(1) -L '^(base|sync|syncapi|gemmapi|log|trace|devices|runtime|api)$$'
+endef
+
 check-tsan:
-	@$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAMINA_SANITIZE=thread > /dev/null
-	ninja -C build-tsan -j$(JOBS) threaded_tests
-	TSAN_OPTIONS=halt_on_error=1 $(CTEST) --test-dir build-tsan -L '^(base|sync|syncapi|gemmapi|log|trace|devices|runtime|api)$$'
+	$(call tsan,build-tsan)
+	$(call tsan,build-tsan-clang,-DCMAKE_C_COMPILER=clang)
 
 # Needs the native build, whose answers are compared; packages that are missing are said.
 check-arm64: ## cross build for arm64: kernels and answers under qemu
@@ -137,4 +143,5 @@ bench-sync-build:
 	ninja -C build-bench -j$(JOBS) bench_sync
 
 clean: ## remove the build folders
-	rm -rf build build-wheel build-asan build-tsan build-clang build-fuzz build-cover build-gates build-bench build-arm64
+	rm -rf build build-wheel build-asan build-tsan build-tsan-clang build-clang build-fuzz build-cover \
+		build-gates build-bench build-arm64

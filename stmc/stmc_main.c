@@ -97,7 +97,8 @@ static bool walk_bounded(const stmc_scene *scene)
     } while (held && is_cut() && C->opt.preemptions > 0);
     C->opt.mode = SEARCH_ALL;
     if (held && !is_cut())
-        printf("; all %llu with at most %d preemptions", whole_runs(), C->opt.preemptions);
+        printf("; all %llu with at most %d preemption%s", whole_runs(), C->opt.preemptions,
+               C->opt.preemptions == 1 ? "" : "s");
     return held;
 }
 

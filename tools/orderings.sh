@@ -21,7 +21,7 @@ among them. The pool as a whole is too large for that: its parts stand here by t
 END
 for harness in "$build"/tests/mc_*; do
     name=${harness##*/}
-    runs=1500000
+    runs=3000000
     [ "$name" != mc_workpool ] || runs=300000 # its runs are long
     printf '\n## %s\n\n' "${name#mc_}"
     "$harness" --markdown --runs=$runs

@@ -56,18 +56,26 @@ static void attr_int(pb *node, const char *name, uint64_t v)
     pb_msg(node, 5, &a);
 }
 
+/* A node begun, without attributes so far: n is empty but for this. */
+static void node(pb *n, const char *in, const char *in2, const char *out, const char *name,
+                 const char *op)
+{
+    n->n = 0;
+    pb_str(n, 1, in);
+    if (in2) pb_str(n, 1, in2);
+    pb_str(n, 2, out);
+    pb_str(n, 3, name);
+    pb_str(n, 4, op);
+}
+
 /* The branch of an If: capture "c" and an own weight added up. */
 static void branch(pb *g, const char *name, const char *out, float own)
 {
     static pb n;
-    g->n = n.n = 0;
     char w[32];
     (void)snprintf(w, sizeof w, "%s_w", out);
-    pb_str(&n, 1, "c");
-    pb_str(&n, 1, w);
-    pb_str(&n, 2, out);
-    pb_str(&n, 3, out);
-    pb_str(&n, 4, "Add");
+    g->n = 0;
+    node(&n, "c", w, out, out, "Add");
     pb_msg(g, 1, &n);
     pb_str(g, 2, name);
     floats(g, 5, w, &own, 1);
@@ -84,43 +92,21 @@ static void sample(pb *model)
     float w[256];
     for (int i = 0; i < 256; i++) w[i] = (float)i / 8;
     g.n = 0;
-    n.n = 0;
-    pb_str(&n, 1, "x");
-    pb_str(&n, 1, "w");
-    pb_str(&n, 2, "c");
-    pb_str(&n, 3, "first");
-    pb_str(&n, 4, "Add");
+    node(&n, "x", "w", "c", "first", "Add");
     pb_msg(&g, 1, &n);
-    n.n = 0;
-    pb_str(&n, 1, "cond");
-    pb_str(&n, 2, "y");
-    pb_str(&n, 3, "choose");
-    pb_str(&n, 4, "If");
+    node(&n, "cond", NULL, "y", "choose", "If");
     branch(&sub, "yes", "a", 1);
     attr(&n, "then_branch", 5, 6, sub.p, sub.n);
     branch(&sub, "no", "b", 2);
     attr(&n, "else_branch", 5, 6, sub.p, sub.n);
     pb_msg(&g, 1, &n);
-    n.n = 0;
-    pb_str(&n, 1, "y");
-    pb_str(&n, 2, "t");
-    pb_str(&n, 3, "turn");
-    pb_str(&n, 4, "Transpose");
+    node(&n, "y", NULL, "t", "turn", "Transpose");
     const uint8_t perm[1] = {0};
     attr(&n, "perm", 7, 8, perm, sizeof perm); /* a packed list */
     pb_msg(&g, 1, &n);
-    n.n = 0;
-    pb_str(&n, 1, "t");
-    pb_str(&n, 1, "v");
-    pb_str(&n, 2, "z");
-    pb_str(&n, 3, "last");
-    pb_str(&n, 4, "Mul");
+    node(&n, "t", "v", "z", "last", "Mul");
     pb_msg(&g, 1, &n);
-    n.n = 0;
-    pb_str(&n, 1, "z");
-    pb_str(&n, 2, "d");
-    pb_str(&n, 3, "to double");
-    pb_str(&n, 4, "Cast");
+    node(&n, "z", NULL, "d", "to double", "Cast");
     attr_int(&n, "to", 11);
     pb_msg(&g, 1, &n);
     pb_str(&g, 2, "sample");
