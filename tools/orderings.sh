@@ -2,7 +2,7 @@
 # docs/orderings.md: what the model checker searched for each structure of src/sync, src/trace,
 # src/log and for the mutex, and what breaks when an ordering is weakened by one step.
 # Usage: tools/orderings.sh BUILD (half an hour of one processor)
-set -eu
+set -euo pipefail
 build=$1
 cat << 'END'
 # Orderings
@@ -19,6 +19,7 @@ In the second table each row is one atomic operation weakened by one step; the l
 first thing that broke: the scene, and what was found there. Operations of the scenes themselves are
 among them. The pool as a whole is too large for that: its parts stand here by themselves.
 END
+# Names of files without the folder, which depends on how the build was configured.
 for harness in "$build"/tests/mc_*; do
     name=${harness##*/}
     runs=3000000
@@ -28,4 +29,4 @@ for harness in "$build"/tests/mc_*; do
     [ "$name" != mc_workpool ] || continue
     printf '\n'
     "$harness" --mutate --markdown --runs=10000
-done
+done | sed 's|([^ ()]*/\([a-z_]*\.[ch]:[0-9]*\))|(\1)|'
