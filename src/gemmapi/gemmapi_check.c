@@ -13,7 +13,6 @@ _Static_assert((int)LAMINA_GEMM_TRANS_B == (int)LMN_GEMM_TRANS_B, "flags are the
 _Static_assert((int)LAMINA_GEMM_TRANS_A == (int)LMN_HGEMM_TRANS_A, "flags are the same");
 _Static_assert((int)LAMINA_GEMM_TRANS_B == (int)LMN_HGEMM_TRANS_B, "flags are the same");
 
-#define EXTENT_END ((int64_t)1 << 31)
 #define ELEMS_END ((int64_t)1 << 60)
 
 lamina_status lmn_gemmapi_shape_check(const lamina_gemm_shape *s)

@@ -14,6 +14,8 @@
 #include "kernels/kset.h"
 #include "sync/workpool.h"
 
+#define EXTENT_END ((int64_t)1 << 31)
+
 struct lamina_gemm {
     lamina_allocator alloc;
     lmn_kset kset;

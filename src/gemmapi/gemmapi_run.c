@@ -7,7 +7,7 @@
 
 #include "base/fpenv.h"
 
-enum { NEAR_BYTES = 4096, SCALE_ELEMS = 65536 };
+enum { NEAR_BYTES = 4096, SCALE_ELEMS = 65536, TINY_EXTENT = 512 };
 
 /* ---- beta -------------------------------------------------------------------------------------
  */
@@ -196,10 +196,34 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
     return st;
 }
 
+/* A small product whose arguments are as plain as they come, checked in one go; false: not such a
+   one, and nothing is done. Everything here is looked at for products of a few nanoseconds. */
+static bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
+{
+    const uint64_t m = (uint64_t)s->m - 1, n = (uint64_t)s->n - 1, k = (uint64_t)s->k - 1;
+    const int64_t b_cols = s->flags ? s->k : s->n;
+    if ((m | n | k) >= TINY_EXTENT || s->size != sizeof *s || s->n_batch != 1) return false;
+    if (s->dtype != LAMINA_F32 || s->flags & ~(uint32_t)LAMINA_GEMM_TRANS_B) return false;
+    if (a->size != sizeof *a || a->alpha != 1 || (a->beta != 0 && a->beta != 1)) return false;
+    if (a->packed || a->n_ops || a->reserved || !a->a || !a->b || !a->c) return false;
+    if (((uintptr_t)a->a | (uintptr_t)a->b | (uintptr_t)a->c) % sizeof(float)) return false;
+    if (a->lda < s->k || a->ldb < b_cols || a->ldc < s->n) return false;
+    if ((a->lda | a->ldb | a->ldc) >= EXTENT_END) return false;
+    const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags};
+    const lmn_gemm_args args = {
+        a->a, a->b, a->c, a->lda, a->ldb, a->ldc, .beta = a->beta != 0, .epi = NULL};
+    lmn_fpenv was;
+    lmn_fpenv_enter(&was);
+    const bool done = lmn_gemm_f32_tiny(g->kset.gemm_f32, &t, &args);
+    lmn_fpenv_leave(&was);
+    return done;
+}
+
 lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
                                const lamina_gemm_args *args)
 {
     LMN_CHECK(g && shape && args, LAMINA_E_INVALID);
+    if (run_tiny(g, shape, args)) return LAMINA_OK;
     LMN_TRY(lmn_gemmapi_shape_check(shape));
     LMN_TRY(lmn_gemmapi_args_check(shape, args));
     any_plan plan;
