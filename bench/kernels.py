@@ -5,7 +5,7 @@ Kernels beside those of other libraries: kernels.py [--domain=D] [--set=S] [--on
 Builds bench_kernels, fetches the peers of tools/kernel_peers.txt into the user's cache, runs the
 program and reads its samples: a ratio is the median over rounds of peer / ours. LAMINA_PEERS names
 folders of more libraries, KB_BLAS="NAME=PATH:..." more libraries of the CBLAS kind, such as AMD's
-BLIS. --page measures with one thread, then with two, and writes docs/benchmarks/kernels-NAME.md.
+BLIS. --page writes docs/benchmarks/kernels-NAME.md.
 `make bench-kernels ARGS=...`.
 """
 import json
@@ -230,10 +230,10 @@ def main():
     if done.returncode != 0:
         sys.exit(f"{NAME}: {done.stdout[-3000:]}")
     fetch()
-    head, cases, wrong = run(args, int(own.get("threads", 1)))
+    threads = int(own.get("threads", 1))
+    head, cases, wrong = run(args, threads)
     if own.get("page"):
-        runs = {1: (head, cases), 2: run(args, 2)[:2]}
-        kernels_page.write(own["page"], runs, sys.modules[__name__])
+        kernels_page.write(own["page"], threads, head, cases, sys.modules[__name__])
     bars = judge(cases)
     bars["wrong results"] = benchlib.bar(wrong, "runs", 0, "f64", False)
     if own.get("json"):

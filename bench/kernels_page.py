@@ -1,6 +1,6 @@
 """
-docs/benchmarks/kernels-NAME.md and its plot, from cases of kernels.py: the tables, the geomeans
-and the bars of a run, or of several with other numbers of threads.
+docs/benchmarks/kernels-NAME.md and its plot: the geomeans, the bars and the tables of one run of
+kernels.py.
 """
 import os
 import sys
@@ -33,42 +33,42 @@ def geomean_rows(means):
             for (d, s, kind), v in means.items() if kind != "roof"]
 
 
-def write(name, runs, bench):
-    """runs: {threads: (head, cases)}; bench: kernels.py itself."""
+def draw(path, means):
+    """The geomeans as bars."""
+    bars = [(s + (", packed" if k == "packed" else ""), [v[0]])
+            for (_, s, k), v in means.items() if k != "roof"]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(figures.svg("Beside the best peer of each shape, geomean (the line is 1x)", bars,
+                            ["ours / best"]))
+
+
+def write(name, threads, head, cases, bench):
+    """Page and plot of one run; bench: kernels.py itself."""
     folder = os.path.join(benchlib.ROOT, "docs", "benchmarks")
     m = benchlib.machine()
     features = ", ".join(m["features"])
+    burst, calm = benchlib.median([c["burst"] for c in cases]), min(c["calm"] for c in cases)
     out = [f"# Kernels beside others: {name}", "",
-           f"{m['cpu']}, {m['cores']} cores, {features}; {m['utc'][:10]}, load {m['load']}.", ""]
-    out += [WHAT.strip().format(name=name), ""]
-    for threads, (head, cases) in runs.items():
-        burst, calm = benchlib.median([c["burst"] for c in cases]), min(c["calm"] for c in cases)
-        out += [f"## {threads} thread{'s' * (threads > 1)}", "",
-                f"Peers: {', '.join(head['peers'])}; absent: "
-                f"{', '.join(head['absent']) or 'none'}. "
-                f"FMA burst: median {burst:.0f} GFLOP/s, at worst {100 * calm:.0f} % of the best.",
-                ""]
-        means = bench.geomeans(cases)
-        out += table(["set", "kind", "geomean", "least", "where"], geomean_rows(means)) + [""]
-        if threads == 1:
-            out += [f"![geomeans](kernels-{name}.svg)", ""]
-            bars = [(s + (", packed" if k == "packed" else ""), [v[0]])
-                    for (_, s, k), v in means.items() if k != "roof"]
-            with open(os.path.join(folder, f"kernels-{name}.svg"), "w", encoding="utf-8") as f:
-                f.write(figures.svg("Beside the best peer of each shape, geomean (the line is 1x)",
-                                    bars, ["ours / best"]))
-        sets = {}
-        for c in cases:
-            sets.setdefault((c["domain"], c["set"]), []).append(c)
-        for (domain, which), group in sets.items():
-            names = bench.columns(group)
-            out += [f"**{domain}, {which}**", ""]
-            out += table(bench.heads(names), [bench.line(c, names) for c in group]) + [""]
-        judged = bench.judge(cases) if threads == 1 else {}
-        out += table(["bar", "value", "goal", "beside", "met"],
-                     [[k, f"{number(b['value'])} {b['unit']}", number(b["goal"]), b["peer"],
-                       "yes" if b["pass"] else "no"] for k, b in judged.items()]) if judged else []
-        out += [""]
+           f"{m['cpu']}, {m['cores']} cores, {features}; {m['utc'][:10]}; threads: {threads}; load "
+           f"{m['load']}. Peers: {', '.join(head['peers'])}; absent: "
+           f"{', '.join(head['absent']) or 'none'}. FMA burst: median {burst:.0f} GFLOP/s, at "
+           f"worst {100 * calm:.0f} % of the best.", "",
+           WHAT.strip().format(name=name), ""]
+    means = bench.geomeans(cases)
+    out += table(["set", "kind", "geomean", "least", "where"], geomean_rows(means)) + [""]
+    draw(os.path.join(folder, f"kernels-{name}.svg"), means)
+    out += [f"![geomeans](kernels-{name}.svg)", ""]
+    judged = bench.judge(cases)
+    out += table(["bar", "value", "goal", "beside", "met"],
+                 [[k, f"{number(b['value'])} {b['unit']}", number(b["goal"]), b["peer"],
+                   "yes" if b["pass"] else "no"] for k, b in judged.items()]) + [""]
+    sets = {}
+    for c in cases:
+        sets.setdefault((c["domain"], c["set"]), []).append(c)
+    for (domain, which), group in sets.items():
+        names = bench.columns(group)
+        out += [f"## {domain}, {which}", ""]
+        out += table(bench.heads(names), [bench.line(c, names) for c in group]) + [""]
     with open(os.path.join(folder, f"kernels-{name}.md"), "w", encoding="utf-8") as f:
         f.write("\n".join(out).rstrip() + "\n")
     print(f"docs/benchmarks/kernels-{name}.md is written")

@@ -44,6 +44,7 @@ void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan
 struct lamina_gemm_packed {
     lamina_gemm *g;
     int64_t n, k;
+    bool narrow;   /* n < nr: row-major [k][n], no panels */
     float *panels; /* ceil(n / nr) panels of k rows of nr columns */
     size_t bytes;
 };
@@ -52,6 +53,7 @@ struct lamina_gemm_packed {
 typedef struct packed_plan {
     const lamina_gemm_packed *w;
     int64_t m, mc, nc, kc, m_blocks, n_blocks, n_chunks;
+    bool c_past; /* see the block kernel's hints */
 } packed_plan;
 
 void lmn_gemmapi_packed_plan(const lamina_gemm_packed *w, const lamina_gemm_shape *s,

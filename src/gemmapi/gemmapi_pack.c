@@ -10,7 +10,17 @@
 /* As the blocks of gemm_plan.c: B's stays in L2 while rows pass; few rows pass B but once. */
 enum { KC = 384, NC = 192, MC = 512, MC_LEAST = 128, FEW_ROWS = 32, STREAM_ELEMS = 65536 };
 static const int64_t worth_halving = 4 << 20; /* multiply-adds of a chunk */
+static const int64_t past_elems = 8 << 20; /* a C this large has left the caches when it is read */
 enum { WANT_CHUNKS = 8 };
+
+/* Fewer columns than a panel has: a plain B without gaps, for the plan of plain ones. */
+static void pack_narrow(float *to, const float *b, int64_t ldb, const lamina_gemm_packed *w,
+                        bool trans)
+{
+    for (int64_t k = 0; k < w->k; k++)
+        for (int64_t j = 0; j < w->n; j++)
+            to[k * w->n + j] = trans ? b[j * ldb + k] : b[k * ldb + j];
+}
 
 lamina_status lamina_gemm_pack(lamina_gemm *g, const lamina_gemm_shape *shape, const void *b,
                                int64_t ldb, lamina_gemm_packed **out)
@@ -25,18 +35,23 @@ lamina_status lamina_gemm_pack(lamina_gemm *g, const lamina_gemm_shape *shape, c
     LMN_CHECK(shape->dtype == LAMINA_F32, LAMINA_E_UNSUPPORTED);
     const lmn_gemm_row *row = g->kset.gemm_f32;
     size_t elems, bytes;
-    LMN_CHECK(lmn_mul_size((size_t)lmn_round_up_i64(n, row->nr), (size_t)k, &elems) &&
-                  lmn_mul_size(elems, sizeof(float), &bytes),
-              LAMINA_E_NOMEM);
+    const bool narrow = n < row->nr;
+    LMN_CHECK(
+        lmn_mul_size((size_t)(narrow ? n : lmn_round_up_i64(n, row->nr)), (size_t)k, &elems) &&
+            lmn_mul_size(elems, sizeof(float), &bytes),
+        LAMINA_E_NOMEM);
     lamina_gemm_packed *w = lmn_calloc(&g->alloc, 1, sizeof *w, "packed weights");
     if (!w) return LAMINA_E_NOMEM;
-    *w = (lamina_gemm_packed){.g = g, .n = n, .k = k, .bytes = bytes};
+    *w = (lamina_gemm_packed){.g = g, .n = n, .k = k, .narrow = narrow, .bytes = bytes};
     w->panels = lmn_alloc(&g->alloc, bytes, LMN_TENSOR_ALIGN, "packed weights");
     if (bytes && !w->panels) {
         lamina_gemm_packed_destroy(w);
         return LAMINA_E_NOMEM;
     }
-    if (bytes) (trans ? row->pack_nt : row->pack_nn)(w->panels, b, ldb, k, n);
+    if (narrow)
+        pack_narrow(w->panels, b, ldb, w, trans);
+    else if (bytes)
+        (trans ? row->pack_nt : row->pack_nn)(w->panels, b, ldb, k, n);
     *out = w;
     return LAMINA_OK;
 }
@@ -55,6 +70,7 @@ void lmn_gemmapi_packed_plan(const lamina_gemm_packed *w, const lamina_gemm_shap
     const lmn_gemm_row *row = w->g->kset.gemm_f32;
     const int64_t nr = row->nr, mr = row->mr;
     packed_plan p = {.w = w, .m = s->m, .kc = s->k};
+    p.c_past = s->k <= KC && s->m * s->n > past_elems;
     p.mc = lmn_split_even(s->m, MC, mr);
     if (s->m <= FEW_ROWS) {
         p.nc = lmn_round_up_i64(lmn_max_i64(1, STREAM_ELEMS / lmn_max_i64(1, s->k)), nr);
@@ -92,6 +108,7 @@ void lmn_gemmapi_packed_chunk(const packed_plan *p, const lmn_gemm_args *args, i
         t.b = w->panels + j * w->k + k0 * row->nr;
         t.beta = k0 > 0 || args->beta;
         t.epi = k0 + t.k >= w->k ? args->epi : NULL;
+        t.c_past = p->c_past && !t.beta;
         row->block(&t);
         k0 += t.k;
     } while (k0 < w->k);

@@ -189,7 +189,16 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
         p.args.lda = p.args.ldb = p.args.a_batch = p.args.b_batch = 0;
         st = run_one(g, &none, &plain, &p);
     } else {
-        if (a->packed) lmn_gemmapi_packed_plan(a->packed, s, &p.packed);
+        any_plan narrow;
+        if (a->packed && a->packed->narrow) {
+            lamina_gemm_shape plain = *s;
+            plain.flags = 0;
+            lmn_gemmapi_plan(g, &plain, &narrow);
+            p.plan = &narrow;
+            p.args.b = a->packed->panels, p.args.ldb = s->n, p.args.b_batch = 0;
+        } else if (a->packed) {
+            lmn_gemmapi_packed_plan(a->packed, s, &p.packed);
+        }
         st = run_one(g, s, a, &p);
     }
     lmn_fpenv_leave(&was);
