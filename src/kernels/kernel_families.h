@@ -4,6 +4,7 @@
  * <family>_rows.c, made from <family>_variants.h. No include guard by intent: an X list.
  */
 X(gemm, f32)
+X(dgemm, f64)
 X(im2col, f32)
 X(dwconv, f32)
 X(pool, f32)

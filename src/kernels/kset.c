@@ -13,6 +13,7 @@
 #include "kernels/conv/pool.h"
 #include "kernels/conv/wino.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/gemm/dgemm.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/nbits/nbdot.h"
 #include "kernels/hgemm/hgemm.h"

@@ -247,6 +247,25 @@ static void expect_tiny(kc_ctx *kc, const lmn_gemm_row *row, const lmn_gemm_shap
     if (done) kc_expect_bits(kc, &got, want, "tiny");
 }
 
+/* B packed beforehand: judged like the rest. */
+static void expect_packed(kc_ctx *kc, const lmn_gemm_row *row, lmn_gemm_shape shape,
+                          lmn_gemm_args args, const product *p, kc_style style)
+{
+    const int64_t nr = row->nr, panels = (shape.n + nr - 1) / nr;
+    kc_mat packed = kc_output(kc, panels * shape.k, nr, nr),
+           got = kc_output(kc, shape.m, shape.n, shape.n);
+    for (int64_t i = 0; i < shape.m; i++)
+        for (int64_t j = 0; j < shape.n; j++) got.p[i * got.ld + j] = p->c.p[i * p->c.ld + j];
+    const bool nt = shape.flags & LMN_GEMM_TRANS_B;
+    KC_CALL(kc, (nt ? row->pack_nt : row->pack_nn)(packed.p, args.b, args.ldb, shape.k, shape.n));
+    shape.flags = (shape.flags & LMN_GEMM_TRANS_A) | LMN_GEMM_PACKED_B;
+    args.b = packed.p, args.c = got.p, args.ldc = got.ld;
+    lmn_gemm_plan plan;
+    lmn_gemm_f32_plan(row, &shape, &plan);
+    KC_CALL(kc, run_plan(kc, &plan, &args, true));
+    expect_product(kc, p, &got, style, "packed");
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_gemm_row *row = gemm_row(head);
@@ -286,6 +305,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         KC_CALL(kc, run_plan(kc, &plan, &args, false));
         expect_product(kc, &p, &out, style, what);
         expect_tiny(kc, row, &shape, &args, &p.c, &out);
+        if (c % 2) expect_packed(kc, row, shape, args, &p, style);
         /* Fused, in the other order of chunks: the bits of product, then epilogue. */
         lmn_epi epi = random_epi(kc, m, n, KC_REAL);
         lmn_epi_block b = {out.p, ldc, 0, 0, m, n, 0};

@@ -67,7 +67,6 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
                         const int b_kind)
 {
     const vf_real *a[8], *b = t->b;
-    vf_real *c[8];
     vf acc[8][3];
     const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
     const int64_t n_k = t->k, ldb = t->ldb;
@@ -77,11 +76,11 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
 #define TILE_FMA(v, x, y, z) \
     (LAST(v) && tail_kind == TAIL_HALF ? vf_fma_lo(x, y, z) : vf_fma(x, y, z))
 #define TILE_OPEN_V(i, v) \
-    if ((v) < nv) acc[i][v] = t->beta ? TILE_LOAD(v, c[i] + (v)*VF_LANES) : vf_zero();
+    if ((v) < nv) acc[i][v] = t->beta ? TILE_LOAD(v, c + (v)*VF_LANES) : vf_zero();
 #define TILE_OPEN(i)                                          \
     if ((i) < mr) {                                           \
         a[i] = t->a + (i)*t->lda;                             \
-        c[i] = t->c + (i)*t->ldc;                             \
+        const vf_real *c = t->c + (i)*ldc;                    \
         TILE_OPEN_V(i, 0) TILE_OPEN_V(i, 1) TILE_OPEN_V(i, 2) \
     }
 #define TILE_STEP(i)                                            \
@@ -104,23 +103,25 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         vf rv = row ? vf_set1(row[i]) : vf_zero();            \
         TILE_FUSE_V(i, 0) TILE_FUSE_V(i, 1) TILE_FUSE_V(i, 2) \
     }
-#define TILE_CLOSE_V(i, v)                                      \
-    if ((v) < nv) {                                             \
-        if (!LAST(v))                                           \
-            vf_store(c[i] + (v)*VF_LANES, acc[i][v]);           \
-        else if (tail_kind == TAIL_HALF)                        \
-            vf_storem_lo(c[i] + (v)*VF_LANES, tail, acc[i][v]); \
-        else                                                    \
-            vf_storem(c[i] + (v)*VF_LANES, tail, acc[i][v]);    \
+#define TILE_CLOSE_V(i, v)                                   \
+    if ((v) < nv) {                                          \
+        if (!LAST(v))                                        \
+            vf_store(c + (v)*VF_LANES, acc[i][v]);           \
+        else if (tail_kind == TAIL_HALF)                     \
+            vf_storem_lo(c + (v)*VF_LANES, tail, acc[i][v]); \
+        else                                                 \
+            vf_storem(c + (v)*VF_LANES, tail, acc[i][v]);    \
     }
 #define TILE_CLOSE(i)                                            \
     if ((i) < mr) {                                              \
+        vf_real *c = t->c + (i)*ldc;                             \
         TILE_CLOSE_V(i, 0) TILE_CLOSE_V(i, 1) TILE_CLOSE_V(i, 2) \
     }
 #define TILE_STREAM_V(i, v) \
-    if ((v) < nv) vf_stream(c[i] + (v)*VF_LANES, acc[i][v]);
+    if ((v) < nv) vf_stream(c + (v)*VF_LANES, acc[i][v]);
 #define TILE_STREAM(i)                                              \
     if ((i) < mr) {                                                 \
+        vf_real *c = t->c + (i)*ldc;                                \
         TILE_STREAM_V(i, 0) TILE_STREAM_V(i, 1) TILE_STREAM_V(i, 2) \
     }
 #define TILE_B(v) ((v) >= nv ? vf_zero() : TILE_LOAD(v, b + (v)*VF_LANES))
@@ -153,6 +154,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
     const vf_real *soon = t->soon;
     vf_real *packed = t->pack;
     (void)packed, (void)far;
+    int64_t ldc = t->ldc;
     EACH_ROW(TILE_OPEN)
     int64_t term = 0;
     for (;;) {
@@ -166,8 +168,8 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
                 soon += soon_step;
             }
         }
-        while (p < n_k) { /* the other tiles are many and rare: compact */
-            const int64_t stop = lmn_min_i64(p + 4, n_k);
+        while (p < n_k) { /* the other tiles are many and rare: compact, a line of A at a time */
+            const int64_t stop = lmn_min_i64(p + LINE, n_k);
             EACH_ROW(TILE_AHEAD)
 #pragma GCC unroll 1
             while (p < stop) TILE_K
@@ -179,6 +181,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
     if ((i) < mr) a[i] = next + (i)*t->lda;
         EACH_ROW(TILE_TERM)
     }
+    ldc = t->ldc; /* the rows of C are found anew: registers are few */
 #if GEMM_EPI
     if (tail_kind == TAIL_WHOLE && t->f.on) {
         const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
@@ -211,6 +214,13 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
             tile_##mr##_3h, tile_##mr##_3                                               \
     }
 enum { TILE_UNIT = VF_LANES / 2, TILE_FORMS = 7 };
+#elif GEMM_NV > 2
+#define TILE_HALVES(mr)
+#define TILE_ENTRY(mr)                                                \
+    {                                                                 \
+        tile_##mr##_full, tile_##mr##_1, tile_##mr##_2, tile_##mr##_3 \
+    }
+enum { TILE_UNIT = VF_LANES, TILE_FORMS = 4 };
 #else
 #define TILE_HALVES(mr)
 #define TILE_ENTRY(mr)                                 \

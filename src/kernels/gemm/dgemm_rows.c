@@ -1,0 +1,27 @@
+/*
+ * The table of dgemm rows, made from dgemm_variants.h: declarations first, then the rows.
+ */
+#include "kernels/gemm/dgemm.h"
+
+#define X(dt, var, isa, prio, mr, nr)                                                 \
+    lmn_dgemm_block_fn lmn_dgemm_##dt##_block_##var, lmn_dgemm_##dt##_small_nn_##var, \
+        lmn_dgemm_##dt##_small_nt_##var;                                              \
+    lmn_dgemm_pack_fn lmn_dgemm_##dt##_pack_nn_##var, lmn_dgemm_##dt##_pack_nt_##var;
+#include "kernels/gemm/dgemm_variants.h"
+#undef X
+
+const lmn_dgemm_row lmn_dgemm_f64_rows[] = {
+#define X(dt, var, isa, prio, mr, nr)     \
+    {LMN_KROW(dgemm, dt, var, isa, prio), \
+     mr,                                  \
+     nr,                                  \
+     lmn_dgemm_##dt##_block_##var,        \
+     lmn_dgemm_##dt##_small_nn_##var,     \
+     lmn_dgemm_##dt##_small_nt_##var,     \
+     lmn_dgemm_##dt##_pack_nn_##var,      \
+     lmn_dgemm_##dt##_pack_nt_##var,      \
+     NULL},
+#include "kernels/gemm/dgemm_variants.h"
+#undef X
+};
+const int32_t lmn_dgemm_f64_n_rows = (int32_t)LMN_COUNT(lmn_dgemm_f64_rows);

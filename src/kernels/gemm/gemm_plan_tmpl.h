@@ -1,0 +1,295 @@
+/*
+ * Shape in, blocks out. Sizes follow the caches of ordinary cores: a packed block of B stays in L2
+ * (kc x nc elements of some 256 KiB) while all rows of A in the chunk pass over it; a chunk is
+ * large enough (some 50 us) to be worth a thread and small enough to leave something for the
+ * others. Included by gemm_plan.c and dgemm_plan.c with GEMM_T, GEMM_F, GEMM_REAL and run_epilogue
+ * defined.
+ */
+#ifndef LMN_KERNELS_GEMM_PLAN_TMPL_H
+#define LMN_KERNELS_GEMM_PLAN_TMPL_H
+
+#include <stdalign.h>
+
+#include "kernels/split.h"
+
+enum path {
+    PATH_PACKED,   /* B packed by blocks into scratch */
+    PATH_DIRECT,   /* row-major B read in place as panels: it is small, or it is used once */
+    PATH_SMALL_NN, /* few rows: stream row-major B */
+    PATH_SMALL_NT, /* few rows: stream transposed B */
+    PATH_PANELS,   /* B lies in panels already */
+    PATH_THIN      /* few columns: B is transposed into scratch unless it is, and A is streamed */
+};
+
+/* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
+enum {
+    KC = 1536 / sizeof(GEMM_REAL), /* longest k of a packed block */
+    NC = 192,                      /* columns of a packed block */
+    MC = 512,                      /* rows of a chunk */
+    MC_LEAST = 128,                /* fewer would pack the same B too often */
+    SMALL_NN_M = 3,                /* up to here B is streamed ... */
+    SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
+    SMALL_NT_M = 32,
+    STREAM_NN = 1024,       /* columns of B read as one piece */
+    DIRECT_BYTES = 65536,   /* a B this small is read in place */
+    DIRECT_M = 32,          /* and any B for so few rows */
+    DIRECT_NC = 768,        /* columns of a chunk then */
+    NARROW_BYTES = 1 << 20, /* and a B of one panel */
+    FAR_BYTES = 512 << 10,  /* B comes from beyond L2 */
+    THIN_MC = 64,           /* rows of a chunk of few columns, at least */
+    TINY_MN = 4096,         /* no plan for results and sums so small */
+    TINY_K = 512,
+    WANT_CHUNKS = 8 /* per product, if each is worth it */
+};
+/* These change the order of sums, and with it bits. */
+enum {
+    WIDEST = 48,       /* panel of any row */
+    TINY_PANEL = 4096, /* floats of a transposed B that is packed even for few rows */
+    THIN_N = 12,       /* so few columns leave much of a vector idle ... */
+    THIN_K = 192       /* ... while so many terms fill it */
+};
+static const int64_t min_chunk_madds = 2 << 20;
+static const int64_t max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
+static const int64_t min_stream_bytes = 256 << 10;
+static const int64_t thin_bytes = 1 << 20;    /* most of B transposed by every chunk */
+static const int64_t stream_bytes = 16 << 20; /* a B this large comes from memory */
+static const int64_t past_bytes = 32 << 20; /* a C this large has left the caches when it is read */
+
+/* Transposing a little B for several rows costs less than folding dot products. */
+static bool packs_small(const lmn_gemm_shape *s)
+{
+    return s->m >= 3 && lmn_round_up_i64(s->n, WIDEST) * s->k <= TINY_PANEL;
+}
+
+static bool is_thin(const GEMM_T(plan) * p)
+{
+    if ((p->flags & LMN_GEMM_TRANS_A) || p->n > THIN_N || p->m <= SMALL_NT_M) return false;
+    return p->k >= THIN_K && p->k * p->n * (int64_t)sizeof(GEMM_REAL) <= thin_bytes;
+}
+
+static int32_t choose_path(const GEMM_T(plan) * p)
+{
+    const bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
+    const int64_t bytes = p->k * p->n * (int64_t)sizeof(GEMM_REAL);
+    if (p->flags & LMN_GEMM_PACKED_B) return PATH_PANELS;
+    if (p->flags & LMN_GEMM_CHAIN) return PATH_PACKED;
+    if (is_thin(p)) return PATH_THIN;
+    const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->flags};
+    if (trans_b && (trans_a || p->m > SMALL_NT_M || packs_small(&s))) return PATH_PACKED;
+    if (trans_b) return PATH_SMALL_NT;
+    if (p->m <= (bytes > stream_bytes ? SMALL_NN_FAR_M : SMALL_NN_M) && !trans_a)
+        return PATH_SMALL_NN;
+    if (p->m <= DIRECT_M || bytes <= DIRECT_BYTES) return PATH_DIRECT;
+    return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
+}
+
+/* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: pieces
+   under 4 KiB halve what DRAM gives, so only two threads' worth of chunks is cut from few columns.
+ */
+static int64_t stream_columns(const GEMM_T(plan) * p)
+{
+    const int64_t k = lmn_max_i64(1, p->k);
+    if (p->path == PATH_SMALL_NT)
+        return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k),
+                                16);
+    if (p->n <= STREAM_NN && p->n * k >= min_stream_bytes) return lmn_max_i64(1, p->n / 2);
+    return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k),
+                            STREAM_NN);
+}
+
+/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
+static void cut_blocks(GEMM_T(plan) * p)
+{
+    const int64_t nr = p->row->nr, mr = p->row->mr;
+    p->nc = lmn_split_even(p->n, p->b_far ? DIRECT_NC : NC, nr);
+    p->mc = lmn_split_even(p->m, MC, mr);
+    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
+        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
+    for (;;) {
+        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
+        int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
+        bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
+        if (chunks >= WANT_CHUNKS || !worth) return;
+        if (p->mc >= 2 * MC_LEAST)
+            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
+        else if (p->nc >= 4 * nr)
+            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
+        else
+            return;
+    }
+}
+
+static void lay_out(GEMM_T(plan) * p)
+{
+    const bool trans_a = p->flags & LMN_GEMM_TRANS_A, packs = p->path == PATH_PACKED;
+    int64_t a = 0, b = 0;
+    if (p->path == PATH_THIN) {
+        b = p->flags & LMN_GEMM_TRANS_B ? 0 : p->n * p->k;
+    } else if (packs || trans_a || p->b_far || p->path == PATH_PANELS) {
+        p->kc = lmn_split_even(p->k, KC, 16);
+        b = packs ? lmn_round_up_i64(p->nc, p->row->nr) * p->kc : 0;
+        a = trans_a ? p->mc * p->kc : 0;
+    }
+    p->scratch_bytes = (size_t)(a + b) * sizeof(GEMM_REAL);
+}
+
+void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan) * out)
+{
+    lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
+    *out = (GEMM_T(plan)){.row = row, .m = s->m, .n = s->n, .k = s->k};
+    out->n_batch = s->n_batch, out->flags = s->flags;
+    if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
+    out->path = choose_path(out);
+    out->kc = s->k;
+    const int64_t b_bytes = s->k * s->n * (int64_t)sizeof(GEMM_REAL);
+    if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
+        out->b_far = b_bytes > stream_bytes;
+        out->mc = s->m, out->nc = lmn_split_even(s->n, stream_columns(out), 16);
+        out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(s->n, out->nc);
+    } else if (out->path == PATH_THIN) {
+        out->nc = s->n, out->n_blocks = 1;
+        out->mc = lmn_split_even(
+            s->m, lmn_max_i64(THIN_MC, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / s->k), 16);
+        out->m_blocks = lmn_ceil_div_i64(s->m, out->mc);
+        out->b_far = s->m * s->k > stream_bytes / (int64_t)sizeof(GEMM_REAL);
+    } else {
+        const bool in_place = out->path == PATH_DIRECT || out->path == PATH_PANELS;
+        out->b_far = in_place && s->m <= DIRECT_M && b_bytes > FAR_BYTES;
+        cut_blocks(out);
+    }
+    out->c_past = s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
+    lay_out(out);
+    out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
+}
+
+/* a is [k][lda]: its m columns become the rows of dst, k long. */
+static void transpose_a(GEMM_REAL *dst, const GEMM_REAL *a, int64_t lda, int64_t m, int64_t k)
+{
+    for (int64_t i0 = 0; i0 < m; i0 += 16) {
+        int64_t i1 = lmn_min_i64(m, i0 + 16);
+        for (int64_t p = 0; p < k; p++)
+            for (int64_t i = i0; i < i1; i++) dst[i * k + p] = a[p * lda + i];
+    }
+}
+
+/* B of this block, still in t->b, comes from its own place; after it the next k of the same columns
+   is wanted, or the next columns where the next chunk has those. */
+static void bring_from(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t k0,
+                       GEMM_T(block) * t)
+{
+    t->b_from = t->b, t->b_from_ld = args->ldb;
+    if (k0 + t->k < p->k)
+        t->b_next = t->b + t->k * args->ldb;
+    else
+        t->b_next =
+            p->m_blocks == 1 && t->col + p->nc < p->n ? t->b - k0 * args->ldb + p->nc : NULL;
+}
+
+/* The blocks of k in order; only the last one sees the epilogue. */
+static void run_blocks(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(block) t,
+                       GEMM_REAL *scratch)
+{
+    const bool trans_a = p->flags & LMN_GEMM_TRANS_A, trans_b = p->flags & LMN_GEMM_TRANS_B;
+    const int64_t nr = p->row->nr;
+    const GEMM_REAL *a = t.a, *b = t.b;
+    GEMM_REAL *a_block = scratch; /* NULL when nothing is packed or transposed */
+    if (p->path == PATH_PACKED) a_block += lmn_round_up_i64(p->nc, nr) * p->kc;
+    int64_t k0 = 0;
+    do {
+        t.k = lmn_min_i64(p->kc, p->k - k0);
+        t.a = a + k0, t.b = b + k0 * args->ldb, t.b_panel = nr;
+        if (trans_a) {
+            transpose_a(a_block, a + k0 * args->lda, args->lda, t.m, t.k);
+            t.a = a_block, t.lda = t.k;
+        }
+        if (p->path == PATH_PACKED) {
+            if (trans_b)
+                p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
+            else
+                bring_from(p, args, k0, &t);
+            t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
+        }
+        if (p->path == PATH_PANELS) t.b = b + k0 * nr, t.ldb = nr, t.b_panel = nr * p->k;
+        t.beta = k0 > 0 || args->beta;
+        const bool last = k0 + t.k >= p->k;
+        t.epi = last ? args->epi : NULL;
+        t.c_past = p->c_past && last && !t.beta;
+        p->row->block(&t);
+        k0 += t.k;
+    } while (k0 < p->k);
+}
+
+/* Few columns: dot products of rows of A with rows of B's transpose. */
+static void run_thin(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(block) t,
+                     GEMM_REAL *scratch)
+{
+    if (!(p->flags & LMN_GEMM_TRANS_B) && !(t.n == 1 && args->ldb == 1)) {
+        for (int64_t k = 0; k < p->k; k++)
+            for (int64_t j = 0; j < t.n; j++) scratch[j * p->k + k] = t.b[k * args->ldb + j];
+        t.b = scratch, t.ldb = p->k;
+    }
+    p->row->small_nt(&t);
+}
+
+bool GEMM_F(tiny)(const GEMM_T(row) * row, const lmn_gemm_shape *s, const GEMM_T(args) * args)
+{
+    if (s->n_batch != 1 || s->m * s->n > TINY_MN || s->k > TINY_K || s->flags & ~LMN_GEMM_TRANS_B)
+        return false;
+    GEMM_T(block) t;
+    t.a = args->a, t.lda = args->lda;
+    t.b = args->b, t.ldb = args->ldb, t.b_panel = row->nr;
+    t.b_next = t.b_from = NULL, t.terms = NULL;
+    t.c = args->c, t.ldc = args->ldc, t.c_step = 1;
+    t.m = s->m, t.n = s->n, t.k = s->k;
+    t.beta = args->beta, t.epi = args->epi;
+    t.b_far = t.c_past = false;
+    t.row = t.col = 0, t.item = args->item0;
+    if (s->flags & LMN_GEMM_TRANS_B) {
+        alignas(64) GEMM_REAL panel[TINY_PANEL];
+        if (!packs_small(s)) return false;
+        row->pack_nt(panel, args->b, args->ldb, s->k, s->n);
+        t.b = panel, t.ldb = row->nr, t.b_panel = row->nr * s->k;
+        row->block(&t);
+        return true;
+    }
+    if (s->n <= THIN_N && s->k >= THIN_K && s->m > SMALL_NT_M) return false;
+    row->block(&t);
+    return true;
+}
+
+/* Where column j of B begins; with panels, j begins one. */
+static int64_t b_column(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t j)
+{
+    if (p->path == PATH_PANELS) return j * p->k;
+    return p->flags & LMN_GEMM_TRANS_B ? j * args->ldb : j;
+}
+
+void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t chunk, void *scratch)
+{
+    lmn_assert(chunk >= 0 && chunk < p->n_chunks && (args->beta == 0 || args->beta == 1));
+    int64_t per_item = p->m_blocks * p->n_blocks, item = chunk / per_item;
+    int64_t i = chunk % per_item % p->m_blocks * p->mc, j = chunk % per_item / p->m_blocks * p->nc;
+    GEMM_T(block) t = {.lda = args->lda, .ldb = args->ldb, .ldc = args->ldc, .k = p->k};
+    t.beta = args->beta;
+    t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
+    if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
+    t.row = i, t.col = j, t.item = args->item0 + item;
+    t.b_far = p->b_far;
+    t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
+    t.b = args->b + item * args->b_batch + b_column(p, args, j);
+    t.c = args->c + item * args->c_batch + i * args->ldc + j;
+    if (p->path == PATH_PACKED || p->path == PATH_DIRECT || p->path == PATH_PANELS) {
+        run_blocks(p, args, t, scratch);
+        return;
+    }
+    if (p->path == PATH_THIN)
+        run_thin(p, args, t, scratch);
+    else if (p->path == PATH_SMALL_NN)
+        p->row->small_nn(&t);
+    else
+        p->row->small_nt(&t);
+    if (args->epi) run_epilogue(p, args, &t);
+}
+
+#endif
