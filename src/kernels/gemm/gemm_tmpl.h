@@ -49,6 +49,14 @@ VF_INLINE fuse fuse_at(const fuse *whole, const gemm_block *t, const lmn_epi_blo
             f.col = x;
     }
     if (f.full) f.full = lmn_epi_operand(op, at);
+    /* What is written and added at the end comes while the tile multiplies: rows of C are too far
+       apart for the hardware to foresee. */
+    for (int64_t r = 0; r < at->m; r++) {
+        for (int64_t j = 0; j < at->n; j += 16) {
+            __builtin_prefetch(at->c + r * at->ldc + j, 1);
+            if (f.full) __builtin_prefetch(f.full + r * f.full_ld + j);
+        }
+    }
     return f;
 }
 #endif
