@@ -13,7 +13,8 @@ enum {
     PROBE_K = 512, /* a tile this long stays in the first cache */
     PROBE_RUNS = 12,
     LEAST_K = 32, /* products smaller than this gain nothing */
-    LEAST_N = 16
+    LEAST_N = 16,
+    MOST_WINOGRAD = 128 /* channels */
 };
 
 /* Of precision auto: what bf16 may be off, of the results' root mean square. */
@@ -71,6 +72,22 @@ const lmn_hgemm_row *lmn_cpu_hgemm(const lmn_cpu_dev *dev, lamina_dtype dt)
     return known == 1 ? row : wide;
 }
 
+static bool all_ones(const lmn_opnode *op, const char *name)
+{
+    const int64_t *v;
+    for (int32_t i = lmn_attr_ints(op, name, &v) - 1; i >= 0; i--)
+        if (v[i] != 1) return false;
+    return true;
+}
+
+/* 3x3 of stride 1 by few channels: Winograd in f32 is as fast, and exact. */
+static bool goes_winograd(const lamina_node *node, const lamina_tensor *w)
+{
+    return lmn_cpu_is_conv(node) && w->rank == 4 && w->dims[2] == 3 && w->dims[3] == 3 &&
+           w->dims[1] >= 16 && w->dims[1] <= MOST_WINOGRAD && all_ones(node->op, "strides") &&
+           all_ones(node->op, "dilations");
+}
+
 bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
 {
     const bool asked =
@@ -80,6 +97,7 @@ bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
     if (!w || w->dtype != LAMINA_F32 || w->rank < 2) return false;
     if (lmn_attr_i(node->op, "group", 1) != 1 || (!lmn_cpu_is_conv(node) && w->rank != 2))
         return false;
+    if (goes_winograd(node, w)) return false;
     const int64_t n = lamina_tensor_count(w);
     if (n / lmn_max_i64(1, w->dims[0]) < LEAST_N || n < LEAST_K * LEAST_N) return false;
     return lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;

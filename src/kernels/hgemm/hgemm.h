@@ -20,8 +20,9 @@
  * fixed tree. Both depend on the row, not on m or n. ref: f64, rounded once. Error      elem 4 and
  * ref: class dot(K + 1) of gemm.h on the widened operands, which are exact. elem 2: dot(2 K + 2),
  * and magnitudes below 2^-126, of operands, products and sums, may count as 0: the instructions
- * flush them. Sources    bf16 rows that have rows_f32 also take operands of f32, rounded to bf16
- * (to nearest, ties to even; NaN stays NaN; denormals kept) by every row alike.
+ * flush them.
+ * Sources    bf16 rows that have rows_f32 also take operands of f32, rounded to bf16
+ * (to nearest, ties to even; NaN stays NaN; denormals become 0) by every row alike.
  */
 #ifndef LMN_KERNELS_HGEMM_H
 #define LMN_KERNELS_HGEMM_H

@@ -20,18 +20,6 @@ VF_INLINE __m512i bf16_round(vf v)
     const __m512i quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
     return _mm512_mask_mov_epi32(_mm512_srli_epi32(up, 16), vf_unord(v, v), quiet);
 }
-/* v0 and v1 as thirty-two bf16 in order. */
-VF_INLINE __m512i bf16_join(vf v0, vf v1)
-{
-    const __m256i lo = _mm512_cvtepi32_epi16(bf16_round(v0)),
-                  hi = _mm512_cvtepi32_epi16(bf16_round(v1));
-    return _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1);
-}
-/* Lane l holds (even, odd) of lane l: two rows of B as pairs. */
-VF_INLINE __m512i bf16_pair(vf even, vf odd)
-{
-    return _mm512_or_si512(bf16_round(even), _mm512_slli_epi32(bf16_round(odd), 16));
-}
 VF_INLINE void bf16_store(uint16_t *p, vf v, int64_t n)
 {
     _mm512_mask_cvtepi32_storeu_epi16(p, vm_first(n), bf16_round(v));

@@ -39,6 +39,17 @@ VF_INLINE __m512i pair_high(void)
 {
     return _mm512_add_epi32(pair_low(), _mm512_set1_epi32(0x100010));
 }
+/* What stands at 0 .. 15 and at 16 .. 31 as pairs. */
+VF_INLINE __m512i pair_mix(void)
+{
+    const __m512i n = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_or_si512(n, _mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(16)), 16));
+}
+/* v0 and v1 rounded, in order; denormals become 0, as they would in a product. */
+VF_INLINE __m512i f32_join(vf v0, vf v1)
+{
+    return (__m512i)_mm512_cvtne2ps_pbh(v1, v0);
+}
 VF_INLINE vf pair_dot(vf sum, __m512i a, __m512i b)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
@@ -58,7 +69,8 @@ VF_INLINE __m512i pair_up(const uint16_t *even, const uint16_t *odd, int64_t n)
 VF_INLINE __m512i pair_up_f32(const float *even, const float *odd, int64_t n)
 {
     const __mmask16 in = vm_first(n);
-    return bf16_pair(vf_loadm(even, in), odd ? vf_loadm(odd, in) : vf_zero());
+    const __m512i x = f32_join(vf_loadm(even, in), odd ? vf_loadm(odd, in) : vf_zero());
+    return _mm512_permutexvar_epi16(pair_mix(), x);
 }
 
 /* Rows are short and far apart: the hardware sees no stream, so later rows are asked for. */
@@ -129,8 +141,8 @@ VF_INLINE __m512i pairs_of(const uint16_t *p, int64_t n)
 }
 VF_INLINE __m512i pairs_of_f32(const float *p, int64_t n)
 {
-    return bf16_join(vf_loadm(p, vm_first(n)),
-                     n > VF_LANES ? vf_loadm(p + VF_LANES, vm_first(n - VF_LANES)) : vf_zero());
+    return f32_join(vf_loadm(p, vm_first(n)),
+                    n > VF_LANES ? vf_loadm(p + VF_LANES, vm_first(n - VF_LANES)) : vf_zero());
 }
 
 /* Pairs of a transposed B are words of 32 bits, and packing is their transposition. */

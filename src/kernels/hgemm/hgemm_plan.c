@@ -14,6 +14,7 @@ enum {
     KC = 1024,                /* longest k of a packed block; a multiple of every group */
     NC = 192,                 /* columns of a packed block */
     MC = 512,                 /* rows of a chunk */
+    MC_BRING = 256,           /* the same where B is gathered first */
     MC_LEAST = 128,           /* fewer would pack the same B too often */
     SLAB = 96,                /* k brought at once */
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
@@ -34,9 +35,10 @@ static bool is(const lmn_hgemm_plan *p, int32_t flag)
 static void cut_blocks(lmn_hgemm_plan *p)
 {
     const int64_t nr = p->row->nr, mr = p->row->mr;
+    const int64_t least = is(p, LMN_HGEMM_BRING) ? MC_BRING : MC_LEAST;
     p->nc = lmn_split_even(p->n, NC, nr);
     p->mc = lmn_split_even(p->m, MC, mr);
-    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
+    while (p->mc >= 2 * least && p->mc * p->nc * p->k > max_chunk_madds)
         p->mc = lmn_split_even(p->m, p->mc / 2, mr);
     for (;;) {
         p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
@@ -44,7 +46,7 @@ static void cut_blocks(lmn_hgemm_plan *p)
         const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
         const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
         if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 2 * MC_LEAST)
+        if (p->mc >= 2 * least)
             p->mc = lmn_split_even(p->m, p->mc / 2, mr);
         else if (p->nc >= 4 * nr)
             p->nc = lmn_split_even(p->n, p->nc / 2, nr);
