@@ -20,6 +20,8 @@ typedef struct vm {
     uint32x4_t a, b; /* all ones in a chosen lane: tails and comparisons */
 } vm;
 
+typedef float vf_real;
+
 #define VF_EACH(name, op)              \
     VF_INLINE vf name(vf x)            \
     {                                  \
@@ -118,6 +120,25 @@ VF_INLINE void vf_storem(float *p, vm m, vf v)
     vf_store_half_(p + 4, m.b, v.b);
 }
 
+/* The low half alone. */
+VF_INLINE vf vf_loadm_lo(const float *p, vm m)
+{
+    return (vf){vf_load_half_(p, m.a), vdupq_n_f32(0.0f)};
+}
+VF_INLINE void vf_storem_lo(float *p, vm m, vf v)
+{
+    vf_store_half_(p, m.a, v.a);
+}
+VF_INLINE vf vf_fma_lo(vf x, vf y, vf z)
+{
+    return (vf){vfmaq_f32(z.a, x.a, y.a), z.b};
+}
+/* Stores past the caches are the compiler's to choose here; nothing is left to fence. */
+VF_INLINE void vf_stream(float *p, vf v)
+{
+    vf_store(p, v);
+}
+VF_INLINE void vf_fence(void) {}
 VF_INLINE vf vf_fma(vf x, vf y, vf z)
 {
     return (vf){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b)};
@@ -186,6 +207,54 @@ VF_INLINE float vf_hsum(vf v)
     const float32x4_t x = vaddq_f32(v.a, v.b);
     const float32x2_t y = vadd_f32(vget_low_f32(x), vget_high_f32(x));
     return vget_lane_f32(y, 0) + vget_lane_f32(y, 1);
+}
+/* Largest lane; none may be NaN. */
+VF_INLINE float vf_hmax(vf v)
+{
+    return vmaxvq_f32(vmaxq_f32(v.a, v.b));
+}
+/* out[q] = vf_hsum(v[q]), bit for bit. */
+VF_INLINE void vf_hsum4(const vf v[4], float out[4])
+{
+    for (int q = 0; q < 4; q++) out[q] = vf_hsum(v[q]);
+}
+/* Is any lane chosen? */
+VF_INLINE bool vm_any(vm m)
+{
+    return vmaxvq_u32(vorrq_u32(m.a, m.b)) != 0;
+}
+
+VF_INLINE int32x4_t vf_split2_half_(float32x4_t x)
+{
+    const int32x4_t i = vreinterpretq_s32_f32(x);
+    return vshrq_n_s32(vsubq_s32(i, vdupq_n_s32(0x3f2aaaab)), 23);
+}
+VF_INLINE float32x4_t vf_split2_rest_(float32x4_t x, int32x4_t n)
+{
+    return vreinterpretq_f32_s32(vsubq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(n, 23)));
+}
+/* x = result * 2^e with the result in [2/3, 4/3); x is positive and normal. */
+VF_INLINE vf vf_split2(vf x, vf *e)
+{
+    const int32x4_t a = vf_split2_half_(x.a), b = vf_split2_half_(x.b);
+    *e = (vf){vcvtq_f32_s32(a), vcvtq_f32_s32(b)};
+    return (vf){vf_split2_rest_(x.a, a), vf_split2_rest_(x.b, b)};
+}
+VF_INLINE float32x4_t vf_quadrant_half_(float32x4_t j, int32_t shift, float32x4_t even,
+                                        float32x4_t odd)
+{
+    const int32x4_t q = vaddq_s32(vcvtnq_s32_f32(j), vdupq_n_s32(shift));
+    const uint32x4_t is_odd = vtstq_s32(q, vdupq_n_s32(1));
+    const uint32x4_t sign = vshlq_n_u32(vshrq_n_u32(vreinterpretq_u32_s32(q), 1), 31);
+    const float32x4_t v = vbslq_f32(is_odd, odd, even);
+    return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(v), sign));
+}
+/* With q = j + shift, j integral: `even` where q is even, `odd` where it is odd; negated where q
+   divided by 2 is odd. */
+VF_INLINE vf vf_quadrant(vf j, int32_t shift, vf even, vf odd)
+{
+    return (vf){vf_quadrant_half_(j.a, shift, even.a, odd.a),
+                vf_quadrant_half_(j.b, shift, even.b, odd.b)};
 }
 /* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 8; +0 elsewhere. */
 VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)

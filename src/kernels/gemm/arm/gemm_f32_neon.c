@@ -3,11 +3,16 @@
  * 16).
  */
 #include "kernels/simd/simd_neon.h"
+#include "kernels/gemm/gemm.h"
 
 #define GEMM_MR 6
 #define GEMM_NV 2
 #define GEMM_SMALL_M 2
 #define GEMM_DOT_M 2
+#define GEMM_HALF 0
+#define GEMM_EPI 1
+typedef lmn_gemm_block gemm_block;
+typedef lmn_gemm_terms gemm_terms;
 #include "kernels/gemm/gemm_tmpl.h"
 
 lmn_gemm_block_fn lmn_gemm_f32_block_neon, lmn_gemm_f32_small_nn_neon, lmn_gemm_f32_small_nt_neon;
