@@ -119,32 +119,42 @@ static void gemm_chunk(const lmn_qconv_plan *p, const lmn_qconv_args *args, int6
 /* ---- depthwise --------------------------------------------------------------------------------
  */
 
-/* A few bytes; memcpy is called only for many. */
-static void copy_row(uint8_t *dst, const uint8_t *src, int64_t n)
+/* dst[i] = src[i] ^ flip; they do not overlap. memcpy is called only for many. */
+static void copy_row(uint8_t *dst, const uint8_t *src, int64_t n, uint8_t flip)
 {
-    if (n > 32) {
+    if (n > 32 && !flip) {
         memcpy(dst, src, (size_t)n);
         return;
     }
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) memcpy(dst + i, src + i, 8);
-    if (i == n) return;
-    if (n >= 8)
-        memcpy(dst + n - 8, src + n - 8, 8);
-    else
-        for (; i < n; i++) dst[i] = src[i];
+    const uint64_t flips = flip * (uint64_t)0x0101010101010101u;
+    const uint32_t few = (uint32_t)flips;
+    uint64_t v;
+    uint32_t a, b;
+    if (n >= 8) {
+        for (int64_t i = 0; i < n; i += 8) {
+            const int64_t at = lmn_min_i64(i, n - 8);
+            memcpy(&v, src + at, sizeof v);
+            v ^= flips;
+            memcpy(dst + at, &v, sizeof v);
+        }
+    } else if (n >= 4) {
+        memcpy(&a, src, sizeof a);
+        memcpy(&b, src + n - 4, sizeof b);
+        a ^= few, b ^= few;
+        memcpy(dst, &a, sizeof a);
+        memcpy(dst + n - 4, &b, sizeof b);
+    } else {
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i] ^ flip;
+    }
 }
 
 /* A plane into the middle of its padding, in u8. */
 static void place_plane(const lmn_qconv_plan *p, const uint8_t *x, uint8_t flip, uint8_t *dst)
 {
     const lmn_conv_geom *g = &p->g;
-    const int64_t rows = padded_extent(g, 1), w = g->in[2];
-    for (int64_t y = 0; y < g->in[1] && g->pad[1] + y < rows; y++) {
-        uint8_t *at = dst + (g->pad[1] + y) * p->ld + g->pad[2];
-        copy_row(at, x + y * w, w);
-        for (int64_t i = 0; flip && i < w; i++) at[i] ^= flip;
-    }
+    const int64_t w = g->in[2], rows = lmn_min_i64(g->in[1], padded_extent(g, 1) - g->pad[1]);
+    uint8_t *at = dst + g->pad[1] * p->ld + g->pad[2];
+    for (int64_t y = 0; y < rows; y++, at += p->ld, x += w) copy_row(at, x, w, flip);
 }
 
 /* Taps as s8 and what their zero points leave: sum (x - zx)(w - zw) = sum x (w - zw) - zx sum

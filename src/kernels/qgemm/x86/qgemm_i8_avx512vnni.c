@@ -125,7 +125,7 @@ typedef struct taps {
     int64_t at[LMN_QGEMM_TAPS];
 } taps;
 
-static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
+static void lanes_of_taps(const lmn_qgemm_taps *t, taps *f)
 {
     const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     const __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
@@ -133,6 +133,11 @@ static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
     const __m128i two = _mm_setr_epi8(0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9);
     f->dwords = _mm512_add_epi32(place, t->stride == 1 ? lane : _mm512_add_epi32(lane, lane));
     f->bytes_of = _mm512_broadcast_i32x4(t->stride == 1 ? one : two);
+}
+
+static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
+{
+    lanes_of_taps(t, f);
     f->n = 0;
     for (int64_t y = 0; y < t->kh; y++) {
         for (int64_t x = 0; x < t->kw; x += 4, f->n++) {
@@ -146,8 +151,56 @@ static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
     }
 }
 
+/* Sixteen outputs from number `at` on, of which those of m are wanted. */
+ALWAYS void taps_end(const lmn_qgemm_taps *t, int64_t at, __m512i v, __mmask16 m)
+{
+    if (!t->requant) {
+        _mm512_mask_storeu_epi32((int32_t *)t->y + at, m, v);
+        return;
+    }
+    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(v), _mm512_set1_ps(t->mul));
+    v = quantised(y, t->zp, t->lo, t->hi);
+    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)t->y + at, m, v);
+}
+
+/* Three rows of up to four taps, stride 1: a row of the plane is spread out once for the three rows
+   of outputs it takes part in. */
+static void taps_three(const lmn_qgemm_taps *taps_in)
+{
+    const lmn_qgemm_taps t = *taps_in; /* ours: no store to y makes it be read again */
+    taps f;
+    lanes_of_taps(&t, &f);
+    const uint32_t inside = t.kw == 4 ? 0xffffffffu : (1u << 8 * t.kw) - 1;
+    __m512i w[3];
+    for (int r = 0; r < 3; r++) {
+        uint32_t four_taps;
+        memcpy(&four_taps, t.w + r * t.kw, sizeof four_taps);
+        w[r] = _mm512_set1_epi32((int32_t)(four_taps & inside));
+    }
+#define SPREAD(p) \
+    _mm512_shuffle_epi8(_mm512_permutexvar_epi32(f.dwords, _mm512_loadu_si512(p)), f.bytes_of)
+    for (int64_t i = 0; i < t.n; i += LANES) {
+        const uint8_t *x = t.x + i;
+        const __mmask16 m = lanes(t.n - i);
+        __m512i r0 = SPREAD(x), r1 = SPREAD(x + t.tap_step);
+        x += 2 * t.tap_step;
+        for (int64_t o = 0; o < t.rows; o++, x += t.row_step) {
+            const __m512i r2 = SPREAD(x);
+            __m512i acc = _mm512_dpbusd_epi32(_mm512_set1_epi32(t.add), r0, w[0]);
+            acc = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(acc, r1, w[1]), r2, w[2]);
+            taps_end(&t, o * t.n + i, acc, m);
+            r0 = r1, r1 = r2;
+        }
+    }
+#undef SPREAD
+}
+
 void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
 {
+    if (t->kh == 3 && t->kw <= 4 && t->stride == 1 && t->row_step == t->tap_step && !t->w_zp) {
+        taps_three(t);
+        return;
+    }
     taps f;
     taps_in_fours(t, &f);
     for (int64_t o = 0; o < t->rows; o++) {
@@ -161,15 +214,7 @@ void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
                 if (t->w_zp) sum = _mm512_dpbusd_epi32(sum, v, _mm512_set1_epi32(f.ones[k]));
             }
             acc = _mm512_sub_epi32(acc, _mm512_mullo_epi32(sum, _mm512_set1_epi32(t->w_zp)));
-            const __mmask16 m = lanes(t->n - i);
-            const int64_t at = o * t->n + i;
-            if (!t->requant) {
-                _mm512_mask_storeu_epi32((int32_t *)t->y + at, m, acc);
-                continue;
-            }
-            const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_set1_ps(t->mul));
-            acc = quantised(y, t->zp, t->lo, t->hi);
-            _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)t->y + at, m, acc);
+            taps_end(t, o * t->n + i, acc, lanes(t->n - i));
         }
     }
 }
