@@ -175,10 +175,9 @@ static void depthwise_plane(const lmn_qconv_plan *p, const lmn_qconv_args *args,
     t.stride = g->stride[2], t.w_zp = zw;
     t.rows = g->out[1], t.n = g->out[2];
     uint32_t sum = 0;
-    for (int64_t i = 0; i < kvol; i++) {
-        t.w[i] = (int8_t)(args->w[co * kvol + i] ^ w_flip);
-        sum += (uint32_t)(t.w[i] - zw);
-    }
+    copy_row((uint8_t *)t.w, args->w + co * kvol, kvol, w_flip);
+    for (int64_t i = 0; i < kvol; i++)
+        sum += (uint32_t)((int8_t)(args->w[co * kvol + i] ^ w_flip) - zw);
     t.add = (int32_t)((args->bias ? (uint32_t)args->bias[co] : 0) - (uint32_t)zx * sum);
     t.requant = args->requant, t.mul = args->muls ? args->muls[co] : args->mul;
     t.zp = args->zp, t.lo = args->lo, t.hi = args->hi;

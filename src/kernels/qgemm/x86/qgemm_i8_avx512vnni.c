@@ -151,44 +151,59 @@ static void taps_in_fours(const lmn_qgemm_taps *t, taps *f)
     }
 }
 
-/* Sixteen outputs from number `at` on, of which those of m are wanted. */
-ALWAYS void taps_end(const lmn_qgemm_taps *t, int64_t at, __m512i v, __mmask16 m)
+/* How outputs leave, in registers: no store to y makes it be read again. */
+typedef struct taps_out {
+    void *y;
+    __m512 mul;
+    int32_t zp, lo, hi;
+    bool requant;
+} taps_out;
+
+ALWAYS taps_out taps_out_of(const lmn_qgemm_taps *t)
 {
-    if (!t->requant) {
-        _mm512_mask_storeu_epi32((int32_t *)t->y + at, m, v);
+    return (taps_out){t->y, _mm512_set1_ps(t->mul), t->zp, t->lo, t->hi, t->requant};
+}
+
+/* Sixteen outputs from number `at` on, of which those of m are wanted. */
+ALWAYS void taps_end(const taps_out *out, int64_t at, __m512i v, __mmask16 m)
+{
+    if (!out->requant) {
+        _mm512_mask_storeu_epi32((int32_t *)out->y + at, m, v);
         return;
     }
-    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(v), _mm512_set1_ps(t->mul));
-    v = quantised(y, t->zp, t->lo, t->hi);
-    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)t->y + at, m, v);
+    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(v), out->mul);
+    v = quantised(y, out->zp, out->lo, out->hi);
+    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)out->y + at, m, v);
 }
 
 /* Three rows of up to four taps, stride 1: a row of the plane is spread out once for the three rows
    of outputs it takes part in. */
-static void taps_three(const lmn_qgemm_taps *taps_in)
+static void taps_three(const lmn_qgemm_taps *t)
 {
-    const lmn_qgemm_taps t = *taps_in; /* ours: no store to y makes it be read again */
+    const taps_out out = taps_out_of(t);
+    const int64_t n = t->n, rows = t->rows, step = t->tap_step;
+    const __m512i add = _mm512_set1_epi32(t->add);
     taps f;
-    lanes_of_taps(&t, &f);
-    const uint32_t inside = t.kw == 4 ? 0xffffffffu : (1u << 8 * t.kw) - 1;
+    lanes_of_taps(t, &f);
+    const uint32_t inside = t->kw == 4 ? 0xffffffffu : (1u << 8 * t->kw) - 1;
     __m512i w[3];
     for (int r = 0; r < 3; r++) {
         uint32_t four_taps;
-        memcpy(&four_taps, t.w + r * t.kw, sizeof four_taps);
+        memcpy(&four_taps, t->w + r * t->kw, sizeof four_taps);
         w[r] = _mm512_set1_epi32((int32_t)(four_taps & inside));
     }
 #define SPREAD(p) \
     _mm512_shuffle_epi8(_mm512_permutexvar_epi32(f.dwords, _mm512_loadu_si512(p)), f.bytes_of)
-    for (int64_t i = 0; i < t.n; i += LANES) {
-        const uint8_t *x = t.x + i;
-        const __mmask16 m = lanes(t.n - i);
-        __m512i r0 = SPREAD(x), r1 = SPREAD(x + t.tap_step);
-        x += 2 * t.tap_step;
-        for (int64_t o = 0; o < t.rows; o++, x += t.row_step) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        const uint8_t *x = t->x + i;
+        const __mmask16 m = lanes(n - i);
+        __m512i r0 = SPREAD(x), r1 = SPREAD(x + step);
+        x += 2 * step;
+        for (int64_t o = 0; o < rows; o++, x += step) {
             const __m512i r2 = SPREAD(x);
-            __m512i acc = _mm512_dpbusd_epi32(_mm512_set1_epi32(t.add), r0, w[0]);
+            __m512i acc = _mm512_dpbusd_epi32(add, r0, w[0]);
             acc = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(acc, r1, w[1]), r2, w[2]);
-            taps_end(&t, o * t.n + i, acc, m);
+            taps_end(&out, o * n + i, acc, m);
             r0 = r1, r1 = r2;
         }
     }
@@ -201,6 +216,7 @@ void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
         taps_three(t);
         return;
     }
+    const taps_out out = taps_out_of(t);
     taps f;
     taps_in_fours(t, &f);
     for (int64_t o = 0; o < t->rows; o++) {
@@ -214,7 +230,7 @@ void lmn_qgemm_i8_taps_avx512vnni(const lmn_qgemm_taps *t)
                 if (t->w_zp) sum = _mm512_dpbusd_epi32(sum, v, _mm512_set1_epi32(f.ones[k]));
             }
             acc = _mm512_sub_epi32(acc, _mm512_mullo_epi32(sum, _mm512_set1_epi32(t->w_zp)));
-            taps_end(t, o * t->n + i, acc, lanes(t->n - i));
+            taps_end(&out, o * t->n + i, acc, lanes(t->n - i));
         }
     }
 }
