@@ -40,6 +40,9 @@ BARS = (
     ("B4 regular packed", "bf16", ("squares", "transformer"), "packed", 0.99, None),
     ("B4 regular", "bf16", ("squares", "transformer"), "plain", 1.0, None),
     ("B4 edge", "bf16", ("edge",), "plain", 1.15, None),
+    ("B5 regular packed", "int8", ("squares", "transformer", "attention"), "packed", 0.99, None),
+    ("B5 small", "int8", ("small",), "plain", 1.5, None),
+    ("B5 edge", "int8", ("edge",), "packed", 1.3, None),
 )
 # Bars of one shape: key, domain, case, kind, ratio.
 SHAPES = (
@@ -48,7 +51,11 @@ SHAPES = (
     ("B3 N = 16", "f32", "4096x16x4096 NN", "plain", 1.05),
 )
 # Share of what a plain read of the same bytes takes: key, domain, sets, share.
-ROOFS = (("B2 vectors", "f32", ("vector",), 0.95),)
+ROOFS = (
+    ("B2 vectors", "f32", ("vector",), 0.95),
+    ("B7 int4", "weights", ("int4 M=1",), 0.85),
+    ("B7 int8", "weights", ("int8 M=1",), 0.85),
+)
 
 
 def fetch():

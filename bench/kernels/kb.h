@@ -117,5 +117,7 @@ void kb_f32(kb_run *run);
 void kb_math(kb_run *run);
 void kb_conv(kb_run *run);
 void kb_bf16(kb_run *run);
+void kb_int8(kb_run *run);
+void kb_weights(kb_run *run);
 
 #endif

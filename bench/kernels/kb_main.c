@@ -17,6 +17,8 @@ static const struct {
     {"math", kb_math},
     {"conv", kb_conv},
     {"bf16", kb_bf16},
+    {"int8", kb_int8},
+    {"weights", kb_weights},
 };
 
 static bool option(const char *arg, const char *key, const char **value)

@@ -1,0 +1,286 @@
+/*
+ * 8-bit products with int32 results, and f32 rows with weights of 4 and 8 bits (groups of 32 or
+ * 128), beside a plain read of the weights. One thread: others are measured through models.
+ */
+#include "kb.h"
+
+#include "kernels/kset.h"
+#include "kernels/nbits/nbits.h"
+#include "kernels/qgemm/qgemm_plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct shape {
+    const char *set;
+    int32_t m, n, k;
+} shape;
+
+static const shape shapes[] = {
+    {"squares", 64, 64, 64},
+    {"squares", 128, 128, 128},
+    {"squares", 256, 256, 256},
+    {"squares", 512, 512, 512},
+    {"squares", 1024, 1024, 1024},
+    {"transformer", 128, 768, 768},
+    {"transformer", 128, 3072, 768},
+    {"transformer", 128, 768, 3072},
+    {"attention", 512, 512, 64},
+    {"attention", 512, 64, 512},
+    {"small", 1, 1024, 1024},
+    {"small", 4, 1024, 1024},
+    {"small", 16, 1024, 1024},
+    {"small", 1, 3072, 768},
+    {"small", 4, 3072, 768},
+    {"small", 4, 4096, 4096},
+    {"small", 16, 4096, 4096},
+    {"edge", 7, 13, 17},
+    {"edge", 17, 33, 65},
+    {"edge", 31, 63, 127},
+    {"edge", 127, 129, 131},
+    {"edge", 1000, 1000, 1000},
+};
+
+typedef struct product {
+    int64_t m, n, k;
+    uint8_t *a;
+    int8_t *b;
+    int32_t *c;
+    kb_dnn *dnn;
+    const lmn_qgemm_row *row;
+    void *scratch;
+} product;
+
+static void random_bytes(void *p, size_t n, uint32_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ((uint8_t *)p)[i] = (uint8_t)(seed >> 24);
+    }
+}
+
+static double sum_error(void *arg)
+{
+    const product *p = arg;
+    const int64_t all = p->m * p->n, step = all <= 500 ? 1 : all / 499;
+    double wrong = 0;
+    for (int64_t e = 0; e < all; e += step) {
+        int64_t sum = 0;
+        for (int64_t q = 0; q < p->k; q++)
+            sum += p->a[e / p->n * p->k + q] * p->b[q * p->n + e % p->n];
+        if (p->c[e] != sum) wrong = 2;
+    }
+    memset(p->c, 0xff, sizeof *p->c * (size_t)all);
+    return wrong;
+}
+
+static void run_sums(void *arg)
+{
+    const product *p = arg;
+    const lmn_qgemm_shape s = {p->m, p->n, p->k, 1, false};
+    const lmn_qgemm_args args = {.a = p->a,
+                                 .b = (const uint8_t *)p->b,
+                                 .b_signed = true,
+                                 .lda = p->k,
+                                 .ldb = p->n,
+                                 .c = p->c,
+                                 .ldc = p->n};
+    lmn_qgemm_plan plan;
+    lmn_qgemm_plan_make(p->row, &s, &plan);
+    for (int64_t i = 0; i < plan.n_chunks; i++) lmn_qgemm_chunk(&plan, &args, i, p->scratch);
+}
+
+static void run_dnn(void *arg)
+{
+    kb_dnn_run(((product *)arg)->dnn);
+}
+
+static void release(void *arg)
+{
+    product *p = arg;
+    if (p->dnn) kb_dnn_release(p->dnn);
+    free(p);
+}
+
+static product *add(kb_case *c, const product *base, const char *name, kb_kind kind, bool ours)
+{
+    kb_contender *k = kb_add(c, name, kind, ours);
+    product *p = kb_alloc(sizeof *p);
+    *p = *base;
+    k->run = ours ? run_sums : run_dnn, k->arg = p, k->release = release, k->error = sum_error;
+    return p;
+}
+
+/* Ours packs nothing beforehand: the same call stands for both kinds. */
+static void run_shape(kb_run *run, const shape *s, const lmn_qgemm_row *row)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%dx%dx%d", s->m, s->n, s->k);
+    const double ops = 2.0 * s->m * s->n * s->k, peak = row->head.isa & LMN_ISA_AMX ? 32 : 4;
+    if (!kb_wants(run, s->set, name, ops)) return;
+    product p = {.m = s->m, .n = s->n, .k = s->k, .row = row};
+    const lmn_qgemm_shape shape = {p.m, p.n, p.k, 1, false};
+    lmn_qgemm_plan plan;
+    lmn_qgemm_plan_make(row, &shape, &plan);
+    p.a = kb_alloc((size_t)(p.m * p.k)), p.b = kb_alloc((size_t)(p.k * p.n));
+    p.c = kb_alloc((size_t)(p.m * p.n) * sizeof *p.c), p.scratch = kb_alloc(plan.scratch_bytes);
+    random_bytes(p.a, (size_t)(p.m * p.k), 1), random_bytes(p.b, (size_t)(p.k * p.n), 2);
+    kb_case c = {.domain = "int8", .set = s->set, .name = name, .ops = ops, .peak = peak};
+    kb_dnn_product d = {.m = p.m, .n = p.n, .k = p.k, .a = p.a, .b = p.b, .c = p.c};
+    d.a_type = KB_DNN_U8, d.b_type = KB_DNN_S8, d.c_type = KB_DNN_S32;
+    for (int packed = 0; packed < 2; packed++) {
+        const kb_kind kind = packed ? KB_PACKED : KB_PLAIN;
+        (void)add(&c, &p, "lamina", kind, true);
+        d.packed = packed;
+        kb_dnn *made = kb_dnn_make(&d);
+        if (made) add(&c, &p, "oneDNN", kind, false)->dnn = made;
+    }
+    kb_measure(run, &c);
+    free(p.a), free(p.b), free(p.c), free(p.scratch);
+}
+
+/* ---- packed weights ---------------------------------------------------------------------------
+ */
+
+typedef struct weights {
+    lmn_nbdot_block d;
+    lmn_nbits_block e;
+    const lmn_nbdot_row *rounded;
+    const lmn_nbits_row *exact;
+    int64_t k;
+    const float *x;
+    uint8_t *rows; /* of x, as the kernel takes them */
+} weights;
+
+static void run_rounded(void *arg)
+{
+    const weights *w = arg;
+    for (int64_t i = 0; i < w->d.m; i++)
+        w->rounded->pack(w->rows + i * w->d.a_step, w->x + i * w->k, w->k, w->d.w.bits);
+    w->rounded->run(&w->d);
+}
+
+static void run_exact(void *arg)
+{
+    const weights *w = arg;
+    for (int64_t i = 0; i < w->e.m && w->d.w.bits == 4; i++)
+        lmn_nbits_halves((float *)(void *)w->rows + i * w->k, w->x + i * w->k, w->e.groups);
+    w->exact->mul(&w->e);
+}
+
+static void run_read(void *arg)
+{
+    const weights *w = arg;
+    const lmn_nbdot_weights *of = &w->d.w;
+    kb_read_bytes(of->q, (size_t)(w->d.n * of->row_bytes));
+    kb_read_bytes(of->scale, (size_t)(w->d.n * of->n_blocks) * sizeof(float));
+}
+
+/* Some results against f64 sums; half a step a group is allowed where rows are rounded. */
+static double weights_error(const weights *w, bool rounded)
+{
+    const int64_t all = w->d.m * w->d.n, step = all <= 200 ? 1 : all / 199;
+    double worst = 0;
+    for (int64_t at = 0; at < all; at += step) {
+        const int64_t i = at / w->d.n, j = at % w->d.n;
+        double sum = 0, bound = 0;
+        for (int64_t g = 0; g < w->d.groups; g++) {
+            double top = 0, size = 0;
+            for (int64_t k = g * 32; k < g * 32 + 32; k++) {
+                const uint8_t *q = w->d.w.q + j * w->d.w.row_bytes;
+                const int v = w->d.w.bits == 8 ? q[k] : (q[k / 2] >> (k % 2 * 4)) & 15;
+                const double x = w->x[i * w->k + k];
+                const double by = (v - lmn_nbits_zp_at(&w->e, j, g >> w->d.w.shift)) *
+                                  (double)w->d.w.scale[j * w->d.w.n_blocks + (g >> w->d.w.shift)];
+                sum += x * by, size += fabs(by), top = fmax(top, fabs(x));
+            }
+            bound += size * top * (rounded ? 0.51 / 127 : 0) + size * top * (double)w->k * 0x1p-24;
+        }
+        const double off = fabs(w->d.y[at] - sum) / bound;
+        if (!(off <= worst)) worst = off;
+    }
+    memset(w->d.y, 0xff, sizeof *w->d.y * (size_t)all);
+    return worst;
+}
+static double rounded_error(void *arg)
+{
+    return weights_error(arg, true);
+}
+static double exact_error(void *arg)
+{
+    return weights_error(arg, false);
+}
+
+static void contend(kb_case *c, weights *w, const char *name, void (*run)(void *),
+                    double (*error)(void *))
+{
+    kb_contender *k = kb_add(c, name, error ? KB_PLAIN : KB_ROOF, error != NULL);
+    k->run = run, k->arg = w, k->error = error;
+}
+
+typedef struct layer {
+    int32_t bits, group;
+    int64_t n, k;
+} layer;
+
+static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_t m)
+{
+    const int32_t bits = l->bits, group = l->group;
+    const int64_t n = l->n, k = l->k;
+    char name[64], in[32];
+    (void)snprintf(name, sizeof name, "%dx%dx%d int%d g%d", (int)m, (int)n, (int)k, bits, group);
+    (void)snprintf(in, sizeof in, "int%d M=%d", bits, (int)m);
+    const double ops = 2.0 * (double)m * (double)n * (double)k;
+    if (!kb_wants(run, in, name, ops)) return;
+    weights w = {.rounded = set->nbdot_i8, .exact = set->nbits_f32, .k = k};
+    lmn_nbdot_weights *of = &w.d.w;
+    of->bits = bits, of->n_blocks = k / group, of->row_bytes = k * bits / 8;
+    while (32 << of->shift < group) of->shift++;
+    const size_t q_bytes = (size_t)(n * of->row_bytes);
+    uint8_t *q = kb_alloc(q_bytes);
+    float *scale = kb_alloc((size_t)(n * of->n_blocks) * sizeof *scale);
+    float *x = kb_alloc((size_t)(m * k) * sizeof *x), *y = kb_alloc((size_t)(m * n) * sizeof *y);
+    random_bytes(q, q_bytes, 3);
+    kb_random_f32(scale, n * of->n_blocks, 4), kb_random_f32(x, m * k, 5);
+    of->q = q, of->scale = scale, w.x = x;
+    w.d.m = m, w.d.n = n, w.d.groups = k / 32, w.d.y = y, w.d.ldy = n;
+    w.d.a_step = lmn_nbdot_packed_bytes(k);
+    w.rows = kb_alloc((size_t)(m * k) * sizeof *x);
+    w.d.a = w.rows;
+    w.e = (lmn_nbits_block){.w = *of, .a = x, .a_step = k, .m = m, .n = n, .groups = k / 32};
+    w.e.y = y, w.e.ldy = n;
+    if (bits == 4) w.e.a = (const float *)(const void *)w.rows;
+    kb_case c = {.domain = "weights", .set = in, .name = name, .ops = ops, .peak = 4};
+    if (m == 1) c.bytes = (double)q_bytes + 4.0 * (double)(n * of->n_blocks);
+    contend(&c, &w, "lamina, rounded rows", run_rounded, rounded_error);
+    contend(&c, &w, "lamina, f32 rows", run_exact, exact_error);
+    if (m == 1) contend(&c, &w, "read", run_read, NULL);
+    kb_measure(run, &c);
+    free(q), free(scale), free(x), free(y), free(w.rows);
+}
+
+void kb_int8(kb_run *run)
+{
+    lmn_cpu cpu;
+    lmn_kset set;
+    if (run->threads > 1) return;
+    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
+    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    for (size_t i = 0; i < LMN_COUNT(shapes); i++) run_shape(run, &shapes[i], set.qgemm_i8);
+}
+
+void kb_weights(kb_run *run)
+{
+    static const int64_t rows[] = {1, 4, 8, 16};
+    static const layer layers[] = {
+        {4, 32, 4096, 4096}, {4, 32, 11008, 4096}, {4, 128, 11008, 4096}, {8, 32, 11008, 4096}};
+    lmn_cpu cpu;
+    lmn_kset set;
+    if (run->threads > 1) return;
+    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
+    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    for (size_t i = 0; i < LMN_COUNT(rows); i++)
+        for (size_t j = 0; j < LMN_COUNT(layers); j++) run_weights(run, &set, &layers[j], rows[i]);
+}
