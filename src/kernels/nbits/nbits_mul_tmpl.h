@@ -32,19 +32,22 @@ mul_tile(const lmn_nbits_block *b, int64_t i0, int64_t j, const int m, const int
         c##i##r = v16_fma(first, a + i * a_step, c##i##r);       \
         c##i##r = v16_fma(second, a + i * a_step + 16, c##i##r); \
     }
-#define ROW(r)                                                 \
-    if (n > r) {                                               \
-        const float *by = scale + r * s_step + block;          \
-        v16 base = middle, first, second;                      \
-        if (!plain) {                                          \
-            const float zp = lmn_nbits_zp_at(b, j + r, block); \
-            base = bits == 4 ? base4(zp) : base8(zp);          \
-        }                                                      \
-        if (bits == 4)                                         \
-            widen4(q + r * q_step, by, base, &first, &second); \
-        else                                                   \
-            widen8(q + r * q_step, by, base, &first, &second); \
-        STEP(0, r) STEP(1, r) STEP(2, r) STEP(3, r)            \
+#define ROW(r)                                                                                \
+    if (n > r) {                                                                              \
+        const float *by = scale + r * s_step + block;                                         \
+        v16 base = middle, first, second;                                                     \
+        if (!plain) {                                                                         \
+            const float zp = lmn_nbits_zp_at(b, j + r, block);                                \
+            base = bits == 4 ? base4(zp) : base8(zp);                                         \
+        }                                                                                     \
+        /* The rows that come next: the hardware finds such short ones too late. */           \
+        if (i0 == 0)                                                                          \
+            __builtin_prefetch((const void *)((uintptr_t)q + (uintptr_t)((n + r) * q_step))); \
+        if (bits == 4)                                                                        \
+            widen4(q + r * q_step, by, base, &first, &second);                                \
+        else                                                                                  \
+            widen8(q + r * q_step, by, base, &first, &second);                                \
+        STEP(0, r) STEP(1, r) STEP(2, r) STEP(3, r)                                           \
     }
         ROW(0) ROW(1) ROW(2) ROW(3)
 #undef ROW

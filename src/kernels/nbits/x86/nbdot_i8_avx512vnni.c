@@ -131,6 +131,22 @@ ALWAYS void weights_at(const nbdot_strip *t, const spread *s, int64_t g, int64_t
     halves(q + 3 * step, groups, bits, &w->f3, &w->s3);
 }
 
+/* The same place of the next strip: rows are too short for the hardware to find its stride in
+   time. Where there is no next strip the address is of nothing, which a prefetch minds not. */
+ALWAYS void fetch_next(const nbdot_strip *t, const spread *s, int64_t g, const int bits)
+{
+    const uintptr_t q = (uintptr_t)t->q + (uintptr_t)(NBDOT_ROWS * t->q_step + g * 4 * bits);
+    const uintptr_t scale =
+        (uintptr_t)t->scale + (uintptr_t)(NBDOT_ROWS * t->scale_step + (g >> s->shift)) * 4;
+    const uintptr_t q_step = (uintptr_t)t->q_step, s_step = (uintptr_t)t->scale_step * 4;
+#define FETCH(r)                                                                   \
+    _mm_prefetch((const char *)(q + r * q_step), _MM_HINT_T0);                     \
+    if (bits == 8) _mm_prefetch((const char *)(q + r * q_step + 64), _MM_HINT_T0); \
+    _mm_prefetch((const char *)(scale + r * s_step), _MM_HINT_T0);
+    FETCH(0) FETCH(1) FETCH(2) FETCH(3)
+#undef FETCH
+}
+
 /* A chunk of a packed row: zp fits the low 16 bits of a dword and the sums of r do, so vpdpwssd
    makes one exact product of them. */
 ALWAYS __m512 chunk(const weights *w, const uint8_t *p, __m512 acc)
@@ -180,6 +196,7 @@ ALWAYS void tile(const lmn_nbdot_block *b, const nbdot_strip *t, const spread *s
         if (t->zp) zero_points(b, t, s, g, zps);
         for (; g + 4 <= end; g += 4, a += LMN_NBDOT_CHUNK, zp += zp_step) {
             w.zp = _mm512_loadu_si512(zp);
+            if (i0 == 0 && (bits == 4 || m > 1)) fetch_next(t, s, g, bits);
             weights_at(t, s, g, 4, bits, &w);
             EACH_M(STEP)
         }
