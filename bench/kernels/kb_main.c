@@ -13,12 +13,8 @@ static const struct {
     const char *name;
     void (*run)(kb_run *run);
 } domains[] = {
-    {"f32", kb_f32},
-    {"math", kb_math},
-    {"conv", kb_conv},
-    {"bf16", kb_bf16},
-    {"int8", kb_int8},
-    {"weights", kb_weights},
+    {"f32", kb_f32},   {"math", kb_math}, {"conv", kb_conv},
+    {"bf16", kb_bf16}, {"int8", kb_int8}, {"weights", kb_weights},
 };
 
 static bool option(const char *arg, const char *key, const char **value)

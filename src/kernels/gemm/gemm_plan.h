@@ -18,8 +18,8 @@
 #include "kernels/gemm/gemm.h"
 
 enum {
-    LMN_GEMM_TRANS_A = 1, /* a is [k][m] */
-    LMN_GEMM_TRANS_B = 2, /* b is [n][k] */
+    LMN_GEMM_TRANS_A = 1,  /* a is [k][m] */
+    LMN_GEMM_TRANS_B = 2,  /* b is [n][k] */
     LMN_GEMM_PACKED_B = 4, /* b lies in panels of all k, as the row's pack_nn or pack_nt makes them:
                               ceil(n / nr) * nr * k elements; ldb is not used. Always one chain */
     LMN_GEMM_CHAIN = 8     /* by the chain of gemm.h's block kernel, whatever the shape */
