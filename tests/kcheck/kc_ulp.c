@@ -40,12 +40,12 @@ static const struct {
 } functions[] = {
     {LMN_UN_EXP, "exp", exp, 1.0, 0},
     {LMN_UN_LOG, "log", log, 0.9, 0},
-    {LMN_UN_TANH, "tanh", tanh, 1.3, 0},
-    {LMN_UN_ERF, "erf", erf, 1.0, 0},
+    {LMN_UN_TANH, "tanh", tanh, 1.4, 0},
+    {LMN_UN_ERF, "erf", erf, 1.1, 0},
     {LMN_UN_SIN, "sin", sin, 1.5, 0},
     {LMN_UN_COS, "cos", cos, 1.5, 0},
-    {LMN_UN_SIGMOID, "sigmoid", sigmoid, 2.5, 1.2e-38},
-    {LMN_UN_SILU, "silu", silu, 2.5, 3e-37},
+    {LMN_UN_SIGMOID, "sigmoid", sigmoid, 2.6, 1.2e-38},
+    {LMN_UN_SILU, "silu", silu, 2.6, 3e-37},
     {LMN_UN_GELU, "gelu", gelu, 3.0, 3e-7},
     {LMN_UN_GELU_TANH, "gelu_tanh", gelu_tanh, 3.0, 3e-7},
 };
