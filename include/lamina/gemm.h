@@ -45,7 +45,7 @@ enum {
 /* The shape of a product. Extents from 0 to 2^31 - 1. */
 typedef struct lamina_gemm_shape {
     size_t size;        /* sizeof(lamina_gemm_shape) */
-    lamina_dtype dtype; /* of A and B: LAMINA_F32, LAMINA_BF16; C and the sums are F32 */
+    lamina_dtype dtype; /* of A and B: LAMINA_F32, LAMINA_F64, LAMINA_BF16 (C and the sums: F32) */
     uint32_t flags;     /* LAMINA_GEMM_* */
     int64_t m, n, k;    /* extents */
     int64_t n_batch;    /* items; 0 = none */
@@ -130,8 +130,8 @@ LAMINA_API void lamina_gemm_destroy(lamina_gemm *g);
  * @param args   borrowed until return.
  * @return LAMINA_OK; E_INVALID (NULL, negative, an ld below the row's length, an unknown flag or
  *         operation); E_RANGE (an extent or a distance too large); E_UNSUPPORTED (the element
- *         type; packed with TRANS_A or BF16); E_SHAPE (packed is of another k or n); E_NOMEM. C is
- * untouched then.
+ *         type; packed with TRANS_A or other than F32; operations on F64); E_SHAPE (packed is of
+ * another k or n); E_NOMEM. C is untouched then.
  *
  * Shapes:   see the top; m, n, k or n_batch may be 0: k = 0 gives ops(beta C).
  * Units:    elements.

@@ -64,7 +64,10 @@
     }
 
 CBLAS_GEMM(cblas_sgemm, float, float, LAMINA_F32, LAMINA_F32)
+CBLAS_GEMM(cblas_dgemm, double, double, LAMINA_F64, LAMINA_F64)
 CBLAS_GEMM(cblas_gemm_bf16bf16f32, uint16_t, float, LAMINA_BF16, LAMINA_F32)
 CBLAS_GEMM(cblas_sbgemm, uint16_t, float, LAMINA_BF16, LAMINA_F32)
 FORTRAN_GEMM(sgemm_, float, LAMINA_F32)
+FORTRAN_GEMM(dgemm_, double, LAMINA_F64)
 CBLAS_GEMM_BATCH(cblas_sgemm_batch_strided, float, LAMINA_F32)
+CBLAS_GEMM_BATCH(cblas_dgemm_batch_strided, double, LAMINA_F64)

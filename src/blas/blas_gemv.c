@@ -139,3 +139,4 @@ static void run(const gemv *v)
     }
 
 GEMV(cblas_sgemv, sgemv_, float, LAMINA_F32)
+GEMV(cblas_dgemv, dgemv_, double, LAMINA_F64)

@@ -18,7 +18,8 @@ _Static_assert((int)LAMINA_GEMM_TRANS_B == (int)LMN_HGEMM_TRANS_B, "flags are th
 lamina_status lmn_gemmapi_shape_check(const lamina_gemm_shape *s)
 {
     LMN_CHECK(s->size == sizeof *s && s->flags < 4, LAMINA_E_INVALID);
-    LMN_CHECK(s->dtype == LAMINA_F32 || s->dtype == LAMINA_BF16, LAMINA_E_UNSUPPORTED);
+    LMN_CHECK(s->dtype == LAMINA_F32 || s->dtype == LAMINA_BF16 || s->dtype == LAMINA_F64,
+              LAMINA_E_UNSUPPORTED);
     LMN_CHECK((s->m | s->n | s->k | s->n_batch) >= 0, LAMINA_E_INVALID);
     LMN_CHECK((s->m | s->n | s->k | s->n_batch) < EXTENT_END, LAMINA_E_RANGE);
     return LAMINA_OK;
@@ -50,13 +51,15 @@ static lamina_status check_op(const lamina_gemm_shape *s, const lamina_gemm_op *
 
 lamina_status lmn_gemmapi_args_check(const lamina_gemm_shape *s, const lamina_gemm_args *a)
 {
-    const size_t bytes = s->dtype == LAMINA_BF16 ? 2 : 4;
+    const size_t c_bytes = s->dtype == LAMINA_F64 ? 8 : 4;
+    const size_t bytes = s->dtype == LAMINA_BF16 ? 2 : c_bytes;
     const bool ta = s->flags & LAMINA_GEMM_TRANS_A, tb = s->flags & LAMINA_GEMM_TRANS_B;
     LMN_CHECK(a->size == sizeof *a && a->reserved == 0, LAMINA_E_INVALID);
     LMN_CHECK(a->n_ops >= 0 && a->n_ops <= LAMINA_GEMM_OPS_MAX, LAMINA_E_INVALID);
     LMN_CHECK(a->n_ops == 0 || a->ops, LAMINA_E_INVALID);
+    LMN_CHECK(a->n_ops == 0 || s->dtype != LAMINA_F64, LAMINA_E_UNSUPPORTED);
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return LAMINA_OK;
-    const matrix c = {a->c, s->m, s->n, a->ldc, a->c_batch, 4};
+    const matrix c = {a->c, s->m, s->n, a->ldc, a->c_batch, c_bytes};
     LMN_TRY(lmn_gemmapi_matrix_check(&c, s->n_batch));
     LMN_CHECK(s->n_batch == 1 || a->c_batch > 0, LAMINA_E_INVALID);
     for (int32_t i = 0; i < a->n_ops; i++) LMN_TRY(check_op(s, &a->ops[i]));

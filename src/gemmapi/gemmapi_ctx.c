@@ -56,20 +56,48 @@ void lamina_gemm_destroy(lamina_gemm *g)
 
 void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan *out)
 {
-    out->half = s->dtype == LAMINA_BF16;
-    if (!out->half) {
-        const lmn_gemm_shape f32 = {s->m, s->n, s->k, s->n_batch, (int32_t)s->flags};
-        lmn_gemm_f32_plan(g->kset.gemm_f32, &f32, &out->f32);
+    const lmn_gemm_shape plain = {s->m, s->n, s->k, s->n_batch, (int32_t)s->flags};
+    out->dtype = s->dtype;
+    if (s->dtype == LAMINA_F32) {
+        lmn_gemm_f32_plan(g->kset.gemm_f32, &plain, &out->f32);
         out->n_chunks = out->f32.n_chunks, out->scratch_bytes = out->f32.scratch_bytes;
+    } else if (s->dtype == LAMINA_F64) {
+        lmn_dgemm_f64_plan(g->kset.dgemm_f64, &plain, &out->f64);
+        out->n_chunks = out->f64.n_chunks, out->scratch_bytes = out->f64.scratch_bytes;
+    } else {
+        const lmn_hgemm_shape bf16 = {.m = s->m,
+                                      .n = s->n,
+                                      .k = s->k,
+                                      .n_batch = s->n_batch,
+                                      .flags = (int32_t)s->flags | LMN_HGEMM_C_F32};
+        lmn_hgemm_plan_make(g->kset.hgemm_bf16, &bf16, &out->bf16);
+        out->n_chunks = out->bf16.n_chunks, out->scratch_bytes = out->bf16.scratch_bytes;
+    }
+}
+
+void lmn_gemmapi_chunks(const lamina_gemm *g, int64_t n, lmn_par_fn *fn, void *arg)
+{
+    if (n > 1 && g->pool) {
+        lmn_workpool_for(g->pool, &(lmn_loop){.n_chunks = n, .fn = fn, .arg = arg});
         return;
     }
-    const lmn_hgemm_shape bf16 = {.m = s->m,
-                                  .n = s->n,
-                                  .k = s->k,
-                                  .n_batch = s->n_batch,
-                                  .flags = (int32_t)s->flags | LMN_HGEMM_C_F32};
-    lmn_hgemm_plan_make(g->kset.hgemm_bf16, &bf16, &out->bf16);
-    out->n_chunks = out->bf16.n_chunks, out->scratch_bytes = out->bf16.scratch_bytes;
+    for (int64_t i = 0; i < n; i++) fn(arg, i, 0);
+}
+
+lamina_status lmn_gemmapi_workers_begin(lamina_gemm *g, size_t bytes, int64_t n_chunks,
+                                        workers *out)
+{
+    *out = (workers){.step = lmn_align_up(bytes, 64)};
+    if (bytes == 0) return LAMINA_OK;
+    const size_t n = (size_t)lmn_min_i64(g->pool ? g->width : 1, n_chunks);
+    LMN_CHECK(lmn_mul_size(out->step, n, &out->all), LAMINA_E_NOMEM);
+    out->scratch = lmn_recycle_alloc(&g->recycle, &g->alloc, out->all, "gemm scratch");
+    return out->scratch ? LAMINA_OK : LAMINA_E_NOMEM;
+}
+
+void lmn_gemmapi_workers_end(lamina_gemm *g, workers *w)
+{
+    if (w->scratch) lmn_recycle_free(&g->recycle, &g->alloc, w->scratch, w->all, "gemm scratch");
 }
 
 lamina_status lamina_gemm_plan_create(lamina_gemm *g, const lamina_gemm_shape *shape,

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/recycle.h"
+#include "kernels/gemm/dgemm_plan.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/hgemm/hgemm_plan.h"
 #include "kernels/kset.h"
@@ -24,13 +25,14 @@ struct lamina_gemm {
     lmn_recycle recycle;
 };
 
-/* The blocks of a product; of the two drivers only the one of the element type is filled. */
+/* The blocks of a product; of the drivers only the one of the element type is filled. */
 typedef struct any_plan {
-    bool half; /* A and B of bf16 */
+    lamina_dtype dtype;
     int64_t n_chunks;
     size_t scratch_bytes; /* one worker's */
     lmn_gemm_plan f32;
     lmn_hgemm_plan bf16;
+    lmn_dgemm_plan f64;
 } any_plan;
 
 struct lamina_gemm_plan {
@@ -59,6 +61,22 @@ typedef struct packed_plan {
 void lmn_gemmapi_packed_plan(const lamina_gemm_packed *w, const lamina_gemm_shape *s,
                              packed_plan *out);
 void lmn_gemmapi_packed_chunk(const packed_plan *p, const lmn_gemm_args *args, int64_t chunk);
+
+/* Checked operands, C not empty. */
+lamina_status lmn_gemmapi_run_f64(lamina_gemm *g, const lamina_gemm_shape *s,
+                                  const lmn_dgemm_plan *plan, const lamina_gemm_args *a);
+
+/* Scratch of those who work on a product, `step` bytes apart; NULL if they need none. */
+typedef struct workers {
+    uint8_t *scratch;
+    size_t step, all;
+} workers;
+
+lamina_status lmn_gemmapi_workers_begin(lamina_gemm *g, size_t bytes, int64_t n_chunks,
+                                        workers *out);
+void lmn_gemmapi_workers_end(lamina_gemm *g, workers *w);
+/* By the pool, if there is one and more than one chunk. */
+void lmn_gemmapi_chunks(const lamina_gemm *g, int64_t n, lmn_par_fn *fn, void *arg);
 
 /* A matrix of `rows` rows of `cols`, ld apart, one an item, items `batch` apart. */
 typedef struct matrix {

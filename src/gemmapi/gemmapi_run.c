@@ -33,15 +33,6 @@ static void scale_chunk(void *arg, int64_t chunk, int32_t who)
     }
 }
 
-static void run_chunks(const lamina_gemm *g, int64_t n, lmn_par_fn *fn, void *arg)
-{
-    if (n > 1 && g->pool) {
-        lmn_workpool_for(g->pool, &(lmn_loop){.n_chunks = n, .fn = fn, .arg = arg});
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) fn(arg, i, 0);
-}
-
 static scaling scaling_of(const lamina_gemm_shape *s, const lamina_gemm_args *a, float *to)
 {
     scaling t = {.s = s, .c = a->c, .to = to, .ldc = a->ldc, .c_batch = a->c_batch};
@@ -53,7 +44,7 @@ static scaling scaling_of(const lamina_gemm_shape *s, const lamina_gemm_args *a,
 
 static void scaling_run(const lamina_gemm *g, scaling *t)
 {
-    if (t) run_chunks(g, t->chunks * t->s->n_batch, scale_chunk, t);
+    if (t) lmn_gemmapi_chunks(g, t->chunks * t->s->n_batch, scale_chunk, t);
 }
 
 /* ---- The product ------------------------------------------------------------------------------
@@ -63,8 +54,7 @@ typedef struct product {
     const any_plan *plan;
     packed_plan packed; /* instead of it, if packed.w */
     lmn_gemm_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    workers w;
 } product;
 
 static void product_chunk(void *arg, int64_t chunk, int32_t who)
@@ -74,9 +64,9 @@ static void product_chunk(void *arg, int64_t chunk, int32_t who)
         lmn_gemmapi_packed_chunk(&p->packed, &p->args, chunk);
         return;
     }
-    uint8_t *scratch = p->scratch ? p->scratch + (size_t)who * p->scratch_step : NULL;
+    uint8_t *scratch = p->w.scratch ? p->w.scratch + (size_t)who * p->w.step : NULL;
     const lmn_gemm_args *a = &p->args;
-    if (!p->plan->half) {
+    if (p->plan->dtype == LAMINA_F32) {
         lmn_gemm_f32_chunk(&p->plan->f32, a, chunk, scratch);
         return;
     }
@@ -100,20 +90,15 @@ static lamina_status run_plan(lamina_gemm *g, product *p, scaling *first)
     const size_t bytes = p->packed.w ? 0 : p->plan->scratch_bytes;
     _Alignas(64) uint8_t near[NEAR_BYTES];
     if (bytes == 0 || (bytes <= sizeof near && n == 1)) {
-        p->scratch = bytes ? near : NULL;
+        p->w.scratch = bytes ? near : NULL;
         scaling_run(g, first);
-        run_chunks(g, n, product_chunk, p);
+        lmn_gemmapi_chunks(g, n, product_chunk, p);
         return LAMINA_OK;
     }
-    size_t all;
-    p->scratch_step = lmn_align_up(bytes, 64);
-    const size_t workers = (size_t)lmn_min_i64(g->pool ? g->width : 1, n);
-    LMN_CHECK(lmn_mul_size(p->scratch_step, workers, &all), LAMINA_E_NOMEM);
-    p->scratch = lmn_recycle_alloc(&g->recycle, &g->alloc, all, "gemm scratch");
-    if (!p->scratch) return LAMINA_E_NOMEM;
+    LMN_TRY(lmn_gemmapi_workers_begin(g, bytes, n, &p->w));
     scaling_run(g, first);
-    run_chunks(g, n, product_chunk, p);
-    lmn_recycle_free(&g->recycle, &g->alloc, p->scratch, all, "gemm scratch");
+    lmn_gemmapi_chunks(g, n, product_chunk, p);
+    lmn_gemmapi_workers_end(g, &p->w);
     return LAMINA_OK;
 }
 
@@ -153,7 +138,7 @@ static lamina_status run_both(lamina_gemm *g, const lamina_gemm_shape *s, const 
 static lamina_status run_one(lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a,
                              product *p)
 {
-    if (a->beta != 0 && (a->alpha != 1 || p->plan->half)) return run_both(g, s, a, p);
+    if (a->beta != 0 && (a->alpha != 1 || s->dtype == LAMINA_BF16)) return run_both(g, s, a, p);
     lmn_epi epi;
     epi.n_ops = 0;
     if (a->alpha != 1)
@@ -177,7 +162,10 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
     lmn_fpenv was;
     lmn_fpenv_enter(&was);
     lamina_status st;
-    if (LMN_UNLIKELY(a->alpha == 0 || s->k == 0)) { /* A and B are not read, and may be NULL */
+    if (s->dtype == LAMINA_F64) {
+        st = lmn_gemmapi_run_f64(g, s, &plan->f64, a);
+    } else if (LMN_UNLIKELY(a->alpha == 0 ||
+                            s->k == 0)) { /* A and B are not read, and may be NULL */
         lamina_gemm_shape none = *s;
         lamina_gemm_args plain = *a;
         none.k = 0, plain.alpha = 1;

@@ -33,7 +33,7 @@ for dtype, eps in ((np.float32, 2.0 ** -24), (np.float64, 2.0 ** -53)):
     assert np.abs(q @ r - a).max() < 1e-3
     assert abs(float(np.dot(b, b)) - float((b.astype(np.float64) ** 2).sum())) < 1e-3
 """
-NAMES = ["cblas_sgemm", "cblas_sgemv"]
+NAMES = ["cblas_sgemm", "cblas_sgemv", "cblas_dgemm", "cblas_dgemv"]
 
 
 def main():

@@ -18,6 +18,15 @@ void cblas_sbgemm(int, int, int, int, int, int, float, const uint16_t *, int, co
                   float, float *, int);
 void cblas_gemm_bf16bf16f32(int, int, int, int, int, int, float, const uint16_t *, int,
                             const uint16_t *, int, float, float *, int);
+void cblas_dgemm(int, int, int, int, int, int, double, const double *, int, const double *, int,
+                 double, double *, int);
+void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *,
+            const double *, const int *, const double *, const int *, const double *, double *,
+            const int *);
+void cblas_dgemm_batch_strided(int, int, int, int, int, int, double, const double *, int, int,
+                               const double *, int, int, double, double *, int, int, int);
+void cblas_dgemv(int, int, int, int, double, const double *, int, const double *, int, double,
+                 double *, int);
 void cblas_sgemv(int, int, int, int, float, const float *, int, const float *, int, float, float *,
                  int);
 void sgemv_(const char *, const int *, const int *, const float *, const float *, const int *,
@@ -163,6 +172,71 @@ static void test_bf16(t_env *env)
     }
 }
 
+/* The forms in doubles, made of the floats with a little more; f32 kernels would be found out. */
+static double da[MOST], db[MOST], dc[MOST], dwas[MOST];
+
+static void setup_double(void)
+{
+    for (int i = 0; i < MOST; i++) {
+        da[i] = (double)a[i] * (1 + 0x1p-30), db[i] = (double)b[i] * (1 - 0x1p-31);
+        dc[i] = dwas[i] = (double)c[i];
+    }
+}
+
+static void check_double(const form *f)
+{
+    int bad = 0;
+    for (int t = 0; t < f->items; t++)
+        for (int i = 0; i < f->m; i++)
+            for (int j = 0; j < f->n; j++) {
+                long double sum = 0, size = 0;
+                for (int q = 0; q < f->k && f->alpha != 0; q++) {
+                    const int64_t x = f->ta == BLAS_NO_TRANS ? index_of(f->order, i, q, f->lda)
+                                                             : index_of(f->order, q, i, f->lda);
+                    const int64_t y = f->tb == BLAS_NO_TRANS ? index_of(f->order, q, j, f->ldb)
+                                                             : index_of(f->order, j, q, f->ldb);
+                    const long double v = (long double)da[t * f->sa + x] * db[t * f->sb + y];
+                    sum += v, size += fabsl(v);
+                }
+                const int64_t at = t * f->sc + index_of(f->order, i, j, f->ldc);
+                const long double old = f->beta == 0 ? 0 : (long double)f->beta * dwas[at];
+                const long double want = (long double)f->alpha * sum + old;
+                const long double bound =
+                    (fabsl((long double)f->alpha) * size + fabsl(old)) * 0x1p-53L * (f->k + 4);
+                bad += !(fabsl(dc[at] - want) <= bound);
+                dc[at] = (double)between;
+            }
+    for (int i = 0; i < MOST; i++) bad += dc[i] != (double)between;
+    T_EQ(bad, 0);
+}
+
+static void test_double(t_env *env)
+{
+    form f;
+    for (size_t at = 0; draw(env, at, &f); at++) {
+        const double alpha = (double)f.alpha, beta = (double)f.beta;
+        setup_double();
+        if (f.order == BLAS_COL_MAJOR && at % 2)
+            dgemm_(&letter[f.ta - BLAS_NO_TRANS], &letter[f.tb - BLAS_NO_TRANS], &f.m, &f.n, &f.k,
+                   &alpha, da, &f.lda, db, &f.ldb, &beta, dc, &f.ldc);
+        else if (f.n == 1 && f.tb == BLAS_NO_TRANS && f.ta == BLAS_NO_TRANS)
+            cblas_dgemv(f.order, f.ta, f.m, f.k, alpha, da, f.lda, db,
+                        f.order == BLAS_ROW_MAJOR ? f.ldb : 1, beta, dc,
+                        f.order == BLAS_ROW_MAJOR ? f.ldc : 1);
+        else
+            cblas_dgemm(f.order, f.ta, f.tb, f.m, f.n, f.k, alpha, da, f.lda, db, f.ldb, beta, dc,
+                        f.ldc);
+        check_double(&f);
+    }
+    f = (form){.order = BLAS_ROW_MAJOR, .ta = BLAS_TRANS, .tb = BLAS_NO_TRANS, .m = 9, .n = 20};
+    f.k = 11, f.items = 3, f.alpha = 2, f.beta = -1;
+    setup(env, &f, 1);
+    setup_double();
+    cblas_dgemm_batch_strided(f.order, f.ta, f.tb, f.m, f.n, f.k, 2, da, f.lda, f.sa, db, f.ldb,
+                              f.sb, -1, dc, f.ldc, f.sc, f.items);
+    check_double(&f);
+}
+
 static void test_gemv(t_env *env)
 {
     static const int inc[] = {1, -1, 3, -2};
@@ -262,4 +336,4 @@ static void test_plain(t_env *env)
 }
 
 T_MAIN(T_TEST(test_cblas), T_TEST(test_fortran), T_TEST(test_batch), T_TEST(test_bf16),
-       T_TEST(test_gemv), T_TEST(test_wrong), T_TEST(test_plain))
+       T_TEST(test_double), T_TEST(test_gemv), T_TEST(test_wrong), T_TEST(test_plain))

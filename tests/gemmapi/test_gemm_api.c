@@ -289,6 +289,59 @@ static void test_bf16(t_env *env)
     lamina_gemm_destroy(g);
 }
 
+/* Doubles: large products whose sums are exact, so that every order of them is right. */
+static void test_f64(t_env *env)
+{
+    static double a[1 << 16], b[1 << 16], c[1 << 16], other[1 << 16];
+    static const int64_t dims[][3] = {{1, 200, 300}, {200, 1, 300}, {70, 90, 401}, {130, 120, 64}};
+    lamina_gemm *one = make(env, 1), *four = make(env, 4);
+    T_REQUIRE(one && four);
+    for (int i = 0; i < 1 << 16; i++) {
+        a[i] = (double)t_rand_int(env, -4096, 4096) * 0x1p-20;
+        b[i] = (double)t_rand_int(env, -4096, 4096);
+    }
+    for (size_t d = 0; d < T_COUNT(dims); d++)
+        for (uint32_t flags = 0; flags < 4; flags++)
+            for (int scaled = 0; scaled < 4; scaled++) {
+                const int64_t m = dims[d][0], n = dims[d][1], k = dims[d][2];
+                const bool ta = flags & LAMINA_GEMM_TRANS_A, tb = flags & LAMINA_GEMM_TRANS_B;
+                const lamina_gemm_shape s = {sizeof s, LAMINA_F64, flags, m, n, k, 1};
+                lamina_gemm_args x = {.size = sizeof x, .a = a, .b = b, .c = c};
+                x.lda = ta ? m : k, x.ldb = tb ? k : n, x.ldc = n;
+                x.alpha = scaled & 1 ? -0.5 : 1, x.beta = scaled & 2 ? 2 : 0;
+                for (int i = 0; i < 1 << 16; i++) c[i] = other[i] = x.beta == 0 ? (double)NAN : i;
+                T_OK(lamina_gemm_once(one, &s, &x));
+                x.c = other;
+                T_OK(lamina_gemm_once(four, &s, &x));
+                int bad = 0;
+                for (int64_t i = 0; i < m; i++)
+                    for (int64_t j = 0; j < n; j++) {
+                        double sum = 0;
+                        for (int64_t q = 0; q < k; q++)
+                            sum += a[ta ? q * m + i : i * k + q] * b[tb ? j * k + q : q * n + j];
+                        const double old = x.beta == 0 ? 0 : x.beta * (double)(i * n + j);
+                        bad += c[i * n + j] != x.alpha * sum + old;
+                    }
+                T_EQ(bad, 0);
+                T_MEM_EQ(c, other, (size_t)(m * n) * sizeof *c);
+            }
+    const lamina_gemm_op op = {.kind = LAMINA_GEMM_RELU};
+    const lamina_gemm_shape s = {sizeof s, LAMINA_F64, 0, 2, 2, 2, 1};
+    const lamina_gemm_args x = {.size = sizeof x,
+                                .a = a,
+                                .b = b,
+                                .c = c,
+                                .lda = 2,
+                                .ldb = 2,
+                                .ldc = 2,
+                                .alpha = 1,
+                                .ops = &op,
+                                .n_ops = 1};
+    T_EQ(lamina_gemm_once(one, &s, &x), LAMINA_E_UNSUPPORTED);
+    lamina_gemm_destroy(one);
+    lamina_gemm_destroy(four);
+}
+
 static void test_wrong(t_env *env)
 {
     lamina_gemm *g = make(env, 1), *none = NULL;
@@ -375,4 +428,5 @@ static void test_no_memory(t_env *env)
 }
 
 T_MAIN(T_TEST(test_forms), T_TEST(test_shared_operands), T_TEST(test_same_bits), T_TEST(test_ops),
-       T_TEST(test_packed), T_TEST(test_bf16), T_TEST(test_wrong), T_TEST(test_no_memory))
+       T_TEST(test_packed), T_TEST(test_bf16), T_TEST(test_f64), T_TEST(test_wrong),
+       T_TEST(test_no_memory))
