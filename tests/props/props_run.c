@@ -240,16 +240,28 @@ static bool exact(const char *op)
     return false;
 }
 
-/* Sums with one partial sum a lane (norm.h; small_nt of gemm.h, which takes thin products and the
-   odd pixel of conv_plan.h too): these promise no equal bits between ISA levels. */
+/* Sums with one partial sum a lane (norm.h; small_nt of gemm.h): these promise no equal bits
+   between ISA levels. */
 static bool sums_by_lane(const char *op)
 {
-    static const char *const names[] = {
-        "Softmax",         "LogSoftmax", "LayerNorm", "Simplified",  "Skip",
-        "Reduce",          "GlobalA",    "Attention", "GroupQuery",  "MultiHead",
-        "MatMul",          "Gemm",       "FusedGemm", "FusedMatMul", "Conv",
-        "FusedConv",       "NhwcConv",   "NhwcFused", "EmbedLayer",  "RMSNorm",
-        "TransposeMatMul", "GatedRMS"};
+    static const char *const names[] = {"Softmax",
+                                        "LogSoftmax",
+                                        "LayerNorm",
+                                        "Simplified",
+                                        "Skip",
+                                        "Reduce",
+                                        "GlobalA",
+                                        "Attention",
+                                        "GroupQuery",
+                                        "MultiHead",
+                                        "MatMulNB",
+                                        "Gemm",
+                                        "FusedGemm",
+                                        "FusedMatMul",
+                                        "EmbedLayer",
+                                        "RMSNorm",
+                                        "TransposeMatMul",
+                                        "GatedRMS"};
     return starts_with_any(op, names, LMN_COUNT(names));
 }
 

@@ -20,13 +20,11 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 384,        /* longest k of a packed block, unless one channel has more taps */
-    NC = 240,        /* pixels of a packed block */
-    MC = 512,        /* output channels of a chunk */
-    MC_LEAST = 128,  /* fewer would pack the same pixels too often */
-    WANT_CHUNKS = 8, /* per convolution, if each is worth it */
-    ODD_PIXELS = 200,
-    ODD_LEAST = 32
+    KC = 384,       /* longest k of a packed block, unless one channel has more taps */
+    NC = 240,       /* pixels of a packed block */
+    MC = 512,       /* output channels of a chunk */
+    MC_LEAST = 128, /* fewer would pack the same pixels too often */
+    WANT_CHUNKS = 8 /* per convolution, if each is worth it */
 };
 static const int64_t min_chunk_madds = 2 << 20;
 static const int64_t min_depthwise_elems = 32 << 10;
@@ -79,15 +77,6 @@ static int64_t block_elems(const lmn_conv_plan *p)
     return (p->nc + p->set->gemm_f32->nr) * p->k;
 }
 
-/* A last pixel that would have a register tile for itself, while pixels are so few that it counts:
-   49 = 48 + 1. */
-static bool is_odd(const lmn_conv_plan *p)
-{
-    const lmn_gemm_row *gemm = p->set->gemm_f32;
-    return gemm->head.isa != 0 && p->pixels > gemm->nr && p->pixels % gemm->nr == 1 &&
-           p->pixels <= ODD_PIXELS && p->m >= ODD_LEAST && p->k >= ODD_LEAST;
-}
-
 void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_plan *out)
 {
     lmn_assert(g->groups >= 1 && g->c_in % g->groups == 0 && g->c_out % g->groups == 0);
@@ -112,15 +101,13 @@ void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_pla
     out->cc = lmn_split_even(c_in, lmn_max_i64(1, KC / kvol), 1);
     const int64_t blocks = g->n * g->groups * out->n_blocks, all = block_elems(out) * blocks;
     out->n_chunks = blocks * out->m_blocks;
-    out->odd = is_odd(out);
-    int64_t own = out->odd ? out->cc * kvol + out->mc : 0;
     if (out->path == PATH_IM2COL && out->m_blocks > 1 && all <= most_shared) {
         out->n_prepare = blocks * lmn_ceil_div_i64(c_in, out->cc);
         out->shared_bytes = (size_t)all * sizeof(float);
     } else {
-        own += (out->nc + set->gemm_f32->nr) * out->cc * kvol;
+        const int64_t own = (out->nc + set->gemm_f32->nr) * out->cc * kvol;
+        out->scratch_bytes = (size_t)own * sizeof(float);
     }
-    out->scratch_bytes = (size_t)own * sizeof(float);
 }
 
 static void depthwise_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)
@@ -199,39 +186,6 @@ static void bring_rows(const lmn_conv_plan *p, const place *at, int64_t c, lmn_g
             p->m_blocks == 1 && at->col + 2 * p->nc <= plane ? at->x + at->col + p->nc : NULL;
 }
 
-/*
- * The last pixel of an odd plan: its taps as one row, times the weights in their own order, while
- * those are still in the cache. t is the block of the others, before the last pixel is taken off
- * it.
- */
-static void odd_pixel(const lmn_conv_plan *p, const lmn_gemm_block *t, float *row, float *sums)
-{
-    const bool rows_of_x = p->path == PATH_POINTWISE;
-    const int64_t last = t->n, step = rows_of_x ? t->b_from_ld : t->ldb;
-    const float *from = rows_of_x ? t->b_from + last : t->b + last / t->ldb * t->b_panel;
-    for (int64_t i = 0; i < t->k; i++) row[i] = from[i * step];
-    const lmn_gemm_block dot = {.a = row,
-                                .lda = t->k,
-                                .b = t->a,
-                                .ldb = t->lda,
-                                .c = sums,
-                                .ldc = t->m,
-                                .m = 1,
-                                .n = t->m,
-                                .k = t->k,
-                                .beta = t->beta};
-    p->set->gemm_f32->small_nt(&dot);
-}
-
-/* The sums of the last pixel to their place, with the epilogue. */
-static void odd_close(const lmn_conv_plan *p, const lmn_epi *epi, const lmn_gemm_block *t,
-                      const float *sums)
-{
-    const lmn_epi_block e = {t->c + t->n, t->ldc, t->row, t->col + t->n, t->m, 1, t->item};
-    for (int64_t i = 0; i < t->m; i++) e.c[i * t->ldc] = sums[i];
-    if (epi) p->set->gemm_f32->epi(epi, &e);
-}
-
 void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk,
                         void *scratch)
 {
@@ -248,28 +202,23 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
     const int64_t kvol = lmn_conv_volume(p->g.kernel), c_in = p->g.c_in / p->g.groups;
     const int64_t mb = chunk % p->m_blocks, block = chunk / p->m_blocks;
     const place at = place_of(p, args, block);
-    const bool odd = p->odd && at.col + at.n == p->pixels;
     lmn_gemm_block t = {.lda = p->k, .ldb = gemm->nr, .ldc = p->pixels, .item = at.image};
-    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = at.n - odd;
+    t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = at.n;
     if (t.m <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = at.group * p->m + mb * p->mc, t.col = at.col;
     t.c = args->y + (at.image * p->g.c_out + t.row) * p->pixels + t.col;
-    float *sums = (float *)scratch + (p->odd ? p->cc * kvol : 0);
-    float *packed = sums + (p->odd ? p->mc : 0);
     int64_t c = 0;
     do {
         const int64_t n_c = lmn_min_i64(p->cc, c_in - c);
-        t.b = p->n_prepare ? shared_at(p, args, block, &at, c) : packed;
+        t.b = p->n_prepare ? shared_at(p, args, block, &at, c) : scratch;
         t.k = n_c * kvol, t.b_panel = t.k * gemm->nr, t.beta = c > 0;
         if (p->path == PATH_POINTWISE)
             bring_rows(p, &at, c, &t);
         else if (!p->n_prepare)
-            pack_channels(p, &at, c, n_c, packed);
+            pack_channels(p, &at, c, n_c, scratch);
         t.a = args->w + t.row * p->k + c * kvol;
         c += n_c;
         t.epi = c >= c_in ? args->epi : NULL;
         gemm->block(&t);
-        if (odd) odd_pixel(p, &t, scratch, sums);
     } while (c < c_in);
-    if (odd) odd_close(p, args->epi, &t, sums);
 }

@@ -11,9 +11,7 @@
  * epilogue a row is an output channel, a column an output pixel, an item an image; the bias is a
  * ROW operand.
  *
- * Order   one chain an output pixel, the gemm kernel's (avx2 == avx512), or wino.h's. Where a small
- * image has one pixel more than whole register tiles, that pixel is a sum of the row's small_nt
- * for every block of input channels: the same for all threads and chunks, not in every row.
+ * Order   one chain an output pixel, the gemm kernel's (avx2 == avx512), or wino.h's.
  */
 #ifndef LMN_KERNELS_CONV_PLAN_H
 #define LMN_KERNELS_CONV_PLAN_H
@@ -31,7 +29,6 @@ typedef struct lmn_conv_plan {
     int64_t m_blocks, n_blocks;
     int64_t tiles;        /* Winograd: tiles in a row, nc then counts tile rows; else 0 */
     bool v_first;         /* Winograd: see wino_plan.c */
-    bool odd;             /* the last pixel goes alone, see conv_plan.c */
     int64_t n_chunks;     /* 0 when y is empty */
     size_t scratch_bytes; /* one worker's */
     int64_t n_prepare;    /* chunks of preparation, all to be done before the first chunk */
