@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -80,6 +81,59 @@ def paired_ratio(ours, peer, pairs=9, seconds=0.0, clock=time.perf_counter):
         for who in ((0, 1) if i % 2 == 0 else (1, 0)):
             (a, b)[who].append(sample(both[who]))
     return median([y / x for x, y in zip(a, b)]), median(a), median(b)
+
+
+class Child:
+    """
+    A contender in a process of its own, stopped while it is not asked: nothing that its threads do
+    after a run reaches the samples of others. `args` is a command that ends in answer_samples().
+    """
+
+    def __init__(self, args):
+        self.p = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.p.stdout.readline() != "ready\n":
+            raise RuntimeError(f"{' '.join(args)}: did not start")
+        self.p.send_signal(signal.SIGSTOP)
+
+    def sample(self, seconds):
+        """Seconds of a run, over runs that last `seconds` together."""
+        self.p.send_signal(signal.SIGCONT)
+        self.p.stdin.write(f"{seconds}\n")
+        self.p.stdin.flush()
+        got = self.p.stdout.readline()
+        self.p.send_signal(signal.SIGSTOP)
+        if not got:
+            raise RuntimeError(f"{' '.join(self.p.args)}: ended")
+        return float(got)
+
+    def close(self):
+        self.p.kill()
+        self.p.wait()
+
+
+def answer_samples(call):
+    """The child's side: warms up, then answers a line of seconds with the seconds of a run."""
+    call()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        call()
+        runs = max(1, round(float(line) / max(1e-9, timed(call, time.perf_counter))))
+        took = timed(lambda: [call() for _ in range(runs)], time.perf_counter)
+        print(took / runs, flush=True)
+
+
+def rounds(children, samples=15, seconds=0.05):
+    """Samples of every child (a dict by name), turn by turn, each round from another one on."""
+    names, got = list(children), {name: [] for name in children}
+    for i in range(samples):
+        for name in names[i % len(names):] + names[:i % len(names)]:
+            got[name].append(children[name].sample(seconds))
+    return got
+
+
+def faster(got, ours, peer):
+    """Median over rounds of peer / ours."""
+    return median([y / x for x, y in zip(got[ours], got[peer])])
 
 
 def bar(value, unit, goal, peer, at_least=True):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """
 What a second thread brings (bar B9 of the kernels): threads.py [CASE...]. Latency of models on one
-thread and on all cores, turn by turn, in wall time; the same beside a foreign process that keeps
-one core busy; what a run of a tiny model costs with 1, 2 and 16 threads; and the processor time
-that a pool takes after its work is done. onnxruntime stands beside it. Wants a quiet machine: the
-load is printed.
+thread and on all cores, in wall time, ours and onnxruntime's: four processes in turn, of which
+three are stopped; the same beside a foreign process that keeps one core busy; what a run of a
+tiny model costs with 1, 2 and 16 threads; and the processor time that a pool takes after its work
+is done. Wants a quiet machine: the load is printed.
 """
 import argparse
 import contextlib
@@ -47,35 +47,38 @@ def peer_session(path, threads):
     return ort.InferenceSession(path, o, providers=["CPUExecutionProvider"])
 
 
-class Case:
-    """One model in four sessions: ours and the peer's, on one thread and on `wide`."""
+def contend(case, who, threads):
+    """A child's whole life: one model, one engine, some threads."""
+    model, dims, _ = models.CASES[case]
+    path = benchlib.model_file(model)
+    peer = peer_session(path, threads)
+    feed = models.feed_of(peer, dims)
+    if who == "peer":
+        return benchlib.answer_samples(models.bound(peer, feed))
+    names = [port.name for port in peer.get_inputs()]
+    del peer
+    s = laminalib.Session(path, threads)
+    s.bind([feed[name] for name in names])
+    return benchlib.answer_samples(s.run)
 
-    def __init__(self, name, wide):
-        model, dims, _ = models.CASES[name]
-        path = benchlib.model_file(model)
-        peers = [peer_session(path, t) for t in (1, wide)]
-        feed = models.feed_of(peers[0], dims)
-        self.ours = [laminalib.Session(path, t) for t in (1, wide)]
-        for s in self.ours:
-            s.bind([feed[p.name] for p in peers[0].get_inputs()])
-        self.peers = [models.bound(p, feed) for p in peers]
 
-    def gain(self, calls, pairs):
-        """How many times faster all threads are than one."""
-        return benchlib.paired_ratio(calls[1], calls[0], pairs=pairs, seconds=0.05)[0]
-
-    def measure(self, pairs):
-        ours, row = [s.run for s in self.ours], {}
+def measure(case, wide, samples):
+    """Gains of both engines, and ours beside the peer's, quiet and beside a busy process."""
+    kids = {(who, t): benchlib.Child([sys.executable, __file__, "--child", case, who, str(t)])
+            for who in ("ours", "peer") for t in (1, wide)}
+    row = {}
+    try:
         for beside in (False, True):
             with busy(beside):
-                key = " beside" if beside else ""
-                row["gain" + key] = self.gain(ours, pairs)
-                row["peer gain" + key] = self.gain(self.peers, pairs)
-                row["ratio" + key] = benchlib.paired_ratio(ours[1], self.peers[1], pairs=pairs,
-                                                           seconds=0.05)[0]
-        for s in self.ours:
-            s.close()
-        return row
+                got, key = benchlib.rounds(kids, samples), " beside" if beside else ""
+            for name, ours, peer in (("gain", ("ours", wide), ("ours", 1)),
+                                     ("peer gain", ("peer", wide), ("peer", 1)),
+                                     ("ratio", ("ours", wide), ("peer", wide))):
+                row[name + key] = benchlib.faster(got, ours, peer)
+    finally:
+        for kid in kids.values():
+            kid.close()
+    return row
 
 
 def overhead():
@@ -110,13 +113,16 @@ def parking(case):
 def main():
     parser = argparse.ArgumentParser(description="what more threads bring")
     parser.add_argument("cases", nargs="*", metavar="CASE", help="; ".join(CASES))
-    parser.add_argument("--pairs", type=int, default=9, help="timed pairs a figure")
+    parser.add_argument("--samples", type=int, default=15, help="rounds of all four processes")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.child:
+        return contend(args.child[0], args.child[1], int(args.child[2]))
     wide = len(os.sched_getaffinity(0))
     if wide < 2:
         benchlib.not_run("threads", "one processor")
     print(f"{wide} threads, load {os.getloadavg()[0]:.2f}, onnxruntime {ort.__version__}")
-    rows = [{"model": c, **Case(c, wide).measure(args.pairs)}
+    rows = [{"model": c, **measure(c, wide, args.samples)}
             for c in CASES if not args.cases or any(c.startswith(a) for a in args.cases)]
     keys = [k for k in rows[0] if k != "model"]
     benchlib.table(("model", *keys), [[r["model"], *(r[k] for k in keys)] for r in rows])
