@@ -77,37 +77,92 @@ static int64_t block_elems(const lmn_conv_plan *p)
     return (p->nc + p->set->gemm_f32->nr) * p->k;
 }
 
-void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_plan *out)
+/* Blocks as chosen, in the units of the path; false where they are none. */
+static bool cut_as(lmn_conv_plan *p, const lmn_choice *c)
+{
+    const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
+    if (c->mc % mr || c->nc % nr) return false;
+    if (c->mc) p->mc = lmn_min_i64(c->mc, lmn_round_up_i64(p->m, mr));
+    if (c->nc) cut_pixels(p, c->nc, nr);
+    p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
+    return true;
+}
+
+static bool plan_depthwise(lmn_conv_plan *p, const lmn_choice *c)
+{
+    const lmn_conv_geom *g = &p->g;
+    if (c->path != LMN_CHOICE_RULE || c->nc || c->kc) return false;
+    p->mc = lmn_max_i64(1, min_depthwise_elems / lmn_max_i64(p->pixels, lmn_conv_volume(g->in)));
+    p->mc = lmn_split_even(g->c_out, c->mc ? c->mc : p->mc, 1);
+    p->m_blocks = lmn_ceil_div_i64(g->c_out, p->mc), p->n_blocks = 1;
+    p->n_chunks = g->n * p->m_blocks;
+    return true;
+}
+
+/* By the block kernel over packed pixels. */
+static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t kvol = lmn_conv_volume(g->kernel), c_in = g->c_in / g->groups;
+    p->k = c_in * kvol, p->tiles = 0;
+    cut_blocks(p);
+    if (!cut_as(p, c)) return false;
+    const int64_t most_cc = c->kc ? c->kc : lmn_max_i64(1, KC / kvol);
+    p->cc = lmn_split_even(c_in, most_cc, 1);
+    const int64_t blocks = g->n * g->groups * p->n_blocks, all = block_elems(p) * blocks;
+    p->n_chunks = blocks * p->m_blocks;
+    const bool can = p->path == PATH_IM2COL && p->m_blocks > 1 && all <= most_shared;
+    if (c->path == LMN_CHOICE_SHARED && !can) return false;
+    if (can && c->path != LMN_CHOICE_OWN) {
+        p->n_prepare = blocks * lmn_ceil_div_i64(c_in, p->cc);
+        p->shared_bytes = (size_t)all * sizeof(float);
+    } else {
+        const int64_t own = (p->nc + p->set->gemm_f32->nr) * p->cc * kvol;
+        p->scratch_bytes = (size_t)own * sizeof(float);
+    }
+    return true;
+}
+
+/* The plan by the choice; a zeroed one is the rule, and always possible. */
+static bool plan_by(const lmn_kset *set, const lmn_conv_geom *g, const lmn_choice *c,
+                    lmn_conv_plan *out)
 {
     lmn_assert(g->groups >= 1 && g->c_in % g->groups == 0 && g->c_out % g->groups == 0);
-    const int64_t kvol = lmn_conv_volume(g->kernel), c_in = g->c_in / g->groups;
     *out = (lmn_conv_plan){.set = set, .g = *g, .path = choose_path(g)};
-    out->m = g->c_out / g->groups, out->k = c_in * kvol, out->pixels = lmn_conv_volume(g->out);
-    if (g->n == 0 || g->c_out == 0 || out->pixels == 0) return;
-    if (out->path == PATH_DEPTHWISE) {
-        int64_t in_plane = lmn_conv_volume(g->in);
-        out->mc = lmn_max_i64(1, min_depthwise_elems / lmn_max_i64(out->pixels, in_plane));
-        out->mc = lmn_split_even(g->c_out, out->mc, 1);
-        out->m_blocks = lmn_ceil_div_i64(g->c_out, out->mc), out->n_blocks = 1;
-        out->n_chunks = g->n * out->m_blocks;
-        return;
-    }
-    if (out->path == PATH_IM2COL && set->wino_f32 && lmn_wino_plan(out)) {
+    out->m = g->c_out / g->groups, out->pixels = lmn_conv_volume(g->out);
+    out->k = g->c_in / g->groups * lmn_conv_volume(g->kernel);
+    if (g->n == 0 || g->c_out == 0 || out->pixels == 0) return true;
+    if (out->path == PATH_DEPTHWISE) return plan_depthwise(out, c);
+    const bool wino = c->path == LMN_CHOICE_WINO_U || c->path == LMN_CHOICE_WINO_V;
+    const bool blocks = c->path == LMN_CHOICE_OWN || c->path == LMN_CHOICE_SHARED;
+    if (c->path != LMN_CHOICE_RULE && !wino && !blocks) return false;
+    if (blocks && out->path != PATH_IM2COL) return false;
+    if (!blocks && out->path == PATH_IM2COL && set->wino_f32 && lmn_wino_plan(out, c)) {
         out->path = PATH_WINOGRAD;
-        return;
+        return true;
     }
-    out->k = c_in * kvol, out->tiles = 0;
-    cut_blocks(out);
-    out->cc = lmn_split_even(c_in, lmn_max_i64(1, KC / kvol), 1);
-    const int64_t blocks = g->n * g->groups * out->n_blocks, all = block_elems(out) * blocks;
-    out->n_chunks = blocks * out->m_blocks;
-    if (out->path == PATH_IM2COL && out->m_blocks > 1 && all <= most_shared) {
-        out->n_prepare = blocks * lmn_ceil_div_i64(c_in, out->cc);
-        out->shared_bytes = (size_t)all * sizeof(float);
-    } else {
-        const int64_t own = (out->nc + set->gemm_f32->nr) * out->cc * kvol;
-        out->scratch_bytes = (size_t)own * sizeof(float);
-    }
+    return !wino && plan_blocks(out, c);
+}
+
+void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_plan *out)
+{
+    const lmn_choice rule = {0, 0, 0, 0};
+    (void)plan_by(set, g, &rule, out);
+}
+
+bool lmn_conv_f32_plan_as(const lmn_kset *set, const lmn_conv_geom *g, const lmn_choice *c,
+                          lmn_conv_plan *out)
+{
+    lmn_conv_plan p;
+    lmn_conv_f32_plan(set, g, out);
+    if (set->gemm_f32->head.isa == 0) return false; /* the reference rounds at every cut of k */
+    if (!lmn_choice_in_range(c) || out->n_chunks == 0 || !plan_by(set, g, c, &p)) return false;
+    const size_t most = LMN_CHOICE_SCRATCH_MAX;
+    if (p.scratch_bytes > most && p.scratch_bytes > out->scratch_bytes) return false;
+    if (p.shared_bytes > 4 * most && p.shared_bytes > out->shared_bytes) return false;
+    if (p.n_chunks > lmn_max_i64(LMN_CHOICE_CHUNKS_MAX, out->n_chunks)) return false;
+    *out = p;
+    return true;
 }
 
 static void depthwise_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk)

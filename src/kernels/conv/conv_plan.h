@@ -16,6 +16,7 @@
 #ifndef LMN_KERNELS_CONV_PLAN_H
 #define LMN_KERNELS_CONV_PLAN_H
 
+#include "kernels/choice.h"
 #include "kernels/conv/conv_geom.h"
 #include "kernels/gemm/epi.h"
 #include "kernels/kset.h"
@@ -43,6 +44,12 @@ typedef struct lmn_conv_args {
 } lmn_conv_args;
 
 void lmn_conv_f32_plan(const lmn_kset *set, const lmn_conv_geom *geom, lmn_conv_plan *out);
+/* As lmn_conv_f32_plan, but by the way and the blocks of the choice; false, and the rule's plan,
+   where that is not possible. Without a wino row in the set the bits are always the rule's. */
+bool lmn_conv_f32_plan_as(const lmn_kset *set, const lmn_conv_geom *geom, const lmn_choice *choice,
+                          lmn_conv_plan *out);
+/* Choices worth measuring for this convolution, each with a plan of its own, none the rule's. */
+void lmn_conv_f32_choices(const lmn_kset *set, const lmn_conv_geom *geom, lmn_choices *out);
 /* Run chunk `chunk` < n_prepare of the preparation. */
 void lmn_conv_f32_prepare(const lmn_conv_plan *plan, const lmn_conv_args *args, int64_t chunk);
 /* Run chunk `chunk` < n_chunks. `scratch` holds scratch_bytes, NULL if that is 0; contents are

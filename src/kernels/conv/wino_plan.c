@@ -81,17 +81,13 @@ static bool pays(const lmn_conv_plan *p, int64_t all)
     return products + tiles + filters < 0.8 * both * 9.0 * (double)p->pixels * n;
 }
 
-bool lmn_wino_plan(lmn_conv_plan *p)
+/* Chunks of the way and the tile rows that stand in the plan. */
+static void cut(lmn_conv_plan *p, int64_t mc)
 {
-    if (!fits(p)) return false;
-    const int64_t all = lmn_ceil_div_i64(p->g.out[1], 4);
-    p->k = p->g.c_in, p->tiles = lmn_ceil_div_i64(p->g.out[2], 4);
-    p->v_first = p->g.n < FEW_IMAGES && LMN_WINO_POS * 4 * p->k * all * p->tiles <= most_bytes;
-    p->nc = p->v_first ? all : choose_rows(p, all);
-    p->n_blocks = lmn_ceil_div_i64(all, p->nc);
-    if (!pays(p, all)) return false;
     const int64_t a_row = LMN_WINO_POS * 4 * (p->k + row_step(p->nc * p->tiles));
-    if (p->v_first)
+    if (mc)
+        p->m_blocks = lmn_ceil_div_i64(p->m, mc);
+    else if (p->v_first)
         p->m_blocks = lmn_ceil_div_i64(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8);
     else
         p->m_blocks = p->n_blocks * p->g.n < WANT_CHUNKS && p->m >= 128 ? 2 : 1;
@@ -104,6 +100,22 @@ bool lmn_wino_plan(lmn_conv_plan *p)
     const int64_t own = m + (p->v_first ? p->mc * u_row(p) : v);
     p->shared_bytes = (size_t)shared * sizeof(float);
     p->scratch_bytes = (size_t)own * sizeof(float);
+}
+
+bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *c)
+{
+    if (!fits(p)) return false;
+    const int64_t all = lmn_ceil_div_i64(p->g.out[1], 4);
+    p->k = p->g.c_in, p->tiles = lmn_ceil_div_i64(p->g.out[2], 4);
+    p->v_first = p->g.n < FEW_IMAGES && LMN_WINO_POS * 4 * p->k * all * p->tiles <= most_bytes;
+    if (c->path != LMN_CHOICE_RULE) p->v_first = c->path == LMN_CHOICE_WINO_V;
+    p->nc = p->v_first ? all : choose_rows(p, all);
+    p->n_blocks = lmn_ceil_div_i64(all, p->nc);
+    if (c->path == LMN_CHOICE_RULE && !pays(p, all)) return false;
+    if (c->mc % 8 || c->kc || (p->v_first && c->nc)) return false;
+    if (c->nc) p->nc = lmn_min_i64(c->nc, all);
+    p->n_blocks = lmn_ceil_div_i64(all, p->nc);
+    cut(p, c->mc);
     return true;
 }
 

@@ -8,8 +8,9 @@
 
 #include "kernels/conv/conv_plan.h"
 
-/* True, and the rest of *p is filled, if the convolution in p->g is faster this way. */
-bool lmn_wino_plan(lmn_conv_plan *p);
+/* True, and the rest of *p is filled, if the convolution in p->g is faster this way, or if it is
+   possible and the choice says so. Blocks are then as chosen. */
+bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *choice);
 /* Transform some of the filters into args->shared. */
 void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk);
 void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t chunk,

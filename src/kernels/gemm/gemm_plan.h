@@ -15,6 +15,7 @@
 #ifndef LMN_KERNELS_GEMM_PLAN_H
 #define LMN_KERNELS_GEMM_PLAN_H
 
+#include "kernels/choice.h"
 #include "kernels/gemm/gemm.h"
 
 enum {
@@ -38,5 +39,12 @@ typedef struct lmn_gemm_shape {
 #undef GEMM_T
 #undef GEMM_F
 #undef GEMM_REAL
+
+/* As lmn_gemm_f32_plan, but read and cut as the choice says, with the same bits; false, and the
+   rule's plan, where that is not possible. */
+bool lmn_gemm_f32_plan_as(const lmn_gemm_row *row, const lmn_gemm_shape *shape,
+                          const lmn_choice *choice, lmn_gemm_plan *out);
+/* Choices worth measuring for this product, each with a plan of its own, none the rule's. */
+void lmn_gemm_f32_choices(const lmn_gemm_row *row, const lmn_gemm_shape *shape, lmn_choices *out);
 
 #endif

@@ -120,18 +120,42 @@ static void cut_blocks(GEMM_T(plan) * p)
     }
 }
 
-static void lay_out(GEMM_T(plan) * p)
+/* Scratch, and k of a packed block: at most kc_most. */
+static void lay_out(GEMM_T(plan) * p, int64_t kc_most)
 {
     const bool trans_a = p->flags & LMN_GEMM_TRANS_A, packs = p->path == PATH_PACKED;
     int64_t a = 0, b = 0;
     if (p->path == PATH_THIN) {
         b = p->flags & LMN_GEMM_TRANS_B ? 0 : p->n * p->k;
     } else if (packs || trans_a || p->b_far || p->path == PATH_PANELS) {
-        p->kc = lmn_split_even(p->k, KC, 16);
+        p->kc = lmn_split_even(p->k, kc_most, 16);
         b = packs ? lmn_round_up_i64(p->nc, p->row->nr) * p->kc : 0;
         a = trans_a ? p->mc * p->kc : 0;
     }
     p->scratch_bytes = (size_t)(a + b) * sizeof(GEMM_REAL);
+}
+
+/* Blocks of the path that stands in the plan. */
+static void cut(GEMM_T(plan) * out)
+{
+    const int64_t k = out->k, b_bytes = k * out->n * (int64_t)sizeof(GEMM_REAL);
+    out->kc = k;
+    out->b_far = false;
+    if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
+        out->b_far = b_bytes > stream_bytes;
+        out->mc = out->m, out->nc = lmn_split_even(out->n, stream_columns(out), 16);
+        out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(out->n, out->nc);
+    } else if (out->path == PATH_THIN) {
+        out->nc = out->n, out->n_blocks = 1;
+        out->mc = lmn_split_even(
+            out->m, lmn_max_i64(THIN_MC, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k), 16);
+        out->m_blocks = lmn_ceil_div_i64(out->m, out->mc);
+        out->b_far = out->m * k > stream_bytes / (int64_t)sizeof(GEMM_REAL);
+    } else {
+        const bool in_place = out->path == PATH_DIRECT || out->path == PATH_PANELS;
+        out->b_far = in_place && out->m <= DIRECT_M && b_bytes > FAR_BYTES;
+        cut_blocks(out);
+    }
 }
 
 void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan) * out)
@@ -141,25 +165,9 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     out->n_batch = s->n_batch, out->flags = s->flags;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->path = choose_path(out);
-    out->kc = s->k;
-    const int64_t b_bytes = s->k * s->n * (int64_t)sizeof(GEMM_REAL);
-    if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
-        out->b_far = b_bytes > stream_bytes;
-        out->mc = s->m, out->nc = lmn_split_even(s->n, stream_columns(out), 16);
-        out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(s->n, out->nc);
-    } else if (out->path == PATH_THIN) {
-        out->nc = s->n, out->n_blocks = 1;
-        out->mc = lmn_split_even(
-            s->m, lmn_max_i64(THIN_MC, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / s->k), 16);
-        out->m_blocks = lmn_ceil_div_i64(s->m, out->mc);
-        out->b_far = s->m * s->k > stream_bytes / (int64_t)sizeof(GEMM_REAL);
-    } else {
-        const bool in_place = out->path == PATH_DIRECT || out->path == PATH_PANELS;
-        out->b_far = in_place && s->m <= DIRECT_M && b_bytes > FAR_BYTES;
-        cut_blocks(out);
-    }
+    cut(out);
     out->c_past = s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
-    lay_out(out);
+    lay_out(out, KC);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
 

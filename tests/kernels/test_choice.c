@@ -1,0 +1,201 @@
+/*
+ * Choices of plans: whatever is chosen, the bits are the rule's; between Winograd and the direct
+ * form they are near. Choices are those offered and random ones, most of them impossible; what a
+ * plan refuses leaves the rule's plan.
+ */
+#include "kernels/conv/conv_plan.h"
+#include "kernels/gemm/gemm_plan.h"
+
+#include "t.h"
+
+static int64_t below(t_env *env, int64_t n)
+{
+    return (int64_t)(t_rand(env) % (uint64_t)n);
+}
+
+static float *values(t_env *env, int64_t n)
+{
+    float *x = malloc((size_t)(n + 1) * sizeof *x);
+    for (int64_t i = 0; i < n; i++) x[i] = (float)(below(env, 2001) - 1000) * 1e-3f;
+    return x;
+}
+
+/* Offered in turn, then at random: sensible blocks, and nonsense. */
+static lmn_choice pick(t_env *env, const lmn_choices *offers, int i, const int32_t *unit)
+{
+    if (i < offers->n) return offers->at[i];
+    lmn_choice c = {(int32_t)below(env, LMN_CHOICE_COUNT + 1), 0, 0, 0};
+    int32_t *const at[] = {&c.mc, &c.nc, &c.kc};
+    for (int k = 0; k < 3; k++) {
+        const int64_t kind = below(env, 4);
+        if (kind == 1) *at[k] = unit[k] * (int32_t)(1 + below(env, 12));
+        if (kind == 2) *at[k] = (int32_t)below(env, 3000);
+        if (kind == 3 && below(env, 8) == 0) *at[k] = below(env, 2) ? INT32_MAX : INT32_MIN;
+    }
+    return c;
+}
+
+typedef struct product {
+    lmn_gemm_args args;
+    lmn_gemm_shape s;
+    float *c[2];
+    int64_t n_c;
+} product;
+
+static void run_gemm(const lmn_gemm_plan *p, lmn_gemm_args args, float *c)
+{
+    void *scratch = malloc(p->scratch_bytes + 1);
+    args.c = c;
+    for (int64_t i = p->n_chunks - 1; i >= 0; i--)
+        lmn_gemm_f32_chunk(p, &args, i, p->scratch_bytes ? scratch : NULL);
+    free(scratch);
+}
+
+static void try_product(t_env *env, const lmn_gemm_row *row, const product *x, int n_random)
+{
+    lmn_gemm_plan rule, p;
+    lmn_choices offers;
+    const int32_t unit[] = {row->mr, row->nr, 16};
+    lmn_gemm_f32_plan(row, &x->s, &rule);
+    lmn_gemm_f32_choices(row, &x->s, &offers);
+    run_gemm(&rule, x->args, x->c[0]);
+    for (int i = 0; i < offers.n + n_random; i++) {
+        const lmn_choice c = pick(env, &offers, i, unit);
+        const bool taken = lmn_gemm_f32_plan_as(row, &x->s, &c, &p);
+        T_CHECK(taken || i >= offers.n);
+        T_CHECK(taken || (p.path == rule.path && p.mc == rule.mc && p.nc == rule.nc));
+        if (!taken) continue;
+        T_CHECK(p.scratch_bytes <= LMN_CHOICE_SCRATCH_MAX || p.scratch_bytes <= rule.scratch_bytes);
+        memset(x->c[1], 0xff, (size_t)x->n_c * sizeof(float));
+        run_gemm(&p, x->args, x->c[1]);
+        T_CHECK(memcmp(x->c[0], x->c[1], (size_t)x->n_c * sizeof(float)) == 0);
+    }
+}
+
+static void one_product(t_env *env, const lmn_gemm_row *row, int64_t m, int64_t n, int64_t k)
+{
+    product x = {.s = {m, n, k, 1 + below(env, 2), (int32_t)below(env, 4)}};
+    if (below(env, 4) == 0) x.s.flags |= LMN_GEMM_CHAIN;
+    x.n_c = m * n * x.s.n_batch;
+    float *a = values(env, m * k * x.s.n_batch), *b = values(env, k * n * x.s.n_batch);
+    float *col = values(env, n);
+    const lmn_epi epi = {
+        .n_ops = 2,
+        .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_COL, .x = col}, {.kind = LMN_EPI_GELU}}};
+    for (int i = 0; i < 2; i++) x.c[i] = malloc((size_t)x.n_c * sizeof(float));
+    x.args = (lmn_gemm_args){.a = a, .b = b, .ldc = n, .a_batch = m * k, .b_batch = k * n};
+    x.args.lda = x.s.flags & LMN_GEMM_TRANS_A ? m : k;
+    x.args.ldb = x.s.flags & LMN_GEMM_TRANS_B ? k : n;
+    x.args.c_batch = m * n, x.args.epi = below(env, 2) ? &epi : NULL;
+    try_product(env, row, &x, 6);
+    for (int i = 0; i < 2; i++) free(x.c[i]);
+    free(a), free(b), free(col);
+}
+
+static void test_products(t_env *env)
+{
+    for (int32_t r = 0; r < lmn_gemm_f32_n_rows; r++) {
+        const lmn_gemm_row *row = &lmn_gemm_f32_rows[r];
+        if ((row->head.isa & env->engine->cpu.isa) != row->head.isa) continue;
+        T_CASE(row->head.variant);
+        for (int i = 0; i < 60; i++)
+            one_product(env, row, 1 + below(env, 40), 1 + below(env, 120), below(env, 90));
+        for (int i = 0; i < 12 && row->head.isa; i++)
+            one_product(env, row, 1 + below(env, 260), 1 + below(env, 420), 1 + below(env, 500));
+    }
+}
+
+static void run_conv(const lmn_conv_plan *p, lmn_conv_args args, float *y)
+{
+    void *scratch = malloc(p->scratch_bytes + 1);
+    args.shared = p->shared_bytes ? malloc(p->shared_bytes) : NULL;
+    args.y = y;
+    for (int64_t i = p->n_prepare - 1; i >= 0; i--) lmn_conv_f32_prepare(p, &args, i);
+    for (int64_t i = p->n_chunks - 1; i >= 0; i--)
+        lmn_conv_f32_chunk(p, &args, i, p->scratch_bytes ? scratch : NULL);
+    free(args.shared);
+    free(scratch);
+}
+
+/* How far apart two forms of one sum of `terms` products below 1 may be: the class of wino.h. */
+static bool near(const float *a, const float *b, int64_t n, int64_t terms)
+{
+    const float bound = (float)terms * 2e-5f + 1e-4f;
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= bound)) return false;
+    return true;
+}
+
+static void try_conv(t_env *env, const lmn_kset *set, const lmn_conv_geom *g, lmn_conv_args args)
+{
+    lmn_conv_plan rule, p;
+    lmn_choices offers;
+    const int32_t unit[] = {set->gemm_f32->mr, set->gemm_f32->nr, 1};
+    const int64_t n_y = g->n * g->c_out * lmn_conv_volume(g->out);
+    float *y[2] = {malloc((size_t)n_y * sizeof(float)), malloc((size_t)n_y * sizeof(float))};
+    lmn_conv_f32_plan(set, g, &rule);
+    lmn_conv_f32_choices(set, g, &offers);
+    run_conv(&rule, args, y[0]);
+    for (int i = 0; i < offers.n + 8; i++) {
+        const lmn_choice c = pick(env, &offers, i, unit);
+        const bool taken = lmn_conv_f32_plan_as(set, g, &c, &p);
+        T_CHECK(taken || i >= offers.n);
+        if (!taken) continue;
+        memset(y[1], 0xff, (size_t)n_y * sizeof(float));
+        run_conv(&p, args, y[1]);
+        const bool same = (p.tiles > 0) == (rule.tiles > 0);
+        if (i < offers.n) T_CHECK(same == !offers.other_bits[i]);
+        T_CHECK(set->wino_f32 || same);
+        if (same)
+            T_CHECK(memcmp(y[0], y[1], (size_t)n_y * sizeof(float)) == 0);
+        else
+            T_CHECK(near(y[0], y[1], n_y, g->c_in * 9));
+    }
+    free(y[0]), free(y[1]);
+}
+
+/* Mostly 3 x 3, which may go any way; pointwise, strided, grouped and depthwise ones between. */
+static lmn_conv_geom random_geom(t_env *env)
+{
+    const int64_t kind = below(env, 6), c = 1 + below(env, 20);
+    lmn_conv_geom g = {.n = 1 + below(env, 2), .groups = 1, .c_in = c, .c_out = 1 + below(env, 40)};
+    const int64_t side = kind == 1 ? 1 : 3, stride = kind == 2 ? 2 : 1;
+    if (kind >= 4) g.c_in += 16, g.c_out += 8 * below(env, 30);
+    if (kind == 0) g.groups = g.c_out = c;
+    if (kind == 3) g.groups = 2, g.c_in *= 2, g.c_out *= 2;
+    const int64_t h[3] = {1, 1 + below(env, 30), 1 + below(env, 30)};
+    for (int i = 0; i < 3; i++) {
+        g.in[i] = h[i], g.kernel[i] = i ? side : 1, g.dilation[i] = 1;
+        g.stride[i] = i ? stride : 1, g.pad[i] = i ? side / 2 : 0;
+        g.out[i] = (h[i] + 2 * g.pad[i] - g.kernel[i]) / g.stride[i] + 1;
+    }
+    return g;
+}
+
+static void test_convolutions(t_env *env)
+{
+    static const lmn_isa LEVELS[] = {LMN_ISA_AVX2, ~0u};
+    for (int l = 0; l < 2; l++) {
+        lmn_cpu cpu = env->engine->cpu;
+        cpu.isa &= LEVELS[l];
+        lmn_kset set;
+        T_CHECK(lmn_kset_choose(&cpu, NULL, &set));
+        T_CASE(set.gemm_f32->head.variant);
+        for (int i = 0; i < 90; i++) {
+            const lmn_conv_geom g = random_geom(env);
+            lmn_kset use = set;
+            if (i % 5 == 0) use.wino_f32 = NULL;
+            const int64_t kvol = lmn_conv_volume(g.kernel);
+            float *x = values(env, g.n * g.c_in * lmn_conv_volume(g.in));
+            float *w = values(env, g.c_out * (g.c_in / g.groups) * kvol);
+            float *bias = values(env, g.c_out);
+            const lmn_epi epi = {.n_ops = 2,
+                                 .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias},
+                                        {.kind = LMN_EPI_SILU}}};
+            try_conv(env, &use, &g, (lmn_conv_args){.x = x, .w = w, .epi = &epi});
+            free(x), free(w), free(bias);
+        }
+    }
+}
+
+T_MAIN(T_TEST(test_products), T_TEST(test_convolutions))
