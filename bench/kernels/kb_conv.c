@@ -216,6 +216,7 @@ static void run_shape(kb_run *run, const shape *s, const lmn_kset *set, lmn_work
     (void)snprintf(name, sizeof name, "%d to %d/%d, %dx%d^%d s%d d%d", s->c_in, s->c_out, s->groups,
                    s->size, s->kernel, s->rank, s->stride, s->dilation);
     conv c = {.set = set, .g = geom_of(s), .pool = pool};
+    c.g.threads = run->threads;
     const int64_t taps = s->c_in / s->groups * lmn_conv_volume(c.g.kernel);
     const int64_t pixels = lmn_conv_volume(c.g.out);
     const double ops = 2.0 * (double)(taps * pixels * s->c_out);

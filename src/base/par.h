@@ -1,7 +1,7 @@
 /*
  * The parallel-for vtable: how lower rooms ask for threads without knowing the pool. The runtime
- * fills it. The grid of chunks must depend on the problem alone, never on the width, so that
- * results are bit-identical for any number of threads.
+ * fills it. Results are bit-identical for any number of threads: the grid of chunks depends on the
+ * problem alone, or, where no cut changes a chain of operations, on the width too.
  */
 #ifndef LMN_BASE_PAR_H
 #define LMN_BASE_PAR_H

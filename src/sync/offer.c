@@ -13,8 +13,19 @@
 void lmn_offer_init(lmn_offer *o)
 {
     lmn_atomic_init(&o->word, 0);
-    lmn_atomic_init(&o->next, 0);
+    for (int i = 0; i < LMN_OFFER_RANGES; i++) lmn_atomic_init(&o->range[i].next, 0);
     o->loop = (lmn_loop){0};
+}
+
+static int32_t ranges(const lmn_loop *l)
+{
+    return l->width < LMN_OFFER_RANGES ? l->width : LMN_OFFER_RANGES;
+}
+
+/* The first chunk of range r of n; of range n the end. */
+static int64_t range_begin(const lmn_loop *l, int32_t r, int32_t n)
+{
+    return l->n_chunks / n * r + lmn_min_i64(r, l->n_chunks % n);
 }
 
 bool lmn_offer_open(lmn_offer *o, const lmn_loop *loop)
@@ -25,10 +36,24 @@ bool lmn_offer_open(lmn_offer *o, const lmn_loop *loop)
     if (!lmn_atomic_cas(&o->word, &unused, LMN_OFFER_OWNED, acquire)) return false;
     lmn_plain_write(&o->loop, sizeof o->loop);
     o->loop = *loop;
-    lmn_atomic_store(&o->next, 0, relaxed);
+    const int32_t n = ranges(loop);
+    for (int32_t r = 0; r < n; r++)
+        lmn_atomic_store(&o->range[r].next, range_begin(loop, r, n), relaxed);
     const uint32_t most = (uint32_t)loop->width << LMN_OFFER_MOST_SHIFT;
     const uint32_t given = (uint32_t)1 << LMN_OFFER_GIVEN_SHIFT;
     lmn_atomic_store(&o->word, LMN_OFFER_OWNED | LMN_OFFER_OPEN | most | given, release);
+    return true;
+}
+
+/* The chunks that are left of a range; false: the loop was stopped. */
+static bool work_on(lmn_offer_range *at, const lmn_loop *l, int64_t end, int32_t worker)
+{
+    while (lmn_atomic_load(&at->next, relaxed) < end) {
+        if (l->stopped && l->stopped(l->stop_ctx)) return false;
+        const int64_t c = lmn_atomic_add(&at->next, 1, relaxed);
+        if (c >= end) break;
+        l->fn(l->arg, c, worker);
+    }
     return true;
 }
 
@@ -36,11 +61,10 @@ void lmn_offer_work(lmn_offer *o, int32_t worker)
 {
     lmn_plain_read(&o->loop, sizeof o->loop);
     const lmn_loop loop = o->loop;
-    for (;;) {
-        if (loop.stopped && loop.stopped(loop.stop_ctx)) return;
-        const int64_t c = lmn_atomic_add(&o->next, 1, relaxed);
-        if (c >= loop.n_chunks) return;
-        loop.fn(loop.arg, c, worker);
+    const int32_t n = ranges(&loop), own = worker % n;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t r = own + i < n ? own + i : own + i - n;
+        if (!work_on(&o->range[r], &loop, range_begin(&loop, r + 1, n), worker)) return;
     }
 }
 

@@ -7,9 +7,13 @@
  * fields of the job only between join and leave. The word may have come to the same value for a
  * newer job between a helper's look and its join: then it joins that one, and sees its fields.
  *
- * Order: chunks are claimed in order. Progress: claim, join and leave are lock-free, chunks are
- * claimed by fetch-and-add; close waits for helpers that hold a chunk. Memory: the object, which
- * outlives its users. Who: any caller, any helper. Closing: see lmn_offer_close.
+ * Chunks lie in as many ranges as there are workers (at most LMN_OFFER_RANGES): a worker begins
+ * with its own, so that loop after loop the same worker meets the same part of the data in its
+ * caches, and goes on with what others have left of theirs.
+ *
+ * Order: chunks of a range are claimed in order. Progress: claim, join and leave are lock-free,
+ * chunks are claimed by fetch-and-add; close waits for helpers that hold a chunk. Memory: the
+ * object, which outlives its users. Who: any caller, any helper. Closing: see lmn_offer_close.
  */
 #ifndef LMN_SYNC_OFFER_H
 #define LMN_SYNC_OFFER_H
@@ -18,8 +22,13 @@
 #include "base/atomic.h"
 
 #define LMN_OFFER_WIDTH_MAX 256
+#ifdef LMN_MC
+#define LMN_OFFER_RANGES 2
+#else
+#define LMN_OFFER_RANGES 16
+#endif
 
-/* A parallel loop. The grid of chunks is the caller's and depends on the problem alone. */
+/* A parallel loop. The grid of chunks is the caller's (base/par.h). */
 typedef struct lmn_loop {
     int64_t n_chunks;
     lmn_par_fn *fn;
@@ -38,10 +47,14 @@ static inline void lmn_loop_alone(const lmn_loop *l)
     }
 }
 
+typedef struct lmn_offer_range {
+    _Alignas(LMN_APART) lmn_atomic(int64_t) next; /* chunk */
+} lmn_offer_range;
+
 typedef struct lmn_offer {
     _Alignas(LMN_APART) lmn_atomic(uint32_t) word;
-    _Alignas(LMN_APART) lmn_atomic(int64_t) next; /* chunk */
-    _Alignas(LMN_APART) lmn_loop loop;            /* written while closed */
+    lmn_offer_range range[LMN_OFFER_RANGES];
+    _Alignas(LMN_APART) lmn_loop loop; /* written while closed */
 } lmn_offer;
 
 /* inside 0..8, given 9..17, most 18..26 */

@@ -259,6 +259,9 @@ static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
     epi.op[1].ld = pixels, epi.op[1].batch = g->c_out * pixels;
     epi.op[2] = (lmn_epi_op){.kind = LMN_EPI_RELU};
     args.y = fused.p, args.epi = &epi;
+    lmn_conv_geom cut = *g; /* other chunks, same bits */
+    cut.threads = (int32_t)kc_int(kc, 1, 9);
+    lmn_conv_f32_plan(set, &cut, &plan);
     KC_CALL(kc, kc_conv_run(kc, &plan, args, true));
     for (int64_t i = 0; i < n_rows * pixels; i++) {
         float v = y.p[i] + bias.p[i / pixels % g->c_out];

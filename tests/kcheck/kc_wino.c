@@ -131,6 +131,7 @@ static void check_conv(kc_ctx *kc, const lmn_krow *head)
             g.pad_end[i] = kc_int(kc, 0, 2), g.out[i] = g.in[i] + g.pad[i] + g.pad_end[i] - 2;
         }
         lmn_conv_plan plan;
+        g.threads = (int32_t)kc_int(kc, 0, 4);
         lmn_conv_f32_plan(&set, &g, &plan);
         if (plan.tiles == 0) continue;
         const int64_t pixels = g.out[1] * g.out[2], plane = g.in[1] * g.in[2];

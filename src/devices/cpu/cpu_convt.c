@@ -15,6 +15,7 @@ enum { MAX_PHASES = 64 };
 typedef struct convt {
     int64_t n, c_in, c_out;
     lmn_cpu_window v; /* `in` and `out` of the transposed convolution */
+    int32_t threads;
 } convt;
 
 /* One residue of the outputs in every axis. */
@@ -42,6 +43,7 @@ typedef struct convt_job {
 static bool phase_at(const convt *t, int64_t index, phase *ph)
 {
     ph->g = (lmn_conv_geom){.n = t->n, .c_in = t->c_in, .c_out = t->c_out, .groups = t->v.groups};
+    ph->g.threads = t->threads;
     for (int a = 2; a >= 0; a--) {
         const int64_t s = t->v.stride[a], d = t->v.dilation[a], r = index % s;
         index /= s;
@@ -206,7 +208,7 @@ static bool read_node(const lmn_eval *ec, convt *t, int64_t *dims)
     t->n = x->dims[0], t->c_in = x->dims[1];
     if (v->groups < 1 || w->dims[0] != t->c_in || t->c_in % v->groups) return false;
     if (w->dims[1] > LMN_CPU_EXTENT_MAX / v->groups) return false;
-    t->c_out = w->dims[1] * v->groups;
+    t->c_out = w->dims[1] * v->groups, t->threads = lmn_par_width(ec->par);
     dims[0] = t->n, dims[1] = t->c_out;
     if (t->n < 1 || t->c_in < 1 || t->c_out < 1) return false;
     for (int a = 0; a < 3; a++) {

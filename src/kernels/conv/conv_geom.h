@@ -15,7 +15,13 @@ typedef struct lmn_conv_geom {
     int64_t in[3], out[3];                     /* extents >= 0 */
     int64_t kernel[3], stride[3], dilation[3]; /* >= 1 */
     int64_t pad[3], pad_end[3]; /* >= 0; convolution needs only pad: `out` says the rest */
+    int32_t threads; /* that will share the chunks, 0: one; changes no bits; pooling: not used */
 } lmn_conv_geom;
+
+static inline int32_t lmn_conv_threads(const lmn_conv_geom *g)
+{
+    return g->threads > 1 ? g->threads : 1;
+}
 
 static inline int64_t lmn_conv_volume(const int64_t v[3])
 {

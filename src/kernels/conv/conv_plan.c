@@ -20,13 +20,14 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 384,       /* longest k of a packed block, unless one channel has more taps */
-    NC = 240,       /* pixels of a packed block */
-    MC = 512,       /* output channels of a chunk */
-    MC_LEAST = 128, /* fewer would pack the same pixels too often */
-    WANT_CHUNKS = 8 /* per convolution, if each is worth it */
+    KC = 384,      /* longest k of a packed block, unless one channel has more taps */
+    NC = 240,      /* pixels of a packed block */
+    MC = 512,      /* output channels of a chunk */
+    M_BLOCKS = 64, /* most blocks of them that are thought of */
 };
-static const int64_t min_chunk_madds = 2 << 20;
+/* In multiply-adds: packing an element, coming to a chunk, a job of its own for preparation; and
+   what a chunk should not pass: some 4 ms, a cancelled run waits for a chunk. */
+static const double pack_madds = 8, chunk_madds = 3e4, job_madds = 2e5, most_madds = 160 << 20;
 static const int64_t min_depthwise_elems = 32 << 10;
 /* Floats of packed pixels that are packed once for all output channels, not once a chunk. */
 static const int64_t most_shared = 2 << 20;
@@ -51,30 +52,52 @@ static void cut_pixels(lmn_conv_plan *p, int64_t most, int64_t nr)
     p->n_blocks = lmn_max_i64(1, lmn_ceil_div_i64(p->pixels - nr / 2, p->nc));
 }
 
-/* Split pixels, then output channels, until there are chunks for several threads. */
-static void cut_blocks(lmn_conv_plan *p)
-{
-    const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
-    cut_pixels(p, NC, nr);
-    p->mc = lmn_split_even(p->m, MC, mr);
-    for (;;) {
-        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
-        int64_t chunks = p->n_blocks * p->m_blocks * p->g.n * p->g.groups;
-        bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
-        if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 2 * MC_LEAST)
-            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-        else if (p->nc >= 4 * nr)
-            cut_pixels(p, p->nc / 2, nr);
-        else
-            return;
-    }
-}
-
 /* Elements of a block when all its input channels are packed. */
 static int64_t block_elems(const lmn_conv_plan *p)
 {
     return (p->nc + p->set->gemm_f32->nr) * p->k;
+}
+
+static int64_t pixel_blocks(const lmn_conv_plan *p)
+{
+    return p->g.n * p->g.groups * p->n_blocks;
+}
+
+static bool shares(const lmn_conv_plan *p)
+{
+    return p->path == PATH_IM2COL && p->m_blocks > 1 &&
+           block_elems(p) * pixel_blocks(p) <= most_shared;
+}
+
+/* Until the last thread is done: it may begin its last chunk half a chunk after the others. */
+static double cost_of(const lmn_conv_plan *p)
+{
+    const int32_t threads = lmn_conv_threads(&p->g);
+    const int64_t blocks = pixel_blocks(p), turns = lmn_ceil_div_i64(blocks * p->m_blocks, threads);
+    const double madds = (double)(p->mc * p->nc) * (double)p->k,
+                 pack = pack_madds * (double)p->nc * (double)p->k, once = shares(p) ? 1 : 0;
+    const double one = madds + chunk_madds + (1 - once) * pack;
+    const double all = (double)turns * one + once * (pack * (double)blocks / threads + job_madds);
+    return all + (threads > 1 ? one / 2 : 0) + (madds > most_madds ? 1e3 * all : 0);
+}
+
+/* The blocks that cost least with so many threads. */
+static void cut_blocks(lmn_conv_plan *p)
+{
+    const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
+    const int64_t most = lmn_min_i64(M_BLOCKS, lmn_ceil_div_i64(p->m, 2 * mr));
+    lmn_conv_plan best = {0};
+    double least = 0;
+    for (int64_t pixels = NC; pixels >= 2 * nr || pixels == NC; pixels /= 2) {
+        cut_pixels(p, pixels, nr);
+        for (int64_t b = lmn_ceil_div_i64(p->m, MC); b <= lmn_max_i64(most, 1); b += b / 4 + 1) {
+            p->mc = lmn_split_even(p->m, lmn_ceil_div_i64(p->m, b), mr);
+            p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
+            const double cost = cost_of(p);
+            if (least == 0 || cost < least) best = *p, least = cost;
+        }
+    }
+    *p = best;
 }
 
 /* Blocks as chosen, in the units of the path; false where they are none. */
@@ -109,13 +132,12 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
     if (!cut_as(p, c)) return false;
     const int64_t most_cc = c->kc ? c->kc : lmn_max_i64(1, KC / kvol);
     p->cc = lmn_split_even(c_in, most_cc, 1);
-    const int64_t blocks = g->n * g->groups * p->n_blocks, all = block_elems(p) * blocks;
+    const int64_t blocks = pixel_blocks(p);
     p->n_chunks = blocks * p->m_blocks;
-    const bool can = p->path == PATH_IM2COL && p->m_blocks > 1 && all <= most_shared;
-    if (c->path == LMN_CHOICE_SHARED && !can) return false;
-    if (can && c->path != LMN_CHOICE_OWN) {
+    if (c->path == LMN_CHOICE_SHARED && !shares(p)) return false;
+    if (shares(p) && c->path != LMN_CHOICE_OWN) {
         p->n_prepare = blocks * lmn_ceil_div_i64(c_in, p->cc);
-        p->shared_bytes = (size_t)all * sizeof(float);
+        p->shared_bytes = (size_t)(block_elems(p) * blocks) * sizeof(float);
     } else {
         const int64_t own = (p->nc + p->set->gemm_f32->nr) * p->cc * kvol;
         p->scratch_bytes = (size_t)own * sizeof(float);

@@ -15,7 +15,8 @@ enum {
     PREPARE_ROWS = 16, /* channels of one chunk of the preparation */
     FEW_CHANNELS = 16, /* fewer of either make the transforms dearer than the products */
     FEW_IMAGES = 4,    /* so many share the filters' transform */
-    WANT_CHUNKS = 4
+    M_LEAST = 64,      /* output channels of a chunk that are worth V again ... */
+    U_LEAST = 16       /* ... and where V is there */
 };
 static const int64_t most_bytes = 1200 << 10; /* V and M of a chunk, or V of an image: about L2 */
 static const int64_t most_block = 768 << 10;  /* U and M of a chunk beside V */
@@ -85,12 +86,14 @@ static bool pays(const lmn_conv_plan *p, int64_t all)
 static void cut(lmn_conv_plan *p, int64_t mc)
 {
     const int64_t a_row = LMN_WINO_POS * 4 * (p->k + row_step(p->nc * p->tiles));
-    if (mc)
-        p->m_blocks = lmn_ceil_div_i64(p->m, mc);
-    else if (p->v_first)
-        p->m_blocks = lmn_ceil_div_i64(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8);
-    else
-        p->m_blocks = p->n_blocks * p->g.n < WANT_CHUNKS && p->m >= 128 ? 2 : 1;
+    const int32_t threads = lmn_conv_threads(&p->g);
+    const int64_t want = threads > 1 ? lmn_ceil_div_i64(4 * threads, p->n_blocks * p->g.n) : 1;
+    const int64_t most = lmn_max_i64(1, p->m / (p->v_first ? U_LEAST : M_LEAST));
+    p->m_blocks = lmn_min_i64(want, most);
+    if (p->v_first)
+        p->m_blocks = lmn_max_i64(
+            p->m_blocks, lmn_ceil_div_i64(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8));
+    if (mc) p->m_blocks = lmn_ceil_div_i64(p->m, mc);
     p->mc = lmn_ceil_div_i64(lmn_ceil_div_i64(p->m, p->m_blocks), 8) * 8;
     p->n_chunks = p->g.n * p->n_blocks * p->m_blocks;
     const int64_t v = LMN_WINO_POS * v_step(p), m = LMN_WINO_POS * m_step(p);
