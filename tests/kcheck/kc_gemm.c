@@ -97,6 +97,31 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Every other row but ref has the bits of this one: fn(row, arg) computes into got, where C is
+   `before`. */
+typedef void again_fn(const lmn_gemm_row *row, void *arg, float *c);
+
+static void expect_levels(kc_ctx *kc, const lmn_krow *head, const kc_mat *before,
+                          const kc_mat *want, again_fn *fn, void *arg)
+{
+    if (head->isa == LMN_ISA_REF) return;
+    for (int32_t i = 0; i < lmn_gemm_f32_n_rows; i++) {
+        const lmn_gemm_row *row = &lmn_gemm_f32_rows[i];
+        const bool other = row->head.isa != LMN_ISA_REF && &row->head != head;
+        if (!other || row->head.isa & ~kc_cpu(kc)->isa) continue;
+        kc_mat got = kc_copy(kc, before);
+        KC_CALL(kc, fn(row, arg, got.p));
+        kc_expect_bits(kc, &got, want, row->head.variant);
+    }
+}
+
+static void small_again(const lmn_gemm_row *row, void *arg, float *c)
+{
+    lmn_gemm_block t = *(const lmn_gemm_block *)arg;
+    t.c = c;
+    (t.c_step ? row->small_nt : row->small_nn)(&t);
+}
+
 static void check_small(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_gemm_row *row = gemm_row(head);
@@ -120,6 +145,8 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         snprintf(what, sizeof what, "%s m=%d n=%d k=%d beta=%d", nt ? "nt" : "nn", (int)m, (int)n,
                  (int)k, p.beta);
         expect_product(kc, &p, &out, style, what);
+        t.c_step = nt;
+        expect_levels(kc, head, &p.c, &out, small_again, &t);
         if (!nt || p.beta) continue;
         /* Transposed, a column of C at a time: the same bits. */
         kc_mat turned = kc_output(kc, n, m, m), back = kc_copy(kc, &out);
@@ -235,6 +262,22 @@ static void run_plan(kc_ctx *kc, const lmn_gemm_plan *plan, const lmn_gemm_args 
         lmn_gemm_f32_chunk(plan, args, down ? plan->n_chunks - 1 - i : i, scratch);
 }
 
+/* The plan of another row, which may cut otherwise. */
+typedef struct replan {
+    kc_ctx *kc;
+    const lmn_gemm_shape *shape;
+    lmn_gemm_args args;
+} replan;
+
+static void plan_again(const lmn_gemm_row *row, void *arg, float *c)
+{
+    replan *t = arg;
+    lmn_gemm_plan plan;
+    lmn_gemm_f32_plan(row, t->shape, &plan);
+    t->args.c = c;
+    run_plan(t->kc, &plan, &t->args, true);
+}
+
 /* The way without a plan, where it is taken, has the plan's bits. */
 static void expect_tiny(kc_ctx *kc, const lmn_gemm_row *row, const lmn_gemm_shape *shape,
                         const lmn_gemm_args *args, const kc_mat *before, const kc_mat *want)
@@ -305,6 +348,8 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         KC_CALL(kc, run_plan(kc, &plan, &args, false));
         expect_product(kc, &p, &out, style, what);
         expect_tiny(kc, row, &shape, &args, &p.c, &out);
+        replan more = {kc, &shape, args};
+        expect_levels(kc, head, &p.c, &out, plan_again, &more);
         if (c % 2) expect_packed(kc, row, shape, args, &p, style);
         /* Fused, in the other order of chunks: the bits of product, then epilogue. */
         lmn_epi epi = random_epi(kc, m, n, KC_REAL);

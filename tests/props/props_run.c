@@ -240,28 +240,12 @@ static bool exact(const char *op)
     return false;
 }
 
-/* Sums with one partial sum a lane (norm.h; small_nt of gemm.h): these promise no equal bits
-   between ISA levels. */
+/* Sums with one partial sum a lane (norm.h): these promise no equal bits between ISA levels. */
 static bool sums_by_lane(const char *op)
 {
-    static const char *const names[] = {"Softmax",
-                                        "LogSoftmax",
-                                        "LayerNorm",
-                                        "Simplified",
-                                        "Skip",
-                                        "Reduce",
-                                        "GlobalA",
-                                        "Attention",
-                                        "GroupQuery",
-                                        "MultiHead",
-                                        "MatMulNB",
-                                        "Gemm",
-                                        "FusedGemm",
-                                        "FusedMatMul",
-                                        "EmbedLayer",
-                                        "RMSNorm",
-                                        "TransposeMatMul",
-                                        "GatedRMS"};
+    static const char *const names[] = {
+        "Softmax",   "LogSoftmax", "LayerNorm", "Simplified", "Skip",       "Reduce",  "GlobalA",
+        "Attention", "GroupQuery", "MultiHead", "MatMulNB",   "EmbedLayer", "RMSNorm", "GatedRMS"};
     return starts_with_any(op, names, LMN_COUNT(names));
 }
 

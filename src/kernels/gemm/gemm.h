@@ -22,13 +22,15 @@
  * Aliasing   C overlaps neither A nor B.
  * Terms      with `terms` the block sums a list of products into C, each k long (batch-reduce gemm,
  *            for convolutions by taps): the same chain as one product with the terms end to end.
- * Order      block and small_nn: one chain of fused multiply-adds over k = 0 .. K-1 starting from
- *            beta * C (from +0), rounded to f32 at each step. The chain is the same at edges, for
- * any split of K, any tile, any thread, and in every row but ref: avx2 == avx512 bit for bit.
- *            small_nt: one partial sum a lane, then a fixed tree; depends on the row, not on m or
- * n. ref: f64 sum, rounded once. gemm_plan.h says which path takes which kernel. Error      class
- * dot(n), n = K + 1, before epi: |got - exact| <= n u / (1 - n u) * S with u = 2^-24, S = |beta C|
- * + sum |a| |b|.
+ * Order      block and small_nn: one chain of fused multiply-adds over k = 0 .. K-1 starting
+ *            from beta * C (from +0), rounded to f32 at each step: the same at edges, for any split
+ *            of K, any tile and any thread.
+ *            small_nt: one partial sum for each 64 bytes of k (16 floats, 8 doubles), then a fixed
+ *            tree that halves them, whatever m and n are.
+ *            Both are the same in every row but ref: avx2 == avx512 bit for bit. ref: f64 sum,
+ *            rounded once. gemm_plan.h says which path takes which kernel.
+ * Error      class dot(n), n = K + 1, before epi: |got - exact| <= n u / (1 - n u) * S with
+ *            u = 2^-24, S = |beta C| + sum |a| |b|.
  */
 #ifndef LMN_KERNELS_GEMM_H
 #define LMN_KERNELS_GEMM_H

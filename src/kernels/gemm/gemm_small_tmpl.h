@@ -111,11 +111,13 @@ static void small_nn_run(const gemm_block *t)
 }
 
 /*
- * small_nt: C[i][j] = dot(row i of A, row j of B), four rows of B at a time; each element has one
- * vector of partial sums, folded at the end. A is the operand with fewer rows: B is read once.
+ * small_nt: C[i][j] = dot(row i of A, row j of B), a few rows of B at a time; each element has one
+ * partial sum for each of 64 bytes of k: GEMM_DOT_V vectors, folded at the end by halves, so that
+ * rows of any width add in one order. A is the operand with fewer rows: B is read once.
  */
 /* Prefetch distances of one stream, and where four rows further is no longer near. */
-enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10 };
+enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10, DOT_K = 64 / sizeof(vf_real) };
+enum { GEMM_DOT_V = DOT_K / VF_LANES };
 
 typedef struct dots {
     const vf_real *a, *b;
@@ -131,43 +133,70 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
 {
     const vf_real *a = t->a + i0 * t->lda, *b = t->b + j0 * t->ldb;
     const int64_t ahead = i0 == 0 ? t->ahead : 0;
-    vf acc[6][4], w[4];
-#define DOT_OPEN(i) \
-    acc[i][0] = vf_zero(), acc[i][1] = vf_zero(), acc[i][2] = vf_zero(), acc[i][3] = vf_zero();
-#define DOT_W(q, LOAD) w[q] = (q) < nr ? LOAD(b + (q)*t->ldb + p) : vf_zero();
-#define DOT_STEP(i, LOAD)                                    \
-    if ((i) < mr) {                                          \
-        vf av = LOAD(a + (i)*t->lda + p);                    \
-        acc[i][0] = vf_fma(av, w[0], acc[i][0]);             \
-        if (nr > 1) acc[i][1] = vf_fma(av, w[1], acc[i][1]); \
-        if (nr > 2) acc[i][2] = vf_fma(av, w[2], acc[i][2]); \
-        if (nr > 3) acc[i][3] = vf_fma(av, w[3], acc[i][3]); \
+    vf acc[6][4], high[6][4], w[4]; /* high: of the upper half, where there are two */
+#define DOT_OPEN(x, i) x[i][0] = x[i][1] = x[i][2] = x[i][3] = vf_zero()
+#define DOT_W(q, LOAD) w[q] = (q) < nr ? LOAD(b + (q)*t->ldb + at) : vf_zero()
+#define DOT_STEP(x, i, LOAD)                             \
+    if ((i) < mr) {                                      \
+        vf av = LOAD(a + (i)*t->lda + at);               \
+        x[i][0] = vf_fma(av, w[0], x[i][0]);             \
+        if (nr > 1) x[i][1] = vf_fma(av, w[1], x[i][1]); \
+        if (nr > 2) x[i][2] = vf_fma(av, w[2], x[i][2]); \
+        if (nr > 3) x[i][3] = vf_fma(av, w[3], x[i][3]); \
     }
-#define DOT_VECTOR(L) \
-    DOT_W(0, L)       \
-    DOT_W(1, L)       \
-    DOT_W(2, L)       \
-    DOT_W(3, L)       \
-    DOT_STEP(0, L) DOT_STEP(1, L) DOT_STEP(2, L) DOT_STEP(3, L) DOT_STEP(4, L) DOT_STEP(5, L)
+#define DOT_HALF(x, at_k, L)                                \
+    do {                                                    \
+        const int64_t at = at_k;                            \
+        DOT_W(0, L), DOT_W(1, L), DOT_W(2, L), DOT_W(3, L); \
+        DOT_STEP(x, 0, L);                                  \
+        DOT_STEP(x, 1, L);                                  \
+        DOT_STEP(x, 2, L);                                  \
+        DOT_STEP(x, 3, L);                                  \
+        DOT_STEP(x, 4, L);                                  \
+        DOT_STEP(x, 5, L);                                  \
+    } while (0)
 #define DOT_TAIL(ptr) vf_loadm(ptr, tail)
+#define DOT_TAIL_HIGH(ptr) vf_loadm(ptr, tail_high)
 #define DOT_AHEAD(q) \
-    if ((q) < nr) __builtin_prefetch(b + (q)*t->ldb + p + ahead, 0, 2);
+    if ((q) < nr) __builtin_prefetch(b + (q)*t->ldb + p + ahead, 0, 2)
+#define DOT_FOLD(i, q) \
+    if ((int)GEMM_DOT_V > 1 && (q) < nr) acc[i][q] = vf_add(acc[i][q], high[i][q])
 #define DOT_CLOSE(i)                                                               \
     if ((i) < mr) {                                                                \
         vf_real sum[4], *c = t->c + (i0 + (i)) * t->ldc + j0 * t->c_step;          \
+        DOT_FOLD(i, 0);                                                            \
+        DOT_FOLD(i, 1);                                                            \
+        DOT_FOLD(i, 2);                                                            \
+        DOT_FOLD(i, 3);                                                            \
         vf_hsum4(acc[i], sum);                                                     \
         for (int q = 0; q < nr; q++)                                               \
             c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0); \
     }
-    DOT_OPEN(0) DOT_OPEN(1) DOT_OPEN(2) DOT_OPEN(3) DOT_OPEN(4) DOT_OPEN(5) int64_t p = 0;
-    for (; p + VF_LANES <= t->k; p += VF_LANES) {
-        DOT_AHEAD(0) DOT_AHEAD(1) DOT_AHEAD(2) DOT_AHEAD(3) DOT_VECTOR(vf_load)
+    DOT_OPEN(acc, 0), DOT_OPEN(acc, 1), DOT_OPEN(acc, 2);
+    DOT_OPEN(acc, 3), DOT_OPEN(acc, 4), DOT_OPEN(acc, 5);
+    DOT_OPEN(high, 0), DOT_OPEN(high, 1), DOT_OPEN(high, 2);
+    DOT_OPEN(high, 3), DOT_OPEN(high, 4), DOT_OPEN(high, 5);
+    int64_t p = 0;
+    for (; p + DOT_K <= t->k; p += DOT_K) {
+        DOT_AHEAD(0);
+        DOT_AHEAD(1);
+        DOT_AHEAD(2);
+        DOT_AHEAD(3);
+        DOT_HALF(acc, p, vf_load);
+        if ((int)GEMM_DOT_V > 1) DOT_HALF(high, p + VF_LANES, vf_load);
     }
     if (p < t->k) {
-        const vm tail = vm_first(t->k - p);
-        DOT_VECTOR(DOT_TAIL)
+        const vm tail = vm_first(t->k - p), tail_high = vm_first(t->k - p - VF_LANES);
+        (void)tail_high;
+        DOT_HALF(acc, p, DOT_TAIL);
+        if ((int)GEMM_DOT_V > 1) DOT_HALF(high, p + VF_LANES, DOT_TAIL_HIGH);
     }
-    DOT_CLOSE(0) DOT_CLOSE(1) DOT_CLOSE(2) DOT_CLOSE(3) DOT_CLOSE(4) DOT_CLOSE(5)
+    DOT_CLOSE(0);
+    DOT_CLOSE(1);
+    DOT_CLOSE(2);
+    DOT_CLOSE(3);
+    DOT_CLOSE(4);
+    DOT_CLOSE(5);
 }
 
 /* All rows of A in groups of like size by nr rows of B. */
@@ -183,9 +212,9 @@ VF_INLINE void dot_rows(const dots *t, int64_t j, const int nr)
             dot_run(t, i, j, 2, nr);
         else if (GEMM_DOT_M > 2 && mr == 3)
             dot_run(t, i, j, 3, nr);
-        else if (GEMM_DOT_M > 2 && mr == 4)
+        else if (GEMM_DOT_M > 3 && mr == 4)
             dot_run(t, i, j, 4, nr);
-        else if (GEMM_DOT_M > 2 && mr == 5)
+        else if (GEMM_DOT_M > 3 && mr == 5)
             dot_run(t, i, j, 5, nr);
         else
             dot_run(t, i, j, GEMM_DOT_M, nr);
@@ -199,11 +228,14 @@ static void small_nt_run(const gemm_block *t)
     dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
     if (t->m > t->n)
         d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
+    const bool one = GEMM_DOT_N < 4 && d.m == 1; /* registers for more of B */
+    const int nr = one ? 4 : GEMM_DOT_N;
     /* One row is bound by its stream, which fetches itself unless it comes from memory. */
     if (d.m > 1 || t->b_far)
-        d.ahead = 4 * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR ? 4 * d.ldb : DOT_STREAM;
+        d.ahead = 4 * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR ? nr * d.ldb : DOT_STREAM;
     int64_t j = 0;
-    for (; j + 4 <= d.n; j += 4) dot_rows(&d, j, 4);
+    for (; one && j + 4 <= d.n; j += 4) dot_run(&d, 0, j, 1, 4);
+    for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }
 

@@ -47,6 +47,10 @@ VF_INLINE void vf_storem(double *p, vm m, vf v)
 {
     _mm512_mask_storeu_pd(p, m, v);
 }
+VF_INLINE vf vf_add(vf a, vf b)
+{
+    return _mm512_add_pd(a, b);
+}
 VF_INLINE vf vf_fma(vf a, vf b, vf c)
 {
     return _mm512_fmadd_pd(a, b, c);

@@ -7,7 +7,8 @@
 #define GEMM_MR 6
 #define GEMM_NV 2
 #define GEMM_SMALL_M 2
-#define GEMM_DOT_M 2
+#define GEMM_DOT_M 3
+#define GEMM_DOT_N 2
 #define GEMM_HALF 0
 #define GEMM_EPI 0
 typedef lmn_dgemm_block gemm_block;

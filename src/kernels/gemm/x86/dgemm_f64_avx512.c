@@ -8,6 +8,7 @@
 #define GEMM_NV 3
 #define GEMM_SMALL_M 4
 #define GEMM_DOT_M 6
+#define GEMM_DOT_N 4
 #define GEMM_HALF 0
 #define GEMM_EPI 0
 typedef lmn_dgemm_block gemm_block;

@@ -11,6 +11,7 @@
 #define GEMM_NV 3
 #define GEMM_SMALL_M 4
 #define GEMM_DOT_M 6
+#define GEMM_DOT_N 4
 #define GEMM_HALF 1
 #define GEMM_EPI 1
 typedef lmn_gemm_block gemm_block;
