@@ -95,19 +95,21 @@ def overhead():
 
 
 def parking(case):
-    """Microseconds of processor time that all threads together take after a run."""
+    """Microseconds of processor time a helper takes after a run: beyond what a sleep itself takes."""
     model, dims, _ = models.CASES[case]
-    path, wide = benchlib.model_file(model), os.cpu_count()
+    path, wide, cost = benchlib.model_file(model), len(os.sched_getaffinity(0)), {}
     feed = models.feed_of(models.peer_session(path), dims)
-    s, after = laminalib.Session(path, wide), []
-    s.bind(list(feed.values()))
-    for _ in range(15):
-        s.run()
-        before = time.process_time_ns()
-        time.sleep(0.02)
-        after.append((time.process_time_ns() - before) / 1000)
-    s.close()
-    return benchlib.median(after) / max(1, wide - 1)
+    for threads in (1, wide):
+        s, after = laminalib.Session(path, threads), []
+        s.bind(list(feed.values()))
+        for _ in range(31):
+            s.run()
+            before = time.process_time_ns()
+            time.sleep(0.02)
+            after.append((time.process_time_ns() - before) / 1000)
+        s.close()
+        cost[threads] = benchlib.median(after)
+    return (cost[wide] - cost[1]) / (wide - 1)
 
 
 def main():
