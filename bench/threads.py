@@ -95,7 +95,7 @@ def overhead():
 
 
 def parking(case):
-    """Microseconds of processor time a helper takes after a run: beyond what a sleep itself takes."""
+    """Microseconds of processor time a helper takes after a run, beyond what a sleep takes."""
     model, dims, _ = models.CASES[case]
     path, wide, cost = benchlib.model_file(model), len(os.sched_getaffinity(0)), {}
     feed = models.feed_of(models.peer_session(path), dims)

@@ -182,9 +182,10 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t mb = chunk % p->m_blocks, nb = chunk / p->m_blocks % p->n_blocks;
-    const int64_t image = chunk / p->m_blocks / p->n_blocks, co = mb * p->mc, row = nb * p->nc;
-    const int64_t m = lmn_min_i64(p->mc, p->m - co);
-    const int64_t n_rows = lmn_min_i64(p->nc, lmn_ceil_div_i64(g->out[1], 4) - row);
+    const int64_t image = chunk / p->m_blocks / p->n_blocks, co = mb * p->mc;
+    const int64_t m = lmn_min_i64(p->mc, p->m - co), all = lmn_ceil_div_i64(g->out[1], 4);
+    /* Even blocks, at most nc rows each: threads that share them end together. */
+    const int64_t row = all * nb / p->n_blocks, n_rows = all * (nb + 1) / p->n_blocks - row;
     if (m <= 0 || n_rows <= 0) return;
     float *u = p->v_first ? scratch : args->shared + co * u_row(p);
     float *v = p->v_first ? args->shared + image * LMN_WINO_POS * v_step(p) : scratch;
