@@ -28,7 +28,7 @@ typedef struct tile {
     vf_real *c;
     int64_t ldc;
     int64_t k, n;
-    int64_t ahead;       /* rows this far down are prefetched: the next tile's, or 0 */
+    int64_t ahead;       /* what lies so far from each row of A is prefetched */
     const vf_real *soon; /* a line here for every four k is brought to L2, soon_step apart */
     int64_t soon_step;
     int32_t beta;
@@ -50,7 +50,12 @@ enum {
 
 /* How the last vector of a tile is used, and what is done to B on the way. */
 enum { TAIL_WHOLE, TAIL_MASK, TAIL_HALF };
-enum { B_READ, B_FETCH, B_PACK };
+enum {
+    B_READ,  /* rows ldb apart */
+    B_FETCH, /* rows ldb apart, and later ones fetched */
+    B_PACK,  /* so, and each row read goes into a panel too */
+    B_PANEL  /* rows GEMM_NR apart */
+};
 
 /* Operands of term q, before the tile's own place in them. */
 VF_INLINE const vf_real *term_a(const gemm_terms *s, int64_t q)
@@ -130,19 +135,11 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2); \
         EACH_ROW(TILE_STEP)                                \
         (void)b1, (void)b2;                                \
-        if (b_kind == B_PACK) TILE_PACK                    \
-        if (b_kind != B_READ) TILE_FETCH                   \
+        if (b_kind == B_FETCH) TILE_FETCH                  \
         p++, b += ldb;                                     \
     }
 #define TILE_AHEAD(i) \
     if ((i) < mr) __builtin_prefetch(a[i] + p + ahead);
-#define TILE_PACK                                        \
-    {                                                    \
-        vf_store(packed, b0);                            \
-        if (nv > 1) vf_store(packed + VF_LANES, b1);     \
-        if (nv > 2) vf_store(packed + 2 * VF_LANES, b2); \
-        packed += GEMM_NR;                               \
-    }
 #define TILE_FETCH                                                                   \
     {                                                                                \
         const vf_real *from = b + far;                                               \
@@ -150,25 +147,14 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         if ((int)GEMM_NR > (int)LINE) __builtin_prefetch(from + LINE, 0, 2);         \
         if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch(from + 2 * LINE, 0, 2); \
     }
-    const int64_t ahead = t->ahead, soon_step = t->soon_step, far = t->far;
-    const vf_real *soon = t->soon;
-    vf_real *packed = t->pack;
-    (void)packed, (void)far;
+    const int64_t ahead = t->ahead, far = t->far;
+    (void)far;
     int64_t ldc = t->ldc;
     EACH_ROW(TILE_OPEN)
     int64_t term = 0;
     for (;;) {
         int64_t p = 0;
-        if (mr == GEMM_MR && tail_kind == TAIL_WHOLE) {
-            while (p + 4 <= n_k) {
-                TILE_AHEAD(0)
-                TILE_AHEAD(4)
-                TILE_K TILE_AHEAD(1) TILE_AHEAD(5) TILE_K TILE_AHEAD(2) TILE_AHEAD(6)
-                    TILE_K TILE_AHEAD(3) TILE_AHEAD(7) TILE_K __builtin_prefetch(soon, 0, 2);
-                soon += soon_step;
-            }
-        }
-        while (p < n_k) { /* the other tiles are many and rare: compact, a line of A at a time */
+        while (p < n_k) { /* these tiles are many and rare: compact, a line of A at a time */
             const int64_t stop = lmn_min_i64(p + LINE, n_k);
             EACH_ROW(TILE_AHEAD)
 #pragma GCC unroll 1
@@ -196,12 +182,17 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
     }
 }
 
+#include "kernels/gemm/gemm_whole_tmpl.h"
+
 /* tile_<rows>_<vectors>{,h}: masked, h: at most half of the last vector; tile_<rows>_full: NV whole
-   vectors; tile_<rows>_fetch: so, and B comes from memory. */
-#define TILE_FORM(mr, name, nv, tail_kind, b_kind) \
-    static void tile_##mr##_##name(const tile *t)  \
-    {                                              \
-        tile_run(t, mr, nv, tail_kind, b_kind);    \
+   vectors; tile_<rows>_fetch: so, and B comes from memory. tile_panel and tile_pack are whole. */
+#define TILE_FORM(mr, name, nv, tail_kind, b_kind)    \
+    static void tile_##mr##_##name(const tile *t)     \
+    {                                                 \
+        if (mr == GEMM_MR && tail_kind == TAIL_WHOLE) \
+            whole_run(t, b_kind);                     \
+        else                                          \
+            tile_run(t, mr, nv, tail_kind, b_kind);   \
     }
 #if GEMM_HALF
 #define TILE_HALVES(mr)                     \
@@ -270,9 +261,13 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
     return tile_table[m - 1][n == GEMM_NR ? 0 : (n + TILE_UNIT - 1) / TILE_UNIT];
 }
 
+static void tile_panel(const tile *t)
+{
+    whole_run(t, B_PANEL);
+}
 static void tile_pack(const tile *t)
 {
-    tile_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PACK);
+    whole_run(t, B_PACK);
 }
 
 #endif

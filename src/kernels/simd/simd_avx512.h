@@ -81,6 +81,12 @@ VF_INLINE vf vf_fma(vf a, vf b, vf c)
 {
     return _mm512_fmadd_ps(a, b, c);
 }
+/* *c += a * b, always in the register where *c is: left to itself gcc moves sums about and spills.
+ */
+VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
+}
 /* c - a * b */
 VF_INLINE vf vf_fnma(vf a, vf b, vf c)
 {

@@ -55,6 +55,12 @@ VF_INLINE vf vf_fma(vf a, vf b, vf c)
 {
     return _mm256_fmadd_pd(a, b, c);
 }
+/* *c += a * b, always in the register where *c is: left to itself gcc moves sums about and spills.
+ */
+VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
+{
+    __asm__("vfmadd231pd %2, %1, %0" : "+x"(*c) : "x"(a), "x"(b));
+}
 /* The low half alone; here no narrower than the whole. */
 VF_INLINE vf vf_loadm_lo(const double *p, vm m)
 {

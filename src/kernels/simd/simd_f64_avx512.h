@@ -55,6 +55,12 @@ VF_INLINE vf vf_fma(vf a, vf b, vf c)
 {
     return _mm512_fmadd_pd(a, b, c);
 }
+/* *c += a * b, always in the register where *c is: left to itself gcc moves sums about and spills.
+ */
+VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
+{
+    __asm__("vfmadd231pd %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
+}
 /* The low half alone: the upper lanes of the result are of no use. A mask is of the low lanes. */
 VF_INLINE vf vf_loadm_lo(const double *p, vm m)
 {

@@ -143,6 +143,11 @@ VF_INLINE vf vf_fma(vf x, vf y, vf z)
 {
     return (vf){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b)};
 }
+/* *c += a * b */
+VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
+{
+    *c = vf_fma(a, b, *c);
+}
 /* z - x * y */
 VF_INLINE vf vf_fnma(vf x, vf y, vf z)
 {

@@ -1,0 +1,143 @@
+/*
+ * The register tile at its full size, GEMM_MR x GEMM_NR, where nearly all time is spent: rows are
+ * found from two pointers and their distance, so that everything a step of k needs stays in
+ * registers and the first loads of a tile never wait for the sums of the one before. The chain of
+ * sums is that of tile_run. Included by gemm_tile_tmpl.h.
+ */
+#ifndef LMN_KERNELS_GEMM_WHOLE_TMPL_H
+#define LMN_KERNELS_GEMM_WHOLE_TMPL_H
+
+enum {
+    WHOLE_STEPS = LINE / 4,        /* of four k each, on one line of a row of A */
+    WHOLE_FETCH = 8 / WHOLE_STEPS, /* rows of A fetched ahead by each */
+    WHOLE_B_AHEAD = 8              /* rows of a panel brought from L2 to L1 */
+};
+
+/* A number that the compiler cannot see through: it would rather keep eight pointers. */
+#define WHOLE_HIDE(x) __asm__("" : "+r"(x))
+/* Row i of eight: of the four behind base##0 or base##4, ld and ld3 bytes apart. */
+#define WHOLE_ROW(type, base, i)                                 \
+    ((type *)((char *)(uintptr_t)((i) < 4 ? base##0 : base##4) + \
+              ((i) % 4 == 3 ? base##_ld3 : (i) % 4 * base##_ld)))
+
+/* What the rows and steps of whole_run do, on its variables. */
+#define WHOLE_OPEN(i)                                                                   \
+    if ((i) < mr) {                                                                     \
+        acc[i][0] = vf_load(WHOLE_ROW(const vf_real, c, i));                            \
+        if (nv > 1) acc[i][1] = vf_load(WHOLE_ROW(const vf_real, c, i) + VF_LANES);     \
+        if (nv > 2) acc[i][2] = vf_load(WHOLE_ROW(const vf_real, c, i) + 2 * VF_LANES); \
+    }
+#define WHOLE_CLEAR(i) acc[i][0] = acc[i][1] = acc[i][2] = vf_zero();
+#define WHOLE_STEP(i)                                           \
+    if ((i) < mr) {                                             \
+        const vf av = vf_bcast(WHOLE_ROW(const vf_real, a, i)); \
+        vf_fma_to(&acc[i][0], av, b0);                          \
+        if (nv > 1) vf_fma_to(&acc[i][1], av, b1);              \
+        if (nv > 2) vf_fma_to(&acc[i][2], av, b2);              \
+    }
+#define WHOLE_PREFETCH(p, level)                                                        \
+    {                                                                                   \
+        __builtin_prefetch(p, 0, level);                                                \
+        if ((int)GEMM_NR > (int)LINE) __builtin_prefetch((p) + LINE, 0, level);         \
+        if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch((p) + 2 * LINE, 0, level); \
+    }
+#define WHOLE_K                                                                    \
+    {                                                                              \
+        const vf b0 = vf_load(b), b1 = nv > 1 ? vf_load(b + VF_LANES) : vf_zero(), \
+                 b2 = nv > 2 ? vf_load(b + 2 * VF_LANES) : vf_zero();              \
+        EACH_ROW(WHOLE_STEP)                                                       \
+        (void)b1, (void)b2;                                                        \
+        if (b_kind == B_PANEL) WHOLE_PREFETCH(b + WHOLE_B_AHEAD * GEMM_NR, 3)      \
+        if (b_kind == B_PACK) {                                                    \
+            vf_store(packed, b0);                                                  \
+            if (nv > 1) vf_store(packed + VF_LANES, b1);                           \
+            if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                       \
+            packed += GEMM_NR;                                                     \
+        }                                                                          \
+        if (b_kind == B_PACK || b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)      \
+        a0++, a4++, b += ldb;                                                      \
+        __asm__("" : "+r"(a0), "+r"(a4), "+r"(b) : : "memory");                    \
+    }
+#define WHOLE_CLOSE(i, STORE)                                                  \
+    if ((i) < mr) {                                                            \
+        STORE(WHOLE_ROW(vf_real, c, i), acc[i][0]);                            \
+        if (nv > 1) STORE(WHOLE_ROW(vf_real, c, i) + VF_LANES, acc[i][1]);     \
+        if (nv > 2) STORE(WHOLE_ROW(vf_real, c, i) + 2 * VF_LANES, acc[i][2]); \
+    }
+#define WHOLE_STORE(i) WHOLE_CLOSE(i, vf_store)
+#define WHOLE_STREAM(i) WHOLE_CLOSE(i, vf_stream)
+
+VF_INLINE void whole_run(const tile *t, const int b_kind)
+{
+    const int mr = GEMM_MR, nv = GEMM_NV;
+    const int64_t size = sizeof(vf_real);
+    int64_t a_ld = t->lda * size, a_ld3 = 3 * a_ld;
+    WHOLE_HIDE(a_ld);
+    WHOLE_HIDE(a_ld3);
+    const vf_real *a0 = t->a, *b = t->b;
+    const vf_real *a4 = (const vf_real *)((const char *)a0 + 4 * a_ld);
+    const int64_t ldb = b_kind == B_PANEL ? GEMM_NR : t->ldb;
+    vf acc[8][3];
+    if (t->beta) {
+        int64_t c_ld = t->ldc * size, c_ld3 = 3 * c_ld;
+        const vf_real *c0 = t->c, *c4 = (const vf_real *)((const char *)c0 + 4 * c_ld);
+        EACH_ROW(WHOLE_OPEN)
+    } else {
+        EACH_ROW(WHOLE_CLEAR)
+    }
+    const vf_real *soon = t->soon, *next = a0 + t->ahead;
+    const int64_t soon_step = t->soon_step, far = t->far;
+    vf_real *packed = t->pack;
+    (void)packed, (void)far;
+    for (int64_t term = 0;;) {
+        int64_t lines = t->k / LINE;
+        for (; lines > 0; lines--) {
+#pragma GCC unroll 1
+            for (int s = 0; s < WHOLE_STEPS; s++) {
+                WHOLE_K
+                __builtin_prefetch(next);
+                WHOLE_K
+                __builtin_prefetch((const char *)next + a_ld);
+                WHOLE_K
+                if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + 2 * a_ld);
+                if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + a_ld3);
+                WHOLE_K
+                __builtin_prefetch(soon, 0, 2);
+                soon += soon_step;
+                next = (const vf_real *)((const char *)next + WHOLE_FETCH * a_ld);
+                WHOLE_HIDE(next);
+                WHOLE_HIDE(soon);
+            }
+            next = (const vf_real *)((const char *)next - 8 * a_ld) + LINE;
+        }
+#pragma GCC unroll 1
+        for (int64_t rest = t->k % LINE; rest > 0; rest--) {
+            WHOLE_K
+        }
+        if (!t->terms || ++term >= t->terms->n) break;
+        a0 = term_a(t->terms, term) + t->a_at;
+        a4 = (const vf_real *)((const char *)a0 + 4 * a_ld);
+        b = term_b(t->terms, term) + t->b_at;
+        next = a0 + t->ahead;
+    }
+    WHOLE_HIDE(t);
+    int64_t c_ld = t->ldc * size, c_ld3 = 3 * c_ld;
+    vf_real *c0 = t->c, *c4 = (vf_real *)((char *)c0 + 4 * c_ld);
+#if GEMM_EPI
+    if (t->f.on) {
+        const int tail_kind = TAIL_WHOLE;
+        const vm tail = vm_first(0); /* of no tail: TILE_FUSE names it */
+        (void)tail;
+        const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
+        const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
+        EACH_ROW(TILE_FUSE)
+    }
+#endif
+    if (t->stream) {
+        EACH_ROW(WHOLE_STREAM)
+    } else {
+        EACH_ROW(WHOLE_STORE)
+    }
+}
+
+#endif
