@@ -19,9 +19,10 @@ typedef struct lamina_session lamina_session;
    any number of threads; models in 8 bits and 16 bits compute in their own types. */
 typedef enum lamina_precision {
     LAMINA_PRECISION_EXACT = 0, /* in f32. A convolution may take Winograd's way */
-    /* Products of constant f32 weights (MatMul, Gemm, Conv) large enough to gain multiply in bf16
-       and sum in f32, where the CPU has instructions for it; weights are kept in bf16 as well. The
-       placement report says which: "hgemm.bf16:..." */
+    /* Products of constant f32 weights (MatMul, Gemm, Conv) large enough to gain, and both products
+       of attention but for few rows, multiply in bf16 and sum in f32, where the CPU has
+       instructions for it; weights are kept in bf16 as well. The placement report says which:
+       "hgemm.bf16:..." */
     LAMINA_PRECISION_BF16 = 1,
     /* As BF16, node by node: the first run of a node computes both, gives the exact result, and
        keeps bf16 if that was within 2^-8 of it (of the result's root mean square) */

@@ -124,8 +124,12 @@ typedef struct plan_case {
     lmn_attention_args a;
     int64_t before, behind; /* keys a query sees past and before its own; < 0 = all */
     bool masked;
+    bool half; /* products in bf16 */
     kc_mat q, k, v;
 } plan_case;
+
+/* Rounding both factors of a product to bf16, u = 2^-8 each, of its size. */
+static const double half_bound = 0x1.01p-7;
 
 static void case_span(const void *ctx, int64_t b, int64_t h, int64_t i, int64_t *lo, int64_t *hi)
 {
@@ -172,7 +176,8 @@ static void judge_row(const plan_case *t, int64_t b, int64_t h, int64_t i, doubl
             dot += q[c] * k, mag += fabs(q[c] * k);
         }
         s[j] = (double)t->a.scale * dot + case_mask(t, h, i, j);
-        const double err = kc_dot_bound(p->d + 3, mag * (double)t->a.scale + 2);
+        double err = kc_dot_bound(t->half ? 2 * p->d + 5 : p->d + 3, mag * t->a.scale + 2);
+        if (t->half) err += half_bound * mag * t->a.scale;
         worst = err > worst ? err : worst;
         top = s[j] > top ? s[j] : top;
     }
@@ -187,6 +192,9 @@ static void judge_row(const plan_case *t, int64_t b, int64_t h, int64_t i, doubl
         }
         want[c] = !empty ? y : t->a.zero_empty || hi <= lo ? 0 : NAN;
         bound[c] = (2 * worst + kc_dot_bound(p->keys + 64, 2)) * mag + 1e-37;
+        if (t->half) /* a weight is e^(2 worst) off, and rounded; the least ones are flushed */
+            bound[c] =
+                (expm1(2 * worst) + half_bound + kc_dot_bound(2 * p->keys + 64, 2)) * mag + 1e-30;
     }
 }
 
@@ -247,38 +255,63 @@ static void plan_operands(kc_ctx *kc, plan_case *t)
     if (kc_int(kc, 0, 4) == 0) a->sink = kc_input(kc, KC_REAL, 1, s->heads, s->heads).p;
 }
 
-static void check_plan(kc_ctx *kc, const lmn_krow *head)
+/* The best row of hgemm that multiplies pairs, NULL = none here. */
+static const lmn_hgemm_row *pair_row(kc_ctx *kc)
 {
-    const lmn_attention_row *row = (const lmn_attention_row *)(const void *)head;
-    const int n_cases = kc_quick(kc) ? 60 : 1500;
     lmn_kset set;
     (void)lmn_kset_choose(kc_cpu(kc), NULL, &set);
-    for (int c = 0; c < n_cases; c++) {
-        kc_case(kc);
-        plan_case t = {.before = kc_int(kc, 0, 1) ? -1 : kc_int(kc, 1, 40), .behind = -1};
-        random_shape(kc, &t.s);
-        if (kc_int(kc, 0, 3) == 0) t.behind = kc_int(kc, 0, 50);
-        t.masked = kc_int(kc, 0, 2) == 0;
-        plan_operands(kc, &t);
-        const lmn_attention_shape *s = &t.s;
-        const int64_t rows = s->batch * s->heads * s->queries;
-        const kc_mat y = kc_output(kc, rows, s->dv, s->dv + 2),
-                     y2 = kc_output(kc, rows, s->dv, s->dv);
-        lmn_attention_plan p;
-        lmn_attention_f32_plan(set.gemm_f32, row, s, &p);
-        t.a.y = y.p, t.a.y_step[2] = y.ld, t.a.y_step[1] = s->queries * y.ld;
-        t.a.y_step[0] = s->heads * t.a.y_step[1];
-        run_plan(kc, &p, &t.a, false);
-        double *want = kc_doubles(kc, rows * s->dv), *bound = kc_doubles(kc, rows * s->dv),
-               *scores = kc_doubles(kc, s->keys);
-        for (int64_t r = 0; r < rows; r++)
-            judge_row(&t, r / s->queries / s->heads, r / s->queries % s->heads, r % s->queries,
-                      scores, want + r * s->dv, bound + r * s->dv);
-        kc_expect(kc, &y, want, bound, "attention");
-        t.a.y = y2.p, t.a.y_step[2] = y2.ld, t.a.y_step[1] = s->queries * y2.ld;
-        t.a.y_step[0] = s->heads * t.a.y_step[1];
-        run_plan(kc, &p, &t.a, true);
-        kc_expect_bits(kc, &y2, &y, "backwards");
+    return set.hgemm_bf16->rows_f32 ? set.hgemm_bf16 : NULL;
+}
+
+static void make_plan(kc_ctx *kc, const lmn_krow *head, bool half, const lmn_attention_shape *s,
+                      lmn_attention_plan *p)
+{
+    const lmn_attention_row *row = (const lmn_attention_row *)(const void *)head;
+    lmn_kset set;
+    (void)lmn_kset_choose(kc_cpu(kc), NULL, &set);
+    if (half)
+        lmn_attention_bf16_plan(set.gemm_f32, pair_row(kc), row, s, p);
+    else
+        lmn_attention_f32_plan(set.gemm_f32, row, s, p);
+}
+
+static void plan_check(kc_ctx *kc, const lmn_krow *head, plan_case *t)
+{
+    random_shape(kc, &t->s);
+    if (kc_int(kc, 0, 3) == 0) t->behind = kc_int(kc, 0, 50);
+    t->masked = kc_int(kc, 0, 2) == 0;
+    plan_operands(kc, t);
+    const lmn_attention_shape *s = &t->s;
+    const int64_t rows = s->batch * s->heads * s->queries;
+    const kc_mat y = kc_output(kc, rows, s->dv, s->dv + 2), y2 = kc_output(kc, rows, s->dv, s->dv);
+    lmn_attention_plan p;
+    make_plan(kc, head, t->half, s, &p);
+    t->half = p.half != NULL;
+    t->a.y = y.p, t->a.y_step[2] = y.ld, t->a.y_step[1] = s->queries * y.ld;
+    t->a.y_step[0] = s->heads * t->a.y_step[1];
+    run_plan(kc, &p, &t->a, false);
+    double *want = kc_doubles(kc, rows * s->dv), *bound = kc_doubles(kc, rows * s->dv),
+           *scores = kc_doubles(kc, s->keys);
+    for (int64_t r = 0; r < rows; r++)
+        judge_row(t, r / s->queries / s->heads, r / s->queries % s->heads, r % s->queries, scores,
+                  want + r * s->dv, bound + r * s->dv);
+    kc_expect(kc, &y, want, bound, t->half ? "attention in bf16" : "attention");
+    t->a.y = y2.p, t->a.y_step[2] = y2.ld, t->a.y_step[1] = s->queries * y2.ld;
+    t->a.y_step[0] = s->heads * t->a.y_step[1];
+    run_plan(kc, &p, &t->a, true);
+    kc_expect_bits(kc, &y2, &y, "backwards");
+}
+
+static void check_plan(kc_ctx *kc, const lmn_krow *head)
+{
+    const int n_cases = kc_quick(kc) ? 60 : 1500;
+    for (int half = 0; half < (pair_row(kc) ? 2 : 1); half++) {
+        for (int c = 0; c < n_cases; c++) {
+            kc_case(kc);
+            plan_case t = {
+                .before = kc_int(kc, 0, 1) ? -1 : kc_int(kc, 1, 40), .behind = -1, .half = half};
+            plan_check(kc, head, &t);
+        }
     }
 }
 
@@ -316,9 +349,10 @@ static void bench_plan(kc_ctx *kc, const lmn_krow *head)
                 {2, 1, 4096, 4096, 128, false}, {8, 1, 512, 512, 128, false},
                 {8, 1, 512, 512, 80, false},    {12, 1, 1, 1024, 64, false},
                 {32, 1, 1, 4096, 128, false},   {32, 4, 1, 4096, 128, false}};
-    lmn_kset set;
-    (void)lmn_kset_choose(kc_cpu(kc), NULL, &set);
-    for (size_t i = 0; i < LMN_COUNT(sets); i++) {
+    for (size_t n_set = 0; n_set < 2 * LMN_COUNT(sets); n_set++) {
+        const size_t i = n_set / 2;
+        const bool half = n_set % 2;
+        if (half && (sets[i].queries == 1 || !pair_row(kc))) continue;
         const int64_t h = sets[i].heads, g = h / sets[i].group, m = sets[i].queries,
                       n = sets[i].keys, d = sets[i].d;
         bench_case t;
@@ -331,8 +365,7 @@ static void bench_plan(kc_ctx *kc, const lmn_krow *head)
                                        .d = d,
                                        .dv = d};
         char what[64];
-        lmn_attention_f32_plan(set.gemm_f32, (const lmn_attention_row *)(const void *)head, &s,
-                               &t.p);
+        make_plan(kc, head, half, &s, &t.p);
         t.a = (lmn_attention_args){.q = kc_bench_floats(kc, h * m * d),
                                    .k = kc_bench_floats(kc, g * n * d),
                                    .v = kc_bench_floats(kc, g * n * d),
@@ -347,8 +380,8 @@ static void bench_plan(kc_ctx *kc, const lmn_krow *head)
                                    .span = sets[i].causal ? causal_span : NULL};
         t.scratch = kc_bench_floats(kc, (int64_t)t.p.scratch_bytes / 4);
         t.a.shared = kc_bench_floats(kc, (int64_t)t.p.shared_bytes / 4 + 16);
-        snprintf(what, sizeof what, "%dx%d heads %dx%d d%d%s", (int)g, (int)(h / g), (int)m, (int)n,
-                 (int)d, sets[i].causal ? " causal" : "");
+        snprintf(what, sizeof what, "%dx%d heads %dx%d d%d%s%s", (int)g, (int)(h / g), (int)m,
+                 (int)n, (int)d, sets[i].causal ? " causal" : "", half ? " bf16" : "");
         const double flops = 4.0 * (double)(h * m * n * d) * (sets[i].causal ? 0.5 : 1.0);
         kc_time(kc, head, what, flops, m == 1 ? 8.0 * (double)(g * n * d) : 0, bench_run, &t);
         kc_bench_reset(kc);

@@ -3,6 +3,7 @@
  */
 #include "devices/cpu/cpu_attend.h"
 
+#include "devices/cpu/cpu_half.h"
 #include "kernels/elementwise/elementwise.h"
 
 typedef struct attend_job {
@@ -31,11 +32,38 @@ bool lmn_cpu_attend_fits(const lmn_attention_shape *s)
            s->heads <= LMN_CPU_EXTENT_MAX && s->batch <= LMN_CPU_EXTENT_MAX;
 }
 
-lamina_status lmn_cpu_attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_attention_shape *shape,
-                             lmn_attention_args *args)
+bool lmn_cpu_attend_takes(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
+{
+    if (!lmn_cpu_takes_f32(node, 0, &dev->kset.attention_f32->head, text, cap)) return false;
+    if (lmn_cpu_may_bf16(dev, node)) lmn_cpu_name_bf16(dev, node, text, cap);
+    return true;
+}
+
+lamina_status lmn_cpu_attend_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
+                                  lamina_error *err)
+{
+    lmn_cpu_trial *trial = state;
+    const lmn_fact *f = node->in[0];
+    (void)err;
+    if (f->dtype == LAMINA_F32 && lmn_cpu_may_bf16(dev, node))
+        lmn_cpu_trial_open(trial, node->precision);
+    else
+        lmn_atomic_store(&trial->verdict, LMN_CPU_F32, relaxed);
+    return LAMINA_OK;
+}
+
+/* All of it, products in f32, or in bf16 where *bf16 asks and the plan then takes it. */
+static lamina_status attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_attention_shape *shape,
+                            lmn_attention_args *args, bool *bf16)
 {
     attend_job j = {.args = args};
-    lmn_attention_f32_plan(dev->kset.gemm_f32, dev->kset.attention_f32, shape, &j.plan);
+    const lmn_gemm_row *gemm = dev->kset.gemm_f32;
+    const lmn_attention_row *row = dev->kset.attention_f32;
+    if (*bf16)
+        lmn_attention_bf16_plan(gemm, lmn_cpu_hgemm(dev, LAMINA_BF16), row, shape, &j.plan);
+    else
+        lmn_attention_f32_plan(gemm, row, shape, &j.plan);
+    *bf16 = j.plan.half != NULL;
     LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.step));
     args->shared = NULL;
     if (j.plan.shared_bytes) args->shared = lmn_scratch(ec, j.plan.shared_bytes);
@@ -43,6 +71,25 @@ lamina_status lmn_cpu_attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_att
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     lmn_par_for(ec->par, j.plan.n_chunks, attend_chunk, &j);
     lmn_par_for(ec->par, j.plan.n_merges, attend_merge, &j);
+    return LAMINA_OK;
+}
+
+lamina_status lmn_cpu_attend(lmn_eval *ec, const lamina_kernel *k, const lmn_attention_shape *shape,
+                             lmn_attention_args *args)
+{
+    lmn_cpu_trial *trial = k->state;
+    const lmn_cpu_verdict verdict = lmn_cpu_trial_verdict(trial);
+    bool bf16 = verdict == LMN_CPU_BF16;
+    LMN_TRY(attend(ec, k->dev, shape, args, &bf16));
+    if (verdict != LMN_CPU_UNTRIED) return LAMINA_OK;
+    const int64_t n = shape->batch * shape->heads * shape->queries * shape->dv;
+    float *exact = args->y;
+    args->y = lmn_scratch(ec, (size_t)n * sizeof *exact); /* as many as y has */
+    if (!args->y) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    bf16 = true;
+    LMN_TRY(attend(ec, k->dev, shape, args, &bf16));
+    if (bf16) lmn_cpu_trial_judge(trial, exact, args->y, n); /* few rows prove nothing */
+    args->y = exact;
     return LAMINA_OK;
 }
 

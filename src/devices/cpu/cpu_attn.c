@@ -3,6 +3,7 @@
  * (ops/attn.h), the attention itself is the driver's.
  */
 #include "devices/cpu/cpu_attend.h"
+#include "devices/cpu/cpu_half.h"
 #include "ops/attn.h"
 #include "ops/wide.h"
 
@@ -51,8 +52,9 @@ static lamina_status read_sinks(lmn_eval *ec, const lmn_attn *a, const float **o
     return LAMINA_OK;
 }
 
-static lamina_status run_fast(lmn_eval *ec, lmn_attn *a, const void *dev)
+static lamina_status run_fast(lmn_eval *ec, lmn_attn *a, const void *kernel)
 {
+    const lamina_kernel *k = kernel;
     const lmn_attention_shape s = {.batch = a->batch,
                                    .heads = a->heads,
                                    .k_heads = a->kv_heads,
@@ -63,14 +65,14 @@ static lamina_status run_fast(lmn_eval *ec, lmn_attn *a, const void *dev)
                                    .dv = a->dv};
     if (a->dt != LAMINA_F32 || a->qk || !a->y || lmn_count(a->y) == 0 || !lmn_cpu_attend_fits(&s))
         return lmn_attn_run(ec, a, NULL);
-    attn_job j = {.a = a, .dev = dev};
-    const int64_t q = a->queries * a->d, k = a->capacity * a->d, v = a->capacity * a->dv;
+    attn_job j = {.a = a, .dev = k->dev};
+    const int64_t q = a->queries * a->d, key = a->capacity * a->d, v = a->capacity * a->dv;
     lmn_attention_args args = {.q = a->q,
                                .k = a->k,
                                .v = a->v,
                                .y = a->y->data,
                                .q_step = {a->heads * q, q, a->d, 1},
-                               .k_step = {a->kv_heads * k, k},
+                               .k_step = {a->kv_heads * key, key},
                                .v_step = {a->kv_heads * v, v},
                                .y_step = {a->queries * a->heads * a->dv, a->dv, a->heads * a->dv},
                                .ldk = a->d,
@@ -80,35 +82,34 @@ static lamina_status run_fast(lmn_eval *ec, lmn_attn *a, const void *dev)
                                .edit = a->biased || a->softcap > 0.0 ? edit : NULL,
                                .ctx = &j};
     LMN_TRY(read_sinks(ec, a, &args.sink));
-    return lmn_cpu_attend(ec, dev, &s, &args);
+    return lmn_cpu_attend(ec, k, &s, &args);
 }
 
 static lamina_status run_gqa(const lamina_kernel *k, lmn_eval *ec)
 {
-    return lmn_gqa_eval(ec, run_fast, k->dev);
+    return lmn_gqa_eval(ec, run_fast, k);
 }
 
 static lamina_status run_mha(const lamina_kernel *k, lmn_eval *ec)
 {
-    return lmn_mha_eval(ec, run_fast, k->dev);
-}
-
-static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
-{
-    return lmn_cpu_takes_f32(node, 0, &dev->kset.attention_f32->head, text, cap);
+    return lmn_mha_eval(ec, run_fast, k);
 }
 
 const lmn_cpu_binding lmn_cpu_group_query_attention = {
     .domain = "com.microsoft",
     .op = "GroupQueryAttention",
-    .families = "attention.f32 gemm.f32 elementwise.f32",
-    .supports = supports_attn,
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .state_bytes = sizeof(lmn_cpu_trial),
+    .init = lmn_cpu_attend_init,
+    .supports = lmn_cpu_attend_takes,
     .run = run_gqa,
 };
 const lmn_cpu_binding lmn_cpu_multi_head_attention = {
     .domain = "com.microsoft",
     .op = "MultiHeadAttention",
-    .families = "attention.f32 gemm.f32 elementwise.f32",
-    .supports = supports_attn,
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .state_bytes = sizeof(lmn_cpu_trial),
+    .init = lmn_cpu_attend_init,
+    .supports = lmn_cpu_attend_takes,
     .run = run_mha,
 };

@@ -115,7 +115,7 @@ static lamina_status run_32(const lamina_kernel *k, lmn_eval *ec, const lmn_conv
     if (!(c.y = lmn_scratch(ec, y->data_bytes)))
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     LMN_TRY(lmn_cpu_hconv_run(k->dev, ec, &c));
-    lmn_cpu_weights_judge(w, args.y, c.y, lmn_count(y));
+    lmn_cpu_trial_judge(&w->trial, args.y, c.y, lmn_count(y));
     return LAMINA_OK;
 }
 

@@ -5,6 +5,7 @@
  * hides by adding -inf, so that a NaN stays one.
  */
 #include "devices/cpu/cpu_attend.h"
+#include "devices/cpu/cpu_half.h"
 #include "kernels/elementwise/elementwise.h"
 #include "ops/fusedattn.h"
 
@@ -113,7 +114,7 @@ static lamina_status run_fused(const lamina_kernel *k, lmn_eval *ec)
     if (!read_views(&j)) return lmn_cpu_reference(ec);
     j.args.zero_empty = j.args.zero_nan = f->zero_blind;
     if (f->keep.data || f->bias.data || f->dt != LAMINA_F32) j.args.edit = edit_fused;
-    LMN_TRY(lmn_cpu_attend(ec, j.dev, &j.shape, &j.args));
+    LMN_TRY(lmn_cpu_attend(ec, k, &j.shape, &j.args));
     lmn_fattn_done(f);
     return LAMINA_OK;
 }
@@ -295,12 +296,7 @@ static lamina_status run_attention(const lamina_kernel *k, lmn_eval *ec)
     if (j.causal || j.left >= 0 || j.right >= 0 || j.nonpad) j.args.span = span_standard;
     if (f->keep.data || f->bias.data || j.masked < f->keys || j.cap > 0.0f)
         j.args.edit = edit_standard;
-    return lmn_cpu_attend(ec, j.dev, &j.shape, &j.args);
-}
-
-static bool supports_attn(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
-{
-    return lmn_cpu_takes_f32(node, 0, &dev->kset.attention_f32->head, text, cap);
+    return lmn_cpu_attend(ec, k, &j.shape, &j.args);
 }
 
 /* Half precision as well: lmn_fattn_read widens it. */
@@ -309,7 +305,7 @@ static bool supports_fused(const lmn_cpu_dev *dev, const lamina_node *node, char
     const lmn_krow *row = &dev->kset.attention_f32->head;
     const lmn_fact *f = node->op->n_in > 0 ? node->in[0] : NULL;
     if (!f || (f->dtype != LAMINA_F16 && f->dtype != LAMINA_BF16))
-        return lmn_cpu_takes_f32(node, 0, row, text, cap);
+        return lmn_cpu_attend_takes(dev, node, text, cap);
     (void)lmn_format(text, cap, "%s.%s:%s", row->family, row->dtype, row->variant);
     return true;
 }
@@ -317,14 +313,18 @@ static bool supports_fused(const lmn_cpu_dev *dev, const lamina_node *node, char
 const lmn_cpu_binding lmn_cpu_fused_attention = {
     .domain = "lamina",
     .op = "FusedAttention",
-    .families = "attention.f32 gemm.f32 elementwise.f32",
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .state_bytes = sizeof(lmn_cpu_trial),
+    .init = lmn_cpu_attend_init,
     .supports = supports_fused,
     .run = run_fused,
 };
 const lmn_cpu_binding lmn_cpu_attention = {
     .domain = "",
     .op = "Attention",
-    .families = "attention.f32 gemm.f32 elementwise.f32",
-    .supports = supports_attn,
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .state_bytes = sizeof(lmn_cpu_trial),
+    .init = lmn_cpu_attend_init,
+    .supports = lmn_cpu_attend_takes,
     .run = run_attention,
 };

@@ -88,19 +88,23 @@ static bool goes_winograd(const lamina_node *node, const lamina_tensor *w)
            all_ones(node->op, "dilations");
 }
 
-bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
+bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
 {
     const bool asked =
         node->precision == LAMINA_PRECISION_BF16 || node->precision == LAMINA_PRECISION_AUTO;
-    if (!asked || node->op->n_in < 2) return false;
+    return asked && lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
+}
+
+bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
+{
+    if (node->op->n_in < 2 || !lmn_cpu_may_bf16(dev, node)) return false;
     const lamina_tensor *w = node->in_const[1];
     if (!w || w->dtype != LAMINA_F32 || w->rank < 2) return false;
     if (lmn_attr_i(node->op, "group", 1) != 1 || (!lmn_cpu_is_conv(node) && w->rank != 2))
         return false;
     if (goes_winograd(node, w)) return false;
     const int64_t n = lamina_tensor_count(w);
-    if (n / lmn_max_i64(1, w->dims[0]) < LEAST_N || n < LEAST_K * LEAST_N) return false;
-    return lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
+    return n / lmn_max_i64(1, w->dims[0]) >= LEAST_N && n >= LEAST_K * LEAST_N;
 }
 
 lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
@@ -122,17 +126,22 @@ lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *no
         row->rows_f32(&r);
     else
         lmn_hgemm_prepack(row, flags, w->data, nt ? k : n, k, n, s->half);
-    const bool settled = node->precision == LAMINA_PRECISION_BF16;
-    lmn_atomic_store(&s->verdict, settled ? LMN_CPU_BF16 : LMN_CPU_UNTRIED, relaxed);
+    lmn_cpu_trial_open(&s->trial, node->precision);
     return LAMINA_OK;
+}
+
+void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision)
+{
+    const bool settled = precision == LAMINA_PRECISION_BF16;
+    lmn_atomic_store(&t->verdict, settled ? LMN_CPU_BF16 : LMN_CPU_UNTRIED, relaxed);
 }
 
 lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
 {
-    return w->half ? (lmn_cpu_verdict)lmn_atomic_load(&w->verdict, relaxed) : LMN_CPU_F32;
+    return w->half ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
 }
 
-void lmn_cpu_weights_judge(lmn_cpu_weights *w, const float *exact, const float *half, int64_t n)
+void lmn_cpu_trial_judge(lmn_cpu_trial *t, const float *exact, const float *half, int64_t n)
 {
     double off = 0, size = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -141,7 +150,15 @@ void lmn_cpu_weights_judge(lmn_cpu_weights *w, const float *exact, const float *
     }
     int32_t untried = LMN_CPU_UNTRIED; /* of runs at the same time the first one's verdict stays */
     const int32_t found = off <= size * AUTO_BOUND * AUTO_BOUND ? LMN_CPU_BF16 : LMN_CPU_F32;
-    (void)lmn_atomic_cas(&w->verdict, &untried, found, relaxed);
+    (void)lmn_atomic_cas(&t->verdict, &untried, found, relaxed);
+}
+
+void lmn_cpu_name_bf16(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
+{
+    const lmn_krow *row = &lmn_cpu_hgemm(dev, LAMINA_BF16)->head;
+    const bool tried = node->precision == LAMINA_PRECISION_AUTO;
+    (void)lmn_format(text, cap, "%s.%s:%s%s", row->family, row->dtype, row->variant,
+                     tried ? " or f32" : "");
 }
 
 bool lmn_cpu_takes_product(const lmn_cpu_dev *dev, const lamina_node *node, const lmn_krow *f32,
@@ -151,12 +168,10 @@ bool lmn_cpu_takes_product(const lmn_cpu_dev *dev, const lamina_node *node, cons
     const bool half = f && f->kind == LMN_FACT_TENSOR && lmn_cpu_is_half(f->dtype);
     const bool plain = node->op->def->domain[0] == 0; /* fused nodes are of f32 */
     if (!(half && plain) && !lmn_cpu_takes_f32(node, 0, f32, text, cap)) return false;
-    const bool bf16 = !half && lmn_cpu_wants_bf16(dev, node);
-    if (!half && !bf16) return true;
-    const lmn_krow *row = &lmn_cpu_hgemm(dev, half ? f->dtype : LAMINA_BF16)->head;
-    const bool tried = bf16 && node->precision == LAMINA_PRECISION_AUTO;
-    (void)lmn_format(text, cap, "%s.%s:%s%s", row->family, row->dtype, row->variant,
-                     tried ? " or f32" : "");
+    if (!half && lmn_cpu_wants_bf16(dev, node)) lmn_cpu_name_bf16(dev, node, text, cap);
+    if (!half) return true;
+    const lmn_krow *row = &lmn_cpu_hgemm(dev, f->dtype)->head;
+    (void)lmn_format(text, cap, "%s.%s:%s", row->family, row->dtype, row->variant);
     return true;
 }
 

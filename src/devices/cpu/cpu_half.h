@@ -24,19 +24,38 @@ static inline bool lmn_cpu_is_conv(const lamina_node *node)
     return strstr(node->op->def->name, "Conv") != NULL;
 }
 
-/* Of a node: its f32 weights, input 1, in bf16, NULL = computed in f32. Those of a convolution as
-   they lie, else packed (lmn_hgemm_prepack). */
-typedef struct lmn_cpu_weights {
-    uint16_t *half;
-    size_t bytes;
-    lmn_atomic(int32_t) verdict; /* lmn_cpu_verdict */
-} lmn_cpu_weights;
-
 typedef enum lmn_cpu_verdict {
     LMN_CPU_UNTRIED = 0, /* bf16 beside f32, to compare: only with precision auto */
     LMN_CPU_BF16,
     LMN_CPU_F32
 } lmn_cpu_verdict;
+
+/* How a node of f32 is computed, by the session's precision or by the first run. */
+typedef struct lmn_cpu_trial {
+    lmn_atomic(int32_t) verdict; /* lmn_cpu_verdict */
+} lmn_cpu_trial;
+
+/* The verdict before any run, of a node that can do both. */
+void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision);
+static inline lmn_cpu_verdict lmn_cpu_trial_verdict(lmn_cpu_trial *t)
+{
+    return (lmn_cpu_verdict)lmn_atomic_load(&t->verdict, relaxed);
+}
+/* n results of either kind: the verdict, for this and all later runs. */
+void lmn_cpu_trial_judge(lmn_cpu_trial *t, const float *exact, const float *half, int64_t n);
+
+/* Does the session multiply in bf16, and a row gain by it? */
+bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node);
+/* What supports() says of a node that multiplies so. */
+void lmn_cpu_name_bf16(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap);
+
+/* Of a node: its f32 weights, input 1, in bf16, NULL = computed in f32. Those of a convolution as
+   they lie, else packed (lmn_hgemm_prepack). */
+typedef struct lmn_cpu_weights {
+    uint16_t *half;
+    size_t bytes;
+    lmn_cpu_trial trial;
+} lmn_cpu_weights;
 
 /* Does the session multiply the node's f32 weights in bf16? They are constant and large enough to
    gain, and the row multiplies pairs. */
@@ -48,8 +67,6 @@ void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state);
 
 /* How the node is to be computed now. */
 lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w);
-/* n results of either kind: the verdict, for this and all later runs. */
-void lmn_cpu_weights_judge(lmn_cpu_weights *w, const float *exact, const float *half, int64_t n);
 
 /* Products: `supports` for f32 (rows of `f32`, or bf16 if the session wants) and, for operators of
    ONNX, for 16 bits. Text as in supports(). */

@@ -133,7 +133,7 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
     p->args.c = other;
     go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, w->half);
     LMN_TRY(product_run(ec, p));
-    lmn_cpu_weights_judge(w, y->data, other, lmn_count(y));
+    lmn_cpu_trial_judge(&w->trial, y->data, other, lmn_count(y));
     return LAMINA_OK;
 }
 

@@ -1,9 +1,12 @@
 /*
  * Blocks of keys over rows of queries. The pieces of a worker's scratch: scaled queries, weighted
- * values, greatest scores, sums, spans, one block of scores, packed keys and packed values.
+ * values, greatest scores, sums, spans, one block of scores, packed keys and packed values; in bf16
+ * also the weights of a block. Queries, keys, values and weights are then of 16 bits, padded with 0
+ * to the row's groups.
  */
 #include "kernels/attention/attention_plan.h"
 
+#include "kernels/hgemm/hgemm_plan.h"
 #include "kernels/split.h"
 
 #include <math.h>
@@ -21,7 +24,7 @@ enum {
     PART_LEAST = 1024, /* keys of a part */
     WANT_CHUNKS = 8
 };
-enum { AT_Q, AT_O, AT_TOP, AT_SUM, AT_LO, AT_HI, AT_S, AT_K, AT_V };
+enum { AT_Q, AT_O, AT_TOP, AT_SUM, AT_LO, AT_HI, AT_S, AT_K, AT_V, AT_P };
 
 static void place(lmn_attention_plan *p, int32_t piece, int64_t elems, size_t bytes)
 {
@@ -29,17 +32,35 @@ static void place(lmn_attention_plan *p, int32_t piece, int64_t elems, size_t by
     p->scratch_bytes = lmn_align_up(p->scratch_bytes + (size_t)elems * bytes, 64);
 }
 
+/* k of a product in bf16, in whole groups. */
+static int64_t whole_k(const lmn_attention_plan *p, int64_t k)
+{
+    return lmn_round_up_i64(k, lmn_max_i64(2, p->half->group));
+}
+/* From row to row of the weights: not a multiple of 4 KiB. */
+static int64_t weight_step(const lmn_attention_plan *p)
+{
+    return whole_k(p, p->block) + 32;
+}
+
 static void plan_scratch(lmn_attention_plan *p)
 {
     const lmn_attention_shape *s = &p->shape;
     const int64_t nr = p->gemm->nr;
-    place(p, AT_Q, p->rows * s->d, sizeof(float));
+    place(p, AT_Q, p->rows * (p->half ? whole_k(p, s->d) : s->d), p->half ? 2 : sizeof(float));
     place(p, AT_O, p->rows * s->dv, sizeof(float));
     place(p, AT_TOP, p->rows, sizeof(float));
     place(p, AT_SUM, p->rows, sizeof(float));
     place(p, AT_LO, p->rows, sizeof(int64_t));
     place(p, AT_HI, p->rows, sizeof(int64_t));
-    place(p, AT_S, p->strip * p->block, sizeof(float));
+    /* a row of queries is scaled here before it is rounded */
+    place(p, AT_S, lmn_max_i64(p->strip * p->block, p->half ? s->d : 0), sizeof(float));
+    if (p->half) {
+        place(p, AT_K, lmn_hgemm_packed_elems(p->half, s->d, p->block), 2);
+        place(p, AT_V, lmn_hgemm_packed_elems(p->half, p->block, s->dv), 2);
+        place(p, AT_P, p->strip * weight_step(p), 2);
+        return;
+    }
     place(p, AT_K, p->few ? 0 : lmn_round_up_i64(p->block, nr) * s->d, sizeof(float));
     place(p, AT_V, p->few ? 0 : lmn_round_up_i64(s->dv, nr) * p->block, sizeof(float));
 }
@@ -64,7 +85,8 @@ static void plan_few(lmn_attention_plan *p, int64_t total)
 static void plan_rows(lmn_attention_plan *p, int64_t total)
 {
     const lmn_attention_shape *s = &p->shape;
-    const int64_t mr = p->gemm->mr, wide = lmn_max_i64(s->d, lmn_max_i64(1, s->dv));
+    const int64_t mr = p->half ? p->half->mr : p->gemm->mr,
+                  wide = lmn_max_i64(s->d, lmn_max_i64(1, s->dv));
     int64_t most = lmn_min_i64(ROWS, lmn_max_i64(STRIP, 65536 / wide));
     while (most > ROWS_LEAST && lmn_ceil_div_i64(total, most) * p->n_chunks < WANT_CHUNKS)
         most /= 2;
@@ -79,8 +101,8 @@ static void plan_rows(lmn_attention_plan *p, int64_t total)
     p->n_chunks *= p->row_blocks;
 }
 
-void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *row,
-                            const lmn_attention_shape *s, lmn_attention_plan *out)
+static void plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half, const lmn_attention_row *row,
+                 const lmn_attention_shape *s, lmn_attention_plan *out)
 {
     *out = (lmn_attention_plan){.gemm = gemm, .row = row, .shape = *s};
     out->group = s->k_heads == s->v_heads && s->k_heads > 0 ? s->heads / s->k_heads : 1;
@@ -90,12 +112,27 @@ void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *r
     out->n_chunks = s->batch * (s->heads / out->group);
     out->row_blocks = out->parts = 1;
     out->part_keys = s->keys;
+    out->half = total > LMN_ATTENTION_FEW ? half : NULL;
     if (total <= LMN_ATTENTION_FEW)
         plan_few(out, total);
     else
         plan_rows(out, total);
     out->block = lmn_min_i64(out->block, s->keys);
     plan_scratch(out);
+}
+
+void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *row,
+                            const lmn_attention_shape *s, lmn_attention_plan *out)
+{
+    plan(gemm, NULL, row, s, out);
+}
+
+void lmn_attention_bf16_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half,
+                             const lmn_attention_row *row, const lmn_attention_shape *s,
+                             lmn_attention_plan *out)
+{
+    lmn_assert(half->rows_f32 && half->elem == 2);
+    plan(gemm, half, row, s, out);
 }
 
 /* What one chunk works on. */
@@ -106,7 +143,9 @@ typedef struct work {
     int64_t row0, m; /* rows of the group: row r is query r % queries of head h0 + r / queries */
     int64_t k0, k1;  /* keys */
     const float *k, *v;
-    float *q, *o, *top, *sum, *s, *packed_k, *packed_v;
+    void *q, *packed_k, *packed_v; /* f32, or of 16 bits as `weights` */
+    uint16_t *weights;
+    float *o, *top, *sum, *s;
     int64_t *lo, *hi;
 } work;
 
@@ -124,13 +163,29 @@ static work open_work(const lmn_attention_plan *p, const lmn_attention_args *a, 
     w.h0 = item / p->row_blocks % groups * p->group;
     w.k = a->k + w.b * a->k_step[0] + w.h0 / (s->heads / s->k_heads) * a->k_step[1];
     w.v = a->v + w.b * a->v_step[0] + w.h0 / (s->heads / s->v_heads) * a->v_step[1];
-    w.q = (float *)(void *)(at + p->at[AT_Q]), w.o = (float *)(void *)(at + p->at[AT_O]);
+    w.q = at + p->at[AT_Q], w.o = (float *)(void *)(at + p->at[AT_O]);
     w.top = (float *)(void *)(at + p->at[AT_TOP]), w.sum = (float *)(void *)(at + p->at[AT_SUM]);
     w.lo = (int64_t *)(void *)(at + p->at[AT_LO]), w.hi = (int64_t *)(void *)(at + p->at[AT_HI]);
     w.s = (float *)(void *)(at + p->at[AT_S]);
-    w.packed_k = (float *)(void *)(at + p->at[AT_K]);
-    w.packed_v = (float *)(void *)(at + p->at[AT_V]);
+    w.packed_k = at + p->at[AT_K], w.packed_v = at + p->at[AT_V];
+    w.weights = (uint16_t *)(void *)(at + p->at[AT_P]);
     return w;
+}
+
+/* Row r of the scaled queries. */
+static void open_query(const work *w, const float *from, int64_t r)
+{
+    const lmn_attention_plan *p = w->p;
+    const int64_t d = p->shape.d, step = w->a->q_step[3];
+    float *to = p->half ? w->s : (float *)w->q + r * d;
+    if (step == 1)
+        for (int64_t c = 0; c < d; c++) to[c] = from[c] * w->a->scale;
+    else
+        for (int64_t c = 0; c < d; c++) to[c] = from[c * step] * w->a->scale;
+    if (!p->half) return;
+    const int64_t padded = whole_k(p, d);
+    p->half->rows_f32(&(lmn_hgemm_rows){
+        .dst = (uint16_t *)w->q + r * padded, .src = to, .m = 1, .k = d, .padded = padded});
 }
 
 /* Scaled queries, spans, and the state before any key. */
@@ -138,15 +193,10 @@ static void open_rows(const work *w)
 {
     const lmn_attention_shape *s = &w->p->shape;
     const lmn_attention_args *a = w->a;
-    const int64_t step = a->q_step[3];
     for (int64_t r = 0; r < w->m; r++) {
         const int64_t h = w->h0 + (w->row0 + r) / s->queries, i = (w->row0 + r) % s->queries;
-        const float *from = a->q + w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2];
-        float *to = w->q + r * s->d, *o = w->o + r * s->dv;
-        if (step == 1)
-            for (int64_t c = 0; c < s->d; c++) to[c] = from[c] * a->scale;
-        else
-            for (int64_t c = 0; c < s->d; c++) to[c] = from[c * step] * a->scale;
+        float *o = w->o + r * s->dv;
+        open_query(w, a->q + w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2], r);
         for (int64_t c = 0; c < s->dv; c++) o[c] = 0.0f;
         w->lo[r] = 0, w->hi[r] = s->keys;
         if (a->span) a->span(a->ctx, w->b, h, i, &w->lo[r], &w->hi[r]);
@@ -202,14 +252,50 @@ static void soften(const work *w, int64_t r, int64_t m, int64_t key, int64_t n)
                                             .dv = dv});
 }
 
-/* One strip against keys key .. key+n-1 of the packed block of `whole` keys. */
+/* One strip against keys key .. key+n-1 of the packed block of `whole` keys, in bf16. Where a strip
+   sees less than the block, weights of 0 meet the values behind its keys. */
+static void strip_half(const work *w, int64_t r, int64_t m, int64_t key, int64_t n, int64_t whole)
+{
+    const lmn_attention_plan *p = w->p;
+    const lmn_hgemm_row *half = p->half;
+    const int64_t d = whole_k(p, p->shape.d), dv = p->shape.dv, step = weight_step(p);
+    half->block(&(lmn_hgemm_block){.a = (const uint16_t *)w->q + r * d,
+                                   .lda = d,
+                                   .b = w->packed_k,
+                                   .b_panel = lmn_hgemm_panel_elems(half, p->shape.d),
+                                   .c = w->s,
+                                   .ldc = p->block,
+                                   .m = m,
+                                   .n = n,
+                                   .k = d});
+    soften(w, r, m, key, n);
+    half->rows_f32(&(lmn_hgemm_rows){.dst = w->weights,
+                                     .ld_dst = step,
+                                     .src = w->s,
+                                     .ld = p->block,
+                                     .m = m,
+                                     .k = n,
+                                     .padded = whole_k(p, n)});
+    half->block(&(lmn_hgemm_block){.a = w->weights,
+                                   .lda = step,
+                                   .b = w->packed_v,
+                                   .b_panel = lmn_hgemm_panel_elems(half, whole),
+                                   .c = w->o + r * dv,
+                                   .ldc = dv,
+                                   .m = m,
+                                   .n = dv,
+                                   .k = whole_k(p, n),
+                                   .beta = 1});
+}
+
+/* The same in f32; values are packed, or lie where they do. */
 static void strip_run(const work *w, const float *v, int64_t r, int64_t m, int64_t key, int64_t n,
                       int64_t whole)
 {
     const lmn_attention_plan *p = w->p;
     const int64_t nr = p->gemm->nr, d = p->shape.d, dv = p->shape.dv;
     const bool direct = v != w->packed_v;
-    p->gemm->block(&(lmn_gemm_block){.a = w->q + r * d,
+    p->gemm->block(&(lmn_gemm_block){.a = (const float *)w->q + r * d,
                                      .lda = d,
                                      .b = w->packed_k,
                                      .ldb = nr,
@@ -233,33 +319,56 @@ static void strip_run(const work *w, const float *v, int64_t r, int64_t m, int64
                                      .beta = 1});
 }
 
-static void run_packed(const work *w)
+/* Keys and values key .. key+n-1, rounded and packed. */
+static void pack_half(const work *w, int64_t key, int64_t n)
 {
     const lmn_attention_plan *p = w->p;
     const lmn_attention_shape *s = &p->shape;
     const int64_t ldk = w->a->ldk, ldv = w->a->ldv;
+    lmn_hgemm_prepack(p->half, LMN_HGEMM_B_F32 | (s->k_turned ? 0 : LMN_HGEMM_TRANS_B),
+                      w->k + (s->k_turned ? key : key * ldk), ldk, s->d, n, w->packed_k);
+    lmn_hgemm_prepack(p->half, LMN_HGEMM_B_F32 | (s->v_turned ? LMN_HGEMM_TRANS_B : 0),
+                      w->v + (s->v_turned ? key : key * ldv), ldv, n, s->dv, w->packed_v);
+}
+
+/* Keys key .. key+n-1, packed, and where the values stand: those that are dense stay there. */
+static const float *pack_f32(const work *w, int64_t key, int64_t n)
+{
+    const lmn_attention_plan *p = w->p;
+    const lmn_attention_shape *s = &p->shape;
+    const int64_t ldk = w->a->ldk, ldv = w->a->ldv;
+    if (s->k_turned)
+        p->gemm->pack_nn(w->packed_k, w->k + key, ldk, s->d, n);
+    else
+        p->gemm->pack_nt(w->packed_k, w->k + key * ldk, ldk, s->d, n);
+    if (!s->v_turned && ldv == s->dv) return w->v + key * ldv;
+    if (s->v_turned)
+        p->gemm->pack_nt(w->packed_v, w->v + key, ldv, n, s->dv);
+    else
+        p->gemm->pack_nn(w->packed_v, w->v + key * ldv, ldv, n, s->dv);
+    return w->packed_v;
+}
+
+static void run_packed(const work *w)
+{
+    const lmn_attention_plan *p = w->p;
     int64_t lo, hi;
-    /* Dense values are read where they lie. */
-    const bool direct = !s->v_turned && ldv == s->dv;
     reach(w, 0, w->m, &lo, &hi);
     for (int64_t key = hi > 0 ? lo / p->block * p->block : 0; key < hi; key += p->block) {
         const int64_t n = lmn_min_i64(p->block, hi - key);
-        if (s->k_turned)
-            p->gemm->pack_nn(w->packed_k, w->k + key, ldk, s->d, n);
+        const float *v = NULL;
+        if (p->half)
+            pack_half(w, key, n);
         else
-            p->gemm->pack_nt(w->packed_k, w->k + key * ldk, ldk, s->d, n);
-        const float *v = w->packed_v;
-        if (direct)
-            v = w->v + key * ldv;
-        else if (s->v_turned)
-            p->gemm->pack_nt(w->packed_v, w->v + key, ldv, n, s->dv);
-        else
-            p->gemm->pack_nn(w->packed_v, w->v + key * ldv, ldv, n, s->dv);
+            v = pack_f32(w, key, n);
         for (int64_t r = 0; r < w->m; r += p->strip) {
             const int64_t m = lmn_min_i64(p->strip, w->m - r);
             int64_t first, last;
             reach(w, r, m, &first, &last);
-            if (first < key + n && last > key)
+            if (first >= key + n || last <= key) continue;
+            if (p->half)
+                strip_half(w, r, m, key, lmn_min_i64(n, last - key), n);
+            else
                 strip_run(w, v, r, m, key, lmn_min_i64(n, last - key), n);
         }
     }

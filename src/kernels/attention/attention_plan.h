@@ -11,12 +11,15 @@
  * parts in order. Spans   A query sees keys lo .. hi-1. Blocks of keys that no query of a strip
  * sees are skipped, their keys and values are not read. A hidden key of a block that is read has
  * weight 0, so its value, if it is not finite, makes NaN. A query without keys is 0.
+ * bf16    With a row of hgemm scaled queries, keys, weights and values are rounded to bf16 before
+ *         they are multiplied; scores, masks, exponentials and all sums stay f32. Few rows do not.
  */
 #ifndef LMN_KERNELS_ATTENTION_PLAN_H
 #define LMN_KERNELS_ATTENTION_PLAN_H
 
 #include "kernels/attention/attention.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/hgemm/hgemm.h"
 
 enum { LMN_ATTENTION_FEW = 8 };
 
@@ -28,6 +31,7 @@ typedef struct lmn_attention_shape {
 
 typedef struct lmn_attention_plan {
     const lmn_gemm_row *gemm;
+    const lmn_hgemm_row *half; /* multiplies instead of gemm, NULL = products in f32 */
     const lmn_attention_row *row;
     lmn_attention_shape shape;
     int64_t group;              /* query heads of one chunk */
@@ -37,7 +41,7 @@ typedef struct lmn_attention_plan {
     int64_t n_chunks, n_merges; /* merges only where parts > 1; they follow all chunks */
     size_t scratch_bytes;       /* one worker's, 64-byte aligned */
     size_t shared_bytes;        /* what chunks leave for merges */
-    size_t at[9];               /* of the pieces of scratch */
+    size_t at[10];              /* of the pieces of scratch */
 } lmn_attention_plan;
 
 /* A block of scores, scaled: rows i0 .. i0+m-1 of the queries of head h, keys key .. key+n-1. */
@@ -65,6 +69,10 @@ typedef struct lmn_attention_args {
 /* Extents below 2^31. */
 void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *row,
                             const lmn_attention_shape *shape, lmn_attention_plan *out);
+/* The same with products in bf16, but for few rows; `half` has rows_f32. */
+void lmn_attention_bf16_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half,
+                             const lmn_attention_row *row, const lmn_attention_shape *shape,
+                             lmn_attention_plan *out);
 /* Run chunk `chunk` < n_chunks; any order, any thread. */
 void lmn_attention_f32_chunk(const lmn_attention_plan *plan, const lmn_attention_args *args,
                              int64_t chunk, void *scratch);
