@@ -186,6 +186,15 @@ static void check_pool(kc_ctx *kc, const lmn_krow *head)
         for (int i = 0; global && i < 3; i++) {
             g.kernel[i] = g.in[i], g.pad[i] = g.pad_end[i] = 0, g.out[i] = g.dilation[i] = 1;
         }
+        if (c % 50 == 7) { /* rows and windows longer than a row keeps at a time */
+            g = (lmn_conv_geom){.n = 1, .c_in = 1, .c_out = 1, .groups = 1, .in = {1, 2, 0}};
+            for (int i = 0; i < 3; i++) g.kernel[i] = g.stride[i] = g.dilation[i] = g.out[i] = 1;
+            g.kernel[2] = kc_int(kc, 1, 1300), g.stride[2] = kc_int(kc, 1, 3);
+            g.dilation[2] = kc_int(kc, 1, 2), g.out[1] = 2, g.out[2] = kc_int(kc, 1, 1300);
+            g.pad[2] = kc_int(kc, 0, g.kernel[2] - 1);
+            g.in[2] = (g.out[2] - 1) * g.stride[2] + (g.kernel[2] - 1) * g.dilation[2] + 1;
+            g.in[2] -= lmn_min_i64(g.in[2] - 1, g.pad[2]), b.n_planes = 1;
+        }
         const int64_t pixels = lmn_conv_volume(g.out), kvol = lmn_conv_volume(g.kernel);
         kc_style style = b.kind == LMN_POOL_MAX ? KC_SPECIAL : KC_REAL;
         kc_mat x = kc_input(kc, style, g.c_in, lmn_conv_volume(g.in), lmn_conv_volume(g.in));

@@ -1,7 +1,8 @@
 /*
- * Pooling on the vf_* words (include simd_<isa>.h first): a vector of neighbouring outputs takes
- * one tap at a time; strides 1 and 2 load vectors, others gather. A window that is the whole plane
- * (global pooling) runs along the plane instead.
+ * Pooling on the vf_* words (include simd_<isa>.h first). An output row is made in two passes over
+ * a segment of its columns: down the rows of the window into a buffer on the stack, whole vectors
+ * of neighbouring columns with the padding written out; then along the buffer, where no lane needs
+ * a mask. A window that is the whole plane (global pooling) runs along the plane instead.
  */
 #ifndef LMN_KERNELS_POOL_TMPL_H
 #define LMN_KERNELS_POOL_TMPL_H
@@ -15,165 +16,274 @@ VF_INLINE vf max_nan(vf acc, vf x)
     return vf_select(vf_unord(acc, acc), acc, most);
 }
 
-VF_INLINE vf lanes_load(const float *src, int64_t lo, int64_t hi, int64_t stride)
+#ifndef POOL_OWN_MAX
+/* The same where neither is NaN. */
+VF_INLINE vf max_num(vf acc, vf x)
 {
-    if (stride == 1) return vf_loadm(src, vm_range(lo, hi));
-    if (stride == 2) return vf_load_even(src, lo, hi);
-    float lane[VF_LANES] = {0};
-    for (int64_t i = lo; i < hi; i++) lane[i] = src[i * stride];
-    return vf_load(lane);
+    return vf_select(vf_eq(acc, x), vf_and(acc, x), vf_max(acc, x));
 }
+#endif
+
+/* What a pass does with two numbers. Maxima are taken without a look at NaN, which is noted; rows
+   that met one are made again. */
+typedef enum pool_way { POOL_SUM, POOL_MOST, POOL_MOST_NAN } pool_way;
+
+VF_INLINE vf pool_join(vf acc, vf x, const pool_way way)
+{
+    return way == POOL_SUM ? vf_add(acc, x) : way == POOL_MOST ? max_num(acc, x) : max_nan(acc, x);
+}
+
+/* The same for one number each. */
+static inline float max_one(float acc, float x)
+{
+    if (acc != acc) return acc;
+    return x != x || x > acc || (x == acc && __builtin_signbit(acc)) ? x : acc;
+}
+
+/* Columns of the buffer that outputs and taps of a segment reach over, each; and what vectors may
+   touch beyond them. */
+enum { POOL_REACH = 1024, POOL_SLACK = 3 * VF_LANES, POOL_ROWS = 8 };
+enum { POOL_BUF = 2 * POOL_REACH + POOL_SLACK };
+
+/* Outputs ox .. ox + n - 1 of every row and taps kx .. kx + n_kx - 1 of the window. */
+typedef struct pool_seg {
+    const lmn_conv_geom *g;
+    bool is_max, padded;
+    int64_t ox, n, kx, n_kx;
+    int64_t col, span;       /* input column of buf[0], used elements of buf */
+    int64_t lo, hi;          /* elements of buf inside the input */
+    bool first, last;        /* of the segments that share these outputs */
+    int64_t rows, ld;        /* rows of buf, and from one to the next */
+    float count[POOL_REACH]; /* averages: taps along the row, by output */
+    float rows_of, all[POOL_REACH], inv[POOL_REACH]; /* rows_of count, and 1 over it */
+    float buf[POOL_BUF];
+} pool_seg;
 
 /* Positions of output o along an axis that lie in the input (or its padding too). */
 static int64_t axis_taps(const lmn_conv_geom *g, int axis, int64_t o, bool padded)
 {
-    const int64_t hi = g->in[axis] + (padded ? g->pad_end[axis] : 0),
-                  lo = padded ? -g->pad[axis] : 0;
-    int64_t n = 0;
-    for (int64_t t = 0; t < g->kernel[axis]; t++) {
-        int64_t x = lmn_conv_at(g, axis, o, t);
-        n += x >= lo && x < hi;
-    }
-    return n;
+    const int64_t at = lmn_conv_at(g, axis, o, 0), d = g->dilation[axis], k = g->kernel[axis];
+    const int64_t lo = (padded ? -g->pad[axis] : 0) - at;
+    const int64_t hi = g->in[axis] + (padded ? g->pad_end[axis] : 0) - at;
+    int64_t from = lmn_max_i64(lo, 0), to = lmn_max_i64(hi, 0);
+    if (d > 1) from = (from + d - 1) / d, to = (to + d - 1) / d;
+    return lmn_max_i64(0, lmn_min_i64(k, to) - from);
 }
 
-/* Outputs (oz, oy, ox .. ox + n - 1) of one plane. */
-static void pool_vector(const lmn_pool_block *b, const float *x, float *y, const int64_t o[3])
+/* n_rows rows of the window, joined to what buf has unless it is fresh. Did POOL_MOST meet NaN? */
+VF_INLINE bool pool_down(float *buf, int64_t n, const float *const *row, const int n_rows,
+                         bool fresh, const pool_way way)
 {
-    const lmn_conv_geom *g = b->g;
-    const int64_t n = lmn_min_i64(VF_LANES, g->out[2] - o[2]);
-    const bool is_max = b->kind == LMN_POOL_MAX;
-    vf acc = vf_set1(is_max ? -__builtin_inff() : 0.0f);
-    for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
+    vm nan = vm_first(0);
+    for (int64_t c = 0; c < n; c += VF_LANES) {
+        const vm m = vm_first(n - c);
+        vf acc = vf_loadm(row[0] + c, m);
+        if (way == POOL_MOST) nan = vm_or(nan, vf_unord(acc, acc));
+        if (!fresh) acc = pool_join(vf_load(buf + c), acc, way);
+        for (int r = 1; r < n_rows; r++) {
+            const vf x = vf_loadm(row[r] + c, m);
+            if (way == POOL_MOST) nan = vm_or(nan, vf_unord(x, x));
+            acc = pool_join(acc, x, way);
+        }
+        vf_store(buf + c, acc);
+    }
+    return way == POOL_MOST && vm_any(nan);
+}
+
+static bool pool_down_some(const pool_seg *t, float *buf, const float *const *row, int n_rows,
+                           bool fresh, pool_way way)
+{
+    const int64_t n = t->hi - t->lo;
+    buf += t->lo;
+    if (way == POOL_MOST && n_rows == 3) return pool_down(buf, n, row, 3, fresh, POOL_MOST);
+    if (way == POOL_MOST) return pool_down(buf, n, row, n_rows, fresh, POOL_MOST);
+    if (way == POOL_MOST_NAN) return pool_down(buf, n, row, n_rows, fresh, POOL_MOST_NAN);
+    if (n_rows == 3) return pool_down(buf, n, row, 3, fresh, POOL_SUM);
+    return pool_down(buf, n, row, n_rows, fresh, POOL_SUM);
+}
+
+/* The window's rows of output row o = (oz, oy) into a row of the buffer; x is the plane. True: see
+   pool_down. */
+static bool pool_fill(const pool_seg *t, float *buf, const float *x, const int64_t o[2],
+                      pool_way way)
+{
+    const lmn_conv_geom *g = t->g;
+    const float none = t->is_max ? -__builtin_inff() : 0.0f, *row[POOL_ROWS];
+    int n_rows = 0;
+    bool fresh = true, nan = false;
+    for (int64_t kz = 0; t->lo < t->hi && kz < g->kernel[0]; kz++) {
         const int64_t iz = lmn_conv_at(g, 0, o[0], kz);
         if (iz < 0 || iz >= g->in[0]) continue;
         for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
             const int64_t iy = lmn_conv_at(g, 1, o[1], ky);
             if (iy < 0 || iy >= g->in[1]) continue;
-            for (int64_t kx = 0; kx < g->kernel[2]; kx++) {
-                int64_t lo, hi;
-                lmn_conv_inside(g, o[2], n, kx, &lo, &hi);
-                if (lo == hi) continue;
-                const float *src =
-                    x + (iz * g->in[1] + iy) * g->in[2] + lmn_conv_at(g, 2, o[2], kx);
-                vf v = lanes_load(src, lo, hi, g->stride[2]);
-                if (is_max)
-                    acc = vf_select(vm_range(lo, hi), max_nan(acc, v), acc);
-                else
-                    acc = vf_add(acc, v);
-            }
+            row[n_rows++] = x + (iz * g->in[1] + iy) * g->in[2] + t->col + t->lo;
+            if (n_rows < POOL_ROWS) continue;
+            nan |= pool_down_some(t, buf, row, n_rows, fresh, way);
+            n_rows = 0, fresh = false;
         }
     }
-    if (!is_max) {
-        const bool padded = b->kind == LMN_POOL_AVG_PAD;
-        const int64_t zy = axis_taps(g, 0, o[0], padded) * axis_taps(g, 1, o[1], padded);
-        float count[VF_LANES];
-        for (int64_t i = 0; i < VF_LANES; i++)
-            count[i] = i < n ? (float)(zy * axis_taps(g, 2, o[2] + i, padded)) : 1.0f;
-        acc = vf_div(acc, vf_load(count));
-    }
-    vf_storem(y, vm_first(n), acc);
+    if (n_rows > 0) nan |= pool_down_some(t, buf, row, n_rows, fresh, way), fresh = false;
+    for (int64_t c = 0; c < (fresh ? t->span : t->lo); c++) buf[c] = none;
+    for (int64_t c = t->hi; c < t->span; c++) buf[c] = none;
+    return nan;
 }
 
-/* Most rows and columns of a window that max_strip keeps in registers and on the stack. */
-enum { MAX_K = 8 };
-
-/* A strip of VF_LANES output columns of one plane: which lanes each column of the window sees. */
-typedef struct max_strip {
-    const lmn_conv_geom *g;
-    const float *x; /* the plane */
-    int64_t ox, ix[MAX_K];
-    vm in[MAX_K], m0[MAX_K], m1[MAX_K]; /* lanes inside; what to load of one or two vectors */
-} max_strip;
-
-/* The maximum over the columns of the window in row iy, k of them s apart (constants). */
-VF_INLINE vf max_row(const max_strip *t, int64_t iy, const int64_t k, const int s)
+/* sum / n with inv = 1 / n: the bits of a division, but where it leaves the normal numbers. */
+VF_INLINE vf pool_mean(vf sum, vf n, vf inv)
 {
-    const float *row = t->x + iy * t->g->in[2];
-    const vf least = vf_set1(-__builtin_inff());
-    vf acc = least;
-    for (int64_t kx = 0; kx < k; kx++) {
-        const float *src = row + t->ix[kx];
-        const vf v =
-            s == 2 ? vf_load_even_masked(src, t->m0[kx], t->m1[kx]) : vf_loadm(src, t->m0[kx]);
-        const vf x = vf_select(t->in[kx], v, least);
-        acc = kx ? max_nan(acc, x) : x;
-    }
-    return acc;
+    const vf q = vf_mul(sum, inv), exact = vf_fma(vf_fnma(q, n, sum), inv, q);
+    return vf_select(vf_unord(exact, exact), q, exact);
 }
 
-/* All rows of a strip: a row of the input is looked at once, its maxima serve every window. */
-VF_INLINE void max_column(const max_strip *t, float *y, const int64_t k, const int s)
+/* Of averages: the taps of each output, `rows` rows of the window inside. */
+static void pool_count(pool_seg *t, float rows)
+{
+    if (t->rows_of == rows) return;
+    t->rows_of = rows;
+    for (int64_t i = 0; i < t->n; i += VF_LANES) {
+        const vm m = vm_first(t->n - i);
+        const vf n = vf_mul(vf_set1(rows), vf_loadm(t->count + i, m));
+        vf_store(t->all + i, n);
+        vf_store(t->inv + i, vf_div(vf_set1(1.0f), n));
+    }
+}
+
+/* Along the buffer: n_kx taps, outputs s elements apart (constants, but for odd sizes). */
+VF_INLINE void pool_along(const pool_seg *t, const float *buf, float *y, const int64_t n_kx,
+                          const int s, const pool_way way)
+{
+    const int64_t d = t->g->dilation[2];
+    const vm all = vm_first(VF_LANES);
+    for (int64_t i = 0; i < t->n; i += VF_LANES) {
+        const vm m = vm_first(t->n - i);
+        vf acc =
+            t->first ? vf_set1(way == POOL_SUM ? 0.0f : -__builtin_inff()) : vf_loadm(y + i, m);
+        for (int64_t k = 0; k < n_kx; k++) {
+            const float *src = buf + i * s + k * d;
+            const vf x = s == 2 ? vf_load_even_masked(src, all, all) : vf_load(src);
+            acc = pool_join(acc, x, way);
+        }
+        if (t->last && way == POOL_SUM)
+            acc = pool_mean(acc, vf_load(t->all + i), vf_load(t->inv + i));
+        vf_storem(y + i, m, acc);
+    }
+}
+
+/* Strides that no vector of loads meets: one output after the other. */
+static void pool_along_steps(const pool_seg *t, const float *buf, float *y)
+{
+    const int64_t d = t->g->dilation[2], s = t->g->stride[2];
+    for (int64_t i = 0; i < t->n; i++) {
+        const float *src = buf + i * s;
+        float acc = t->first ? (t->is_max ? -__builtin_inff() : 0.0f) : y[i];
+        if (t->is_max)
+            for (int64_t k = 0; k < t->n_kx; k++) acc = max_one(acc, src[k * d]);
+        else
+            for (int64_t k = 0; k < t->n_kx; k++) acc += src[k * d];
+        y[i] = t->last && !t->is_max ? acc / t->all[i] : acc;
+    }
+}
+
+static void pool_row(const pool_seg *t, const float *buf, float *y, pool_way way)
+{
+    const int64_t s = t->g->stride[2], k = t->n_kx;
+    if (s > 2)
+        pool_along_steps(t, buf, y);
+    else if (way == POOL_MOST_NAN && s == 2)
+        pool_along(t, buf, y, k, 2, POOL_MOST_NAN);
+    else if (way == POOL_MOST_NAN)
+        pool_along(t, buf, y, k, 1, POOL_MOST_NAN);
+    else if (way == POOL_MOST && k == 3 && s == 2)
+        pool_along(t, buf, y, 3, 2, POOL_MOST);
+    else if (way == POOL_MOST && s == 2)
+        pool_along(t, buf, y, k, 2, POOL_MOST);
+    else if (way == POOL_MOST)
+        pool_along(t, buf, y, k, 1, POOL_MOST);
+    else if (s == 2)
+        pool_along(t, buf, y, k, 2, POOL_SUM);
+    else if (k == 3)
+        pool_along(t, buf, y, 3, 1, POOL_SUM);
+    else
+        pool_along(t, buf, y, k, 1, POOL_SUM);
+}
+
+/* The segment of all rows of one output plane. */
+static void pool_plane(pool_seg *t, const float *x, float *y, int64_t oz)
 {
     const lmn_conv_geom *g = t->g;
-    const int64_t k_y = g->kernel[1], s_y = g->stride[1];
-    const vm out = vm_first(g->out[2] - t->ox);
-    vf row[MAX_K]; /* maxima of row iy at iy % MAX_K */
-    int64_t done = 0;
-    for (int64_t oy = 0; oy < g->out[1]; oy++) {
-        const int64_t top = oy * s_y - g->pad[1], from = lmn_max_i64(top, 0);
-        const int64_t end = lmn_min_i64(top + k_y, g->in[1]);
-        vf acc = vf_set1(-__builtin_inff());
-        for (done = lmn_max_i64(done, from); done < end; done++)
-            row[done % MAX_K] = max_row(t, done, k, s);
-        for (int64_t iy = from; iy < end; iy++) acc = max_nan(acc, row[iy % MAX_K]);
-        vf_storem(y + oy * g->out[2] + t->ox, out, acc);
-    }
-}
-
-/* Max pooling of a plane by strips. */
-static void max_plane(const lmn_conv_geom *g, const float *x, float *y)
-{
-    const int64_t k = g->kernel[2], s = g->stride[2];
-    for (int64_t ox = 0; ox < g->out[2]; ox += VF_LANES) {
-        max_strip t = {.g = g, .x = x, .ox = ox};
-        for (int64_t kx = 0; kx < k; kx++) {
-            int64_t lo, hi;
-            lmn_conv_inside(g, ox, lmn_min_i64(VF_LANES, g->out[2] - ox), kx, &lo, &hi);
-            t.ix[kx] = lo < hi ? lmn_conv_at(g, 2, ox, kx) : 0;
-            t.in[kx] = vm_range(lo, hi);
-            t.m0[kx] = s == 2 ? vm_range(2 * lo, 2 * hi - 1) : t.in[kx];
-            t.m1[kx] = vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
+    const int64_t deep = t->is_max ? 0 : axis_taps(g, 0, oz, t->padded);
+    for (int64_t oy = 0; oy < g->out[1]; oy += t->rows) {
+        const int64_t end = lmn_min_i64(g->out[1], oy + t->rows);
+        /* what other segments left may be NaN */
+        pool_way way = !t->is_max ? POOL_SUM : t->first ? POOL_MOST : POOL_MOST_NAN;
+        for (int64_t o = oy; o < end; o++) {
+            const int64_t at[2] = {oz, o};
+            if (!pool_fill(t, t->buf + (o - oy) * t->ld, x, at, way)) continue;
+            way = POOL_MOST_NAN, o = oy - 1; /* all rows of the buffer again */
         }
-        if (k == 3 && s == 2)
-            max_column(&t, y, 3, 2);
-        else if (k == 2 && s == 2)
-            max_column(&t, y, 2, 2);
-        else if (s == 2)
-            max_column(&t, y, k, 2);
-        else
-            max_column(&t, y, k, 1);
+        for (int64_t o = oy; o < end; o++) {
+            if (!t->is_max) pool_count(t, (float)(deep * axis_taps(g, 1, o, t->padded)));
+            pool_row(t, t->buf + (o - oy) * t->ld, y + o * g->out[2] + t->ox, way);
+        }
     }
 }
 
-static bool max_is_flat(const lmn_pool_block *b)
+static void pool_planes(const lmn_pool_block *b, pool_seg *t)
 {
     const lmn_conv_geom *g = b->g;
-    return b->kind == LMN_POOL_MAX && g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 &&
-           g->pad[0] == 0 && g->kernel[1] <= MAX_K && g->kernel[2] <= MAX_K && g->stride[2] <= 2 &&
-           g->dilation[1] == 1 && g->dilation[2] == 1;
+    const int64_t n_in = lmn_conv_volume(g->in), n_out = lmn_conv_volume(g->out);
+    t->col = lmn_conv_at(g, 2, t->ox, t->kx);
+    t->span = (t->n - 1) * g->stride[2] + (t->n_kx - 1) * g->dilation[2] + 1;
+    t->lo = lmn_min_i64(t->span, lmn_max_i64(0, -t->col));
+    t->hi = lmn_max_i64(t->lo, lmn_min_i64(t->span, g->in[2] - t->col));
+    t->rows_of = -1;
+    for (int64_t i = 0; !t->is_max && i < t->n; i++)
+        t->count[i] = (float)axis_taps(g, 2, t->ox + i, t->padded);
+    /* Several rows go down before they are read: loads across two fresh stores would wait. */
+    t->ld = t->span + POOL_SLACK;
+    t->rows = lmn_max_i64(1, POOL_BUF / t->ld);
+    for (int64_t p = 0; p < b->n_planes; p++) {
+        for (int64_t oz = 0; oz < g->out[0]; oz++)
+            pool_plane(t, b->x + p * n_in, b->y + p * n_out + oz * g->out[1] * g->out[2], oz);
+    }
+}
+
+/* Segments of columns; windows wider than the buffer go over it several times. */
+static void pool_windows(const lmn_pool_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    pool_seg t; /* too large to be cleared */
+    t.g = g, t.is_max = b->kind == LMN_POOL_MAX, t.padded = b->kind == LMN_POOL_AVG_PAD;
+    const int64_t n = (POOL_REACH - 1) / g->stride[2] + 1;
+    const int64_t n_kx = (POOL_REACH - 1) / g->dilation[2] + 1;
+    for (t.ox = 0; t.ox < g->out[2]; t.ox += n) {
+        t.n = lmn_min_i64(n, g->out[2] - t.ox);
+        for (t.kx = 0; t.kx < g->kernel[2]; t.kx += n_kx) {
+            t.n_kx = lmn_min_i64(n_kx, g->kernel[2] - t.kx);
+            t.first = t.kx == 0, t.last = t.kx + t.n_kx == g->kernel[2];
+            pool_planes(b, &t);
+        }
+    }
 }
 
 /* Mean or maximum of n neighbours. */
-static float pool_all(const float *x, int64_t n, bool is_max)
+VF_INLINE float pool_all(const float *x, int64_t n, const pool_way way)
 {
-    const vf start = vf_set1(is_max ? -__builtin_inff() : 0.0f);
+    const vf start = vf_set1(way == POOL_SUM ? 0.0f : -__builtin_inff());
     vf acc = start;
-    int64_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES)
-        acc = is_max ? max_nan(acc, vf_load(x + i)) : vf_add(acc, vf_load(x + i));
-    if (i < n) {
+    vm nan = vm_first(0);
+    for (int64_t i = 0; i < n; i += VF_LANES) {
         const vm mask = vm_first(n - i);
-        vf v = vf_select(mask, vf_loadm(x + i, mask), start);
-        acc = is_max ? max_nan(acc, v) : vf_add(acc, v);
+        const vf v = vf_select(mask, vf_loadm(x + i, mask), start);
+        if (way == POOL_MOST) nan = vm_or(nan, vf_unord(v, v));
+        acc = pool_join(acc, v, way);
     }
-    if (!is_max) return vf_hsum(acc) / (float)n;
+    if (way == POOL_SUM) return vf_hsum(acc) / (float)n;
+    if (vm_any(nan)) return __builtin_nanf("");
     float lane[VF_LANES], most = -__builtin_inff();
     vf_store(lane, acc);
-    for (int l = 0; l < VF_LANES; l++)
-        if (lane[l] > most || lane[l] != lane[l] ||
-            (lane[l] == 0.0f && most == 0.0f && !__builtin_signbit(lane[l])))
-            most = lane[l];
+    for (int l = 0; l < VF_LANES; l++) most = max_one(most, lane[l]);
     return most;
 }
 
@@ -189,26 +299,14 @@ static bool pool_is_global(const lmn_conv_geom *g)
 
 static void pool_run(const lmn_pool_block *b)
 {
-    const lmn_conv_geom *g = b->g;
-    const int64_t n_in = lmn_conv_volume(g->in), n_out = lmn_conv_volume(g->out);
-    const bool global = pool_is_global(g), flat_max = max_is_flat(b);
-    for (int64_t p = 0; p < b->n_planes; p++) {
-        const float *x = b->x + p * n_in;
-        float *y = b->y + p * n_out;
-        if (global) {
-            *y = pool_all(x, n_in, b->kind == LMN_POOL_MAX);
-            continue;
-        }
-        if (flat_max) {
-            max_plane(g, x, y);
-            continue;
-        }
-        for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
-            int64_t o[3] = {row / g->out[1], row % g->out[1], 0};
-            for (; o[2] < g->out[2]; o[2] += VF_LANES)
-                pool_vector(b, x, y + row * g->out[2] + o[2], o);
-        }
+    const int64_t n_in = lmn_conv_volume(b->g->in);
+    if (!pool_is_global(b->g)) {
+        pool_windows(b);
+        return;
     }
+    for (int64_t p = 0; p < b->n_planes; p++)
+        b->y[p] = b->kind == LMN_POOL_MAX ? pool_all(b->x + p * n_in, n_in, POOL_MOST)
+                                          : pool_all(b->x + p * n_in, n_in, POOL_SUM);
 }
 
 #endif

@@ -178,6 +178,10 @@ VF_INLINE bool vm_any(vm m)
 {
     return _mm256_movemask_ps(_mm256_castsi256_ps(m)) != 0;
 }
+VF_INLINE vm vm_or(vm a, vm b)
+{
+    return _mm256_or_si256(a, b);
+}
 /* m ? a : b */
 VF_INLINE vf vf_select(vm m, vf a, vf b)
 {

@@ -180,6 +180,10 @@ VF_INLINE bool vm_any(vm m)
 {
     return m != 0;
 }
+VF_INLINE vm vm_or(vm a, vm b)
+{
+    return (vm)(a | b);
+}
 /* m ? a : b */
 VF_INLINE vf vf_select(vm m, vf a, vf b)
 {

@@ -229,6 +229,10 @@ VF_INLINE bool vm_any(vm m)
     return vmaxvq_u32(vorrq_u32(m.a, m.b)) != 0;
 }
 
+VF_INLINE vm vm_or(vm a, vm b)
+{
+    return (vm){vorrq_u32(a.a, b.a), vorrq_u32(a.b, b.b)};
+}
 VF_INLINE int32x4_t vf_split2_half_(float32x4_t x)
 {
     const int32x4_t i = vreinterpretq_s32_f32(x);
