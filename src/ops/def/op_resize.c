@@ -23,6 +23,7 @@ typedef struct nearest_job {
     uint8_t fill[16];
     int64_t inner; /* output elements of a chunk: the extents after axis 1 */
     bool plain_rows;
+    bool doubled; /* along the last axis every element comes twice */
 } nearest_job;
 
 /* Source of output element o; -1 where it is extrapolated. */
@@ -39,15 +40,27 @@ static int64_t nearest_source(const nearest_job *j, int64_t o)
     return flat;
 }
 
-/* Four-byte elements, nothing extrapolated along the last axis: a row at a time. */
+/* Four-byte elements, nothing extrapolated along the last axis: a row at a time. Rows that have the
+   source of the row above are copied from it. */
 static void nearest_rows(const nearest_job *j, int64_t first, word *to)
 {
     const int32_t last = j->r->rank - 1;
     const int64_t *index = j->taps[last].index, n = j->r->axis[last].out;
-    for (int64_t o = 0; o < j->inner; o += n, to += n) {
-        const int64_t at = nearest_source(j, first + o);
+    const int64_t *down = last == 3 ? j->taps[2].index : NULL; /* images: divides once a plane */
+    const int64_t plane = nearest_source(j, first) - (down ? down[0] * j->r->axis[3].in : 0);
+    int64_t before = -1;
+    for (int64_t o = 0, row = 0; o < j->inner; o += n, to += n, row++) {
+        const int64_t at =
+            down ? plane + down[row] * j->r->axis[3].in : nearest_source(j, first + o);
         const word *from = (const word *)j->x->data + at - index[0];
-        for (int64_t i = 0; i < n; i++) to[i] = from[index[i]];
+        if (at == before) {
+            memcpy(to, to - n, (size_t)n * sizeof *to);
+        } else if (j->doubled) {
+            for (int64_t i = 0; i < n / 2; i++) to[2 * i] = to[2 * i + 1] = from[i];
+        } else {
+            for (int64_t i = 0; i < n; i++) to[i] = from[index[i]];
+        }
+        before = at;
     }
 }
 
@@ -92,6 +105,10 @@ static lamina_status run_nearest(lmn_eval *ec, const lmn_resize *r, const lmn_ta
     j.plain_rows = j.bytes == sizeof(word) && r->rank > 2;
     for (int32_t a = 0; a < r->rank; a++)
         if (taps[a].beyond) j.plain_rows = false;
+    const lmn_resize_axis *last = &r->axis[r->rank - 1];
+    j.doubled = j.plain_rows && last->out == 2 * last->in;
+    for (int64_t i = 0; j.doubled && i < last->out; i++)
+        j.doubled = taps[r->rank - 1].index[i] == i / 2;
     lmn_par_for(ec->par, outer, nearest_chunk, &j);
     return LAMINA_OK;
 }
@@ -182,12 +199,127 @@ static void saturate(lamina_dtype dt, double *y, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = whole(y[i], lo, hi);
 }
 
+/* ---- f32 planes -------------------------------------------------------------------------------
+ */
+
+/* The last two axes of f32 in one go: the sums of the passes above, in their order, without
+   tensors in between. */
+enum { PLANE_WORK = 16384 }; /* elements of a chunk, about */
+
+typedef struct plane_job {
+    const lmn_taps *down, *along;
+    int64_t h, w, out_h, out_w, rows; /* output rows of a chunk */
+    const float *x;
+    float *y;
+    const int64_t *full; /* [out_w + 1]: ends of runs in which all weights, or not all, are used */
+    double *row;         /* w of every worker */
+} plane_job;
+
+/* One input row in f64, summed over the taps of output row o. */
+static void plane_down(const plane_job *j, const float *x, int64_t o, double *row)
+{
+    const int64_t n = j->down->n;
+    bool fresh = true;
+    for (int64_t t = 0; t < n; t++) {
+        const double w = j->down->weight[o * n + t];
+        const float *from = x + j->down->index[o * n + t] * j->w;
+        if (w == 0.0) continue;
+        if (fresh)
+            for (int64_t i = 0; i < j->w; i++) row[i] = 0.0 + w * (double)from[i];
+        else
+            for (int64_t i = 0; i < j->w; i++) row[i] += w * (double)from[i];
+        fresh = false;
+    }
+    for (int64_t i = 0; fresh && i < j->w; i++) row[i] = 0.0;
+}
+
+/* Outputs lo .. hi - 1 of a row; `all`: no weight of theirs is 0. */
+static void plane_along(const plane_job *j, const double *row, float *y, int64_t lo, int64_t hi,
+                        bool all)
+{
+    const int64_t n = j->along->n, *at = j->along->index;
+    const double *w = j->along->weight;
+    if (all && n == 2) {
+        for (int64_t i = lo; i < hi; i++)
+            y[i] = (float)(0.0 + w[2 * i] * row[at[2 * i]] + w[2 * i + 1] * row[at[2 * i + 1]]);
+        return;
+    }
+    for (int64_t i = lo; i < hi; i++) {
+        double sum = 0.0;
+        for (int64_t t = i * n; t < (i + 1) * n; t++)
+            if (all || w[t] != 0.0) sum += w[t] * row[at[t]];
+        y[i] = (float)sum;
+    }
+}
+
+static void plane_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const plane_job *j = arg;
+    const int64_t per_plane = (j->out_h + j->rows - 1) / j->rows;
+    const int64_t plane = chunk / per_plane, first = chunk % per_plane * j->rows;
+    const int64_t end = lmn_min_i64(j->out_h, first + j->rows);
+    double *row = j->row + worker * j->w;
+    for (int64_t o = first; o < end; o++) {
+        float *y = j->y + (plane * j->out_h + o) * j->out_w;
+        bool all = true;
+        plane_down(j, j->x + plane * j->h * j->w, o, row);
+        for (int64_t lo = 0, k = 0; lo < j->out_w; lo = j->full[k++], all = !all)
+            plane_along(j, row, y, lo, j->full[k], all);
+    }
+}
+
+/* Ends of runs of outputs whose weights are all used and of those that skip some, in turn. */
+static void find_runs(const lmn_taps *t, int64_t out, int64_t *full)
+{
+    bool all = true;
+    int64_t n = 0;
+    for (int64_t i = 0; i < out; i++) {
+        bool used = true;
+        for (int64_t k = 0; k < t->n; k++) used = used && t->weight[i * t->n + k] != 0.0;
+        if (used != all) full[n++] = i, all = used;
+    }
+    full[n] = out;
+}
+
+/* Are these planes of f32, of which no other axis changes? Then *done says that y is filled. */
+static lamina_status run_planes(lmn_eval *ec, const lmn_resize *r, const lmn_taps *taps,
+                                lamina_tensor *y, bool *done)
+{
+    const lamina_tensor *x = lmn_in(ec, 0);
+    const int32_t last = r->rank - 1;
+    *done = false;
+    if (x->dtype != LAMINA_F32 || last < 1 || r->coord == LMN_COORD_TF_CROP_AND_RESIZE ||
+        taps[last].identity || taps[last - 1].identity)
+        return LAMINA_OK;
+    int64_t planes = 1;
+    for (int32_t a = 0; a < last - 1; a++) {
+        if (!taps[a].identity) return LAMINA_OK;
+        planes *= r->axis[a].in;
+    }
+    plane_job j = {.down = &taps[last - 1], .along = &taps[last], .x = x->data, .y = y->data};
+    j.h = r->axis[last - 1].in, j.out_h = r->axis[last - 1].out;
+    j.w = r->axis[last].in, j.out_w = r->axis[last].out;
+    const int64_t work = lmn_max_i64(1, lmn_max_i64(j.w, j.out_w));
+    j.rows = lmn_max_i64(1, lmn_min_i64(j.out_h, PLANE_WORK / work));
+    j.row = lmn_wide_scratch(ec, j.w * lmn_par_width(ec->par), sizeof *j.row);
+    int64_t *full = lmn_wide_scratch(ec, j.out_w + 1, sizeof *full);
+    if (!j.row || !full) return LAMINA_E_NOMEM;
+    find_runs(j.along, j.out_w, full);
+    j.full = full;
+    lmn_par_for(ec->par, planes * ((j.out_h + j.rows - 1) / j.rows), plane_chunk, &j);
+    *done = true;
+    return LAMINA_OK;
+}
+
 static lamina_status run_interpolation(lmn_eval *ec, const lmn_resize *r, const lmn_taps *taps,
                                        lamina_tensor *y)
 {
     const lamina_tensor *x = lmn_in(ec, 0);
     if (x->dtype == LAMINA_STRING)
         return lmn_eval_fail(ec, LAMINA_E_DTYPE, "strings can only be resized by nearest");
+    bool planes;
+    LMN_TRY(run_planes(ec, r, taps, y, &planes));
+    if (planes) return LAMINA_OK;
     const bool complex = lmn_dtype_class(x->dtype) == LMN_CLASS_COMPLEX;
     const int64_t parts = complex ? 2 : 1, n_in = lmn_count(x) * parts;
     const int64_t n_out = lmn_count(y) * parts;
