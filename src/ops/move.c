@@ -169,12 +169,75 @@ static void move_row(const lmn_move *m, uint8_t *dst, const uint8_t *src)
             for (int64_t b = b0; b < b1; b++) d[a * dsa + b] = s[a + b * ssb]; \
     } while (0)
 
+/* Four neighbours of four bytes. */
+typedef uint32_t __attribute__((vector_size(16), aligned(4), may_alias)) quad;
+
+#define QUAD_LOW(x, y) __builtin_shufflevector(x, y, 0, 4, 1, 5)
+#define QUAD_HIGH(x, y) __builtin_shufflevector(x, y, 2, 6, 3, 7)
+
+/* d[a dsa + b] = s[a + b ssb] for 4 x 4 elements. */
+static inline void turn_quad(u32m *d, int64_t dsa, const u32m *s, int64_t ssb)
+{
+    const quad r0 = *(const quad *)s, r1 = *(const quad *)(s + ssb),
+               r2 = *(const quad *)(s + 2 * ssb), r3 = *(const quad *)(s + 3 * ssb);
+    const quad p = QUAD_LOW(r0, r2), q = QUAD_LOW(r1, r3), t = QUAD_HIGH(r0, r2),
+               u = QUAD_HIGH(r1, r3);
+    *(quad *)d = QUAD_LOW(p, q), *(quad *)(d + dsa) = QUAD_HIGH(p, q);
+    *(quad *)(d + 2 * dsa) = QUAD_LOW(t, u), *(quad *)(d + 3 * dsa) = QUAD_HIGH(t, u);
+}
+
+/* The same where one of the two axes is shorter than a block: along the other one. */
+static void turn_few(const lmn_move *m, int32_t axis, u32m *d, const u32m *s)
+{
+    enum { RUN = 1024 };
+    const int32_t last = m->rank - 1;
+    const int64_t na = m->dims[axis], nb = m->dims[last];
+    const int64_t dsa = m->dst_st[axis], ssb = m->src_st[last];
+    const bool few_a = na < nb;
+    for (int64_t i0 = 0; i0 < (few_a ? nb : na); i0 += RUN) {
+        const int64_t i1 = lmn_min_i64(few_a ? nb : na, i0 + RUN);
+        for (int64_t k = 0; few_a && k < na; k++)
+            for (int64_t b = i0; b < i1; b++) d[k * dsa + b] = s[k + b * ssb];
+        for (int64_t k = 0; !few_a && k < nb; k++)
+            for (int64_t a = i0; a < i1; a++) d[a * dsa + k] = s[a + k * ssb];
+    }
+}
+
+/* Elements of four bytes by blocks of 4 x 4: whole columns of WIDE elements of the source, so that
+   few lines of the destination are open at once. */
+static void turn_words(const lmn_move *m, int32_t axis, u32m *d, const u32m *s)
+{
+    enum { WIDE = 8 };
+    const int32_t last = m->rank - 1;
+    const int64_t na = m->dims[axis], nb = m->dims[last], n4 = nb / 4 * 4;
+    const int64_t dsa = m->dst_st[axis], ssb = m->src_st[last];
+    if (na < 4 || nb < 4) {
+        turn_few(m, axis, d, s);
+        return;
+    }
+    for (int64_t a0 = 0; a0 < na; a0 += WIDE) {
+        const int64_t a1 = lmn_min_i64(na, a0 + WIDE), a4 = a0 + (a1 - a0) / 4 * 4;
+        for (int64_t b = 0; b < n4; b += 4) {
+            for (int64_t a = a0; a < a4; a += 4)
+                turn_quad(d + a * dsa + b, dsa, s + a + b * ssb, ssb);
+            for (int64_t a = a4; a < a1; a++)
+                for (int64_t k = b; k < b + 4; k++) d[a * dsa + k] = s[a + k * ssb];
+        }
+        for (int64_t b = n4; b < nb; b++)
+            for (int64_t a = a0; a < a1; a++) d[a * dsa + b] = s[a + b * ssb];
+    }
+}
+
 /* Source contiguous along axis a, destination along the last axis b. */
 static void move_plane(const lmn_move *m, int32_t axis, uint8_t *dst, const uint8_t *src)
 {
     const int32_t last = m->rank - 1;
     const int64_t na = m->dims[axis], nb = m->dims[last];
     const int64_t dsa = m->dst_st[axis], ssb = m->src_st[last];
+    if (m->eb == sizeof(u32m)) {
+        turn_words(m, axis, (u32m *)(void *)dst, (const u32m *)(const void *)src);
+        return;
+    }
     for (int64_t b0 = 0; b0 < nb; b0 += TILE) {
         const int64_t b1 = lmn_min_i64(nb, b0 + TILE);
         for (int64_t a0 = 0; a0 < na; a0 += TILE) {
@@ -182,7 +245,6 @@ static void move_plane(const lmn_move *m, int32_t axis, uint8_t *dst, const uint
             switch (m->eb) {
             case 1: PLANE(uint8_t); break;
             case 2: PLANE(u16m); break;
-            case 4: PLANE(u32m); break;
             case 8: PLANE(u64m); break;
             default: PLANE(u128m); break;
             }

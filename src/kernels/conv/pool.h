@@ -5,9 +5,9 @@
  *   AVG       sum of the taps inside / their count (0 / 0 = NaN when none is)
  *   AVG_PAD   the same sum / count of taps inside the input and its padding (pad, pad_end)
  *
- * Order   sums in f32, down the columns of the window over (kz, ky), then over kx; avx2 == avx512
- *         bit for bit. A window that is the whole plane may use one partial sum a lane. Class
- * dot(kernel volume + 1); MAX exact. Reads stay inside the planes.
+ * Order   sums in f32 over (kz, ky, kx), avx2 == avx512 bit for bit; a window that is the whole
+ *         plane may use one partial sum a lane. Class dot(kernel volume + 1); MAX exact. Reads stay
+ *         inside the planes.
  */
 #ifndef LMN_KERNELS_POOL_H
 #define LMN_KERNELS_POOL_H
