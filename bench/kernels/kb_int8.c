@@ -158,7 +158,7 @@ static void run_rounded(void *arg)
 {
     const weights *w = arg;
     for (int64_t i = 0; i < w->d.m; i++)
-        w->rounded->pack(w->rows + i * w->d.a_step, w->x + i * w->k, w->k, w->d.w.bits);
+        w->rounded->pack(w->rows + i * w->d.a_step, w->x + i * w->k, w->k, w->d.w.bits, w->d.m > 1);
     w->rounded->run(&w->d);
 }
 

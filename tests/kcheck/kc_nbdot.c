@@ -116,7 +116,7 @@ static void judge(kc_ctx *kc, const product *p, const kc_mat *got, const char *w
 static void pack_rows(const lmn_nbdot_row *row, const product *p, uint8_t *dst)
 {
     for (int64_t i = 0; i < p->b.m; i++)
-        row->pack(dst + i * p->b.a_step, p->x.p + i * p->x.ld, p->k, p->b.w.bits);
+        row->pack(dst + i * p->b.a_step, p->x.p + i * p->x.ld, p->k, p->b.w.bits, p->b.m > 1);
 }
 
 static void check_run(kc_ctx *kc, const lmn_krow *head)

@@ -100,7 +100,7 @@ static void packed_row(void *arg, int64_t i, int32_t worker)
     uint8_t *to = j->rows + i * j->step;
     (void)worker;
     if (j->rounded)
-        j->rounded->pack(to, j->x + i * j->k, j->k, j->d.w.bits);
+        j->rounded->pack(to, j->x + i * j->k, j->k, j->d.w.bits, j->d.m > 1);
     else
         lmn_nbits_halves((float *)(void *)to, j->x + i * j->k, j->e.groups);
 }

@@ -5,14 +5,18 @@
  *
  *   group g of a row: top = max |x|, s = top / 127, r[i] = round_half_even(x[i] * (127 / top))
  *   v[g] = sum over the group of r[i] * (q[i] - zp)                             exact, in int32
- *   y    = (c0 + c2) + (c1 + c3) [+ bias],   cl = chain of fma(v[g], scale * s[g]) over g = l mod 4
+ *   c[l] = chain of fma(v[g], scale * s[g]) over g = l mod 16
+ *   u[i] = (c[i] + c[8 + i]) + (c[4 + i] + c[12 + i]),   y = (u0 + u2) + (u1 + u3) [+ bias]
  *
  * top below 2^-100 makes a group of zeros; one that is not finite makes the result NaN.
  *
- * A packed row: for every four groups (columns beyond k are 0)
- *   64 B: the first half of each group, 64 B: the second, 16 f32: s, each four times,
- *   16 int32: minus the sum of r, likewise. With 4 bits halves are even and odd columns, else the
- *   first and the last 16.
+ * A packed row is for products of one row or of more. For every sixteen groups (columns beyond k
+ * are 0) it holds 512 B of r, 16 f32: s of groups 0, 4, 8, 12, 1, 5 .., and 16 int32: minus the
+ * sums of r, likewise. With 4 bits halves of a group are even and odd columns, else the first and
+ * the last
+ * 16. Of r there are
+ *   for one row   four times 64 B: the first half of each of four groups, 64 B: the second;
+ *   for more      64 B for every eighth of a group: of groups 0, 4, 8, 12, 1, 5 ..
  *
  * Class  exact: every row gives the same bits.
  * Edges  any number of rows; of q exactly the bytes of whole groups of 32 are read.
@@ -33,7 +37,8 @@ typedef struct lmn_nbdot_weights {
     int32_t bits, shift;
 } lmn_nbdot_weights;
 
-enum { LMN_NBDOT_GROUP = 32, LMN_NBDOT_CHUNK = 256 }; /* columns; bytes of four packed groups */
+/* Columns of a group; groups of a chunk, as many as there are chains, and its packed bytes. */
+enum { LMN_NBDOT_GROUP = 32, LMN_NBDOT_GROUPS = 16, LMN_NBDOT_CHUNK = 640 };
 
 static inline int64_t lmn_nbdot_groups(int64_t k)
 {
@@ -41,14 +46,15 @@ static inline int64_t lmn_nbdot_groups(int64_t k)
 }
 static inline int64_t lmn_nbdot_packed_bytes(int64_t k)
 {
-    return (lmn_nbdot_groups(k) + 3) / 4 * LMN_NBDOT_CHUNK;
+    return lmn_ceil_div_i64(lmn_nbdot_groups(k), LMN_NBDOT_GROUPS) * LMN_NBDOT_CHUNK;
 }
 
-typedef void lmn_nbdot_pack_fn(uint8_t *dst, const float *x, int64_t k, int32_t bits);
+/* more: the product has more rows than one. */
+typedef void lmn_nbdot_pack_fn(uint8_t *dst, const float *x, int64_t k, int32_t bits, bool more);
 
 typedef struct lmn_nbdot_block {
     lmn_nbdot_weights w;
-    const uint8_t *a; /* packed rows */
+    const uint8_t *a; /* rows, packed for m */
     int64_t a_step;
     int64_t m, n, groups; /* n: rows of weights */
     const float *bias;    /* one a row of weights; NULL = none */

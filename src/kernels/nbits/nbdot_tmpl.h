@@ -1,7 +1,8 @@
 /*
  * What the nbdot rows share. Packing a row in plain C, which compilers turn into vectors of the
  * file's ISA: a maximum, a rounding and a sum over 32 numbers, each exact or one f32 operation, so
- * the bits do not depend on the vectors. And strips of four rows of weights.
+ * the bits do not depend on the vectors. And the walk over a block: one row of weights after the
+ * other, which memory likes best, since they lie after each other.
  */
 #ifndef LMN_KERNELS_NBDOT_TMPL_H
 #define LMN_KERNELS_NBDOT_TMPL_H
@@ -9,6 +10,8 @@
 #include "kernels/nbits/nbdot.h"
 
 #include <string.h>
+
+enum { NBDOT_S = 512, NBDOT_SUMS = 576 }; /* offsets in a packed chunk */
 
 /* 32 numbers to 32 integers in order; the scale is returned. */
 static inline float nbdot_round(int8_t r[LMN_NBDOT_GROUP], const float x[LMN_NBDOT_GROUP])
@@ -31,62 +34,135 @@ static inline float nbdot_round(int8_t r[LMN_NBDOT_GROUP], const float x[LMN_NBD
     return top / 127.0f;
 }
 
-static inline void nbdot_put(uint8_t *chunk, int64_t lane, const int8_t *r, float s, int32_t bits)
+/* Where group i of a chunk keeps its scale and sum: i = 4 r + g is dword r of 128-bit lane g. */
+static inline int64_t nbdot_place(int64_t i)
 {
+    return i % 4 * 4 + i / 4;
+}
+
+/* Where byte c of the first half of group i lies in a packed chunk; the second half is 64 bytes on
+   for one row, 256 for more. */
+static inline int64_t nbdot_byte_at(int64_t i, int64_t c, bool more)
+{
+    return more ? c / 4 * 64 + nbdot_place(i) * 4 + c % 4 : i / 4 * 128 + i % 4 * 16 + c;
+}
+
+static inline void nbdot_put(uint8_t *chunk, int64_t i, const int8_t *r, float s, int32_t bits,
+                             bool more)
+{
+    int8_t half[2][16];
     int32_t sum = 0;
-    for (int i = 0; i < LMN_NBDOT_GROUP; i++) sum += r[i];
-    int8_t *first = (int8_t *)chunk + lane * 16, *second = first + 64;
+    for (int c = 0; c < LMN_NBDOT_GROUP; c++) sum -= r[c];
     if (bits == 4) {
         uint16_t pair[16]; /* little-endian, as everything x86 or arm64 */
         memcpy(pair, r, sizeof pair);
-        for (int i = 0; i < 16; i++) first[i] = (int8_t)(pair[i] & 255);
-        for (int i = 0; i < 16; i++) second[i] = (int8_t)(pair[i] >> 8);
+        for (int c = 0; c < 16; c++) half[0][c] = (int8_t)(pair[c] & 255);
+        for (int c = 0; c < 16; c++) half[1][c] = (int8_t)(pair[c] >> 8);
     } else {
-        memcpy(first, r, 16);
-        memcpy(second, r + 16, 16);
+        memcpy(half, r, sizeof half);
     }
-    const int32_t sums[4] = {-sum, -sum, -sum, -sum};
-    const float scales[4] = {s, s, s, s};
-    memcpy(chunk + 128 + lane * 16, scales, sizeof scales);
-    memcpy(chunk + 192 + lane * 16, sums, sizeof sums);
+    for (int c = 0; c < 16; c += 4) {
+        uint8_t *to = chunk + nbdot_byte_at(i, c, more);
+        memcpy(to, half[0] + c, 4);
+        memcpy(to + (more ? 256 : 64), half[1] + c, 4);
+    }
+    memcpy(chunk + NBDOT_S + nbdot_place(i) * 4, &s, sizeof s);
+    memcpy(chunk + NBDOT_SUMS + nbdot_place(i) * 4, &sum, sizeof sum);
 }
 
-static inline void nbdot_pack(uint8_t *dst, const float *x, int64_t k, int32_t bits)
+static inline void nbdot_pack(uint8_t *dst, const float *x, int64_t k, int32_t bits, bool more)
 {
-    const int64_t groups = lmn_nbdot_groups(k);
-    for (int64_t g = 0; g < (groups + 3) / 4 * 4; g++) {
+    const int64_t groups = lmn_round_up_i64(lmn_nbdot_groups(k), LMN_NBDOT_GROUPS);
+    for (int64_t g = 0; g < groups; g++) {
         float some[LMN_NBDOT_GROUP] = {0};
         const int64_t n = lmn_min_i64(LMN_NBDOT_GROUP, k - g * LMN_NBDOT_GROUP);
-        const float *from = x + g * LMN_NBDOT_GROUP;
-        if (n < LMN_NBDOT_GROUP) {
-            if (n > 0) memcpy(some, from, (size_t)n * sizeof *some);
-            from = some;
-        }
+        const float *from = some;
+        if (n == LMN_NBDOT_GROUP)
+            from = x + g * LMN_NBDOT_GROUP;
+        else if (n > 0)
+            memcpy(some, x + g * LMN_NBDOT_GROUP, (size_t)n * sizeof *some);
         int8_t r[LMN_NBDOT_GROUP];
         const float s = nbdot_round(r, from);
-        nbdot_put(dst + g / 4 * LMN_NBDOT_CHUNK, g % 4, r, s, bits);
+        uint8_t *chunk = dst + g / LMN_NBDOT_GROUPS * LMN_NBDOT_CHUNK;
+        nbdot_put(chunk, g % LMN_NBDOT_GROUPS, r, s, bits, more);
     }
 }
 
-/* Four rows of weights, or one four times over: of n rows the last n % 4 go one by one. Pointers to
-   the first, and the distance from row to row. */
-enum { NBDOT_ROWS = 4 };
-typedef struct nbdot_strip {
-    const uint8_t *q, *zp; /* zp NULL = none */
-    const float *scale;
-    int64_t q_step, zp_step, scale_step;
-    int64_t rows, j;
-} nbdot_strip;
+/* Rows [j, j + rows) of weights, of each the groups [g, g + groups), g a multiple of 16; and the
+   chains: of row r of these and row i of a tile of m rows of a, acc[r * m + i]. */
+typedef struct nbdot_part {
+    int64_t j, rows, g, groups;
+    const uint8_t *a; /* packed rows, from group g on */
+    int64_t a_step;
+    float (*acc)[LMN_NBDOT_GROUPS];
+} nbdot_part;
 
-static inline nbdot_strip nbdot_strip_at(const lmn_nbdot_block *b, int64_t j)
+/* The chains of all begin, where g is 0, or go on in acc. */
+typedef void nbdot_tile_fn(const lmn_nbdot_weights *w, const nbdot_part *p);
+/* sums[r] of acc[r * step]: four rows' chains added up. */
+typedef void nbdot_sums_fn(float sums[4], const float (*acc)[LMN_NBDOT_GROUPS], int64_t step);
+
+typedef struct nbdot_tiles {
+    nbdot_tile_fn *one;   /* for products of one row */
+    nbdot_tile_fn *of[4]; /* of more: for 1, 2, 4, 8 rows; NULL = none, but of 1 there is one */
+    nbdot_sums_fn *sums;
+} nbdot_tiles;
+
+enum { NBDOT_M = 8 };
+/* Rows of weights that share a part of the rows of a, and how many of these in bytes: half of L1.
+ */
+enum { NBDOT_ROWS = 16, NBDOT_A_BYTES = 20 << 10 };
+
+/* The tiles of a row are constants to these, which therefore are to be inlined. */
+#define NBDOT_INLINE static inline __attribute__((always_inline))
+
+NBDOT_INLINE void nbdot_store(const lmn_nbdot_block *b, const nbdot_tiles *t, int64_t i, int64_t j,
+                              const float (*acc)[LMN_NBDOT_GROUPS], int64_t step)
 {
-    const lmn_nbdot_weights *w = &b->w;
-    const bool four = b->n - j >= NBDOT_ROWS;
-    nbdot_strip t = {.rows = four ? NBDOT_ROWS : 1, .j = j};
-    t.q = w->q + j * w->row_bytes, t.scale = w->scale + j * w->n_blocks;
-    if (w->zp) t.zp = w->zp + j * w->zp_bytes;
-    if (four) t.q_step = w->row_bytes, t.zp_step = w->zp_bytes, t.scale_step = w->n_blocks;
-    return t;
+    const int64_t rows = lmn_min_i64(NBDOT_ROWS, b->n - j);
+    const float *bias = b->bias ? b->bias + j : NULL;
+    float *y = b->y + i * b->ldy + j;
+    for (int64_t r = 0; r < rows; r += 4) {
+        float sums[4];
+        t->sums(sums, acc + r * step, step);
+        const int64_t n = lmn_min_i64(4, rows - r);
+        if (n == 4 && !bias) {
+            memcpy(y + r, sums, sizeof sums);
+            continue;
+        }
+        for (int64_t c = 0; c < n; c++) y[r + c] = bias ? sums[c] + bias[r + c] : sums[c];
+    }
 }
+
+/* Rows [j, j + NBDOT_ROWS) of weights, if there are as many, against rows i .. i + m - 1 of a. The
+   rows of a pass in parts that stay in L1. */
+NBDOT_INLINE void nbdot_strip(const lmn_nbdot_block *b, const nbdot_tiles *t, int64_t i, int64_t j,
+                              int32_t log_m)
+{
+    const int64_t m = (int64_t)1 << log_m, rows = lmn_min_i64(NBDOT_ROWS, b->n - j);
+    const int64_t part = NBDOT_A_BYTES / (LMN_NBDOT_CHUNK * m) * LMN_NBDOT_GROUPS;
+    _Alignas(64) float acc[NBDOT_ROWS * NBDOT_M][LMN_NBDOT_GROUPS];
+    if (rows < NBDOT_ROWS || b->groups == 0) memset(acc, 0, sizeof acc);
+    nbdot_part p = {.j = j, .rows = rows, .a_step = b->a_step, .acc = acc};
+    for (; p.g < b->groups; p.g += part) {
+        p.a = b->a + i * b->a_step + p.g / LMN_NBDOT_GROUPS * LMN_NBDOT_CHUNK;
+        p.groups = lmn_min_i64(part, b->groups - p.g);
+        (b->m > 1 ? t->of[log_m] : t->one)(&b->w, &p);
+    }
+    for (int64_t c = 0; c < m; c++)
+        nbdot_store(b, t, i + c, j, (const float(*)[LMN_NBDOT_GROUPS])acc + c, m);
+}
+
+NBDOT_INLINE void nbdot_run(const lmn_nbdot_block *b, const nbdot_tiles *t)
+{
+    for (int64_t j = 0; j < b->n; j += NBDOT_ROWS) {
+        int64_t i = 0;
+        for (int32_t log_m = 3; log_m >= 0; log_m--)
+            for (; t->of[log_m] && i + (1 << log_m) <= b->m; i += (int64_t)1 << log_m)
+                nbdot_strip(b, t, i, j, log_m);
+    }
+}
+
+#undef NBDOT_INLINE
 
 #endif

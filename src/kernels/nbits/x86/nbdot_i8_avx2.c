@@ -1,7 +1,7 @@
 /*
- * nbdot row for AVX2: four rows of weights against one or two packed rows, two groups at a time
- * (see the AVX-512 row). vpmaddubsw cannot saturate: 15 * 127 * 4 and 128 * 127 * 2 fit 16 bits;
- * weights of 8 bits are split into the low seven bits and the highest.
+ * nbdot row for AVX2: a row of weights against one or two packed rows, four times two groups at a
+ * time (see the AVX-512 row). vpmaddubsw cannot saturate: 15 * 127 * 4 and 128 * 127 * 2 fit 16
+ * bits; weights of 8 bits are split into the low seven bits and the highest.
  */
 #include "kernels/nbits/nbdot_tmpl.h"
 
@@ -12,9 +12,9 @@
 lmn_nbdot_pack_fn lmn_nbdot_i8_pack_avx2;
 lmn_nbdot_run_fn lmn_nbdot_i8_run_avx2;
 
-void lmn_nbdot_i8_pack_avx2(uint8_t *dst, const float *x, int64_t k, int32_t bits)
+void lmn_nbdot_i8_pack_avx2(uint8_t *dst, const float *x, int64_t k, int32_t bits, bool more)
 {
-    nbdot_pack(dst, x, k, bits);
+    nbdot_pack(dst, x, k, bits, more);
 }
 
 ALWAYS __m256i load(const void *p)
@@ -26,10 +26,15 @@ ALWAYS __m128i load16(const void *p)
     return _mm_loadu_si128((const __m128i *)p);
 }
 
-/* Two groups of a row as two halves of u8; `two` false: only the first is there. */
-ALWAYS void halves(const uint8_t *q, int bits, bool two, __m256i *first, __m256i *second)
+/* Two groups of a row as two halves of u8; fewer are followed by zeros. */
+ALWAYS void halves(const uint8_t *q, int64_t groups, int bits, __m256i *first, __m256i *second)
 {
     const __m128i zero = _mm_setzero_si128();
+    const bool two = groups >= 2;
+    if (groups <= 0) {
+        *first = *second = _mm256_setzero_si256();
+        return;
+    }
     if (bits == 4) {
         const __m256i low = _mm256_set1_epi8(15);
         const __m256i v = two ? load(q) : _mm256_set_m128i(zero, load16(q));
@@ -60,6 +65,15 @@ ALWAYS __m256i products(__m256i f, __m256i s, __m256i x, __m256i y, int bits)
     return v;
 }
 
+/* Dword r of every lane of register i from dword i of register r. */
+ALWAYS void transposed(__m256i *p0, __m256i *p1, __m256i *p2, __m256i *p3)
+{
+    const __m256i a = _mm256_unpacklo_epi32(*p0, *p1), b = _mm256_unpacklo_epi32(*p2, *p3);
+    const __m256i c = _mm256_unpackhi_epi32(*p0, *p1), d = _mm256_unpackhi_epi32(*p2, *p3);
+    *p0 = _mm256_unpacklo_epi64(a, b), *p1 = _mm256_unpackhi_epi64(a, b);
+    *p2 = _mm256_unpacklo_epi64(c, d), *p3 = _mm256_unpackhi_epi64(c, d);
+}
+
 ALWAYS __m256i folded(__m256i d0, __m256i d1, __m256i d2, __m256i d3)
 {
     const __m256i a =
@@ -69,107 +83,158 @@ ALWAYS __m256i folded(__m256i d0, __m256i d1, __m256i d2, __m256i d3)
     return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
 }
 
-/* Dword r of lane g: row r's scale of group g. */
-ALWAYS __m256 scales_of(const nbdot_strip *t, int64_t g, int32_t shift, bool two)
+/* How blocks of 32 << shift columns spread over the halves of a chunk. */
+typedef struct spread {
+    int32_t scale_at[16]; /* of group 4 r + g, as in a packed chunk: the block, from the first */
+    int64_t blocks;       /* of a whole chunk: 1 to 16 */
+} spread;
+
+static spread spread_of(const lmn_nbdot_weights *w)
 {
-    const int64_t b0 = g >> shift, b1 = (g + 1) >> shift;
-#define AT(r, b) t->scale[(r)*t->scale_step + (b)]
-    const __m128 first = _mm_setr_ps(AT(0, b0), AT(1, b0), AT(2, b0), AT(3, b0));
-    if (!two) return _mm256_set_m128(_mm_setzero_ps(), first);
-    if (b0 == b1) return _mm256_set_m128(first, first);
-    return _mm256_setr_m128(first, _mm_setr_ps(AT(0, b1), AT(1, b1), AT(2, b1), AT(3, b1)));
-#undef AT
+    const int32_t shift = w->shift < 4 ? w->shift : 4;
+    spread s = {.blocks = LMN_NBDOT_GROUPS >> shift};
+    for (int32_t i = 0; i < LMN_NBDOT_GROUPS; i++) s.scale_at[nbdot_place(i)] = i >> shift;
+    return s;
 }
 
-ALWAYS __m256i zero_points(const nbdot_strip *t, int64_t g, int32_t shift, int bits, bool two)
+/* Scales of the chunk whose first block is at p. Places hold lanes 0, 1 or, half = 1, 2, 3. */
+ALWAYS __m256 scales_of(const float *p, const spread *s, int half, int64_t n)
 {
-    const int64_t b0 = g >> shift, b1 = two ? (g + 1) >> shift : b0;
-#define AT(r, b) lmn_nbdot_zp_at(t->zp + (r)*t->zp_step, bits, b)
-    const __m128i first = _mm_setr_epi32(AT(0, b0), AT(1, b0), AT(2, b0), AT(3, b0));
-    if (b0 == b1) return _mm256_set_m128i(first, first);
-    return _mm256_set_m128i(_mm_setr_epi32(AT(0, b1), AT(1, b1), AT(2, b1), AT(3, b1)), first);
-#undef AT
+    const __m256i at = load(s->scale_at + 8 * half),
+                  ids = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i lo = _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), ids);
+    const __m256 v = _mm256_permutevar8x32_ps(_mm256_maskload_ps(p, lo), at);
+    if (n <= 8) return v;
+    const __m256i hi = _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n - 8), ids);
+    const __m256 w = _mm256_permutevar8x32_ps(_mm256_maskload_ps(p + 8, hi), at);
+    return _mm256_blendv_ps(v, w, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)));
 }
 
-/* What a step of two groups needs of the weights. */
+/* The zero points of n blocks from `block` on, one a group and in the order of packed chunks. */
+ALWAYS void zero_points(int32_t zps[16], const uint8_t *zp, const spread *s, int64_t block,
+                        int64_t n, int bits)
+{
+    int32_t some[LMN_NBDOT_GROUPS] = {0};
+    for (int64_t i = 0; i < n; i++) some[i] = lmn_nbdot_zp_at(zp, bits, block + i);
+    for (int i = 0; i < LMN_NBDOT_GROUPS; i++) zps[i] = some[s->scale_at[i]];
+}
+
+/* What half a chunk needs of the weights. */
 typedef struct weights {
     __m256i f0, f1, f2, f3, s0, s1, s2, s3, zp;
     __m256 scale;
 } weights;
 
+ALWAYS void weights_at(const uint8_t *q, int64_t n, int bits, bool more, weights *w)
+{
+    halves(q, n, bits, &w->f0, &w->s0);
+    halves(q + 16 * bits, n - 4, bits, &w->f1, &w->s1);
+    halves(q + 32 * bits, n - 8, bits, &w->f2, &w->s2);
+    halves(q + 48 * bits, n - 12, bits, &w->f3, &w->s3);
+    if (!more) return;
+    transposed(&w->f0, &w->f1, &w->f2, &w->f3);
+    transposed(&w->s0, &w->s1, &w->s2, &w->s3);
+}
+
+/* Half a chunk of a packed row: what zero points take off, exact, since zp fits the low 16 bits and
+   the sums of r do; and the chains. */
+ALWAYS __m256i taken_off(const weights *w, const uint8_t *p)
+{
+    return _mm256_madd_epi16(w->zp, load(p + NBDOT_SUMS));
+}
+ALWAYS __m256 chained(const weights *w, const uint8_t *p, __m256i v, __m256 acc)
+{
+    const __m256 s =
+        _mm256_mul_ps(w->scale, _mm256_loadu_ps((const float *)(const void *)(p + NBDOT_S)));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(v, taken_off(w, p))), s, acc);
+}
+#define DOT(i, x, y) products(w->f##i, w->s##i, load(p + 64 * (x)), load(p + 64 * (y)), bits)
+ALWAYS __m256 chunk_of_one(const weights *w, const uint8_t *p, __m256 acc, int bits)
+{
+    const __m256i v = folded(DOT(0, 0, 1), DOT(1, 2, 3), DOT(2, 4, 5), DOT(3, 6, 7));
+    return chained(w, p, v, acc);
+}
 ALWAYS __m256 chunk(const weights *w, const uint8_t *p, __m256 acc, int bits)
 {
-    const __m256i x = load(p), y = load(p + 64);
-    const __m256i v =
-        folded(products(w->f0, w->s0, x, y, bits), products(w->f1, w->s1, x, y, bits),
-               products(w->f2, w->s2, x, y, bits), products(w->f3, w->s3, x, y, bits));
-    /* zp fits the low 16 bits and the sums of r do: one exact product a dword */
-    const __m256i z = _mm256_madd_epi16(w->zp, load(p + 192));
-    const __m256 s =
-        _mm256_mul_ps(w->scale, _mm256_loadu_ps((const float *)(const void *)(p + 128)));
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(v, z)), s, acc);
+    const __m256i a = _mm256_add_epi32(DOT(0, 0, 4), DOT(1, 1, 5));
+    const __m256i b = _mm256_add_epi32(DOT(2, 2, 6), DOT(3, 3, 7));
+    return chained(w, p, _mm256_add_epi32(a, b), acc);
 }
+#undef DOT
 
-/* Chains 0 and 1 in one register, 2 and 3 in the other. */
-static void store(const lmn_nbdot_block *b, const nbdot_strip *t, int64_t i, __m256 c01, __m256 c23)
+ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits,
+                 const bool more)
 {
-    float out[NBDOT_ROWS];
-    const __m256 two = _mm256_add_ps(c01, c23);
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)));
-    float *y = b->y + i * b->ldy + t->j;
-    for (int64_t r = 0; r < t->rows; r++) y[r] = b->bias ? out[r] + b->bias[t->j + r] : out[r];
-}
-
-ALWAYS void tile(const lmn_nbdot_block *b, const nbdot_strip *t, int64_t i, const int m,
-                 const int bits)
-{
-    const uint8_t *a = b->a + i * b->a_step;
-    const int64_t next = b->a_step, groups = b->groups;
-    const int64_t step = t->q_step;
-    const int32_t shift = b->w.shift;
-    __m256 c00 = _mm256_setzero_ps(), c01 = c00, c10 = c00, c11 = c00;
-    weights w = {.zp = _mm256_set1_epi32(1 << (bits - 1))};
-    for (int64_t g = 0; g < groups; g += 2) {
-        const uint8_t *q = t->q + g * 4 * bits;
-        const bool two = groups - g >= 2;
-        halves(q, bits, two, &w.f0, &w.s0);
-        halves(q + step, bits, two, &w.f1, &w.s1);
-        halves(q + 2 * step, bits, two, &w.f2, &w.s2);
-        halves(q + 3 * step, bits, two, &w.f3, &w.s3);
-        w.scale = scales_of(t, g, shift, two);
-        if (t->zp) w.zp = zero_points(t, g, shift, bits, two);
-        const uint8_t *p = a + g / 4 * LMN_NBDOT_CHUNK + g % 4 * 16;
-        if (g % 4 == 0) {
-            c00 = chunk(&w, p, c00, bits);
-            if (m > 1) c10 = chunk(&w, p + next, c10, bits);
-        } else {
-            c01 = chunk(&w, p, c01, bits);
-            if (m > 1) c11 = chunk(&w, p + next, c11, bits);
+    const spread s = spread_of(of);
+    const int64_t next = p->a_step, end = p->g + p->groups;
+    int32_t zps[LMN_NBDOT_GROUPS];
+    for (int i = 0; i < LMN_NBDOT_GROUPS; i++) zps[i] = 1 << (bits - 1);
+    for (int64_t r = 0; r < p->rows; r++) {
+        const uint8_t *q = of->q + (p->j + r) * of->row_bytes + p->g * 4 * bits, *a = p->a;
+        const float *scale = of->scale + (p->j + r) * of->n_blocks;
+        float *acc = p->acc[r * m], *acc1 = p->acc[r * m + m - 1];
+        __m256 c00 = _mm256_setzero_ps(), c01 = c00, c10 = c00, c11 = c00;
+        if (p->g > 0) {
+            c00 = _mm256_loadu_ps(acc), c01 = _mm256_loadu_ps(acc + 8);
+            c10 = _mm256_loadu_ps(acc1), c11 = _mm256_loadu_ps(acc1 + 8);
         }
+        for (int64_t g = p->g; g < end; g += LMN_NBDOT_GROUPS) {
+            const int64_t n = lmn_min_i64(LMN_NBDOT_GROUPS, end - g), block = g >> of->shift;
+            const int64_t blocks = ((n - 1) >> of->shift) + 1;
+            weights w;
+            if (of->zp)
+                zero_points(zps, of->zp + (p->j + r) * of->zp_bytes, &s, block, blocks, bits);
+            w.scale = scales_of(scale + block, &s, 0, blocks), w.zp = load(zps);
+            weights_at(q, n, bits, more, &w);
+            c00 = (more ? chunk : chunk_of_one)(&w, a, c00, bits);
+            if (m > 1) c10 = (more ? chunk : chunk_of_one)(&w, a + next, c10, bits);
+            w.scale = scales_of(scale + block, &s, 1, blocks), w.zp = load(zps + 8);
+            weights_at(q + 8 * bits, n - 2, bits, more, &w);
+            c01 = (more ? chunk : chunk_of_one)(&w, a + 32, c01, bits);
+            if (m > 1) c11 = (more ? chunk : chunk_of_one)(&w, a + next + 32, c11, bits);
+            q += 64 * bits, a += LMN_NBDOT_CHUNK;
+        }
+        _mm256_storeu_ps(acc, c00), _mm256_storeu_ps(acc + 8, c01);
+        if (m > 1) _mm256_storeu_ps(acc1, c10), _mm256_storeu_ps(acc1 + 8, c11);
     }
-    store(b, t, i, c00, c01);
-    if (m > 1) store(b, t, i + 1, c10, c11);
 }
 
-#define INSTANCE(m, bits)                                                                    \
-    static __attribute__((noinline)) void tile_##m##_##bits(const lmn_nbdot_block *b,        \
-                                                            const nbdot_strip *t, int64_t i) \
-    {                                                                                        \
-        tile(b, t, i, m, bits);                                                              \
+#define INSTANCE(name, m, bits, more)                                               \
+    static __attribute__((noinline)) void name##_##bits(const lmn_nbdot_weights *w, \
+                                                        const nbdot_part *p)        \
+    {                                                                               \
+        tile(w, p, m, bits, more);                                                  \
     }
-INSTANCE(1, 4)
-INSTANCE(2, 4)
-INSTANCE(1, 8)
-INSTANCE(2, 8)
+#define INSTANCES(bits)             \
+    INSTANCE(one, 1, bits, false)   \
+    INSTANCE(tile_1, 1, bits, true) \
+    INSTANCE(tile_2, 2, bits, true)
+INSTANCES(4)
+INSTANCES(8)
+
+ALWAYS __m256 folded_ps(__m256 d0, __m256 d1, __m256 d2, __m256 d3)
+{
+    const __m256 a = _mm256_add_ps(_mm256_unpacklo_ps(d0, d1), _mm256_unpackhi_ps(d0, d1));
+    const __m256 b = _mm256_add_ps(_mm256_unpacklo_ps(d2, d3), _mm256_unpackhi_ps(d2, d3));
+    return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+}
+
+ALWAYS void sums(float to[4], const float (*acc)[LMN_NBDOT_GROUPS], int64_t step)
+{
+#define AT(i, half) _mm256_loadu_ps(acc[(i)*step] + 8 * (half))
+    const __m256 lo = folded_ps(AT(0, 0), AT(1, 0), AT(2, 0), AT(3, 0));
+    const __m256 hi = folded_ps(AT(0, 1), AT(1, 1), AT(2, 1), AT(3, 1));
+#undef AT
+    const __m256 two = _mm256_add_ps(lo, hi);
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)));
+}
 
 void lmn_nbdot_i8_run_avx2(const lmn_nbdot_block *b)
 {
-    const bool eight = b->w.bits == 8;
-    for (int64_t j = 0; j < b->n;) {
-        const nbdot_strip t = nbdot_strip_at(b, j);
-        j += t.rows;
-        int64_t i = 0;
-        for (; i + 2 <= b->m; i += 2) (eight ? tile_2_8 : tile_2_4)(b, &t, i);
-        if (i < b->m) (eight ? tile_1_8 : tile_1_4)(b, &t, i);
-    }
+    static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4}, sums};
+    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8}, sums};
+    if (b->w.bits == 8)
+        nbdot_run(b, &eight);
+    else
+        nbdot_run(b, &four);
 }

@@ -1,7 +1,8 @@
 /*
- * nbdot row for AVX-512 VNNI: four rows of weights against up to eight packed rows, four groups at
- * a time. A 128-bit lane is a group; the partial sums of the four rows are folded so that dword r
- * of a lane is row r, and one conversion and one fma serve 512 products.
+ * nbdot row for AVX-512 VNNI: a row of weights against up to eight packed rows, sixteen groups at a
+ * time; group 4 r + g is dword r of 128-bit lane g, so that one conversion and one fma serve 512
+ * products. For one row of a the partial sums of four groups a register are folded; for more the
+ * weights are transposed first, and eight rows share that.
  */
 #include "kernels/nbits/nbdot_tmpl.h"
 
@@ -13,102 +14,95 @@
 lmn_nbdot_pack_fn lmn_nbdot_i8_pack_avx512vnni;
 lmn_nbdot_run_fn lmn_nbdot_i8_run_avx512vnni;
 
-void lmn_nbdot_i8_pack_avx512vnni(uint8_t *dst, const float *x, int64_t k, int32_t bits)
+void lmn_nbdot_i8_pack_avx512vnni(uint8_t *dst, const float *x, int64_t k, int32_t bits, bool more)
 {
-    nbdot_pack(dst, x, k, bits);
+    nbdot_pack(dst, x, k, bits, more);
 }
 
-/* How blocks of 32 << shift columns spread over the lanes of a chunk. */
+/* How blocks of 32 << shift columns spread over the dwords of a chunk. */
 typedef struct spread {
-    int32_t scale_at[16]; /* of lane g, row r in four rows of four: r * 4 + (g >> shift) */
-    int32_t zp_word[16], zp_move[16]; /* of lane g, row r: dword and bits in it */
-    int32_t shift;
-    int64_t blocks; /* of a whole chunk: 1, 2 or 4 */
+    int32_t scale_at[16];             /* of group 4 r + g: the block, from the chunk's first */
+    int32_t zp_word[16], zp_move[16]; /* dword of its zero point, and bits in it */
+    int64_t blocks;                   /* of a whole chunk: 1 to 16 */
 } spread;
 
 static spread spread_of(const lmn_nbdot_weights *w)
 {
-    const int32_t shift = w->shift;
-    spread s = {.shift = shift, .blocks = shift >= 2 ? 1 : 4 >> shift};
-    for (int32_t i = 0; i < 16; i++) {
-        const int32_t g = (i >> 2) >> shift, r = i & 3;
-        s.scale_at[i] = r * 4 + g, s.zp_word[i] = r, s.zp_move[i] = g * w->bits;
+    const int32_t shift = w->shift < 4 ? w->shift : 4;
+    spread s = {.blocks = LMN_NBDOT_GROUPS >> shift};
+    for (int32_t i = 0; i < LMN_NBDOT_GROUPS; i++) {
+        const int32_t block = i >> shift, at = (int32_t)nbdot_place(i);
+        s.scale_at[at] = block;
+        s.zp_word[at] = block * w->bits / 32, s.zp_move[at] = block * w->bits % 32;
     }
     return s;
 }
 
-ALWAYS __m512 scales_of(const nbdot_strip *t, const spread *s, int64_t block, int64_t n)
+/* Of n blocks from `block` on: the scales, then the zero points. */
+ALWAYS __m512 scales_of(const float *scale, const spread *s, int64_t block, int64_t n)
 {
-    const __mmask8 some = (__mmask8)((1u << n) - 1);
-    const float *p = t->scale + block;
-    const int64_t step = t->scale_step;
-    const __m128 r0 = _mm_maskz_loadu_ps(some, p), r1 = _mm_maskz_loadu_ps(some, p + step);
-    const __m128 r2 = _mm_maskz_loadu_ps(some, p + 2 * step);
-    const __m128 r3 = _mm_maskz_loadu_ps(some, p + 3 * step);
-    const __m256 lo = _mm256_insertf128_ps(_mm256_castps128_ps256(r0), r1, 1);
-    const __m256 hi = _mm256_insertf128_ps(_mm256_castps128_ps256(r2), r3, 1);
-    const __m512 all = _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
-    return _mm512_permutexvar_ps(_mm512_loadu_si512(s->scale_at), all);
+    const __m512 v = _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), scale + block);
+    return _mm512_permutexvar_ps(_mm512_loadu_si512(s->scale_at), v);
+}
+ALWAYS __m512i zero_points(const uint8_t *zp, const spread *s, int64_t block, int64_t n,
+                           const int bits)
+{
+    const int64_t from = block * bits / 8, end = ((block + n) * bits + 7) / 8;
+    const __m128i v = _mm_maskz_loadu_epi8((__mmask16)((1u << (end - from)) - 1), zp + from);
+    const __m512i all =
+        _mm512_permutexvar_epi32(_mm512_loadu_si512(s->zp_word), _mm512_castsi128_si512(v));
+    const __m512i more = _mm512_set1_epi32((int32_t)(block * bits % 8));
+    const __m512i move = _mm512_add_epi32(_mm512_loadu_si512(s->zp_move), more);
+    return _mm512_and_si512(_mm512_srlv_epi32(all, move), _mm512_set1_epi32((1 << bits) - 1));
 }
 
-/* The packed zero points of n blocks from `block` on, the first in the lowest bits. */
-static inline int32_t zps_at(const uint8_t *zp, int bits, int64_t block, int64_t n)
+/* Four groups of a row, fewer are followed by zeros: packed halves of 4 bits; halves of 8 bits. */
+ALWAYS __m512i packed4(const uint8_t *q, int64_t groups)
 {
-    uint32_t v = 0;
-    const int64_t first = block * bits / 8, end = ((block + n) * bits + 7) / 8;
-    for (int64_t i = first; i < end; i++) v |= (uint32_t)zp[i] << (8 * (i - first));
-    return (int32_t)(v >> (block * bits % 8));
+    if (groups >= 4) return _mm512_loadu_si512(q);
+    if (groups <= 0) return _mm512_setzero_si512();
+    return _mm512_maskz_loadu_epi8(((__mmask64)1 << 16 * groups) - 1, q);
 }
-
-/* Zero points are spread out for many chunks at once, outside the loop over k. */
-enum { ZP_CHUNKS = 32 };
-
-static __attribute__((noinline)) void zero_points(const lmn_nbdot_block *b, const nbdot_strip *t,
-                                                  const spread *s, int64_t g, int32_t *dst)
+ALWAYS void halves8(const uint8_t *q, int64_t groups, __m512i *first, __m512i *second)
 {
-    const __m512i word = _mm512_loadu_si512(s->zp_word), move = _mm512_loadu_si512(s->zp_move);
-    const int bits = b->w.bits;
-    const __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
-    const uint8_t *p = t->zp;
-    const int64_t step = t->zp_step, end = lmn_min_i64(b->groups, g + 4 * ZP_CHUNKS);
-    for (; g < end; g += 4, dst += 16) {
-        const int64_t block = g >> s->shift;
-        const int64_t n = ((lmn_min_i64(4, end - g) - 1) >> s->shift) + 1;
-        const __m128i four = _mm_setr_epi32(
-            zps_at(p, bits, block, n), zps_at(p + step, bits, block, n),
-            zps_at(p + 2 * step, bits, block, n), zps_at(p + 3 * step, bits, block, n));
-        const __m512i all = _mm512_permutexvar_epi32(word, _mm512_castsi128_si512(four));
-        _mm512_storeu_si512(dst, _mm512_and_si512(_mm512_srlv_epi32(all, move), mask));
-    }
-}
-
-/* Both halves of four groups of a row, as u8; fewer than four are followed by zeros. */
-ALWAYS void halves(const uint8_t *q, int64_t groups, const int bits, __m512i *first,
-                   __m512i *second)
-{
-    const __m512i low = _mm512_set1_epi8(15);
-    const __mmask64 in = groups >= 4 ? ~(__mmask64)0 : ((__mmask64)1 << 16 * groups) - 1;
-    if (bits == 4) {
-        const __m512i v = groups >= 4 ? _mm512_loadu_si512(q) : _mm512_maskz_loadu_epi8(in, q);
-        *first = _mm512_and_si512(v, low);
-        *second = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
-        return;
-    }
-    const __mmask8 lo = groups >= 2 ? 0xff : 0x0f;
+    const __mmask8 lo = groups >= 2 ? 0xff : groups == 1 ? 0x0f : 0;
     const __mmask8 hi = groups >= 4 ? 0xff : groups == 3 ? 0x0f : 0;
     const __m512i a = _mm512_maskz_loadu_epi64(lo, q), b = _mm512_maskz_loadu_epi64(hi, q + 64);
     *first = _mm512_shuffle_i64x2(a, b, 0x88);
     *second = _mm512_shuffle_i64x2(a, b, 0xdd);
 }
+ALWAYS void split4(__m512i v, __m512i *first, __m512i *second)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    *first = _mm512_and_si512(v, low);
+    *second = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+}
 
+/* Two by two, the sums of both in halves of every lane. */
+ALWAYS __m512i folded2(__m512i a, __m512i b)
+{
+    const __m512i mixed = _mm512_mask_mov_epi64(a, 0xaa, b);
+    const __m512i other = _mm512_castpd_si512(
+        _mm512_shuffle_pd(_mm512_castsi512_pd(a), _mm512_castsi512_pd(b), 0x55));
+    return _mm512_add_epi32(mixed, other);
+}
 /* Dword r of every lane: the sum of the four of d_r in that lane. */
 ALWAYS __m512i folded(__m512i d0, __m512i d1, __m512i d2, __m512i d3)
 {
-    const __m512i a =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(d0, d1), _mm512_unpackhi_epi32(d0, d1));
-    const __m512i b =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(d2, d3), _mm512_unpackhi_epi32(d2, d3));
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    /* of d0 in dwords 0, 1, of d2 in 2, 3; then both pairs side by side */
+    const __m512i a = folded2(d0, d2), b = folded2(d1, d3);
+    const __m512i even = _mm512_mask_shuffle_epi32(a, 0xaaaa, b, _MM_PERM_CCAA);
+    const __m512i odd = _mm512_mask_shuffle_epi32(b, 0x5555, a, _MM_PERM_DDBB);
+    return _mm512_add_epi32(even, odd);
+}
+
+/* Dword r of every lane of register i from dword i of register r. */
+ALWAYS void transposed(__m512i *p0, __m512i *p1, __m512i *p2, __m512i *p3)
+{
+    const __m512i a = _mm512_unpacklo_epi32(*p0, *p1), b = _mm512_unpacklo_epi32(*p2, *p3);
+    const __m512i c = _mm512_unpackhi_epi32(*p0, *p1), d = _mm512_unpackhi_epi32(*p2, *p3);
+    *p0 = _mm512_unpacklo_epi64(a, b), *p1 = _mm512_unpackhi_epi64(a, b);
+    *p2 = _mm512_unpacklo_epi64(c, d), *p3 = _mm512_unpackhi_epi64(c, d);
 }
 
 /* What a chunk needs of the weights. */
@@ -117,125 +111,152 @@ typedef struct weights {
     __m512 scale;
 } weights;
 
-ALWAYS void weights_at(const nbdot_strip *t, const spread *s, int64_t g, int64_t groups,
-                       const int bits, weights *w)
+/* A row of weights, from its first column. */
+typedef struct row {
+    const uint8_t *q, *zp;
+    const float *scale;
+} row;
+
+/* The chunk of groups [g, g + n), n up to 16. */
+ALWAYS weights weights_at(const row *t, const lmn_nbdot_weights *of, const spread *s, int64_t g,
+                          int64_t n, const int bits, const bool more)
 {
+    weights w;
     const uint8_t *q = t->q + g * 4 * bits;
-    const int64_t step = t->q_step, block = g >> s->shift;
-    const int64_t n = groups >= 4 ? s->blocks : ((groups - 1) >> s->shift) + 1;
-    w->scale = scales_of(t, s, block, n);
-    if (groups < 4) w->scale = _mm512_maskz_mov_ps((__mmask16)((1u << 4 * groups) - 1), w->scale);
-    halves(q, groups, bits, &w->f0, &w->s0);
-    halves(q + step, groups, bits, &w->f1, &w->s1);
-    halves(q + 2 * step, groups, bits, &w->f2, &w->s2);
-    halves(q + 3 * step, groups, bits, &w->f3, &w->s3);
+    const int64_t block = g >> of->shift;
+    const int64_t blocks = n >= LMN_NBDOT_GROUPS ? s->blocks : ((n - 1) >> of->shift) + 1;
+    if (bits == 4) {
+        __m512i v0 = packed4(q, n), v1 = packed4(q + 64, n - 4);
+        __m512i v2 = packed4(q + 128, n - 8), v3 = packed4(q + 192, n - 12);
+        if (more) transposed(&v0, &v1, &v2, &v3);
+        split4(v0, &w.f0, &w.s0), split4(v1, &w.f1, &w.s1);
+        split4(v2, &w.f2, &w.s2), split4(v3, &w.f3, &w.s3);
+    } else {
+        halves8(q, n, &w.f0, &w.s0), halves8(q + 128, n - 4, &w.f1, &w.s1);
+        halves8(q + 256, n - 8, &w.f2, &w.s2), halves8(q + 384, n - 12, &w.f3, &w.s3);
+        if (more) transposed(&w.f0, &w.f1, &w.f2, &w.f3), transposed(&w.s0, &w.s1, &w.s2, &w.s3);
+    }
+    w.scale = scales_of(t->scale, s, block, blocks);
+    w.zp = t->zp ? zero_points(t->zp, s, block, blocks, bits) : _mm512_set1_epi32(1 << (bits - 1));
+    return w;
 }
 
-/* The same place of the next strip: rows are too short for the hardware to find its stride in
-   time. Where there is no next strip the address is of nothing, which a prefetch minds not. */
-ALWAYS void fetch_next(const nbdot_strip *t, const spread *s, int64_t g, const int bits)
+/* The same chunk a few rows of weights on: parts of rows come too irregularly to be foreseen.
+   Behind the last row the address is of nothing, which a prefetch minds not. */
+enum { FETCH_ROWS = 4 };
+ALWAYS void fetch_next(const row *t, const lmn_nbdot_weights *of, int64_t g, const int bits)
 {
-    const uintptr_t q = (uintptr_t)t->q + (uintptr_t)(NBDOT_ROWS * t->q_step + g * 4 * bits);
+    const uintptr_t q = (uintptr_t)t->q + (uintptr_t)(FETCH_ROWS * of->row_bytes + g * 4 * bits);
     const uintptr_t scale =
-        (uintptr_t)t->scale + (uintptr_t)(NBDOT_ROWS * t->scale_step + (g >> s->shift)) * 4;
-    const uintptr_t q_step = (uintptr_t)t->q_step, s_step = (uintptr_t)t->scale_step * 4;
-#define FETCH(r)                                                                   \
-    _mm_prefetch((const char *)(q + r * q_step), _MM_HINT_T0);                     \
-    if (bits == 8) _mm_prefetch((const char *)(q + r * q_step + 64), _MM_HINT_T0); \
-    _mm_prefetch((const char *)(scale + r * s_step), _MM_HINT_T0);
-    FETCH(0) FETCH(1) FETCH(2) FETCH(3)
-#undef FETCH
+        (uintptr_t)t->scale +
+        (uintptr_t)(FETCH_ROWS * of->n_blocks + (g >> of->shift)) * sizeof(float);
+    for (int i = 0; i < bits; i++) _mm_prefetch((const char *)(q + 64u * (unsigned)i), _MM_HINT_T1);
+    _mm_prefetch((const char *)scale, _MM_HINT_T1);
 }
 
-/* A chunk of a packed row: zp fits the low 16 bits of a dword and the sums of r do, so vpdpwssd
-   makes one exact product of them. */
+/* Chunks of a packed row: what zero points take off, an exact product, since zp fits the low 16
+   bits of a dword and the sums of r do; and the chains. */
+ALWAYS __m512i taken_off(const weights *w, const uint8_t *p)
+{
+    return _mm512_madd_epi16(w->zp, _mm512_loadu_si512(p + NBDOT_SUMS));
+}
+ALWAYS __m512 chained(const weights *w, const uint8_t *p, __m512i v, __m512 acc)
+{
+    const __m512 s = _mm512_loadu_ps((const float *)(const void *)(p + NBDOT_S));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), _mm512_mul_ps(w->scale, s), acc);
+}
+#define DOT(v, q, i) v = _mm512_dpbusd_epi32(v, q, _mm512_loadu_si512(p + 64 * (i)));
+ALWAYS __m512 chunk_of_one(const weights *w, const uint8_t *p, __m512 acc)
+{
+    __m512i d0 = _mm512_setzero_si512(), d1 = d0, d2 = d0, d3 = d0;
+    DOT(d0, w->f0, 0)
+    DOT(d1, w->f1, 2)
+    DOT(d2, w->f2, 4)
+    DOT(d3, w->f3, 6)
+    DOT(d0, w->s0, 1) DOT(d1, w->s1, 3) DOT(d2, w->s2, 5) DOT(d3, w->s3, 7) const __m512i v =
+        _mm512_add_epi32(folded(d0, d1, d2, d3), taken_off(w, p));
+    return chained(w, p, v, acc);
+}
 ALWAYS __m512 chunk(const weights *w, const uint8_t *p, __m512 acc)
 {
-    const __m512i x = _mm512_loadu_si512(p), y = _mm512_loadu_si512(p + 64);
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i d0 = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, w->f0, x), w->s0, y);
-    const __m512i d1 = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, w->f1, x), w->s1, y);
-    const __m512i d2 = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, w->f2, x), w->s2, y);
-    const __m512i d3 = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, w->f3, x), w->s3, y);
-    const __m512i v =
-        _mm512_dpwssd_epi32(folded(d0, d1, d2, d3), w->zp, _mm512_loadu_si512(p + 192));
-    const __m512 both =
-        _mm512_mul_ps(w->scale, _mm512_loadu_ps((const float *)(const void *)(p + 128)));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), both, acc);
+    __m512i v = taken_off(w, p);
+    DOT(v, w->f0, 0)
+    DOT(v, w->f1, 1)
+    DOT(v, w->f2, 2)
+    DOT(v, w->f3, 3)
+    DOT(v, w->s0, 4) DOT(v, w->s1, 5) DOT(v, w->s2, 6)
+        DOT(v, w->s3, 7) return chained(w, p, v, acc);
 }
+#undef DOT
 
-/* (c0 + c2) + (c1 + c3) of the lanes, and the bias, to the rows of the strip. */
-ALWAYS void store(const lmn_nbdot_block *b, const nbdot_strip *t, int64_t i, __m512 acc)
+/* m, bits and more are constants of every instance. */
+ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits,
+                 const bool more)
 {
-    const __mmask8 rows = (__mmask8)((1u << t->rows) - 1);
-    const __m256 two = _mm256_add_ps(_mm512_castps512_ps256(acc), _mm512_extractf32x8_ps(acc, 1));
-    __m128 y = _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
-    if (b->bias) y = _mm_add_ps(y, _mm_maskz_loadu_ps(rows, b->bias + t->j));
-    _mm_mask_storeu_ps(b->y + i * b->ldy + t->j, rows, y);
-}
-
-/* Rows i0 .. i0 + m - 1 against a strip; m and bits are constants of every instance. */
-ALWAYS void tile(const lmn_nbdot_block *b, const nbdot_strip *t, const spread *s, int64_t i0,
-                 const int m, const int bits)
-{
-    const uint8_t *a = b->a + i0 * b->a_step;
-    const int64_t step = b->a_step, groups = b->groups;
-    int32_t zps[16 * ZP_CHUNKS];
-    const int64_t zp_step = t->zp ? 16 : 0;
-    _mm512_storeu_si512(zps, _mm512_set1_epi32(1 << (bits - 1)));
-    weights w;
-    int64_t g = 0;
-#define START(i) __m512 c##i = _mm512_setzero_ps();
-    EACH_M(START)
+    const spread s = spread_of(of);
+    const int64_t step = p->a_step, end = p->g + p->groups;
+    for (int64_t r = 0; r < p->rows; r++) {
+        const int64_t j = p->j + r;
+        const row t = {.q = of->q + j * of->row_bytes,
+                       .zp = of->zp ? of->zp + j * of->zp_bytes : NULL,
+                       .scale = of->scale + j * of->n_blocks};
+        float(*acc)[LMN_NBDOT_GROUPS] = p->acc + r * m;
+        const uint8_t *a = p->a;
+        int64_t g = p->g;
+#define START(i) __m512 c##i = m > i && g > 0 ? _mm512_loadu_ps(acc[i]) : _mm512_setzero_ps();
+        EACH_M(START)
 #undef START
 #define STEP(i) \
-    if (m > i) c##i = chunk(&w, a + i * step, c##i);
-    while (g < groups) {
-        const int64_t end = lmn_min_i64(groups, g + 4 * ZP_CHUNKS);
-        const int32_t *zp = zps;
-        if (t->zp) zero_points(b, t, s, g, zps);
-        for (; g + 4 <= end; g += 4, a += LMN_NBDOT_CHUNK, zp += zp_step) {
-            w.zp = _mm512_loadu_si512(zp);
-            if (i0 == 0 && (bits == 4 || m > 1)) fetch_next(t, s, g, bits);
-            weights_at(t, s, g, 4, bits, &w);
+    if (m > i) c##i = (more ? chunk : chunk_of_one)(&w, a + i * step, c##i);
+        for (; g + LMN_NBDOT_GROUPS <= end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
+            if (m > 1) fetch_next(&t, of, g, bits);
+            const weights w = weights_at(&t, of, &s, g, LMN_NBDOT_GROUPS, bits, more);
             EACH_M(STEP)
         }
-        if (g == end) continue;
-        w.zp = _mm512_loadu_si512(zp);
-        weights_at(t, s, g, end - g, bits, &w);
-        EACH_M(STEP)
-        g = end;
-    }
+        if (g < end) {
+            const weights w = weights_at(&t, of, &s, g, end - g, bits, more);
+            EACH_M(STEP)
+        }
 #undef STEP
 #define END(i) \
-    if (m > i) store(b, t, i0 + i, c##i);
-    EACH_M(END)
+    if (m > i) _mm512_storeu_ps(acc[i], c##i);
+        EACH_M(END)
 #undef END
+    }
 }
 
-#define INSTANCE(m, bits)                                                           \
-    static __attribute__((noinline)) void tile_##m##_##bits(                        \
-        const lmn_nbdot_block *b, const nbdot_strip *t, const spread *s, int64_t i) \
+#define INSTANCE(name, m, bits, more)                                               \
+    static __attribute__((noinline)) void name##_##bits(const lmn_nbdot_weights *w, \
+                                                        const nbdot_part *p)        \
     {                                                                               \
-        tile(b, t, s, i, m, bits);                                                  \
+        tile(w, p, m, bits, more);                                                  \
     }
-#define INSTANCES(bits) INSTANCE(1, bits) INSTANCE(2, bits) INSTANCE(4, bits) INSTANCE(8, bits)
+#define INSTANCES(bits)             \
+    INSTANCE(one, 1, bits, false)   \
+    INSTANCE(tile_1, 1, bits, true) \
+    INSTANCE(tile_2, 2, bits, true) \
+    INSTANCE(tile_4, 4, bits, true) \
+    INSTANCE(tile_8, 8, bits, true)
 INSTANCES(4)
 INSTANCES(8)
 
-typedef void tile_fn(const lmn_nbdot_block *b, const nbdot_strip *t, const spread *s, int64_t i);
+ALWAYS void sums(float to[4], const float (*acc)[LMN_NBDOT_GROUPS], int64_t step)
+{
+    const __m512 d0 = _mm512_loadu_ps(acc[0]), d1 = _mm512_loadu_ps(acc[step]);
+    const __m512 d2 = _mm512_loadu_ps(acc[2 * step]), d3 = _mm512_loadu_ps(acc[3 * step]);
+    const __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(d0, d1), _mm512_unpackhi_ps(d0, d1));
+    const __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(d2, d3), _mm512_unpackhi_ps(d2, d3));
+    const __m512 u = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+    const __m256 two = _mm256_add_ps(_mm512_castps512_ps256(u), _mm512_extractf32x8_ps(u, 1));
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)));
+}
 
 void lmn_nbdot_i8_run_avx512vnni(const lmn_nbdot_block *b)
 {
-    static tile_fn *const tiles[2][4] = {{tile_1_4, tile_2_4, tile_4_4, tile_8_4},
-                                         {tile_1_8, tile_2_8, tile_4_8, tile_8_8}};
-    const spread s = spread_of(&b->w);
-    for (int64_t j = 0; j < b->n;) {
-        const nbdot_strip t = nbdot_strip_at(b, j);
-        j += t.rows;
-        int64_t i = 0;
-        for (int step = 3; step >= 0; step--)
-            for (; i + (1 << step) <= b->m; i += (int64_t)1 << step)
-                tiles[b->w.bits == 8][step](b, &t, &s, i);
-    }
+    static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4, tile_4_4, tile_8_4}, sums};
+    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8, tile_4_8, tile_8_8}, sums};
+    if (b->w.bits == 8)
+        nbdot_run(b, &eight);
+    else
+        nbdot_run(b, &four);
 }
