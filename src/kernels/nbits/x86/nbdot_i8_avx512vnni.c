@@ -174,7 +174,8 @@ ALWAYS __m512 chunk_of_one(const weights *w, const uint8_t *p, __m512 acc)
     DOT(d2, w->f2, 4)
     DOT(d3, w->f3, 6)
     DOT(d0, w->s0, 1)
-    DOT(d1, w->s1, 3) DOT(d2, w->s2, 5) DOT(d3, w->s3, 7) const __m512i v =
+    DOT(d1, w->s1, 3)
+    DOT(d2, w->s2, 5) DOT(d3, w->s3, 7) const __m512i v =
         _mm512_add_epi32(folded(d0, d1, d2, d3), taken_off(w, p));
     return chained(w, p, v, acc);
 }
