@@ -56,7 +56,7 @@ void lamina_gemm_destroy(lamina_gemm *g)
 
 void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan *out)
 {
-    const lmn_gemm_shape plain = {s->m, s->n, s->k, s->n_batch, (int32_t)s->flags};
+    const lmn_gemm_shape plain = {s->m, s->n, s->k, s->n_batch, (int32_t)s->flags, g->width};
     out->dtype = s->dtype;
     if (s->dtype == LAMINA_F32) {
         lmn_gemm_f32_plan(g->kset.gemm_f32, &plain, &out->f32);

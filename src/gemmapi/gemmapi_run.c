@@ -206,7 +206,7 @@ static bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lam
     if (((uintptr_t)a->a | (uintptr_t)a->b | (uintptr_t)a->c) % sizeof(float)) return false;
     if (a->lda < s->k || a->ldb < b_cols || a->ldc < s->n) return false;
     if ((a->lda | a->ldb | a->ldc) >= EXTENT_END) return false;
-    const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags};
+    const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags, 1};
     const lmn_gemm_args args = {
         a->a, a->b, a->c, a->lda, a->ldb, a->ldc, .beta = a->beta != 0, .epi = NULL};
     lmn_fpenv was;

@@ -13,4 +13,51 @@ static inline int64_t lmn_split_even(int64_t total, int64_t most, int64_t unit)
     return lmn_max_i64(unit, lmn_round_up_i64(lmn_ceil_div_i64(total, blocks), unit));
 }
 
+/* Until the last of `threads` is done with equal chunks of a cost: each may begin its last one half
+   a chunk after the others. */
+static inline double lmn_split_time(int64_t chunks, double one, int32_t threads)
+{
+    return (double)lmn_ceil_div_i64(chunks, threads) * one + (threads > 1 ? one / 2 : 0);
+}
+
+/* How a product is cut: in, its extents and the largest blocks; out, mc and nc of the least time.
+ */
+typedef struct lmn_cut {
+    int64_t m, n, k, items; /* >= 1 */
+    int64_t mr, nr;         /* blocks are multiples of */
+    int64_t mc, nc;
+    int32_t threads; /* that share the chunks, >= 1 */
+    /* In multiply-adds: what packing an element of B costs each chunk, what coming to a chunk
+       costs, and what a chunk should not pass, as a cancelled run waits for one. */
+    double pack, come, most;
+} lmn_cut;
+
+static inline double lmn_cut_time(const lmn_cut *c, int64_t mc, int64_t nc)
+{
+    const int64_t chunks = lmn_ceil_div_i64(c->m, mc) * lmn_ceil_div_i64(c->n, nc) * c->items;
+    const double madds = (double)(mc * nc) * (double)c->k;
+    const double one = madds + c->pack * (double)nc * (double)c->k + c->come;
+    const double all = lmn_split_time(chunks, one, c->threads);
+    return madds > c->most ? 1e3 * all : all;
+}
+
+static inline void lmn_cut_blocks(lmn_cut *c)
+{
+    const int64_t n_most = c->nc, b0 = lmn_ceil_div_i64(c->m, c->mc);
+    const bool alone =
+        c->threads == 1 || (double)(c->m * c->n) * (double)(c->k * c->items) < 16 * c->come;
+    c->nc = lmn_split_even(c->n, n_most, c->nr), c->mc = lmn_split_even(c->m, c->mc, c->mr);
+    if (alone && (double)(c->mc * c->nc) * (double)c->k <= c->most) return;
+    double least = lmn_cut_time(c, c->mc, c->nc);
+    for (int64_t n = n_most; n >= 2 * c->nr || n == n_most; n /= 2) {
+        const int64_t nc = lmn_split_even(c->n, n, c->nr);
+        for (int64_t b = b0; b <= b0 + 64; b += b / 4 + 1) {
+            const int64_t mc = lmn_split_even(c->m, lmn_ceil_div_i64(c->m, b), c->mr);
+            const double time = lmn_cut_time(c, mc, nc);
+            if (time < least) c->mc = mc, c->nc = nc, least = time;
+            if (mc <= 2 * c->mr) break;
+        }
+    }
+}
+
 #endif

@@ -163,7 +163,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         int64_t k = kc_extent(kc, 8, big ? 450 : 60);
         if (c % 9 == 0) m = kc_int(kc, 33, 60), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 300);
         dproduct p = make_product(kc, m, n, k, kc_int(kc, 0, 3));
-        lmn_gemm_shape s = {m, n, k, 1, (int32_t)p.flags};
+        lmn_gemm_shape s = {m, n, k, 1, (int32_t)p.flags, c % 4};
         lmn_dgemm_args args = {.a = p.a.p, .b = p.b.p, .c = p.out.p};
         args.lda = p.a.ld, args.ldb = p.b.ld, args.ldc = p.out.ld, args.beta = p.beta;
         KC_CALL(kc, run_plan(kc, row, &s, &args));

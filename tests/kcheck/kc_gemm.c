@@ -273,7 +273,9 @@ static void plan_again(const lmn_gemm_row *row, void *arg, float *c)
 {
     replan *t = arg;
     lmn_gemm_plan plan;
-    lmn_gemm_f32_plan(row, t->shape, &plan);
+    lmn_gemm_shape shape = *t->shape;
+    shape.threads = (int32_t)kc_int(t->kc, 1, 9); /* other chunks, same bits */
+    lmn_gemm_f32_plan(row, &shape, &plan);
     t->args.c = c;
     run_plan(t->kc, &plan, &t->args, true);
 }
@@ -323,8 +325,8 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         if (big && kc_int(kc, 0, 1)) m = kc_int(kc, 1, 32); /* B from memory */
         if (kc_int(kc, 0, 7) == 0)                          /* thin */
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
-        lmn_gemm_shape shape = {m, n, k, 1,
-                                (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B)};
+        lmn_gemm_shape shape = {
+            m, n, k, 1, (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B), c % 4};
         if (kc_int(kc, 0, 4) == 0) shape.flags |= LMN_GEMM_CHAIN;
         int64_t lda = (ta ? m : k) + kc_int(kc, 0, 3), ldb = (tb ? k : n) + kc_int(kc, 0, 3);
         int64_t ldc = n + kc_int(kc, 0, 3);
@@ -397,7 +399,7 @@ static void bench_gemm(kc_ctx *kc, const lmn_krow *head)
         const int64_t m = bench_shapes[i].m, n = bench_shapes[i].n, k = bench_shapes[i].k;
         const bool nt = bench_shapes[i].nt;
         gemm_bench b = {.args = {.lda = k, .ldb = nt ? k : n, .ldc = n}};
-        lmn_gemm_shape shape = {m, n, k, 1, nt ? LMN_GEMM_TRANS_B : 0};
+        lmn_gemm_shape shape = {m, n, k, 1, nt ? LMN_GEMM_TRANS_B : 0, 1};
         char what[64];
         snprintf(what, sizeof what, "%dx%dx%d %s", (int)m, (int)n, (int)k, nt ? "NT" : "NN");
         lmn_gemm_f32_plan(gemm_row(head), &shape, &b.plan);

@@ -123,6 +123,7 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
         go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, w->half);
     } else {
         lmn_gemm_shape s = *g;
+        s.threads = lmn_par_width(ec->par);
         if (k->precision == LAMINA_PRECISION_STRICT) s.flags |= LMN_GEMM_CHAIN;
         lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &s, &p->plan);
     }

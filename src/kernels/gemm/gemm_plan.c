@@ -74,7 +74,7 @@ static bool same_plan(const lmn_gemm_plan *a, const lmn_gemm_plan *b)
 /* The plan of `c` if it is possible and new. */
 static void offer(const lmn_gemm_plan *rule, lmn_choice c, lmn_choices *out)
 {
-    const lmn_gemm_shape s = {rule->m, rule->n, rule->k, rule->n_batch, rule->flags};
+    const lmn_gemm_shape s = {rule->m, rule->n, rule->k, rule->n_batch, rule->flags, rule->threads};
     lmn_gemm_plan p, other;
     if (out->n == LMN_CHOICE_MOST || !lmn_gemm_f32_plan_as(rule->row, &s, &c, &p)) return;
     if (same_plan(&p, rule)) return;

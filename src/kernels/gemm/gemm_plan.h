@@ -30,6 +30,7 @@ enum {
 typedef struct lmn_gemm_shape {
     int64_t m, n, k, n_batch;
     int32_t flags;
+    int32_t threads; /* that will share the chunks, 0: one; changes no bits */
 } lmn_gemm_shape;
 
 #define GEMM_T(name) lmn_gemm_##name

@@ -26,7 +26,6 @@ enum {
     KC = 1536 / sizeof(GEMM_REAL), /* longest k of a packed block */
     NC = 192,                      /* columns of a packed block */
     MC = 512,                      /* rows of a chunk */
-    MC_LEAST = 128,                /* fewer would pack the same B too often */
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
     SMALL_NT_M = 32,
@@ -38,8 +37,7 @@ enum {
     FAR_BYTES = 512 << 10,  /* B comes from beyond L2 */
     THIN_MC = 64,           /* rows of a chunk of few columns, at least */
     TINY_MN = 4096,         /* no plan for results and sums so small */
-    TINY_K = 512,
-    WANT_CHUNKS = 8 /* per product, if each is worth it */
+    TINY_K = 512
 };
 /* These change the order of sums, and with it bits. */
 enum {
@@ -48,8 +46,8 @@ enum {
     THIN_N = 12,       /* so few columns leave much of a vector idle ... */
     THIN_K = 192       /* ... while so many terms fill it */
 };
-static const int64_t min_chunk_madds = 2 << 20;
-static const int64_t max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
+static const double max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
+static const double chunk_madds = 3e4, pack_nn_madds = 4, pack_nt_madds = 12;
 static const int64_t min_stream_bytes = 256 << 10;
 static const int64_t thin_bytes = 1 << 20;    /* most of B transposed by every chunk */
 static const int64_t stream_bytes = 16 << 20; /* a B this large comes from memory */
@@ -74,7 +72,7 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     if (p->flags & LMN_GEMM_PACKED_B) return PATH_PANELS;
     if (p->flags & LMN_GEMM_CHAIN) return PATH_PACKED;
     if (is_thin(p)) return PATH_THIN;
-    const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->flags};
+    const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->flags, 1};
     if (trans_b && (trans_a || p->m > SMALL_NT_M || packs_small(&s))) return PATH_PACKED;
     if (trans_b) return PATH_SMALL_NT;
     if (p->m <= (bytes > stream_bytes ? SMALL_NN_FAR_M : SMALL_NN_M) && !trans_a)
@@ -97,27 +95,19 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
                             STREAM_NN);
 }
 
-/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
 static void cut_blocks(GEMM_T(plan) * p)
 {
-    const int64_t nr = p->row->nr, mr = p->row->mr;
-    p->nc = lmn_split_even(p->n, p->b_far ? DIRECT_NC : NC, nr);
-    p->mc = lmn_split_even(p->m, MC, mr);
-    while (p->mc >= 2 * MC_LEAST && p->mc * p->nc * p->k > max_chunk_madds)
-        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-    for (;;) {
-        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
-        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
-        int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
-        bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
-        if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 2 * MC_LEAST)
-            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-        else if (p->nc >= 4 * nr)
-            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
-        else
-            return;
-    }
+    const double packs = p->path != PATH_PACKED        ? 0
+                         : p->flags & LMN_GEMM_TRANS_B ? pack_nt_madds
+                                                       : pack_nn_madds;
+    lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
+    c.mr = p->row->mr, c.nr = p->row->nr;
+    c.mc = MC, c.nc = p->b_far ? DIRECT_NC : NC;
+    c.threads = p->threads;
+    c.pack = packs, c.come = chunk_madds, c.most = max_chunk_madds;
+    lmn_cut_blocks(&c);
+    p->mc = c.mc, p->nc = c.nc;
+    p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
 }
 
 /* Scratch, and k of a packed block: at most kc_most. */
@@ -163,6 +153,7 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
     *out = (GEMM_T(plan)){.row = row, .m = s->m, .n = s->n, .k = s->k};
     out->n_batch = s->n_batch, out->flags = s->flags;
+    out->threads = s->threads > 1 ? s->threads : 1;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->path = choose_path(out);
     cut(out);

@@ -8,8 +8,9 @@ typedef struct GEMM_T(plan) {
     const GEMM_T(row) * row;
     int64_t m, n, k, n_batch;
     int32_t flags, path; /* path: how B is read, see gemm_plan.c */
-    bool b_far, c_past;  /* see gemm_plan.c and the block kernel's hints */
-    int64_t mc, nc, kc;  /* block sizes */
+    int32_t threads;
+    bool b_far, c_past; /* see gemm_plan.c and the block kernel's hints */
+    int64_t mc, nc, kc; /* block sizes */
     int64_t m_blocks, n_blocks;
     int64_t n_chunks;     /* 0 when C is empty */
     size_t scratch_bytes; /* one worker's; 64-byte aligned memory is best, none is required */
