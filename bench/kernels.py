@@ -41,7 +41,7 @@ BARS = (
     ("B4 regular", "bf16", ("squares", "transformer"), "plain", 1.0, None),
     ("B4 edge", "bf16", ("edge",), "plain", 1.15, None),
     ("B5 regular packed", "int8", ("squares", "transformer", "attention"), "packed", 0.99, None),
-    ("B5 small", "int8", ("small",), "plain", 1.5, None),
+    ("B5 small NT", "int8", ("small NT",), "plain", 1.5, None),
     ("B5 edge", "int8", ("edge",), "packed", 1.3, None),
 )
 # Bars of one shape: key, domain, case, kind, ratio.
@@ -49,6 +49,10 @@ SHAPES = (
     ("B2 4x4096x4096 NT", "f32", "4x4096x4096 NT", "plain", 1.7),
     ("B3 K = 16", "f32", "4096x4096x16 NN", "plain", 1.25),
     ("B3 N = 16", "f32", "4096x16x4096 NN", "plain", 1.05),
+    ("K6 bf16 K = 16", "bf16", "4096x4096x16 NN", "plain", 1.3),
+    ("K6 bf16 N = 16", "bf16", "4096x16x4096 NN", "plain", 1.1),
+    ("K6 int8 K = 16", "int8", "4096x4096x16 NN", "plain", 1.5),
+    ("K6 int8 N = 16", "int8", "4096x16x4096 NN", "plain", 1.3),
 )
 # Share of what a plain read of the same bytes takes: key, domain, sets, share.
 ROOFS = (

@@ -90,6 +90,7 @@ typedef struct kb_dnn_product {
     bool trans_b, packed;
     int32_t a_type, b_type, c_type;
     void *a, *b, *c;
+    float factor; /* 0 = none: what the sums are multiplied by before they are rounded */
 } kb_dnn_product;
 typedef struct kb_dnn kb_dnn;
 bool kb_dnn_open(void); /* false = absent */

@@ -1,6 +1,7 @@
 /*
- * 8-bit products with int32 results, and f32 rows with weights of 4 and 8 bits (groups of 32 or
- * 128), beside a plain read of the weights. One thread: others are measured through models.
+ * 8-bit products with int32 results and with results requantised to u8, and f32 rows with weights
+ * of 4 and 8 bits (groups of 32 or 128), beside a plain read of the weights. One thread: others are
+ * measured through models.
  */
 #include "kb.h"
 
@@ -16,38 +17,53 @@
 typedef struct shape {
     const char *set;
     int32_t m, n, k;
+    bool nt, bytes; /* weights [n][k]; results of u8 */
 } shape;
 
 static const shape shapes[] = {
-    {"squares", 64, 64, 64},
-    {"squares", 128, 128, 128},
-    {"squares", 256, 256, 256},
-    {"squares", 512, 512, 512},
-    {"squares", 1024, 1024, 1024},
-    {"transformer", 128, 768, 768},
-    {"transformer", 128, 3072, 768},
-    {"transformer", 128, 768, 3072},
-    {"attention", 512, 512, 64},
-    {"attention", 512, 64, 512},
-    {"small", 1, 1024, 1024},
-    {"small", 4, 1024, 1024},
-    {"small", 16, 1024, 1024},
-    {"small", 1, 3072, 768},
-    {"small", 4, 3072, 768},
-    {"small", 4, 4096, 4096},
-    {"small", 16, 4096, 4096},
-    {"edge", 7, 13, 17},
-    {"edge", 17, 33, 65},
-    {"edge", 31, 63, 127},
-    {"edge", 127, 129, 131},
-    {"edge", 1000, 1000, 1000},
+    {"squares", 64, 64, 64, false, true},
+    {"squares", 128, 128, 128, false, true},
+    {"squares", 256, 256, 256, false, true},
+    {"squares", 512, 512, 512, false, true},
+    {"squares", 1024, 1024, 1024, false, true},
+    {"transformer", 128, 768, 768, true, true},
+    {"transformer", 128, 3072, 768, true, true},
+    {"transformer", 128, 768, 3072, true, true},
+    {"transformer", 512, 3072, 768, false, true},
+    {"attention", 512, 512, 64, true, true},
+    {"attention", 512, 64, 512, false, true},
+    {"int32", 256, 256, 256, false, false},
+    {"int32", 128, 768, 3072, false, false},
+    {"int32", 512, 512, 64, true, false},
+    {"small NT", 1, 1024, 1024, true, true},
+    {"small NT", 4, 1024, 1024, true, true},
+    {"small NT", 16, 1024, 1024, true, true},
+    {"small NT", 32, 1024, 1024, true, true},
+    {"small NT", 1, 4096, 4096, true, true},
+    {"small NT", 4, 4096, 4096, true, true},
+    {"small NT", 16, 4096, 4096, true, true},
+    {"small NT", 32, 4096, 4096, true, true},
+    {"small NN", 1, 1024, 1024, false, true},
+    {"small NN", 4, 1024, 1024, false, true},
+    {"small NN", 16, 1024, 1024, false, true},
+    {"small NN", 4, 4096, 4096, false, true},
+    {"small NN", 16, 4096, 4096, false, true},
+    {"skinny", 4096, 16, 4096, false, true},
+    {"skinny", 4096, 4096, 16, false, true},
+    {"skinny", 16, 16, 65536, false, true},
+    {"edge", 7, 13, 17, false, true},
+    {"edge", 17, 33, 65, false, true},
+    {"edge", 31, 63, 127, false, true},
+    {"edge", 127, 129, 131, false, true},
+    {"edge", 1000, 1000, 1000, false, true},
 };
 
 typedef struct product {
     int64_t m, n, k;
+    bool nt, bytes;
     uint8_t *a;
     int8_t *b;
-    int32_t *c;
+    void *c, *packed;
     kb_dnn *dnn;
     const lmn_qgemm_row *row;
     void *scratch;
@@ -61,30 +77,50 @@ static void random_bytes(void *p, size_t n, uint32_t seed)
     }
 }
 
+/* What brings most sums of k random products into a byte. */
+static float factor(const product *p)
+{
+    return (float)(0.01 / sqrt((double)p->k));
+}
+
+/* Integers are right or wrong; a byte may be off by one, for libraries round in more than one way.
+ */
 static double sum_error(void *arg)
 {
     const product *p = arg;
     const int64_t all = p->m * p->n, step = all <= 500 ? 1 : all / 499;
     double wrong = 0;
     for (int64_t e = 0; e < all; e += step) {
+        const int64_t i = e / p->n, j = e % p->n;
         int64_t sum = 0;
         for (int64_t q = 0; q < p->k; q++)
-            sum += p->a[e / p->n * p->k + q] * p->b[q * p->n + e % p->n];
-        if (p->c[e] != sum) wrong = 2;
+            sum += p->a[i * p->k + q] * p->b[p->nt ? j * p->k + q : q * p->n + j];
+        if (!p->bytes && ((int32_t *)p->c)[e] != sum) wrong = 2;
+        const double y = fmin(255, fmax(0, (double)sum * factor(p)));
+        if (p->bytes && !(fabs(((uint8_t *)p->c)[e] - y) <= 1.01)) wrong = 2;
     }
-    memset(p->c, 0xff, sizeof *p->c * (size_t)all);
+    memset(p->c, 0x5a, (size_t)(all * (p->bytes ? 1 : 4)));
     return wrong;
 }
 
 static void run_sums(void *arg)
 {
     const product *p = arg;
-    const lmn_qgemm_shape s = {p->m, p->n, p->k, 1, false};
+    const lmn_qgemm_shape s = {.m = p->m,
+                               .n = p->n,
+                               .k = p->k,
+                               .n_batch = 1,
+                               .trans_b = p->nt && !p->packed,
+                               .packed = p->packed};
     const lmn_qgemm_args args = {.a = p->a,
-                                 .b = (const uint8_t *)p->b,
+                                 .b = p->packed ? p->packed : p->b,
                                  .b_signed = true,
                                  .lda = p->k,
-                                 .ldb = p->n,
+                                 .ldb = p->nt ? p->k : p->n,
+                                 .out = p->bytes ? LMN_QGEMM_BYTES : LMN_QGEMM_I32,
+                                 .mul = factor(p),
+                                 .div = 1.0f,
+                                 .hi = 255,
                                  .c = p->c,
                                  .ldc = p->n};
     lmn_qgemm_plan plan;
@@ -101,6 +137,7 @@ static void release(void *arg)
 {
     product *p = arg;
     if (p->dnn) kb_dnn_release(p->dnn);
+    free(p->packed), free(p->scratch);
     free(p);
 }
 
@@ -113,32 +150,48 @@ static product *add(kb_case *c, const product *base, const char *name, kb_kind k
     return p;
 }
 
-/* Ours packs nothing beforehand: the same call stands for both kinds. */
+static void add_ours(kb_case *c, const product *base, bool packed)
+{
+    product *p = add(c, base, "lamina", packed ? KB_PACKED : KB_PLAIN, true);
+    if (packed) {
+        p->packed = kb_alloc((size_t)lmn_qgemm_packed_bytes(p->row, p->k, p->n));
+        lmn_qgemm_prepack(p->row, p->nt, true, (const uint8_t *)p->b, p->nt ? p->k : p->n, p->k,
+                          p->n, p->packed);
+    }
+    const lmn_qgemm_shape s = {.m = p->m,
+                               .n = p->n,
+                               .k = p->k,
+                               .n_batch = 1,
+                               .trans_b = p->nt && !packed,
+                               .packed = packed};
+    lmn_qgemm_plan plan;
+    lmn_qgemm_plan_make(p->row, &s, &plan);
+    p->scratch = kb_alloc(plan.scratch_bytes);
+}
+
 static void run_shape(kb_run *run, const shape *s, const lmn_qgemm_row *row)
 {
     char name[64];
-    (void)snprintf(name, sizeof name, "%dx%dx%d", s->m, s->n, s->k);
+    (void)snprintf(name, sizeof name, "%dx%dx%d %s", s->m, s->n, s->k, s->nt ? "NT" : "NN");
     const double ops = 2.0 * s->m * s->n * s->k, peak = row->head.isa & LMN_ISA_AMX ? 32 : 4;
     if (!kb_wants(run, s->set, name, ops)) return;
-    product p = {.m = s->m, .n = s->n, .k = s->k, .row = row};
-    const lmn_qgemm_shape shape = {p.m, p.n, p.k, 1, false};
-    lmn_qgemm_plan plan;
-    lmn_qgemm_plan_make(row, &shape, &plan);
+    product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .bytes = s->bytes, .row = row};
     p.a = kb_alloc((size_t)(p.m * p.k)), p.b = kb_alloc((size_t)(p.k * p.n));
-    p.c = kb_alloc((size_t)(p.m * p.n) * sizeof *p.c), p.scratch = kb_alloc(plan.scratch_bytes);
+    p.c = kb_alloc((size_t)(p.m * p.n) * 4);
     random_bytes(p.a, (size_t)(p.m * p.k), 1), random_bytes(p.b, (size_t)(p.k * p.n), 2);
     kb_case c = {.domain = "int8", .set = s->set, .name = name, .ops = ops, .peak = peak};
     kb_dnn_product d = {.m = p.m, .n = p.n, .k = p.k, .a = p.a, .b = p.b, .c = p.c};
-    d.a_type = KB_DNN_U8, d.b_type = KB_DNN_S8, d.c_type = KB_DNN_S32;
+    d.trans_b = p.nt, d.factor = p.bytes ? factor(&p) : 0;
+    d.a_type = KB_DNN_U8, d.b_type = KB_DNN_S8, d.c_type = p.bytes ? KB_DNN_U8 : KB_DNN_S32;
     for (int packed = 0; packed < 2; packed++) {
         const kb_kind kind = packed ? KB_PACKED : KB_PLAIN;
-        (void)add(&c, &p, "lamina", kind, true);
+        add_ours(&c, &p, packed);
         d.packed = packed;
         kb_dnn *made = kb_dnn_make(&d);
         if (made) add(&c, &p, "oneDNN", kind, false)->dnn = made;
     }
     kb_measure(run, &c);
-    free(p.a), free(p.b), free(p.c), free(p.scratch);
+    free(p.a), free(p.b), free(p.c);
 }
 
 /* ---- packed weights ---------------------------------------------------------------------------

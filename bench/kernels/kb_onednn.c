@@ -23,6 +23,7 @@ enum { CPU = 1, IN_ORDER = 1, FORMAT_ANY = 1, INFERENCE = 96, CONV_AUTO = 3 };
 enum { QUERY_SRC = 129, QUERY_WEIGHTS = 131, QUERY_DST = 133 };
 enum { ARG_SRC = 1, ARG_DST = 17, ARG_WEIGHTS = 33, ARG_BIAS = 41, ARG_FROM = 1, ARG_TO = 17 };
 enum { SRC, WEIGHTS, DST, BIAS, OPERANDS };
+enum { ARG_SCALES = 4096 };
 
 static struct {
     void *engine, *stream;
@@ -40,6 +41,9 @@ static struct {
     int (*pd_destroy)(void *);
     int (*matmul)(void **, void *, const void *, const void *, const void *, const void *,
                   const void *);
+    int (*attr_create)(void **);
+    int (*attr_scales)(void *, int, int);
+    int (*attr_destroy)(void *);
     int (*conv)(void **, void *, int, int, const void *, const void *, const void *, const void *,
                 const int64_t *, const int64_t *, const int64_t *, const int64_t *, const void *);
     int (*reorder)(void **, const void *, void *, const void *, void *, const void *);
@@ -54,6 +58,8 @@ struct kb_dnn {
     void *pd, *prim, *md[OPERANDS], *mem[OPERANDS]; /* md: as the user has them */
     void *own[OPERANDS];                            /* copies in an order of the primitive's */
     void *result;                                   /* the user's, where DST is such a copy */
+    void *scale, *scale_md;                         /* of the sums; NULL = none */
+    float factor;
 };
 
 bool kb_dnn_open(void)
@@ -73,6 +79,9 @@ bool kb_dnn_open(void)
                kb_symbol(lib, "dnnl_primitive_desc_query_md", &dnn.pd_query) &&
                kb_symbol(lib, "dnnl_primitive_desc_destroy", &dnn.pd_destroy) &&
                kb_symbol(lib, "dnnl_matmul_primitive_desc_create", &dnn.matmul) &&
+               kb_symbol(lib, "dnnl_primitive_attr_create", &dnn.attr_create) &&
+               kb_symbol(lib, "dnnl_primitive_attr_set_scales_mask", &dnn.attr_scales) &&
+               kb_symbol(lib, "dnnl_primitive_attr_destroy", &dnn.attr_destroy) &&
                kb_symbol(lib, "dnnl_convolution_forward_primitive_desc_create", &dnn.conv) &&
                kb_symbol(lib, "dnnl_reorder_primitive_desc_create", &dnn.reorder) &&
                kb_symbol(lib, "dnnl_primitive_create", &dnn.create) &&
@@ -120,6 +129,16 @@ static bool bring(kb_dnn *d, int i, int query)
     return ok;
 }
 
+/* A factor of the sums, given as that of the source. */
+static bool scaled(kb_dnn *d, float factor, void **attr)
+{
+    const int64_t one = 1;
+    d->factor = factor;
+    return dnn.attr_create(attr) == 0 && dnn.attr_scales(*attr, ARG_SRC, 0) == 0 &&
+           dnn.md_strides(&d->scale_md, 1, &one, KB_DNN_F32, &one) == 0 &&
+           dnn.memory_create(&d->scale, d->scale_md, dnn.engine, &d->factor) == 0;
+}
+
 kb_dnn *kb_dnn_make(const kb_dnn_product *p)
 {
     if (!dnn.engine) return NULL;
@@ -133,8 +152,11 @@ kb_dnn *kb_dnn_make(const kb_dnn_product *p)
               dnn.md_strides(&d->md[1], 2, b, p->b_type, bs) == 0 &&
               dnn.md_strides(&d->md[2], 2, c, p->c_type, cs) == 0 &&
               (!p->packed || dnn.md_tag(&any, 2, b, p->b_type, FORMAT_ANY) == 0);
+    void *attr = NULL;
+    ok = ok && (p->factor == 0 || scaled(d, p->factor, &attr));
     ok = ok &&
-         dnn.matmul(&d->pd, dnn.engine, d->md[0], any ? any : d->md[1], NULL, d->md[2], NULL) == 0;
+         dnn.matmul(&d->pd, dnn.engine, d->md[0], any ? any : d->md[1], NULL, d->md[2], attr) == 0;
+    if (attr) dnn.attr_destroy(attr);
     ok = ok && dnn.create(&d->prim, d->pd) == 0;
     void *data[3] = {p->a, p->b, p->c};
     for (int i = 0; ok && i < 3; i++)
@@ -193,11 +215,12 @@ kb_dnn *kb_dnn_make_conv(const kb_dnn_conv *p)
 
 void kb_dnn_run(kb_dnn *d)
 {
-    const dnn_arg args[] = {{ARG_SRC, d->mem[SRC]},
-                            {ARG_WEIGHTS, d->mem[WEIGHTS]},
-                            {ARG_DST, d->mem[DST]},
-                            {ARG_BIAS, d->mem[BIAS]}};
-    (void)dnn.execute(d->prim, dnn.stream, d->mem[BIAS] ? 4 : 3, args);
+    dnn_arg args[4] = {{ARG_SRC, d->mem[SRC]},
+                       {ARG_WEIGHTS, d->mem[WEIGHTS]},
+                       {ARG_DST, d->mem[DST]},
+                       {ARG_BIAS, d->mem[BIAS]}};
+    if (d->scale) args[3] = (dnn_arg){ARG_SCALES | ARG_SRC, d->scale};
+    (void)dnn.execute(d->prim, dnn.stream, d->mem[BIAS] || d->scale ? 4 : 3, args);
     (void)dnn.stream_wait(dnn.stream);
 }
 
@@ -216,6 +239,8 @@ void kb_dnn_release(kb_dnn *d)
         free(d->own[i]);
     }
     if (d->result) dnn.memory_destroy(d->result);
+    if (d->scale) dnn.memory_destroy(d->scale);
+    if (d->scale_md) dnn.md_destroy(d->scale_md);
     if (d->prim) dnn.destroy(d->prim);
     if (d->pd) dnn.pd_destroy(d->pd);
     free(d);

@@ -10,7 +10,9 @@
 typedef struct qproduct {
     lmn_qgemm_shape shape;
     lmn_qgemm_args args;
-    const uint8_t *bring_from; /* what args.bring copies */
+    const uint8_t *b; /* as it is given, [k][n] or turned [n][k] */
+    int64_t b_batch;
+    bool turned;
     int64_t c_elems;
 } qproduct;
 
@@ -58,7 +60,7 @@ static void bring(const void *ctx, const lmn_qgemm_slab *s)
     for (int64_t k = 0; k < s->k; k++)
         for (int64_t j = 0; j < s->n; j++)
             s->dst[k * s->n + j] =
-                p->bring_from[s->item * p->args.b_batch + (s->k0 + k) * p->args.ldb + s->col + j];
+                p->b[s->item * p->b_batch + (s->k0 + k) * p->args.ldb + s->col + j];
 }
 
 static int32_t zero_point(kc_ctx *kc, bool is_signed)
@@ -94,6 +96,20 @@ static void draw_ends(kc_ctx *kc, qproduct *p)
     if (kc_int(kc, 0, 2) == 0) a->lo += (int32_t)kc_int(kc, 0, 100), a->hi -= 50;
 }
 
+/* Every item of B, packed; what is not written stays poison. */
+static void pack_whole(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
+{
+    const int64_t bytes = lmn_qgemm_packed_bytes(row, p->shape.k, p->shape.n);
+    const int64_t items = p->b_batch ? p->shape.n_batch : 1;
+    uint8_t *packed = kc_buffer(kc, lmn_align_up((size_t)(items * bytes), 64));
+    memset(packed, 0xa5, (size_t)(items * bytes));
+    for (int64_t i = 0; i < items; i++)
+        KC_CALL(kc, lmn_qgemm_prepack(row, p->turned, p->args.b_signed, p->b + i * p->b_batch,
+                                      p->args.ldb, p->shape.k, p->shape.n, packed + i * bytes));
+    p->args.b = packed;
+    if (p->b_batch) p->args.b_batch = bytes;
+}
+
 static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 {
     const bool big = kc_int(kc, 0, 9) == 0, long_k = kc_int(kc, 0, 39) == 0;
@@ -104,19 +120,26 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     if (long_k) p->shape.m %= 10, p->shape.n %= 60, p->shape.k = kc_int(kc, 4860, 10000);
     p->shape.n_batch = kc_int(kc, 0, 4) ? 1 : kc_int(kc, 0, 3);
     p->shape.bring = kc_int(kc, 0, 2) == 0;
+    p->turned = !p->shape.bring && kc_int(kc, 0, 1);
+    p->shape.packed = !p->shape.bring && kc_int(kc, 0, 2) == 0;
+    p->shape.trans_b = p->turned && !p->shape.packed;
     lmn_qgemm_args *a = &p->args;
     const int64_t m = p->shape.m, n = p->shape.n, k = p->shape.k, items = p->shape.n_batch;
-    a->lda = k + kc_int(kc, 0, 3), a->ldb = n + kc_int(kc, 0, 3), a->ldc = n + kc_int(kc, 0, 3);
-    a->a_batch = kc_int(kc, 0, 1) ? m * a->lda : 0, a->b_batch = kc_int(kc, 0, 1) ? k * a->ldb : 0;
+    const int64_t b_rows = p->turned ? n : k, b_cols = p->turned ? k : n;
+    a->lda = k + kc_int(kc, 0, 3), a->ldb = b_cols + kc_int(kc, 0, 3);
+    a->ldc = n + kc_int(kc, 0, 3);
+    a->a_batch = kc_int(kc, 0, 1) ? m * a->lda : 0;
+    a->b_batch = p->b_batch = kc_int(kc, 0, 1) ? b_rows * a->ldb : 0;
     a->c_batch = m * a->ldc;
     a->a_signed = kc_int(kc, 0, 1), a->b_signed = kc_int(kc, 0, 1);
     const int64_t last = lmn_max_i64(0, items - 1);
     a->a = some_bytes(kc, m ? last * a->a_batch + (m - 1) * a->lda + k : 0);
-    a->b = some_bytes(kc, k ? last * a->b_batch + (k - 1) * a->ldb + n : 0);
+    a->b = p->b = some_bytes(kc, b_rows ? last * a->b_batch + (b_rows - 1) * a->ldb + b_cols : 0);
     draw_ends(kc, p);
     p->c_elems = m && items ? (items * m - 1) * a->ldc + n : 0;
+    if (p->shape.packed) pack_whole(kc, row, p);
     if (!p->shape.bring) return;
-    p->bring_from = a->b, a->b = NULL, a->bring = bring, a->bring_ctx = p;
+    a->b = NULL, a->bring = bring, a->bring_ctx = p;
 }
 
 static int64_t element(const uint8_t *p, int64_t i, bool is_signed)
@@ -128,12 +151,12 @@ static int64_t element(const uint8_t *p, int64_t i, bool is_signed)
 static int32_t expected(const qproduct *p, int64_t item, int64_t i, int64_t j)
 {
     const lmn_qgemm_args *a = &p->args;
-    const uint8_t *b = p->shape.bring ? p->bring_from : a->b;
+    const int64_t row = p->turned ? 1 : a->ldb, col = p->turned ? a->ldb : 1;
     const int64_t za = a->a_zps ? a->a_zps[i] : a->a_zp, zb = a->b_zps ? a->b_zps[j] : a->b_zp;
     int64_t sum = (a->row_bias ? a->row_bias[i] : 0) + (int64_t)(a->col_bias ? a->col_bias[j] : 0);
     for (int64_t k = 0; k < p->shape.k; k++)
         sum += (element(a->a, item * a->a_batch + i * a->lda + k, a->a_signed) - za) *
-               (element(b, item * a->b_batch + k * a->ldb + j, a->b_signed) - zb);
+               (element(p->b, item * p->b_batch + k * row + j * col, a->b_signed) - zb);
     const int32_t v = (int32_t)(uint32_t)(uint64_t)sum;
     if (a->out == LMN_QGEMM_I32) return v;
     const float mul = a->row_mul ? a->row_mul[i] : a->col_mul ? a->col_mul[j] : a->mul;
@@ -193,10 +216,12 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         p.args.c = kc_buffer(kc, bytes);
         memset(p.args.c, 0xa5, bytes);
         void *scratch = kc_buffer(kc, lmn_align_up(plan.scratch_bytes, 64));
-        char what[96];
-        snprintf(what, sizeof what, "m=%d n=%d k=%d batch=%d signs=%d%d out=%d bring=%d",
+        char what[128];
+        snprintf(what, sizeof what,
+                 "m=%d n=%d k=%d batch=%d signs=%d%d out=%d bring=%d turned=%d packed=%d",
                  (int)p.shape.m, (int)p.shape.n, (int)p.shape.k, (int)p.shape.n_batch,
-                 p.args.a_signed, p.args.b_signed, (int)p.args.out, p.shape.bring);
+                 p.args.a_signed, p.args.b_signed, (int)p.args.out, p.shape.bring, p.turned,
+                 p.shape.packed);
         KC_CALL(kc, run_plan(&plan, &p.args, scratch));
         compare(kc, &p, p.args.c, what);
     }
@@ -233,7 +258,7 @@ static void bench_qgemm(kc_ctx *kc, const lmn_krow *head)
         qgemm_bench b = {.args = {.lda = k, .ldb = n, .ldc = n, .b_signed = true, .div = 1.0f}};
         b.args.out = LMN_QGEMM_BYTES, b.args.a_zp = 128, b.args.mul = 1e-4f, b.args.zp = 128,
         b.args.hi = 255;
-        const lmn_qgemm_shape shape = {m, n, k, 1, false};
+        const lmn_qgemm_shape shape = {.m = m, .n = n, .k = k, .n_batch = 1};
         char what[64];
         snprintf(what, sizeof what, "%dx%dx%d", (int)m, (int)n, (int)k);
         lmn_qgemm_plan_make(qgemm_row(head), &shape, &b.plan);

@@ -31,28 +31,24 @@ static bool is(const lmn_hgemm_plan *p, int32_t flag)
     return p->flags & flag;
 }
 
-/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
 static void cut_blocks(lmn_hgemm_plan *p)
 {
-    const int64_t nr = p->row->nr, mr = p->row->mr;
-    const int64_t least = is(p, LMN_HGEMM_BRING) ? MC_BRING : MC_LEAST;
-    p->nc = lmn_split_even(p->n, NC, nr);
-    p->mc = lmn_split_even(p->m, MC, mr);
-    while (p->mc >= 2 * least && p->mc * p->nc * p->k > max_chunk_madds)
-        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-    for (;;) {
-        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
-        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
-        const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
-        const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
-        if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 2 * least)
-            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-        else if (p->nc >= 4 * nr)
-            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
-        else
-            return;
-    }
+    const lmn_split_product all = {
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .n_batch = p->n_batch,
+        .mr = p->row->mr,
+        .nr = p->row->nr,
+        .mc = MC,
+        .nc = NC,
+        .mc_least = is(p, LMN_HGEMM_BRING) ? MC_BRING : MC_LEAST,
+        .min_madds = min_chunk_madds,
+        .max_madds = max_chunk_madds,
+        .want = WANT_CHUNKS,
+    };
+    const lmn_split_blocks b = lmn_split_two(&all);
+    p->mc = b.mc, p->nc = b.nc, p->m_blocks = b.m_blocks, p->n_blocks = b.n_blocks;
 }
 
 /* Pieces of a B that is read once; rows of row-major B in long pieces. */

@@ -14,11 +14,11 @@
  * ...
  *
  * Rows of A: k in order, padded with 0 to whole groups; elements of a_bytes. A row with a_bytes 1
- * takes rows of u8 where they lie if k is whole groups.
+ * takes rows of u8 where they lie if k is whole groups, or any k with any_k.
  *
  * Class  exact: every row gives the same integers, and the same bits otherwise (a conversion, a
  *        product, a quotient, a sum in f32, each rounded; NaN counts as 0 in bytes).
- * Edges  any m <= mr, any n and k. C outside m x n is not touched. Column arrays hold whole panels.
+ * Edges  any m, n and k. C outside m x n is not touched. Column arrays hold whole panels.
  */
 #ifndef LMN_KERNELS_QGEMM_H
 #define LMN_KERNELS_QGEMM_H
@@ -49,7 +49,7 @@ typedef struct lmn_qgemm_block {
     int64_t lda; /* bytes from row to row */
     const void *b;
     int64_t b_panel;   /* bytes from panel to panel */
-    int64_t m, n, k;   /* m <= mr; k before padding */
+    int64_t m, n, k;   /* k before padding */
     int32_t *part;     /* sums of the k before and for the k after; NULL = this k is all there is */
     int64_t ld_part;   /* part has m rows of whole panels, this many apart */
     bool first, last;  /* only with part: is there nothing in it yet; does the end apply */
@@ -107,19 +107,19 @@ typedef struct lmn_qgemm_gather {
 
 typedef void lmn_qgemm_gather_fn(const lmn_qgemm_gather *w);
 
-/* Few rows: the sums of A and a row-major B that is read once, and of B's columns. Arrays of
-   columns hold whole LMN_QGEMM_STREAM. */
-enum { LMN_QGEMM_STREAM = 64, LMN_QGEMM_STREAM_M = 4 };
+/* Few rows: the sums of A and a B that is read once, and of B's columns. stream: B is [k][n], m at
+   most LMN_QGEMM_STREAM_M, arrays of columns hold whole LMN_QGEMM_STREAM. dot: B is [n][k]. */
+enum { LMN_QGEMM_STREAM = 64, LMN_QGEMM_STREAM_M = 4, LMN_QGEMM_DOT_M = 32 };
 typedef struct lmn_qgemm_stream {
-    const uint8_t *a; /* rows as pack_a leaves them */
+    const uint8_t *a; /* rows as pack_a leaves them; dot reads k of a row */
     int64_t a_step;
     const uint8_t *b;
     int64_t ldb;
-    int64_t m, n, k; /* m <= LMN_QGEMM_STREAM_M */
-    uint8_t flip;    /* of b */
-    int32_t *part;   /* m rows, ld_part apart */
+    int64_t m, n, k;
+    uint8_t flip;  /* of b */
+    int32_t *part; /* m rows, ld_part apart */
     int64_t ld_part;
-    int32_t *col_sum;
+    int32_t *col_sum; /* dot: NULL = not wanted */
 } lmn_qgemm_stream;
 
 typedef void lmn_qgemm_stream_fn(const lmn_qgemm_stream *s);
@@ -133,6 +133,9 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_taps_fn *taps;
     lmn_qgemm_gather_fn *gather;
     lmn_qgemm_stream_fn *stream; /* NULL = none */
+    bool any_k;                  /* of A where it lies, nothing behind k is read */
+    lmn_qgemm_stream_fn *dot;    /* NULL = none */
+    lmn_qgemm_pack_fn *pack_bt;  /* B transposed: src is [n][k]; NULL = none */
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

@@ -7,8 +7,8 @@
 #define LMN_KERNELS_QGEMM_AVX512_TMPL_H
 
 #include "kernels/qgemm/qgemm.h"
+#include "kernels/simd/simd_avx512.h"
 
-#include <immintrin.h>
 #include <string.h>
 
 enum { LANES = 16, FOUR = 4 };
@@ -32,12 +32,28 @@ ALWAYS __mmask64 bytes(int64_t n)
     return n >= 64 ? ~(__mmask64)0 : n <= 0 ? 0 : ((__mmask64)1 << n) - 1;
 }
 
-ALWAYS __m512i quantised(__m512 x, int32_t zp, int32_t lo, int32_t hi)
+/* Bytes from lo to hi around zp; NaN counts as 0. */
+typedef struct clamp {
+    __m512 lo, hi, nan; /* before zp is added */
+    __m512i zp;
+} clamp;
+
+ALWAYS clamp clamp_to(int32_t zp, int32_t lo, int32_t hi)
 {
-    x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
-    x = _mm512_max_ps(x, _mm512_set1_ps((float)(lo - zp)));
-    x = _mm512_min_ps(x, _mm512_set1_ps((float)(hi - zp)));
-    return _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zp));
+    const float least = (float)(lo - zp), most = (float)(hi - zp);
+    const float zero = least > 0 ? least : most < 0 ? most : 0;
+    return (clamp){_mm512_set1_ps(least), _mm512_set1_ps(most), _mm512_set1_ps(zero),
+                   _mm512_set1_epi32(zp)};
+}
+ALWAYS clamp clamp_of(const lmn_qgemm_end *e)
+{
+    return clamp_to(e->zp, e->lo, e->hi);
+}
+
+ALWAYS __m512i quantised(__m512 x, const clamp *to)
+{
+    x = _mm512_mask_max_ps(to->nan, _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x, to->lo);
+    return _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(x, to->hi)), to->zp);
 }
 
 /* V and C of qgemm.h for a vector of sums. */
@@ -66,7 +82,8 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
         return;
     }
     if (e->div != 1.0f) x = _mm512_div_ps(x, _mm512_set1_ps(e->div));
-    _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)e->c + at, m, quantised(x, e->zp, e->lo, e->hi));
+    const clamp to = clamp_of(e);
+    _mm_mask_storeu_epi8((uint8_t *)e->c + at, m, _mm512_cvtepi32_epi8(quantised(x, &to)));
 }
 
 ALWAYS void pack_a_run(const lmn_qgemm_pack *p, const int64_t pad)
@@ -143,6 +160,36 @@ ALWAYS void pack_b_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
             int32_t *s = p->sums + j + v * LANES;
             _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v]));
         }
+    }
+}
+
+/* Fours of a transposed B are words of 32 bits, and packing is their transposition. */
+ALWAYS void pack_bt_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
+{
+    const __m512i flip = _mm512_set1_epi8((char)p->flip), one = _mm512_set1_epi8(1);
+    const int64_t padded = lmn_round_up_i64(p->k, pad), cols = lmn_round_up_i64(p->n, nr);
+    for (int64_t j = 0; j < cols; j += LANES) {
+        const uint8_t *src = p->src + (j < p->n ? j * p->ld : 0);
+        int8_t *dst = (int8_t *)p->dst + j / nr * p->step + j % nr * FOUR;
+        __m512i sum = _mm512_setzero_si512();
+        for (int64_t k = 0; k < padded; k += 64) {
+            const __mmask64 in = bytes(p->k - k);
+            const __m512i flips = _mm512_maskz_mov_epi8(in, flip);
+            vf r[LANES];
+            for (int i = 0; i < LANES; i++) {
+                const __m512i x =
+                    _mm512_maskz_loadu_epi8(j + i < p->n ? in : 0, src + i * p->ld + k);
+                r[i] = _mm512_castsi512_ps(j + i < p->n ? _mm512_xor_si512(x, flips) : x);
+            }
+            vf_transpose(r);
+            for (int i = 0; i < LANES && FOUR * i < padded - k; i++) {
+                const __m512i x = _mm512_castps_si512(r[i]);
+                _mm512_storeu_si512(dst + (k + FOUR * i) * nr, x);
+                sum = _mm512_dpbusd_epi32(sum, one, x);
+            }
+        }
+        int32_t *s = p->sums + j;
+        _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum));
     }
 }
 

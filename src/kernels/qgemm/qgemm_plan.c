@@ -25,45 +25,46 @@ enum {
 static const int64_t min_chunk_madds = 8 << 20;
 static const int64_t max_chunk_madds = 640 << 20;
 
-/* Split n, then m, until there are chunks for several threads, each still worth a thread. */
 static void cut_blocks(lmn_qgemm_plan *p)
 {
-    const int64_t nr = p->row->nr, mr = p->row->mr;
+    const int64_t nr = p->row->nr;
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
-    p->nc = lmn_split_even(p->n, lmn_min_i64(NC, lmn_max_i64(2 * nr, fit)), nr);
-    p->mc = lmn_split_even(p->m, MC, mr);
-    const int64_t least = p->bring ? MC_BRING : MC_LEAST;
-    while (p->mc >= 2 * least && p->mc * p->nc * p->k > max_chunk_madds)
-        p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-    for (;;) {
-        p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
-        p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
-        const int64_t chunks = p->n_blocks * p->m_blocks * p->n_batch;
-        const bool worth = p->mc * p->nc * p->k >= 2 * min_chunk_madds;
-        if (chunks >= WANT_CHUNKS || !worth) return;
-        if (p->mc >= 2 * least)
-            p->mc = lmn_split_even(p->m, p->mc / 2, mr);
-        else if (p->nc >= 4 * nr)
-            p->nc = lmn_split_even(p->n, p->nc / 2, nr);
-        else
-            return;
-    }
+    const lmn_split_product all = {
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .n_batch = p->n_batch,
+        .mr = p->row->mr,
+        .nr = nr,
+        .mc = MC,
+        .nc = lmn_min_i64(NC, lmn_max_i64(2 * nr, fit)),
+        .mc_least = p->bring ? MC_BRING : MC_LEAST,
+        .min_madds = min_chunk_madds,
+        .max_madds = max_chunk_madds,
+        .want = WANT_CHUNKS,
+    };
+    const lmn_split_blocks b = lmn_split_two(&all);
+    p->mc = b.mc, p->nc = b.nc, p->m_blocks = b.m_blocks, p->n_blocks = b.n_blocks;
 }
 
-/* Rows of B are read in pieces of a chunk's columns: few pieces, for short ones are slow. */
+/* B is read in pieces of a chunk's columns: rows of a row-major one in few, for short ones are
+ * slow.
+ */
 static void cut_stream(lmn_qgemm_plan *p)
 {
     const int64_t unit = 192; /* whole panels and whole vectors of every row */
     const bool halves = p->n <= STREAM_N && p->n * p->k >= 2 * STREAM_BYTES;
+    int64_t most = halves ? lmn_ceil_div_i64(p->n, 2) : STREAM_N;
+    if (p->trans_b) most = lmn_round_up_i64(STREAM_BYTES / lmn_max_i64(1, p->k) + 1, unit);
     p->kc = p->k, p->mc = p->m;
-    p->nc = lmn_split_even(p->n, halves ? lmn_ceil_div_i64(p->n, 2) : STREAM_N, unit);
+    p->nc = lmn_split_even(p->n, most, unit);
     p->m_blocks = 1, p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
 }
 
 /* What a worker's scratch holds, in this order. */
 typedef struct parts {
     uint8_t *b, *a, *slab;
-    int32_t *row_sum, *row_add, *col_sum, *col_add, *col_zp, *part;
+    int32_t *row_sum, *row_add, *row_zp, *col_sum, *col_add, *col_zp, *part;
     float *col_mul, *col_bias;
 } parts;
 
@@ -92,11 +93,13 @@ static void *take(uint8_t *base, size_t *used, int64_t bytes)
 static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
 {
     size_t used = 0;
-    s->b = p->stream ? NULL : take(base, &used, p->nc / p->row->nr * b_panel(p));
-    s->a = take(base, &used, p->row->mr * a_step(p));
+    const int64_t strip = p->stream ? p->m : p->row->mr;
+    s->b = p->stream || p->packed ? NULL : take(base, &used, p->nc / p->row->nr * b_panel(p));
+    s->a = take(base, &used, strip * a_step(p));
     s->slab = p->bring ? take(base, &used, SLAB * p->nc + LMN_QGEMM_SPILL) : NULL;
     s->row_sum = take(base, &used, p->mc * 4);
     s->row_add = take(base, &used, p->mc * 4);
+    s->row_zp = take(base, &used, p->mc * 4);
     s->col_sum = take(base, &used, p->nc * 4);
     s->col_add = take(base, &used, p->nc * 4);
     s->col_zp = take(base, &used, p->nc * 4);
@@ -110,11 +113,13 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
 {
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
     *out = (lmn_qgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .n_batch = s->n_batch};
-    out->bring = s->bring;
+    out->bring = s->bring, out->trans_b = s->trans_b, out->packed = s->packed;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->kc = lmn_split_even(s->k, KC, 64); /* whole groups of every row */
     if (out->kc > s->k) out->kc = s->k;
-    out->stream = row->stream && s->m <= LMN_QGEMM_STREAM_M && !s->bring;
+    out->stream = s->trans_b ? row->dot && s->m <= LMN_QGEMM_DOT_M
+                             : row->stream && s->m <= LMN_QGEMM_STREAM_M;
+    if (s->bring || s->packed) out->stream = false;
     if (out->stream)
         cut_stream(out);
     else
@@ -130,10 +135,73 @@ typedef struct work {
     const lmn_qgemm_args *args;
     parts s;
     int64_t item, i, j, m, n;
+    const uint8_t *packed; /* B, of the item */
     uint8_t a_flip, b_flip;
     bool pack_a; /* rows of A are copied, not used where they lie */
     lmn_qgemm_end end;
 } work;
+
+/* A panel of nr columns of a B that lies [n][k], by a row that packs row-major ones. */
+static void pack_turned(const lmn_qgemm_row *row, const lmn_qgemm_pack *b)
+{
+    enum { MOST = 48 };
+    uint8_t turned[SLAB * MOST];
+    lmn_assert(row->nr <= MOST);
+    for (int64_t j = 0; j < b->n; j += row->nr) {
+        const int64_t n = lmn_min_i64(row->nr, b->n - j);
+        for (int64_t k0 = 0; k0 < b->k; k0 += SLAB) {
+            lmn_qgemm_pack one = *b;
+            one.k = lmn_min_i64(SLAB, b->k - k0), one.n = n;
+            for (int64_t i = 0; i < n; i++)
+                for (int64_t k = 0; k < one.k; k++)
+                    turned[k * n + i] = b->src[(j + i) * b->ld + k0 + k];
+            one.src = turned, one.ld = n, one.sums = b->sums + j;
+            one.dst = (uint8_t *)b->dst + j / row->nr * b->step + k0 * row->nr * row->b_bytes;
+            row->pack_b(&one);
+        }
+    }
+}
+
+static void pack_panels(const lmn_qgemm_row *row, bool trans_b, const lmn_qgemm_pack *b)
+{
+    if (trans_b && row->pack_bt)
+        row->pack_bt(b);
+    else if (trans_b)
+        pack_turned(row, b);
+    else
+        row->pack_b(b);
+}
+
+static int64_t packed_panel(const lmn_qgemm_row *row, int64_t k)
+{
+    return lmn_round_up_i64(k, row->group) * row->nr * row->b_bytes;
+}
+/* Bytes of the panels alone. */
+static int64_t packed_panels(const lmn_qgemm_row *row, int64_t k, int64_t n)
+{
+    return lmn_ceil_div_i64(n, row->nr) * packed_panel(row, k);
+}
+
+int64_t lmn_qgemm_packed_bytes(const lmn_qgemm_row *row, int64_t k, int64_t n)
+{
+    return packed_panels(row, k, n) + lmn_round_up_i64(lmn_round_up_i64(n, row->nr) * 4, 64);
+}
+
+void lmn_qgemm_prepack(const lmn_qgemm_row *row, bool trans_b, bool b_signed, const uint8_t *b,
+                       int64_t ldb, int64_t k, int64_t n, void *packed)
+{
+    void *sums = (uint8_t *)packed + packed_panels(row, k, n);
+    memset(sums, 0, (size_t)lmn_round_up_i64(n, row->nr) * 4);
+    const lmn_qgemm_pack p = {.dst = packed,
+                              .step = packed_panel(row, k),
+                              .src = b,
+                              .ld = ldb,
+                              .k = k,
+                              .n = n,
+                              .flip = b_signed ? 0 : 0x80,
+                              .sums = sums};
+    pack_panels(row, trans_b, &p);
+}
 
 /* B's k rows from k0 on into panels. */
 static void pack_b(const work *w, int64_t k0, int64_t k)
@@ -143,9 +211,10 @@ static void pack_b(const work *w, int64_t k0, int64_t k)
     lmn_qgemm_pack b = {.dst = w->s.b, .step = b_panel(w->p), .n = w->n, .flip = w->b_flip};
     b.sums = w->s.col_sum;
     if (!w->p->bring) {
-        b.src = args->b + w->item * args->b_batch + k0 * args->ldb + w->j;
+        b.src = args->b + w->item * args->b_batch +
+                (w->p->trans_b ? w->j * args->ldb + k0 : k0 * args->ldb + w->j);
         b.ld = args->ldb, b.k = k;
-        row->pack_b(&b);
+        pack_panels(row, w->p->trans_b, &b);
         return;
     }
     for (int64_t done = 0; done < k; done += SLAB) {
@@ -172,68 +241,96 @@ static int32_t b_zp_of(const work *w, int32_t zp)
     return zp - (w->b_flip ? 128 : 0);
 }
 
+enum { WIDE = 16 }; /* arrays of columns hold whole sixteens; compilers vectorise loops of them */
+
+static void fill(float *x, float v, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += WIDE)
+        for (int l = 0; l < WIDE; l++) x[j + l] = v;
+}
+
 /*
  * sum (a - za)(b - zb) = sum a b - za (sum b - k zb) - zb sum a, for the columns of the chunk. With
  * one za the middle term is part of col_add.
  */
-static void column_terms(work *w)
+static void column_terms(const work *w)
 {
     const lmn_qgemm_args *args = w->args;
-    const parts *s = &w->s;
-    const uint32_t k = (uint32_t)w->p->k, za = (uint32_t)a_zp_of(w, args->a_zp);
-    for (int64_t j = 0; j < w->n; j++) {
-        const int32_t zb = b_zp_of(w, args->b_zps ? args->b_zps[w->j + j] : args->b_zp);
-        const uint32_t sum = (uint32_t)s->col_sum[j] - k * (uint32_t)zb;
-        uint32_t add = args->col_bias ? (uint32_t)args->col_bias[w->j + j] : 0;
-        if (!args->a_zps) add -= za * sum;
-        s->col_sum[j] = (int32_t)sum, s->col_add[j] = (int32_t)add, s->col_zp[j] = zb;
-        if (args->out == LMN_QGEMM_F32 && args->col_bias_f32)
-            s->col_bias[j] = args->col_bias_f32[w->j + j];
-        if (args->out != LMN_QGEMM_I32 && !args->row_mul)
-            s->col_mul[j] = args->col_mul ? args->col_mul[w->j + j] : args->mul;
+    int32_t *restrict sum = w->s.col_sum, *restrict add = w->s.col_add;
+    const uint32_t k = (uint32_t)w->p->k;
+    const uint32_t za = args->a_zps ? 0 : (uint32_t)a_zp_of(w, args->a_zp);
+    const uint32_t off = args->b_zps ? 0 : k * (uint32_t)b_zp_of(w, args->b_zp);
+    for (int64_t j = 0; args->b_zps && j < w->n; j++) {
+        const int32_t zb = b_zp_of(w, args->b_zps[w->j + j]);
+        w->s.col_zp[j] = zb, sum[j] = (int32_t)((uint32_t)sum[j] - k * (uint32_t)zb);
     }
+    if (za || off || args->a_zps) {
+        for (int64_t j = 0; j < w->n; j += WIDE)
+            for (int l = 0; l < WIDE; l++) {
+                const uint32_t s = (uint32_t)sum[j + l] - off;
+                sum[j + l] = (int32_t)s, add[j + l] = (int32_t) - (za * s);
+            }
+    } else {
+        memset(add, 0, (size_t)w->n * sizeof *add);
+    }
+    for (int64_t j = 0; args->col_bias && j < w->n; j++)
+        add[j] = (int32_t)((uint32_t)add[j] + (uint32_t)args->col_bias[w->j + j]);
+    const size_t floats = (size_t)w->n * sizeof(float);
+    if (args->out == LMN_QGEMM_F32 && args->col_bias_f32)
+        memcpy(w->s.col_bias, args->col_bias_f32 + w->j, floats);
+    if (args->out == LMN_QGEMM_I32 || args->row_mul) return;
+    if (args->col_mul)
+        memcpy(w->s.col_mul, args->col_mul + w->j, floats);
+    else
+        fill(w->s.col_mul, args->mul, w->n);
 }
 
 /* Terms of rows i .. i + m - 1 of the chunk. */
-static void row_terms(const work *w, int64_t i, int64_t m, int32_t *zps)
+static void row_terms(const work *w, int64_t i, int64_t m)
 {
     const lmn_qgemm_args *args = w->args;
     const uint32_t zb = (uint32_t)b_zp_of(w, args->b_zp);
-    for (int64_t r = 0; r < m; r++) {
-        uint32_t add = args->row_bias ? (uint32_t)args->row_bias[w->i + i + r] : 0;
-        if (!args->b_zps && zb) add -= zb * (uint32_t)w->s.row_sum[i + r];
-        w->s.row_add[i + r] = (int32_t)add;
-        if (args->a_zps) zps[r] = a_zp_of(w, args->a_zps[w->i + i + r]);
+    const bool sums = !args->b_zps && zb;
+    if (!args->row_bias && !sums) memset(w->s.row_add + i, 0, (size_t)m * 4);
+    for (int64_t r = i; (args->row_bias || sums) && r < i + m; r++) {
+        uint32_t add = args->row_bias ? (uint32_t)args->row_bias[w->i + r] : 0;
+        if (sums) add -= zb * (uint32_t)w->s.row_sum[r];
+        w->s.row_add[r] = (int32_t)add;
     }
+    for (int64_t r = i; args->a_zps && r < i + m; r++)
+        w->s.row_zp[r] = a_zp_of(w, args->a_zps[w->i + r]);
 }
 
-/* A's rows i .. i + m - 1, k long from k0 on, as the row takes them. */
-static void pack_a(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
+/* A's rows i .. i + m - 1, k long from k0 on, as the row takes them; *step is set. */
+static const uint8_t *bring_a(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k,
+                              int64_t *step)
 {
     const lmn_qgemm_args *args = w->args;
-    const lmn_qgemm_pack pack = {
-        .dst = w->s.a,
-        .step = a_step(w->p),
-        .src = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0,
-        .ld = args->lda,
-        .k = k,
-        .n = m,
-        .flip = w->a_flip,
-        .sums = w->s.row_sum + i,
-    };
+    const uint8_t *src = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0;
+    *step = w->pack_a ? a_step(w->p) : args->lda;
+    if (!w->pack_a) return src;
+    const lmn_qgemm_pack pack = {.dst = w->s.a,
+                                 .step = a_step(w->p),
+                                 .src = src,
+                                 .ld = args->lda,
+                                 .k = k,
+                                 .n = m,
+                                 .flip = w->a_flip,
+                                 .sums = w->s.row_sum + i};
     w->p->row->pack_a(&pack);
+    return w->s.a;
 }
 
-/* The block's end for rows i .. i + m - 1; zps has room for m. */
-static void set_end(const work *w, int64_t i, int64_t m, int32_t *zps, lmn_qgemm_end *end)
+/* The block's end for rows i .. i + m - 1. */
+static void set_end(const work *w, int64_t i, int64_t m, lmn_qgemm_end *end)
 {
     const lmn_qgemm_args *args = w->args;
     const bool scaled = args->out != LMN_QGEMM_I32;
-    row_terms(w, i, m, zps);
+    row_terms(w, i, m);
     *end = w->end;
     end->row_add = w->s.row_add + i, end->col_add = w->s.col_add;
     if (args->b_zps) end->row_sum = w->s.row_sum + i, end->col_zp = w->s.col_zp;
-    if (args->a_zps) end->row_zp = zps, end->col_sum = w->s.col_sum;
+    if (args->a_zps) end->row_zp = w->s.row_zp + i, end->col_sum = w->s.col_sum;
     if (scaled && args->row_mul) end->row_mul = args->row_mul + w->i + i;
     if (scaled && !args->row_mul) end->col_mul = w->s.col_mul;
     if (args->out == LMN_QGEMM_F32 && args->col_bias_f32) end->col_bias = w->s.col_bias;
@@ -244,45 +341,70 @@ static void set_end(const work *w, int64_t i, int64_t m, int32_t *zps, lmn_qgemm
 /* Rows i .. i + m - 1 over the packed columns, for k rows from k0 on. */
 static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
 {
-    const lmn_qgemm_args *args = w->args;
+    const lmn_qgemm_row *row = w->p->row;
     lmn_qgemm_block t = {.b = w->s.b, .b_panel = b_panel(w->p), .m = m, .n = w->n, .k = k};
-    int32_t zps[32];
-    lmn_assert(w->p->row->mr <= (int32_t)LMN_COUNT(zps));
-    t.a = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0, t.lda = args->lda;
-    if (w->pack_a) {
-        pack_a(w, i, m, k0, k);
-        t.a = w->s.a, t.lda = a_step(w->p);
+    if (w->p->packed) {
+        t.b_panel = packed_panel(row, w->p->k);
+        t.b = w->packed + w->j / row->nr * t.b_panel + k0 * row->nr * row->b_bytes;
     }
+    t.a = bring_a(w, i, m, k0, k, &t.lda);
     t.first = k0 == 0, t.last = k0 + k >= w->p->k;
     if (w->s.part) t.part = w->s.part + i * w->p->nc, t.ld_part = w->p->nc;
-    if (t.last) set_end(w, i, m, zps, &t.end);
-    w->p->row->block(&t);
+    if (t.last) set_end(w, i, m, &t.end);
+    row->block(&t);
 }
 
 /* All rows of the chunk at once: sums first, then their end by a block without k. */
-static void stream(work *w)
+static void stream(const work *w)
 {
     const lmn_qgemm_args *args = w->args;
-    const int64_t nc = w->p->nc;
-    pack_a(w, 0, w->m, 0, w->p->k);
-    const lmn_qgemm_stream s = {.a = w->s.a,
-                                .a_step = a_step(w->p),
-                                .b = args->b + w->item * args->b_batch + w->j,
-                                .ldb = args->ldb,
-                                .m = w->m,
-                                .n = w->n,
-                                .k = w->p->k,
-                                .flip = w->b_flip,
-                                .part = w->s.part,
-                                .ld_part = nc,
-                                .col_sum = w->s.col_sum};
-    w->p->row->stream(&s);
+    const lmn_qgemm_plan *p = w->p;
+    const bool sums = args->a_zps || a_zp_of(w, args->a_zp);
+    lmn_qgemm_stream s = {.ldb = args->ldb,
+                          .m = w->m,
+                          .n = w->n,
+                          .k = p->k,
+                          .flip = w->b_flip,
+                          .part = w->s.part,
+                          .ld_part = p->nc};
+    s.a = bring_a(w, 0, w->m, 0, p->k, &s.a_step);
+    s.b = args->b + w->item * args->b_batch + (p->trans_b ? w->j * args->ldb : w->j);
+    s.col_sum = sums || !p->trans_b ? w->s.col_sum : NULL;
+    (p->trans_b ? p->row->dot : p->row->stream)(&s);
     column_terms(w);
-    lmn_qgemm_block t = {.m = w->m, .n = w->n, .part = w->s.part, .ld_part = nc, .last = true};
-    int32_t zps[LMN_QGEMM_STREAM_M];
+    lmn_qgemm_block t = {.m = w->m, .n = w->n, .part = w->s.part, .ld_part = p->nc, .last = true};
     t.a = w->s.a, t.b = w->s.a; /* not read */
-    set_end(w, 0, w->m, zps, &t.end);
-    w->p->row->block(&t);
+    set_end(w, 0, w->m, &t.end);
+    p->row->block(&t);
+}
+
+/* Must rows of A be copied? Where they lie in a form that the row does not take, or where their
+   sums are wanted. */
+static bool copies_a(const work *w)
+{
+    const lmn_qgemm_plan *p = w->p;
+    if (w->a_flip || p->row->a_bytes != 1 || w->args->b_zps || b_zp_of(w, w->args->b_zp))
+        return true;
+    if (p->stream && !p->trans_b) return p->k % 4; /* whole fours are read */
+    return p->k % p->row->group && !p->row->any_k && !p->stream;
+}
+
+/* The columns of a chunk that is not streamed, k piece by piece. */
+static void blocks(const work *w)
+{
+    const lmn_qgemm_plan *p = w->p;
+    const int64_t step = w->pack_a ? p->row->mr : w->m;
+    int64_t k0 = 0;
+    if (p->packed)
+        memcpy(w->s.col_sum, w->packed + packed_panels(p->row, p->k, p->n) + w->j * 4,
+               (size_t)w->n * 4);
+    do {
+        const int64_t k = lmn_min_i64(p->kc, p->k - k0);
+        if (!p->packed) pack_b(w, k0, k);
+        if (k0 + k >= p->k) column_terms(w);
+        for (int64_t i = 0; i < w->m; i += step) strip(w, i, lmn_min_i64(step, w->m - i), k0, k);
+        k0 += k;
+    } while (k0 < p->k);
 }
 
 void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_t chunk,
@@ -296,8 +418,8 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     if (w.m <= 0 || w.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     (void)lay_out(p, scratch, &w.s);
     w.a_flip = args->a_signed ? 0x80 : 0, w.b_flip = args->b_signed ? 0 : 0x80;
-    w.pack_a = w.a_flip || p->row->a_bytes != 1 || p->k % p->row->group || args->b_zps ||
-               b_zp_of(&w, args->b_zp);
+    w.pack_a = copies_a(&w);
+    if (p->packed) w.packed = args->b + w.item * args->b_batch;
     w.end = (lmn_qgemm_end){.out = args->out,
                             .div = args->div,
                             .zp = args->zp,
@@ -309,17 +431,8 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     w.end.c = (uint8_t *)args->c + at * (args->out == LMN_QGEMM_BYTES ? 1 : 4);
     memset(w.s.row_sum, 0, (size_t)w.m * 4);
     memset(w.s.col_sum, 0, (size_t)p->nc * 4);
-    if (p->stream) {
+    if (p->stream)
         stream(&w);
-        return;
-    }
-    int64_t k0 = 0;
-    do {
-        const int64_t k = lmn_min_i64(p->kc, p->k - k0);
-        pack_b(&w, k0, k);
-        if (k0 + k >= p->k) column_terms(&w);
-        for (int64_t i = 0; i < w.m; i += p->row->mr)
-            strip(&w, i, lmn_min_i64(p->row->mr, w.m - i), k0, k);
-        k0 += k;
-    } while (k0 < p->k);
+    else
+        blocks(&w);
 }

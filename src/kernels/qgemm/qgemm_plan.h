@@ -17,6 +17,8 @@ typedef struct lmn_qgemm_plan {
     const lmn_qgemm_row *row;
     int64_t m, n, k, n_batch;
     bool bring;         /* B comes from args->bring */
+    bool trans_b;       /* b is [n][k] */
+    bool packed;        /* b is what lmn_qgemm_prepack() made */
     bool stream;        /* few rows: B is read once and not packed */
     int64_t mc, nc, kc; /* block sizes */
     int64_t m_blocks, n_blocks;
@@ -54,8 +56,15 @@ typedef struct lmn_qgemm_args {
 /* Extents >= 0, each below 2^31. */
 typedef struct lmn_qgemm_shape {
     int64_t m, n, k, n_batch;
-    bool bring;
+    bool bring, trans_b, packed; /* as in the plan; at most one of them */
 } lmn_qgemm_shape;
+
+/* A whole B of one item as the panels of a row, then the sums of their columns. Of either sign; the
+   products' args say the same sign, and b_batch is bytes from item to item. */
+int64_t lmn_qgemm_packed_bytes(const lmn_qgemm_row *row, int64_t k, int64_t n);
+/* b: [k][n], or with trans_b [n][k]. `packed` is aligned to 64 bytes. */
+void lmn_qgemm_prepack(const lmn_qgemm_row *row, bool trans_b, bool b_signed, const uint8_t *b,
+                       int64_t ldb, int64_t k, int64_t n, void *packed);
 
 void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn_qgemm_plan *out);
 /* Run chunk `chunk` < n_chunks; `scratch` (64-byte aligned) holds scratch_bytes, contents are lost.

@@ -11,7 +11,7 @@ enum { MR = 32, NR = 32, DEEP = 64 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_amx;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_amx, lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_amx, lmn_qgemm_i8_gather_avx512vnni;
-lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_amx, lmn_qgemm_i8_pack_b_amx;
+lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_amx, lmn_qgemm_i8_pack_b_amx, lmn_qgemm_i8_pack_bt_amx;
 
 /* Tiles 0 to 3: sums, rows first; 4 and 5: A; 6 and 7: B. */
 static void configure(int64_t m)
@@ -78,30 +78,62 @@ static void panel(const lmn_qgemm_block *t, int64_t j, const int32_t *from, int3
         multiply(t, j, from, to, ld, false, false);
 }
 
+/* At most MR rows, the panel at column j. */
+static void strip(const lmn_qgemm_block *t, const lmn_qgemm_end *end, int64_t j)
+{
+    int32_t sums[MR * NR] __attribute__((aligned(64)));
+    const int32_t *from = t->part && !t->first ? t->part + j : NULL;
+    if (t->part && !t->last) {
+        panel(t, j, from, t->part + j, t->ld_part);
+        return;
+    }
+    if (from) { /* sums wait with another step than ours */
+        for (int64_t i = 0; i < t->m; i++)
+            memcpy(sums + i * NR, from + i * t->ld_part, NR * sizeof *sums);
+        from = sums;
+    }
+    panel(t, j, from, sums, NR);
+    for (int64_t i = 0; i < t->m; i++) {
+        const int32_t *s = sums + i * NR;
+        finish(end, i, j, _mm512_loadu_si512(s), lanes(t->n - j));
+        if (t->n - j > LANES)
+            finish(end, i, j + LANES, _mm512_loadu_si512(s + LANES), lanes(t->n - j - LANES));
+    }
+}
+
+/* Rows i .. i + m - 1 of the block as a block. */
+static lmn_qgemm_block rows_of(const lmn_qgemm_block *t, int64_t i, int64_t m)
+{
+    lmn_qgemm_block s = *t;
+    lmn_qgemm_end *e = &s.end;
+    s.m = m, s.a = (const uint8_t *)t->a + i * t->lda;
+    if (s.part) s.part += i * t->ld_part;
+    if (s.part && !s.last) return s;
+    e->row_add += i;
+    if (e->row_sum) e->row_sum += i;
+    if (e->row_zp) e->row_zp += i;
+    if (e->row_mul) e->row_mul += i;
+    if (e->plus) e->plus += i * e->ld_plus;
+    e->c = (uint8_t *)e->c + i * e->ldc * (e->out == LMN_QGEMM_BYTES ? 1 : 4);
+    return s;
+}
+
+/* A panel of B stays in the first cache or near it while whole strips of rows pass; the rows left
+   over have a configuration of their own. */
 void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
 {
     if (t->m <= 0 || t->n <= 0) return;
-    int32_t sums[MR * NR] __attribute__((aligned(64)));
-    const lmn_qgemm_end end = t->end; /* ours: no store to C makes it be read again */
-    configure(t->m);
-    for (int64_t j = 0; j < t->n; j += NR) {
-        const int32_t *from = t->part && !t->first ? t->part + j : NULL;
-        if (t->part && !t->last) {
-            panel(t, j, from, t->part + j, t->ld_part);
-            continue;
+    const int64_t whole = t->m / MR * MR;
+    if (whole) configure(MR);
+    for (int64_t j = 0; whole && j < t->n; j += NR)
+        for (int64_t i = 0; i < whole; i += MR) {
+            const lmn_qgemm_block s = rows_of(t, i, MR);
+            strip(&s, &s.end, j);
         }
-        if (from) { /* sums wait with another step than ours */
-            for (int64_t i = 0; i < t->m; i++)
-                memcpy(sums + i * NR, from + i * t->ld_part, NR * sizeof *sums);
-            from = sums;
-        }
-        panel(t, j, from, sums, NR);
-        for (int64_t i = 0; i < t->m; i++) {
-            const int32_t *s = sums + i * NR;
-            finish(&end, i, j, _mm512_loadu_si512(s), lanes(t->n - j));
-            if (t->n - j > LANES)
-                finish(&end, i, j + LANES, _mm512_loadu_si512(s + LANES), lanes(t->n - j - LANES));
-        }
+    if (t->m > whole) {
+        const lmn_qgemm_block s = rows_of(t, whole, t->m - whole);
+        configure(s.m);
+        for (int64_t j = 0; j < t->n; j += NR) strip(&s, &s.end, j);
     }
     amx_leave();
 }
@@ -114,6 +146,11 @@ void lmn_qgemm_i8_pack_a_amx(const lmn_qgemm_pack *p)
 void lmn_qgemm_i8_pack_b_amx(const lmn_qgemm_pack *p)
 {
     pack_b_run(p, NR, DEEP);
+}
+
+void lmn_qgemm_i8_pack_bt_amx(const lmn_qgemm_pack *p)
+{
+    pack_bt_run(p, NR, DEEP);
 }
 
 void lmn_qgemm_i8_taps_amx(const lmn_qgemm_taps *t)
