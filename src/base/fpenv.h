@@ -49,6 +49,18 @@ static inline void lmn_fpenv_enter(lmn_fpenv *was)
 #endif
 }
 
+/* For a few vector instructions, which the x87 unit has no part in. */
+static inline void lmn_fpenv_enter_vector(lmn_fpenv *was)
+{
+#if defined(__x86_64__)
+    was->mxcsr = __builtin_ia32_stmxcsr();
+    was->x87 = LMN_X87_PLAIN;
+    if ((was->mxcsr & ~LMN_MXCSR_FLAGS) != LMN_MXCSR_PLAIN) __builtin_ia32_ldmxcsr(LMN_MXCSR_PLAIN);
+#else
+    lmn_fpenv_enter(was);
+#endif
+}
+
 static inline void lmn_fpenv_leave(const lmn_fpenv *was)
 {
 #if defined(__x86_64__)

@@ -107,7 +107,7 @@ lamina_status lamina_gemm_plan_create(lamina_gemm *g, const lamina_gemm_shape *s
     LMN_TRY(lmn_gemmapi_shape_check(shape));
     lamina_gemm_plan *p = lmn_calloc(&g->alloc, 1, sizeof *p, "gemm plan");
     if (!p) return LAMINA_E_NOMEM;
-    p->g = g, p->shape = *shape;
+    p->g = g, p->shape = *shape, p->tiny = lmn_gemmapi_is_tiny(shape);
     lmn_gemmapi_plan(g, shape, &p->plan);
     *out = p;
     return LAMINA_OK;

@@ -38,9 +38,11 @@ typedef struct any_plan {
 struct lamina_gemm_plan {
     lamina_gemm *g;
     lamina_gemm_shape shape;
+    bool tiny; /* needs no plan */
     any_plan plan;
 };
 
+bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s);
 void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan *out);
 
 struct lamina_gemm_packed {

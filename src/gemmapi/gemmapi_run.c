@@ -5,9 +5,11 @@
  */
 #include "gemmapi/gemmapi_int.h"
 
+#include <string.h>
+
 #include "base/fpenv.h"
 
-enum { NEAR_BYTES = 4096, SCALE_ELEMS = 65536, TINY_EXTENT = 512 };
+enum { NEAR_BYTES = 4096, SCALE_ELEMS = 65536, TINY_EXTENT = 4096 };
 
 /* ---- beta -------------------------------------------------------------------------------------
  */
@@ -193,25 +195,57 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
     return st;
 }
 
-/* A small product whose arguments are as plain as they come, checked in one go; false: not such a
-   one, and nothing is done. Everything here is looked at for products of a few nanoseconds. */
-static bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
+/* A double as the bits it has. */
+static uint64_t bits_of(double x)
+{
+    uint64_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+/* Is there nothing to do but A times B? Looked at in one go: whatever is not 0 says no. */
+static bool plain_args(const lamina_gemm_shape *s, const lamina_gemm_args *a)
+{
+    const uint64_t one = bits_of(1), beta = bits_of(a->beta);
+    const int64_t b_cols = s->flags ? s->k : s->n;
+    uint64_t odd = (a->size ^ sizeof *a) | (bits_of(a->alpha) ^ one);
+    odd |= (uint64_t)(uint32_t)a->n_ops | a->reserved | (uintptr_t)a->packed;
+    odd |= (uint64_t)((beta != 0) & (beta != one));
+    odd |= ((uintptr_t)a->a | (uintptr_t)a->b | (uintptr_t)a->c) % sizeof(float);
+    odd |= (uint64_t)(!a->a | !a->b | !a->c);
+    odd |= (uint64_t)(a->lda | a->ldb | a->ldc) / (uint64_t)EXTENT_END;
+    odd |= (uint64_t)((a->lda - s->k) | (a->ldb - b_cols) | (a->ldc - s->n)) >> 63;
+    return odd == 0;
+}
+
+/* Is it a row-major product of floats that takes nanoseconds, not empty? */
+bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s)
 {
     const uint64_t m = (uint64_t)s->m - 1, n = (uint64_t)s->n - 1, k = (uint64_t)s->k - 1;
-    const int64_t b_cols = s->flags ? s->k : s->n;
-    if ((m | n | k) >= TINY_EXTENT || s->size != sizeof *s || s->n_batch != 1) return false;
-    if (s->dtype != LAMINA_F32 || s->flags & ~(uint32_t)LAMINA_GEMM_TRANS_B) return false;
-    if (a->size != sizeof *a || a->alpha != 1 || (a->beta != 0 && a->beta != 1)) return false;
-    if (a->packed || a->n_ops || a->reserved || !a->a || !a->b || !a->c) return false;
-    if (((uintptr_t)a->a | (uintptr_t)a->b | (uintptr_t)a->c) % sizeof(float)) return false;
-    if (a->lda < s->k || a->ldb < b_cols || a->ldc < s->n) return false;
-    if ((a->lda | a->ldb | a->ldc) >= EXTENT_END) return false;
-    const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags, 1};
-    const lmn_gemm_args args = {
-        a->a, a->b, a->c, a->lda, a->ldb, a->ldc, .beta = a->beta != 0, .epi = NULL};
+    uint64_t odd = (m | n | k) / TINY_EXTENT | (s->size ^ sizeof *s) | (uint64_t)(s->n_batch ^ 1);
+    odd |= (uint64_t)(s->dtype ^ LAMINA_F32) | (s->flags & ~(uint32_t)LAMINA_GEMM_TRANS_B);
+    if (odd) return false;
+    return s->flags || lmn_gemm_f32_is_tiny(s->m, s->n, s->k);
+}
+
+/* Such a product with plain operands; false: not plain, or too large after all, and nothing is
+   done. */
+static bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
+{
+    if (!plain_args(s, a)) return false;
+    const int32_t beta = a->beta != 0;
     lmn_fpenv was;
-    lmn_fpenv_enter(&was);
-    const bool done = lmn_gemm_f32_tiny(g->kset.gemm_f32, &t, &args);
+    bool done = true;
+    lmn_fpenv_enter_vector(&was);
+    if (LMN_LIKELY(s->flags == 0)) {
+        const lmn_gemm_tiny t = {a->a, a->b, a->c, a->lda, a->ldb, a->ldc, s->m, s->n, s->k, beta};
+        g->kset.gemm_f32->tiny(&t);
+    } else {
+        const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags, 1};
+        const lmn_gemm_args args = {a->a,   a->b,   a->c,         a->lda,
+                                    a->ldb, a->ldc, .beta = beta, .epi = NULL};
+        done = lmn_gemm_f32_tiny(g->kset.gemm_f32, &t, &args);
+    }
     lmn_fpenv_leave(&was);
     return done;
 }
@@ -220,7 +254,7 @@ lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
                                const lamina_gemm_args *args)
 {
     LMN_CHECK(g && shape && args, LAMINA_E_INVALID);
-    if (run_tiny(g, shape, args)) return LAMINA_OK;
+    if (lmn_gemmapi_is_tiny(shape) && run_tiny(g, shape, args)) return LAMINA_OK;
     LMN_TRY(lmn_gemmapi_shape_check(shape));
     LMN_TRY(lmn_gemmapi_args_check(shape, args));
     any_plan plan;
@@ -231,6 +265,7 @@ lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
 lamina_status lamina_gemm_run(const lamina_gemm_plan *plan, const lamina_gemm_args *args)
 {
     LMN_CHECK(plan && args, LAMINA_E_INVALID);
+    if (plan->tiny && run_tiny(plan->g, &plan->shape, args)) return LAMINA_OK;
     LMN_TRY(lmn_gemmapi_args_check(&plan->shape, args));
     return run(plan->g, &plan->shape, &plan->plan, args);
 }

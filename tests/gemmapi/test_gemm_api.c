@@ -3,6 +3,8 @@
  * padding; what must not be read holds NaN, what must not be written a pattern. Plans, single calls
  * and any number of threads agree bit for bit; wrong arguments and missing memory change nothing.
  */
+#include <fenv.h>
+
 #include "t.h"
 
 #include "lamina/gemm.h"
@@ -165,6 +167,40 @@ static void test_same_bits(t_env *env)
         }
     lamina_gemm_destroy(one);
     lamina_gemm_destroy(four);
+}
+
+/* Small ones are looked at in one go: right for every call, whatever the caller rounds by. */
+static void test_tiny(t_env *env)
+{
+    static const int64_t dims[][4] = {{4, 4, 4, 1},   {1, 1, 1, 1},    {7, 13, 17, 1},
+                                      {17, 33, 9, 1}, {40, 3, 200, 1}, {20, 130, 60, 1}};
+    lamina_gemm *g = make(env, 1);
+    T_REQUIRE(g);
+    for (size_t d = 0; d < T_COUNT(dims) * 8; d++) {
+        problem p = setup(env, dims[d / 8], d & 1 ? LAMINA_GEMM_TRANS_B : 0, d & 2 ? 3 : 0);
+        p.a.beta = d & 4 ? 1 : 0;
+        fill_c(env, &p, !(d & 4));
+        lamina_gemm_plan *plan = NULL;
+        T_OK(lamina_gemm_plan_create(g, &p.s, &plan));
+        T_REQUIRE(plan);
+        T_OK(lamina_gemm_run(plan, &p.a));
+        check(&p);
+        const size_t bytes = (size_t)(p.s.m * p.a.ldc) * sizeof(float);
+        memcpy(buf.other, buf.c, bytes);
+        memcpy(buf.c, buf.was, bytes);
+        T_EQ(fesetround(FE_UPWARD), 0);
+        T_OK(lamina_gemm_once(g, &p.s, &p.a));
+        T_EQ(fegetround(), FE_UPWARD);
+        T_EQ(fesetround(FE_TONEAREST), 0);
+        T_MEM_EQ(buf.c, buf.other, bytes);
+        p.a.ldc = p.s.n - 1;
+        T_EQ(lamina_gemm_run(plan, &p.a), LAMINA_E_INVALID);
+        p.a.ldc = p.s.n, p.a.b = NULL;
+        T_EQ(lamina_gemm_once(g, &p.s, &p.a), LAMINA_E_INVALID);
+        T_MEM_EQ(buf.c, buf.other, bytes);
+        lamina_gemm_plan_destroy(plan);
+    }
+    lamina_gemm_destroy(g);
 }
 
 /* Operations in order, operands of every kind, also after alpha and beta. */
@@ -427,6 +463,6 @@ static void test_no_memory(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_forms), T_TEST(test_shared_operands), T_TEST(test_same_bits), T_TEST(test_ops),
-       T_TEST(test_packed), T_TEST(test_bf16), T_TEST(test_f64), T_TEST(test_wrong),
-       T_TEST(test_no_memory))
+T_MAIN(T_TEST(test_forms), T_TEST(test_shared_operands), T_TEST(test_same_bits), T_TEST(test_tiny),
+       T_TEST(test_ops), T_TEST(test_packed), T_TEST(test_bf16), T_TEST(test_f64),
+       T_TEST(test_wrong), T_TEST(test_no_memory))

@@ -4,6 +4,7 @@
  */
 X(gemm, block)
 X(gemm, small)
+X(gemm, tiny)
 X(gemm, pack)
 X(gemm, epi)
 X(gemm, plan)

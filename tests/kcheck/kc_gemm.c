@@ -158,6 +158,34 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Every number of rows and columns of a tile and of what is left of two. */
+static void check_tiny(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_gemm_row *row = gemm_row(head);
+    const int n_cases = kc_quick(kc) ? 400 : 6000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        const int64_t m = kc_extent(kc, 4, 27), n = kc_extent(kc, 8, c % 4 ? 50 : 170);
+        const int64_t k = kc_int(kc, 0, 40), lda = k + kc_int(kc, 0, 3);
+        const int64_t ldb = n + kc_int(kc, 0, 3), ldc = n + kc_int(kc, 0, 3);
+        product p = {.a = kc_input(kc, style, m, k, lda), .b = kc_input(kc, style, k, n, ldb)};
+        p.k = k, p.sk = ldb, p.sj = 1, p.beta = (int32_t)kc_int(kc, 0, 1);
+        kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
+        kc_mat plain = kc_copy(kc, &out);
+        p.c = kc_copy(kc, &out);
+        const lmn_gemm_tiny t = {p.a.p, p.b.p, out.p, lda, ldb, ldc, m, n, k, p.beta};
+        KC_CALL(kc, row->tiny(&t));
+        char what[96];
+        snprintf(what, sizeof what, "m=%d n=%d k=%d beta=%d", (int)m, (int)n, (int)k, p.beta);
+        expect_product(kc, &p, &out, style, what);
+        lmn_gemm_block b = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .b_panel = row->nr};
+        b.c = plain.p, b.ldc = ldc, b.m = m, b.n = n, b.k = k, b.beta = p.beta;
+        KC_CALL(kc, row->block(&b));
+        if (head->isa != LMN_ISA_REF) kc_expect_bits(kc, &out, &plain, "the block kernel");
+    }
+}
+
 static void check_pack(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_gemm_row *row = gemm_row(head);
@@ -414,6 +442,7 @@ static void bench_gemm(kc_ctx *kc, const lmn_krow *head)
 
 const kc_driver kc_gemm_block = {"gemm", "block", check_block, NULL};
 const kc_driver kc_gemm_small = {"gemm", "small", check_small, NULL};
+const kc_driver kc_gemm_tiny = {"gemm", "tiny", check_tiny, NULL};
 const kc_driver kc_gemm_pack = {"gemm", "pack", check_pack, NULL};
 const kc_driver kc_gemm_epi = {"gemm", "epi", check_epi, NULL};
 const kc_driver kc_gemm_plan = {"gemm", "plan", check_plan, bench_gemm};

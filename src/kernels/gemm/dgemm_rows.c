@@ -20,6 +20,7 @@ const lmn_dgemm_row lmn_dgemm_f64_rows[] = {
      lmn_dgemm_##dt##_small_nt_##var,     \
      lmn_dgemm_##dt##_pack_nn_##var,      \
      lmn_dgemm_##dt##_pack_nt_##var,      \
+     NULL,                                \
      NULL},
 #include "kernels/gemm/dgemm_variants.h"
 #undef X

@@ -22,7 +22,7 @@
  * Aliasing   C overlaps neither A nor B.
  * Terms      with `terms` the block sums a list of products into C, each k long (batch-reduce gemm,
  *            for convolutions by taps): the same chain as one product with the terms end to end.
- * Order      block and small_nn: one chain of fused multiply-adds over k = 0 .. K-1 starting
+ * Order      block, tiny and small_nn: one chain of fused multiply-adds over k = 0 .. K-1 starting
  *            from beta * C (from +0), rounded to f32 at each step: the same at edges, for any split
  *            of K, any tile and any thread.
  *            small_nt: one partial sum for each 64 bytes of k (16 floats, 8 doubles), then a fixed

@@ -26,6 +26,16 @@ enum {
     LMN_GEMM_CHAIN = 8     /* by the chain of gemm.h's block kernel, whatever the shape */
 };
 
+/* Where paths begin and end; the last three change the order of sums. */
+enum {
+    LMN_GEMM_TINY = 2 << 20,     /* no plan for so few multiply-adds, one thread's work ... */
+    LMN_GEMM_TINY_KN = 24 << 10, /* ... and so little of B ... */
+    LMN_GEMM_TINY_K = 512,       /* ... and sums so short */
+    LMN_GEMM_THIN_N = 12,        /* dot products for up to so many columns ... */
+    LMN_GEMM_THIN_K = 192,       /* ... if the sums are that long ... */
+    LMN_GEMM_THIN_M = 32         /* ... and the rows are more */
+};
+
 /* Extents >= 0, each below 2^31. */
 typedef struct lmn_gemm_shape {
     int64_t m, n, k, n_batch;

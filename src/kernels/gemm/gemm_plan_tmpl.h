@@ -28,7 +28,7 @@ enum {
     MC = 512,                      /* rows of a chunk */
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
-    SMALL_NT_M = 32,
+    SMALL_NT_M = LMN_GEMM_THIN_M,
     STREAM_NN = 1024,       /* columns of B read as one piece */
     DIRECT_BYTES = 65536,   /* a B this small is read in place */
     DIRECT_M = 32,          /* and any B for so few rows */
@@ -36,15 +36,14 @@ enum {
     NARROW_BYTES = 1 << 20, /* and a B of one panel */
     FAR_BYTES = 512 << 10,  /* B comes from beyond L2 */
     THIN_MC = 64,           /* rows of a chunk of few columns, at least */
-    TINY_MN = 4096,         /* no plan for results and sums so small */
-    TINY_K = 512
+    TINY_EXTENT = 4096      /* as is_tiny has it */
 };
 /* These change the order of sums, and with it bits. */
 enum {
-    WIDEST = 48,       /* panel of any row */
-    TINY_PANEL = 4096, /* floats of a transposed B that is packed even for few rows */
-    THIN_N = 12,       /* so few columns leave much of a vector idle ... */
-    THIN_K = 192       /* ... while so many terms fill it */
+    WIDEST = 48,              /* panel of any row */
+    TINY_PANEL = 4096,        /* floats of a transposed B that is packed even for few rows */
+    THIN_N = LMN_GEMM_THIN_N, /* so few columns leave much of a vector idle ... */
+    THIN_K = LMN_GEMM_THIN_K  /* ... while so many terms fill it */
 };
 static const double max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
 static const double chunk_madds = 3e4, pack_nn_madds = 4, pack_nt_madds = 12;
@@ -231,29 +230,49 @@ static void run_thin(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(b
     p->row->small_nt(&t);
 }
 
+/* With the kernel for it, or the block kernel where there is none. */
+static void run_tiny(const GEMM_T(row) * row, const GEMM_T(tiny) * t)
+{
+    if (row->tiny) {
+        row->tiny(t);
+        return;
+    }
+    const GEMM_T(block) b = {.a = t->a,
+                             .lda = t->lda,
+                             .b = t->b,
+                             .ldb = t->ldb,
+                             .b_panel = row->nr,
+                             .c = t->c,
+                             .ldc = t->ldc,
+                             .m = t->m,
+                             .n = t->n,
+                             .k = t->k,
+                             .beta = t->beta};
+    row->block(&b);
+}
+
 bool GEMM_F(tiny)(const GEMM_T(row) * row, const lmn_gemm_shape *s, const GEMM_T(args) * args)
 {
-    if (s->n_batch != 1 || s->m * s->n > TINY_MN || s->k > TINY_K || s->flags & ~LMN_GEMM_TRANS_B)
-        return false;
-    GEMM_T(block) t;
-    t.a = args->a, t.lda = args->lda;
-    t.b = args->b, t.ldb = args->ldb, t.b_panel = row->nr;
-    t.b_next = t.b_from = NULL, t.terms = NULL;
-    t.c = args->c, t.ldc = args->ldc, t.c_step = 1;
-    t.m = s->m, t.n = s->n, t.k = s->k;
-    t.beta = args->beta, t.epi = args->epi;
-    t.b_far = t.c_past = false;
-    t.row = t.col = 0, t.item = args->item0;
-    if (s->flags & LMN_GEMM_TRANS_B) {
+    if (s->n_batch != 1 || s->flags & ~LMN_GEMM_TRANS_B) return false;
+    GEMM_T(tiny)
+    t = {args->a, args->b, args->c, args->lda, args->ldb, args->ldc, s->m, s->n, s->k, args->beta};
+    if (s->flags) {
         alignas(64) GEMM_REAL panel[TINY_PANEL];
-        if (!packs_small(s)) return false;
+        if (!packs_small(s) || s->n > row->nr) return false;
         row->pack_nt(panel, args->b, args->ldb, s->k, s->n);
-        t.b = panel, t.ldb = row->nr, t.b_panel = row->nr * s->k;
-        row->block(&t);
-        return true;
+        t.b = panel, t.ldb = row->nr;
+        run_tiny(row, &t);
+    } else {
+        const bool far = (s->m | s->n | s->k) > TINY_EXTENT;
+        if (far || !GEMM_F(is_tiny)(s->m, s->n, s->k)) return false;
+        run_tiny(row, &t);
     }
-    if (s->n <= THIN_N && s->k >= THIN_K && s->m > SMALL_NT_M) return false;
-    row->block(&t);
+    if (args->epi) {
+        GEMM_T(block)
+        b = {.c = t.c, .ldc = t.ldc, .m = t.m, .n = t.n, .item = args->item0};
+        const GEMM_T(plan) p = {.row = row};
+        run_epilogue(&p, args, &b);
+    }
     return true;
 }
 

@@ -33,7 +33,13 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *shape, GEMM_T(p
 void GEMM_F(chunk)(const GEMM_T(plan) * plan, const GEMM_T(args) * args, int64_t chunk,
                    void *scratch);
 
-/* A product small enough to need neither plan nor scratch: false, and nothing done, if it is not.
-   The bits are those of the plan. Extents >= 0; a small product costs some 15 ns beside its work.
- */
+/* A row-major product small enough to need neither plan nor scratch: row->tiny does it, to the bits
+   of the plan. Extents from 0 to 4096. */
+static inline bool GEMM_F(is_tiny)(int64_t m, int64_t n, int64_t k)
+{
+    if (k > LMN_GEMM_TINY_K || k * n > LMN_GEMM_TINY_KN || m * n * k > LMN_GEMM_TINY) return false;
+    return n > LMN_GEMM_THIN_N || k < LMN_GEMM_THIN_K || m <= LMN_GEMM_THIN_M;
+}
+
+/* Such a product, or one with a little transposed B: false, and nothing done, if it is not. */
 bool GEMM_F(tiny)(const GEMM_T(row) * row, const lmn_gemm_shape *shape, const GEMM_T(args) * args);

@@ -7,6 +7,7 @@
 lmn_gemm_block_fn lmn_gemm_f32_block_ref, lmn_gemm_f32_small_nn_ref, lmn_gemm_f32_small_nt_ref;
 lmn_gemm_pack_fn lmn_gemm_f32_pack_nn_ref, lmn_gemm_f32_pack_nt_ref;
 lmn_epi_fn lmn_gemm_f32_epi_ref;
+lmn_gemm_tiny_fn lmn_gemm_f32_tiny_ref;
 
 void lmn_gemm_f32_epi_ref(const lmn_epi *epi, const lmn_epi_block *b)
 {
@@ -29,3 +30,19 @@ static void end_block(const lmn_gemm_block *t)
 #define GEMM_REAL float
 #define GEMM_WIDE double
 #include "kernels/gemm/gemm_ref_tmpl.h"
+
+void lmn_gemm_f32_tiny_ref(const lmn_gemm_tiny *t)
+{
+    const lmn_gemm_block b = {.a = t->a,
+                              .b = t->b,
+                              .c = t->c,
+                              .lda = t->lda,
+                              .ldb = t->ldb,
+                              .b_panel = REF_NR,
+                              .ldc = t->ldc,
+                              .m = t->m,
+                              .n = t->n,
+                              .k = t->k,
+                              .beta = t->beta};
+    lmn_gemm_f32_block_ref(&b);
+}

@@ -7,7 +7,8 @@
     lmn_gemm_block_fn lmn_gemm_##dt##_block_##var, lmn_gemm_##dt##_small_nn_##var, \
         lmn_gemm_##dt##_small_nt_##var;                                            \
     lmn_gemm_pack_fn lmn_gemm_##dt##_pack_nn_##var, lmn_gemm_##dt##_pack_nt_##var; \
-    lmn_epi_fn lmn_gemm_##dt##_epi_##var;
+    lmn_epi_fn lmn_gemm_##dt##_epi_##var;                                          \
+    lmn_gemm_tiny_fn lmn_gemm_##dt##_tiny_##var;
 #include "kernels/gemm/gemm_variants.h"
 #undef X
 
@@ -21,7 +22,8 @@ const lmn_gemm_row lmn_gemm_f32_rows[] = {
      lmn_gemm_##dt##_small_nt_##var,     \
      lmn_gemm_##dt##_pack_nn_##var,      \
      lmn_gemm_##dt##_pack_nt_##var,      \
-     lmn_gemm_##dt##_epi_##var},
+     lmn_gemm_##dt##_epi_##var,          \
+     lmn_gemm_##dt##_tiny_##var},
 #include "kernels/gemm/gemm_variants.h"
 #undef X
 };

@@ -2,8 +2,8 @@
  * The gemm kernels on the vf_* words. Before including it, include simd_<isa>.h and define GEMM_MR
  * (<= 8), GEMM_NV (vectors in NR, <= 3), GEMM_SMALL_M (rows small_nn keeps broadcast), GEMM_DOT_M
  * and GEMM_DOT_N (<= 4; rows of A and of B that small_nt keeps), GEMM_HALF (1: tails of half a
- * vector pay), GEMM_EPI (1: there are epilogues) and the types gemm_block and gemm_terms. The words
- * may be of f32 or f64.
+ * vector pay), GEMM_EPI (1: there are epilogues), GEMM_TINY (1: a kernel for tiny products) and the
+ * types gemm_block, gemm_terms and gemm_tiny. The words may be of f32 or f64.
  */
 #ifndef LMN_KERNELS_GEMM_TMPL_H
 #define LMN_KERNELS_GEMM_TMPL_H

@@ -40,6 +40,17 @@ typedef struct GEMM_T(block) {
 
 typedef void GEMM_T(block_fn)(const GEMM_T(block) * blk);
 
+/* A product small enough for nothing but its numbers: B row-major, no epilogue, k >= 0. */
+typedef struct GEMM_T(tiny) {
+    const GEMM_REAL *a, *b;
+    GEMM_REAL *c;
+    int64_t lda, ldb, ldc; /* elements from row to row */
+    int64_t m, n, k;
+    int32_t beta;
+} GEMM_T(tiny);
+
+typedef void GEMM_T(tiny_fn)(const GEMM_T(tiny) * t);
+
 /* B, k x n, into ceil(n / NR) panels of k * NR elements; the columns past n become +0. From
    row-major [k][n] (nn) or from row-major [n][k] (nt). */
 typedef void GEMM_T(pack_fn)(GEMM_REAL *restrict packed, const GEMM_REAL *restrict b, int64_t ldb,
@@ -52,5 +63,6 @@ typedef struct GEMM_T(row) {
     GEMM_T(block_fn) * small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
     GEMM_T(block_fn) * small_nt; /* b is row-major [n][k]; B is streamed once, rows of A in L1 */
     GEMM_T(pack_fn) * pack_nn, *pack_nt;
-    lmn_epi_fn *epi; /* NULL for f64 */
+    lmn_epi_fn *epi;        /* NULL for f64 */
+    GEMM_T(tiny_fn) * tiny; /* the block kernel's chain for little work; NULL = use that */
 } GEMM_T(row);

@@ -1,0 +1,216 @@
+/*
+ * Products so small that preparing them would cost more than computing them: no blocks, no
+ * prefetches, no terms, an epilogue only afterwards; tiles of up to 12 rows, tails by masks, the
+ * chain of the block kernel. Rows of A are found from a base for each three of them, so that twelve
+ * need no more registers than there are. Before including it, include simd_<isa>.h, define
+ * LEAN_WIDE (1: 32 registers, and half a vector costs half) and the type gemm_tiny.
+ */
+#ifndef LMN_KERNELS_GEMM_TINY_TMPL_H
+#define LMN_KERNELS_GEMM_TINY_TMPL_H
+
+typedef void lean_fn(const gemm_tiny *t);
+
+/* Most rows of a tile of 1, 2, 3 vectors: what the registers hold. */
+#if LEAN_WIDE
+enum { LEAN_ONE = 12, LEAN_TWO = 12, LEAN_THREE = 8 };
+#else
+enum { LEAN_ONE = 8, LEAN_TWO = 6, LEAN_THREE = 4 };
+#endif
+/* What is done with the last vector. */
+enum { LEAN_WHOLE, LEAN_MASK, LEAN_HALF };
+
+/*
+ * A function is written out for its own rows and vectors alone: compilers take a minute to find
+ * out what is left of a general one. M(i, L): row i, whose last vector has the words L.
+ */
+/* clang-format off */
+#define LEAN_1(M, L) M(0, L)
+#define LEAN_2(M, L) LEAN_1(M, L) M(1, L)
+#define LEAN_3(M, L) LEAN_2(M, L) M(2, L)
+#define LEAN_4(M, L) LEAN_3(M, L) M(3, L)
+#define LEAN_5(M, L) LEAN_4(M, L) M(4, L)
+#define LEAN_6(M, L) LEAN_5(M, L) M(5, L)
+#define LEAN_7(M, L) LEAN_6(M, L) M(6, L)
+#define LEAN_8(M, L) LEAN_7(M, L) M(7, L)
+#define LEAN_9(M, L) LEAN_8(M, L) M(8, L)
+#define LEAN_10(M, L) LEAN_9(M, L) M(9, L)
+#define LEAN_11(M, L) LEAN_10(M, L) M(10, L)
+#define LEAN_12(M, L) LEAN_11(M, L) M(11, L)
+/* clang-format on */
+
+#define w_LOAD(p) vf_load(p)
+#define w_FMA(x, y, z) vf_fma(x, y, z)
+#define w_STORE(p, v) vf_store(p, v)
+#define m_LOAD(p) vf_loadm(p, tail)
+#define m_FMA(x, y, z) vf_fma(x, y, z)
+#define m_STORE(p, v) vf_storem(p, tail, v)
+#define h_LOAD(p) vf_loadm_lo(p, tail)
+#define h_FMA(x, y, z) vf_fma_lo(x, y, z)
+#define h_STORE(p, v) vf_storem_lo(p, tail, v)
+
+/* The compiler shall find the rows of C as they come and not keep a pointer to each. */
+#define LEAN_DOWN(c) \
+    c += ldc;        \
+    __asm__("" : "+r"(c));
+#define LEAN_OPEN_1(i, L)    \
+    acc[i][0] = L##_LOAD(c); \
+    LEAN_DOWN(c)
+#define LEAN_OPEN_2(i, L)                                       \
+    acc[i][0] = vf_load(c), acc[i][1] = L##_LOAD(c + VF_LANES); \
+    LEAN_DOWN(c)
+#define LEAN_OPEN_3(i, L)                                      \
+    acc[i][0] = vf_load(c), acc[i][1] = vf_load(c + VF_LANES), \
+    acc[i][2] = L##_LOAD(c + 2 * VF_LANES);                    \
+    LEAN_DOWN(c)
+#define LEAN_ZERO_1(i, L) acc[i][0] = vf_zero();
+#define LEAN_ZERO_2(i, L) acc[i][0] = acc[i][1] = vf_zero();
+#define LEAN_ZERO_3(i, L) acc[i][0] = acc[i][1] = acc[i][2] = vf_zero();
+#define LEAN_B_1(L) const vf b0 = L##_LOAD(b);
+#define LEAN_B_2(L) const vf b0 = vf_load(b), b1 = L##_LOAD(b + VF_LANES);
+#define LEAN_B_3(L) \
+    const vf b0 = vf_load(b), b1 = vf_load(b + VF_LANES), b2 = L##_LOAD(b + 2 * VF_LANES);
+#define LEAN_A(i) vf_bcast((const vf_real *)(const void *)(at[(i) / 3] + (i) % 3 * step))
+#define LEAN_STEP_1(i, L)                       \
+    {                                           \
+        const vf av = LEAN_A(i);                \
+        acc[i][0] = L##_FMA(av, b0, acc[i][0]); \
+    }
+#define LEAN_STEP_2(i, L)                       \
+    {                                           \
+        const vf av = LEAN_A(i);                \
+        acc[i][0] = vf_fma(av, b0, acc[i][0]);  \
+        acc[i][1] = L##_FMA(av, b1, acc[i][1]); \
+    }
+#define LEAN_STEP_3(i, L)                       \
+    {                                           \
+        const vf av = LEAN_A(i);                \
+        acc[i][0] = vf_fma(av, b0, acc[i][0]);  \
+        acc[i][1] = vf_fma(av, b1, acc[i][1]);  \
+        acc[i][2] = L##_FMA(av, b2, acc[i][2]); \
+    }
+#define LEAN_CLOSE_1(i, L)   \
+    L##_STORE(c, acc[i][0]); \
+    LEAN_DOWN(c)
+#define LEAN_CLOSE_2(i, L)              \
+    vf_store(c, acc[i][0]);             \
+    L##_STORE(c + VF_LANES, acc[i][1]); \
+    LEAN_DOWN(c)
+#define LEAN_CLOSE_3(i, L)                  \
+    vf_store(c, acc[i][0]);                 \
+    vf_store(c + VF_LANES, acc[i][1]);      \
+    L##_STORE(c + 2 * VF_LANES, acc[i][2]); \
+    LEAN_DOWN(c)
+
+/* The compiler shall keep the bases and not make a pointer of every row of them. */
+#define LEAN_BASE(i, L) \
+    if ((i) % 3 == 0) __asm__("" : "+r"(at[(i) / 3]));
+#define LEAN_AT(i, L) \
+    if ((i) % 3 == 0) at[(i) / 3] = (const char *)t->a + (i)*step;
+#define LEAN_NEXT(i, L) \
+    if ((i) % 3 == 0) at[(i) / 3] += sizeof(vf_real);
+
+/* vm_first without a branch: the tail of a whole vector is not used. */
+VF_INLINE vm lean_tail(int64_t n)
+{
+    return vm_first(n & (VF_LANES - 1));
+}
+
+/* lean_<rows>_<vectors>{w,m,h} */
+#define LEAN_FORM(mr, nv, L)                                                                \
+    static void lean_##mr##_##nv##L(const gemm_tiny *t)                                     \
+    {                                                                                       \
+        vf acc[mr][nv];                                                                     \
+        const vm tail = lean_tail(t->n - (nv - 1) * VF_LANES);                              \
+        const int64_t ldc = t->ldc, ldb = t->ldb, step = t->lda * (int64_t)sizeof(vf_real); \
+        const vf_real *b = t->b;                                                            \
+        vf_real *c = t->c;                                                                  \
+        const char *at[(mr + 2) / 3];                                                       \
+        (void)tail;                                                                         \
+        LEAN_##mr(LEAN_AT, L) if (t->beta)                                                  \
+        {                                                                                   \
+            LEAN_##mr(LEAN_OPEN_##nv, L)                                                    \
+        }                                                                                   \
+        else                                                                                \
+        {                                                                                   \
+            LEAN_##mr(LEAN_ZERO_##nv, L)                                                    \
+        }                                                                                   \
+        for (int64_t k = t->k; k > 0; k--) {                                                \
+            LEAN_##mr(LEAN_BASE, L) LEAN_B_##nv(L) LEAN_##mr(LEAN_STEP_##nv, L)             \
+                LEAN_##mr(LEAN_NEXT, L) b += ldb;                                           \
+        }                                                                                   \
+        c = t->c;                                                                           \
+        LEAN_##mr(LEAN_CLOSE_##nv, L)                                                       \
+    }
+#if LEAN_WIDE
+enum { LEAN_FORMS = 3 };
+#define LEAN_DEFINE(mr, nv) LEAN_FORM(mr, nv, w) LEAN_FORM(mr, nv, m) LEAN_FORM(mr, nv, h)
+#define LEAN_ENTRY(mr, nv) {lean_##mr##_##nv##w, lean_##mr##_##nv##m, lean_##mr##_##nv##h},
+#else
+enum { LEAN_FORMS = 2 };
+#define LEAN_DEFINE(mr, nv) LEAN_FORM(mr, nv, w) LEAN_FORM(mr, nv, m)
+#define LEAN_ENTRY(mr, nv) {lean_##mr##_##nv##w, lean_##mr##_##nv##m},
+#endif
+/* clang-format off */
+#define LEAN_TO_4(M, nv) M(1, nv) M(2, nv) M(3, nv) M(4, nv)
+#define LEAN_TO_6(M, nv) LEAN_TO_4(M, nv) M(5, nv) M(6, nv)
+#define LEAN_TO_8(M, nv) LEAN_TO_6(M, nv) M(7, nv) M(8, nv)
+#define LEAN_TO_12(M, nv) LEAN_TO_8(M, nv) M(9, nv) M(10, nv) M(11, nv) M(12, nv)
+#if LEAN_WIDE
+#define LEAN_EACH_ONE(M) LEAN_TO_12(M, 1)
+#define LEAN_EACH_TWO(M) LEAN_TO_12(M, 2)
+#define LEAN_EACH_THREE(M) LEAN_TO_8(M, 3)
+#else
+#define LEAN_EACH_ONE(M) LEAN_TO_8(M, 1)
+#define LEAN_EACH_TWO(M) LEAN_TO_6(M, 2)
+#define LEAN_EACH_THREE(M) LEAN_TO_4(M, 3)
+#endif
+LEAN_EACH_ONE(LEAN_DEFINE)
+LEAN_EACH_TWO(LEAN_DEFINE)
+LEAN_EACH_THREE(LEAN_DEFINE)
+static lean_fn *const lean_table[3][12][LEAN_FORMS] = {
+    {LEAN_EACH_ONE(LEAN_ENTRY)}, {LEAN_EACH_TWO(LEAN_ENTRY)}, {LEAN_EACH_THREE(LEAN_ENTRY)}};
+/* clang-format on */
+static const uint8_t lean_most[3] = {LEAN_ONE, LEAN_TWO, LEAN_THREE}; /* rows of a tile */
+
+/* The form for the last vector of n > 0 columns. */
+VF_INLINE uint64_t lean_kind(uint64_t n)
+{
+    const uint64_t rest = n % VF_LANES;
+    if (rest == 0) return LEAN_WHOLE;
+    return LEAN_WIDE && rest <= VF_LANES / 2 ? LEAN_HALF : LEAN_MASK;
+}
+
+/* All rows of up to three vectors of columns. */
+static void lean_columns(gemm_tiny t, int64_t vectors, uint64_t kind)
+{
+    int64_t left = t.m, most = lean_most[vectors - 1];
+    for (int64_t tiles = (left + most - 1) / most; tiles > 0; tiles--) {
+        const int64_t m = (left + tiles - 1) / tiles;
+        lean_table[vectors - 1][m - 1][kind](&t);
+        t.a += m * t.lda, t.c += m * t.ldc, left -= m;
+    }
+}
+
+static void tiny_run(const gemm_tiny *t)
+{
+    const uint64_t all = ((uint64_t)t->n + VF_LANES - 1) / VF_LANES;
+    if (all == 0 || t->m == 0) return;
+    if (all <= 3) {
+        if (t->m <= lean_most[all - 1])
+            lean_table[all - 1][t->m - 1][lean_kind((uint64_t)t->n)](t);
+        else
+            lean_columns(*t, (int64_t)all, lean_kind((uint64_t)t->n));
+        return;
+    }
+    gemm_tiny part = *t;
+    int64_t left = (int64_t)all;
+    for (int64_t panels = (left + 2) / 3; panels > 0; panels--) {
+        const int64_t vectors = (left + panels - 1) / panels;
+        const bool last = panels == 1;
+        part.n = last ? t->n - ((int64_t)all - left) * VF_LANES : vectors * VF_LANES;
+        lean_columns(part, vectors, lean_kind((uint64_t)part.n));
+        part.b += part.n, part.c += part.n, left -= vectors;
+    }
+}
+
+#endif
