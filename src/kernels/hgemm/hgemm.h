@@ -30,6 +30,16 @@
 #include "kernels/gemm/epi.h"
 #include "kernels/krow.h"
 
+/*
+ * The head of an epilogue, at the corner of a block: bias of a row or a column, a residual, a clip.
+ * A row that has `heads` applies it in registers, with the bits of its epi.
+ */
+typedef struct lmn_hgemm_head {
+    const float *row, *col, *full; /* NULL = none */
+    int64_t full_ld;
+    float lo, hi; /* -inf, +inf = no clip, NaN included */
+} lmn_hgemm_head;
+
 typedef struct lmn_hgemm_block {
     const void *a;
     int64_t lda; /* elements from row to row */
@@ -37,8 +47,9 @@ typedef struct lmn_hgemm_block {
     int64_t b_panel; /* elements from panel to panel */
     float *c;
     int64_t ldc;
-    int64_t m, n, k; /* k in whole groups */
-    int32_t beta;    /* 0 (C is not read) or 1 */
+    int64_t m, n, k;            /* k in whole groups */
+    int32_t beta;               /* 0 (C is not read) or 1 */
+    const lmn_hgemm_head *head; /* NULL = none; only to rows that have `heads` */
 } lmn_hgemm_block;
 
 typedef void lmn_hgemm_block_fn(const lmn_hgemm_block *t);
@@ -88,6 +99,7 @@ typedef struct lmn_hgemm_row {
     int32_t mr, nr, group, elem; /* register tile; k at once; bytes of a packed element */
     int32_t strip;               /* rows of A worth packing at once */
     int32_t small_m;             /* most rows of the small kernels */
+    bool heads;                  /* block applies the head of an epilogue */
     lmn_hgemm_block_fn *block;
     lmn_hgemm_small_fn *small_nn, *small_nt;
     lmn_hgemm_pack_fn *pack_nn, *pack_nt; /* b of 16 bits, [k][n] and [n][k] */

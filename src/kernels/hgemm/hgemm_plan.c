@@ -7,6 +7,7 @@
 
 #include "kernels/split.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
@@ -253,12 +254,19 @@ static void bring_b(const work *w, int64_t k0, int64_t k)
     pad_panels(row, w->s.b, b.panel, k, w->n);
 }
 
-/* Sums of rows i .. are complete, `ld` apart: the epilogue, and rounding where C is of 16 bits. */
-static void finish(const work *w, float *sums, int64_t ld, int64_t i, int64_t m)
+/* Rows i .. of the chunk and where they lie in the whole. */
+static lmn_epi_block place_of(const work *w, float *sums, int64_t ld, int64_t i, int64_t m)
 {
     const lmn_hgemm_args *args = w->args;
-    const lmn_epi_block e = {sums, ld, args->row0 + i, w->j, m, w->n, args->item0 + w->item};
-    if (args->epi) w->p->row->epi(args->epi, &e);
+    return (lmn_epi_block){sums, ld, args->row0 + i, w->j, m, w->n, args->item0 + w->item};
+}
+
+/* Sums of rows i .. are complete, `ld` apart: the epilogue, and rounding where C is of 16 bits. */
+static void finish(const work *w, const lmn_epi *epi, float *sums, int64_t ld, int64_t i, int64_t m)
+{
+    const lmn_hgemm_args *args = w->args;
+    const lmn_epi_block e = place_of(w, sums, ld, i, m);
+    if (epi && epi->n_ops) w->p->row->epi(epi, &e);
     if (!c_apart(w->p)) return;
     uint16_t *c = (uint16_t *)args->c + w->item * args->c_batch + i * args->ldc + w->j;
     w->p->row->narrow(c, args->ldc, sums, ld, m, w->n);
@@ -286,7 +294,43 @@ static void run_small(const work *w)
     t.b = (const uint16_t *)args->b + w->item * args->b_batch + (nt ? w->j * args->ldb : w->j);
     t.c = sums_at(w, w->i, &t.ldc);
     (nt ? p->row->small_nt : p->row->small_nn)(&t);
-    finish(w, t.c, t.ldc, w->i, w->m);
+    finish(w, args->epi, t.c, t.ldc, w->i, w->m);
+}
+
+/* What a tile applies in registers, taken off the front of the chain: the number of operations.
+   Operands are those of the block at `at`. */
+static int32_t take_head(const lmn_epi *epi, const lmn_epi_block *at, lmn_hgemm_head *h)
+{
+    const lmn_epi_op *op = epi->op, *end = epi->op + epi->n_ops;
+    *h = (lmn_hgemm_head){.lo = -INFINITY, .hi = INFINITY};
+    if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_ROW)
+        h->row = lmn_epi_operand(op++, at);
+    else if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_COL)
+        h->col = lmn_epi_operand(op++, at);
+    if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_FULL)
+        h->full_ld = op->ld, h->full = lmn_epi_operand(op++, at);
+    if (op < end && op->kind == LMN_EPI_RELU)
+        h->lo = 0.0f, op++;
+    else if (op < end && op->kind == LMN_EPI_CLIP)
+        h->lo = op->p0, h->hi = (op++)->p1;
+    return (int32_t)(op - epi->op);
+}
+
+/* The last product of the chunk's rows i .., and its epilogue. */
+static void run_last(const work *w, lmn_hgemm_block *t, int64_t i)
+{
+    const lmn_hgemm_row *row = w->p->row;
+    const lmn_epi *epi = w->args->epi;
+    lmn_epi rest = {0};
+    lmn_hgemm_head head;
+    if (epi && row->heads) {
+        const lmn_epi_block at = place_of(w, t->c, t->ldc, i, t->m);
+        int32_t n = take_head(epi, &at, &head);
+        for (t->head = n ? &head : NULL; n < epi->n_ops; n++) rest.op[rest.n_ops++] = epi->op[n];
+        epi = &rest;
+    }
+    row->block(t);
+    finish(w, epi, t->c, t->ldc, i, t->m);
 }
 
 static void run_packed(const work *w)
@@ -307,8 +351,10 @@ static void run_packed(const work *w)
             t.k = lmn_round_up_i64(k, p->row->group);
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);
             t.c = sums_at(w, i, &t.ldc);
-            p->row->block(&t);
-            if (k0 + k >= p->k) finish(w, t.c, t.ldc, i, t.m);
+            if (k0 + k >= p->k)
+                run_last(w, &t, i);
+            else
+                p->row->block(&t);
         }
         k0 += k;
     } while (k0 < p->k);

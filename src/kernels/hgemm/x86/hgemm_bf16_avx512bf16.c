@@ -8,12 +8,22 @@
 
 HG_DEFINE(avx512bf16)
 
-enum { MR = 8 };
+enum { MR = 8, HALF = VF_LANES / 2 };
+
+/* The lower half alone, at half of the price; what lies above is lost. */
+VF_INLINE vf pair_dot_lo(vf sum, __m512i a, __m512i b)
+{
+    return _mm512_castps256_ps512(_mm256_dpbf16_ps(_mm512_castps512_ps256(sum),
+                                                   (__m256bh)_mm512_castsi512_si256(a),
+                                                   (__m256bh)_mm512_castsi512_si256(b)));
+}
 
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
-/* mr and nv are constants at every call; n columns of the last vector count. */
-VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int mr, const int nv)
+/* mr, nv and half are constants at every call; n columns of the last vector count, at most HALF
+   where `half` is set. */
+VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int mr, const int nv,
+                    const bool half)
 {
     const uint16_t *a[MR], *b = (const uint16_t *)t->b + j0 / HG_NR * t->b_panel;
     float *c[MR];
@@ -30,12 +40,32 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         c[i] = t->c + (i0 + (i)) * t->ldc + j0;              \
         OPEN_V(i, 0) OPEN_V(i, 1) OPEN_V(i, 2)               \
     }
-#define STEP(i)                                              \
-    if ((i) < mr) {                                          \
-        const __m512i av = pair_bcast(a[i] + k);             \
-        acc[i][0] = pair_dot(acc[i][0], av, b0);             \
-        if (nv > 1) acc[i][1] = pair_dot(acc[i][1], av, b1); \
-        if (nv > 2) acc[i][2] = pair_dot(acc[i][2], av, b2); \
+#define DOT(i, v, b)                                                        \
+    if ((v) < nv)                                                           \
+        acc[i][v] = half && (v) == nv - 1 ? pair_dot_lo(acc[i][v], av, (b)) \
+                                          : pair_dot(acc[i][v], av, (b));
+#define STEP(i)                                   \
+    if ((i) < mr) {                               \
+        const __m512i av = pair_bcast(a[i] + k);  \
+        DOT(i, 0, b0) DOT(i, 1, b1) DOT(i, 2, b2) \
+    }
+#define HEAD_LOAD(v, p) ((v) == nv - 1 ? vf_loadm(p, last) : vf_load(p))
+#define HEAD_V(i, v)                                                                       \
+    if ((v) < nv) {                                                                        \
+        const int64_t at = (v)*VF_LANES;                                                   \
+        if (row) acc[i][v] = vf_add(acc[i][v], rv);                                        \
+        if (col) acc[i][v] = vf_add(acc[i][v], HEAD_LOAD(v, col + at));                    \
+        if (full) acc[i][v] = vf_add(acc[i][v], HEAD_LOAD(v, full + (i)*h->full_ld + at)); \
+        acc[i][v] = vf_min(hi, vf_max(lo, acc[i][v]));                                     \
+    }
+#define HEAD(i)                                          \
+    if ((i) < mr) {                                      \
+        const vf rv = row ? vf_set1(row[i]) : vf_zero(); \
+        HEAD_V(i, 0) HEAD_V(i, 1) HEAD_V(i, 2)           \
+    }
+#define FETCH(i)                                                                               \
+    if ((i) < mr) {                                                                            \
+        for (int v = 0; v < nv; v++) __builtin_prefetch(full + (i)*h->full_ld + v * VF_LANES); \
     }
 #define CLOSE_V(i, v)                                        \
     if ((v) < nv) {                                          \
@@ -49,6 +79,12 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         CLOSE_V(i, 0) CLOSE_V(i, 1) CLOSE_V(i, 2) \
     }
     EACH_ROW(OPEN)
+    const lmn_hgemm_head *h = t->head;
+    const float *row = h && h->row ? h->row + i0 : NULL, *col = h && h->col ? h->col + j0 : NULL,
+                *full = h && h->full ? h->full + i0 * h->full_ld + j0 : NULL;
+    if (full) { /* its rows are too far apart for the hardware to foresee */
+        EACH_ROW(FETCH)
+    }
     const int64_t n_k = t->k;
     for (int64_t k = 0; k < n_k; k += PAIR, b += PAIR * HG_NR) {
         const __m512i b0 = load32(b), b1 = nv > 1 ? load32(b + 32) : b0,
@@ -56,17 +92,21 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         EACH_ROW(STEP)
         (void)b1, (void)b2;
     }
+    if (h) {
+        const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
+        EACH_ROW(HEAD)
+    }
     EACH_ROW(CLOSE)
 }
 
 /* A function each, so that registers are given out one by one. */
-#define INSTANCE(mr, nv)                                                                        \
-    static __attribute__((noinline)) void tile_##mr##_##nv(const lmn_hgemm_block *t, int64_t i, \
-                                                           int64_t j)                           \
-    {                                                                                           \
-        tile(t, i, j, mr, nv);                                                                  \
+#define INSTANCE(mr, nv, name, half)                                                       \
+    static __attribute__((noinline)) void tile_##mr##_##nv##name(const lmn_hgemm_block *t, \
+                                                                 int64_t i, int64_t j)     \
+    {                                                                                      \
+        tile(t, i, j, mr, nv, half);                                                       \
     }
-#define INSTANCES(mr) INSTANCE(mr, 1) INSTANCE(mr, 2) INSTANCE(mr, 3)
+#define INSTANCES(mr) INSTANCE(mr, 1, , false) INSTANCE(mr, 2, , false) INSTANCE(mr, 3, , false)
 INSTANCES(1)
 INSTANCES(2)
 INSTANCES(3)
@@ -75,6 +115,10 @@ INSTANCES(5)
 INSTANCES(6)
 INSTANCES(7)
 INSTANCES(8)
+/* Half vectors pay where many rows share them. */
+INSTANCE(8, 1, h, true)
+INSTANCE(8, 2, h, true)
+INSTANCE(8, 3, h, true)
 
 typedef void tile_fn(const lmn_hgemm_block *t, int64_t i, int64_t j);
 
@@ -86,9 +130,12 @@ void lmn_hgemm_bf16_block_avx512bf16(const lmn_hgemm_block *t)
     }
     static tile_fn *const tiles[MR][3] = {TILES(1), TILES(2), TILES(3), TILES(4),
                                           TILES(5), TILES(6), TILES(7), TILES(8)};
+    static tile_fn *const halves[3] = {tile_8_1h, tile_8_2h, tile_8_3h};
     for (int64_t i = 0; i < t->m; i += MR) {
-        tile_fn *const *row = tiles[lmn_min_i64(MR, t->m - i) - 1];
-        for (int64_t j = 0; j < t->n; j += HG_NR)
-            row[lmn_min_i64(3, (t->n - j + VF_LANES - 1) / VF_LANES) - 1](t, i, j);
+        const int64_t m = lmn_min_i64(MR, t->m - i);
+        for (int64_t j = 0; j < t->n; j += HG_NR) {
+            const int64_t n = lmn_min_i64(HG_NR, t->n - j), v = (n - 1) / VF_LANES;
+            (m == MR && n - v * VF_LANES <= HALF ? halves : tiles[m - 1])[v](t, i, j);
+        }
     }
 }
