@@ -16,8 +16,8 @@ BEGIN, END = "<!-- figures: written by tools/figures.py -->", "<!-- end of figur
 
 # bench: (title, label of a row, ((field, legend), ...)).
 PLOTS = {
-    "models": ("Speed beside onnxruntime, one thread (more is better; the line is 1x)", "model",
-               (("ratio", "Lamina / onnxruntime"),)),
+    "models": ("Speed beside the fastest peer, one thread (more is better; the line is 1x)",
+               "model", (("ratio", "Lamina / fastest of onnxruntime, OpenVINO"),)),
     "start": ("Cold start, exec to the first output, ms (less is better)", "model",
               (("lamina_total_ms", "Lamina"), ("ort_total_ms", "onnxruntime"))),
     "python_call": ("A call from Python on a small MLP, us (less is better)", "case",
