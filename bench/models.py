@@ -2,7 +2,8 @@
 """
 Latency of the generated models beside the best of onnxruntime and OpenVINO at the same precision:
 models.py [CASE...]. All run in this process on one thread, turn by turn, on CPU time, so that a
-busy machine disturbs them alike. Outputs are compared before anything is timed. `make bench-models`.
+busy machine disturbs them alike. Outputs are compared before anything is timed: `make
+bench-models`.
 
 --precision exact   f32: OpenVINO is told not to use bf16 (bar B4: onnxruntime alone)
 --precision bf16    and auto: beside OpenVINO told to compute in bf16; onnxruntime cannot
