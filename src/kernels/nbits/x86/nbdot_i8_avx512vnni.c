@@ -165,31 +165,29 @@ ALWAYS __m512 chained(const weights *w, const uint8_t *p, __m512i v, __m512 acc)
     const __m512 s = _mm512_loadu_ps((const float *)(const void *)(p + NBDOT_S));
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), _mm512_mul_ps(w->scale, s), acc);
 }
-#define DOT(v, q, i) v = _mm512_dpbusd_epi32(v, q, _mm512_loadu_si512(p + 64 * (i)));
+ALWAYS __m512i dot(__m512i v, __m512i q, const uint8_t *p)
+{
+    return _mm512_dpbusd_epi32(v, q, _mm512_loadu_si512(p));
+}
 ALWAYS __m512 chunk_of_one(const weights *w, const uint8_t *p, __m512 acc)
 {
-    __m512i d0 = _mm512_setzero_si512(), d1 = d0, d2 = d0, d3 = d0;
-    DOT(d0, w->f0, 0)
-    DOT(d1, w->f1, 2)
-    DOT(d2, w->f2, 4)
-    DOT(d3, w->f3, 6)
-    DOT(d0, w->s0, 1)
-    DOT(d1, w->s1, 3)
-    DOT(d2, w->s2, 5) DOT(d3, w->s3, 7) const __m512i v =
-        _mm512_add_epi32(folded(d0, d1, d2, d3), taken_off(w, p));
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i d0 = dot(dot(zero, w->f0, p), w->s0, p + 64);
+    const __m512i d1 = dot(dot(zero, w->f1, p + 128), w->s1, p + 192);
+    const __m512i d2 = dot(dot(zero, w->f2, p + 256), w->s2, p + 320);
+    const __m512i d3 = dot(dot(zero, w->f3, p + 384), w->s3, p + 448);
+    const __m512i v = _mm512_add_epi32(folded(d0, d1, d2, d3), taken_off(w, p));
     return chained(w, p, v, acc);
 }
 ALWAYS __m512 chunk(const weights *w, const uint8_t *p, __m512 acc)
 {
     __m512i v = taken_off(w, p);
-    DOT(v, w->f0, 0)
-    DOT(v, w->f1, 1)
-    DOT(v, w->f2, 2)
-    DOT(v, w->f3, 3)
-    DOT(v, w->s0, 4)
-    DOT(v, w->s1, 5) DOT(v, w->s2, 6) DOT(v, w->s3, 7) return chained(w, p, v, acc);
+    v = dot(dot(v, w->f0, p), w->f1, p + 64);
+    v = dot(dot(v, w->f2, p + 128), w->f3, p + 192);
+    v = dot(dot(v, w->s0, p + 256), w->s1, p + 320);
+    v = dot(dot(v, w->s2, p + 384), w->s3, p + 448);
+    return chained(w, p, v, acc);
 }
-#undef DOT
 
 /* m, bits and more are constants of every instance. */
 ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits,
