@@ -61,7 +61,7 @@ static lamina_status nbits_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *
 {
     j->cols = j->m == 1 ? COLS_ONE_ROW : COLS_MANY_ROWS;
     lmn_gemm_shape g = {
-        .m = j->m, .n = j->cols, .k = j->w.cols, .n_batch = 1, .flags = LMN_GEMM_TRANS_B}; /* a chunk runs one of these alone */
+        .m = j->m, .n = j->cols, .k = j->w.cols, .n_batch = 1, .flags = LMN_GEMM_TRANS_B};
     lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &j->whole);
     g.n = j->w.rows % j->cols;
     lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &g, &j->last);
