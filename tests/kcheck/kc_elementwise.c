@@ -71,6 +71,60 @@ static void check_binary(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Folds of rows and of columns; a NaN is met now and then. */
+static void check_folds(kc_ctx *kc, const lmn_norm_row *row, const kc_mat *x, int64_t rows,
+                        int64_t n)
+{
+    const kc_mat across = kc_output(kc, rows, 1, 1), down = kc_output(kc, 1, n, n);
+    double *w = kc_doubles(kc, rows + n), *bound = kc_doubles(kc, rows + n);
+    lmn_norm_block b = {.x = x->p, .step = n, .fold = (lmn_norm_fold)kc_int(kc, 0, 3)};
+    const bool most = b.fold == LMN_FOLD_MAX || b.fold == LMN_FOLD_MIN;
+    if (most && kc_int(kc, 0, 3) == 0) x->p[kc_int(kc, 0, (int32_t)(rows * n) - 1)] = NAN;
+    for (int64_t i = 0; i < rows + n; i++) {
+        const int64_t len = i < rows ? n : rows;
+        const float *at = x->p + (i < rows ? i * n : i - rows);
+        double mag = 0, sum = 0, best = at[0];
+        for (int64_t k = 0; k < len; k++) {
+            const double v = at[i < rows ? k : k * n];
+            sum += v, mag += fabs(v);
+            if (!isnan(best) && (isnan(v) || (b.fold == LMN_FOLD_MAX ? v > best : v < best)))
+                best = v;
+        }
+        if (b.fold == LMN_FOLD_MEAN) sum /= (double)len, mag /= (double)len;
+        w[i] = most ? best : sum;
+        bound[i] = most ? 0 : kc_dot_bound(len + 1, mag);
+    }
+    b.rows = rows, b.n = n, b.y = across.p;
+    KC_CALL(kc, row->folds(&b));
+    kc_expect(kc, &across, w, bound, "folds");
+    b.rows = n, b.n = rows, b.y = down.p;
+    KC_CALL(kc, row->folds_down(&b));
+    kc_expect(kc, &down, w + rows, bound + rows, "folds_down");
+}
+
+/* Rows as planes of channels, with and without known means. */
+static void check_planes(kc_ctx *kc, const lmn_norm_row *row, const lmn_norm_block *layer)
+{
+    const int64_t rows = layer->rows, n = layer->n, channels = kc_int(kc, 1, 3);
+    const kc_mat scale = kc_input(kc, KC_REAL, 1, channels, channels),
+                 bias = kc_input(kc, KC_REAL, 1, channels, channels),
+                 center = kc_input(kc, KC_REAL, 1, channels, channels),
+                 got = kc_output(kc, rows, n, n), want = kc_output(kc, rows, n, n);
+    double *w = kc_doubles(kc, rows * n), *bound = kc_doubles(kc, rows * n);
+    lmn_norm_block b = *layer;
+    b.scale = scale.p, b.bias = bias.p, b.channels = channels, b.row = kc_int(kc, 0, 4);
+    b.center = kc_int(kc, 0, 1) ? center.p : NULL;
+    b.y = want.p, lmn_norm_f32_rows[0].planes(&b);
+    b.y = got.p;
+    KC_CALL(kc, row->planes(&b));
+    for (int64_t i = 0; i < rows * n; i++) {
+        const int64_t c = (b.row + i / n) % channels;
+        w[i] = want.p[i];
+        bound[i] = 1e-4 * (fabs(scale.p[c]) + fabs(bias.p[c]) + fabs(w[i])) + 1e-6;
+    }
+    kc_expect(kc, &got, w, bound, "planes");
+}
+
 static void check_norm(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_norm_row *row = (const lmn_norm_row *)(const void *)head;
@@ -82,10 +136,8 @@ static void check_norm(kc_ctx *kc, const lmn_krow *head)
         const kc_mat x = kc_input(kc, KC_REAL, rows, n, n), scale = kc_input(kc, KC_REAL, 1, n, n),
                      bias = kc_input(kc, KC_REAL, 1, n, n);
         const kc_mat soft = kc_output(kc, rows, n, n), want = kc_output(kc, rows, n, n),
-                     layer = kc_output(kc, rows, n, n), want_layer = kc_output(kc, rows, n, n),
-                     sum = kc_output(kc, rows, 1, 1);
-        lmn_norm_block b = {
-            .x = x.p, .rows = rows, .n = n, .scale = scale.p, .eps = 0.1f, .mean = whole};
+                     layer = kc_output(kc, rows, n, n), want_layer = kc_output(kc, rows, n, n);
+        lmn_norm_block b = {.x = x.p, .rows = rows, .n = n, .scale = scale.p, .eps = 0.1f};
         b.bias = whole ? bias.p : NULL;
         b.y = want.p, lmn_norm_f32_rows[0].softmax(&b);
         b.y = want_layer.p, lmn_norm_f32_rows[0].layer(&b);
@@ -110,16 +162,14 @@ static void check_norm(kc_ctx *kc, const lmn_krow *head)
         b.y = layer.p;
         KC_CALL(kc, row->rms(&b));
         judge(kc, &layer, &want, "rms");
-        b.y = sum.p;
-        KC_CALL(kc, row->sums(&b));
-        for (int64_t i = 0; i < rows; i++) {
-            double mag = 0;
-            w[i] = 0;
-            for (int64_t k = 0; k < n; k++) w[i] += x.p[i * n + k], mag += fabs(x.p[i * n + k]);
-            if (whole) w[i] /= (double)n, mag /= (double)n;
-            bound[i] = kc_dot_bound(n + 1, mag);
-        }
-        kc_expect(kc, &sum, w, bound, "sums");
+        b.y = want.p, lmn_norm_f32_rows[0].log_softmax(&b);
+        b.y = soft.p;
+        KC_CALL(kc, row->log_softmax(&b));
+        for (int64_t i = 0; i < rows * n; i++)
+            w[i] = want.p[i], bound[i] = 2e-6 * fabs(w[i]) + 2e-6;
+        kc_expect(kc, &soft, w, bound, "log_softmax");
+        check_planes(kc, row, &b);
+        check_folds(kc, row, &x, rows, n);
     }
 }
 

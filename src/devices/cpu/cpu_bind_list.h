@@ -68,6 +68,11 @@
     X(rms_norm)              \
     X(reduce_mean)           \
     X(reduce_sum)            \
+    X(reduce_max)            \
+    X(reduce_min)            \
+    X(log_softmax)           \
+    X(instance_norm)         \
+    X(batch_norm)            \
     X(tree_ensemble)         \
     X(tree_regressor)        \
     X(tree_classifier)

@@ -1,11 +1,13 @@
 /*
- * Softmax along any axis; LayerNormalization, RMSNormalization, ReduceMean and ReduceSum in f32
- * where the axes worked on are the last ones, on the norm family. Other axes, Mean and InvStdDev
- * outputs run by the reference.
+ * Softmax along any axis; LogSoftmax, LayerNormalization and RMSNormalization in f32 where the axes
+ * worked on are the last ones, InstanceNormalization and BatchNormalization of planes, on the norm
+ * family. Other axes, Mean and InvStdDev outputs run by the reference.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/norm/norm.h"
 #include "ops/shapes.h"
+
+#include <math.h>
 
 static const int64_t chunk_elems = 16 << 10;
 
@@ -23,6 +25,7 @@ static void norm_chunk(void *arg, int64_t chunk, int32_t worker)
     lmn_norm_block b = j->block;
     b.x += first * b.n;
     b.y += first * j->y_row;
+    b.row += first;
     b.rows = lmn_min_i64(j->rows_per_chunk, b.rows - first);
     j->fn(&b);
 }
@@ -89,6 +92,23 @@ static lamina_status run_softmax(const lamina_kernel *k, lmn_eval *ec)
     return down_run(ec, k->dev->kset.norm_f32->softmax_down, &j.block);
 }
 
+static lamina_status run_log_softmax(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *x = lmn_in(ec, 0);
+    int32_t axis;
+    if (!lmn_cpu_is_f32(x) || lmn_count(x) == 0 ||
+        !axis_of(lmn_attr_i(ec->node, "axis", -1), x->rank, &axis) ||
+        lmn_span_count(x->dims, axis + 1, x->rank) != 1)
+        return lmn_cpu_reference(ec);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
+    if (!y) return LAMINA_OK;
+    norm_job j = {.fn = k->dev->kset.norm_f32->log_softmax, .y_row = x->dims[axis]};
+    j.block = (lmn_norm_block){.x = x->data, .y = y->data, .n = x->dims[axis]};
+    j.block.rows = lmn_span_count(x->dims, 0, axis);
+    return norm_run(ec, &j);
+}
+
 /* Is w one value for each of the n elements from the axis on? [4,1] has four values too, but for
    [..,4,4] they belong to rows. */
 static bool covers_tail(const lamina_tensor *w, const lamina_tensor *x, int32_t axis, int64_t n)
@@ -124,51 +144,6 @@ static lamina_status run_layer(const lamina_kernel *k, lmn_eval *ec)
     return norm_run(ec, &j);
 }
 
-/* First of the reduced axes if they are the last ones, else -1. */
-static int32_t reduced_from(lmn_eval *ec, const lamina_tensor *x)
-{
-    const lamina_tensor *axes = lmn_in(ec, 1);
-    uint32_t mask = 0;
-    if (!axes || axes->kind != LAMINA_KIND_TENSOR || axes->dtype != LAMINA_I64 || axes->rank > 1)
-        return -1;
-    for (int64_t i = 0; i < lmn_count(axes); i++) {
-        int32_t axis;
-        if (!axis_of(lmn_get_i64(axes, i), x->rank, &axis) || mask >> axis & 1) return -1;
-        mask |= 1u << axis;
-    }
-    int32_t from = x->rank;
-    while (from > 0 && mask >> (from - 1) & 1) from--;
-    return mask != 0 && mask >> from << from == mask && from < x->rank ? from : -1;
-}
-
-static lamina_status run_reduce(const lamina_kernel *k, lmn_eval *ec, bool mean)
-{
-    const lamina_tensor *x = lmn_in(ec, 0);
-    if (!lmn_cpu_is_f32(x) || lmn_count(x) == 0) return lmn_cpu_reference(ec);
-    const int32_t from = reduced_from(ec, x);
-    if (from < 0) return lmn_cpu_reference(ec);
-    const bool keep = lmn_attr_i(ec->node, "keepdims", 1) != 0;
-    int64_t dims[LMN_MAX_RANK];
-    for (int32_t i = 0; i < x->rank; i++) dims[i] = i < from ? x->dims[i] : 1;
-    lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, keep ? x->rank : from, dims, &y));
-    if (!y) return LAMINA_OK;
-    norm_job j = {.fn = k->dev->kset.norm_f32->sums, .y_row = 1};
-    j.block = (lmn_norm_block){.x = x->data, .y = y->data, .mean = mean};
-    j.block.n = lmn_span_count(x->dims, from, x->rank);
-    j.block.rows = lmn_span_count(x->dims, 0, from);
-    return norm_run(ec, &j);
-}
-
-static lamina_status run_mean(const lamina_kernel *k, lmn_eval *ec)
-{
-    return run_reduce(k, ec, true);
-}
-static lamina_status run_sum(const lamina_kernel *k, lmn_eval *ec)
-{
-    return run_reduce(k, ec, false);
-}
-
 /* Are the extents of scale those of the last axes of x, from `axis` on? */
 static bool scales_axes(const lamina_tensor *scale, const lamina_tensor *x, int32_t axis)
 {
@@ -197,6 +172,59 @@ static lamina_status run_rms(const lamina_kernel *k, lmn_eval *ec)
     return norm_run(ec, &j);
 }
 
+/* Is input i a vector of f32, one a channel of x? */
+static bool is_per_channel(lmn_eval *ec, int32_t i, const lamina_tensor *x)
+{
+    const lamina_tensor *p = lmn_in(ec, i);
+    return lmn_cpu_is_f32(p) && p->rank == 1 && p->dims[0] == x->dims[1];
+}
+
+static lamina_status run_planes(const lamina_kernel *k, lmn_eval *ec, lmn_norm_block block)
+{
+    const lamina_tensor *x = lmn_in(ec, 0);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
+    if (!y) return LAMINA_OK;
+    norm_job j = {.fn = k->dev->kset.norm_f32->planes, .block = block};
+    j.block.x = x->data, j.block.y = y->data;
+    j.block.channels = x->dims[1], j.block.rows = x->dims[0] * x->dims[1];
+    j.y_row = j.block.n = lmn_span_count(x->dims, 2, x->rank);
+    return norm_run(ec, &j);
+}
+
+static lamina_status run_instance(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *x = lmn_in(ec, 0);
+    if (!lmn_cpu_is_f32(x) || x->rank < 3 || lmn_count(x) == 0 || !is_per_channel(ec, 1, x) ||
+        !is_per_channel(ec, 2, x))
+        return lmn_cpu_reference(ec);
+    const lmn_norm_block block = {.scale = lmn_in(ec, 1)->data,
+                                  .bias = lmn_in(ec, 2)->data,
+                                  .eps = lmn_attr_f(ec->node, "epsilon", 1e-5f)};
+    return run_planes(k, ec, block);
+}
+
+/* With the statistics given: the scale takes the root in. */
+static lamina_status run_batch(const lamina_kernel *k, lmn_eval *ec)
+{
+    const lamina_tensor *x = lmn_in(ec, 0);
+    if (!lmn_cpu_is_f32(x) || x->rank < 3 || lmn_count(x) == 0 ||
+        lmn_attr_i(ec->node, "training_mode", 0) != 0 || ec->node->n_out > 1)
+        return lmn_cpu_reference(ec);
+    for (int32_t i = 1; i < 5; i++)
+        if (!is_per_channel(ec, i, x)) return lmn_cpu_reference(ec);
+    const int64_t channels = x->dims[1];
+    float *scale = lmn_scratch(ec, (size_t)channels * sizeof *scale);
+    if (!scale)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld scales", (long long)channels);
+    const double eps = (double)lmn_attr_f(ec->node, "epsilon", 1e-5f);
+    const float *given = lmn_in(ec, 1)->data, *var = lmn_in(ec, 4)->data;
+    for (int64_t c = 0; c < channels; c++) scale[c] = (float)(given[c] / sqrt(var[c] + eps));
+    const lmn_norm_block block = {
+        .scale = scale, .bias = lmn_in(ec, 2)->data, .center = lmn_in(ec, 3)->data};
+    return run_planes(k, ec, block);
+}
+
 static bool supports_norm(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
     return lmn_cpu_takes_f32(node, 0, &dev->kset.norm_f32->head, text, cap);
@@ -223,17 +251,24 @@ const lmn_cpu_binding lmn_cpu_rms_norm = {
     .supports = supports_norm,
     .run = run_rms,
 };
-const lmn_cpu_binding lmn_cpu_reduce_mean = {
+const lmn_cpu_binding lmn_cpu_log_softmax = {
     .domain = "",
-    .op = "ReduceMean",
+    .op = "LogSoftmax",
     .families = "norm.f32",
     .supports = supports_norm,
-    .run = run_mean,
+    .run = run_log_softmax,
 };
-const lmn_cpu_binding lmn_cpu_reduce_sum = {
+const lmn_cpu_binding lmn_cpu_instance_norm = {
     .domain = "",
-    .op = "ReduceSum",
+    .op = "InstanceNormalization",
     .families = "norm.f32",
     .supports = supports_norm,
-    .run = run_sum,
+    .run = run_instance,
+};
+const lmn_cpu_binding lmn_cpu_batch_norm = {
+    .domain = "",
+    .op = "BatchNormalization",
+    .families = "norm.f32",
+    .supports = supports_norm,
+    .run = run_batch,
 };

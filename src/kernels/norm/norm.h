@@ -1,6 +1,6 @@
 /*
- * norm family, f32: operations on rows of n neighbouring elements: softmax, layer normalisation,
- * sums.
+ * norm family, f32: operations on rows of n neighbouring elements: softmax, normalisations, folds
+ * (sums, means, largest and smallest elements); down: on columns.
  *
  * Order   one partial sum a lane, then a fixed tree: depends on the row of this table and on n, not
  * on the number of rows or threads. ref: f64, rounded once. Class: dot(n) on the sums. Alias   y
@@ -12,14 +12,23 @@
 #include "base/types.h"
 #include "kernels/krow.h"
 
+typedef enum lmn_norm_fold {
+    LMN_FOLD_SUM,
+    LMN_FOLD_MEAN,
+    LMN_FOLD_MAX, /* NaN wins, here and in MIN */
+    LMN_FOLD_MIN
+} lmn_norm_fold;
+
 typedef struct lmn_norm_block {
     const float *x; /* rows x n, dense */
     float *y;       /* the same; of sums: one element a row */
     int64_t rows, n;
-    const float *scale, *bias; /* layer, rms: n elements; bias may be NULL */
-    float eps;                 /* layer, rms: under the root */
-    bool mean;                 /* sums: divide by n */
-    int64_t step;              /* softmax_down: elements from one of the n to the next */
+    const float *scale, *bias; /* layer, rms: n elements; bias may be NULL. planes: `channels` */
+    const float *center;       /* planes: `channels` means that are known, or NULL */
+    int64_t row, channels;     /* planes: the first row is plane `row`, channel row % channels */
+    float eps;                 /* layer, rms, planes: under the root */
+    lmn_norm_fold fold;
+    int64_t step; /* down: elements from one of the n to the next */
 } lmn_norm_block;
 
 /*
@@ -28,13 +37,17 @@ typedef struct lmn_norm_block {
  *          is one chain of additions from top to bottom.
  * layer:   (x - mean) / sqrt(variance + eps) * scale + bias, in two passes over the centred row.
  * rms:     x / sqrt(mean of x^2 + eps) * scale.
- * sums:    sum or mean of a row.
+ * log_softmax: x - max - log(sum of e^(x - max)); NaN as in softmax.
+ * planes:  (x - mean) / sqrt(variance + eps) * scale + bias with one scale and bias a row; where
+ * the center is given: (x - center) * scale + bias. folds:   sum, mean, largest or smallest element
+ * of a row. folds_down: the same of `rows` neighbouring columns, each n elements `step` apart; one
+ * column is one chain from top to bottom.
  */
 typedef void lmn_norm_fn(const lmn_norm_block *b);
 
 typedef struct lmn_norm_row {
     lmn_krow head;
-    lmn_norm_fn *softmax, *softmax_down, *layer, *rms, *sums;
+    lmn_norm_fn *softmax, *softmax_down, *log_softmax, *layer, *rms, *planes, *folds, *folds_down;
 } lmn_norm_row;
 
 extern const lmn_norm_row lmn_norm_f32_rows[];

@@ -91,11 +91,124 @@ static float row_sum(const float *x, int64_t n)
     return vf_hsum(vf_add(a0, a1));
 }
 
-static void sums_run(const lmn_norm_block *b)
+/* Elements as folds take them: those of MIN negated, so that all look for the largest. */
+VF_INLINE vf fold_sign(const lmn_norm_fold fold)
+{
+    return fold == LMN_FOLD_MIN ? vf_set1(-0.0f) : vf_zero();
+}
+
+/* Largest of x ^ sign; whether NaN was met is noted beside, as maxima lose it. */
+static float row_most(const float *x, int64_t n, vf sign)
+{
+    const vf low = vf_set1(-__builtin_inff());
+    vf a0 = low, a1 = low, a2 = low, a3 = low;
+    vm nan = vm_first(0);
+    int64_t i = 0;
+#define MOST(k)                                                   \
+    {                                                             \
+        const vf v = vf_xor(vf_load(x + i + (k)*VF_LANES), sign); \
+        nan = vm_or(nan, vf_unord(v, v));                         \
+        a##k = vf_max(v, a##k);                                   \
+    }
+    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+        MOST(0)
+        MOST(1)
+        MOST(2)
+        MOST(3)
+    }
+#undef MOST
+    for (; i < n; i += VF_LANES) {
+        const vm mask = vm_first(n - i);
+        const vf v = vf_select(mask, vf_xor(vf_loadm(x + i, mask), sign), low);
+        nan = vm_or(nan, vf_unord(v, v));
+        a0 = vf_max(v, a0);
+    }
+    return vm_any(nan) ? __builtin_nanf("") : vf_hmax(vf_max(vf_max(a0, a1), vf_max(a2, a3)));
+}
+
+static void folds_run(const lmn_norm_block *b)
 {
     for (int64_t r = 0; r < b->rows; r++) {
-        const float sum = row_sum(b->x + r * b->n, b->n);
-        b->y[r] = b->mean ? sum / (float)b->n : sum;
+        const float *x = b->x + r * b->n;
+        if (b->fold == LMN_FOLD_MAX)
+            b->y[r] = row_most(x, b->n, vf_zero());
+        else if (b->fold == LMN_FOLD_MIN)
+            b->y[r] = -row_most(x, b->n, fold_sign(LMN_FOLD_MIN));
+        else
+            b->y[r] = b->fold == LMN_FOLD_MEAN ? row_sum(x, b->n) / (float)b->n : row_sum(x, b->n);
+    }
+}
+
+/* Columns c .. c + 4 VF_LANES - 1 at most. */
+VF_INLINE void fold_columns(const lmn_norm_block *b, int64_t c, const lmn_norm_fold fold)
+{
+    const bool sums = fold == LMN_FOLD_SUM;
+    const vf sign = fold_sign(fold), start = sums ? vf_zero() : vf_set1(-__builtin_inff());
+    const float *x = b->x + c;
+    vf a0 = start, a1 = start, a2 = start, a3 = start;
+    vm n0 = vm_first(0), n1 = n0, n2 = n0, n3 = n0;
+    const int64_t left = b->rows - c;
+#define DOWN(k)                                                                    \
+    {                                                                              \
+        const vf v = vf_xor(vf_loadm(x + i * b->step + (k)*VF_LANES, m##k), sign); \
+        if (!sums) n##k = vm_or(n##k, vf_unord(v, v));                             \
+        a##k = sums ? vf_add(a##k, v) : vf_max(v, a##k);                           \
+    }
+#define DONE(k)                                                                  \
+    {                                                                            \
+        vf v = vf_xor(vf_select(n##k, vf_set1(__builtin_nanf("")), a##k), sign); \
+        if (b->fold == LMN_FOLD_MEAN) v = vf_div(v, vf_set1((float)b->n));       \
+        vf_storem(b->y + c + (k)*VF_LANES, m##k, v);                             \
+    }
+    const vm m0 = vm_first(left), m1 = vm_first(left - VF_LANES),
+             m2 = vm_first(left - 2 * VF_LANES), m3 = vm_first(left - 3 * VF_LANES);
+    if (left > VF_LANES) {
+        for (int64_t i = 0; i < b->n; i++) {
+            DOWN(0)
+            DOWN(1)
+            DOWN(2)
+            DOWN(3)
+        }
+        DONE(1)
+        DONE(2)
+        DONE(3)
+    } else {
+        for (int64_t i = 0; i < b->n; i++) DOWN(0)
+    }
+    DONE(0)
+#undef DOWN
+#undef DONE
+}
+
+static void folds_down_run(const lmn_norm_block *b)
+{
+    for (int64_t c = 0; c < b->rows; c += 4 * VF_LANES) {
+        if (b->fold == LMN_FOLD_MAX)
+            fold_columns(b, c, LMN_FOLD_MAX);
+        else if (b->fold == LMN_FOLD_MIN)
+            fold_columns(b, c, LMN_FOLD_MIN);
+        else
+            fold_columns(b, c, LMN_FOLD_SUM);
+    }
+}
+
+static void log_softmax_run(const lmn_norm_block *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *x = b->x + r * b->n;
+        float *y = b->y + r * b->n;
+        const vf max = vf_set1(row_max(x, b->n));
+        vf sum = vf_zero();
+        for (int64_t i = 0; i < b->n; i += VF_LANES) {
+            const vm mask = vm_first(b->n - i);
+            const vf e = vf_exp(vf_sub(vf_loadm(x + i, mask), max));
+            sum = vf_add(sum, vf_select(mask, e, vf_zero()));
+        }
+        const vf log_sum = vf_log(vf_set1(vf_hsum(sum)));
+        for (int64_t i = 0; i < b->n; i += VF_LANES) {
+            const vm mask = vm_first(b->n - i);
+            vf_storem(y + i, mask, vf_sub(vf_sub(vf_loadm(x + i, mask), max), log_sum));
+        }
     }
 }
 
@@ -154,6 +267,28 @@ static void layer_run(const lmn_norm_block *b)
         const vf mean = vf_set1(row_sum(x, b->n) / (float)b->n);
         const vf var = vf_set1(row_square(x, b->n, mean) / (float)b->n + b->eps);
         row_scale(b, x, b->y + r * b->n, mean, vf_div(vf_set1(1.0f), vf_sqrt(var)));
+    }
+}
+
+static void planes_run(const lmn_norm_block *b)
+{
+    const int64_t n = b->n;
+    for (int64_t r = 0; r < b->rows; r++) {
+        const int64_t c = (b->row + r) % b->channels;
+        const float *x = b->x + r * n;
+        float *y = b->y + r * n;
+        const vf mean = vf_set1(b->center ? b->center[c] : row_sum(x, n) / (float)n);
+        vf inv = vf_set1(1.0f);
+        if (!b->center) {
+            const vf var = vf_set1(row_square(x, n, mean) / (float)n + b->eps);
+            inv = vf_div(inv, vf_sqrt(var));
+        }
+        const vf scale = vf_set1(b->scale[c]), bias = vf_set1(b->bias[c]);
+        for (int64_t i = 0; i < n; i += VF_LANES) {
+            const vm mask = vm_first(n - i);
+            const vf v = vf_mul(vf_sub(vf_loadm(x + i, mask), mean), inv);
+            vf_storem(y + i, mask, vf_fma(v, scale, bias));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 /*
  * Rows of the norm family: X(dtype, variant, ISA, prio). The functions of a row are
- * lmn_norm_<dtype>_{softmax,softmax_down,layer,rms,sums}_<variant>. An X list.
+ * lmn_norm_<dtype>_{softmax,softmax_down,log_softmax,layer,rms,planes,folds,folds_down}_<variant>.
+ * An X list.
  */
 X(f32, ref, REF, 0)
 #if defined(__x86_64__)
