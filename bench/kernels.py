@@ -31,6 +31,9 @@ BARS = (
     ("B2 small", "f32", ("small NT", "small NN"), "plain", 1.2, None),
     ("B2 small packed", "f32", ("small NT", "small NN"), "packed", 1.0, None),
     ("B3 edge and tiny", "f32", ("edge", "tiny"), "plain", 1.1, 0.95),
+    ("B3 hot", "f32", ("edge", "tiny"), "hot", 0.9, None),
+    ("B10 first call", "f32", ("first call",), "plain", 3.0, None),
+    ("B10 first call packed", "f32", ("first call",), "packed", 3.0, None),
     ("B6 functions", "math", ("functions",), "plain", 1.2, None),
     ("B6 softmax", "math", ("softmax",), "plain", 1.2, None),
     ("B6 layer norm", "math", ("layer norm",), "plain", 1.2, None),
@@ -124,7 +127,7 @@ def digest(row):
         t = benchlib.median(c["seconds"])
         out["rates"].append({"name": c["name"], "kind": c["kind"], "ours": c["ours"],
                              "gops": row["ops"] / t * 1e-9, "ns": t * 1e9, "error": c["error"]})
-    for kind in ("plain", "packed", "roof"):
+    for kind in ("plain", "packed", "hot", "roof"):
         ours = [c for c in row["contenders"]
                 if c["ours"] and c["kind"] == ("plain" if kind == "roof" else kind)]
         peers = [c for c in row["contenders"] if not c["ours"] and c["kind"] == kind]
@@ -145,12 +148,18 @@ def columns(cases):
     return names
 
 
+def ratios_of(names):
+    """Kinds that a table compares."""
+    hot = ("hot",) if any(k == "hot" for _, k in names) else ()
+    return ("plain", "packed", *hot, "roof")
+
+
 def line(case, names):
     """A row of the table: Gop/s of everyone, ratio to the best peer, share of the peak."""
     rates = {(r["name"], r["kind"]): r for r in case["rates"]}
     best = max((r for r in case["rates"] if r["ours"]), key=lambda r: r["gops"], default=None)
     text = [f"{rates[n]['gops']:.3g}" if n in rates else "-" for n in names]
-    for kind in ("plain", "packed", "roof"):
+    for kind in ratios_of(names):
         r = case["ratio"].get(kind)
         text.append(f"{r['value']:.2f} {r['peer']}" if r and kind != "roof" else
                     f"{100 * r['value']:.0f}" if r else "")
@@ -160,8 +169,9 @@ def line(case, names):
 
 
 def heads(names):
-    return (["MxNxK"] + [n + (" packed" if k == "packed" else "") for n, k in names]
-            + ["plain / best", "packed / best", "% of read", "% of peak"])
+    return (["MxNxK"] + [n + ("" if k == "plain" else " " + k) for n, k in names]
+            + ["% of read" if k == "roof" else k + " / best" for k in ratios_of(names)]
+            + ["% of peak"])
 
 
 def geomeans(cases):

@@ -20,6 +20,7 @@ enum { KB_CONTENDERS = 16 };
 typedef enum kb_kind {
     KB_PLAIN = 0, /* weights as the user has them */
     KB_PACKED,    /* weights packed beforehand, outside the timing */
+    KB_HOT,       /* kernels made or chosen for the shape beforehand, called without a check */
     KB_ROOF       /* no contender: what the memory gives, such as kb_read_bytes() of the weights */
 } kb_kind;
 
@@ -82,6 +83,13 @@ const kb_blas *kb_blas_at(int32_t i);
 /* A function of a library into *fn, the address of a function pointer; false = not there. */
 bool kb_symbol(void *lib, const char *name, void *fn);
 
+/* kb_xsmm.c: LIBXSMM's kernel for a row-major product without gaps, made at run time; NULL = absent
+   or none for this shape. */
+typedef struct kb_xsmm kb_xsmm;
+bool kb_xsmm_open(void);
+kb_xsmm *kb_xsmm_make(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c);
+void kb_xsmm_run(kb_xsmm *x);
+
 /* kb_onednn.c: one matrix product as a oneDNN primitive. Strides as in row-major; B is [k][n], or
    [n][k] with trans_b. Packed: B is reordered beforehand. Types are numbers of dnnl_data_type_t. */
 enum { KB_DNN_F16 = 1, KB_DNN_BF16 = 2, KB_DNN_F32 = 3, KB_DNN_S32 = 4, KB_DNN_S8, KB_DNN_U8 };
@@ -95,7 +103,9 @@ typedef struct kb_dnn_product {
 typedef struct kb_dnn kb_dnn;
 bool kb_dnn_open(void); /* false = absent */
 const char *kb_dnn_version(void);
-/* NULL = this version has no such product. Run, release. */
+/* NULL = this version has no such product. Run, release. What was made before is made again after
+   kb_dnn_forget(). */
+void kb_dnn_forget(void);
 kb_dnn *kb_dnn_make(const kb_dnn_product *p);
 /* A convolution with a bias; axes are depth, height, width, the last `rank` of them count. Its
    weights are reordered beforehand; x and y too unless plain, and then kb_dnn_fetch() brings y. */

@@ -6,6 +6,9 @@
 
 #include "lamina/gemm.h"
 
+#include "kernels/gemm/gemm_plan.h"
+#include "kernels/kset.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +75,10 @@ static const shape shapes[] = {
     {"tiny", 16, 16, 16, false},
     {"tiny", 24, 24, 24, false},
     {"tiny", 32, 32, 32, false},
+    {"first call", 1, 768, 768, true},
+    {"first call", 64, 64, 64, false},
+    {"first call", 128, 768, 768, true},
+    {"first call", 512, 512, 512, false},
 };
 
 /* The product, and what each contender needs of it. */
@@ -84,6 +91,9 @@ typedef struct product {
     void *packed;
     lamina_gemm *gemm;
     lamina_gemm_packed *ours;
+    const lmn_gemm_row *row;
+    kb_xsmm *xsmm;
+    lmn_gemm_tiny tiny;
 } product;
 
 /* The worst of some 2000 elements against sums in f64, in units of the bound of a chain of k. */
@@ -193,21 +203,61 @@ static void run_ours(void *arg)
     (void)lamina_gemm_once(p->gemm, &s, &a);
 }
 
+/* Our kernel for small products, called as LIBXSMM's are. */
+static void run_hot(void *arg)
+{
+    const product *p = arg;
+    p->row->tiny(&p->tiny);
+}
+
+static void run_xsmm(void *arg)
+{
+    kb_xsmm_run(((product *)arg)->xsmm);
+}
+
+/* The first product of a shape: everything from the shape to the result, and back. */
+static void first_ours(void *arg)
+{
+    product *p = arg, once = *p;
+    const lamina_gemm_shape s = {sizeof s, LAMINA_F32, p->nt ? LAMINA_GEMM_TRANS_B : 0, p->m, p->n,
+                                 p->k,     1};
+    if (p->packed &&
+        lamina_gemm_pack(p->gemm, &s, p->b, p->nt ? p->k : p->n, &once.ours) != LAMINA_OK)
+        return;
+    run_ours(&once);
+    lamina_gemm_packed_destroy(once.ours);
+}
+
+static void first_dnn(void *arg)
+{
+    const product *p = arg;
+    kb_dnn_product d = {.m = p->m, .n = p->n, .k = p->k, .trans_b = p->nt, .packed = p->packed};
+    d.a_type = d.b_type = d.c_type = KB_DNN_F32;
+    d.a = p->a, d.b = p->b, d.c = p->c;
+    kb_dnn_forget();
+    kb_dnn *made = kb_dnn_make(&d);
+    if (!made) return;
+    kb_dnn_run(made);
+    kb_dnn_release(made);
+}
+
 static void release(void *arg)
 {
     product *p = arg;
     if (p->dnn) kb_dnn_release(p->dnn);
     lamina_gemm_packed_destroy(p->ours);
     free(p->packed);
+    free(p->xsmm);
     free(p);
 }
 
 static product *add(kb_case *c, const product *base, const char *name, kb_kind kind,
                     void (*run)(void *))
 {
-    kb_contender *k = kb_add(c, name, kind, run == run_ours);
+    kb_contender *k = kb_add(c, name, kind, false);
     product *p = kb_alloc(sizeof *p);
     *p = *base;
+    k->ours = run == run_ours || run == run_hot || run == first_ours;
     k->run = run, k->arg = p, k->release = release;
     k->error = kind == KB_ROOF ? NULL : error;
     return p;
@@ -245,13 +295,36 @@ static void add_ours(kb_case *c, const product *base)
     add(c, base, "lamina", KB_PACKED, run_ours)->ours = packed;
 }
 
-static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm)
+/* Products that a kernel may do at once, without looking at anything. */
+static void add_hot(kb_case *c, const product *base)
+{
+    const bool small = base->m < 4096 && base->n < 4096 && base->k < 4096;
+    if (base->nt || !small || !lmn_gemm_f32_is_tiny(base->m, base->n, base->k)) return;
+    kb_xsmm *x = kb_xsmm_make(base->m, base->n, base->k, base->a, base->b, base->c);
+    if (!x) return;
+    add(c, base, "LIBXSMM", KB_HOT, run_xsmm)->xsmm = x;
+    add(c, base, "lamina", KB_HOT, run_hot)->tiny = (lmn_gemm_tiny){
+        base->a, base->b, base->c, base->k, base->n, base->n, base->m, base->n, base->k, 0};
+}
+
+/* packed is only asked whether it is NULL, and freed. */
+static void add_first(kb_case *c, const product *base)
+{
+    for (int packed = 0; packed < 2; packed++) {
+        const kb_kind kind = packed ? KB_PACKED : KB_PLAIN;
+        product *ours = add(c, base, "lamina", kind, first_ours),
+                *dnn = add(c, base, "oneDNN", kind, first_dnn);
+        if (packed) ours->packed = kb_alloc(1), dnn->packed = kb_alloc(1);
+    }
+}
+
+static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm, const lmn_gemm_row *row)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%dx%dx%d %s", s->m, s->n, s->k, s->nt ? "NT" : "NN");
     const double ops = 2.0 * s->m * s->n * s->k;
     if (!kb_wants(run, s->set, name, ops)) return;
-    product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .gemm = gemm};
+    product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .gemm = gemm, .row = row};
     p.a = kb_alloc((size_t)(p.m * p.k) * sizeof(float));
     p.b = kb_alloc((size_t)(p.k * p.n) * sizeof(float));
     p.c = kb_alloc((size_t)(p.m * p.n) * sizeof(float));
@@ -259,8 +332,13 @@ static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm)
     kb_random_f32(p.b, p.k * p.n, 2);
     memset(p.c, 0xff, (size_t)(p.m * p.n) * sizeof(float));
     kb_case c = {.domain = "f32", .set = s->set, .name = name, .ops = ops, .peak = 1};
-    add_ours(&c, &p);
-    add_peers(&c, &p);
+    if (strcmp(s->set, "first call") == 0) {
+        add_first(&c, &p);
+    } else {
+        add_ours(&c, &p);
+        add_peers(&c, &p);
+        add_hot(&c, &p);
+    }
     if (p.m == 1 || p.n == 1) {
         c.bytes = (double)sizeof(float) * (double)(p.k * (p.m > p.n ? p.m : p.n));
         if (run->threads == 1) add(&c, &p, "read", KB_ROOF, run_roof);
@@ -276,6 +354,11 @@ void kb_f32(kb_run *run)
     const lamina_gemm_opts opts = {.size = sizeof opts, .n_threads = (uint32_t)run->threads};
     lamina_gemm *gemm = NULL;
     if (lamina_gemm_create(&opts, &gemm) != LAMINA_OK) return;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) run_shape(run, &shapes[i], gemm);
+    lmn_cpu cpu;
+    lmn_kset set;
+    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
+    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        run_shape(run, &shapes[i], gemm, set.gemm_f32);
     lamina_gemm_destroy(gemm);
 }

@@ -98,7 +98,7 @@ static void print_numbers(const char *key, const double *x, int32_t n)
 
 static void print(const kb_run *run, const kb_case *c, const samples *s)
 {
-    static const char *const kind[] = {"plain", "packed", "roof"};
+    static const char *const kind[] = {"plain", "packed", "hot", "roof"};
     printf("{\"domain\": \"%s\", \"set\": \"%s\", \"case\": \"%s\", \"ops\": %.17g", c->domain,
            c->set, c->name, c->ops);
     printf(", \"peak\": %g, \"bytes\": %g, \"threads\": %d", c->peak, c->bytes, run->threads);

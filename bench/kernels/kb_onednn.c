@@ -51,6 +51,7 @@ static struct {
     int (*destroy)(void *);
     int (*memory_create)(void **, const void *, void *, void *);
     int (*memory_destroy)(void *);
+    int (*cache)(int);
     int (*execute)(const void *, void *, int, const dnn_arg *);
 } dnn;
 
@@ -88,6 +89,7 @@ bool kb_dnn_open(void)
                kb_symbol(lib, "dnnl_primitive_destroy", &dnn.destroy) &&
                kb_symbol(lib, "dnnl_memory_create", &dnn.memory_create) &&
                kb_symbol(lib, "dnnl_memory_destroy", &dnn.memory_destroy) &&
+               kb_symbol(lib, "dnnl_set_primitive_cache_capacity", &dnn.cache) &&
                kb_symbol(lib, "dnnl_primitive_execute", &dnn.execute);
     if (!all || version()->major != 3) return false;
     const dnn_version *v = version();
@@ -99,6 +101,13 @@ bool kb_dnn_open(void)
 const char *kb_dnn_version(void)
 {
     return dnn.version;
+}
+
+void kb_dnn_forget(void)
+{
+    if (!dnn.engine) return;
+    (void)dnn.cache(0);
+    (void)dnn.cache(1024);
 }
 
 static bool reorder(void *from_md, void *from, const void *to_md, void *to)

@@ -15,7 +15,7 @@ static kb_blas found[MOST];
 static int32_t n_found;
 static const char *absent[MOST];
 static int32_t n_absent;
-static bool have_dnn;
+static bool have_dnn, have_xsmm;
 
 bool kb_symbol(void *lib, const char *name, void *fn)
 {
@@ -67,6 +67,8 @@ void kb_peers_open(int32_t threads)
     if (more) open_more(strdup(more));
     have_dnn = kb_dnn_open();
     if (!have_dnn && n_absent < MOST) absent[n_absent++] = "oneDNN";
+    have_xsmm = kb_xsmm_open();
+    if (!have_xsmm && n_absent < MOST) absent[n_absent++] = "LIBXSMM";
 }
 
 void kb_peers_print(void)
@@ -74,6 +76,7 @@ void kb_peers_print(void)
     printf("{\"peers\": [");
     for (int32_t i = 0; i < n_found; i++) printf("%s\"%s\"", i ? ", " : "", found[i].name);
     if (have_dnn) printf("%s\"oneDNN %s\"", n_found ? ", " : "", kb_dnn_version());
+    if (have_xsmm) printf("%s\"LIBXSMM\"", n_found || have_dnn ? ", " : "");
     printf("], \"absent\": [");
     for (int32_t i = 0; i < n_absent; i++) printf("%s\"%s\"", i ? ", " : "", absent[i]);
     printf("]}\n");

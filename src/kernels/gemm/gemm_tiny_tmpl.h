@@ -8,7 +8,9 @@
 #ifndef LMN_KERNELS_GEMM_TINY_TMPL_H
 #define LMN_KERNELS_GEMM_TINY_TMPL_H
 
-typedef void lean_fn(const gemm_tiny *t);
+/* Of t the strides, k and beta; the rest is that of the tile. */
+typedef void lean_fn(const gemm_tiny *t, const vf_real *a, const vf_real *b, vf_real *to,
+                     int64_t n);
 
 /* Most rows of a tile of 1, 2, 3 vectors: what the registers hold. */
 #if LEAN_WIDE
@@ -105,7 +107,7 @@ enum { LEAN_WHOLE, LEAN_MASK, LEAN_HALF };
 #define LEAN_BASE(i, L) \
     if ((i) % 3 == 0) __asm__("" : "+r"(at[(i) / 3]));
 #define LEAN_AT(i, L) \
-    if ((i) % 3 == 0) at[(i) / 3] = (const char *)t->a + (i)*step;
+    if ((i) % 3 == 0) at[(i) / 3] = (const char *)a + (i)*step;
 #define LEAN_NEXT(i, L) \
     if ((i) % 3 == 0) at[(i) / 3] += sizeof(vf_real);
 
@@ -117,13 +119,13 @@ VF_INLINE vm lean_tail(int64_t n)
 
 /* lean_<rows>_<vectors>{w,m,h} */
 #define LEAN_FORM(mr, nv, L)                                                                \
-    static void lean_##mr##_##nv##L(const gemm_tiny *t)                                     \
+    static void lean_##mr##_##nv##L(const gemm_tiny *t, const vf_real *a, const vf_real *b, \
+                                    vf_real *to, int64_t n)                                 \
     {                                                                                       \
         vf acc[mr][nv];                                                                     \
-        const vm tail = lean_tail(t->n - (nv - 1) * VF_LANES);                              \
+        const vm tail = lean_tail(n - (nv - 1) * VF_LANES);                                 \
         const int64_t ldc = t->ldc, ldb = t->ldb, step = t->lda * (int64_t)sizeof(vf_real); \
-        const vf_real *b = t->b;                                                            \
-        vf_real *c = t->c;                                                                  \
+        vf_real *c = to;                                                                    \
         const char *at[(mr + 2) / 3];                                                       \
         (void)tail;                                                                         \
         LEAN_##mr(LEAN_AT, L) if (t->beta)                                                  \
@@ -138,7 +140,7 @@ VF_INLINE vm lean_tail(int64_t n)
             LEAN_##mr(LEAN_BASE, L) LEAN_B_##nv(L) LEAN_##mr(LEAN_STEP_##nv, L)             \
                 LEAN_##mr(LEAN_NEXT, L) b += ldb;                                           \
         }                                                                                   \
-        c = t->c;                                                                           \
+        c = to;                                                                             \
         LEAN_##mr(LEAN_CLOSE_##nv, L)                                                       \
     }
 #if LEAN_WIDE
@@ -180,36 +182,37 @@ VF_INLINE uint64_t lean_kind(uint64_t n)
     return LEAN_WIDE && rest <= VF_LANES / 2 ? LEAN_HALF : LEAN_MASK;
 }
 
-/* All rows of up to three vectors of columns. */
-static void lean_columns(gemm_tiny t, int64_t vectors, uint64_t kind)
+/* n columns, up to three vectors of them, all rows. */
+VF_INLINE void lean_columns(const gemm_tiny *t, const vf_real *b, vf_real *c, uint64_t n)
 {
-    int64_t left = t.m, most = lean_most[vectors - 1];
+    const uint64_t form = (n - 1) / VF_LANES, kind = lean_kind(n);
+    const int64_t most = lean_most[form];
+    if (t->m <= most) {
+        lean_table[form][t->m - 1][kind](t, t->a, b, c, (int64_t)n);
+        return;
+    }
+    const vf_real *a = t->a;
+    int64_t left = t->m;
     for (int64_t tiles = (left + most - 1) / most; tiles > 0; tiles--) {
         const int64_t m = (left + tiles - 1) / tiles;
-        lean_table[vectors - 1][m - 1][kind](&t);
-        t.a += m * t.lda, t.c += m * t.ldc, left -= m;
+        lean_table[form][m - 1][kind](t, a, b, c, (int64_t)n);
+        a += m * t->lda, c += m * t->ldc, left -= m;
     }
 }
 
 static void tiny_run(const gemm_tiny *t)
 {
-    const uint64_t all = ((uint64_t)t->n + VF_LANES - 1) / VF_LANES;
-    if (all == 0 || t->m == 0) return;
-    if (all <= 3) {
-        if (t->m <= lean_most[all - 1])
-            lean_table[all - 1][t->m - 1][lean_kind((uint64_t)t->n)](t);
-        else
-            lean_columns(*t, (int64_t)all, lean_kind((uint64_t)t->n));
+    if (t->n == 0 || t->m == 0) return;
+    if (t->n <= 3 * VF_LANES) {
+        lean_columns(t, t->b, t->c, (uint64_t)t->n);
         return;
     }
-    gemm_tiny part = *t;
-    int64_t left = (int64_t)all;
+    int64_t left = (t->n + VF_LANES - 1) / VF_LANES, j = 0;
     for (int64_t panels = (left + 2) / 3; panels > 0; panels--) {
         const int64_t vectors = (left + panels - 1) / panels;
-        const bool last = panels == 1;
-        part.n = last ? t->n - ((int64_t)all - left) * VF_LANES : vectors * VF_LANES;
-        lean_columns(part, vectors, lean_kind((uint64_t)part.n));
-        part.b += part.n, part.c += part.n, left -= vectors;
+        const int64_t n = panels == 1 ? t->n - j : vectors * VF_LANES;
+        lean_columns(t, t->b + j, t->c + j, (uint64_t)n);
+        j += n, left -= vectors;
     }
 }
 
