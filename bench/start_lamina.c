@@ -1,7 +1,8 @@
 /*
  * start_lamina MODEL load|run|peakN NAME:TYPE:DIMS...: the 12-line program of the README with its
  * inputs on the command line (by position). Prints the seconds to load, those of the first run, and
- * the first value of the first output; or the peak memory of N runs (peak_watch.h).
+ * the first value of the first output; or the peak memory of N runs (peak_watch.h). START_CACHE is
+ * the folder of packed weights, START_BF16 multiplies in bf16.
  */
 #include "bench_input.h"
 #include "peak_watch.h"
@@ -33,11 +34,15 @@ int main(int argc, char **argv)
     const double t0 = bench_now();
     const lamina_engine_opts eo = {.size = sizeof eo, .n_threads = 1};
     const lamina_run_opts ro = {.size = sizeof ro, .error = &err};
+    const lamina_session_opts so = {.size = sizeof so,
+                                    .prepack_cache = getenv("START_CACHE"),
+                                    .precision = getenv("START_BF16") ? LAMINA_PRECISION_BF16
+                                                                      : LAMINA_PRECISION_EXACT};
     const int n = start_parse(argc, argv, in);
     const int runs = argc > 2 && argv[2][0] == 'p' ? atoi(argv[2] + 4) : 0;
     if (runs) peak_begin();
     if (lamina_engine_create(&eo, &e) || lamina_model_load(e, argv[1], NULL, &m, &err) ||
-        lamina_session_create(m, NULL, &s, &err))
+        lamina_session_create(m, &so, &s, &err))
         return puts(err.msg), 1;
     const double t1 = bench_now();
     if (argv[2][0] == 'l') return printf("%.6f 0 0\n", t1 - t0) < 0;

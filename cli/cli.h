@@ -29,8 +29,10 @@ int cli_convert(int argc, char **argv);
 int cli_quantize(int argc, char **argv);
 int cli_logd(int argc, char **argv);
 int cli_trace(int argc, char **argv);
+int cli_cache(int argc, char **argv);
 extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help_bench[],
-    cli_help_info[], cli_help_convert[], cli_help_quantize[], cli_help_logd[], cli_help_trace[];
+    cli_help_info[], cli_help_convert[], cli_help_quantize[], cli_help_logd[], cli_help_trace[],
+    cli_help_cache[];
 
 /* "lamina: error: ..." on stderr; returns CLI_FAULT. */
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);
@@ -70,6 +72,9 @@ void cli_port_text(const lamina_port *p, char *buf, size_t cap);
 bool cli_number(const char *verb, const char *opt, const char *text, long lo, long hi, long *out);
 /* --precision: a lamina_precision; false after reporting. */
 bool cli_precision(const char *verb, const char *text, uint32_t *out);
+/* Where --prepack-cache of a session lies: "auto", "off" or a folder, made absolute in buf; NULL
+   after reporting. */
+const char *cli_prepack_cache(const char *verb, const char *text, char *buf, size_t cap);
 /* A real number >= 0; false after reporting. */
 bool cli_real(const char *verb, const char *opt, const char *text, double *out);
 /* The row of `names` (NULL ends) closest to `text`, NULL if none is near. Rows lie `stride` bytes

@@ -12,7 +12,8 @@
 const char cli_help_bench[] =
     "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
     "                    [--input NAME=FILE]... [--dim NAME=N]... [--seed N] [--top N]\n"
-    "                    [--precision P] [--plugin FILE]... [--svg FILE] [--json]\n"
+    "                    [--precision P] [--prepack-cache DIR] [--plugin FILE]... [--svg FILE]\n"
+    "                    [--json]\n"
     "       lamina bench SUBJECT [--seconds S] [--svg FILE] [--json]\n"
     "       lamina bench --list\n\n"
     "Runs the model on the inputs given, the others seeded, and prints p50, p99 and least "
@@ -40,6 +41,7 @@ const char cli_help_bench[] =
     "  --seed N           of the inputs; default 0\n"
     "  --top N            nodes to list; default 10\n"
     "  --precision P      exact, bf16, auto or strict: lamina help run\n"
+    "  --prepack-cache DIR  keep packed weights: auto, a folder, off (default); lamina help run\n"
     "  --plugin FILE      operators of a shared library (lamina/plugin.h)\n"
     "  --svg FILE         a plot: of a model the roofline with its nodes, of a subject the cases\n"
     "  --list             the subjects\n"
@@ -56,6 +58,10 @@ const char cli_help_bench[] =
 typedef struct bench {
     const char *path, *svg;
     uint32_t precision;
+    const char *cache;
+    char cache_path[4096];
+    lamina_session_stats packed; /* of the first session, whose strings are copied below */
+    char packed_file[1200], packed_note[600];
     lamina_engine *engine;
     lamina_model *model;
     lamina_session *session;
@@ -104,7 +110,8 @@ static int make_session(bench *b, bool profiled)
     const lamina_session_opts o = {.size = sizeof o,
                                    .n_threads = (uint32_t)b->threads,
                                    .profile = profiled,
-                                   .precision = b->precision};
+                                   .precision = b->precision,
+                                   .prepack_cache = b->cache};
     if (lamina_session_create(b->model, &o, &b->session, &err) != LAMINA_OK)
         return cli_fail("%s: %s", b->path, err.msg);
     return CLI_OK;
@@ -233,6 +240,11 @@ static void print_text(const bench *b, const profile *p)
     printf("latency  p50 %.3f ms, p99 %.3f ms, least %.3f ms over %zu runs, %d thread%s\n",
            percentile(b, 50), percentile(b, 99), b->t[0] * 1e3, b->n, b->roof.threads,
            b->roof.threads == 1 ? "" : "s");
+    if (b->packed.n_packed)
+        printf("packed   %llu weights, %.1f MB, of those %.1f mapped%s%s%s%s\n",
+               (unsigned long long)b->packed.n_packed, (double)b->packed.packed_bytes * 1e-6,
+               (double)b->packed.packed_mapped_bytes * 1e-6, *b->packed_file ? " from " : "",
+               b->packed_file, *b->packed_note ? "; " : "", b->packed_note);
     double flops = 0, bytes = 0;
     for (size_t i = 0; i < p->n_ops; i++) flops += p->op[i].flops, bytes += p->op[i].bytes;
     print_machine(&b->roof);
@@ -279,6 +291,13 @@ static void print_json(const bench *b, const profile *p)
            "%.6f, \"p99_ms\": %.6f, \"min_ms\": %.6f,\n",
            b->roof.threads, b->load_s * 1e3, b->first_s * 1e3, b->n, percentile(b, 50),
            percentile(b, 99), b->t[0] * 1e3);
+    printf(" \"packed\": {\"tensors\": %llu, \"bytes\": %llu, \"mapped\": %llu, \"file\": ",
+           (unsigned long long)b->packed.n_packed, (unsigned long long)b->packed.packed_bytes,
+           (unsigned long long)b->packed.packed_mapped_bytes);
+    cli_json_string(stdout, b->packed_file);
+    printf(", \"note\": ");
+    cli_json_string(stdout, b->packed_note);
+    printf("},\n");
     printf(" \"roof\": {\"cached\": %s, \"when\": %lld", b->roof.cached ? "true" : "false",
            (long long)b->roof.when);
     for (int t = 0; t < CLI_TYPES; t++)
@@ -349,6 +368,16 @@ static int make_inputs(bench *b)
     return CLI_OK;
 }
 
+/* What the first session found or made: later ones of this process find it. */
+static void note_packs(bench *b)
+{
+    lamina_session_stats *s = &b->packed;
+    *s = (lamina_session_stats){.size = sizeof *s};
+    if (lamina_session_get_stats(b->session, s) != LAMINA_OK) return;
+    (void)snprintf(b->packed_file, sizeof b->packed_file, "%s", s->packed_file);
+    (void)snprintf(b->packed_note, sizeof b->packed_note, "%s", s->packed_note);
+}
+
 static int prepare(bench *b)
 {
     lamina_error err;
@@ -359,6 +388,7 @@ static int prepare(bench *b)
     if (lamina_model_load(b->engine, b->path, NULL, &b->model, &err) != LAMINA_OK)
         return cli_fail("%s: %s", b->path, err.msg);
     if ((rc = make_session(b, false)) != CLI_OK) return rc;
+    note_packs(b);
     b->load_s = cli_now_s() - start;
     b->t = malloc(MAX_RUNS * sizeof *b->t);
     return b->t ? make_inputs(b) : cli_fail("out of memory");
@@ -391,6 +421,8 @@ static int take_option(bench *b, int o, const char *v)
     if (o == 11) b->svg = v;
     if (o == 12) b->list = true;
     if (o == 13 && !cli_precision("bench", v, &b->precision)) return CLI_USAGE;
+    if (o == 14 && !(b->cache = cli_prepack_cache("bench", v, b->cache_path, sizeof b->cache_path)))
+        return CLI_USAGE;
     return CLI_OK;
 }
 
@@ -438,10 +470,10 @@ static int measure_model(bench *b)
 int cli_bench(int argc, char **argv)
 {
     static const cli_opt SPEC[] = {
-        {"--threads", true},   {"--iterations", true}, {"--warmup", true}, {"--seed", true},
-        {"--top", true},       {"--seconds", true},    {"--dim", true},    {"--input", true},
-        {"--json", false},     {"--plugin", true},     {"--svg", true},    {"--list", false},
-        {"--precision", true}, {NULL, false}};
+        {"--threads", true},   {"--iterations", true},    {"--warmup", true}, {"--seed", true},
+        {"--top", true},       {"--seconds", true},       {"--dim", true},    {"--input", true},
+        {"--json", false},     {"--plugin", true},        {"--svg", true},    {"--list", false},
+        {"--precision", true}, {"--prepack-cache", true}, {NULL, false}};
     static bench b = {.seconds = -1, .warmup = 3, .top = 10};
     const char *v;
     int i = 1, o;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int cli_fail(const char *fmt, ...)
 {
@@ -130,6 +131,18 @@ bool cli_precision(const char *verb, const char *text, uint32_t *out)
     (void)cli_usage(verb, "--precision is exact, bf16, auto or strict, not \"%s\"%s", text,
                     strcmp(text, "int8") ? "" : ": `lamina quantize` makes models in 8 bits");
     return false;
+}
+
+const char *cli_prepack_cache(const char *verb, const char *text, char *buf, size_t cap)
+{
+    char here[2048];
+    if (!strcmp(text, "auto") || !strcmp(text, "off") || text[0] == '/') return text;
+    if (!*text || !getcwd(here, sizeof here) ||
+        (size_t)snprintf(buf, cap, "%s/%s", here, text) >= cap) {
+        (void)cli_usage(verb, "--prepack-cache is auto, off or a folder, not \"%s\"", text);
+        return NULL;
+    }
+    return buf;
 }
 
 int cli_plugins_add(cli_plugins *p, const char *verb, const char *path)

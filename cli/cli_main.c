@@ -15,6 +15,7 @@ const cli_verb cli_verbs[] = {
     {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
     {"quantize", "write a model in 8 or 4 bits and report its accuracy", cli_help_quantize,
      cli_quantize},
+    {"cache", "list, verify or clear the packed weights that are kept", cli_help_cache, cli_cache},
     {"trace", "record what a program does, and look at it live or afterwards", cli_help_trace,
      cli_trace},
     {"logd", "collect what processes log into one file", cli_help_logd, cli_logd},

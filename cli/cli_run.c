@@ -14,7 +14,8 @@ const char cli_help_run[] =
     "usage: lamina run MODEL [--input NAME=FILE]... [--in NAME=file:FILE]... [--image FILE]\n"
     "                  [--recipe NAME] [--labels FILE] [--random SEED] [--dim NAME=N]...\n"
     "                  [--output DIR] [--threads N] [--profile FILE] [--trace FILE]\n"
-    "                  [--precision P] [--plugin FILE]... [--json] [--quiet]\n\n"
+    "                  [--precision P] [--prepack-cache DIR] [--plugin FILE]...\n"
+    "                  [--json] [--quiet]\n\n"
     "Runs the model once and prints every output, or the answer that a recipe makes of it.\n\n"
     "  --input NAME=FILE   a value from .npy, .npz, .npz:MEMBER or .pb (ONNX TensorProto)\n"
     "  --input FILE.npz    every input of the model that has a member of its name\n"
@@ -32,6 +33,8 @@ const char cli_help_run[] =
     "  --precision P       how products of f32 are computed: exact (default), bf16, auto (bf16 "
     "where\n"
     "                      the first run shows that it is near), strict (one order of sums)\n"
+    "  --prepack-cache DIR keep weights packed for this machine in a folder that later runs map:\n"
+    "                      auto (the user's), a folder, off (default); lamina help cache\n"
     "  --plugin FILE       operators of a shared library (lamina/plugin.h)\n"
     "  --json              all outputs or answers and times, as one JSON object\n"
     "  --quiet             print no outputs\n\n"
@@ -50,6 +53,8 @@ typedef struct job {
     bool has_recipe, random, json, quiet;
     long seed, threads;
     uint32_t precision;
+    const char *cache;
+    char cache_path[4096];
     cli_dims dims;
     cli_plugins plugins;
     recipe recipe;
@@ -241,8 +246,10 @@ static int answer(job *j)
 static int open_model(job *j)
 {
     lamina_error err;
-    const lamina_session_opts o = {
-        .size = sizeof o, .profile = j->profile != NULL, .precision = j->precision};
+    const lamina_session_opts o = {.size = sizeof o,
+                                   .profile = j->profile != NULL,
+                                   .precision = j->precision,
+                                   .prepack_cache = j->cache};
     const double start = cli_now_s();
     cli_progress *tick = cli_progress_start("loading", j->path);
     lamina_status st = lamina_model_load(j->e, j->path, NULL, &j->m, &err);
@@ -280,7 +287,8 @@ static int parse(job *j, int argc, char **argv)
         {"--input", true},   {"--in", true},     {"--image", true},     {"--recipe", true},
         {"--labels", true},  {"--random", true}, {"--dim", true},       {"--output", true},
         {"--threads", true}, {"--json", false},  {"--quiet", false},    {"--profile", true},
-        {"--plugin", true},  {"--trace", true},  {"--precision", true}, {NULL, false}};
+        {"--plugin", true},  {"--trace", true},  {"--precision", true}, {"--prepack-cache", true},
+        {NULL, false}};
     const char *v, *recipe_name = NULL;
     int i = 1, o;
     while ((o = cli_next("run", SPEC, argc, argv, &i, &v)) != -1) {
@@ -303,6 +311,9 @@ static int parse(job *j, int argc, char **argv)
         if (o == 12) j->profile = v;
         if (o == 14) j->trace_path = v;
         if (o == 15 && !cli_precision("run", v, &j->precision)) return CLI_USAGE;
+        if (o == 16 &&
+            !(j->cache = cli_prepack_cache("run", v, j->cache_path, sizeof j->cache_path)))
+            return CLI_USAGE;
         if (o == 13 && cli_plugins_add(&j->plugins, "run", v) != CLI_OK) return CLI_USAGE;
     }
     if (!j->path) return cli_usage("run", "which model?");

@@ -24,6 +24,7 @@
 #include "lamina/log.h"
 #include "lamina/model.h"
 #include "lamina/plugin.h"
+#include "lamina/prepack.h"
 #include "lamina/quantize.h"
 #include "lamina/session.h"
 #include "lamina/tensor.h"

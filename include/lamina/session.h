@@ -47,6 +47,15 @@ typedef struct lamina_session_opts {
     bool strict_placement;    /* a node that no fast kernel of the device serves is E_UNSUPPORTED */
     bool reference;           /* run every node by its reference evaluation */
     uint32_t precision;       /* lamina_precision; default EXACT */
+    /* Borrowed until return. Where weights are kept in the order that kernels read, for later
+       sessions of any process, which map them and share the memory (lamina/prepack.h): "auto", the
+       user's cache folder; an absolute path; NULL or "off", nowhere. What cannot be kept (a model
+       from memory, a folder that cannot be used, a full disk) is packed in memory, and the stats
+       say so. Results have the same bits with it and without; a first session takes longer to
+       make. */
+    const char *prepack_cache;
+    uint64_t prepack_cache_bytes; /* most bytes of that folder, the least recently used files go;
+                                     default 8 GiB */
 } lamina_session_opts;
 
 /* Options of one run. Set `size`, leave the rest zero. Append only. */
@@ -139,6 +148,12 @@ typedef struct lamina_session_stats {
     uint64_t idle_bytes;            /* activation memory held by idle plans */
     uint64_t n_nodes, n_nodes_fast; /* nodes after optimisation; those with a fast kernel */
     uint64_t run_ns;                /* with profile: wall time of the runs that it noted */
+    /* Weights packed for the kernels. Strings are lent until the session is gone */
+    uint64_t n_packed, packed_bytes;
+    uint64_t packed_mapped_bytes; /* of those, in a file that other sessions share */
+    const char *packed_file;      /* that file; "" = none */
+    const char *packed_note;      /* why not all that could be is in the file; "" = it is, or
+                                     nothing was asked for */
 } lamina_session_stats;
 
 /**

@@ -5,7 +5,7 @@
 
 #include "base/os/os_dir.h"
 #include "base/os/os_file.h"
-#include "formats/file_tensor.h"
+#include "tensor/file_tensor.h"
 #include "formats/npy/npy.h"
 #include "formats/onnx/onnx_value.h"
 

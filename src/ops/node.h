@@ -7,6 +7,7 @@
 #include "lamina/op.h"
 #include "lamina/session.h"
 #include "ops/op.h"
+#include "ops/prepack.h"
 
 struct lamina_node {
     const lmn_opnode *op;
@@ -14,6 +15,7 @@ struct lamina_node {
     const lamina_tensor *const *in_const; /* op->n_in; NULL = not constant */
     const lmn_fact *out;                  /* op->n_out */
     lamina_precision precision;           /* of the session */
+    lmn_prepack *prepack;                 /* of the session; NULL: weights cannot be packed */
 };
 
 /* A call is an evaluation context; the in-tree devices go through here instead of the accessors. */

@@ -46,8 +46,12 @@ static lamina_status compile_step(lmn_exec *x, lmn_step *step, lamina_error *err
         }
         for (int32_t i = 0; i < n->op.n_out; i++)
             out[i] = n->out[i] ? g->values[n->out[i]].fact : lmn_fact_unknown();
-        const lamina_node node = {&n->op, in, consts, out,
-                                  (lamina_precision)x->session->opts.precision};
+        const lamina_node node = {&n->op,
+                                  in,
+                                  consts,
+                                  out,
+                                  (lamina_precision)x->session->opts.precision,
+                                  lmn_packs_door(x->session->packs)};
         place(x, step, &node);
         if (step->vt)
             st = step->vt->compile(step->self, &node, &step->kernel, err);

@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 #include "lamina/device.h"
 #include "lamina/session.h"
+#include "runtime/prepack.h"
 #include "runtime/profile.h"
 #include "runtime/spans.h"
 #include "runtime/workers.h"
@@ -107,6 +108,7 @@ struct lamina_session {
     lamina_session_opts opts;
     lmn_devices *devices;
     lmn_workpool *pool;
+    lmn_packs *packs;
     lmn_exec *x;
     lmn_mutex lock; /* guards plans, idle frames, runs, stats */
     lmn_plan *plans;

@@ -57,7 +57,12 @@ static lamina_status prepare(lamina_session *s, lamina_error *err)
     LMN_TRY(optimise(s, err));
     lmn_trace_phase_end(t, start, "optimise", "session(model:s)", name);
     const uint64_t placing = lmn_trace_phase_begin(t);
+    if (lmn_packs_create(s->model, &s->opts, &s->packs) != LAMINA_OK)
+        return lmn_fail(err, LAMINA_E_NOMEM, "out of memory making a session");
     LMN_TRY(lmn_exec_create(s, s->g, &s->x, err));
+    const uint64_t packing = lmn_trace_phase_begin(t);
+    LMN_TRY(lmn_packs_commit(s->packs, err));
+    lmn_trace_phase_end(t, packing, "prepack", "session(model:s)", name);
     lmn_trace_phase_end(t, placing, "place", "session(model:s)", name);
     lmn_trace_phase_end(t, start, "session", "session(model:s)", name);
     return LAMINA_OK;
@@ -106,6 +111,7 @@ void lamina_session_destroy(lamina_session *s)
     if (!s) return;
     lmn_plans_destroy(s);
     lmn_exec_destroy(s->x);
+    lmn_packs_destroy(s->packs);
     lmn_graph_destroy(s->g);
     lmn_mutex_finish(&s->lock);
     lamina_engine *e = s->engine;
@@ -154,6 +160,7 @@ lamina_status lamina_session_get_stats(const lamina_session *cs, lamina_session_
     const uint64_t ticks = s->profile ? s->profile->run_ticks : 0;
     lmn_mutex_unlock(&s->lock);
     st.run_ns = nanoseconds(s, ticks);
+    lmn_packs_stats(s->packs, &st);
     memcpy(out, &st, out->size);
     return LAMINA_OK;
 }

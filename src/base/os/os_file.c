@@ -141,6 +141,31 @@ uint32_t lmn_os_links(int fd)
     return fstat(fd, &st) == 0 ? (uint32_t)st.st_nlink : 0;
 }
 
+static uint64_t nanoseconds(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
+
+void lmn_os_file_identify(int fd, lmn_os_file_id *out)
+{
+    struct stat st;
+    *out = (lmn_os_file_id){0};
+    if (fstat(fd, &st) != 0) return;
+    *out = (lmn_os_file_id){.dev = (uint64_t)st.st_dev,
+                            .ino = (uint64_t)st.st_ino,
+                            .bytes = (uint64_t)st.st_size,
+                            .mtime_ns = nanoseconds(&st.st_mtim),
+                            .ctime_ns = nanoseconds(&st.st_ctim)};
+}
+
+void lmn_os_file_path(int fd, char *buf, size_t cap)
+{
+    char link[40];
+    (void)lmn_format(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, buf, cap);
+    buf[n > 0 && (size_t)n < cap ? (size_t)n : 0] = 0;
+}
+
 lamina_status lmn_os_map(int fd, uint64_t bytes, lmn_span *out, lamina_error *err)
 {
     if (bytes == 0 || bytes > SIZE_MAX / 2)

@@ -18,6 +18,16 @@ lamina_status lmn_os_open_beneath(const char *dir, const char *rel, int *fd, uin
                                   lamina_error *err);
 void lmn_os_close(int fd);
 uint32_t lmn_os_links(int fd); /* hard links of an open file, 0 = cannot be told */
+
+/* Which file, and which state of it: two that are equal have the same bytes, unless the file was
+   written twice within the granularity of its clock. All zero: cannot be told. */
+typedef struct lmn_os_file_id {
+    uint64_t dev, ino, bytes, mtime_ns, ctime_ns;
+} lmn_os_file_id;
+void lmn_os_file_identify(int fd, lmn_os_file_id *out);
+/* Where an open file lies; "" when that cannot be told or is too long. */
+void lmn_os_file_path(int fd, char *buf, size_t cap);
+
 /* Map the first `bytes` > 0 bytes, shared and read-only; undone by lmn_os_unmap. The fd may go. */
 lamina_status lmn_os_map(int fd, uint64_t bytes, lmn_span *out, lamina_error *err);
 void lmn_os_unmap(lmn_span map);

@@ -65,6 +65,11 @@ lamina_status lmn_os_pub_create(lmn_os_pub *s, const char *path, uint64_t bytes,
     return failed(err, "make room for", shown, e);
 }
 
+lamina_status lmn_os_pub_sync(lmn_os_pub *s, lamina_error *err)
+{
+    return fsync(s->fd) == 0 ? LAMINA_OK : failed(err, "write", s->tmp, errno);
+}
+
 lamina_status lmn_os_pub_publish(lmn_os_pub *s, lamina_error *err)
 {
     if (!s->tmp[0]) return LAMINA_OK;

@@ -17,6 +17,8 @@ typedef struct lmn_os_pub {
 /* A zeroed file beside `path`, readable and writable by this user alone; a full disk is a status
    now and no signal later. NULL path: memory with a descriptor only. */
 lamina_status lmn_os_pub_create(lmn_os_pub *s, const char *path, uint64_t bytes, lamina_error *err);
+/* Wait until its bytes are on the disk. */
+lamina_status lmn_os_pub_sync(lmn_os_pub *s, lamina_error *err);
 /* Let it take its place at `path`: readers see the old file or this one, complete. */
 lamina_status lmn_os_pub_publish(lmn_os_pub *s, lamina_error *err);
 /* Unmap and close; one that was not published is removed. */

@@ -107,9 +107,11 @@ static lamina_status run_32(const lamina_kernel *k, lmn_eval *ec, const lmn_conv
         .x = lmn_in(ec, 0)->data, .w = lmn_in(ec, 1)->data, .y = y->data, .epi = epi};
     const lmn_cpu_verdict verdict = lmn_cpu_weights_verdict(w);
     if (verdict == LMN_CPU_F32) return run_f32(k, ec, g, &args);
-    lmn_cpu_hconv c = {.row = lmn_cpu_hgemm(k->dev, LAMINA_BF16), .g = g, .w = w->half};
+    lmn_cpu_hconv c = {.row = lmn_cpu_hgemm(k->dev, LAMINA_BF16), .g = g};
     c.x = args.x, c.y = args.y, c.f32 = true, c.epi = epi;
     if (!lmn_cpu_hconv_takes(c.row, g)) return run_f32(k, ec, g, &args);
+    if (!(c.w = lmn_packed_data(w->half)))
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights in bf16");
     if (verdict == LMN_CPU_BF16) return lmn_cpu_hconv_run(k->dev, ec, &c);
     LMN_TRY(run_f32(k, ec, g, &args));
     if (!(c.y = lmn_scratch(ec, y->data_bytes)))
@@ -163,7 +165,6 @@ const lmn_cpu_binding lmn_cpu_conv = {
     .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
     .supports = supports_conv,
     .run = run_conv,
     .any_address = any_address,
@@ -174,7 +175,6 @@ const lmn_cpu_binding lmn_cpu_fused_conv = {
     .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
     .supports = supports_conv,
     .run = run_conv,
     .any_address = any_address,

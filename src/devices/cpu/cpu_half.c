@@ -1,13 +1,13 @@
 /*
- * The choice of the bf16 row by measurement, and weights in bf16 (cpu_half.h). Feature bits say
- * what a CPU can do, not what is fast: vdpbf16ps multiplies twice as fast as FMA on some and half
- * as fast on others. A noisy measurement may choose the slower row, never one that cannot run.
+ * The choice of the bf16 row by measurement, and what is computed in bf16 (cpu_half.h). Feature
+ * bits say what a CPU can do, not what is fast: vdpbf16ps multiplies twice as fast as FMA on some
+ * and half as fast on others. A noisy measurement may choose the slower row, never one that cannot
+ * run.
  */
 #include "devices/cpu/cpu_half.h"
 #include "devices/cpu/cpu_tools.h"
 
 #include "base/os/os_ticks.h"
-#include "kernels/hgemm/hgemm_plan.h"
 
 enum {
     PROBE_K = 512, /* a tile this long stays in the first cache */
@@ -97,7 +97,7 @@ bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
 
 bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
 {
-    if (node->op->n_in < 2 || !lmn_cpu_may_bf16(dev, node)) return false;
+    if (!node->prepack || node->op->n_in < 2 || !lmn_cpu_may_bf16(dev, node)) return false;
     const lamina_tensor *w = node->in_const[1];
     if (!w || w->dtype != LAMINA_F32 || w->rank < 2) return false;
     if (lmn_attr_i(node->op, "group", 1) != 1 || (!lmn_cpu_is_conv(node) && w->rank != 2))
@@ -105,29 +105,6 @@ bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
     if (goes_winograd(node, w)) return false;
     const int64_t n = lamina_tensor_count(w);
     return n / lmn_max_i64(1, w->dims[0]) >= LEAST_N && n >= LEAST_K * LEAST_N;
-}
-
-lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
-                                   lamina_error *err)
-{
-    lmn_cpu_weights *s = state;
-    if (!lmn_cpu_wants_bf16(dev, node)) return LAMINA_OK;
-    const lamina_tensor *w = node->in_const[1];
-    const lmn_hgemm_row *row = lmn_cpu_hgemm(dev, LAMINA_BF16);
-    const int64_t all = lamina_tensor_count(w);
-    const bool conv = lmn_cpu_is_conv(node), nt = lmn_attr_i(node->op, "transB", 0) != 0;
-    const int64_t k = w->dims[nt], n = w->dims[!nt];
-    s->bytes = (size_t)(conv ? all : lmn_hgemm_packed_elems(row, k, n)) * sizeof *s->half;
-    s->half = lmn_alloc(&dev->engine->alloc, s->bytes, 64, "cpu");
-    if (!s->half) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for weights in bf16");
-    const lmn_hgemm_rows r = {.dst = s->half, .src = w->data, .m = 1, .k = all, .padded = all};
-    const int32_t flags = LMN_HGEMM_B_F32 | (nt ? LMN_HGEMM_TRANS_B : 0);
-    if (conv)
-        row->rows_f32(&r);
-    else
-        lmn_hgemm_prepack(row, flags, w->data, nt ? k : n, k, n, s->half);
-    lmn_cpu_trial_open(&s->trial, node->precision);
-    return LAMINA_OK;
 }
 
 void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision)
@@ -173,12 +150,6 @@ bool lmn_cpu_takes_product(const lmn_cpu_dev *dev, const lamina_node *node, cons
     const lmn_krow *row = &lmn_cpu_hgemm(dev, f->dtype)->head;
     (void)lmn_format(text, cap, "%s.%s:%s", row->family, row->dtype, row->variant);
     return true;
-}
-
-void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state)
-{
-    lmn_cpu_weights *s = state;
-    lmn_free(&dev->engine->alloc, s->half, s->bytes, 64, "cpu");
 }
 
 void lmn_cpu_widen(const lmn_hgemm_row *row, float *dst, const void *src, int64_t n)

@@ -6,6 +6,7 @@
 #define LMN_DEVICES_CPU_HALF_H
 
 #include "devices/cpu/cpu_bind.h"
+#include "kernels/gemm/gemm_plan.h"
 #include "kernels/hgemm/hgemm.h"
 
 #include <string.h>
@@ -50,20 +51,23 @@ bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node);
 void lmn_cpu_name_bf16(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap);
 
 /* Of a node: its f32 weights, input 1, in bf16, NULL = computed in f32. Those of a convolution as
-   they lie, else packed (lmn_hgemm_prepack). */
+   they lie, else packed (lmn_hgemm_prepack). Or in f32 as panels (LMN_GEMM_PACKED_B) where the
+   session keeps what is packed, NULL = used where they lie. */
 typedef struct lmn_cpu_weights {
-    uint16_t *half;
-    size_t bytes;
+    lmn_packed *half, *panels;
     lmn_cpu_trial trial;
 } lmn_cpu_weights;
 
 /* Does the session multiply the node's f32 weights in bf16? They are constant and large enough to
    gain, and the row multiplies pairs. */
 bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node);
-/* `init` and `finish` of bindings whose state is lmn_cpu_weights. */
+/* `init` of bindings whose state is lmn_cpu_weights: asks the session for packed weights
+   (cpu_packs.c). */
 lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
                                    lamina_error *err);
-void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state);
+/* The panels for a product of this shape, where they are there and keep the bits of plain weights;
+   else NULL, and *st says whether that is an error. */
+const float *lmn_cpu_panels(const lmn_cpu_weights *w, const lmn_gemm_shape *s, lamina_status *st);
 
 /* How the node is to be computed now. */
 lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w);

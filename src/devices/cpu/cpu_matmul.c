@@ -88,7 +88,7 @@ static bool same_types(const lmn_eval *ec)
 
 /* The same product on hgemm; weights instead of B where they are given. */
 static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *g,
-                    const uint16_t *weights)
+                    const void *weights)
 {
     _Static_assert((int)LMN_GEMM_TRANS_A == (int)LMN_HGEMM_TRANS_A &&
                        (int)LMN_GEMM_TRANS_B == (int)LMN_HGEMM_TRANS_B,
@@ -98,7 +98,7 @@ static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *
     const lmn_hgemm_shape s = {g->m, g->n, g->k, g->n_batch, flags, 0};
     lmn_hgemm_plan_make(row, &s, &p->half);
     p->half_args = (lmn_hgemm_args){.a = p->args.a,
-                                    .b = weights ? (const void *)weights : p->args.b,
+                                    .b = weights ? weights : p->args.b,
                                     .c = p->args.c,
                                     .lda = p->args.lda,
                                     .ldb = p->args.ldb,
@@ -109,6 +109,33 @@ static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *
                                     .epi = p->args.epi};
 }
 
+/* In f32, on panels of B where there are some. */
+static lamina_status go_f32(const lamina_kernel *k, const lmn_eval *ec, product *p,
+                            const lmn_gemm_shape *g)
+{
+    lmn_gemm_shape s = *g;
+    lamina_status st = LAMINA_OK;
+    s.threads = lmn_par_width(ec->par);
+    if (k->precision == LAMINA_PRECISION_STRICT) s.flags |= LMN_GEMM_CHAIN;
+    const float *panels = lmn_cpu_panels(k->state, &s, &st);
+    if (panels) {
+        p->args.b = panels;
+        s.flags = (s.flags & LMN_GEMM_TRANS_A) | LMN_GEMM_PACKED_B;
+    }
+    lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &s, &p->plan);
+    return st;
+}
+
+/* On the weights in bf16. */
+static lamina_status run_bf16(const lamina_kernel *k, lmn_eval *ec, product *p,
+                              const lmn_gemm_shape *g)
+{
+    const void *weights = lmn_packed_data(((lmn_cpu_weights *)k->state)->half);
+    if (!weights) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights in bf16");
+    go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, weights);
+    return product_run(ec, p);
+}
+
 /* All of the product into y, by the type of the operands and the session's precision. */
 static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *p,
                                  const lmn_gemm_shape *g, lamina_tensor *y)
@@ -117,23 +144,17 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
     const lmn_cpu_verdict verdict =
         y->dtype == LAMINA_F32 ? lmn_cpu_weights_verdict(w) : LMN_CPU_F32;
     p->args.c = y->data;
-    if (y->dtype != LAMINA_F32) {
+    if (verdict == LMN_CPU_BF16) return run_bf16(k, ec, p, g);
+    if (y->dtype != LAMINA_F32)
         go_half(p, lmn_cpu_hgemm(k->dev, y->dtype), g, NULL);
-    } else if (verdict == LMN_CPU_BF16) {
-        go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, w->half);
-    } else {
-        lmn_gemm_shape s = *g;
-        s.threads = lmn_par_width(ec->par);
-        if (k->precision == LAMINA_PRECISION_STRICT) s.flags |= LMN_GEMM_CHAIN;
-        lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &s, &p->plan);
-    }
+    else if (go_f32(k, ec, p, g) != LAMINA_OK)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for packed weights");
     LMN_TRY(product_run(ec, p));
     if (verdict != LMN_CPU_UNTRIED) return LAMINA_OK;
     float *other = lmn_scratch(ec, y->data_bytes);
     if (!other) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     p->args.c = other;
-    go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, w->half);
-    LMN_TRY(product_run(ec, p));
+    LMN_TRY(run_bf16(k, ec, p, g));
     lmn_cpu_trial_judge(&w->trial, y->data, other, lmn_count(y));
     return LAMINA_OK;
 }
@@ -252,7 +273,6 @@ const lmn_cpu_binding lmn_cpu_matmul = {
     .families = "gemm.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_matmul,
     .any_address = any_address,
@@ -340,7 +360,6 @@ const lmn_cpu_binding lmn_cpu_gemm = {
     .families = "gemm.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,
@@ -355,7 +374,6 @@ const lmn_cpu_binding lmn_cpu_fused_matmul = {
     .families = "gemm.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_matmul,
     .any_address = any_address,
@@ -366,7 +384,6 @@ const lmn_cpu_binding lmn_cpu_fused_gemm = {
     .families = "gemm.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,

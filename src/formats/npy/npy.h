@@ -1,7 +1,7 @@
 /*
  * NumPy files: .npy (format 1-3) and .npz (zip of .npy, stored members), read and written.
  *
- * Reading makes views of the file's tensor (formats/file_tensor.h) where type, order and alignment
+ * Reading makes views of the file's tensor (tensor/file_tensor.h) where type, order and alignment
  * allow, copies else: big-endian is swapped, Fortran order transposed. bfloat16 stands as '<V2' or
  * 'bfloat16'. Text, objects, dates and records are refused, and so are deflated members.
  */

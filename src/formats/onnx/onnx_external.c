@@ -6,7 +6,7 @@
  * symbolic links, regular file, range inside its size (onnx/docs/ExternalData.md, CVE-2024-27318).
  */
 #include "base/os/os_file.h"
-#include "formats/file_tensor.h"
+#include "tensor/file_tensor.h"
 #include "formats/onnx/onnx_tensor.h"
 
 #include <string.h>

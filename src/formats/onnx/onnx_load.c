@@ -4,7 +4,7 @@
 #include "formats/onnx/onnx_import.h"
 
 #include "base/os/os_file.h"
-#include "formats/file_tensor.h"
+#include "tensor/file_tensor.h"
 #include "graph/lint.h"
 #include "trace/trace.h"
 

@@ -1,14 +1,14 @@
 /*
  * Mapped files as tensors. The mapping goes with the last reference to its buffer.
  */
-#include "formats/file_tensor.h"
+#include "tensor/file_tensor.h"
 
 #include "base/error.h"
-#include "base/os/os_file.h"
 
 typedef struct mapping {
     const lamina_allocator *alloc;
     lmn_span map;
+    lmn_file_origin origin;
 } mapping;
 
 static void release_mapping(void *ctx)
@@ -27,6 +27,9 @@ lamina_status lmn_file_tensor_fd(lamina_engine *e, int fd, uint64_t bytes, lamin
     lamina_status st = lmn_os_map(fd, bytes, &m->map, err);
     if (st == LAMINA_OK) {
         const int64_t n = (int64_t)bytes;
+        m->origin.base = m->map.p;
+        lmn_os_file_identify(fd, &m->origin.id);
+        lmn_os_file_path(fd, m->origin.path, sizeof m->origin.path);
         st = lamina_tensor_wrap(e, LAMINA_U8, 1, &n, NULL, m->map.p,
                                 &(lamina_owner){release_mapping, m}, out);
         if (st == LAMINA_OK) return st;
@@ -46,4 +49,9 @@ lamina_status lmn_file_tensor(lamina_engine *e, const char *path, lamina_tensor 
                              : lmn_fail(err, LAMINA_E_PARSE, "the file is empty");
     lmn_os_close(fd);
     return st;
+}
+
+const lmn_file_origin *lmn_buffer_origin(const lmn_buffer *b)
+{
+    return b && b->release == release_mapping ? &((const mapping *)b->release_ctx)->origin : NULL;
 }
