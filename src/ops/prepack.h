@@ -1,6 +1,6 @@
 /*
  * Constant weights in the order that a kernel reads: the door between a device, which knows the
- * order, and a session, which knows where packed weights can live (runtime/prepack.h). A device
+ * order, and a session, which knows where packed weights can live (runtime/packs.h). A device
  * asks while it compiles a node; the bytes are there once the session is made, and stay as long.
  *
  * Packing is a pure function of the weights and the layout's name: equal names, equal bytes. A

@@ -11,7 +11,7 @@
 #include "graph/graph.h"
 #include "lamina/device.h"
 #include "lamina/session.h"
-#include "runtime/prepack.h"
+#include "runtime/packs.h"
 #include "runtime/profile.h"
 #include "runtime/spans.h"
 #include "runtime/workers.h"

@@ -5,7 +5,7 @@
 #include "runtime/rt_model.h"
 
 #include "base/os/os_cache.h"
-#include "runtime/prepack.h"
+#include "runtime/packs.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -8,8 +8,8 @@
  * bytes are compared with their checksum when they are first used; damaged ones are packed again,
  * on the heap, and the file is removed.
  */
-#ifndef LMN_RUNTIME_PREPACK_H
-#define LMN_RUNTIME_PREPACK_H
+#ifndef LMN_RUNTIME_PACKS_H
+#define LMN_RUNTIME_PACKS_H
 
 #include "graph/model.h"
 #include "lamina/session.h"

@@ -1,7 +1,7 @@
 /*
- * The store of packed weights (prepack.h).
+ * The store of packed weights (packs.h).
  */
-#include "runtime/prepack_int.h"
+#include "runtime/packs_int.h"
 
 #include "base/checksum.h"
 #include "base/os/os_cache.h"

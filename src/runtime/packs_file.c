@@ -7,7 +7,7 @@
  * written again in place (refresh), under the lock; a reader that met that half done finds them
  * damaged, comes for the lock, and finds it taken or the table whole.
  */
-#include "runtime/prepack_int.h"
+#include "runtime/packs_int.h"
 
 #include "base/checksum.h"
 #include "base/os/os_cache.h"

@@ -1,13 +1,13 @@
 /*
- * The inside of a session's packed weights, shared by the store (prepack.c) and its file
- * (prepack_file.c). Records do not move; all but `data` and what lock guards is immutable once
+ * The inside of a session's packed weights, shared by the store (packs.c) and its file
+ * (packs_file.c). Records do not move; all but `data` and what lock guards is immutable once
  * committed.
  */
-#ifndef LMN_RUNTIME_PREPACK_INT_H
-#define LMN_RUNTIME_PREPACK_INT_H
+#ifndef LMN_RUNTIME_PACKS_INT_H
+#define LMN_RUNTIME_PACKS_INT_H
 
 #include "base/os/os_mutex.h"
-#include "runtime/prepack.h"
+#include "runtime/packs.h"
 
 typedef struct lmn_packrec {
     lmn_packed head; /* first: what kernels hold */
