@@ -17,7 +17,7 @@ import zipfile
 
 import onnxpb as o
 
-VERBS = ("run", "check", "inspect", "bench", "convert", "quantize", "info")
+VERBS = ("run", "check", "inspect", "bench", "convert", "quantize", "cache", "info")
 problems = []
 
 
@@ -103,9 +103,9 @@ def usage(sh):
         text = sh(verb, "--help", says=("usage: lamina " + verb, "examples"))
         want(sh("help", verb) == text, f"help {verb} and {verb} --help differ")
         sh(verb, "--nonsense", rc=2, says=("--nonsense", verb))
-        if verb != "info":
+        if verb not in ("info", "cache"):
             sh(verb, rc=2, says="model")
-        if verb not in ("info", "convert", "quantize"):
+        if verb not in ("info", "convert", "quantize", "cache"):
             sh(verb, "add.onnx", "second.onnx", rc=2, says="second.onnx")
             sh(verb, "none.onnx", rc=1, says="none.onnx")
             sh(verb, "bad.onnx", rc=1, says="bad.onnx")
@@ -197,6 +197,43 @@ def reports(sh, d):
     sh("bench", "add.onnx", "--seconds", "0.1", "--svg", "no/roof.svg", rc=1, says="no/roof.svg")
 
 
+def cached(sh, d):
+    """Packed weights: found again, looked after, the same answers, no failure without a place."""
+    w = [((i * 37) % 101) / 101 - 0.5 for i in range(256 * 256)]
+    (d / "wide.onnx").write_bytes(o.model(o.graph(
+        [o.node("MatMul", ["x", "w"], ["y"])], [o.info("x", dims=["M", 256])],
+        [o.info("y", dims=["M", 256])], [o.floats("w", [256, 256], w)])))
+    run = ("run", "wide.onnx", "--random", "1", "--dim", "M=5", "--json")
+    plain = sh(*run)["outputs"]
+    cache = ("--prepack-cache", "packed")
+    for _ in range(2):
+        want(sh(*run, *cache)["outputs"] == plain, "packed weights change the answer")
+    bench = ("bench", "wide.onnx", "--dim", "M=5", "--iterations", "3", "--json")
+    want(sh(*bench)["packed"] == {"tensors": 0, "bytes": 0, "mapped": 0, "file": "", "note": ""},
+         "weights are packed unasked")
+    packed = sh(*bench, *cache)["packed"]
+    if not packed["tensors"]:
+        return  # this CPU packs nothing
+    want(packed["mapped"] == packed["bytes"] > 256 * 256 and packed["note"] == "", f"{packed}")
+    files = sh("cache", "list", *cache, "--json")["files"]
+    want(len(files) == 1 and files[0]["model"] == str((d / "wide.onnx").resolve()), f"{files}")
+    sh("cache", "verify", *cache, says="all as they were written")
+    path = d / "packed" / files[0]["name"]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    sh("cache", "list", *cache, says=files[0]["name"])
+    sh("cache", "verify", *cache, rc=1, says="not as they were written")
+    want(sh(*run, *cache)["outputs"] == plain, "damaged weights change the answer")
+    sh("cache", "verify", *cache, says="0 files")
+    x = sh(*bench, "--prepack-cache", "add.onnx")["packed"]
+    want(x["mapped"] == 0 and "add.onnx" in x["note"], f"a file as folder: {x}")
+    sh(*bench, *cache)
+    want(sh("cache", "clear", *cache, "--json")["removed"] == 1, "not cleared")
+    sh("cache", rc=2, says="list, verify or clear")
+    sh("cache", "lits", rc=2, says="did you mean list")
+
+
 def measured(sh, d):
     """info --measure: kept in the cache, believed only as it was written."""
     sh("info", "--refresh", rc=2, says="--measure")
@@ -249,6 +286,7 @@ def main():
         seeds(sh)
         recipes(sh)
         reports(sh, d)
+        cached(sh, d)
         measured(sh, d)
     for p in problems:
         print("FAIL " + p)

@@ -35,6 +35,29 @@ class Looking(unittest.TestCase):
         w = np.array([4, 5, 6], np.float32)
         self.assertEqual(s.run(None, {"a": x, "w": w})[0].ravel().tolist(), [4, 5, 6])
 
+    def test_precision_and_cache(self):
+        w = helper.make_tensor("w", T.FLOAT, [256, 256], np.linspace(-1, 1, 65536))
+        m = model([node("MatMul", ["x", "w"], ["y"])], [tensor("x", T.FLOAT, ["M", 256])],
+                  [tensor("y", T.FLOAT, None)], [w])
+        x = np.linspace(0, 1, 5 * 256, dtype=np.float32).reshape(5, 256)
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "m.onnx")
+            onnx.save(onnx.load_from_string(m), path)
+            for precision in ("exact", "bf16", "strict"):
+                o = onnxruntime.SessionOptions()
+                o.precision = precision
+                y, = onnxruntime.InferenceSession(path, o).run(None, {"x": x})
+                o.prepack_cache = os.path.join(d, "packed")
+                for _ in range(2):
+                    s = onnxruntime.InferenceSession(path, o)
+                    self.assertTrue((s.run(None, {"x": x})[0] == y).all())
+                    facts = s.stats()
+                    self.assertEqual(facts["packed_note"], "")
+                    self.assertEqual(facts["packed_mapped_bytes"], facts["packed_bytes"])
+        for field, wrong in (("precision", "f8"), ("prepack_cache", "relative")):
+            with self.assertRaises(ValueError):
+                setattr(o, field, wrong)
+
     def test_metadata(self):
         m = onnx.load_from_string(adder())
         m.producer_name, m.domain, m.doc_string, m.model_version = "p", "d", "text", 7

@@ -3,6 +3,7 @@ Options, with the fields of onnxruntime's. What cannot change a result here is a
 what would silently change one is refused.
 """
 import enum
+import os
 
 from . import _errors, _lamina
 
@@ -31,6 +32,9 @@ _SESSION_FIELDS = {
     "graph_optimization_level": (GraphOptimizationLevel, GraphOptimizationLevel.ORT_ENABLE_ALL),
     "enable_profiling": (bool, False),  # time per node, written by end_profiling
     "profile_file_prefix": (str, "lamina_profile_"),
+    # Not of onnxruntime: lamina/session.h.
+    "precision": (str, "exact"),  # of products of f32: exact, bf16, auto, strict
+    "prepack_cache": (str, "off"),  # packed weights kept for later sessions: auto, an absolute path
     # Accepted, without effect: one pool serves all, runs are deterministic, memory is planned.
     "inter_op_num_threads": (int, 0),
     "execution_mode": (ExecutionMode, ExecutionMode.ORT_SEQUENTIAL),
@@ -45,6 +49,7 @@ _SESSION_FIELDS = {
     "use_per_session_threads": (bool, True),
     "optimized_model_filepath": (str, ""),  # refused when a session is made with it
 }
+PRECISIONS = ("exact", "bf16", "auto", "strict")
 _RUN_FIELDS = {
     "log_severity_level": (int, -1), "log_verbosity_level": (int, 0), "logid": (str, ""),
     "only_execute_path_to_fetches": (bool, False),
@@ -95,6 +100,10 @@ class SessionOptions(_Config):
         value = _checked("SessionOptions", _SESSION_FIELDS, name, value)
         if name == "intra_op_num_threads" and value < 0:
             raise ValueError("intra_op_num_threads is 0 (all) or more")
+        if name == "precision" and value not in PRECISIONS:
+            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, not {value!r}")
+        if name == "prepack_cache" and not (value in ("off", "auto") or os.path.isabs(value)):
+            raise ValueError(f"prepack_cache is auto, off or an absolute path, not {value!r}")
         self.__dict__[name] = value
 
     add_session_config_entry = _Config._add_entry

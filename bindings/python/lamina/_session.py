@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 
 from . import _errors, _lamina, _values
-from ._options import GraphOptimizationLevel, ModelMetadata, NodeArg, SessionOptions
+from ._options import (PRECISIONS, GraphOptimizationLevel, ModelMetadata, NodeArg,
+                       SessionOptions)
 from ._values import OrtValue
 
 PROVIDERS = ["CPUExecutionProvider"]
@@ -61,7 +62,8 @@ class InferenceSession(_lamina.Session):
         super().__init__(
             model, n_threads=options.intra_op_num_threads, profile=options.enable_profiling,
             no_optimize=options.graph_optimization_level == GraphOptimizationLevel.ORT_DISABLE_ALL,
-            seed=_seed)
+            seed=_seed, precision=PRECISIONS.index(options.precision),
+            prepack_cache=options.prepack_cache)
         self._options = options
         self._start_ns = time.time_ns()
         inputs = self.ports(0)

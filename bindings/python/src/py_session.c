@@ -96,15 +96,18 @@ static bool load(py_session *s, PyObject *path, const lamina_session_opts *opts)
 
 static int session_init(PyObject *self, PyObject *args, PyObject *kw)
 {
-    static char *names[] = {"model",     "n_threads",        "profile", "no_optimize",
-                            "reference", "strict_placement", "seed",    NULL};
+    static char *names[] = {
+        "model", "n_threads", "profile",       "no_optimize", "reference", "strict_placement",
+        "seed",  "precision", "prepack_cache", NULL};
     py_session *s = (py_session *)self;
     PyObject *model, *path = NULL;
-    unsigned n_threads = 0;
+    unsigned n_threads = 0, precision = 0;
+    const char *cache = NULL;
     int profile = 0, no_optimize = 0, reference = 0, strict = 0;
     unsigned long long seed = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "O|IppppK:Session", names, &model, &n_threads,
-                                     &profile, &no_optimize, &reference, &strict, &seed))
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "O|IppppKIz:Session", names, &model, &n_threads,
+                                     &profile, &no_optimize, &reference, &strict, &seed, &precision,
+                                     &cache))
         return -1;
     if (s->st) {
         PyErr_SetString(PyExc_RuntimeError, "a session is made once");
@@ -128,7 +131,9 @@ static int session_init(PyObject *self, PyObject *args, PyObject *kw)
                                       .profile = profile != 0,
                                       .no_optimize = no_optimize != 0,
                                       .reference = reference != 0,
-                                      .strict_placement = strict != 0};
+                                      .strict_placement = strict != 0,
+                                      .precision = precision,
+                                      .prepack_cache = cache};
     const bool ok = load(s, path, &opts);
     Py_XDECREF(path);
     return ok && read_ports(s, IN) == 0 && read_ports(s, OUT) == 0 ? 0 : -1;
@@ -525,10 +530,13 @@ static PyObject *session_stats(PyObject *self, PyObject *unused)
         return NULL;
     }
     typedef unsigned long long u64;
-    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "n_runs", (u64)t.n_runs, "n_plans_made",
-                         (u64)t.n_plans_made, "n_plan_hits", (u64)t.n_plan_hits, "idle_bytes",
-                         (u64)t.idle_bytes, "n_nodes", (u64)t.n_nodes, "n_nodes_fast",
-                         (u64)t.n_nodes_fast, "run_ns", (u64)t.run_ns);
+    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:s,s:s}", "n_runs",
+                         (u64)t.n_runs, "n_plans_made", (u64)t.n_plans_made, "n_plan_hits",
+                         (u64)t.n_plan_hits, "idle_bytes", (u64)t.idle_bytes, "n_nodes",
+                         (u64)t.n_nodes, "n_nodes_fast", (u64)t.n_nodes_fast, "run_ns",
+                         (u64)t.run_ns, "n_packed", (u64)t.n_packed, "packed_bytes",
+                         (u64)t.packed_bytes, "packed_mapped_bytes", (u64)t.packed_mapped_bytes,
+                         "packed_file", t.packed_file, "packed_note", t.packed_note);
 }
 
 /* save_trace(path): what a profiled session noted, for Perfetto and chrome://tracing. */
