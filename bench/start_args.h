@@ -11,8 +11,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define START_MAX 64
+
+/* CPU time of this thread in nanoseconds. */
+static double start_cpu_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* One batch of runs a call; prints the nanoseconds of a run of every batch but the first two. */
+static int start_batches(int n, int runs, int (*run)(void *ctx), void *ctx)
+{
+    for (int b = 0; b < n + 2; b++) {
+        const double t0 = start_cpu_ns();
+        for (int i = 0; i < runs; i++)
+            if (run(ctx)) return 1;
+        if (b >= 2) printf("%.1f ", (start_cpu_ns() - t0) / runs);
+    }
+    return printf("\n") < 0;
+}
 
 typedef struct start_input {
     const char *name; /* cut out of the argument */

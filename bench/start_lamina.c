@@ -1,7 +1,8 @@
 /*
- * start_lamina MODEL load|run|peakN NAME:TYPE:DIMS...: the 12-line program of the README with its
- * inputs on the command line (by position). Prints the seconds to load, those of the first run, and
- * the first value of the first output; or the peak memory of N runs (peak_watch.h). START_CACHE is
+ * start_lamina MODEL load|run|peakN|timeN NAME:TYPE:DIMS...: the 12-line program of the README with
+ * its inputs on the command line (by position). Prints the seconds to load, those of the first run,
+ * and the first value of the first output; or the peak memory of N runs (peak_watch.h), or the
+ * nanoseconds of a run in 20 batches of N runs. START_CACHE is
  * the folder of packed weights, START_BF16 multiplies in bf16.
  */
 #include "bench_input.h"
@@ -20,6 +21,21 @@ static int peak(lamina_session *s, lamina_tensor **x, size_t n, size_t n_out, in
         for (size_t i = 0; i < n_out; i++) lamina_tensor_unref(y[i]);
     }
     peak_report();
+    return 0;
+}
+
+typedef struct again {
+    lamina_session *s;
+    lamina_tensor **x;
+    size_t n;
+} again;
+
+static int run_again(void *ctx)
+{
+    const again *a = ctx;
+    lamina_tensor *y;
+    if (lamina_session_run(a->s, (const lamina_tensor *const *)a->x, a->n, &y, 1, NULL)) return 1;
+    lamina_tensor_unref(y);
     return 0;
 }
 
@@ -50,6 +66,8 @@ int main(int argc, char **argv)
         if (lamina_tensor_from(e, (lamina_dtype)in[i].type, in[i].rank, in[i].dims, in[i].data,
                                &x[i]))
             return 1;
+    if (argv[2][0] == 't')
+        return start_batches(20, atoi(argv[2] + 4), run_again, &(again){s, x, (size_t)n});
     if (runs) return peak(s, x, (size_t)n, lamina_model_output_count(m), runs);
     if (lamina_session_run(s, (const lamina_tensor *const *)x, (size_t)n, y, 1, &ro))
         return puts(err.msg), 1;

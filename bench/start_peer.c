@@ -1,5 +1,5 @@
 /*
- * start_peer MODEL load|run|peakN NAME:TYPE:DIMS...: the same program as start_lamina on
+ * start_peer MODEL load|run|peakN|timeN NAME:TYPE:DIMS...: the same program as start_lamina on
  * onnxruntime's C API, from the shared library that START_PEER_LIB names. The wheel has that
  * library without headers; the API is a table of functions whose order is frozen (append only), so
  * the few used here are picked by their number. Wrong numbers would crash at once and give no
@@ -90,6 +90,23 @@ static int peak(void *session, void *allocator, const start_input *in, void *con
     return 0;
 }
 
+typedef struct again {
+    void *session, **x;
+    const char **names;
+    char *out;
+    int n;
+} again;
+
+static int run_again(void *ctx)
+{
+    const again *a = ctx;
+    void *y = NULL;
+    must(CALL(fn_run, RUN)(a->session, NULL, a->names, (const void *const *)a->x, (size_t)a->n,
+                           (const char *const *)&a->out, 1, &y));
+    CALL(fn_release, RELEASE_VALUE)(y);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static start_input in[START_MAX];
@@ -119,6 +136,9 @@ int main(int argc, char **argv)
     must(CALL(fn_allocator, ALLOCATOR_DEFAULT)(&allocator));
     if (runs) return peak(session, allocator, in, x, n, runs);
     must(CALL(fn_name, SESSION_OUTPUT_NAME)(session, 0, allocator, &out_name));
+    if (argv[2][0] == 't')
+        return start_batches(20, atoi(argv[2] + 4), run_again,
+                             &(again){session, x, names, out_name, n});
     must(CALL(fn_run, RUN)(session, NULL, names, (const void *const *)x, (size_t)n,
                            (const char *const *)&out_name, 1, &y));
     must(CALL(fn_data, GET_TENSOR_DATA)(y, &data));
