@@ -18,16 +18,21 @@ typedef struct draw {
     lamina_dtype x, w, y;
 } draw;
 
-static void begin(draw *d, t_env *env, const char *domain, const char *op)
+static void begin_outs(draw *d, t_env *env, const char *domain, const char *op, int32_t n_out)
 {
     static const lamina_dtype EITHER[2] = {LAMINA_U8, LAMINA_I8};
     d->env = env;
-    op_begin(&d->b, env, "Relu", 1);
+    op_begin(&d->b, env, "Relu", n_out);
     d->b.node.def = lmn_op_find(domain, op);
     if (!d->b.node.def) t_fail(__FILE__, __LINE__, "no operator %s", op);
     d->x = EITHER[t_rand_int(env, 0, 1)];
     d->w = EITHER[t_rand_int(env, 0, 1)];
     d->y = EITHER[t_rand_int(env, 0, 1)];
+}
+
+static void begin(draw *d, t_env *env, const char *domain, const char *op)
+{
+    begin_outs(d, env, domain, op, 1);
 }
 
 static void bytes(draw *d, lamina_dtype dt, int32_t rank, const int64_t *dims)
@@ -93,22 +98,26 @@ static void run_kernel(draw *d, const char *what)
     lmn_device_cpu.close(self);
 }
 
-/* Both, compared; ends the bench. */
+/* Both, all outputs compared; ends the bench. */
 static void compare(draw *d, const char *what)
 {
-    lamina_tensor fast = {.kind = LAMINA_KIND_NONE, .engine = d->env->engine};
-    lamina_tensor *const slot = d->b.out[0];
-    d->b.out[0] = &fast;
-    run_kernel(d, what);
-    d->b.out[0] = slot;
-    if (T_OK_ERR(op_eval(&d->b), &d->b.err)) {
-        T_EQ(fast.dtype, slot->dtype);
-        T_EQ(fast.rank, slot->rank);
-        if (fast.data_bytes != slot->data_bytes ||
-            memcmp(fast.data, slot->data, slot->data_bytes) != 0)
-            t_fail(__FILE__, __LINE__, "%s: kernel and reference differ", what);
+    lamina_tensor fast[OP_MAX], *slot[OP_MAX];
+    const int32_t n = d->b.node.n_out;
+    for (int32_t i = 0; i < n; i++) {
+        fast[i] = (lamina_tensor){.kind = LAMINA_KIND_NONE, .engine = d->env->engine};
+        slot[i] = d->b.out[i], d->b.out[i] = &fast[i];
     }
-    lmn_slot_clear(&fast);
+    run_kernel(d, what);
+    for (int32_t i = 0; i < n; i++) d->b.out[i] = slot[i];
+    const bool ran = T_OK_ERR(op_eval(&d->b), &d->b.err);
+    for (int32_t i = 0; i < n; i++) {
+        T_EQ(fast[i].dtype, slot[i]->dtype);
+        T_EQ(fast[i].rank, slot[i]->rank);
+        if (ran && (fast[i].data_bytes != slot[i]->data_bytes ||
+                    memcmp(fast[i].data, slot[i]->data, slot[i]->data_bytes) != 0))
+            t_fail(__FILE__, __LINE__, "%s: kernel and reference differ", what);
+        lmn_slot_clear(&fast[i]);
+    }
     op_end(&d->b);
 }
 
@@ -310,6 +319,23 @@ static void test_quantize(t_env *env)
     }
 }
 
+/* All three results; a NaN, an infinity and nothing but zeros too. */
+static void test_dynamic(t_env *env)
+{
+    for (int i = 0; i < 30; i++) {
+        const int64_t x[2] = {t_rand_int(env, 1, 9), t_rand_int(env, 1, 5000)};
+        draw d;
+        begin_outs(&d, env, "", "DynamicQuantizeLinear", 3);
+        const lamina_tensor *t = op_in(&d.b, LAMINA_F32, 2, x, NULL);
+        float *p = t->data;
+        const double lo = i % 3 ? -7 : 0;
+        for (int64_t e = 0; e < lmn_count(t); e++)
+            p[e] = i % 7 ? (float)t_rand_real(env, lo, 9) : 0.0f;
+        if (i % 5 == 0) p[x[1] / 2] = i % 2 ? NAN : INFINITY;
+        compare(&d, "DynamicQuantizeLinear");
+    }
+}
+
 static void test_pairs(t_env *env)
 {
     for (int i = 0; i < 60; i++) {
@@ -407,5 +433,5 @@ static void test_clip(t_env *env)
 }
 
 T_MAIN(T_TEST(test_products), T_TEST(test_ms_products), T_TEST(test_packed),
-       T_TEST(test_convolutions), T_TEST(test_quantize), T_TEST(test_pairs), T_TEST(test_concat),
-       T_TEST(test_pools), T_TEST(test_clip))
+       T_TEST(test_convolutions), T_TEST(test_quantize), T_TEST(test_dynamic), T_TEST(test_pairs),
+       T_TEST(test_concat), T_TEST(test_pools), T_TEST(test_clip))

@@ -103,6 +103,23 @@ static void check_bytes(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t 
     expect(kc, got, want, n, "requantize");
 }
 
+static void check_bounds(kc_ctx *kc, const lmn_qmap_row *row, int64_t n)
+{
+    const kc_mat x = kc_input(kc, (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1), 1, n, n);
+    float got[2] = {kc_int(kc, 0, 1) ? 0.0f : 0.25f, kc_int(kc, 0, 1) ? 0.0f : -0.25f};
+    float want[2] = {got[0], got[1]};
+    bool whole = true, found = false;
+    for (int64_t i = 0; i < n; i++) {
+        want[0] = x.p[i] < want[0] ? x.p[i] : want[0];
+        want[1] = x.p[i] > want[1] ? x.p[i] : want[1];
+        whole = whole && !isnan(x.p[i]);
+    }
+    KC_CALL(kc, found = row->bounds(x.p, n, got));
+    if (got[0] != want[0] || got[1] != want[1] || found != whole)
+        kc_fail(kc, "bounds of %d: %g and %g, not %g and %g", (int)n, (double)got[0],
+                (double)got[1], (double)want[0], (double)want[1]);
+}
+
 static void check_all(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_qmap_row *row = (const lmn_qmap_row *)(const void *)head;
@@ -114,6 +131,7 @@ static void check_all(kc_ctx *kc, const lmn_krow *head)
         check_floats(kc, row, n, flip);
         check_pair(kc, row, n, flip);
         check_bytes(kc, row, n, flip);
+        check_bounds(kc, row, n);
     }
 }
 

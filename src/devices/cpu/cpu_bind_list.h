@@ -19,6 +19,7 @@
     X(qlinear_conv)          \
     X(quantize)              \
     X(dequantize)            \
+    X(dynamic_quantize)      \
     X(qlinear_add)           \
     X(qlinear_mul)           \
     X(qlinear_concat)        \

@@ -43,6 +43,10 @@ typedef void lmn_qmap_max_fn(uint8_t *dst, const uint8_t *x, int64_t n, int64_t 
 typedef void lmn_qmap_requantize_fn(uint8_t *dst, const uint8_t *x, int64_t n,
                                     const lmn_qmap_side from_to[2], const uint8_t flips[2]);
 
+/* The least and the greatest of n floats and of what lo_hi holds, into lo_hi; false if one is NaN,
+   and then lo_hi is of the others. */
+typedef bool lmn_qmap_bounds_fn(const float *x, int64_t n, float lo_hi[2]);
+
 typedef struct lmn_qmap_row {
     lmn_krow head;
     lmn_qmap_quantize_fn *quantize;
@@ -51,6 +55,7 @@ typedef struct lmn_qmap_row {
     lmn_qmap_clip_fn *clip;
     lmn_qmap_max_fn *max;
     lmn_qmap_requantize_fn *requantize;
+    lmn_qmap_bounds_fn *bounds;
 } lmn_qmap_row;
 
 extern const lmn_qmap_row lmn_qmap_i8_rows[];

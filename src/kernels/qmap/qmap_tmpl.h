@@ -97,6 +97,36 @@ static inline void requantize_run(uint8_t *dst, const uint8_t *x, int64_t n,
     }
 }
 
+/* Lanes of their own, since a chain of comparisons is no vector to a compiler. */
+static inline bool bounds_run(const float *x, int64_t n, float lo_hi[2])
+{
+    enum { LANES = 64 };
+    float lo[LANES], hi[LANES];
+    int32_t odd[LANES] = {0};
+    for (int i = 0; i < LANES; i++) lo[i] = lo_hi[0], hi[i] = lo_hi[1];
+    int64_t at = 0;
+    for (; at + LANES <= n; at += LANES) {
+        for (int i = 0; i < LANES; i++) {
+            const float v = x[at + i];
+            lo[i] = v < lo[i] ? v : lo[i];
+            hi[i] = v > hi[i] ? v : hi[i];
+            odd[i] |= v != v;
+        }
+    }
+    for (int i = 0; at < n; at++, i++) {
+        lo[i] = x[at] < lo[i] ? x[at] : lo[i];
+        hi[i] = x[at] > hi[i] ? x[at] : hi[i];
+        odd[i] |= x[at] != x[at];
+    }
+    for (int i = 1; i < LANES; i++) {
+        lo[0] = lo[i] < lo[0] ? lo[i] : lo[0];
+        hi[0] = hi[i] > hi[0] ? hi[i] : hi[0];
+        odd[0] |= odd[i];
+    }
+    lo_hi[0] = lo[0], lo_hi[1] = hi[0];
+    return !odd[0];
+}
+
 #define QMAP_ROW(var)                                                                              \
     lmn_qmap_quantize_fn lmn_qmap_i8_quantize_##var;                                               \
     lmn_qmap_dequantize_fn lmn_qmap_i8_dequantize_##var;                                           \
@@ -104,6 +134,7 @@ static inline void requantize_run(uint8_t *dst, const uint8_t *x, int64_t n,
     lmn_qmap_clip_fn lmn_qmap_i8_clip_##var;                                                       \
     lmn_qmap_max_fn lmn_qmap_i8_max_##var;                                                         \
     lmn_qmap_requantize_fn lmn_qmap_i8_requantize_##var;                                           \
+    lmn_qmap_bounds_fn lmn_qmap_i8_bounds_##var;                                                   \
     void lmn_qmap_i8_quantize_##var(uint8_t *dst, const float *x, int64_t n,                       \
                                     const lmn_qmap_side *q, uint8_t flip)                          \
     {                                                                                              \
@@ -132,4 +163,8 @@ static inline void requantize_run(uint8_t *dst, const uint8_t *x, int64_t n,
                                       const lmn_qmap_side from_to[2], const uint8_t flips[2])      \
     {                                                                                              \
         requantize_run(dst, x, n, from_to, flips);                                                 \
+    }                                                                                              \
+    bool lmn_qmap_i8_bounds_##var(const float *x, int64_t n, float lo_hi[2])                       \
+    {                                                                                              \
+        return bounds_run(x, n, lo_hi);                                                            \
     }
