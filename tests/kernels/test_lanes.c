@@ -118,9 +118,9 @@ static void norm_value(const lmn_norm_row *row, float v)
         for (int64_t at = 0; at < n; at++) {
             lmn_norm_block b = {.x = x, .y = y, .rows = 1, .n = n, .scale = ones, .eps = 1e-5f};
             for (int64_t i = 0; i < n; i++) x[i] = i == at ? v : 0.0f, ones[i] = 1.0f;
-            row->sums(&b);
+            row->folds(&b);
             if (at == 0) sum = y[0];
-            same(&row->head, "sums", n, at, v, y[0], sum);
+            same(&row->head, "folds", n, at, v, y[0], sum);
             row->layer(&b);
             if (at == 0) layer = y[0];
             if (isnan(v) || (v == 2 && (n & (n - 1)) == 0)) /* the mean is exact, too */
