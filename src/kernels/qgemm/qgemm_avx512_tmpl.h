@@ -86,6 +86,85 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
     _mm_mask_storeu_epi8((uint8_t *)e->c + at, m, _mm512_cvtepi32_epi8(quantised(x, &to)));
 }
 
+/* What becomes of the sums of a block. */
+typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS } leaving;
+
+static inline leaving leaving_of(const lmn_qgemm_block *t)
+{
+    const lmn_qgemm_end *e = &t->end;
+    if (t->part && !t->last) return KEEP;
+    if (e->col_zp || e->row_zp) return ANY_END;
+    if (e->out == LMN_QGEMM_I32) return INTS;
+    if (e->plus || (e->out == LMN_QGEMM_BYTES && e->div != 1.0f)) return ANY_END;
+    return e->out == LMN_QGEMM_BYTES ? BYTES : FLOATS;
+}
+
+/* Sums in memory, of rows from i and columns from j on of a block. */
+typedef struct tile_sums {
+    const int32_t *at;
+    int64_t ld, i, j, rows, n;
+} tile_sums;
+
+ALWAYS void any_end(const lmn_qgemm_end *e, const tile_sums *s)
+{
+    for (int64_t i = 0; i < s->rows; i++)
+        for (int64_t j = 0; j < s->n; j += LANES)
+            finish(e, s->i + i, s->j + j, _mm512_loadu_si512(s->at + i * s->ld + j),
+                   lanes(s->n - j));
+}
+
+/* The ends INTS, BYTES and FLOATS; add_cols: is col_add still to be added? A constant. */
+ALWAYS void ints_end(const lmn_qgemm_end *e, const tile_sums *s)
+{
+    for (int64_t j = 0; j < s->n; j += LANES) {
+        const __m512i add = _mm512_loadu_si512(e->col_add + s->j + j);
+        int32_t *c = (int32_t *)e->c + s->i * e->ldc + s->j + j;
+        for (int64_t i = 0; i < s->rows; i++, c += e->ldc) {
+            const __m512i v = _mm512_add_epi32(_mm512_loadu_si512(s->at + i * s->ld + j), add);
+            _mm512_mask_storeu_epi32(c, lanes(s->n - j),
+                                     _mm512_add_epi32(v, _mm512_set1_epi32(e->row_add[s->i + i])));
+        }
+    }
+}
+
+/* A product with the factor of a column, or with that of a row. */
+ALWAYS __m512 scaled(const lmn_qgemm_end *e, const tile_sums *s, int64_t i, int64_t j, __m512i add)
+{
+    __m512i v = _mm512_add_epi32(_mm512_loadu_si512(s->at + i * s->ld + j), add);
+    v = _mm512_add_epi32(v, _mm512_set1_epi32(e->row_add[s->i + i]));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(v), e->col_mul ? _mm512_loadu_ps(e->col_mul + s->j + j)
+                                                           : _mm512_set1_ps(e->row_mul[s->i + i]));
+}
+
+ALWAYS void bytes_end(const lmn_qgemm_end *e, const tile_sums *s, const bool add_cols)
+{
+    const clamp to = clamp_of(e);
+    for (int64_t j = 0; j < s->n; j += LANES) {
+        const __mmask16 in = lanes(s->n - j);
+        const __m512i add =
+            add_cols ? _mm512_loadu_si512(e->col_add + s->j + j) : _mm512_setzero_si512();
+        uint8_t *c = (uint8_t *)e->c + s->i * e->ldc + s->j + j;
+        for (int64_t i = 0; i < s->rows; i++, c += e->ldc)
+            _mm_mask_storeu_epi8(c, in,
+                                 _mm512_cvtepi32_epi8(quantised(scaled(e, s, i, j, add), &to)));
+    }
+}
+
+ALWAYS void floats_end(const lmn_qgemm_end *e, const tile_sums *s, const bool add_cols)
+{
+    for (int64_t j = 0; j < s->n; j += LANES) {
+        const __mmask16 in = lanes(s->n - j);
+        const __m512i add =
+            add_cols ? _mm512_loadu_si512(e->col_add + s->j + j) : _mm512_setzero_si512();
+        float *c = (float *)e->c + s->i * e->ldc + s->j + j;
+        for (int64_t i = 0; i < s->rows; i++, c += e->ldc) {
+            __m512 x = scaled(e, s, i, j, add);
+            if (e->col_bias) x = _mm512_add_ps(x, _mm512_loadu_ps(e->col_bias + s->j + j));
+            _mm512_mask_storeu_ps(c, in, x);
+        }
+    }
+}
+
 ALWAYS void pack_a_run(const lmn_qgemm_pack *p, const int64_t pad)
 {
     const __m512i flip = _mm512_set1_epi8((char)p->flip), one = _mm512_set1_epi8(1);

@@ -78,12 +78,25 @@ static void panel(const lmn_qgemm_block *t, int64_t j, const int32_t *from, int3
         multiply(t, j, from, to, ld, false, false);
 }
 
+static __attribute__((noinline)) void leave(const lmn_qgemm_end *end, const tile_sums *s,
+                                            leaving how)
+{
+    if (how == ANY_END)
+        any_end(end, s);
+    else if (how == INTS)
+        ints_end(end, s);
+    else if (how == BYTES)
+        bytes_end(end, s, true);
+    else
+        floats_end(end, s, true);
+}
+
 /* At most MR rows, the panel at column j. */
-static void strip(const lmn_qgemm_block *t, const lmn_qgemm_end *end, int64_t j)
+static void strip(const lmn_qgemm_block *t, int64_t j, leaving how)
 {
     int32_t sums[MR * NR] __attribute__((aligned(64)));
     const int32_t *from = t->part && !t->first ? t->part + j : NULL;
-    if (t->part && !t->last) {
+    if (how == KEEP) {
         panel(t, j, from, t->part + j, t->ld_part);
         return;
     }
@@ -93,12 +106,8 @@ static void strip(const lmn_qgemm_block *t, const lmn_qgemm_end *end, int64_t j)
         from = sums;
     }
     panel(t, j, from, sums, NR);
-    for (int64_t i = 0; i < t->m; i++) {
-        const int32_t *s = sums + i * NR;
-        finish(end, i, j, _mm512_loadu_si512(s), lanes(t->n - j));
-        if (t->n - j > LANES)
-            finish(end, i, j + LANES, _mm512_loadu_si512(s + LANES), lanes(t->n - j - LANES));
-    }
+    const tile_sums s = {sums, NR, 0, j, t->m, lmn_min_i64(NR, t->n - j)};
+    leave(&t->end, &s, how);
 }
 
 /* Rows i .. i + m - 1 of the block as a block. */
@@ -123,17 +132,18 @@ static lmn_qgemm_block rows_of(const lmn_qgemm_block *t, int64_t i, int64_t m)
 void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
 {
     if (t->m <= 0 || t->n <= 0) return;
+    const leaving how = leaving_of(t);
     const int64_t whole = t->m / MR * MR;
     if (whole) configure(MR);
     for (int64_t j = 0; whole && j < t->n; j += NR)
         for (int64_t i = 0; i < whole; i += MR) {
             const lmn_qgemm_block s = rows_of(t, i, MR);
-            strip(&s, &s.end, j);
+            strip(&s, j, how);
         }
     if (t->m > whole) {
         const lmn_qgemm_block s = rows_of(t, whole, t->m - whole);
         configure(s.m);
-        for (int64_t j = 0; j < t->n; j += NR) strip(&s, &s.end, j);
+        for (int64_t j = 0; j < t->n; j += NR) strip(&s, j, how);
     }
     amx_leave();
 }

@@ -8,34 +8,26 @@
 
 enum { MR = 8, NR = 48, GROUP = 4 };
 
+static const float no_factors[MR] = {0};
+
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx512vnni, lmn_qgemm_i8_pack_b_avx512vnni,
     lmn_qgemm_i8_pack_bt_avx512vnni;
 
-/* What becomes of the sums of a block. */
-typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS } leaving;
-
-static leaving leaving_of(const lmn_qgemm_block *t)
-{
-    const lmn_qgemm_end *e = &t->end;
-    if (t->part && !t->last) return KEEP;
-    if (e->col_zp || e->row_zp) return ANY_END;
-    if (e->out == LMN_QGEMM_I32) return INTS;
-    if (e->plus || (e->out == LMN_QGEMM_BYTES && e->div != 1.0f)) return ANY_END;
-    return e->out == LMN_QGEMM_BYTES ? BYTES : FLOATS;
-}
-
-static __attribute__((noinline)) void any_end(const lmn_qgemm_block *t, int64_t i0, int64_t j0,
-                                              const int32_t *sums, int rows, int vectors)
+/* The ends of tiles of fewer than MR rows, and those that no instance computes in registers. */
+static __attribute__((noinline)) void leave(const lmn_qgemm_block *t, int64_t i0, int64_t j0,
+                                            leaving how, const int32_t *sums, int rows)
 {
     const lmn_qgemm_end end = t->end; /* ours: no store to C makes it be read again */
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++)
-            finish(&end, i0 + i, j0 + (int64_t)v * LANES,
-                   _mm512_loadu_si512(sums + i * NR + v * LANES),
-                   lanes(t->n - j0 - (int64_t)v * LANES));
+    const tile_sums s = {sums, NR, i0, j0, rows, lmn_min_i64(NR, t->n - j0)};
+    if (how == ANY_END)
+        any_end(&end, &s);
+    else if (how == BYTES)
+        bytes_end(&end, &s, false);
+    else
+        floats_end(&end, &s, false);
 }
 
 /* The first bytes of a group of k that has fewer than four. */
@@ -103,9 +95,9 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         if (vectors > 1) _mm512_storeu_si512(to + i * step + LANES, c##i##1);     \
         if (vectors > 2) _mm512_storeu_si512(to + i * step + 2 * LANES, c##i##2); \
     }
-    if (how <= ANY_END) {
+    if (how <= ANY_END || (rows < MR && how != INTS)) {
         EACH_ROW(SAVE)
-        if (how == ANY_END) any_end(t, i0, j0, sums, rows, vectors);
+        if (how != KEEP) leave(t, i0, j0, how, sums, rows);
         return;
     }
     const int32_t *row_add = t->end.row_add + i0;
@@ -131,11 +123,10 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         }
         return;
     }
-    /* A factor a column, or one a row put over it. */
-    static const float none[MR] = {0};
-    const __mmask16 by_row = t->end.row_mul ? 0xffff : 0;
-    const float *row_mul = t->end.row_mul ? t->end.row_mul + i0 : none;
+    if (rows < MR) return;
+    const float *row_mul = t->end.row_mul ? t->end.row_mul + i0 : no_factors;
     const float *col_mul = t->end.col_mul;
+    const __mmask16 by_row = t->end.row_mul ? 0xffff : 0;
     const __m512 zero = _mm512_setzero_ps();
 #define MULTIPLIED(i, v)                           \
     _mm512_mul_ps(_mm512_cvtepi32_ps(ADDED(i, v)), \
