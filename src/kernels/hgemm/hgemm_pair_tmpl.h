@@ -342,9 +342,10 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     for (; k + PAIR_LANES <= n_k; k += PAIR_LANES) {
         const __m512i w0 = load32(b0 + k), w1 = load32(b1 + k), w2 = load32(b2 + k),
                       w3 = load32(b3 + k);
-        if (ahead) {
-            __builtin_prefetch(b0 + ahead + k, 0, 2), __builtin_prefetch(b1 + ahead + k, 0, 2);
-            __builtin_prefetch(b2 + ahead + k, 0, 2), __builtin_prefetch(b3 + ahead + k, 0, 2);
+        if (ahead) { /* one stream, not four */
+            const uint16_t *next = b0 + ahead + 4 * k;
+            __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + 32, 0, 2);
+            __builtin_prefetch(next + 64, 0, 2), __builtin_prefetch(next + 96, 0, 2);
         }
         EACH_DOT(DOT_WHOLE)
     }

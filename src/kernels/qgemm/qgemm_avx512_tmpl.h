@@ -89,14 +89,25 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
 /* What becomes of the sums of a block. */
 typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS } leaving;
 
+/* Then no sum times a factor is NaN. */
+static inline bool all_finite(const float *x, int64_t n)
+{
+    __mmask16 odd = 0;
+    for (int64_t j = 0; j < n; j += LANES)
+        odd |= _mm512_fpclass_ps_mask(_mm512_maskz_loadu_ps(lanes(n - j), x + j), 0x99);
+    return !odd;
+}
+
 static inline leaving leaving_of(const lmn_qgemm_block *t)
 {
     const lmn_qgemm_end *e = &t->end;
     if (t->part && !t->last) return KEEP;
     if (e->col_zp || e->row_zp) return ANY_END;
     if (e->out == LMN_QGEMM_I32) return INTS;
-    if (e->plus || (e->out == LMN_QGEMM_BYTES && e->div != 1.0f)) return ANY_END;
-    return e->out == LMN_QGEMM_BYTES ? BYTES : FLOATS;
+    if (e->plus) return ANY_END;
+    if (e->out == LMN_QGEMM_F32) return FLOATS;
+    const bool finite = e->col_mul ? all_finite(e->col_mul, t->n) : all_finite(e->row_mul, t->m);
+    return finite && e->div == 1.0f ? BYTES : ANY_END;
 }
 
 /* Sums in memory, of rows from i and columns from j on of a block. */
@@ -136,17 +147,48 @@ ALWAYS __m512 scaled(const lmn_qgemm_end *e, const tile_sums *s, int64_t i, int6
                                                            : _mm512_set1_ps(e->row_mul[s->i + i]));
 }
 
+/* Bytes of numbers that are not NaN, by packing with saturation: u8 is shifted to s8 and back. */
+typedef struct packer {
+    __m512 most;
+    __m512i zp, least, turn, order;
+} packer;
+
+ALWAYS packer packer_of(const lmn_qgemm_end *e)
+{
+    const int32_t shift = e->hi > 127 ? 128 : 0;
+    return (packer){_mm512_set1_ps((float)(e->hi - e->zp)),
+                    _mm512_set1_epi16((short)(e->zp - shift)),
+                    _mm512_set1_epi8((char)(e->lo - shift)), _mm512_set1_epi8((char)shift),
+                    _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)};
+}
+
+ALWAYS __m512i packed_bytes(const packer *p, __m512 x0, __m512 x1, __m512 x2)
+{
+    const __m512i v0 = _mm512_cvtps_epi32(_mm512_min_ps(x0, p->most));
+    const __m512i v1 = _mm512_cvtps_epi32(_mm512_min_ps(x1, p->most));
+    const __m512i v2 = _mm512_cvtps_epi32(_mm512_min_ps(x2, p->most));
+    const __m512i lo = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), p->zp);
+    const __m512i hi = _mm512_adds_epi16(_mm512_packs_epi32(v2, v2), p->zp);
+    const __m512i y = _mm512_max_epi8(_mm512_packs_epi16(lo, hi), p->least);
+    return _mm512_permutexvar_epi32(p->order, _mm512_xor_si512(y, p->turn));
+}
+
+/* At most 48 columns. */
 ALWAYS void bytes_end(const lmn_qgemm_end *e, const tile_sums *s, const bool add_cols)
 {
-    const clamp to = clamp_of(e);
-    for (int64_t j = 0; j < s->n; j += LANES) {
-        const __mmask16 in = lanes(s->n - j);
-        const __m512i add =
-            add_cols ? _mm512_loadu_si512(e->col_add + s->j + j) : _mm512_setzero_si512();
-        uint8_t *c = (uint8_t *)e->c + s->i * e->ldc + s->j + j;
-        for (int64_t i = 0; i < s->rows; i++, c += e->ldc)
-            _mm_mask_storeu_epi8(c, in,
-                                 _mm512_cvtepi32_epi8(quantised(scaled(e, s, i, j, add), &to)));
+    const packer p = packer_of(e);
+    const __mmask64 in = bytes(s->n);
+    const __m512 none = _mm512_setzero_ps();
+    __m512i add[3] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    const int vectors = s->n > 2 * LANES ? 3 : s->n > LANES ? 2 : 1;
+    for (int v = 0; add_cols && v < vectors; v++)
+        add[v] = _mm512_loadu_si512(e->col_add + s->j + (int64_t)v * LANES);
+    uint8_t *c = (uint8_t *)e->c + s->i * e->ldc + s->j;
+    for (int64_t i = 0; i < s->rows; i++, c += e->ldc) {
+        const __m512 x0 = scaled(e, s, i, 0, add[0]);
+        const __m512 x1 = vectors > 1 ? scaled(e, s, i, LANES, add[1]) : none;
+        const __m512 x2 = vectors > 2 ? scaled(e, s, i, 2 * LANES, add[2]) : none;
+        _mm512_mask_storeu_epi8(c, in, packed_bytes(&p, x0, x1, x2));
     }
 }
 

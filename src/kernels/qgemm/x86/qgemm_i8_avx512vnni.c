@@ -8,8 +8,6 @@
 
 enum { MR = 8, NR = 48, GROUP = 4 };
 
-static const float no_factors[MR] = {0};
-
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
@@ -31,12 +29,9 @@ static __attribute__((noinline)) void leave(const lmn_qgemm_block *t, int64_t i0
 }
 
 /* The first bytes of a group of k that has fewer than four. */
-ALWAYS __m512i few(const uint8_t *p, int64_t n)
+ALWAYS __m512i few(const uint8_t *p, __mmask16 in)
 {
-    uint32_t v = p[0];
-    if (n > 1) v |= (uint32_t)p[1] << 8;
-    if (n > 2) v |= (uint32_t)p[2] << 16;
-    return _mm512_set1_epi32((int32_t)v);
+    return _mm512_broadcastd_epi32(_mm_maskz_loadu_epi8(in, p));
 }
 
 /* rows x (vectors * 16) sums from row i0 and the panel at column j0 on. */
@@ -71,7 +66,7 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         if (vectors > 2) c##i##2 = _mm512_dpbusd_epi32(c##i##2, y, b2); \
     }
 #define WHOLE(i) STEP(i, four(a + i * lda))
-#define REST(i) STEP(i, few(a + i * lda, left))
+#define REST(i) STEP(i, few(a + i * lda, some))
     for (int64_t g = 0; g < groups; g++) {
         const __m512i b0 = _mm512_loadu_si512(b);
         const __m512i b1 = vectors > 1 ? _mm512_loadu_si512(b + 64) : b0;
@@ -80,6 +75,7 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         a += GROUP, b += (int64_t)NR * GROUP;
     }
     if (left) {
+        const __mmask16 some = (__mmask16)((1u << left) - 1);
         const __m512i b0 = _mm512_loadu_si512(b);
         const __m512i b1 = vectors > 1 ? _mm512_loadu_si512(b + 64) : b0;
         const __m512i b2 = vectors > 2 ? _mm512_loadu_si512(b + 128) : b0;
@@ -95,7 +91,7 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         if (vectors > 1) _mm512_storeu_si512(to + i * step + LANES, c##i##1);     \
         if (vectors > 2) _mm512_storeu_si512(to + i * step + 2 * LANES, c##i##2); \
     }
-    if (how <= ANY_END || (rows < MR && how != INTS)) {
+    if (how <= ANY_END || how == FLOATS || (rows < MR && how == BYTES)) {
         EACH_ROW(SAVE)
         if (how != KEEP) leave(t, i0, j0, how, sums, rows);
         return;
@@ -124,68 +120,32 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         return;
     }
     if (rows < MR) return;
-    const float *row_mul = t->end.row_mul ? t->end.row_mul + i0 : no_factors;
     const float *col_mul = t->end.col_mul;
-    const __mmask16 by_row = t->end.row_mul ? 0xffff : 0;
+    const float *row_mul = col_mul ? NULL : t->end.row_mul + i0;
     const __m512 zero = _mm512_setzero_ps();
-#define MULTIPLIED(i, v)                           \
-    _mm512_mul_ps(_mm512_cvtepi32_ps(ADDED(i, v)), \
-                  _mm512_mask_broadcastss_ps(mul, by_row, _mm_load_ss(row_mul + i)))
 #define COL_MUL(v) (col_mul ? _mm512_loadu_ps(col_mul + j0 + (v)*LANES) : zero)
-    if (how == FLOATS) {
-        const float *bias = t->end.col_bias;
-        float *c = (float *)t->end.c + i0 * ldc + j0;
-#define OUT_FLOATS(i, v)                                             \
-    if (rows > i) {                                                  \
-        __m512 x = MULTIPLIED(i, v);                                 \
-        if (bias) x = _mm512_add_ps(x, add);                         \
-        if ((v) < vectors - 1)                                       \
-            _mm512_storeu_ps(c + i * ldc + (v)*LANES, x);            \
-        else                                                         \
-            _mm512_mask_storeu_ps(c + i * ldc + (v)*LANES, last, x); \
-    }
-#define FLOATS_0(i) OUT_FLOATS(i, 0)
-#define FLOATS_1(i) OUT_FLOATS(i, 1)
-#define FLOATS_2(i) OUT_FLOATS(i, 2)
-#define COLUMNS(v)                                                                             \
-    const __m512 mul = COL_MUL(v), add = bias ? _mm512_loadu_ps(bias + j0 + (v)*LANES) : zero; \
-    EACH_ROW(FLOATS_##v)
-        {
-            COLUMNS(0)
-        }
-        if (vectors > 1) {
-            COLUMNS(1)
-        }
-        if (vectors > 2) {
-            COLUMNS(2)
-        }
-#undef COLUMNS
-        return;
-    }
-    const clamp to_bytes = clamp_of(&t->end);
+    const packer by = packer_of(&t->end);
+    const __mmask64 in = bytes(t->n - j0);
     uint8_t *c = (uint8_t *)t->end.c + i0 * ldc + j0;
-#define OUT_BYTES(i, v)                                                                 \
-    if (rows > i) {                                                                     \
-        const __m128i x = _mm512_cvtepi32_epi8(quantised(MULTIPLIED(i, v), &to_bytes)); \
-        if ((v) < vectors - 1)                                                          \
-            _mm_storeu_si128((__m128i *)(void *)(c + i * ldc + (v)*LANES), x);          \
-        else                                                                            \
-            _mm_mask_storeu_epi8(c + i * ldc + (v)*LANES, last, x);                     \
+    const __m512 m0 = COL_MUL(0), m1 = vectors > 1 ? COL_MUL(1) : zero,
+                 m2 = vectors > 2 ? COL_MUL(2) : zero;
+#define TIMES(i, v, mul) _mm512_mul_ps(_mm512_cvtepi32_ps(ADDED(i, v)), mul)
+#define OUT_BYTES(i, f0, f1, f2)                                                      \
+    {                                                                                 \
+        const __m512 x0 = TIMES(i, 0, f0), x1 = vectors > 1 ? TIMES(i, 1, f1) : zero, \
+                     x2 = vectors > 2 ? TIMES(i, 2, f2) : zero;                       \
+        _mm512_mask_storeu_epi8(c + i * ldc, in, packed_bytes(&by, x0, x1, x2));      \
     }
-#define BYTES_0(i) OUT_BYTES(i, 0)
-#define BYTES_1(i) OUT_BYTES(i, 1)
-#define BYTES_2(i) OUT_BYTES(i, 2)
-#define COLUMNS(v)                 \
-    const __m512 mul = COL_MUL(v); \
-    EACH_ROW(BYTES_##v)
-    {
-        COLUMNS(0)
+#define BYTES_BY_COL(i) OUT_BYTES(i, m0, m1, m2)
+#define BYTES_BY_ROW(i)                              \
+    {                                                \
+        const __m512 f = _mm512_set1_ps(row_mul[i]); \
+        OUT_BYTES(i, f, f, f)                        \
     }
-    if (vectors > 1) {
-        COLUMNS(1)
-    }
-    if (vectors > 2) {
-        COLUMNS(2)
+    if (col_mul) {
+        EACH_ROW(BYTES_BY_COL)
+    } else {
+        EACH_ROW(BYTES_BY_ROW)
     }
 }
 

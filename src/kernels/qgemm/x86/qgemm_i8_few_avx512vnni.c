@@ -172,9 +172,10 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
                       w1 = _mm512_xor_si512(_mm512_loadu_si512(b1 + k), flip),
                       w2 = _mm512_xor_si512(_mm512_loadu_si512(b2 + k), flip),
                       w3 = _mm512_xor_si512(_mm512_loadu_si512(b3 + k), flip);
-        if (ahead) {
-            __builtin_prefetch(b0 + ahead + k, 0, 2), __builtin_prefetch(b1 + ahead + k, 0, 2);
-            __builtin_prefetch(b2 + ahead + k, 0, 2), __builtin_prefetch(b3 + ahead + k, 0, 2);
+        if (ahead) { /* one stream, not four */
+            const uint8_t *next = b0 + ahead + 4 * k;
+            __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + 64, 0, 2);
+            __builtin_prefetch(next + 128, 0, 2), __builtin_prefetch(next + 192, 0, 2);
         }
         DOT_SUMS()
         EACH_DOT(DOT_WHOLE)
