@@ -385,7 +385,7 @@ static bool copies_a(const work *w)
     const lmn_qgemm_plan *p = w->p;
     if (w->a_flip || p->row->a_bytes != 1 || w->args->b_zps || b_zp_of(w, w->args->b_zp))
         return true;
-    if (p->stream && !p->trans_b) return p->k % 4; /* whole fours are read */
+    if (p->stream && !p->trans_b) return p->k % 4;                      /* whole fours are read */
     if (p->stream && p->m > 4 && w->args->lda % 4096 == 0) return true; /* rows share sets */
     return p->k % p->row->group && !p->row->any_k && !p->stream;
 }
