@@ -124,7 +124,7 @@ static void our_chunk(void *arg, int64_t chunk, int32_t who)
 static void plan_ours(product *p)
 {
     const int32_t b = p->packed ? LMN_HGEMM_PACKED : p->nt ? LMN_HGEMM_TRANS_B : 0;
-    const lmn_hgemm_shape s = {p->m, p->n, p->k, 1, LMN_HGEMM_C_F32 | b, 0};
+    const lmn_hgemm_shape s = {p->m, p->n, p->k, 1, LMN_HGEMM_C_F32 | b, 0, 1};
     lmn_hgemm_plan_make(p->row, &s, &p->plan);
 }
 

@@ -69,7 +69,8 @@ void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan
                                       .n = s->n,
                                       .k = s->k,
                                       .n_batch = s->n_batch,
-                                      .flags = (int32_t)s->flags | LMN_HGEMM_C_F32};
+                                      .flags = (int32_t)s->flags | LMN_HGEMM_C_F32,
+                                      .threads = g->width};
         lmn_hgemm_plan_make(g->kset.hgemm_bf16, &bf16, &out->bf16);
         out->n_chunks = out->bf16.n_chunks, out->scratch_bytes = out->bf16.scratch_bytes;
     }

@@ -60,38 +60,4 @@ static inline void lmn_cut_blocks(lmn_cut *c)
     }
 }
 
-/* A product whose B is packed block by block, and what its blocks may be. */
-typedef struct lmn_split_product {
-    int64_t m, n, k, n_batch;
-    int64_t mr, nr;               /* blocks are multiples of these */
-    int64_t mc, nc;               /* most rows and columns of a block */
-    int64_t mc_least;             /* fewer rows would pack the same B too often */
-    int64_t min_madds, max_madds; /* of a block: worth a thread, and not too much for one */
-    int64_t want;                 /* blocks, if each is worth a thread */
-} lmn_split_product;
-
-typedef struct lmn_split_blocks {
-    int64_t mc, nc, m_blocks, n_blocks;
-} lmn_split_blocks;
-
-/* Split n, then m, until there are blocks for several threads, each still worth a thread. */
-static inline lmn_split_blocks lmn_split_two(const lmn_split_product *p)
-{
-    lmn_split_blocks b = {.nc = lmn_split_even(p->n, p->nc, p->nr),
-                          .mc = lmn_split_even(p->m, p->mc, p->mr)};
-    while (b.mc >= 2 * p->mc_least && b.mc * b.nc * p->k > p->max_madds)
-        b.mc = lmn_split_even(p->m, b.mc / 2, p->mr);
-    for (;;) {
-        b.n_blocks = lmn_ceil_div_i64(p->n, b.nc), b.m_blocks = lmn_ceil_div_i64(p->m, b.mc);
-        const bool worth = b.mc * b.nc * p->k >= 2 * p->min_madds;
-        if (b.n_blocks * b.m_blocks * p->n_batch >= p->want || !worth) return b;
-        if (b.mc >= 2 * p->mc_least)
-            b.mc = lmn_split_even(p->m, b.mc / 2, p->mr);
-        else if (b.nc >= 4 * p->nr)
-            b.nc = lmn_split_even(p->n, b.nc / 2, p->nr);
-        else
-            return b;
-    }
-}
-
 #endif

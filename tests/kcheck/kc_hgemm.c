@@ -229,7 +229,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         p.a = half_input(kc, head, style, p.ta ? p.k : p.m, p.ta ? p.m : p.k, lda, af);
         p.b = half_input(kc, head, style, p.tb ? p.n : p.k, p.tb ? p.k : p.n, ldb, bf);
         kc_mat out = kc_output(kc, p.m, p.n, ldc), again = kc_output(kc, p.m, p.n, ldc);
-        lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1};
+        lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
         shape.flags = LMN_HGEMM_C_F32 | (p.ta ? LMN_HGEMM_TRANS_A : 0) |
                       (p.tb ? LMN_HGEMM_TRANS_B : 0) | (af ? LMN_HGEMM_A_F32 : 0) |
                       (bf ? LMN_HGEMM_B_F32 : 0);
@@ -341,7 +341,7 @@ static void bench_hgemm(kc_ctx *kc, const lmn_krow *head)
         const int64_t m = bench_shapes[i].m, n = bench_shapes[i].n, k = bench_shapes[i].k;
         const bool nt = bench_shapes[i].nt;
         hgemm_bench b = {.args = {.lda = k, .ldb = nt ? k : n, .ldc = n}};
-        lmn_hgemm_shape shape = {m, n, k, 1, (nt ? LMN_HGEMM_TRANS_B : 0) | LMN_HGEMM_C_F32, 0};
+        lmn_hgemm_shape shape = {m, n, k, 1, (nt ? LMN_HGEMM_TRANS_B : 0) | LMN_HGEMM_C_F32, 0, 1};
         char what[64];
         snprintf(what, sizeof what, "%dx%dx%d %s", (int)m, (int)n, (int)k, nt ? "NT" : "NN");
         lmn_hgemm_plan_make(hgemm_row(head), &shape, &b.plan);

@@ -211,6 +211,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         qproduct p;
         draw(kc, qgemm_row(head), &p);
         lmn_qgemm_plan plan;
+        p.shape.threads = c % 4;
         lmn_qgemm_plan_make(qgemm_row(head), &p.shape, &plan);
         const size_t bytes = (size_t)p.c_elems * (p.args.out == LMN_QGEMM_BYTES ? 1 : 4);
         p.args.c = kc_buffer(kc, bytes);

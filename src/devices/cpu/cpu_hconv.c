@@ -61,7 +61,7 @@ lamina_status lmn_cpu_hconv_run(const lmn_cpu_dev *dev, lmn_eval *ec, const lmn_
     const lmn_conv_geom *g = c->g;
     const int64_t pixels = lmn_conv_volume(g->out), in = g->c_in * lmn_conv_volume(g->in);
     const bool direct = pointwise(g);
-    lmn_hgemm_shape s = {.m = g->c_out, .n = pixels, .n_batch = g->n};
+    lmn_hgemm_shape s = {.m = g->c_out, .n = pixels, .n_batch = g->n, .threads = g->threads};
     s.k = g->c_in * lmn_conv_volume(g->kernel);
     s.flags = (c->f32 ? LMN_HGEMM_C_F32 : 0) | (c->f32 && direct ? LMN_HGEMM_B_F32 : 0);
     if (!direct) s.flags |= LMN_HGEMM_BRING, s.k_unit = lmn_conv_volume(g->kernel);

@@ -95,7 +95,7 @@ static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *
                    "flags pass through");
     const int32_t ours = LMN_HGEMM_A_F32 | LMN_HGEMM_C_F32 | LMN_HGEMM_PACKED;
     const int32_t flags = weights ? (g->flags & LMN_GEMM_TRANS_A) | ours : g->flags;
-    const lmn_hgemm_shape s = {g->m, g->n, g->k, g->n_batch, flags, 0};
+    const lmn_hgemm_shape s = {g->m, g->n, g->k, g->n_batch, flags, 0, g->threads};
     lmn_hgemm_plan_make(row, &s, &p->half);
     p->half_args = (lmn_hgemm_args){.a = p->args.a,
                                     .b = weights ? weights : p->args.b,
@@ -110,12 +110,10 @@ static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *
 }
 
 /* In f32, on panels of B where there are some. */
-static lamina_status go_f32(const lamina_kernel *k, const lmn_eval *ec, product *p,
-                            const lmn_gemm_shape *g)
+static lamina_status go_f32(const lamina_kernel *k, product *p, const lmn_gemm_shape *g)
 {
     lmn_gemm_shape s = *g;
     lamina_status st = LAMINA_OK;
-    s.threads = lmn_par_width(ec->par);
     if (k->precision == LAMINA_PRECISION_STRICT) s.flags |= LMN_GEMM_CHAIN;
     const float *panels = lmn_cpu_panels(k->state, &s, &st);
     if (panels) {
@@ -138,16 +136,17 @@ static lamina_status run_bf16(const lamina_kernel *k, lmn_eval *ec, product *p,
 
 /* All of the product into y, by the type of the operands and the session's precision. */
 static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *p,
-                                 const lmn_gemm_shape *g, lamina_tensor *y)
+                                 lmn_gemm_shape *g, lamina_tensor *y)
 {
     lmn_cpu_weights *w = k->state;
+    g->threads = lmn_par_width(ec->par);
     const lmn_cpu_verdict verdict =
         y->dtype == LAMINA_F32 ? lmn_cpu_weights_verdict(w) : LMN_CPU_F32;
     p->args.c = y->data;
     if (verdict == LMN_CPU_BF16) return run_bf16(k, ec, p, g);
     if (y->dtype != LAMINA_F32)
         go_half(p, lmn_cpu_hgemm(k->dev, y->dtype), g, NULL);
-    else if (go_f32(k, ec, p, g) != LAMINA_OK)
+    else if (go_f32(k, p, g) != LAMINA_OK)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for packed weights");
     LMN_TRY(product_run(ec, p));
     if (verdict != LMN_CPU_UNTRIED) return LAMINA_OK;

@@ -31,6 +31,7 @@ static bool read_operands(lmn_eval *ec, const int32_t at[4], qconv_job *j, lmn_c
         return false;
     if (!lmn_cpu_window_of(ec->node, x, w->dims + 2, &win, dims + 2)) return false;
     *g = lmn_cpu_geom(&win, x->dims[0], x->dims[1], w->dims[0]);
+    g->threads = lmn_par_width(ec->par);
     dims[0] = g->n, dims[1] = g->c_out;
     if (g->n < 1 || g->c_in < 1 || g->c_out < 1 || g->c_in % g->groups || g->c_out % g->groups ||
         w->dims[1] != g->c_in / g->groups)

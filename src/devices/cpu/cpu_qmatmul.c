@@ -46,7 +46,8 @@ static void fold_batch(lmn_qmatmul *q)
 
 static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, product *p, void *c)
 {
-    const lmn_qgemm_shape shape = {.m = p->q.m, .n = p->q.n, .k = p->q.k, .n_batch = 1};
+    const lmn_qgemm_shape shape = {
+        .m = p->q.m, .n = p->q.n, .k = p->q.k, .n_batch = 1, .threads = lmn_par_width(ec->par)};
     p->args.c = c;
     p->args.lda = p->q.k, p->args.ldb = p->args.ldc = p->q.n;
     lmn_qgemm_plan_make(k->dev->kset.qgemm_i8, &shape, &p->plan);

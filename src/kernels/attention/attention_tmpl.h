@@ -6,7 +6,7 @@
 #define LMN_KERNELS_ATTENTION_TMPL_H
 
 #include "kernels/attention/attention.h"
-#include "kernels/simd/simd_math.h"
+#include "kernels/simd/simd_wide.h"
 
 /* The greatest of n scores and `top`; NaN is left out: it comes back with the exponentials. */
 VF_INLINE float score_top(const float *s, int64_t n, float top)
@@ -23,26 +23,6 @@ VF_INLINE float score_top(const float *s, int64_t n, float top)
         a0 = vf_max(vf_select(mask, vf_loadm(s + j, mask), low), a0);
     }
     return vf_hmax(vf_max(a0, a1));
-}
-
-/* s becomes e^(s - shift); their sum comes back. */
-VF_INLINE float score_exp(float *s, int64_t n, float shift)
-{
-    const vf less = vf_set1(shift);
-    vf sum = vf_zero();
-    int64_t j = 0;
-    for (; j + VF_LANES <= n; j += VF_LANES) {
-        const vf e = vf_exp(vf_sub(vf_load(s + j), less));
-        vf_store(s + j, e);
-        sum = vf_add(sum, e);
-    }
-    if (j < n) {
-        const vm mask = vm_first(n - j);
-        const vf e = vf_exp(vf_sub(vf_loadm(s + j, mask), less));
-        vf_storem(s + j, mask, e);
-        sum = vf_add(sum, vf_select(mask, e, vf_zero()));
-    }
-    return vf_hsum(sum);
 }
 
 VF_INLINE void score_clear(float *s, int64_t n)
@@ -83,7 +63,7 @@ static void soften_run(const lmn_attention_soft *b)
             row_times(o, o, b->dv, less);
         }
         score_clear(s, lo);
-        b->sum[i] += score_exp(s + lo, hi - lo, top == none ? 0.0f : top);
+        b->sum[i] += vw_row_exp(s + lo, s + lo, hi - lo, top == none ? 0.0f : top);
         score_clear(s + hi, b->n - hi);
         b->top[i] = top;
     }

@@ -10,6 +10,7 @@
 #define LMN_KERNELS_POOL_TMPL_H
 
 #include "kernels/conv/pool.h"
+#include "kernels/simd/simd_wide.h"
 
 /* NaN wins, and +0 is above -0: of equal numbers only zeros differ, in the sign bit. */
 VF_INLINE vf max_nan(vf acc, vf x)
@@ -361,16 +362,16 @@ static void sum_steps(const lmn_pool_block *b)
 /* Mean or maximum of n neighbours. */
 VF_INLINE float pool_all(const float *x, int64_t n, const pool_way way)
 {
-    const vf start = vf_set1(way == POOL_SUM ? 0.0f : -__builtin_inff());
+    if (way == POOL_SUM) return vw_row_sum(x, n) / (float)n;
+    const vf start = vf_set1(-__builtin_inff());
     vf acc = start;
     vm nan = vm_first(0);
     for (int64_t i = 0; i < n; i += VF_LANES) {
         const vm mask = vm_first(n - i);
         const vf v = vf_select(mask, vf_loadm(x + i, mask), start);
-        if (way == POOL_MOST) nan = vm_or(nan, vf_unord(v, v));
+        nan = vm_or(nan, vf_unord(v, v));
         acc = pool_join(acc, v, way);
     }
-    if (way == POOL_SUM) return vf_hsum(acc) / (float)n;
     if (vm_any(nan)) return __builtin_nanf("");
     float lane[VF_LANES], most = -__builtin_inff();
     vf_store(lane, acc);

@@ -15,17 +15,15 @@ enum {
     KC = 1024,                /* longest k of a packed block; a multiple of every group */
     NC = 192,                 /* columns of a packed block */
     MC = 512,                 /* rows of a chunk */
-    MC_BRING = 256,           /* the same where B is gathered first */
-    MC_LEAST = 128,           /* fewer would pack the same B too often */
     SLAB = 96,                /* k brought at once */
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
-    STREAM_BYTES = 256 << 10,
-    WANT_CHUNKS = 8 /* per product, if each is worth it */
+    STREAM_BYTES = 256 << 10
 };
-static const int64_t min_chunk_madds = 4 << 20;
-static const int64_t max_chunk_madds = 320 << 20;
+/* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
+static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
+static const double pack_madds = 16, bring_madds = 32;
 
 static bool is(const lmn_hgemm_plan *p, int32_t flag)
 {
@@ -34,22 +32,13 @@ static bool is(const lmn_hgemm_plan *p, int32_t flag)
 
 static void cut_blocks(lmn_hgemm_plan *p)
 {
-    const lmn_split_product all = {
-        .m = p->m,
-        .n = p->n,
-        .k = p->k,
-        .n_batch = p->n_batch,
-        .mr = p->row->mr,
-        .nr = p->row->nr,
-        .mc = MC,
-        .nc = NC,
-        .mc_least = is(p, LMN_HGEMM_BRING) ? MC_BRING : MC_LEAST,
-        .min_madds = min_chunk_madds,
-        .max_madds = max_chunk_madds,
-        .want = WANT_CHUNKS,
-    };
-    const lmn_split_blocks b = lmn_split_two(&all);
-    p->mc = b.mc, p->nc = b.nc, p->m_blocks = b.m_blocks, p->n_blocks = b.n_blocks;
+    lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch, .threads = p->threads};
+    c.mr = p->row->mr, c.nr = p->row->nr, c.mc = MC, c.nc = NC;
+    c.pack = is(p, LMN_HGEMM_PACKED) ? 0 : is(p, LMN_HGEMM_BRING) ? bring_madds : pack_madds;
+    c.come = chunk_madds, c.most = max_chunk_madds;
+    lmn_cut_blocks(&c);
+    p->mc = c.mc, p->nc = c.nc;
+    p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
 }
 
 /* Pieces of a B that is read once; rows of row-major B in long pieces. */
@@ -130,7 +119,7 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
     lmn_assert(row->rows_f32 || !(s->flags & (LMN_HGEMM_A_F32 | LMN_HGEMM_B_F32)));
     *out = (lmn_hgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .flags = s->flags};
-    out->n_batch = s->n_batch;
+    out->n_batch = s->n_batch, out->threads = s->threads > 1 ? s->threads : 1;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING | LMN_HGEMM_PACKED;
     const bool streams = s->flags & LMN_HGEMM_TRANS_B || s->k * s->n >= STREAM_ELEMS;

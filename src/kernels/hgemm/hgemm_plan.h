@@ -27,13 +27,14 @@ enum {
 typedef struct lmn_hgemm_shape {
     int64_t m, n, k, n_batch;
     int32_t flags;
-    int64_t k_unit; /* with BRING: k is cut at multiples of this; else 0 */
+    int64_t k_unit;  /* with BRING: k is cut at multiples of this; else 0 */
+    int32_t threads; /* that will share the chunks, 0: one; changes no bits */
 } lmn_hgemm_shape;
 
 typedef struct lmn_hgemm_plan {
     const lmn_hgemm_row *row;
     int64_t m, n, k, n_batch;
-    int32_t flags;
+    int32_t flags, threads;
     bool small;               /* few rows: B is read once and not packed */
     int64_t mc, nc, kc, slab; /* block sizes; k of what is brought at once */
     int64_t m_blocks, n_blocks;

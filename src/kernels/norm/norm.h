@@ -2,9 +2,9 @@
  * norm family, f32: operations on rows of n neighbouring elements: softmax, normalisations, folds
  * (sums, means, largest and smallest elements); down: on columns.
  *
- * Order   one partial sum a lane, then a fixed tree: depends on the row of this table and on n, not
- * on the number of rows or threads. ref: f64, rounded once. Class: dot(n) on the sums. Alias   y
- * may be x; else they do not overlap. n >= 1.
+ * Order   sixteen partial sums, or a multiple, then a fixed tree: depends on n alone; avx2, avx512
+ * and neon agree bit for bit (simd_wide.h). ref: f64, rounded once. Class: dot(n) on the sums.
+ * Alias   y may be x; else they do not overlap. n >= 1.
  */
 #ifndef LMN_KERNELS_NORM_H
 #define LMN_KERNELS_NORM_H

@@ -6,7 +6,7 @@
 #define LMN_KERNELS_NORM_TMPL_H
 
 #include "kernels/norm/norm.h"
-#include "kernels/simd/simd_math.h"
+#include "kernels/simd/simd_wide.h"
 
 /* NaN is left out: it comes back with the exponentials. */
 static float row_max(const float *x, int64_t n)
@@ -25,32 +25,12 @@ static float row_max(const float *x, int64_t n)
     return vf_hmax(vf_max(a0, a1));
 }
 
-/* y = e^(x - max); the sum comes back. */
-static float row_exp(const float *x, float *y, int64_t n, float max)
-{
-    const vf shift = vf_set1(max);
-    vf acc = vf_zero();
-    int64_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES) {
-        const vf e = vf_exp(vf_sub(vf_load(x + i), shift));
-        vf_store(y + i, e);
-        acc = vf_add(acc, e);
-    }
-    if (i < n) {
-        const vm mask = vm_first(n - i);
-        const vf e = vf_exp(vf_sub(vf_loadm(x + i, mask), shift));
-        vf_storem(y + i, mask, e);
-        acc = vf_add(acc, vf_select(mask, e, vf_zero()));
-    }
-    return vf_hsum(acc);
-}
-
 static void softmax_run(const lmn_norm_block *b)
 {
     for (int64_t r = 0; r < b->rows; r++) {
         const float *x = b->x + r * b->n;
         float *y = b->y + r * b->n;
-        const vf scale = vf_set1(1.0f / row_exp(x, y, b->n, row_max(x, b->n)));
+        const vf scale = vf_set1(1.0f / vw_row_exp(x, y, b->n, row_max(x, b->n)));
         int64_t i = 0;
         for (; i + VF_LANES <= b->n; i += VF_LANES) vf_store(y + i, vf_mul(vf_load(y + i), scale));
         if (i < b->n) {
@@ -77,18 +57,6 @@ static void softmax_down_run(const lmn_norm_block *b)
         for (int64_t i = 0; i < b->n; i++)
             vf_storem(y + i * b->step, mask, vf_mul(vf_loadm(y + i * b->step, mask), scale));
     }
-}
-
-static float row_sum(const float *x, int64_t n)
-{
-    vf a0 = vf_zero(), a1 = vf_zero();
-    int64_t i = 0;
-    for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
-        a0 = vf_add(a0, vf_load(x + i));
-        a1 = vf_add(a1, vf_load(x + i + VF_LANES));
-    }
-    for (; i < n; i += VF_LANES) a0 = vf_add(a0, vf_loadm(x + i, vm_first(n - i)));
-    return vf_hsum(vf_add(a0, a1));
 }
 
 /* Elements as folds take them: those of MIN negated, so that all look for the largest. */
@@ -135,7 +103,8 @@ static void folds_run(const lmn_norm_block *b)
         else if (b->fold == LMN_FOLD_MIN)
             b->y[r] = -row_most(x, b->n, fold_sign(LMN_FOLD_MIN));
         else
-            b->y[r] = b->fold == LMN_FOLD_MEAN ? row_sum(x, b->n) / (float)b->n : row_sum(x, b->n);
+            b->y[r] =
+                b->fold == LMN_FOLD_MEAN ? vw_row_sum(x, b->n) / (float)b->n : vw_row_sum(x, b->n);
     }
 }
 
@@ -197,14 +166,14 @@ static void log_softmax_run(const lmn_norm_block *b)
     for (int64_t r = 0; r < b->rows; r++) {
         const float *x = b->x + r * b->n;
         float *y = b->y + r * b->n;
-        const vf max = vf_set1(row_max(x, b->n));
-        vf sum = vf_zero();
-        for (int64_t i = 0; i < b->n; i += VF_LANES) {
-            const vm mask = vm_first(b->n - i);
-            const vf e = vf_exp(vf_sub(vf_loadm(x + i, mask), max));
-            sum = vf_add(sum, vf_select(mask, e, vf_zero()));
+        const float most = row_max(x, b->n);
+        const vf max = vf_set1(most);
+        vw sum = vw_set1(0);
+        for (int64_t i = 0; i < b->n; i += VW_LANES) {
+            const vw e = vw_exp(vw_sub(vw_load_first(x + i, b->n - i), vw_set1(most)));
+            sum = vw_add(sum, vw_first(e, b->n - i));
         }
-        const vf log_sum = vf_log(vf_set1(vf_hsum(sum)));
+        const vf log_sum = vf_log(vf_set1(vw_hsum(sum)));
         for (int64_t i = 0; i < b->n; i += VF_LANES) {
             const vm mask = vm_first(b->n - i);
             vf_storem(y + i, mask, vf_sub(vf_sub(vf_loadm(x + i, mask), max), log_sum));
@@ -213,28 +182,28 @@ static void log_softmax_run(const lmn_norm_block *b)
 }
 
 /* Sum of (x - mean)^2: four partial sums a lane, as an fma takes four cycles. */
-static float row_square(const float *x, int64_t n, vf mean)
+static float row_square(const float *x, int64_t n, float mean)
 {
-    vf a0 = vf_zero(), a1 = vf_zero(), a2 = vf_zero(), a3 = vf_zero();
+    const vw shift = vw_set1(mean);
+    vw a0 = vw_set1(0), a1 = a0, a2 = a0, a3 = a0;
     int64_t i = 0;
-#define SQUARE(k)                                                 \
-    {                                                             \
-        const vf d = vf_sub(vf_load(x + i + (k)*VF_LANES), mean); \
-        a##k = vf_fma(d, d, a##k);                                \
+#define SQUARE(k)                                                  \
+    {                                                              \
+        const vw d = vw_sub(vw_load(x + i + (k)*VW_LANES), shift); \
+        a##k = vw_fma(d, d, a##k);                                 \
     }
-    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+    for (; i + 4 * VW_LANES <= n; i += 4 * VW_LANES) {
         SQUARE(0)
         SQUARE(1)
         SQUARE(2)
         SQUARE(3)
     }
 #undef SQUARE
-    for (; i < n; i += VF_LANES) {
-        const vm mask = vm_first(n - i);
-        const vf d = vf_select(mask, vf_sub(vf_loadm(x + i, mask), mean), vf_zero());
-        a0 = vf_fma(d, d, a0);
+    for (; i < n; i += VW_LANES) {
+        const vw d = vw_first(vw_sub(vw_load_first(x + i, n - i), shift), n - i);
+        a0 = vw_fma(d, d, a0);
     }
-    return vf_hsum(vf_add(vf_add(a0, a1), vf_add(a2, a3)));
+    return vw_hsum(vw_add(vw_add(a0, a1), vw_add(a2, a3)));
 }
 
 /* y = (x - mean) inv scale + bias; bias NULL = +0 */
@@ -264,9 +233,9 @@ static void layer_run(const lmn_norm_block *b)
 {
     for (int64_t r = 0; r < b->rows; r++) {
         const float *x = b->x + r * b->n;
-        const vf mean = vf_set1(row_sum(x, b->n) / (float)b->n);
+        const float mean = vw_row_sum(x, b->n) / (float)b->n;
         const vf var = vf_set1(row_square(x, b->n, mean) / (float)b->n + b->eps);
-        row_scale(b, x, b->y + r * b->n, mean, vf_div(vf_set1(1.0f), vf_sqrt(var)));
+        row_scale(b, x, b->y + r * b->n, vf_set1(mean), vf_div(vf_set1(1.0f), vf_sqrt(var)));
     }
 }
 
@@ -277,10 +246,11 @@ static void planes_run(const lmn_norm_block *b)
         const int64_t c = (b->row + r) % b->channels;
         const float *x = b->x + r * n;
         float *y = b->y + r * n;
-        const vf mean = vf_set1(b->center ? b->center[c] : row_sum(x, n) / (float)n);
+        const float center = b->center ? b->center[c] : vw_row_sum(x, n) / (float)n;
+        const vf mean = vf_set1(center);
         vf inv = vf_set1(1.0f);
         if (!b->center) {
-            const vf var = vf_set1(row_square(x, n, mean) / (float)n + b->eps);
+            const vf var = vf_set1(row_square(x, n, center) / (float)n + b->eps);
             inv = vf_div(inv, vf_sqrt(var));
         }
         const vf scale = vf_set1(b->scale[c]), bias = vf_set1(b->bias[c]);
@@ -299,7 +269,7 @@ static void rms_run(const lmn_norm_block *b)
     for (int64_t r = 0; r < b->rows; r++) {
         const float *x = b->x + r * n;
         float *y = b->y + r * n;
-        const vf mean = vf_set1(row_square(x, n, vf_zero()) / (float)n + b->eps);
+        const vf mean = vf_set1(row_square(x, n, 0) / (float)n + b->eps);
         const vf inv = vf_div(vf_set1(1.0f), vf_sqrt(mean));
         int64_t i = 0;
         for (; i + VF_LANES <= n; i += VF_LANES)

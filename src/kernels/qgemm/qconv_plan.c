@@ -61,7 +61,8 @@ void lmn_qconv_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_q
                                    .n = pixels,
                                    .k = g->c_in / g->groups * lmn_conv_volume(g->kernel),
                                    .n_batch = g->n * g->groups,
-                                   .bring = out->path == PATH_IM2COL};
+                                   .bring = out->path == PATH_IM2COL,
+                                   .threads = g->threads};
     lmn_qgemm_plan_make(row, &shape, &out->gemm);
     out->n_chunks = out->gemm.n_chunks, out->scratch_bytes = out->gemm.scratch_bytes;
 }

@@ -11,40 +11,30 @@
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same integers. */
 enum {
-    KC = 4864,      /* longest k of a packed block */
-    NC = 384,       /* columns of a packed block */
-    MC = 512,       /* rows of a chunk */
-    MC_LEAST = 128, /* fewer would pack the same B too often */
-    MC_BRING = 256, /* the same where B is gathered first */
+    KC = 4864, /* longest k of a packed block */
+    NC = 384,  /* columns of a packed block */
+    MC = 512,  /* rows of a chunk */
     B_BYTES = 384 << 10,
     STREAM_N = 4032,          /* columns of B read as one piece, a multiple of 192 */
     STREAM_BYTES = 256 << 10, /* of B: worth a chunk */
-    SLAB = 64,                /* rows of B brought at once */
-    WANT_CHUNKS = 8           /* per product, if each is worth it */
+    SLAB = 64                 /* rows of B brought at once */
 };
-static const int64_t min_chunk_madds = 8 << 20;
-static const int64_t max_chunk_madds = 640 << 20;
+/* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
+static const double max_chunk_madds = 640 << 20, chunk_madds = 12e4;
+static const double pack_madds = 16, bring_madds = 48;
 
-static void cut_blocks(lmn_qgemm_plan *p)
+static void cut_blocks(lmn_qgemm_plan *p, int32_t threads)
 {
     const int64_t nr = p->row->nr;
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
-    const lmn_split_product all = {
-        .m = p->m,
-        .n = p->n,
-        .k = p->k,
-        .n_batch = p->n_batch,
-        .mr = p->row->mr,
-        .nr = nr,
-        .mc = MC,
-        .nc = lmn_min_i64(NC, lmn_max_i64(2 * nr, fit)),
-        .mc_least = p->bring ? MC_BRING : MC_LEAST,
-        .min_madds = min_chunk_madds,
-        .max_madds = max_chunk_madds,
-        .want = WANT_CHUNKS,
-    };
-    const lmn_split_blocks b = lmn_split_two(&all);
-    p->mc = b.mc, p->nc = b.nc, p->m_blocks = b.m_blocks, p->n_blocks = b.n_blocks;
+    lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
+    c.mr = p->row->mr, c.nr = nr, c.threads = threads > 1 ? threads : 1;
+    c.mc = MC, c.nc = lmn_min_i64(NC, lmn_max_i64(2 * nr, fit));
+    c.pack = p->packed ? 0 : p->bring ? bring_madds : pack_madds;
+    c.come = chunk_madds, c.most = max_chunk_madds;
+    lmn_cut_blocks(&c);
+    p->mc = c.mc, p->nc = c.nc;
+    p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
 }
 
 /* B is read in pieces of a chunk's columns: rows of a row-major one in few, for short ones are
@@ -123,7 +113,7 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     if (out->stream)
         cut_stream(out);
     else
-        cut_blocks(out);
+        cut_blocks(out, s->threads);
     parts none;
     out->scratch_bytes = lay_out(out, NULL, &none);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;

@@ -57,6 +57,7 @@ typedef struct lmn_qgemm_args {
 typedef struct lmn_qgemm_shape {
     int64_t m, n, k, n_batch;
     bool bring, trans_b, packed; /* as in the plan; at most one of them */
+    int32_t threads;             /* that will share the chunks, 0: one; changes no bits */
 } lmn_qgemm_shape;
 
 /* A whole B of one item as the panels of a row, then the sums of their columns. Of either sign; the
