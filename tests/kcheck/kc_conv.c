@@ -132,10 +132,14 @@ static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
         kc_case(kc);
         lmn_conv_geom g = random_geom(kc, true);
         g.n = 1, g.groups = g.c_in, g.c_out = g.c_in * kc_int(kc, 1, 2);
+        lmn_conv_geom grouped = g;
+        grouped.c_in *= kc_int(kc, 2, 4);
+        if (c % 3 == 0 && lmn_dwconv_takes(&grouped)) g = grouped;
+        const int64_t n_c = g.c_in / g.groups;
         const int64_t pixels = lmn_conv_volume(g.out), kvol = lmn_conv_volume(g.kernel);
         kc_style style = (kc_style)kc_int(kc, KC_EXACT, KC_REAL);
         kc_mat x = kc_input(kc, style, g.c_in, lmn_conv_volume(g.in), lmn_conv_volume(g.in));
-        kc_mat w = kc_input(kc, style, g.c_out, kvol, kvol);
+        kc_mat w = kc_input(kc, style, g.c_out, n_c * kvol, n_c * kvol);
         kc_mat y = kc_output(kc, g.c_out, pixels, pixels),
                fused = kc_output(kc, g.c_out, pixels, pixels);
         double *want = kc_doubles(kc, g.c_out * pixels), *bound = kc_doubles(kc, g.c_out * pixels);

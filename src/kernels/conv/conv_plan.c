@@ -14,7 +14,7 @@
 enum path {
     PATH_IM2COL,    /* any geometry */
     PATH_POINTWISE, /* the rows of x are the rows of B */
-    PATH_DEPTHWISE,
+    PATH_DEPTHWISE, /* groups of few channels, directly */
     PATH_WINOGRAD
 };
 
@@ -34,8 +34,7 @@ static const int64_t most_shared = 2 << 20;
 
 static int32_t choose_path(const lmn_conv_geom *g)
 {
-    bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
-    if (flat && g->groups == g->c_in && lmn_conv_volume(g->kernel) > 1) return PATH_DEPTHWISE;
+    if (lmn_dwconv_takes(g)) return PATH_DEPTHWISE;
     for (int i = 0; i < 3; i++) {
         if (g->kernel[i] != 1 || g->stride[i] != 1 || g->pad[i] != 0 || g->in[i] != g->out[i])
             return PATH_IM2COL;
@@ -115,7 +114,8 @@ static bool plan_depthwise(lmn_conv_plan *p, const lmn_choice *c)
 {
     const lmn_conv_geom *g = &p->g;
     if (c->path != LMN_CHOICE_RULE || c->nc || c->kc) return false;
-    p->mc = lmn_max_i64(1, min_depthwise_elems / lmn_max_i64(p->pixels, lmn_conv_volume(g->in)));
+    const int64_t most = lmn_max_i64(p->pixels, lmn_conv_volume(g->in)) * (g->c_in / g->groups);
+    p->mc = lmn_max_i64(1, min_depthwise_elems / most);
     p->mc = lmn_split_even(g->c_out, c->mc ? c->mc : p->mc, 1);
     p->m_blocks = lmn_ceil_div_i64(g->c_out, p->mc), p->n_blocks = 1;
     p->n_chunks = g->n * p->m_blocks;

@@ -49,13 +49,14 @@ void lmn_dwconv_f32_ref(const lmn_dwconv_block *b)
 {
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = lmn_conv_volume(g->kernel), n_out = lmn_conv_volume(g->out);
-    const int64_t plane = lmn_conv_volume(g->in), mult = g->c_out / g->c_in;
+    const int64_t plane = lmn_conv_volume(g->in), n_c = g->c_in / g->groups;
     for (int64_t c = b->c0; c < b->c0 + b->n_c; c++) {
         for (int64_t o = 0; o < n_out; o++) {
             double sum = 0;
-            for (int64_t t = 0; t < kvol; t++) {
-                int64_t at = tap_offset(g, split(o, g->out), split(t, g->kernel));
-                if (at >= 0) sum += (double)b->w[c * kvol + t] * b->x[c / mult * plane + at];
+            for (int64_t t = 0; t < n_c * kvol; t++) {
+                const int64_t at = tap_offset(g, split(o, g->out), split(t % kvol, g->kernel));
+                const int64_t from = c / (g->c_out / g->groups) * n_c + t / kvol;
+                if (at >= 0) sum += (double)b->w[c * n_c * kvol + t] * b->x[from * plane + at];
             }
             float *y = b->y + c * n_out + o;
             *y = (float)sum;

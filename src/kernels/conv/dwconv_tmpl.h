@@ -2,6 +2,7 @@
  * Depthwise convolution on the vf_* words (include simd_<isa>.h first): a strip of VF_LANES output
  * columns by DW_ROWS output rows is held in registers, so that an input row is loaded once for all
  * output rows that use it. Common kernels and strides are constants in their own copy of the loop.
+ * Groups of several input channels go through them one after the other over the same registers.
  */
 #ifndef LMN_KERNELS_DWCONV_TMPL_H
 #define LMN_KERNELS_DWCONV_TMPL_H
@@ -40,7 +41,8 @@ struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
-    bool fused; /* bias, then clip, in registers; the bits of epi_apply */
+    int64_t n_c, n_in; /* input channels of the group, elements of each */
+    bool fused;        /* bias, then clip, in registers; the bits of epi_apply */
     float bias, clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
     dw_strip strip[DW_STRIPS];          /* the first strips, the same in every plane */
@@ -65,6 +67,7 @@ typedef struct dw_form {
     int n_rows, k, s;
     bool whole; /* no lane is masked */
     bool inner; /* no tap lies above or below the input */
+    bool many;  /* several input channels: weights come from memory */
 } dw_form;
 
 /* Output rows from oy on; w are the broadcast weights. Every member of f is a constant. */
@@ -78,24 +81,32 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
     vf acc[DW_ROWS], x[DW_MAX_K];
     DW_UNROLL
     for (int o = 0; o < n_rows; o++) acc[o] = vf_zero();
-    DW_UNROLL
-    for (int r = 0; r < (n_rows - 1) * s + k; r++) {
-        if (!f.inner && (iy0 + r < 0 || iy0 + r >= h_in)) continue;
-        const float *row = p->x + (iy0 + r) * w_in;
+    for (int64_t c = 0; c < (f.many ? p->n_c : 1); c++) {
+        const float *plane_x = p->x + c * p->n_in;
+        vf own[DW_MAX_K * DW_MAX_K];
+        const vf *u = f.many ? own : w;
+        const int n_own = f.many ? k * k : 0;
         DW_UNROLL
-        for (int kx = 0; kx < k; kx++) {
-            const float *src = row + t->ix[kx];
-            if (s == 2)
-                x[kx] = vf_load_even_masked(src, t->m0[kx], t->m1[kx]);
-            else
-                x[kx] = whole ? vf_load(src) : vf_loadm(src, t->m0[kx]);
-        }
+        for (int i = 0; i < n_own; i++) own[i] = vf_bcast(p->w + c * k * k + i);
         DW_UNROLL
-        for (int o = 0; o < n_rows; o++) {
-            const int ky = r - o * s;
-            if (ky < 0 || ky >= k) continue;
+        for (int r = 0; r < (n_rows - 1) * s + k; r++) {
+            if (!f.inner && (iy0 + r < 0 || iy0 + r >= h_in)) continue;
+            const float *row = plane_x + (iy0 + r) * w_in;
             DW_UNROLL
-            for (int kx = 0; kx < k; kx++) acc[o] = vf_fma(w[ky * k + kx], x[kx], acc[o]);
+            for (int kx = 0; kx < k; kx++) {
+                const float *src = row + t->ix[kx];
+                if (s == 2)
+                    x[kx] = vf_load_even_masked(src, t->m0[kx], t->m1[kx]);
+                else
+                    x[kx] = whole ? vf_load(src) : vf_loadm(src, t->m0[kx]);
+            }
+            DW_UNROLL
+            for (int o = 0; o < n_rows; o++) {
+                const int ky = r - o * s;
+                if (ky < 0 || ky >= k) continue;
+                DW_UNROLL
+                for (int kx = 0; kx < k; kx++) acc[o] = vf_fma(u[ky * k + kx], x[kx], acc[o]);
+            }
         }
     }
     const vf bias = vf_set1(p->bias), clip_lo = vf_set1(p->clip_lo), clip_hi = vf_set1(p->clip_hi);
@@ -111,18 +122,18 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
 }
 
 /* n_rows rows, a constant, from oy on. */
-VF_INLINE void strip_rows(const plane *p, const dw_strip *t, int64_t oy, const vf *w,
-                          const int n_rows, const int k, const int s, const bool whole)
+VF_INLINE void strip_rows(const plane *p, const dw_strip *t, int64_t oy, const vf *w, dw_form f)
 {
-    const int64_t top = oy * s - p->g->pad[1], bottom = top + (n_rows - 1) * s + k;
+    const int64_t top = oy * f.s - p->g->pad[1], bottom = top + (f.n_rows - 1) * f.s + f.k;
+    f.inner = true;
     if (top >= 0 && bottom <= p->g->in[1])
-        strip_rows_run(p, t, oy, w, (dw_form){n_rows, k, s, whole, true});
+        strip_rows_run(p, t, oy, w, f);
     else
-        strip_rows_run(p, t, oy, w, (dw_form){n_rows, k, s, whole, false});
+        strip_rows_run(p, t, oy, w, (dw_form){f.n_rows, f.k, f.s, f.whole, false, f.many});
 }
 
 VF_INLINE void plane_strip(const plane *p, const dw_strip *t, const int k, const int s,
-                           const bool whole)
+                           const bool whole, const bool many)
 {
     const int64_t n_rows = p->g->out[1];
     vf w[DW_MAX_K * DW_MAX_K];
@@ -130,42 +141,50 @@ VF_INLINE void plane_strip(const plane *p, const dw_strip *t, const int k, const
     for (int i = 0; i < k * k; i++) w[i] = vf_bcast(p->w + i);
     int64_t oy = 0;
     for (; k == 3 && oy + DW_ROWS <= n_rows; oy += DW_ROWS)
-        strip_rows(p, t, oy, w, DW_ROWS, k, s, whole);
+        strip_rows(p, t, oy, w, (dw_form){DW_ROWS, k, s, whole, false, many});
     for (; oy + DW_FEW_ROWS <= n_rows; oy += DW_FEW_ROWS)
-        strip_rows(p, t, oy, w, DW_FEW_ROWS, k, s, whole);
-    for (; oy < n_rows; oy++) strip_rows_run(p, t, oy, w, (dw_form){1, k, s, whole, false});
+        strip_rows(p, t, oy, w, (dw_form){DW_FEW_ROWS, k, s, whole, false, many});
+    for (; oy < n_rows; oy++) strip_rows_run(p, t, oy, w, (dw_form){1, k, s, whole, false, many});
 }
 
-VF_INLINE void plane_square(const plane *p, const int k, const int s)
+VF_INLINE void plane_square(const plane *p, const int k, const int s, const bool many)
 {
     for (int64_t ox = 0; ox < p->g->out[2]; ox += VF_LANES) {
         const int64_t i = ox / VF_LANES;
         const dw_strip t = i < DW_STRIPS ? p->strip[i] : strip_at(p, ox, k, s);
         if (s == 1 && t.whole)
-            plane_strip(p, &t, k, s, true);
+            plane_strip(p, &t, k, s, true, many);
         else
-            plane_strip(p, &t, k, s, false);
+            plane_strip(p, &t, k, s, false, many);
     }
 }
 static void plane_3_1(const plane *p)
 {
-    plane_square(p, 3, 1);
+    plane_square(p, 3, 1, false);
 }
 static void plane_3_2(const plane *p)
 {
-    plane_square(p, 3, 2);
+    plane_square(p, 3, 2, false);
+}
+static void many_3_1(const plane *p)
+{
+    plane_square(p, 3, 1, true);
+}
+static void many_3_2(const plane *p)
+{
+    plane_square(p, 3, 2, true);
 }
 static void plane_5_1(const plane *p)
 {
-    plane_square(p, 5, 1);
+    plane_square(p, 5, 1, false);
 }
 static void plane_5_2(const plane *p)
 {
-    plane_square(p, 5, 2);
+    plane_square(p, 5, 2, false);
 }
 static void plane_7_1(const plane *p)
 {
-    plane_square(p, 7, 1);
+    plane_square(p, 7, 1, false);
 }
 
 /* Any kernel, stride and dilation: one output vector at a time, gathered lane by lane unless the
@@ -211,6 +230,7 @@ static bool plane_fuse(plane *p, const lmn_epi *epi)
 static plane_fn *plane_pick(const lmn_conv_geom *g)
 {
     const int64_t k = g->kernel[1], s = g->stride[1];
+    if (g->groups != g->c_in) return s == 1 ? many_3_1 : many_3_2;
 #ifdef DW_NARROW
     plane_fn *const narrow = DW_NARROW(g);
     if (narrow) return narrow;
@@ -225,17 +245,17 @@ static plane_fn *plane_pick(const lmn_conv_geom *g)
 static void dwconv_run(const lmn_dwconv_block *b)
 {
     const lmn_conv_geom *g = b->g;
-    const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->c_in;
+    const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
     const int64_t n_in = g->in[1] * g->in[2], n_out = g->out[1] * g->out[2];
     plane_fn *const run = plane_pick(g);
-    plane p = {.g = g};
+    plane p = {.g = g, .n_c = g->c_in / g->groups, .n_in = n_in};
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
     for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
         lmn_conv_inside(g, 0, g->out[2], kx, &p.lo[kx], &p.hi[kx]);
     for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
         p.strip[i] = strip_at(&p, i * VF_LANES, g->kernel[2], g->stride[2]);
     for (int64_t c = b->c0; c < b->c0 + b->n_c; c++) {
-        p.x = b->x + c / mult * n_in, p.w = b->w + c * kvol, p.y = b->y + c * n_out;
+        p.x = b->x + c / mult * p.n_c * n_in, p.w = b->w + c * p.n_c * kvol, p.y = b->y + c * n_out;
         lmn_epi_block e = {p.y, n_out, c, 0, 1, n_out, b->item};
         if (p.fused) p.bias = *lmn_epi_operand(&b->epi->op[0], &e);
         run(&p);
