@@ -16,13 +16,13 @@
  *            address; of A and B nothing past an extent is read.
  * Order      block: one chain over k in pairs (elem 2) or one by one (elem 4), the same for any
  *            split of K into whole groups, any tile, any thread. elem 4: avx2 == avx512 bit for
- * bit, for it is the chain of gemm.h. small_nn: as block. small_nt: a partial sum a lane, then a
- * fixed tree. Both depend on the row, not on m or n. ref: f64, rounded once. Error      elem 4 and
- * ref: class dot(K + 1) of gemm.h on the widened operands, which are exact. elem 2: dot(2 K + 2),
- * and magnitudes below 2^-126, of operands, products and sums, may count as 0: the instructions
- * flush them.
- * Sources    bf16 rows that have rows_f32 also take operands of f32, rounded to bf16
- * (to nearest, ties to even; NaN stays NaN; denormals become 0) by every row alike.
+ * bit, for it is the chain of gemm.h. small_nn: as block. small_nt: as block on AMX, elsewhere
+ * a partial sum a lane, then a fixed tree. Both depend on the row, not on m or n. ref: f64, rounded
+ * once. Error      elem 4 and ref: class dot(K + 1) of gemm.h on the widened operands, which are
+ * exact. elem 2: dot(2 K + 2), and magnitudes below 2^-126, of operands, products and sums, may
+ * count as 0: the instructions flush them. Sources    bf16 rows that have rows_f32 also take
+ * operands of f32, rounded to bf16 (to nearest, ties to even; NaN stays NaN; denormals become 0) by
+ * every row alike.
  */
 #ifndef LMN_KERNELS_HGEMM_H
 #define LMN_KERNELS_HGEMM_H
@@ -64,6 +64,7 @@ typedef struct lmn_hgemm_small {
     float *c;
     int64_t ldc;
     int64_t m, n, k; /* k before padding */
+    void *room;      /* small_nt: k, up to a multiple of 32, times the row's nt_room bytes */
 } lmn_hgemm_small;
 
 typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);
@@ -98,7 +99,8 @@ typedef struct lmn_hgemm_row {
     lmn_krow head;
     int32_t mr, nr, group, elem; /* register tile; k at once; bytes of a packed element */
     int32_t strip;               /* rows of A worth packing at once */
-    int32_t small_m;             /* most rows of the small kernels */
+    int32_t small_m;             /* most rows of small_nn */
+    int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_small */
     bool heads;                  /* block applies the head of an epilogue */
     lmn_hgemm_block_fn *block;
     lmn_hgemm_small_fn *small_nn, *small_nt;

@@ -1,7 +1,8 @@
 /*
  * What the hgemm rows share that multiply pairs of bf16: packing into pairs, rows of A, and two
- * streaming kernels on vdpbf16ps. Before including it, define HG_NR (a multiple of 16). Arrays of
- * accumulators are indexed by literals alone, so that they stay in registers.
+ * streaming kernels on vdpbf16ps. Before including it, define HG_NR (a multiple of 16), and
+ * HG_OWN_NT where the file has a small_nt_run of its own. Arrays of accumulators are indexed by
+ * literals alone, so that they stay in registers.
  */
 #ifndef LMN_KERNELS_HGEMM_PAIR_TMPL_H
 #define LMN_KERNELS_HGEMM_PAIR_TMPL_H
@@ -299,6 +300,10 @@ static void small_nn_run(const lmn_hgemm_small *t)
 /* ---- few rows, B transposed -------------------------------------------------------------------
  */
 
+#ifdef HG_OWN_NT
+static void small_nt_run(const lmn_hgemm_small *t);
+#else
+
 #define EACH_DOT(M) M(0) M(1) M(2) M(3)
 
 /* The sums over the lanes of four vectors, in order. */
@@ -377,6 +382,8 @@ static void small_nt_run(const lmn_hgemm_small *t)
         for (int64_t i = 0; i < t->m; i += 4) run[lmn_min_i64(4, t->m - i) - 1](t, i, j, n);
     }
 }
+
+#endif /* HG_OWN_NT */
 
 /* All functions of a row but block, named after its ISA. */
 #define HG_DEFINE(isa)                                                                            \

@@ -86,7 +86,7 @@ static int64_t panel_elems(const lmn_hgemm_plan *p)
 
 /* What a worker's scratch holds. */
 typedef struct parts {
-    uint8_t *b, *a, *turned;
+    uint8_t *b, *a, *turned, *room;
     float *slab, *c;
 } parts;
 
@@ -109,6 +109,8 @@ static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
              p->small || is(p, LMN_HGEMM_PACKED) ? 0 : p->nc / p->row->nr * panel_elems(p) * elem);
     s->a = take(base, &used, a_in_place(p) ? 0 : rows * a_step(p) * elem);
     s->turned = take(base, &used, is(p, LMN_HGEMM_TRANS_A) ? rows * p->kc * 4 : 0);
+    const int64_t room = p->small && is(p, LMN_HGEMM_TRANS_B) ? p->row->nt_room : 0;
+    s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * room);
     s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
     s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
     return used;
@@ -122,9 +124,10 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
     out->n_batch = s->n_batch, out->threads = s->threads > 1 ? s->threads : 1;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING | LMN_HGEMM_PACKED;
-    const bool streams = s->flags & LMN_HGEMM_TRANS_B || s->k * s->n >= STREAM_ELEMS;
-    const int64_t most = streams ? row->small_m : SMALL_NN_M;
-    out->small = s->m <= lmn_min_i64(most, row->small_m) && !(s->flags & packed);
+    int64_t most =
+        s->k * s->n >= STREAM_ELEMS ? row->small_m : lmn_min_i64(SMALL_NN_M, row->small_m);
+    if (s->flags & LMN_HGEMM_TRANS_B) most = row->small_nt_m;
+    out->small = s->m <= most && !(s->flags & packed);
     if (out->small) {
         cut_stream(out);
     } else {
@@ -281,7 +284,7 @@ static void run_small(const work *w)
     lmn_hgemm_small t = {.ldb = args->ldb, .m = w->m, .n = w->n, .k = p->k};
     t.a = bring_a(w, w->i, w->m, 0, p->k, &t.lda);
     t.b = (const uint16_t *)args->b + w->item * args->b_batch + (nt ? w->j * args->ldb : w->j);
-    t.c = sums_at(w, w->i, &t.ldc);
+    t.c = sums_at(w, w->i, &t.ldc), t.room = w->s.room;
     (nt ? p->row->small_nt : p->row->small_nn)(&t);
     finish(w, args->epi, t.c, t.ldc, w->i, w->m);
 }

@@ -1,15 +1,16 @@
 /*
  * Rows of the hgemm family: X(dtype, variant, ISA, prio, MR, NR, group, elem, strip, small_m,
- * HEADS, F32, EPI). The functions of a row are lmn_hgemm_<dtype>_<what>_<variant>; F32 is HAS_F32
- * or NO_F32; EPI is the gemm.f32 row whose epilogue it uses. An X list.
+ * small_nt_m, nt_room, HEADS, F32, EPI). The functions of a row are
+ * lmn_hgemm_<dtype>_<what>_<variant>; F32 is HAS_F32 or NO_F32; EPI is the gemm.f32 row whose
+ * epilogue it uses. An X list.
  */
-X(bf16, ref, REF, 0, 4, 16, 1, 4, 16, 32, false, NO_F32, ref)
-X(f16, ref, REF, 0, 4, 16, 1, 4, 16, 32, false, NO_F32, ref)
+X(bf16, ref, REF, 0, 4, 16, 1, 4, 16, 32, 32, 0, false, NO_F32, ref)
+X(f16, ref, REF, 0, 4, 16, 1, 4, 16, 32, 32, 0, false, NO_F32, ref)
 #if defined(__x86_64__)
-X(bf16, avx2, AVX2, 10, 6, 16, 1, 4, 48, 32, false, NO_F32, avx2)
-X(f16, avx2, AVX2, 10, 6, 16, 1, 4, 48, 32, false, NO_F32, avx2)
-X(bf16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, false, NO_F32, avx512)
-X(f16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, false, NO_F32, avx512)
-X(bf16, avx512bf16, AVX512BF16, 30, 8, 48, 2, 2, 48, 32, true, HAS_F32, avx512)
-X(bf16, amx, AMX, 40, 32, 32, 32, 2, 256, 4, false, HAS_F32, avx512)
+X(bf16, avx2, AVX2, 10, 6, 16, 1, 4, 48, 32, 32, 0, false, NO_F32, avx2)
+X(f16, avx2, AVX2, 10, 6, 16, 1, 4, 48, 32, 32, 0, false, NO_F32, avx2)
+X(bf16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, 32, 0, false, NO_F32, avx512)
+X(f16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, 32, 0, false, NO_F32, avx512)
+X(bf16, avx512bf16, AVX512BF16, 30, 8, 48, 2, 2, 48, 32, 32, 0, true, HAS_F32, avx512)
+X(bf16, amx, AMX, 40, 32, 32, 32, 2, 256, 4, 32, 64, false, HAS_F32, avx512)
 #endif

@@ -120,6 +120,7 @@ typedef struct lmn_qgemm_stream {
     int32_t *part; /* m rows, ld_part apart */
     int64_t ld_part;
     int32_t *col_sum; /* dot: NULL = not wanted */
+    void *room;       /* dot: k, up to a multiple of 64, times the row's dot_room bytes */
 } lmn_qgemm_stream;
 
 typedef void lmn_qgemm_stream_fn(const lmn_qgemm_stream *s);
@@ -135,6 +136,7 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_stream_fn *stream; /* NULL = none */
     bool any_k;                  /* of A where it lies, nothing behind k is read */
     lmn_qgemm_stream_fn *dot;    /* NULL = none */
+    int32_t dot_room;            /* see lmn_qgemm_stream */
     lmn_qgemm_pack_fn *pack_bt;  /* B transposed: src is [n][k]; NULL = none */
 } lmn_qgemm_row;
 

@@ -53,7 +53,7 @@ static void cut_stream(lmn_qgemm_plan *p)
 
 /* What a worker's scratch holds, in this order. */
 typedef struct parts {
-    uint8_t *b, *a, *slab;
+    uint8_t *b, *a, *slab, *room;
     int32_t *row_sum, *row_add, *row_zp, *col_sum, *col_add, *col_zp, *part;
     float *col_mul, *col_bias;
 } parts;
@@ -87,6 +87,8 @@ static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
     s->b = p->stream || p->packed ? NULL : take(base, &used, p->nc / p->row->nr * b_panel(p));
     s->a = take(base, &used, strip * a_step(p));
     s->slab = p->bring ? take(base, &used, SLAB * p->nc + LMN_QGEMM_SPILL) : NULL;
+    const int64_t room = p->stream && p->trans_b ? p->row->dot_room : 0;
+    s->room = take(base, &used, lmn_round_up_i64(p->k, 64) * room);
     s->row_sum = take(base, &used, p->mc * 4);
     s->row_add = take(base, &used, p->mc * 4);
     s->row_zp = take(base, &used, p->mc * 4);
@@ -356,7 +358,8 @@ static void stream(const work *w)
                           .k = p->k,
                           .flip = w->b_flip,
                           .part = w->s.part,
-                          .ld_part = p->nc};
+                          .ld_part = p->nc,
+                          .room = w->s.room};
     s.a = bring_a(w, 0, w->m, 0, p->k, &s.a_step);
     s.b = args->b + w->item * args->b_batch + (p->trans_b ? w->j * args->ldb : w->j);
     s.col_sum = sums || !p->trans_b ? w->s.col_sum : NULL;

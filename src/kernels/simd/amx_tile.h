@@ -51,9 +51,10 @@ static inline void amx_leave(void)
                      :                                   \
                      : "r"(p), "r"((int64_t)(step))      \
                      : "memory")
-/* c += a * b: f32 += bf16 pairs; int32 += fours of u8 (a) by s8 (b), or of s8 by s8. */
+/* c += a * b: f32 += bf16 pairs; int32 += fours of u8 (a) by s8 (b), s8 by u8, s8 by s8. */
 #define AMX_BF16(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 #define AMX_U8S8(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+#define AMX_S8U8(c, a, b) __asm__ volatile("tdpbsud %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 #define AMX_S8S8(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 
 #endif
