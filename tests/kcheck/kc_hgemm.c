@@ -290,7 +290,7 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         t.c = two.p, t.k = cut;
         KC_CALL(kc, row->block(&t));
         t.a = (char *)pa + (size_t)cut * e, t.b = (char *)pb + (size_t)(cut * row->nr) * e;
-        t.k = k - cut, t.beta = 1;
+        t.k = k - cut, t.beta = 1, t.c_past = kc_int(kc, 0, 1);
         KC_CALL(kc, row->block(&t));
         if (row->head.isa == LMN_ISA_REF) continue; /* f64 sums round at each cut */
         kc_expect_bits(kc, &two, &one, "k in two pieces");

@@ -21,6 +21,7 @@ enum {
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
     STREAM_BYTES = 256 << 10
 };
+static const int64_t past_elems = 8 << 20; /* a C this large has left the caches when it is read */
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
 static const double pack_madds = 16, bring_madds = 32;
@@ -140,6 +141,7 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
         out->slab = lmn_min_i64(out->slab, out->kc);
         cut_blocks(out);
     }
+    out->c_past = !out->small && out->kc >= s->k && !c_apart(out) && s->m * s->n > past_elems;
     parts none;
     out->scratch_bytes = lay_out(out, NULL, &none);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
@@ -343,6 +345,7 @@ static void run_packed(const work *w)
             t.k = lmn_round_up_i64(k, p->row->group);
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);
             t.c = sums_at(w, i, &t.ldc);
+            t.c_past = p->c_past && !w->args->epi;
             if (k0 + k >= p->k)
                 run_last(w, &t, i);
             else

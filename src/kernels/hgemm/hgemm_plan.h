@@ -36,6 +36,7 @@ typedef struct lmn_hgemm_plan {
     int64_t m, n, k, n_batch;
     int32_t flags, threads;
     bool small;               /* few rows: B is read once and not packed */
+    bool c_past;              /* C is too large for the caches and written once */
     int64_t mc, nc, kc, slab; /* block sizes; k of what is brought at once */
     int64_t m_blocks, n_blocks;
     int64_t n_chunks;     /* 0 when C is empty */

@@ -20,6 +20,12 @@ VF_INLINE vf pair_dot_lo(vf sum, __m512i a, __m512i b)
 
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
+/* Do whole vectors of C leave past the caches? */
+VF_INLINE bool goes_past(const lmn_hgemm_block *t)
+{
+    return t->c_past && !(((uintptr_t)t->c | (uintptr_t)t->ldc * sizeof(float)) % 64);
+}
+
 /* mr, nv and half are constants at every call; n columns of the last vector count, at most HALF
    where `half` is set. */
 VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int mr, const int nv,
@@ -96,6 +102,12 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
         EACH_ROW(HEAD)
     }
+#define PAST(i) \
+    vf_stream(c[i], acc[i][0]), vf_stream(c[i] + 16, acc[i][1]), vf_stream(c[i] + 32, acc[i][2]);
+    if (mr == MR && nv == 3 && !half && last == 0xffff && goes_past(t)) {
+        EACH_ROW(PAST)
+        return;
+    }
     EACH_ROW(CLOSE)
 }
 
@@ -138,4 +150,5 @@ void lmn_hgemm_bf16_block_avx512bf16(const lmn_hgemm_block *t)
             (m == MR && n - v * VF_LANES <= HALF ? halves : tiles[m - 1])[v](t, i, j);
         }
     }
+    if (t->c_past) vf_fence();
 }
