@@ -198,9 +198,10 @@ static void small_nt_run(const lmn_hgemm_small *t)
     const bool right = t->m > AMX_ROWS;
     const lmn_hgemm_pack p = {.dst = t->room, .src = t->a, .ld = t->lda, .k = t->k, .n = t->m};
     const int64_t done = lmn_round_up_i64(t->k, PAIR), all = lmn_round_up_i64(t->k, STEP_K);
-    pack_nt_run(&p);
-    memset((uint16_t *)t->room + done * HG_NR, 0,
-           (size_t)((all - done) * HG_NR) * sizeof(uint16_t));
+    if (t->k > 0) pack_nt_run(&p); /* else there is no room */
+    if (all > done)
+        memset((uint16_t *)t->room + done * HG_NR, 0,
+               (size_t)((all - done) * HG_NR) * sizeof(uint16_t));
     amx_cfg cfg;
     configure(&cfg, AMX_ROWS, AMX_ROWS);
     amx_enter(&cfg);
