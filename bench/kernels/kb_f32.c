@@ -303,8 +303,9 @@ static void add_hot(kb_case *c, const product *base)
     kb_xsmm *x = kb_xsmm_make(base->m, base->n, base->k, base->a, base->b, base->c);
     if (!x) return;
     add(c, base, "LIBXSMM", KB_HOT, run_xsmm)->xsmm = x;
-    add(c, base, "lamina", KB_HOT, run_hot)->tiny = (lmn_gemm_tiny){
-        base->a, base->b, base->c, base->k, base->n, base->n, base->m, base->n, base->k, 0};
+    lmn_gemm_tiny *t = &add(c, base, "lamina", KB_HOT, run_hot)->tiny;
+    *t = (lmn_gemm_tiny){.a = base->a, .b = base->b, .c = base->c, .lda = base->k, .ldb = base->n};
+    t->ldc = base->n, t->m = base->m, t->n = base->n, t->k = base->k;
 }
 
 /* packed is only asked whether it is NULL, and freed. */

@@ -238,7 +238,9 @@ static bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lam
     bool done = true;
     lmn_fpenv_enter_vector(&was);
     if (LMN_LIKELY(s->flags == 0)) {
-        const lmn_gemm_tiny t = {a->a, a->b, a->c, a->lda, a->ldb, a->ldc, s->m, s->n, s->k, beta};
+        lmn_gemm_tiny t;
+        t.a = a->a, t.b = a->b, t.c = a->c, t.lda = a->lda, t.ldb = a->ldb, t.ldc = a->ldc;
+        t.m = s->m, t.n = s->n, t.k = s->k, t.beta = beta, t.by_rows = t.past = false;
         g->kset.gemm_f32->tiny(&t);
     } else {
         const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags, 1};

@@ -168,13 +168,16 @@ static void check_tiny(kc_ctx *kc, const lmn_krow *head)
         kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
         const int64_t m = kc_extent(kc, 4, 27), n = kc_extent(kc, 8, c % 4 ? 50 : 170);
         const int64_t k = kc_int(kc, 0, 40), lda = k + kc_int(kc, 0, 3);
-        const int64_t ldb = n + kc_int(kc, 0, 3), ldc = n + kc_int(kc, 0, 3);
+        const int64_t ldb = n + kc_int(kc, 0, 3);
+        const int64_t ldc = c % 3 ? n + kc_int(kc, 0, 3) : (n + 15) / 16 * 16;
         product p = {.a = kc_input(kc, style, m, k, lda), .b = kc_input(kc, style, k, n, ldb)};
         p.k = k, p.sk = ldb, p.sj = 1, p.beta = (int32_t)kc_int(kc, 0, 1);
         kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
         kc_mat plain = kc_copy(kc, &out);
         p.c = kc_copy(kc, &out);
-        const lmn_gemm_tiny t = {p.a.p, p.b.p, out.p, lda, ldb, ldc, m, n, k, p.beta};
+        lmn_gemm_tiny t = {.a = p.a.p, .b = p.b.p, .c = out.p, .lda = lda, .ldb = ldb};
+        t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        t.by_rows = kc_int(kc, 0, 1), t.past = kc_int(kc, 0, 1);
         KC_CALL(kc, row->tiny(&t));
         char what[96];
         snprintf(what, sizeof what, "m=%d n=%d k=%d beta=%d", (int)m, (int)n, (int)k, p.beta);
@@ -351,7 +354,9 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         int64_t k = kc_extent(kc, 16, big ? 500 : 90), ta = kc_int(kc, 0, 3) == 0,
                 tb = kc_int(kc, 0, 1);
         if (big && kc_int(kc, 0, 1)) m = kc_int(kc, 1, 32); /* B from memory */
-        if (kc_int(kc, 0, 7) == 0)                          /* thin */
+        if (kc_int(kc, 0, 7) == 0)                          /* short */
+            m = kc_int(kc, 33, 150), n = kc_int(kc, 1, 300), k = kc_int(kc, 0, 20);
+        if (kc_int(kc, 0, 7) == 0) /* thin */
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
         lmn_gemm_shape shape = {
             m, n, k, 1, (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B), c % 4};

@@ -18,6 +18,7 @@ enum path {
     PATH_SMALL_NN, /* few rows: stream row-major B */
     PATH_SMALL_NT, /* few rows: stream transposed B */
     PATH_PANELS,   /* B lies in panels already */
+    PATH_SHORT,    /* short sums, much of C: by rows of C, B in place in L2 */
     PATH_THIN      /* few columns: B is transposed into scratch unless it is, and A is streamed */
 };
 
@@ -29,14 +30,18 @@ enum {
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
     SMALL_NT_M = LMN_GEMM_THIN_M,
-    STREAM_NN = 1024,       /* columns of B read as one piece */
-    DIRECT_BYTES = 65536,   /* a B this small is read in place */
-    DIRECT_M = 32,          /* and any B for so few rows */
-    DIRECT_NC = 768,        /* columns of a chunk then */
-    NARROW_BYTES = 1 << 20, /* and a B of one panel */
-    FAR_BYTES = 512 << 10,  /* B comes from beyond L2 */
-    THIN_MC = 64,           /* rows of a chunk of few columns, at least */
-    TINY_EXTENT = 4096      /* as is_tiny has it */
+    STREAM_NN = 1024,        /* columns of B read as one piece */
+    DIRECT_BYTES = 65536,    /* a B this small is read in place */
+    DIRECT_M = 32,           /* and any B for so few rows */
+    DIRECT_NC = 768,         /* columns of a chunk then */
+    NARROW_BYTES = 1 << 20,  /* and a B of one panel */
+    FAR_BYTES = 512 << 10,   /* B comes from beyond L2 */
+    SHORT_K = 64,            /* sums so short are mostly C ... */
+    SHORT_BYTES = 512 << 10, /* ... while B stays in L2 */
+    SHORT_MN = 128 << 10,    /* of C in a chunk */
+    SHORT_EPI = 8192,        /* of C before an epilogue */
+    THIN_MC = 64,            /* rows of a chunk of few columns, at least */
+    TINY_EXTENT = 4096       /* as is_tiny has it */
 };
 /* These change the order of sums, and with it bits. */
 enum {
@@ -48,6 +53,7 @@ enum {
 static const double max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
 static const double chunk_madds = 3e4, pack_nn_madds = 4, pack_nt_madds = 12;
 static const int64_t min_stream_bytes = 256 << 10;
+static const int64_t short_madds = 2 << 20; /* of a chunk of short sums */
 static const int64_t thin_bytes = 1 << 20;    /* most of B transposed by every chunk */
 static const int64_t stream_bytes = 16 << 20; /* a B this large comes from memory */
 static const int64_t past_bytes = 32 << 20; /* a C this large has left the caches when it is read */
@@ -76,6 +82,8 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     if (trans_b) return PATH_SMALL_NT;
     if (p->m <= (bytes > stream_bytes ? SMALL_NN_FAR_M : SMALL_NN_M) && !trans_a)
         return PATH_SMALL_NN;
+    if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > DIRECT_M)
+        return PATH_SHORT;
     if (p->m <= DIRECT_M || bytes <= DIRECT_BYTES) return PATH_DIRECT;
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
@@ -135,6 +143,12 @@ static void cut(GEMM_T(plan) * out)
         out->b_far = b_bytes > stream_bytes;
         out->mc = out->m, out->nc = lmn_split_even(out->n, stream_columns(out), 16);
         out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(out->n, out->nc);
+    } else if (out->path == PATH_SHORT) {
+        const int64_t worth = short_madds / (out->n * lmn_max_i64(1, k));
+        out->mc = lmn_split_even(out->m, lmn_max_i64(1, lmn_min_i64(worth, SHORT_MN / out->n)),
+                                 out->row->mr);
+        out->m_blocks = lmn_ceil_div_i64(out->m, out->mc);
+        out->nc = out->n, out->n_blocks = 1;
     } else if (out->path == PATH_THIN) {
         out->nc = out->n, out->n_blocks = 1;
         out->mc = lmn_split_even(
@@ -255,8 +269,9 @@ static void run_tiny(const GEMM_T(row) * row, const GEMM_T(tiny) * t)
 bool GEMM_F(tiny)(const GEMM_T(row) * row, const lmn_gemm_shape *s, const GEMM_T(args) * args)
 {
     if (s->n_batch != 1 || s->flags & ~LMN_GEMM_TRANS_B) return false;
-    GEMM_T(tiny)
-    t = {args->a, args->b, args->c, args->lda, args->ldb, args->ldc, s->m, s->n, s->k, args->beta};
+    GEMM_T(tiny) t = {.a = args->a, .b = args->b, .c = args->c, .lda = args->lda};
+    t.ldb = args->ldb, t.ldc = args->ldc, t.beta = args->beta;
+    t.m = s->m, t.n = s->n, t.k = s->k;
     if (s->flags) {
         alignas(64) GEMM_REAL panel[TINY_PANEL];
         if (!packs_small(s) || s->n > row->nr) return false;
@@ -275,6 +290,31 @@ bool GEMM_F(tiny)(const GEMM_T(row) * row, const lmn_gemm_shape *s, const GEMM_T
         run_epilogue(&p, args, &b);
     }
     return true;
+}
+
+/* All columns of some rows; an epilogue follows while they are in the cache. */
+static void run_short(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(block) t)
+{
+    const int64_t mr = p->row->mr, m = t.m;
+    const int64_t step = args->epi ? lmn_round_up_i64(SHORT_EPI / t.n + 1, mr) : m;
+    for (int64_t i = 0; i < m; i += step) {
+        t.m = lmn_min_i64(step, m - i);
+        const GEMM_T(tiny) r = {.a = t.a,
+                                .b = t.b,
+                                .c = t.c,
+                                .lda = t.lda,
+                                .ldb = t.ldb,
+                                .ldc = t.ldc,
+                                .m = t.m,
+                                .n = t.n,
+                                .k = t.k,
+                                .beta = t.beta,
+                                .by_rows = true,
+                                .past = p->c_past && !args->epi};
+        p->row->tiny(&r);
+        if (args->epi) run_epilogue(p, args, &t);
+        t.a += step * t.lda, t.c += step * t.ldc, t.row += step;
+    }
 }
 
 /* Where column j of B begins; with panels, j begins one. */
@@ -300,6 +340,10 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
     t.c = args->c + item * args->c_batch + i * args->ldc + j;
     if (p->path == PATH_PACKED || p->path == PATH_DIRECT || p->path == PATH_PANELS) {
         run_blocks(p, args, t, scratch);
+        return;
+    }
+    if (p->path == PATH_SHORT) {
+        run_short(p, args, t);
         return;
     }
     if (p->path == PATH_THIN)

@@ -103,6 +103,12 @@ enum { LEAN_WHOLE, LEAN_MASK, LEAN_HALF };
     L##_STORE(c + 2 * VF_LANES, acc[i][2]); \
     LEAN_DOWN(c)
 
+#define LEAN_STREAM_3(i, L)                 \
+    vf_stream(c, acc[i][0]);                \
+    vf_stream(c + VF_LANES, acc[i][1]);     \
+    vf_stream(c + 2 * VF_LANES, acc[i][2]); \
+    LEAN_DOWN(c)
+
 /* The compiler shall keep the bases and not make a pointer of every row of them. */
 #define LEAN_BASE(i, L) \
     if ((i) % 3 == 0) __asm__("" : "+r"(at[(i) / 3]));
@@ -118,38 +124,41 @@ VF_INLINE vm lean_tail(int64_t n)
 }
 
 /* lean_<rows>_<vectors>{w,m,h} */
-#define LEAN_FORM(mr, nv, L)                                                                \
-    static void lean_##mr##_##nv##L(const gemm_tiny *t, const vf_real *a, const vf_real *b, \
-                                    vf_real *to, int64_t n)                                 \
-    {                                                                                       \
-        vf acc[mr][nv];                                                                     \
-        const vm tail = lean_tail(n - (nv - 1) * VF_LANES);                                 \
-        const int64_t ldc = t->ldc, ldb = t->ldb, step = t->lda * (int64_t)sizeof(vf_real); \
-        vf_real *c = to;                                                                    \
-        const char *at[(mr + 2) / 3];                                                       \
-        (void)tail;                                                                         \
-        LEAN_##mr(LEAN_AT, L) if (t->beta)                                                  \
-        {                                                                                   \
-            LEAN_##mr(LEAN_OPEN_##nv, L)                                                    \
-        }                                                                                   \
-        else                                                                                \
-        {                                                                                   \
-            LEAN_##mr(LEAN_ZERO_##nv, L)                                                    \
-        }                                                                                   \
-        for (int64_t k = t->k; k > 0; k--) {                                                \
-            LEAN_##mr(LEAN_BASE, L) LEAN_B_##nv(L) LEAN_##mr(LEAN_STEP_##nv, L)             \
-                LEAN_##mr(LEAN_NEXT, L) b += ldb;                                           \
-        }                                                                                   \
-        c = to;                                                                             \
-        LEAN_##mr(LEAN_CLOSE_##nv, L)                                                       \
+#define LEAN_FORM(mr, nv, name, L, CLOSE)                                                      \
+    static void lean_##mr##_##nv##name(const gemm_tiny *t, const vf_real *a, const vf_real *b, \
+                                       vf_real *to, int64_t n)                                 \
+    {                                                                                          \
+        vf acc[mr][nv];                                                                        \
+        const vm tail = lean_tail(n - (nv - 1) * VF_LANES);                                    \
+        const int64_t ldc = t->ldc, ldb = t->ldb, step = t->lda * (int64_t)sizeof(vf_real);    \
+        vf_real *c = to;                                                                       \
+        const char *at[(mr + 2) / 3];                                                          \
+        (void)tail;                                                                            \
+        LEAN_##mr(LEAN_AT, L) if (t->beta)                                                     \
+        {                                                                                      \
+            LEAN_##mr(LEAN_OPEN_##nv, L)                                                       \
+        }                                                                                      \
+        else                                                                                   \
+        {                                                                                      \
+            LEAN_##mr(LEAN_ZERO_##nv, L)                                                       \
+        }                                                                                      \
+        for (int64_t k = t->k; k > 0; k--) {                                                   \
+            LEAN_##mr(LEAN_BASE, L) LEAN_B_##nv(L) LEAN_##mr(LEAN_STEP_##nv, L)                \
+                LEAN_##mr(LEAN_NEXT, L) b += ldb;                                              \
+        }                                                                                      \
+        c = to;                                                                                \
+        LEAN_##mr(CLOSE, L)                                                                    \
     }
 #if LEAN_WIDE
 enum { LEAN_FORMS = 3 };
-#define LEAN_DEFINE(mr, nv) LEAN_FORM(mr, nv, w) LEAN_FORM(mr, nv, m) LEAN_FORM(mr, nv, h)
+#define LEAN_DEFINE(mr, nv)                  \
+    LEAN_FORM(mr, nv, w, w, LEAN_CLOSE_##nv) \
+    LEAN_FORM(mr, nv, m, m, LEAN_CLOSE_##nv) LEAN_FORM(mr, nv, h, h, LEAN_CLOSE_##nv)
 #define LEAN_ENTRY(mr, nv) {lean_##mr##_##nv##w, lean_##mr##_##nv##m, lean_##mr##_##nv##h},
 #else
 enum { LEAN_FORMS = 2 };
-#define LEAN_DEFINE(mr, nv) LEAN_FORM(mr, nv, w) LEAN_FORM(mr, nv, m)
+#define LEAN_DEFINE(mr, nv) \
+    LEAN_FORM(mr, nv, w, w, LEAN_CLOSE_##nv) LEAN_FORM(mr, nv, m, m, LEAN_CLOSE_##nv)
 #define LEAN_ENTRY(mr, nv) {lean_##mr##_##nv##w, lean_##mr##_##nv##m},
 #endif
 /* clang-format off */
@@ -169,6 +178,13 @@ enum { LEAN_FORMS = 2 };
 LEAN_EACH_ONE(LEAN_DEFINE)
 LEAN_EACH_TWO(LEAN_DEFINE)
 LEAN_EACH_THREE(LEAN_DEFINE)
+#if LEAN_WIDE
+LEAN_FORM(8, 3, s, w, LEAN_STREAM_3)
+#define LEAN_STREAM lean_8_3s
+#else
+LEAN_FORM(4, 3, s, w, LEAN_STREAM_3)
+#define LEAN_STREAM lean_4_3s
+#endif
 static lean_fn *const lean_table[3][12][LEAN_FORMS] = {
     {LEAN_EACH_ONE(LEAN_ENTRY)}, {LEAN_EACH_TWO(LEAN_ENTRY)}, {LEAN_EACH_THREE(LEAN_ENTRY)}};
 /* clang-format on */
@@ -200,9 +216,34 @@ VF_INLINE void lean_columns(const gemm_tiny *t, const vf_real *b, vf_real *c, ui
     }
 }
 
+/* A group of rows after the other: C is written in the order of its memory, or nearly so. */
+static void tiny_rows(const gemm_tiny *t)
+{
+    enum { WIDTH = 3 * VF_LANES };
+    const uintptr_t spread = (uintptr_t)t->c | (uintptr_t)t->ldc * sizeof(vf_real);
+    const bool stream = t->past && !t->beta && spread % 64 == 0;
+    gemm_tiny part = *t;
+    for (int64_t i = 0; i < t->m; i += part.m) {
+        part.m = lmn_min_i64(LEAN_THREE, t->m - i);
+        part.a = t->a + i * t->lda, part.c = t->c + i * t->ldc;
+        for (int64_t j = 0; j < t->n; j += WIDTH) {
+            const int64_t n = lmn_min_i64(WIDTH, t->n - j);
+            if (stream && n == WIDTH && part.m == LEAN_THREE)
+                LEAN_STREAM(&part, part.a, t->b + j, part.c + j, n);
+            else
+                lean_columns(&part, t->b + j, part.c + j, (uint64_t)n);
+        }
+    }
+    if (stream) vf_fence();
+}
+
 static void tiny_run(const gemm_tiny *t)
 {
     if (t->n == 0 || t->m == 0) return;
+    if (t->by_rows) {
+        tiny_rows(t);
+        return;
+    }
     if (t->n <= 3 * VF_LANES) {
         lean_columns(t, t->b, t->c, (uint64_t)t->n);
         return;

@@ -47,6 +47,8 @@ typedef struct GEMM_T(tiny) {
     int64_t lda, ldb, ldc; /* elements from row to row */
     int64_t m, n, k;
     int32_t beta;
+    bool by_rows; /* C is much more than B: all columns of a few rows before the next */
+    bool past;    /* by_rows, beta 0: C is not wanted in the caches: a hint */
 } GEMM_T(tiny);
 
 typedef void GEMM_T(tiny_fn)(const GEMM_T(tiny) * t);
