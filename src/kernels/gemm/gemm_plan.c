@@ -26,7 +26,8 @@ static int32_t path_as(const lmn_gemm_plan *p, const lmn_choice *c)
 {
     const bool trans_b = p->flags & LMN_GEMM_TRANS_B, trans_a = p->flags & LMN_GEMM_TRANS_A;
     if (c->path == LMN_CHOICE_RULE) return p->path;
-    if (p->path != PATH_PACKED && p->path != PATH_DIRECT && p->path != PATH_SMALL_NN) return -1;
+    const bool chain = p->path == PATH_PACKED || p->path == PATH_DIRECT || p->path == PATH_SHORT;
+    if (!chain && p->path != PATH_SMALL_NN) return -1;
     if (c->path == LMN_CHOICE_PACKED) return PATH_PACKED;
     if (c->path == LMN_CHOICE_DIRECT) return trans_b ? -1 : PATH_DIRECT;
     if (c->path != LMN_CHOICE_STREAMED || trans_a || trans_b) return -1;
