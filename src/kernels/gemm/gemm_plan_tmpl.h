@@ -30,18 +30,21 @@ enum {
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
     SMALL_NT_M = LMN_GEMM_THIN_M,
-    STREAM_NN = 1024,        /* columns of B read as one piece */
-    DIRECT_BYTES = 65536,    /* a B this small is read in place */
-    DIRECT_M = 32,           /* and any B for so few rows */
-    DIRECT_NC = 768,         /* columns of a chunk then */
-    NARROW_BYTES = 1 << 20,  /* and a B of one panel */
-    FAR_BYTES = 512 << 10,   /* B comes from beyond L2 */
-    SHORT_K = 64,            /* sums so short are mostly C ... */
-    SHORT_BYTES = 512 << 10, /* ... while B stays in L2 */
-    SHORT_MN = 128 << 10,    /* of C in a chunk */
-    SHORT_EPI = 8192,        /* of C before an epilogue */
-    THIN_MC = 64,            /* rows of a chunk of few columns, at least */
-    TINY_EXTENT = 4096       /* as is_tiny has it */
+    STREAM_NN = 1024,         /* columns of B read as one piece */
+    DIRECT_BYTES = 65536,     /* a B this small is read in place */
+    DIRECT_M = 32,            /* and any B for so few rows */
+    DIRECT_NC = 768,          /* columns of a chunk then */
+    NARROW_BYTES = 1 << 20,   /* and a B of one panel */
+    FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
+    SHORT_K = 64,             /* sums so short are mostly C ... */
+    SHORT_BYTES = 512 << 10,  /* ... while B stays in L2 */
+    SHORT_MN = 128 << 10,     /* of C in a chunk */
+    SHORT_EPI = 8192,         /* of C before an epilogue */
+    THIN_MC = 64,             /* rows of a chunk of few columns, at least */
+    LEAN_ROWS = 12,           /* most of a tile of the tiny kernel */
+    NARROW_A_BYTES = 4 << 20, /* an A that the caches hold */
+    NARROW_KC = 256,          /* then, so that B stays in L1 */
+    TINY_EXTENT = 4096        /* as is_tiny has it */
 };
 /* These change the order of sums, and with it bits. */
 enum {
@@ -317,6 +320,31 @@ static void run_short(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(
     }
 }
 
+/* One panel of columns over an A that the caches hold: tiles without prefetches are the faster
+   ones. Rows a multiple of 4 KiB apart fall on one set of L1, which holds eight. */
+static bool is_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const GEMM_T(block) * t)
+{
+    const int64_t tiles = lmn_ceil_div_i64(t->m, LEAN_ROWS), real = sizeof(GEMM_REAL);
+    if (p->path != PATH_DIRECT || !p->row->tiny || args->epi) return false;
+    if (p->row->head.isa == 0) return false; /* the reference rounds at every cut of k */
+    if (p->flags & LMN_GEMM_TRANS_A || t->n > p->row->nr) return false;
+    if (args->lda * real % 4096 == 0 && lmn_ceil_div_i64(t->m, tiles) > 8) return false;
+    return t->m * p->k * real <= NARROW_A_BYTES;
+}
+
+static void run_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const GEMM_T(block) * t)
+{
+    GEMM_T(tiny) r = {.a = t->a, .b = t->b, .c = t->c, .lda = t->lda, .ldb = t->ldb};
+    r.ldc = t->ldc, r.m = t->m, r.n = t->n, r.beta = args->beta;
+    int64_t k0 = 0;
+    do {
+        r.k = lmn_min_i64(NARROW_KC, p->k - k0);
+        p->row->tiny(&r);
+        k0 += r.k, r.beta = 1;
+        r.a += r.k, r.b += r.k * r.ldb;
+    } while (k0 < p->k);
+}
+
 /* Where column j of B begins; with panels, j begins one. */
 static int64_t b_column(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t j)
 {
@@ -338,6 +366,10 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
     t.b = args->b + item * args->b_batch + b_column(p, args, j);
     t.c = args->c + item * args->c_batch + i * args->ldc + j;
+    if (is_narrow(p, args, &t)) {
+        run_narrow(p, args, &t);
+        return;
+    }
     if (p->path == PATH_PACKED || p->path == PATH_DIRECT || p->path == PATH_PANELS) {
         run_blocks(p, args, t, scratch);
         return;
