@@ -4,6 +4,7 @@
  */
 #include "runtime/exec.h"
 
+#include "base/os/os_memory.h"
 #include "ops/node.h"
 
 #include <string.h>
@@ -49,6 +50,7 @@ lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
     if (x->session->profile) f->spans = lmn_calloc(a, g->n_nodes + 1, sizeof *f->spans, "frame");
     f->arena_bytes = p ? p->arena_bytes : 0;
     if (f->arena_bytes) f->arena = lmn_alloc(a, f->arena_bytes, LMN_TENSOR_ALIGN, "activations");
+    if (f->arena) lmn_advise_huge(f->arena, f->arena_bytes);
     if (!f->slots || !f->at || !f->io || !f->plan_data || !f->plan_bytes ||
         (x->session->profile && !f->spans) || (f->arena_bytes && !f->arena)) {
         lmn_frame_destroy(f);
