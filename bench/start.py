@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """
 Cold start, exec to first output, page cache warm (bars B5 and B10): the same small C program on
-liblamina and on onnxruntime's C API, started turn by turn, one thread each. The whole life of the process is
-timed from outside; "load" is what the programs say that opening the library, the model and the
-session took. Both must print the same first value.
+liblamina and on onnxruntime's C API, started turn by turn, one thread each. The whole life of the
+process is timed from outside; "load" is what the programs say that opening the library, the model
+and the session took. Both must print the same first value.
 """
 import glob
 import importlib.util
