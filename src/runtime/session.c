@@ -62,6 +62,7 @@ static lamina_status prepare(lamina_session *s, lamina_error *err)
     LMN_TRY(lmn_exec_create(s, s->g, &s->x, err));
     const uint64_t packing = lmn_trace_phase_begin(t);
     LMN_TRY(lmn_packs_commit(s->packs, err));
+    s->opts.prepack_cache = NULL; /* the caller's, until now */
     lmn_trace_phase_end(t, packing, "prepack", "session(model:s)", name);
     lmn_trace_phase_end(t, placing, "place", "session(model:s)", name);
     lmn_trace_phase_end(t, start, "session", "session(model:s)", name);

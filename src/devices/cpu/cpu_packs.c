@@ -1,7 +1,7 @@
 /*
  * Weights that a node wants in another order or type (ops/prepack.h): bf16, for sessions that
  * multiply in it, and panels of f32, for sessions that keep what is packed. Where packing f32 pays
- * was measured (docs/decisions/0034): products of 4 to 64 rows by weights as they lie, and of more
+ * was measured (docs/decisions/0034): products of 4 to 256 rows by weights as they lie, and of more
  * than 32 rows by transposed ones.
  */
 #include "devices/cpu/cpu_half.h"
@@ -10,9 +10,9 @@
 #include "kernels/hgemm/hgemm_plan.h"
 
 enum {
-    LEAST_ROWS = 4, /* fewer stream plain weights */
-    MOST_ROWS = 64, /* more pack what lies right in passing, at no cost */
-    DOT_ROWS = 32,  /* of transposed weights so many rows are summed in another order */
+    LEAST_ROWS = 4,  /* fewer stream plain weights */
+    MOST_ROWS = 256, /* more pack what lies right in passing, at no cost */
+    DOT_ROWS = 32,   /* of transposed weights so many rows are summed in another order */
     LEAST_K = 32,
     FLAG_NT = 1,
     FLAG_CONV = 2
