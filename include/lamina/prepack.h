@@ -6,7 +6,8 @@
  * is made anew. What is listed here is what a person wants to know about it.
  *
  * The folder belongs to one user; of anything else it is said why it is not used. Files are
- * replaced by rename and never changed in place while somebody maps them.
+ * replaced by rename, packed weights in them never change. As with every mapped file, who truncates
+ * one in place ends the processes that map it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -6,6 +6,7 @@
 #include "base/checksum.h"
 #include "base/os/os_cache.h"
 #include "base/os/os_dir.h"
+#include "base/os/os_memory.h"
 #include "tensor/file_tensor.h"
 
 #include <string.h>
@@ -27,6 +28,7 @@ static lamina_status pack_on_heap(lmn_packs *p, lmn_packrec *r)
 {
     r->heap = lmn_alloc(&p->engine->alloc, (size_t)r->entry.bytes, LMN_TENSOR_ALIGN, "prepack");
     if (!r->heap) return LAMINA_E_NOMEM;
+    lmn_advise_huge(r->heap, (size_t)r->entry.bytes);
     r->job.pack(r->job.row, r->job.flags, r->job.w, r->heap);
     lmn_atomic_store(&r->head.data, (uintptr_t)r->heap, release);
     return LAMINA_OK;
