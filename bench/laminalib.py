@@ -30,7 +30,7 @@ class SessionOpts(C.Structure):
                 ("seed", C.c_uint64), ("flags", C.c_bool * 4), ("precision", C.c_uint32)]
 
 
-PRECISIONS = ("exact", "bf16", "auto", "strict")
+PRECISIONS = ("exact", "bf16", "auto", "strict", "int8")
 
 
 class RunOpts(C.Structure):

@@ -40,7 +40,7 @@ const char cli_help_bench[] =
     "  --dim NAME=N       free dimensions of seeded inputs; default 1\n"
     "  --seed N           of the inputs; default 0\n"
     "  --top N            nodes to list; default 10\n"
-    "  --precision P      exact, bf16, auto or strict: lamina help run\n"
+    "  --precision P      exact, bf16, int8, auto or strict: lamina help run\n"
     "  --prepack-cache DIR  keep packed weights: auto, a folder, off (default); lamina help run\n"
     "  --plugin FILE      operators of a shared library (lamina/plugin.h)\n"
     "  --svg FILE         a plot: of a model the roofline with its nodes, of a subject the cases\n"

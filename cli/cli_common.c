@@ -122,14 +122,13 @@ int cli_engine_traced(uint32_t threads, lamina_trace *trace, lamina_engine **out
 
 bool cli_precision(const char *verb, const char *text, uint32_t *out)
 {
-    static const char *const NAMES[] = {"exact", "bf16", "auto", "strict"};
+    static const char *const NAMES[] = {"exact", "bf16", "auto", "strict", "int8"};
     for (uint32_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         if (strcmp(NAMES[i], text) != 0) continue;
         *out = i;
         return true;
     }
-    (void)cli_usage(verb, "--precision is exact, bf16, auto or strict, not \"%s\"%s", text,
-                    strcmp(text, "int8") ? "" : ": `lamina quantize` makes models in 8 bits");
+    (void)cli_usage(verb, "--precision is exact, bf16, int8, auto or strict, not \"%s\"", text);
     return false;
 }
 

@@ -29,7 +29,13 @@ typedef enum lamina_precision {
     LAMINA_PRECISION_AUTO = 2,
     /* In f32 by one chain of multiply-adds in order: no Winograd, no sums by lane in products, the
        same bits on AVX2 and AVX-512 */
-    LAMINA_PRECISION_STRICT = 3
+    LAMINA_PRECISION_STRICT = 3,
+    /* Constant f32 weights of MatMul and Gemm become 8 bits, with a scale a column; rows of the
+       other operand become 8 bits as they come, with a scale a row; sums are exact. The first run
+       of a node computes both, gives the exact result, and keeps 8 bits if that was within 2^-5 of
+       it (of the result's root mean square): "qgemm.i8:... or f32". Everything else is as in BF16.
+       A row of the other operand that is not finite gives NaN */
+    LAMINA_PRECISION_INT8 = 4
 } lamina_precision;
 
 /* Options of lamina_session_create(). Set `size`, leave the rest zero: the defaults. Append only.

@@ -75,7 +75,7 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     if (!model || !out)
         return lmn_fail(err, LAMINA_E_INVALID, "a session needs a model and a place to go");
     lamina_session_opts o;
-    if (lmn_opts_read(&o, sizeof o, opts) != LAMINA_OK || o.precision > LAMINA_PRECISION_STRICT)
+    if (lmn_opts_read(&o, sizeof o, opts) != LAMINA_OK || o.precision > LAMINA_PRECISION_INT8)
         return lmn_fail(err, LAMINA_E_INVALID,
                         "the session options set a field this version does not know");
     if (model->diags.n_errors) {

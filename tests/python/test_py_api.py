@@ -43,7 +43,7 @@ class Looking(unittest.TestCase):
         with tempfile.TemporaryDirectory() as d:
             path = os.path.join(d, "m.onnx")
             onnx.save(onnx.load_from_string(m), path)
-            for precision in ("exact", "bf16", "strict"):
+            for precision in ("exact", "bf16", "strict", "int8"):
                 o = onnxruntime.SessionOptions()
                 o.precision = precision
                 y, = onnxruntime.InferenceSession(path, o).run(None, {"x": x})

@@ -33,7 +33,7 @@ _SESSION_FIELDS = {
     "enable_profiling": (bool, False),  # time per node, written by end_profiling
     "profile_file_prefix": (str, "lamina_profile_"),
     # Not of onnxruntime: lamina/session.h.
-    "precision": (str, "exact"),  # of products of f32: exact, bf16, auto, strict
+    "precision": (str, "exact"),  # of products of f32: exact, bf16, auto, strict, int8
     "prepack_cache": (str, "off"),  # packed weights kept for later sessions: auto, an absolute path
     # Accepted, without effect: one pool serves all, runs are deterministic, memory is planned.
     "inter_op_num_threads": (int, 0),
@@ -49,7 +49,7 @@ _SESSION_FIELDS = {
     "use_per_session_threads": (bool, True),
     "optimized_model_filepath": (str, ""),  # refused when a session is made with it
 }
-PRECISIONS = ("exact", "bf16", "auto", "strict")
+PRECISIONS = ("exact", "bf16", "auto", "strict", "int8")
 _RUN_FIELDS = {
     "log_severity_level": (int, -1), "log_verbosity_level": (int, 0), "logid": (str, ""),
     "only_execute_path_to_fetches": (bool, False),

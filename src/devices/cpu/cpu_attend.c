@@ -79,7 +79,7 @@ lamina_status lmn_cpu_attend(lmn_eval *ec, const lamina_kernel *k, const lmn_att
 {
     lmn_cpu_trial *trial = k->state;
     const lmn_cpu_verdict verdict = lmn_cpu_trial_verdict(trial);
-    bool bf16 = verdict == LMN_CPU_BF16;
+    bool bf16 = verdict == LMN_CPU_SHORT;
     LMN_TRY(attend(ec, k->dev, shape, args, &bf16));
     if (verdict != LMN_CPU_UNTRIED) return LAMINA_OK;
     const int64_t n = shape->batch * shape->heads * shape->queries * shape->dv;

@@ -112,7 +112,7 @@ static lamina_status run_32(const lamina_kernel *k, lmn_eval *ec, const lmn_conv
     if (!lmn_cpu_hconv_takes(c.row, g)) return run_f32(k, ec, g, &args);
     if (!(c.w = lmn_packed_data(w->half)))
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights in bf16");
-    if (verdict == LMN_CPU_BF16) return lmn_cpu_hconv_run(k->dev, ec, &c);
+    if (verdict == LMN_CPU_SHORT) return lmn_cpu_hconv_run(k->dev, ec, &c);
     LMN_TRY(run_f32(k, ec, g, &args));
     if (!(c.y = lmn_scratch(ec, y->data_bytes)))
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");

@@ -5,6 +5,7 @@
  * run.
  */
 #include "devices/cpu/cpu_half.h"
+#include "devices/cpu/cpu_int8.h"
 #include "devices/cpu/cpu_tools.h"
 
 #include "base/os/os_ticks.h"
@@ -18,7 +19,7 @@ enum {
 };
 
 /* Of precision auto: what bf16 may be off, of the results' root mean square. */
-#define AUTO_BOUND 0x1p-8
+#define AUTO_BOUND 0x1p-8f
 
 /* Best time of one tile of either row: pairs of bf16, and f32. */
 static void probe(const lmn_hgemm_row *pair, const lmn_hgemm_row *wide, const lamina_allocator *al,
@@ -90,8 +91,9 @@ static bool goes_winograd(const lamina_node *node, const lamina_tensor *w)
 
 bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
 {
+    const lamina_precision p = node->precision;
     const bool asked =
-        node->precision == LAMINA_PRECISION_BF16 || node->precision == LAMINA_PRECISION_AUTO;
+        p == LAMINA_PRECISION_BF16 || p == LAMINA_PRECISION_AUTO || p == LAMINA_PRECISION_INT8;
     return asked && lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
 }
 
@@ -109,13 +111,14 @@ bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
 
 void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision)
 {
-    const bool settled = precision == LAMINA_PRECISION_BF16;
-    lmn_atomic_store(&t->verdict, settled ? LMN_CPU_BF16 : LMN_CPU_UNTRIED, relaxed);
+    const bool settled = precision != LAMINA_PRECISION_AUTO;
+    t->bound = AUTO_BOUND;
+    lmn_atomic_store(&t->verdict, settled ? LMN_CPU_SHORT : LMN_CPU_UNTRIED, relaxed);
 }
 
 lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
 {
-    return w->half ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
+    return w->half || w->int8 ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
 }
 
 void lmn_cpu_trial_judge(lmn_cpu_trial *t, const float *exact, const float *half, int64_t n)
@@ -126,7 +129,7 @@ void lmn_cpu_trial_judge(lmn_cpu_trial *t, const float *exact, const float *half
         off += d * d, size += e * e;
     }
     int32_t untried = LMN_CPU_UNTRIED; /* of runs at the same time the first one's verdict stays */
-    const int32_t found = off <= size * AUTO_BOUND * AUTO_BOUND ? LMN_CPU_BF16 : LMN_CPU_F32;
+    const int32_t found = off <= size * t->bound * t->bound ? LMN_CPU_SHORT : LMN_CPU_F32;
     (void)lmn_atomic_cas(&t->verdict, &untried, found, relaxed);
 }
 
@@ -145,7 +148,10 @@ bool lmn_cpu_takes_product(const lmn_cpu_dev *dev, const lamina_node *node, cons
     const bool half = f && f->kind == LMN_FACT_TENSOR && lmn_cpu_is_half(f->dtype);
     const bool plain = node->op->def->domain[0] == 0; /* fused nodes are of f32 */
     if (!(half && plain) && !lmn_cpu_takes_f32(node, 0, f32, text, cap)) return false;
-    if (!half && lmn_cpu_wants_bf16(dev, node)) lmn_cpu_name_bf16(dev, node, text, cap);
+    if (!half && lmn_cpu_wants_int8(dev, node))
+        lmn_cpu_name_int8(dev, text, cap);
+    else if (!half && lmn_cpu_wants_bf16(dev, node))
+        lmn_cpu_name_bf16(dev, node, text, cap);
     if (!half) return true;
     const lmn_krow *row = &lmn_cpu_hgemm(dev, f->dtype)->head;
     (void)lmn_format(text, cap, "%s.%s:%s", row->family, row->dtype, row->variant);

@@ -26,17 +26,18 @@ static inline bool lmn_cpu_is_conv(const lamina_node *node)
 }
 
 typedef enum lmn_cpu_verdict {
-    LMN_CPU_UNTRIED = 0, /* bf16 beside f32, to compare: only with precision auto */
-    LMN_CPU_BF16,
+    LMN_CPU_UNTRIED = 0, /* both, to compare */
+    LMN_CPU_SHORT,       /* in bf16, or in 8 bits */
     LMN_CPU_F32
 } lmn_cpu_verdict;
 
 /* How a node of f32 is computed, by the session's precision or by the first run. */
 typedef struct lmn_cpu_trial {
     lmn_atomic(int32_t) verdict; /* lmn_cpu_verdict */
+    float bound; /* of what is kept: how far off, of the results' root mean square */
 } lmn_cpu_trial;
 
-/* The verdict before any run, of a node that can do both. */
+/* The verdict before any run, of a node that can be computed in bf16. */
 void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision);
 static inline lmn_cpu_verdict lmn_cpu_trial_verdict(lmn_cpu_trial *t)
 {
@@ -52,9 +53,13 @@ void lmn_cpu_name_bf16(const lmn_cpu_dev *dev, const lamina_node *node, char *te
 
 /* Of a node: its f32 weights, input 1, in bf16, NULL = computed in f32. Those of a convolution as
    they lie, else packed (lmn_hgemm_prepack). Or in f32 as panels (LMN_GEMM_PACKED_B) where the
-   session keeps what is packed, NULL = used where they lie. */
+   session keeps what is packed, NULL = used where they lie. Or in 8 bits (cpu_int8.h), NULL = not.
+ */
 typedef struct lmn_cpu_weights {
     lmn_packed *half, *panels;
+    void *int8; /* lmn_qgemm_prepack */
+    float *scales;
+    size_t int8_bytes, n_scales;
     lmn_cpu_trial trial;
 } lmn_cpu_weights;
 
@@ -65,6 +70,7 @@ bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node);
    (cpu_packs.c). */
 lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
                                    lamina_error *err);
+void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state);
 /* The panels for a product of this shape, where they are there and keep the bits of plain weights;
    else NULL, and *st says whether that is an error. */
 const float *lmn_cpu_panels(const lmn_cpu_weights *w, const lmn_gemm_shape *s, lamina_status *st);

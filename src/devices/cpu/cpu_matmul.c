@@ -7,6 +7,7 @@
  */
 #include "devices/cpu/cpu_fused.h"
 #include "devices/cpu/cpu_half.h"
+#include "devices/cpu/cpu_int8.h"
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/hgemm/hgemm_plan.h"
@@ -124,11 +125,17 @@ static lamina_status go_f32(const lamina_kernel *k, product *p, const lmn_gemm_s
     return st;
 }
 
-/* On the weights in bf16. */
-static lamina_status run_bf16(const lamina_kernel *k, lmn_eval *ec, product *p,
-                              const lmn_gemm_shape *g)
+/* On the weights in bf16 or in 8 bits. */
+static lamina_status run_short(const lamina_kernel *k, lmn_eval *ec, product *p,
+                               const lmn_gemm_shape *g)
 {
-    const void *weights = lmn_packed_data(((lmn_cpu_weights *)k->state)->half);
+    const lmn_cpu_weights *w = k->state;
+    if (w->int8) {
+        const lmn_cpu_int8 all = {w,    p->args.a, p->args.c,  g->m,
+                                  g->n, g->k,      g->n_batch, p->args.epi};
+        return lmn_cpu_int8_run(k->dev, ec, &all);
+    }
+    const void *weights = lmn_packed_data(w->half);
     if (!weights) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights in bf16");
     go_half(p, lmn_cpu_hgemm(k->dev, LAMINA_BF16), g, weights);
     return product_run(ec, p);
@@ -143,7 +150,7 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
     const lmn_cpu_verdict verdict =
         y->dtype == LAMINA_F32 ? lmn_cpu_weights_verdict(w) : LMN_CPU_F32;
     p->args.c = y->data;
-    if (verdict == LMN_CPU_BF16) return run_bf16(k, ec, p, g);
+    if (verdict == LMN_CPU_SHORT) return run_short(k, ec, p, g);
     if (y->dtype != LAMINA_F32)
         go_half(p, lmn_cpu_hgemm(k->dev, y->dtype), g, NULL);
     else if (go_f32(k, p, g) != LAMINA_OK)
@@ -153,7 +160,7 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
     float *other = lmn_scratch(ec, y->data_bytes);
     if (!other) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     p->args.c = other;
-    LMN_TRY(run_bf16(k, ec, p, g));
+    LMN_TRY(run_short(k, ec, p, g));
     lmn_cpu_trial_judge(&w->trial, y->data, other, lmn_count(y));
     return LAMINA_OK;
 }
@@ -269,9 +276,10 @@ static bool any_address(const lmn_cpu_dev *dev, int32_t i)
 const lmn_cpu_binding lmn_cpu_matmul = {
     .domain = "",
     .op = "MatMul",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_matmul,
     .any_address = any_address,
@@ -356,9 +364,10 @@ static lamina_status run_gemm(const lamina_kernel *k, lmn_eval *ec)
 const lmn_cpu_binding lmn_cpu_gemm = {
     .domain = "",
     .op = "Gemm",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,
@@ -370,9 +379,10 @@ const lmn_cpu_binding lmn_cpu_gemm = {
 const lmn_cpu_binding lmn_cpu_fused_matmul = {
     .domain = "lamina",
     .op = "FusedMatMul",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_matmul,
     .any_address = any_address,
@@ -380,9 +390,10 @@ const lmn_cpu_binding lmn_cpu_fused_matmul = {
 const lmn_cpu_binding lmn_cpu_fused_gemm = {
     .domain = "lamina",
     .op = "FusedGemm",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16",
+    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
     .state_bytes = sizeof(lmn_cpu_weights),
     .init = lmn_cpu_weights_init,
+    .finish = lmn_cpu_weights_finish,
     .supports = supports_matmul,
     .run = run_gemm,
     .any_address = any_address,

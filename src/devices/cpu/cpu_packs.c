@@ -5,6 +5,7 @@
  * than 32 rows by transposed ones.
  */
 #include "devices/cpu/cpu_half.h"
+#include "devices/cpu/cpu_int8.h"
 #include "devices/cpu/cpu_tools.h"
 
 #include "kernels/hgemm/hgemm_plan.h"
@@ -115,11 +116,17 @@ lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *no
                                    lamina_error *err)
 {
     lmn_cpu_weights *s = state;
+    if (lmn_cpu_wants_int8(dev, node)) return lmn_cpu_int8_init(dev, node, s, err);
     if (lmn_cpu_wants_bf16(dev, node)) {
         lmn_cpu_trial_open(&s->trial, node->precision);
         return ask_half(dev, node, s, err);
     }
     return wants_panels(dev, node) ? ask_panels(dev, node, s, err) : LAMINA_OK;
+}
+
+void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state)
+{
+    lmn_cpu_int8_finish(dev, state);
 }
 
 const float *lmn_cpu_panels(const lmn_cpu_weights *w, const lmn_gemm_shape *s, lamina_status *st)
