@@ -168,7 +168,7 @@ static void test_option_sizes(t_env *env)
          LAMINA_E_INVALID);
     says("options");
     m = load(e);
-    lamina_session_opts so = {.size = sizeof so, .precision = LAMINA_PRECISION_STRICT + 1};
+    lamina_session_opts so = {.size = sizeof so, .precision = LAMINA_PRECISION_INT8 + 1};
     T_EQ(lamina_session_create(m, &so, &s, &err), LAMINA_E_INVALID);
     says("options");
     lamina_port p = {.size = sizeof p + 8};
