@@ -46,7 +46,7 @@ void lmn_cpu_name_int8(const lmn_cpu_dev *dev, char *text, size_t cap)
 static float weight_at(const lamina_tensor *w, int64_t i)
 {
     float v; /* weights lie at any address */
-    memcpy(&v, (const float *)w->data + i, sizeof v);
+    memcpy(&v, (const char *)w->data + i * (int64_t)sizeof v, sizeof v);
     return v;
 }
 
