@@ -85,6 +85,7 @@ typedef struct profile {
     size_t n_ops, n_nodes;
     double most[MAX_ROWS]; /* the longest node of an operator */
     double node_ns, run_ns, roof_ns, runs;
+    size_t n_tuned; /* nodes that a tuned choice serves */
 } profile;
 
 /* ---- measuring --------------------------------------------------------------------------------
@@ -167,6 +168,7 @@ static int collect(const bench *b, profile *p)
     if (lamina_session_get_stats(b->session, &st) != LAMINA_OK) return cli_fail("no statistics");
     p->run_ns = (double)st.run_ns;
     p->runs = st.n_runs ? (double)st.n_runs : 1;
+    p->n_tuned = (size_t)st.n_nodes_tuned;
     p->node = calloc((size_t)st.n_nodes + 1, sizeof *p->node);
     if (!p->node) return cli_fail("out of memory");
     for (size_t i = 0; i < st.n_nodes; i++) {
@@ -251,6 +253,8 @@ static void print_text(const bench *b, const profile *p)
     printf("model    %.2f GFLOP/s, %.2f GB/s: %.0f %% of the roof, %.3f ms a run lost\n",
            ratio(flops, p->node_ns), ratio(bytes, p->node_ns), 100 * ratio(p->roof_ns, p->node_ns),
            (p->node_ns - p->roof_ns) / p->runs * 1e-6);
+    if (p->n_tuned)
+        printf("tuned    %zu of %zu nodes by choices of `lamina tune`\n", p->n_tuned, p->n_nodes);
     print_head("kernel");
     for (size_t i = 0; i < p->n_ops; i++) print_row(p, &p->op[i], p->op[i].kernel);
     if (b->top && p->n_nodes) {
@@ -304,9 +308,10 @@ static void print_json(const bench *b, const profile *p)
         printf(", \"%s\": %.0f", cli_type_name(t), cli_machine_peak(&b->roof, t));
     for (int k = 0; k < b->roof.n_levels; k++)
         printf(", \"%s\": %.0f", b->roof.levels[k].name, cli_level_rate(&b->roof.levels[k]));
-    printf("}, \"roof_share\": %.4f, \"lost_ms\": %.6f, \"accounted\": %.4f",
+    printf("}, \"roof_share\": %.4f, \"lost_ms\": %.6f, \"accounted\": %.4f, \"tuned_nodes\": "
+           "%zu",
            ratio(p->roof_ns, p->node_ns), (p->node_ns - p->roof_ns) / p->runs * 1e-6,
-           ratio(p->node_ns, p->run_ns));
+           ratio(p->node_ns, p->run_ns), p->n_tuned);
     json_rows(p, "operators", p->op, p->n_ops, false);
     json_rows(p, "nodes", p->node, p->n_nodes, true);
     printf("}\n");

@@ -12,6 +12,7 @@ const cli_verb cli_verbs[] = {
     {"inspect", "show nodes, shapes, parameters and cost of a model", cli_help_inspect,
      cli_inspect},
     {"bench", "measure a model, or the machine itself", cli_help_bench, cli_bench},
+    {"tune", "find faster ways for a model on this machine", cli_help_tune, cli_tune},
     {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
     {"quantize", "write a model in 8 or 4 bits and report its accuracy", cli_help_quantize,
      cli_quantize},

@@ -20,8 +20,8 @@ typedef struct lamina_info_row {
 } lamina_info_row;
 
 /**
- * Read row i of the report: version, build, CPU, limits of the container, one row a kernel variant,
- * one a device, one a plug-in.
+ * Read row i of the report: version, build, CPU, limits of the container, tuned choices, one row a
+ * kernel variant, one a device, one a plug-in.
  *
  * @param engine  borrowed.
  * @param i       0 upwards until E_RANGE.

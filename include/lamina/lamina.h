@@ -7,9 +7,10 @@
  * loaded into an engine. quantize: models in 8 and 4 bits. log: a log
  * that may be written from anywhere, and its collector. trace: one
  * timeline of what happened, readable from other processes. gemm:
- * matrix products alone.
+ * matrix products alone. tune: other ways of reading and cutting,
+ * measured for a model on this machine and kept for later sessions.
  *
- * A program needs nothing else of Lamina.
+ * A program needs nothing else of Lamina, and links one library.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -29,6 +30,7 @@
 #include "lamina/session.h"
 #include "lamina/tensor.h"
 #include "lamina/trace.h"
+#include "lamina/tune.h"
 #include "lamina/view.h"
 
 #endif /* LAMINA_LAMINA_H */

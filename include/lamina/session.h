@@ -62,6 +62,10 @@ typedef struct lamina_session_opts {
     const char *prepack_cache;
     uint64_t prepack_cache_bytes; /* most bytes of that folder, the least recently used files go;
                                      default 8 GiB */
+    /* Choices that lamina_tune() won on this machine (lamina/tune.h): borrowed until return, a path
+       or "off"; NULL = what LAMINA_TUNE names, else the file in the user's cache folder. A file
+       that is missing or not for this machine changes nothing. */
+    const char *tune;
 } lamina_session_opts;
 
 /* Options of one run. Set `size`, leave the rest zero. Append only. */
@@ -160,6 +164,9 @@ typedef struct lamina_session_stats {
     const char *packed_file;      /* that file; "" = none */
     const char *packed_note;      /* why not all that could be is in the file; "" = it is, or
                                      nothing was asked for */
+    uint64_t n_choices;           /* tuned choices read when the session was made ... */
+    uint64_t n_choices_ignored;   /* ... and lines of their file that were passed over */
+    uint64_t n_nodes_tuned;       /* nodes that a choice served so far */
 } lamina_session_stats;
 
 /**
@@ -184,6 +191,7 @@ typedef struct lamina_node_info {
     uint64_t n_calls;    /* with profile: executions it noted */
     uint64_t total_ns;   /* with profile: time inside the node */
     double flops, bytes; /* of one execution, with the shapes of the last plan; 0 = unknown */
+    bool tuned;          /* a tuned choice served it so far */
 } lamina_node_info;
 
 /**

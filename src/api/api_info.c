@@ -10,8 +10,9 @@
 #include "kernels/kset.h"
 #include "ops/plugin.h"
 #include "runtime/exec.h"
+#include "tune/tune_file.h"
 
-#define FIXED_ROWS 11
+#define FIXED_ROWS 13
 #if defined(__clang__)
 #define COMPILER ""
 #else
@@ -26,11 +27,35 @@ static void isa_text(lmn_isa isa, char *buf, size_t cap)
             o += lmn_format(buf + o, cap - o, "%s%s", o ? " " : "", lmn_isa_name(1u << bit));
 }
 
+/* The file of choices that sessions read, or how many they find there. */
+static void tune_row(const lamina_engine *e, bool count, char *v, size_t cap)
+{
+    char path[LMN_TUNE_PATH_MAX];
+    lmn_tune_table t;
+    if (!lmn_tune_path(e, NULL, path, sizeof path)) {
+        (void)lmn_format(v, cap, "none");
+        return;
+    }
+    (void)lmn_format(v, cap, "%.180s", path);
+    if (!count) return;
+    if (lmn_tune_load(e, path, &t) != LAMINA_OK) {
+        (void)lmn_format(v, cap, "out of memory");
+        return;
+    }
+    size_t o = lmn_format(v, cap, "%u", t.n);
+    for (int32_t i = 0; i < LMN_TUNE_N_REASONS; i++)
+        if (t.ignored[i])
+            o += lmn_format(v + o, cap - o, ", %u line%s %s", t.ignored[i],
+                            t.ignored[i] == 1 ? "" : "s", lmn_tune_reason_text(i));
+    lmn_tune_table_finish(&t);
+}
+
 static void fixed_row(const lamina_engine *e, size_t i, lamina_info_row *r)
 {
     static const char *const KEYS[FIXED_ROWS] = {
-        "version",    "compiler",    "cpu.isa",      "cpu.isa_hardware", "cpu.isa_cap", "cpu.id",
-        "cpu.caches", "limits.cpus", "limits.quota", "limits.memory",    "threads"};
+        "version", "compiler",   "cpu.isa",     "cpu.isa_hardware", "cpu.isa_cap",
+        "cpu.id",  "cpu.caches", "limits.cpus", "limits.quota",     "limits.memory",
+        "threads", "tune.file",  "tune.choices"};
     char *v = r->value;
     const size_t cap = sizeof r->value;
     (void)lmn_format(r->key, sizeof r->key, "%s", KEYS[i]);
@@ -62,7 +87,8 @@ static void fixed_row(const lamina_engine *e, size_t i, lamina_info_row *r)
         else
             (void)lmn_format(v, cap, "none");
         break;
-    default: (void)lmn_format(v, cap, "%u", e->n_threads ? e->n_threads : t->width); break;
+    case 10: (void)lmn_format(v, cap, "%u", e->n_threads ? e->n_threads : t->width); break;
+    default: tune_row(e, i == 12, v, cap); break;
     }
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/types.h"
 
-/* X(id, name): ways of a product, then ways of a convolution. */
+/* X(id, name): ways of a product, then ways of a convolution; qgemm has its rule's alone. */
 #define LMN_CHOICE_LIST(X)                                                   \
     X(RULE, "rule")         /* as the plan decides */                        \
     X(PACKED, "packed")     /* B packed block by block */                    \

@@ -16,6 +16,7 @@ struct lamina_node {
     const lmn_fact *out;                  /* op->n_out */
     lamina_precision precision;           /* of the session */
     lmn_prepack *prepack;                 /* of the session; NULL: weights cannot be packed */
+    struct lmn_tune_site *site;           /* tuned choices; lives as long as the kernel */
 };
 
 /* A call is an evaluation context; the in-tree devices go through here instead of the accessors. */

@@ -204,7 +204,7 @@ lamina_status lmn_plugin_infer(lmn_infer *ic)
     }
     lamina_shapes s = {.ic = ic};
     const lamina_node node = {ic->node, ic->in, ic->in_const, ic->out, LAMINA_PRECISION_EXACT,
-                              NULL};
+                              NULL,     NULL};
     const lamina_status st = row->infer(&HOST, &node, &s);
     if (s.refused) return s.refused;
     if (st == LAMINA_OK) return LAMINA_OK;
@@ -241,7 +241,7 @@ static lamina_status rule_of(lmn_eval *ec, lamina_node *node)
         (void)lmn_eval_fail(ec, st, "%s", d ? d->what : "its shape rule refuses the inputs");
     }
     lmn_diags_finish(&diags);
-    *node = (lamina_node){ec->node, in, data, facts + n_in, LAMINA_PRECISION_EXACT, NULL};
+    *node = (lamina_node){ec->node, in, data, facts + n_in, LAMINA_PRECISION_EXACT, NULL, NULL};
     return st;
 }
 

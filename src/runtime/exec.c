@@ -51,7 +51,10 @@ static lamina_status compile_step(lmn_exec *x, lmn_step *step, lamina_error *err
                                   consts,
                                   out,
                                   (lamina_precision)x->session->opts.precision,
-                                  lmn_packs_door(x->session->packs)};
+                                  lmn_packs_door(x->session->packs),
+                                  &step->site};
+        step->site.tune = &x->session->tune;
+        step->site.node = n->op.name;
         place(x, step, &node);
         if (step->vt)
             st = step->vt->compile(step->self, &node, &step->kernel, err);

@@ -15,6 +15,7 @@
 #include "runtime/profile.h"
 #include "runtime/spans.h"
 #include "runtime/workers.h"
+#include "tune/tune.h"
 
 typedef struct lmn_exec lmn_exec;
 typedef struct lmn_plan lmn_plan;
@@ -43,6 +44,7 @@ typedef struct lmn_step {
     lmn_row *rows;                 /* with profile, the shapes met, same lock */
     double flops, bytes;           /* of the last plan, same lock */
     lmn_step_names names;          /* with a trace */
+    lmn_tune_site site;
 } lmn_step;
 
 struct lmn_exec {
@@ -116,6 +118,8 @@ struct lamina_session {
     uint32_t n_plans;
     uint64_t idle_bytes, n_runs, n_plans_made, n_plan_hits;
     lmn_spans spans;      /* as it was when the session was made */
+    lmn_tune_table tuned; /* choices of the file, immutable */
+    lmn_tune tune;        /* what the steps' sites point to */
     lmn_profile *profile; /* NULL unless asked for; guarded by lock but for its clock */
     /* NULL but in tests that look at the memory of a run: called before every step, subgraphs
        included. Set while nothing runs. */

@@ -9,6 +9,7 @@
 #include "graph/model.h"
 #include "graph/passes/pass.h"
 #include "runtime/exec.h"
+#include "tune/tune_file.h"
 
 #include <string.h>
 
@@ -45,11 +46,27 @@ static lamina_status optimise(lamina_session *s, lamina_error *err)
     return LAMINA_OK;
 }
 
+/* Choices for this machine, if somebody tuned a model here. */
+static lamina_status read_tuned(lamina_session *s)
+{
+    char path[LMN_TUNE_PATH_MAX];
+    if (s->opts.reference || !lmn_tune_path(s->engine, s->opts.tune, path, sizeof path))
+        return LAMINA_OK;
+    LMN_TRY(lmn_tune_load(s->engine, path, &s->tuned));
+    const uint32_t ignored = lmn_tune_table_ignored(&s->tuned);
+    if (ignored)
+        lmn_log(s->engine, LAMINA_LOG_INFO, "%.400s: %u lines are not for this machine or damaged",
+                path, ignored);
+    s->tune.table = s->tuned.n ? &s->tuned : NULL;
+    return LAMINA_OK;
+}
+
 static lamina_status prepare(lamina_session *s, lamina_error *err)
 {
     lamina_status st = lmn_workers_get(s->engine, &s->pool);
     if (st == LAMINA_OK && s->opts.profile) st = lmn_profile_create(&s->engine->alloc, &s->profile);
     if (st == LAMINA_OK) st = lmn_graph_clone_lent(s->model->graph, &s->g);
+    if (st == LAMINA_OK) st = read_tuned(s);
     if (st != LAMINA_OK) return lmn_fail(err, st, "out of memory making a session");
     lamina_trace *t = s->spans.trace;
     const char *name = s->model->graph_name ? s->model->graph_name : "";
@@ -92,6 +109,7 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     s->model = lamina_model_ref(model);
     s->opts = o;
     s->devices = s->engine->slot[LMN_SLOT_DEVICES].ptr;
+    lmn_tune_table_init(&s->tuned, a);
     lmn_spans_open(s);
     lmn_mutex_init_as(&s->lock, LMN_RANK_SESSION, "session", lmn_spans_lock_hook(s));
     lmn_fpenv fp; /* folding computes */
@@ -116,6 +134,7 @@ void lamina_session_destroy(lamina_session *s)
     lmn_graph_destroy(s->g);
     lmn_mutex_finish(&s->lock);
     lamina_engine *e = s->engine;
+    lmn_tune_table_finish(&s->tuned);
     lmn_profile_destroy(&e->alloc, s->profile);
     lamina_model_unref(s->model);
     lmn_cfree(&e->alloc, s, 1, sizeof *s, "session");
@@ -152,7 +171,12 @@ lamina_status lamina_session_get_stats(const lamina_session *cs, lamina_session_
     LMN_CHECK(s && out && out->size >= sizeof(size_t) && out->size <= sizeof *out,
               LAMINA_E_INVALID);
     lamina_session_stats st = {.size = out->size, .n_nodes = s->g->n_nodes};
-    for (size_t i = 0; i < s->g->n_nodes; i++) st.n_nodes_fast += s->x->steps[i].kernel != NULL;
+    for (size_t i = 0; i < s->g->n_nodes; i++) {
+        st.n_nodes_fast += s->x->steps[i].kernel != NULL;
+        st.n_nodes_tuned += lmn_atomic_load(&s->x->steps[i].site.chosen, relaxed);
+    }
+    st.n_choices = s->tuned.n;
+    st.n_choices_ignored = lmn_tune_table_ignored(&s->tuned);
     lmn_mutex_lock(&s->lock);
     st.n_runs = s->n_runs;
     st.n_plans_made = s->n_plans_made;
@@ -188,6 +212,7 @@ lamina_status lamina_session_node(const lamina_session *cs, size_t i, lamina_nod
         .total_ns = nanoseconds(s, ticks),
         .flops = flops,
         .bytes = bytes,
+        .tuned = lmn_atomic_load(&t->site.chosen, relaxed) != 0,
     };
     memcpy(out, &info, out->size);
     return LAMINA_OK;

@@ -17,7 +17,7 @@ import zipfile
 
 import onnxpb as o
 
-VERBS = ("run", "check", "inspect", "bench", "convert", "quantize", "cache", "info")
+VERBS = ("run", "check", "inspect", "bench", "tune", "convert", "quantize", "cache", "info")
 problems = []
 
 

@@ -78,7 +78,7 @@ static void run_kernel(draw *d, const char *what)
     const lmn_fact *in[OP_MAX];
     const lamina_tensor *data[OP_MAX] = {0};
     for (int32_t i = 0; i < OP_MAX; i++) in[i] = b->has_fact[i] ? &b->facts[i] : NULL;
-    const lamina_node node = {&b->node, in, data, b->out_facts, LAMINA_PRECISION_EXACT, NULL};
+    const lamina_node node = {&b->node, in, data, b->out_facts, LAMINA_PRECISION_EXACT, NULL, NULL};
     void *self = NULL;
     lamina_kernel *k = NULL;
     if (!T_OK(lmn_device_cpu.open(d->env->engine, NULL, &self))) return;

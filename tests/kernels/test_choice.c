@@ -5,6 +5,7 @@
  */
 #include "kernels/conv/conv_plan.h"
 #include "kernels/gemm/gemm_plan.h"
+#include "kernels/qgemm/qconv_plan.h"
 
 #include "t.h"
 
@@ -74,7 +75,9 @@ static void try_product(t_env *env, const lmn_gemm_row *row, const product *x, i
 
 static void one_product(t_env *env, const lmn_gemm_row *row, int64_t m, int64_t n, int64_t k)
 {
-    product x = {.s = {m, n, k, 1 + below(env, 2), (int32_t)below(env, 4)}};
+    product x = {.s = {.m = m, .n = n, .k = k}};
+    x.s.n_batch = 1 + below(env, 2), x.s.flags = (int32_t)below(env, 4);
+    x.s.threads = (int32_t)below(env, 5);
     if (below(env, 4) == 0) x.s.flags |= LMN_GEMM_CHAIN;
     x.n_c = m * n * x.s.n_batch;
     float *a = values(env, m * k * x.s.n_batch), *b = values(env, k * n * x.s.n_batch);
@@ -164,6 +167,7 @@ static lmn_conv_geom random_geom(t_env *env)
     if (kind == 0) g.groups = g.c_out = c;
     if (kind == 3) g.groups = 2, g.c_in *= 2, g.c_out *= 2;
     const int64_t h[3] = {1, 1 + below(env, 30), 1 + below(env, 30)};
+    g.threads = (int32_t)below(env, 5);
     for (int i = 0; i < 3; i++) {
         g.in[i] = h[i], g.kernel[i] = i ? side : 1, g.dilation[i] = 1;
         g.stride[i] = i ? stride : 1, g.pad[i] = i ? side / 2 : 0;
@@ -198,4 +202,115 @@ static void test_convolutions(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_products), T_TEST(test_convolutions))
+/* ---- 8-bit integers ----------------------------------------------------------------------------
+ */
+
+static uint8_t *bytes(t_env *env, int64_t n)
+{
+    uint8_t *x = malloc((size_t)n + 64);
+    for (int64_t i = 0; i < n; i++) x[i] = (uint8_t)t_rand(env);
+    return x;
+}
+
+static void *scratch_of(size_t n)
+{
+    return aligned_alloc(64, (n + 64) / 64 * 64);
+}
+
+static void run_qgemm(const lmn_qgemm_plan *p, lmn_qgemm_args args, int32_t *c)
+{
+    void *scratch = scratch_of(p->scratch_bytes);
+    args.c = c;
+    for (int64_t i = p->n_chunks - 1; i >= 0; i--) lmn_qgemm_chunk(p, &args, i, scratch);
+    free(scratch);
+}
+
+static void one_integer_product(t_env *env, const lmn_qgemm_row *row, int64_t m, int64_t n,
+                                int64_t k)
+{
+    const lmn_qgemm_shape s = {.m = m, .n = n, .k = k, .n_batch = 1 + below(env, 2)};
+    const int64_t n_c = m * n * s.n_batch;
+    const int32_t unit[] = {row->mr, row->nr, 64};
+    uint8_t *a = bytes(env, m * k * s.n_batch), *b = bytes(env, k * n * s.n_batch);
+    const size_t size = (size_t)n_c * sizeof(int32_t);
+    int32_t *c[2] = {malloc(size), malloc(size)};
+    const lmn_qgemm_args args = {.a = a,
+                                 .b = b,
+                                 .a_signed = below(env, 2),
+                                 .b_signed = below(env, 2),
+                                 .lda = k,
+                                 .ldb = n,
+                                 .a_batch = m * k,
+                                 .b_batch = k * n,
+                                 .a_zp = (int32_t)below(env, 100),
+                                 .b_zp = (int32_t)below(env, 100),
+                                 .out = LMN_QGEMM_I32,
+                                 .ldc = n,
+                                 .c_batch = m * n};
+    lmn_qgemm_plan rule, p;
+    lmn_choices offers;
+    lmn_qgemm_plan_make(row, &s, &rule);
+    lmn_qgemm_choices(row, &s, &offers);
+    run_qgemm(&rule, args, c[0]);
+    for (int i = 0; i < offers.n + 6; i++) {
+        const lmn_choice choice = pick(env, &offers, i, unit);
+        const bool taken = lmn_qgemm_plan_as(row, &s, &choice, &p);
+        T_CHECK(taken || i >= offers.n);
+        T_CHECK(taken || (p.mc == rule.mc && p.nc == rule.nc && p.kc == rule.kc));
+        if (!taken) continue;
+        memset(c[1], 0xff, size);
+        run_qgemm(&p, args, c[1]);
+        T_CHECK(memcmp(c[0], c[1], size) == 0);
+    }
+    free(a), free(b), free(c[0]), free(c[1]);
+}
+
+static void test_integers(t_env *env)
+{
+    for (int32_t r = 0; r < lmn_qgemm_i8_n_rows; r++) {
+        const lmn_qgemm_row *row = &lmn_qgemm_i8_rows[r];
+        if ((row->head.isa & env->engine->cpu.isa) != row->head.isa) continue;
+        T_CASE(row->head.variant);
+        for (int i = 0; i < 40; i++)
+            one_integer_product(env, row, 1 + below(env, 40), 1 + below(env, 260),
+                                1 + below(env, 300));
+        for (int i = 0; i < 6 && row->head.isa; i++)
+            one_integer_product(env, row, 1 + below(env, 300), 1 + below(env, 900),
+                                1 + below(env, 700));
+    }
+}
+
+/* Through the windows of a convolution. */
+static void test_integer_windows(t_env *env)
+{
+    lmn_kset set;
+    T_CHECK(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (int i = 0; i < 25; i++) {
+        const lmn_conv_geom g = random_geom(env);
+        const int64_t n_y = g.n * g.c_out * lmn_conv_volume(g.out);
+        uint8_t *x = bytes(env, g.n * g.c_in * lmn_conv_volume(g.in));
+        uint8_t *w = bytes(env, g.c_out * (g.c_in / g.groups) * lmn_conv_volume(g.kernel));
+        int32_t *y[2] = {calloc((size_t)n_y, 4), calloc((size_t)n_y, 4)};
+        lmn_qconv_args args = {.x = x, .w = w, .x_zp = 7, .w_zp = 3, .y = y[0]};
+        lmn_qconv_plan p;
+        const int32_t unit[] = {set.qgemm_i8->mr, set.qgemm_i8->nr, 64};
+        const lmn_choices none = {.n = 0};
+        for (int k = 0; k < 8; k++) {
+            lmn_choice c = pick(env, &none, k, unit);
+            if (k % 2) c.path = 0;
+            if (k == 0)
+                lmn_qconv_plan_make(set.qgemm_i8, &g, &p);
+            else
+                (void)lmn_qconv_plan_as(set.qgemm_i8, &g, &c, &p);
+            args.y = y[k > 0];
+            void *scratch = scratch_of(p.scratch_bytes);
+            for (int64_t at = 0; at < p.n_chunks; at++) lmn_qconv_chunk(&p, &args, at, scratch);
+            free(scratch);
+            T_CHECK(k == 0 || memcmp(y[0], y[1], (size_t)n_y * 4) == 0);
+        }
+        free(x), free(w), free(y[0]), free(y[1]);
+    }
+}
+
+T_MAIN(T_TEST(test_products), T_TEST(test_convolutions), T_TEST(test_integers),
+       T_TEST(test_integer_windows))

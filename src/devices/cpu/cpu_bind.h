@@ -26,6 +26,7 @@ struct lamina_kernel {
     const lmn_cpu_binding *bind;
     const lmn_cpu_dev *dev;
     lamina_precision precision; /* of the session */
+    struct lmn_tune_site *site; /* of the node: tuned choices */
     void *state;
     size_t state_bytes;
 };

@@ -14,6 +14,7 @@
 #include "kernels/conv/wino.h"
 #include "kernels/gemm/gemm.h"
 #include "ops/packbits.h"
+#include "tune/tune.h"
 
 typedef struct conv_job {
     lmn_conv_plan plan;
@@ -59,19 +60,36 @@ static bool conv_geom(const lmn_eval *ec, lmn_conv_geom *g, int64_t *dims)
     return !b || (of_type(b, x) && b->rank == 1 && b->dims[0] == g->c_out);
 }
 
-/* In f32, whatever the session wants. */
+static lamina_status conv_go(lmn_eval *ec, conv_job *j)
+{
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch, &j->scratch_step));
+    if (j->plan.shared_bytes && !(j->args.shared = lmn_scratch(ec, j->plan.shared_bytes)))
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    if (j->plan.n_prepare) lmn_par_for(ec->par, j->plan.n_prepare, conv_prepare, j);
+    lmn_par_for(ec->par, j->plan.n_chunks, conv_chunk, j);
+    return LAMINA_OK;
+}
+
+/* In f32, whatever the session wants; by what was tuned for this machine, if that is. */
 static lamina_status run_f32(const lamina_kernel *k, lmn_eval *ec, const lmn_conv_geom *g,
                              const lmn_conv_args *args)
 {
     conv_job j = {.args = *args};
     const bool strict = k->precision == LAMINA_PRECISION_STRICT;
-    lmn_conv_f32_plan(strict ? &k->dev->strict : &k->dev->kset, g, &j.plan);
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
-    if (j.plan.shared_bytes && !(j.args.shared = lmn_scratch(ec, j.plan.shared_bytes)))
-        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
-    if (j.plan.n_prepare) lmn_par_for(ec->par, j.plan.n_prepare, conv_prepare, &j);
-    lmn_par_for(ec->par, j.plan.n_chunks, conv_chunk, &j);
-    return LAMINA_OK;
+    const lmn_kset *rows = strict ? &k->dev->strict : &k->dev->kset;
+    if (!lmn_tune_wanted(k->site)) {
+        lmn_conv_f32_plan(rows, g, &j.plan);
+        return conv_go(ec, &j);
+    }
+    const lmn_tune_around a = {
+        .epi = args->epi, .items = 1, .threads = lmn_par_width(ec->par), .strict = strict};
+    const lmn_tune_key key = lmn_tune_key_conv(g, &a);
+    lmn_tune_use use;
+    lmn_tune_begin(k->site, &key, rows, &use);
+    (void)lmn_conv_f32_plan_as(rows, g, &use.choice, &j.plan);
+    const lamina_status st = conv_go(ec, &j);
+    lmn_tune_end(&use);
+    return st;
 }
 
 /* x, w and y of 16 bits; the epilogue is of f32. */

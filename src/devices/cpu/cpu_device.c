@@ -85,6 +85,7 @@ static lamina_status cpu_compile(void *self, const lamina_node *node, lamina_ker
     if (!k) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory compiling a node");
     *k = (lamina_kernel){
         .bind = b, .dev = d, .precision = node->precision, .state_bytes = b->state_bytes};
+    k->site = node->site;
     lamina_status st = LAMINA_OK;
     if (b->state_bytes) {
         k->state = lmn_alloc(&d->engine->alloc, b->state_bytes, 64, "cpu");

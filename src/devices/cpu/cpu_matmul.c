@@ -12,6 +12,7 @@
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/hgemm/hgemm_plan.h"
 #include "ops/packbits.h"
+#include "tune/tune.h"
 
 #include <string.h>
 
@@ -25,6 +26,7 @@ typedef struct product {
     int64_t batch[LMN_MAX_RANK], a_step[LMN_MAX_RANK], b_step[LMN_MAX_RANK];
     uint8_t *scratch;
     size_t scratch_step;
+    lmn_tune_use use; /* until the product is done */
 } product;
 
 /* Elements to the operands of an item. */
@@ -75,6 +77,8 @@ static lamina_status product_run(lmn_eval *ec, product *p)
     const size_t bytes = half ? p->half.scratch_bytes : p->plan.scratch_bytes;
     LMN_TRY(lmn_cpu_worker_scratch(ec, bytes, &p->scratch, &p->scratch_step));
     if (n > 0) lmn_par_for(ec->par, n, half ? half_chunk : product_chunk, p);
+    lmn_tune_end(&p->use);
+    p->use.problem = NULL;
     return LAMINA_OK;
 }
 
@@ -110,6 +114,21 @@ static void go_half(product *p, const lmn_hgemm_row *row, const lmn_gemm_shape *
                                     .epi = p->args.epi};
 }
 
+/* By what was tuned for this machine, if that is. */
+static void plan_tuned(const lamina_kernel *k, product *p, const lmn_gemm_shape *s)
+{
+    const lmn_gemm_row *row = k->dev->kset.gemm_f32;
+    if (s->flags & LMN_GEMM_PACKED_B || !lmn_tune_wanted(k->site)) {
+        lmn_gemm_f32_plan(row, s, &p->plan);
+        return;
+    }
+    lmn_tune_around a = {.epi = p->args.epi, .items = 1, .threads = s->threads};
+    for (int32_t i = 0; i < p->n_axes; i++) a.items *= p->batch[i];
+    const lmn_tune_key key = lmn_tune_key_gemm(s, &a);
+    lmn_tune_begin(k->site, &key, &k->dev->kset, &p->use);
+    (void)lmn_gemm_f32_plan_as(row, s, &p->use.choice, &p->plan);
+}
+
 /* In f32, on panels of B where there are some. */
 static lamina_status go_f32(const lamina_kernel *k, product *p, const lmn_gemm_shape *g)
 {
@@ -121,7 +140,7 @@ static lamina_status go_f32(const lamina_kernel *k, product *p, const lmn_gemm_s
         p->args.b = panels;
         s.flags = (s.flags & LMN_GEMM_TRANS_A) | LMN_GEMM_PACKED_B;
     }
-    lmn_gemm_f32_plan(k->dev->kset.gemm_f32, &s, &p->plan);
+    plan_tuned(k, p, &s);
     return st;
 }
 

@@ -5,6 +5,7 @@
 #include "devices/cpu/cpu_geom.h"
 #include "devices/cpu/cpu_quant.h"
 #include "kernels/qgemm/qconv_plan.h"
+#include "tune/tune.h"
 
 typedef struct qconv_job {
     lmn_qconv_plan plan;
@@ -49,9 +50,21 @@ static bool read_operands(lmn_eval *ec, const int32_t at[4], qconv_job *j, lmn_c
 static lamina_status run_job(const lamina_kernel *k, lmn_eval *ec, qconv_job *j,
                              const lmn_conv_geom *g)
 {
-    lmn_qconv_plan_make(k->dev->kset.qgemm_i8, g, &j->plan);
+    const lmn_qgemm_row *row = k->dev->kset.qgemm_i8;
+    lmn_tune_use use = {.problem = NULL};
+    lmn_qconv_plan_make(row, g, &j->plan);
+    if (lmn_tune_wanted(k->site) && j->plan.gemm.n_chunks) {
+        const lmn_qgemm_plan *q = &j->plan.gemm;
+        const lmn_qgemm_shape shape = {
+            .m = q->m, .n = q->n, .k = q->k, .n_batch = q->n_batch, .bring = q->bring};
+        const lmn_tune_around a = {.items = 1, .threads = lmn_par_width(ec->par)};
+        const lmn_tune_key key = lmn_tune_key_qgemm(&shape, &a);
+        lmn_tune_begin(k->site, &key, &k->dev->kset, &use);
+        (void)lmn_qconv_plan_as(row, g, &use.choice, &j->plan);
+    }
     LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch, &j->scratch_step));
     lmn_par_for(ec->par, j->plan.n_chunks, qconv_chunk, j);
+    lmn_tune_end(&use);
     return LAMINA_OK;
 }
 

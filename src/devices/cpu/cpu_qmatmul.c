@@ -6,6 +6,7 @@
  */
 #include "devices/cpu/cpu_quant.h"
 #include "ops/qmatmul.h"
+#include "tune/tune.h"
 
 #include <string.h>
 
@@ -50,10 +51,20 @@ static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, product *
         .m = p->q.m, .n = p->q.n, .k = p->q.k, .n_batch = 1, .threads = lmn_par_width(ec->par)};
     p->args.c = c;
     p->args.lda = p->q.k, p->args.ldb = p->args.ldc = p->q.n;
-    lmn_qgemm_plan_make(k->dev->kset.qgemm_i8, &shape, &p->plan);
+    const lmn_qgemm_row *row = k->dev->kset.qgemm_i8;
+    lmn_tune_use use = {.problem = NULL};
+    if (lmn_tune_wanted(k->site)) {
+        const lmn_tune_around a = {.items = p->q.n_batch, .threads = lmn_par_width(ec->par)};
+        const lmn_tune_key key = lmn_tune_key_qgemm(&shape, &a);
+        lmn_tune_begin(k->site, &key, &k->dev->kset, &use);
+        (void)lmn_qgemm_plan_as(row, &shape, &use.choice, &p->plan);
+    } else {
+        lmn_qgemm_plan_make(row, &shape, &p->plan);
+    }
     LMN_TRY(lmn_cpu_worker_scratch(ec, p->plan.scratch_bytes, &p->scratch, &p->scratch_step));
     const int64_t chunks = p->plan.n_chunks * p->q.n_batch;
     if (chunks > 0) lmn_par_for(ec->par, chunks, product_chunk, p);
+    lmn_tune_end(&use);
     return LAMINA_OK;
 }
 

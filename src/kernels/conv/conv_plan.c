@@ -84,12 +84,13 @@ static double cost_of(const lmn_conv_plan *p)
 static void cut_blocks(lmn_conv_plan *p)
 {
     const int64_t nr = p->set->gemm_f32->nr, mr = p->set->gemm_f32->mr;
+    const int64_t fewest = lmn_ceil_div_i64(p->m, MC);
     const int64_t most = lmn_min_i64(M_BLOCKS, lmn_ceil_div_i64(p->m, 2 * mr));
     lmn_conv_plan best = {0};
     double least = 0;
     for (int64_t pixels = NC; pixels >= 2 * nr || pixels == NC; pixels /= 2) {
         cut_pixels(p, pixels, nr);
-        for (int64_t b = lmn_ceil_div_i64(p->m, MC); b <= lmn_max_i64(most, 1); b += b / 4 + 1) {
+        for (int64_t b = fewest; b <= lmn_max_i64(most, fewest); b += b / 4 + 1) {
             p->mc = lmn_split_even(p->m, lmn_ceil_div_i64(p->m, b), mr);
             p->m_blocks = lmn_ceil_div_i64(p->m, p->mc);
             const double cost = cost_of(p);

@@ -67,6 +67,18 @@ void lmn_qconv_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_q
     out->n_chunks = out->gemm.n_chunks, out->scratch_bytes = out->gemm.scratch_bytes;
 }
 
+bool lmn_qconv_plan_as(const lmn_qgemm_row *row, const lmn_conv_geom *g, const lmn_choice *c,
+                       lmn_qconv_plan *out)
+{
+    lmn_qconv_plan_make(row, g, out);
+    const lmn_qgemm_plan *q = &out->gemm;
+    const lmn_qgemm_shape shape = {
+        .m = q->m, .n = q->n, .k = q->k, .n_batch = q->n_batch, .bring = q->bring};
+    if (out->path == PATH_DEPTHWISE || !lmn_qgemm_plan_as(row, &shape, c, &out->gemm)) return false;
+    out->n_chunks = out->gemm.n_chunks, out->scratch_bytes = out->gemm.scratch_bytes;
+    return true;
+}
+
 /* ---- pixels to rows of B ----------------------------------------------------------------------
  */
 

@@ -37,6 +37,10 @@ typedef struct lmn_qconv_args {
 } lmn_qconv_args;
 
 void lmn_qconv_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_qconv_plan *out);
+/* The same with the blocks of the choice for its product; false, and the rule's plan, where that is
+   not possible or it is depthwise. */
+bool lmn_qconv_plan_as(const lmn_qgemm_row *row, const lmn_conv_geom *g, const lmn_choice *choice,
+                       lmn_qconv_plan *out);
 /* Run chunk `chunk` < n_chunks; `scratch` (64-byte aligned) holds scratch_bytes, contents are lost.
  */
 void lmn_qconv_chunk(const lmn_qconv_plan *plan, const lmn_qconv_args *args, int64_t chunk,

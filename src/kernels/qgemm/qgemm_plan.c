@@ -121,6 +121,78 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
 
+/* ---- choices -----------------------------------------------------------------------------------
+ */
+
+enum { STREAM_UNIT = 192 }; /* whole panels and whole vectors of every row */
+
+bool lmn_qgemm_plan_as(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, const lmn_choice *c,
+                       lmn_qgemm_plan *out)
+{
+    lmn_qgemm_plan_make(row, s, out);
+    lmn_qgemm_plan p = *out;
+    const int64_t n_unit = p.stream ? STREAM_UNIT : row->nr;
+    if (row->head.isa == 0 || p.n_chunks == 0 || s->trans_b || s->packed) return false;
+    if (!lmn_choice_in_range(c) || c->path) return false;
+    if (c->mc % row->mr || c->nc % n_unit || c->kc % 64 || c->kc > KC) return false;
+    if (p.stream && (c->mc || c->kc)) return false;
+    if (c->kc) p.kc = lmn_min_i64(c->kc, p.k);
+    if (c->mc) p.mc = lmn_min_i64(c->mc, lmn_round_up_i64(p.m, row->mr));
+    if (c->nc) p.nc = lmn_min_i64(c->nc, lmn_round_up_i64(p.n, n_unit));
+    if (p.mc * p.nc * p.k > lmn_max_i64(max_chunk_madds, out->mc * out->nc * out->k)) return false;
+    p.m_blocks = lmn_ceil_div_i64(p.m, p.mc), p.n_blocks = lmn_ceil_div_i64(p.n, p.nc);
+    p.n_chunks = p.m_blocks * p.n_blocks * p.n_batch;
+    parts none;
+    p.scratch_bytes = lay_out(&p, NULL, &none);
+    if (p.n_chunks > lmn_max_i64(LMN_CHOICE_CHUNKS_MAX, out->n_chunks)) return false;
+    if (p.scratch_bytes > LMN_CHOICE_SCRATCH_MAX && p.scratch_bytes > out->scratch_bytes)
+        return false;
+    *out = p;
+    return true;
+}
+
+static bool same_plan(const lmn_qgemm_plan *a, const lmn_qgemm_plan *b)
+{
+    return a->mc == b->mc && a->nc == b->nc && a->kc == b->kc;
+}
+
+/* x of a block in units, at least one. */
+static int32_t units(int64_t x, int64_t unit)
+{
+    return (int32_t)lmn_min_i64(LMN_CHOICE_BLOCK_MAX / unit * unit,
+                                lmn_max_i64(1, (x + unit / 2) / unit) * unit);
+}
+
+void lmn_qgemm_choices(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn_choices *out)
+{
+    lmn_qgemm_plan rule, p, other;
+    out->n = 0;
+    lmn_qgemm_plan_make(row, s, &rule);
+    const int64_t mu = row->mr, nu = rule.stream ? STREAM_UNIT : row->nr;
+    const int32_t half_m = units(rule.mc / 2, mu), twice_m = units(rule.mc * 2, mu);
+    const int32_t half_n = units(rule.nc / 2, nu), twice_n = units(rule.nc * 2, nu);
+    const int32_t half_k = units(rule.kc / 2, 64);
+    const lmn_choice block[] = {{0, twice_m, 0, 0},
+                                {0, 0, twice_n, 0},
+                                {0, half_m, 0, 0},
+                                {0, 0, half_n, 0},
+                                {0, twice_m, half_n, 0},
+                                {0, half_m, twice_n, 0},
+                                {0, 0, units(rule.nc * 3 / 2, nu), 0},
+                                {0, 0, units(rule.nc * 3 / 4, nu), 0},
+                                {0, 0, twice_n, half_k},
+                                {0, 0, 0, half_k},
+                                {0, 0, 0, units(rule.kc * 2, 64)}};
+    for (size_t i = 0; i < LMN_COUNT(block); i++) {
+        bool fresh = lmn_qgemm_plan_as(row, s, &block[i], &p) && !same_plan(&p, &rule);
+        for (int32_t k = 0; fresh && k < out->n; k++)
+            fresh = lmn_qgemm_plan_as(row, s, &out->at[k], &other) && !same_plan(&p, &other);
+        if (!fresh) continue;
+        out->other_bits[out->n] = false;
+        out->at[out->n++] = block[i];
+    }
+}
+
 /* One chunk: rows i .. i + m - 1, columns j .. j + n - 1 of an item. */
 typedef struct work {
     const lmn_qgemm_plan *p;

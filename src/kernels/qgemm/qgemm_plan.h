@@ -11,6 +11,7 @@
 #ifndef LMN_KERNELS_QGEMM_PLAN_H
 #define LMN_KERNELS_QGEMM_PLAN_H
 
+#include "kernels/choice.h"
 #include "kernels/qgemm/qgemm.h"
 
 typedef struct lmn_qgemm_plan {
@@ -68,6 +69,12 @@ void lmn_qgemm_prepack(const lmn_qgemm_row *row, bool trans_b, bool b_signed, co
                        int64_t ldb, int64_t k, int64_t n, void *packed);
 
 void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn_qgemm_plan *out);
+/* As lmn_qgemm_plan_make, but with the blocks of the choice; false, and the rule's plan, where that
+   is not possible, as with trans_b and packed. */
+bool lmn_qgemm_plan_as(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, const lmn_choice *choice,
+                       lmn_qgemm_plan *out);
+/* Choices worth measuring for this product, each with a plan of its own, none the rule's. */
+void lmn_qgemm_choices(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn_choices *out);
 /* Run chunk `chunk` < n_chunks; `scratch` (64-byte aligned) holds scratch_bytes, contents are lost.
  */
 void lmn_qgemm_chunk(const lmn_qgemm_plan *plan, const lmn_qgemm_args *args, int64_t chunk,
