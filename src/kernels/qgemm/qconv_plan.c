@@ -72,8 +72,12 @@ bool lmn_qconv_plan_as(const lmn_qgemm_row *row, const lmn_conv_geom *g, const l
 {
     lmn_qconv_plan_make(row, g, out);
     const lmn_qgemm_plan *q = &out->gemm;
-    const lmn_qgemm_shape shape = {
-        .m = q->m, .n = q->n, .k = q->k, .n_batch = q->n_batch, .bring = q->bring};
+    const lmn_qgemm_shape shape = {.m = q->m,
+                                   .n = q->n,
+                                   .k = q->k,
+                                   .n_batch = q->n_batch,
+                                   .bring = q->bring,
+                                   .threads = g->threads};
     if (out->path == PATH_DEPTHWISE || !lmn_qgemm_plan_as(row, &shape, c, &out->gemm)) return false;
     out->n_chunks = out->gemm.n_chunks, out->scratch_bytes = out->gemm.scratch_bytes;
     return true;
