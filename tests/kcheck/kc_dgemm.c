@@ -180,8 +180,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         dmat packed = output(kc, (n + row->nr - 1) / row->nr * k, row->nr, row->nr);
         const bool nt = s.flags & LMN_GEMM_TRANS_B;
         KC_CALL(kc, (nt ? row->pack_nt : row->pack_nn)(packed.p, p.b.p, p.b.ld, k, n));
-        s.flags = (s.flags & LMN_GEMM_TRANS_A) | LMN_GEMM_PACKED_B;
-        args.b = packed.p;
+        s.flags = (s.flags & LMN_GEMM_TRANS_A) | LMN_GEMM_PACKED_B, args.b = packed.p;
         KC_CALL(kc, run_plan(kc, row, &s, &args));
         expect(kc, &p, &other, "packed");
     }

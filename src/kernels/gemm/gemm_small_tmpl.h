@@ -8,9 +8,7 @@
 /*
  * small_nn: C += A B as updates of C by four rows of B at a time. B is read once, in order, a strip
  * of columns at a time so that the strip of C stays in L1; the next four rows are prefetched into
- * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16). A single row of
- * A goes at the speed of the stream: from a cache the hardware fetches it, and asking for lines as
- * well costs a third (89 to 63 GB/s from L3).
+ * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16).
  */
 typedef struct strip {
     const vf_real *a;
@@ -20,7 +18,6 @@ typedef struct strip {
     vf_real *c;
     int64_t ldc, n;
     bool fresh; /* C starts from 0 */
-    bool far;   /* B comes from memory */
 } strip;
 
 VF_INLINE vf strip_vec(const vf a[4], const vf b[4], vf c, const int kk)
@@ -32,8 +29,8 @@ VF_INLINE vf strip_vec(const vf a[4], const vf b[4], vf c, const int kk)
     return c;
 }
 
-/* mr rows by kk steps of k (constants), all columns of the strip; fetch: of later rows of B. */
-VF_INLINE void strip_run(const strip *s, const int mr, const int kk, const bool fetch)
+/* mr rows by kk steps of k (constants), all columns of the strip. */
+VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
 {
     vf a[4][4], b[4];
 #define STRIP_A(i)                                                                            \
@@ -56,7 +53,7 @@ VF_INLINE void strip_run(const strip *s, const int mr, const int kk, const bool 
     STRIP_B(2, L) STRIP_B(3, L) STRIP_C(0, L, S) STRIP_C(1, L, S) STRIP_C(2, L, S) STRIP_C(3, L, S)
     STRIP_A(0) STRIP_A(1) STRIP_A(2) STRIP_A(3) int64_t j = 0;
     for (; j + VF_LANES <= s->n; j += VF_LANES) {
-        if (kk == 4 && fetch) {
+        if (kk == 4) {
             const vf_real *next = s->b + 4 * s->ldb + j; /* a prefetch past the end does no harm */
             __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + s->ldb, 0, 2);
             __builtin_prefetch(next + 2 * s->ldb, 0, 2);
@@ -75,16 +72,14 @@ VF_INLINE void strip_rows(strip s, int64_t m, const int kk)
 {
     for (int64_t i = 0; i < m; i += GEMM_SMALL_M) {
         int64_t mr = lmn_min_i64(GEMM_SMALL_M, m - i);
-        if (mr == 1 && !s.far) /* bound by a stream that the hardware foresees */
-            strip_run(&s, 1, kk, false);
-        else if (mr == 1)
-            strip_run(&s, 1, kk, true);
+        if (mr == 1)
+            strip_run(&s, 1, kk);
         else if (mr == 2)
-            strip_run(&s, 2, kk, true);
+            strip_run(&s, 2, kk);
         else if (GEMM_SMALL_M > 2 && mr == 3)
-            strip_run(&s, 3, kk, true);
+            strip_run(&s, 3, kk);
         else
-            strip_run(&s, GEMM_SMALL_M, kk, true);
+            strip_run(&s, GEMM_SMALL_M, kk);
         s.a += mr * s.lda, s.c += mr * s.ldc;
     }
 }
@@ -101,8 +96,8 @@ static void small_nn_run(const gemm_block *t)
     const int64_t width = t->m > 4 ? 512 : 1024; /* m rows of C by 2 to 4 KiB */
     for (int64_t j = 0; j < t->n; j += width) {
         strip s = {
-            t->a,     t->lda,  t->b + j, t->ldb, t->c + j, t->ldc, lmn_min_i64(width, t->n - j),
-            !t->beta, t->b_far};
+            t->a,    t->lda, t->b + j, t->ldb, t->c + j, t->ldc, lmn_min_i64(width, t->n - j),
+            !t->beta};
         int64_t k = t->k;
         for (; k >= 4; k -= 4) {
             strip_rows(s, t->m, 4);
@@ -227,81 +222,19 @@ VF_INLINE void dot_rows(const dots *t, int64_t j, const int nr)
     }
 }
 
-/* One row of A by nr rows of B (a constant), as dot_run adds; fetch: of what lies `ahead`. */
-VF_INLINE void line_run(const dots *t, int64_t j, const int nr, const bool fetch)
-{
-    const vf_real *a = t->a, *b0 = t->b + j * t->ldb, *b4 = b0 + 4 * t->ldb;
-    int64_t b_ld = t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
-    const int64_t ahead = t->ahead;
-    WHOLE_HIDE(b_ld);
-    WHOLE_HIDE(b_ld3);
-    vf acc[8], high[8];
-#define LINE_OPEN(q) acc[q] = high[q] = vf_zero();
-#define LINE_FETCH(q) \
-    if ((q) < nr && fetch) __builtin_prefetch(WHOLE_ROW(const vf_real, b, q) + ahead, 0, 2);
-#define LINE_STEP(q) \
-    if ((q) < nr) acc[q] = vf_fma(av, vf_load(WHOLE_ROW(const vf_real, b, q)), acc[q]);
-#define LINE_HIGH(q) \
-    if ((q) < nr) high[q] = vf_fma(hv, vf_load(WHOLE_ROW(const vf_real, b, q) + VF_LANES), high[q]);
-#define LINE_TAIL(q)                                                            \
-    if ((q) < nr) {                                                             \
-        const vf_real *row = WHOLE_ROW(const vf_real, b, q);                    \
-        acc[q] = vf_fma(av, vf_loadm(row, tail), acc[q]);                       \
-        if ((int)GEMM_DOT_V > 1)                                                \
-            high[q] = vf_fma(hv, vf_loadm(row + VF_LANES, tail_high), high[q]); \
-    }
-#define LINE_FOLD(q) \
-    if ((int)GEMM_DOT_V > 1) acc[q] = vf_add(acc[q], high[q]);
-    EACH_ROW(LINE_OPEN)
-    for (; left >= DOT_K; left -= DOT_K) {
-        const vf av = vf_load(a);
-        EACH_ROW(LINE_FETCH)
-        EACH_ROW(LINE_STEP)
-        if ((int)GEMM_DOT_V > 1) {
-            const vf hv = vf_load(a + VF_LANES);
-            EACH_ROW(LINE_HIGH)
-        }
-        a += DOT_K, b0 += DOT_K, b4 += DOT_K;
-    }
-    if (left > 0) {
-        const vm tail = vm_first(left), tail_high = vm_first(left - VF_LANES);
-        const vf av = vf_loadm(a, tail);
-        const vf hv = (int)GEMM_DOT_V > 1 ? vf_loadm(a + VF_LANES, tail_high) : vf_zero();
-        (void)tail_high, (void)hv;
-        EACH_ROW(LINE_TAIL)
-    }
-    EACH_ROW(LINE_FOLD)
-    vf_real sum[8], *c = t->c + j * t->c_step;
-    vf_hsum4(acc, sum);
-    if (nr > 4) vf_hsum4(acc + 4, sum + 4);
-    for (int q = 0; q < nr; q++)
-        c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0);
-}
-
-/* Eight rows of B keep more of memory busy; four suffice for a cache, which fetches by itself. */
-static void lines_run(const dots *t, bool far)
-{
-    int64_t j = 0;
-    for (; far && GEMM_DOT_V == 1 && j + 8 <= t->n; j += 8) line_run(t, j, 8, true);
-    for (; far && j + 4 <= t->n; j += 4) line_run(t, j, 4, true);
-    for (; j + 4 <= t->n; j += 4) line_run(t, j, 4, false);
-    for (; j < t->n; j++) dot_run(t, 0, j, 1, 1);
-}
-
 static void small_nt_run(const gemm_block *t)
 {
     const int64_t step = t->c_step ? t->c_step : 1;
     dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
     if (t->m > t->n)
         d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
-    const int nr = d.m > 1 ? GEMM_DOT_N : GEMM_DOT_V == 1 ? 8 : 4;
-    const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
-    d.ahead = near ? nr * d.ldb : DOT_STREAM;
-    if (d.m == 1) {
-        lines_run(&d, t->b_far);
-        return;
-    }
+    const bool one = GEMM_DOT_N < 4 && d.m == 1; /* registers for more of B */
+    const int nr = one ? 4 : GEMM_DOT_N;
+    /* One row is bound by its stream, which fetches itself unless it comes from memory. */
+    if (d.m > 1 || t->b_far)
+        d.ahead = 4 * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR ? nr * d.ldb : DOT_STREAM;
     int64_t j = 0;
+    for (; one && j + 4 <= d.n; j += 4) dot_run(&d, 0, j, 1, 4);
     for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }

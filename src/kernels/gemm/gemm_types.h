@@ -32,7 +32,7 @@ typedef struct GEMM_T(block) {
     int64_t c_step; /* small_nt only: elements from column to column of C, 0 stands for 1 */
     int64_t m, n, k;
     int32_t beta;
-    bool b_far;         /* B comes from memory, worth fetching ahead: a hint */
+    bool b_far;         /* block only: B comes from memory, worth fetching ahead: a hint */
     bool c_past;        /* block only: C is not wanted in the caches: a hint */
     const lmn_epi *epi; /* NULL = none. small_nn and small_nt do not apply it; f64: always NULL */
     int64_t row, col, item; /* of c[0] in the whole result, for the epilogue's operands */
