@@ -139,7 +139,7 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
         p.c = kc_copy(kc, &out);
         lmn_gemm_block t = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .c = out.p};
-        t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta, t.b_far = (c & 2) != 0;
         KC_CALL(kc, (nt ? row->small_nt : row->small_nn)(&t));
         char what[96];
         snprintf(what, sizeof what, "%s m=%d n=%d k=%d beta=%d", nt ? "nt" : "nn", (int)m, (int)n,
@@ -150,7 +150,7 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         if (!nt || p.beta) continue;
         /* Transposed, a column of C at a time: the same bits. */
         kc_mat turned = kc_output(kc, n, m, m), back = kc_copy(kc, &out);
-        t.c = turned.p, t.ldc = 1, t.c_step = m, t.b_far = true;
+        t.c = turned.p, t.ldc = 1, t.c_step = m, t.b_far = !t.b_far;
         KC_CALL(kc, row->small_nt(&t));
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < n; j++) back.p[i * ldc + j] = turned.p[j * m + i];

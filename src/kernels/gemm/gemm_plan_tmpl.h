@@ -100,7 +100,8 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     if (p->path == PATH_SMALL_NT)
         return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k),
                                 16);
-    if (p->n <= STREAM_NN && p->n * k >= min_stream_bytes) return lmn_max_i64(1, p->n / 2);
+    if (p->n <= STREAM_NN && p->n * k >= min_stream_bytes)
+        return lmn_max_i64(1, p->threads > 1 ? p->n / 2 : p->n);
     return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k),
                             STREAM_NN);
 }
@@ -198,7 +199,7 @@ static void bring_from(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_
         t->b_next = t->b + t->k * args->ldb;
     else
         t->b_next =
-            p->m_blocks == 1 && t->col + p->nc < p->n ? t->b - k0 * args->ldb + p->nc : NULL;
+            t->row + t->m >= p->m && t->col + p->nc < p->n ? t->b - k0 * args->ldb + p->nc : NULL;
 }
 
 /* The blocks of k in order; only the last one sees the epilogue. */

@@ -8,7 +8,9 @@
 /*
  * small_nn: C += A B as updates of C by four rows of B at a time. B is read once, in order, a strip
  * of columns at a time so that the strip of C stays in L1; the next four rows are prefetched into
- * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16).
+ * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16). From
+ * L3 a single row would be faster without (89 GB/s instead of 76), but the weights of a model come
+ * from memory even where each of them would fit: GPT-2 lost a quarter.
  */
 typedef struct strip {
     const vf_real *a;
@@ -222,19 +224,81 @@ VF_INLINE void dot_rows(const dots *t, int64_t j, const int nr)
     }
 }
 
+/* One row of A by nr rows of B (a constant), as dot_run adds; fetch: of what lies `ahead`. */
+VF_INLINE void line_run(const dots *t, int64_t j, const int nr, const bool fetch)
+{
+    const vf_real *a = t->a, *b0 = t->b + j * t->ldb, *b4 = b0 + 4 * t->ldb;
+    int64_t b_ld = t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
+    const int64_t ahead = t->ahead;
+    WHOLE_HIDE(b_ld);
+    WHOLE_HIDE(b_ld3);
+    vf acc[8], high[8];
+#define LINE_OPEN(q) acc[q] = high[q] = vf_zero();
+#define LINE_FETCH(q) \
+    if ((q) < nr && fetch) __builtin_prefetch(WHOLE_ROW(const vf_real, b, q) + ahead, 0, 2);
+#define LINE_STEP(q) \
+    if ((q) < nr) acc[q] = vf_fma(av, vf_load(WHOLE_ROW(const vf_real, b, q)), acc[q]);
+#define LINE_HIGH(q) \
+    if ((q) < nr) high[q] = vf_fma(hv, vf_load(WHOLE_ROW(const vf_real, b, q) + VF_LANES), high[q]);
+#define LINE_TAIL(q)                                                            \
+    if ((q) < nr) {                                                             \
+        const vf_real *row = WHOLE_ROW(const vf_real, b, q);                    \
+        acc[q] = vf_fma(av, vf_loadm(row, tail), acc[q]);                       \
+        if ((int)GEMM_DOT_V > 1)                                                \
+            high[q] = vf_fma(hv, vf_loadm(row + VF_LANES, tail_high), high[q]); \
+    }
+#define LINE_FOLD(q) \
+    if ((int)GEMM_DOT_V > 1) acc[q] = vf_add(acc[q], high[q]);
+    EACH_ROW(LINE_OPEN)
+    for (; left >= DOT_K; left -= DOT_K) {
+        const vf av = vf_load(a);
+        EACH_ROW(LINE_FETCH)
+        EACH_ROW(LINE_STEP)
+        if ((int)GEMM_DOT_V > 1) {
+            const vf hv = vf_load(a + VF_LANES);
+            EACH_ROW(LINE_HIGH)
+        }
+        a += DOT_K, b0 += DOT_K, b4 += DOT_K;
+    }
+    if (left > 0) {
+        const vm tail = vm_first(left), tail_high = vm_first(left - VF_LANES);
+        const vf av = vf_loadm(a, tail);
+        const vf hv = (int)GEMM_DOT_V > 1 ? vf_loadm(a + VF_LANES, tail_high) : vf_zero();
+        (void)tail_high, (void)hv;
+        EACH_ROW(LINE_TAIL)
+    }
+    EACH_ROW(LINE_FOLD)
+    vf_real sum[8], *c = t->c + j * t->c_step;
+    vf_hsum4(acc, sum);
+    if (nr > 4) vf_hsum4(acc + 4, sum + 4);
+    for (int q = 0; q < nr; q++)
+        c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0);
+}
+
+/* Eight rows of B keep more of memory busy; four suffice for a cache, which fetches by itself. */
+static void lines_run(const dots *t, bool far)
+{
+    int64_t j = 0;
+    for (; far && GEMM_DOT_V == 1 && j + 8 <= t->n; j += 8) line_run(t, j, 8, true);
+    for (; far && j + 4 <= t->n; j += 4) line_run(t, j, 4, true);
+    for (; j + 4 <= t->n; j += 4) line_run(t, j, 4, false);
+    for (; j < t->n; j++) dot_run(t, 0, j, 1, 1);
+}
+
 static void small_nt_run(const gemm_block *t)
 {
     const int64_t step = t->c_step ? t->c_step : 1;
     dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
     if (t->m > t->n)
         d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
-    const bool one = GEMM_DOT_N < 4 && d.m == 1; /* registers for more of B */
-    const int nr = one ? 4 : GEMM_DOT_N;
-    /* One row is bound by its stream, which fetches itself unless it comes from memory. */
-    if (d.m > 1 || t->b_far)
-        d.ahead = 4 * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR ? nr * d.ldb : DOT_STREAM;
+    const int nr = d.m > 1 ? GEMM_DOT_N : GEMM_DOT_V == 1 ? 8 : 4;
+    const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
+    d.ahead = near ? nr * d.ldb : DOT_STREAM;
+    if (d.m == 1) {
+        lines_run(&d, t->b_far);
+        return;
+    }
     int64_t j = 0;
-    for (; one && j + 4 <= d.n; j += 4) dot_run(&d, 0, j, 1, 4);
     for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }
