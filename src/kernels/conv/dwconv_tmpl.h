@@ -126,7 +126,7 @@ VF_INLINE void strip_rows(const plane *p, const dw_strip *t, int64_t oy, const v
 {
     const int64_t top = oy * f.s - p->g->pad[1], bottom = top + (f.n_rows - 1) * f.s + f.k;
     f.inner = true;
-    if (top >= 0 && bottom <= p->g->in[1])
+    if (!f.many && top >= 0 && bottom <= p->g->in[1]) /* many: half the code does */
         strip_rows_run(p, t, oy, w, f);
     else
         strip_rows_run(p, t, oy, w, (dw_form){f.n_rows, f.k, f.s, f.whole, false, f.many});
