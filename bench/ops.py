@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """
-Operators beside onnxruntime, each as a model of one node: ops.py [TEXT...] [--pairs=N] [--fast].
-Both run in this process on one thread, turn by turn, on CPU time, inputs and outputs bound. The
-outputs are compared before anything is timed. The table is sorted by ratio, least first. An input
-that is named `like_weight` is a constant of the model. Shapes are those of vision and language
-models; `make bench-ops`.
+Operators beside onnxruntime, each as a model of one node: ops.py [TEXT...] [--pairs=N]. Both run in
+this process on one thread, turn by turn, on CPU time, inputs and outputs bound. The outputs are
+compared before anything is timed. The table is sorted by ratio, least first. Shapes are those of
+vision and language models; `make bench-ops`.
 """
 import argparse
 import os
@@ -22,7 +21,7 @@ import onnxruntime as ort  # noqa: E402
 from onnx import helper, numpy_helper  # noqa: E402
 
 import laminalib  # noqa: E402
-from models import bound, peer_session  # noqa: E402
+from models import OnnxRuntime, peer_session  # noqa: E402
 
 RTOL, GOAL_MEAN, GOAL_LEAST = 1e-4, 1.2, 1.0
 INT64 = np.int64
@@ -219,8 +218,8 @@ def measure(case, folder, pairs, seconds):
     error = error_of(ours.outputs(), peer.run(None, feed))
     if not error <= RTOL:
         sys.exit(f"{case}: outputs differ from onnxruntime's by {error:.2g} of their range")
-    ratio, a, b = benchlib.paired_ratio(ours.run, bound(peer, feed), pairs=pairs, seconds=seconds,
-                                        clock=time.process_time)
+    ratio, a, b = benchlib.paired_ratio(ours.run, OnnxRuntime(peer).timed(feed), pairs=pairs,
+                                        seconds=seconds, clock=time.process_time)
     ours.close()
     return {"case": case, "lamina_us": a * 1e6, "ort_us": b * 1e6, "ratio": ratio, "error": error}
 
