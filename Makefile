@@ -144,4 +144,4 @@ bench-sync-build:
 
 clean: ## remove the build folders
 	rm -rf build build-wheel build-asan build-tsan build-tsan-clang build-clang build-fuzz build-cover \
-		build-gates build-bench build-arm64
+		build-gates build-bench build-arm64 build-small

@@ -339,6 +339,8 @@ bool lmn_attr_word_fits(const lmn_op_def *def, const lmn_attr *a, const char **w
 size_t lmn_name_distance(const char *a, const char *b);
 /* Closest known name for messages ("Add" for "Addd"), or NULL. */
 const char *lmn_op_nearest(const char *name);
+/* Was the library built of some operators alone (LAMINA_OPS)? */
+bool lmn_op_subset(void);
 /* Check counts, types and required attributes, preset out dtypes, then run def->infer (or the
    default of ELEMENTWISE and SAME). The only way inference is called. */
 lamina_status lmn_op_infer(lmn_infer *ic);

@@ -33,6 +33,15 @@ const lmn_op_def *lmn_op_find(const char *domain, const char *name)
     return NULL;
 }
 
+bool lmn_op_subset(void)
+{
+#ifdef LMN_SUBSET
+    return true;
+#else
+    return false;
+#endif
+}
+
 #define NAME_MAX 48u
 
 static int lower(char c)

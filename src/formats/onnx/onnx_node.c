@@ -44,7 +44,12 @@ static void unknown_op(lmn_onnx_import *x, const lmn_onnx_scope *s, const lmn_on
         !n->domain.n || lmn_span_is(n->domain, "ai.onnx") || lmn_span_is(n->domain, "ai.onnx.ml");
     const char *near = lmn_op_nearest(op);
     if (near && !standard && strcmp(near, op) != 0) near = NULL;
-    if (near && strcmp(near, op) == 0) {
+    const bool ms = lmn_span_is(n->domain, "com.microsoft");
+    if (lmn_op_subset() && (standard || ms)) {
+        (void)lmn_format(fix, sizeof fix,
+                         "this library was built of some operators: add %s%s to its LAMINA_OPS",
+                         ms ? "com.microsoft:" : "", op);
+    } else if (near && strcmp(near, op) == 0) {
         const lmn_op_def *const *d = lmn_op_all(NULL);
         while (*d && strcmp((*d)->name, op) != 0) d++;
         if (*d)

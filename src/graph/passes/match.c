@@ -224,9 +224,9 @@ lamina_status lmn_match_become(lmn_match *m, lmn_gnode *n, const lmn_rewrite *to
 {
     lmn_arena *a = &m->g->arena;
     const lmn_op_def *def = lmn_op_find(to->domain, to->op);
+    if (!def) return LAMINA_OK; /* a library of some operators: the node stays what it is */
     lmn_vid *in = lmn_arena_dup(a, to->in, (size_t)to->n_in * sizeof *in);
     lmn_attr *attrs = lmn_arena_dup(a, to->attrs, (size_t)to->n_attrs * sizeof *attrs);
-    lmn_assert(def);
     if (!in || !attrs || !to->name) return LAMINA_E_NOMEM;
     if (to->takes) { /* its attributes are in the new list */
         to->takes->op.n_attrs = 0;

@@ -158,6 +158,7 @@ VF_INLINE void plane_square(const plane *p, const int k, const int s, const bool
             plane_strip(p, &t, k, s, false, many);
     }
 }
+#ifndef LMN_NO_DEPTHWISE_3 /* cmake/subset.cmake */
 static void plane_3_1(const plane *p)
 {
     plane_square(p, 3, 1, false);
@@ -174,6 +175,8 @@ static void many_3_2(const plane *p)
 {
     plane_square(p, 3, 2, true);
 }
+#endif
+#ifndef LMN_NO_DEPTHWISE_5 /* cmake/subset.cmake */
 static void plane_5_1(const plane *p)
 {
     plane_square(p, 5, 1, false);
@@ -182,10 +185,13 @@ static void plane_5_2(const plane *p)
 {
     plane_square(p, 5, 2, false);
 }
+#endif
+#ifndef LMN_NO_DEPTHWISE_7 /* cmake/subset.cmake */
 static void plane_7_1(const plane *p)
 {
     plane_square(p, 7, 1, false);
 }
+#endif
 
 /* Any kernel, stride and dilation: one output vector at a time, gathered lane by lane unless the
    stride is 1. */
@@ -237,9 +243,16 @@ static plane_fn *plane_pick(const lmn_conv_geom *g)
 #endif
     if (g->kernel[2] != k || g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1)
         return plane_any;
+#ifndef LMN_NO_DEPTHWISE_3
     if (k == 3) return s == 1 ? plane_3_1 : s == 2 ? plane_3_2 : plane_any;
+#endif
+#ifndef LMN_NO_DEPTHWISE_5
     if (k == 5) return s == 1 ? plane_5_1 : s == 2 ? plane_5_2 : plane_any;
-    return k == 7 && s == 1 ? plane_7_1 : plane_any;
+#endif
+#ifndef LMN_NO_DEPTHWISE_7
+    if (k == 7 && s == 1) return plane_7_1;
+#endif
+    return plane_any;
 }
 
 static void dwconv_run(const lmn_dwconv_block *b)
