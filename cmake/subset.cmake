@@ -3,7 +3,8 @@
 # LAMINA_OPS   as `tools/subset.py MODEL..` prints them (com.microsoft:QGemm); what these need
 #              is added: their fused forms, Identity, Constant
 # LAMINA_TYPES data types whose fast kernels stay (f32 f64 bf16 f16 i8); others run by reference
-# LAMINA_DEPTHWISE  sizes of square depthwise windows with code of their own (3 5 7); others run slower
+# LAMINA_DEPTHWISE  sizes of square depthwise windows with code of their own (3 5 7), and
+#              groups of few channels (groups); others run slower
 # LAMINA_ISAS  levels whose kernels stay, portable C always does (avx2 avx512 avx512vnni ...)
 # Each is empty for all. The lists that the sources are made from are written anew, shortened, into a
 # folder that stands before src in the include path; what nothing names any more the linker drops. With
@@ -13,8 +14,9 @@ set(LAMINA_TYPES "" CACHE STRING "Data types with fast kernels; empty = all")
 set(LAMINA_ISAS "" CACHE STRING "Instruction sets with kernels; empty = all")
 set(LAMINA_DEPTHWISE "" CACHE STRING "Depthwise windows with code of their own; empty = all")
 if(NOT LAMINA_DEPTHWISE STREQUAL "")
-    foreach(size 3 5 7)
+    foreach(size 3 5 7 groups)
         if(NOT LAMINA_DEPTHWISE MATCHES "${size}")
+            string(TOUPPER ${size} size)
             add_compile_definitions(LMN_NO_DEPTHWISE_${size})
         endif()
     endforeach()
@@ -164,7 +166,12 @@ add_compile_options(-ffunction-sections -fdata-sections -fno-asynchronous-unwind
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU") # at -Os it does not see what it sees at -O2
     add_compile_options(-Wno-maybe-uninitialized)
 endif()
-add_link_options(-Wl,--gc-sections -Wl,-z,defs)
+add_link_options(-Wl,--gc-sections -Wl,-z,defs -Wl,-z,noseparate-code)
+if(CMAKE_BUILD_TYPE STREQUAL "MinSizeRel")
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT LAMINA_HAS_IPO OUTPUT unused LANGUAGES C)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${LAMINA_HAS_IPO})
+endif()
 include(CheckLinkerFlag)
 check_linker_flag(C -Wl,-z,pack-relative-relocs LAMINA_PACKS_RELOCATIONS)
 if(LAMINA_PACKS_RELOCATIONS)

@@ -12,6 +12,7 @@
 
 #define HEAD "lamina-tune-"
 #define FORMAT "1"
+#define GAIN_MAX 999.0 /* nothing is a thousand times faster */
 
 enum { F_HEAD, F_MACHINE, F_VERSION, F_ROW, F_WORDS, F_CHOICE, F_GAIN, F_SUM, N_FIELDS };
 
@@ -200,7 +201,7 @@ static int32_t read_line(lmn_span line, const lmn_tune_origin *from, lmn_tune_re
         !lmn_parse_f64(f[F_GAIN].p, f[F_GAIN].n, &out->gain))
         return LMN_TUNE_DAMAGED;
     if (!used) return LMN_TUNE_ROW;
-    if (!(out->gain > 0 && out->gain < 1e6) || !lmn_tune_key_sane(&out->key) ||
+    if (!(out->gain >= 1 && out->gain <= GAIN_MAX) || !lmn_tune_key_sane(&out->key) ||
         !lmn_tune_possible(&out->key, from->set, &out->choice))
         return LMN_TUNE_IMPOSSIBLE;
     return -1;
@@ -236,8 +237,8 @@ size_t lmn_tune_line(const lmn_tune_record *r, const lmn_tune_origin *from,
                    lmn_tune_variant(r->key.family, from->set));
     for (int32_t i = 0; i < r->key.n; i++)
         o += lmn_format(buf + o, cap - o, "%s%lld", i ? "," : "", (long long)r->key.word[i]);
-    const size_t n = lmn_format_f64(gain, (double)(int64_t)(r->gain * 1e4) * 1e-4);
-    gain[n < 6 ? n : 6] = 0;
+    const size_t n = lmn_format_f64(gain, r->gain < GAIN_MAX ? r->gain : GAIN_MAX);
+    gain[n < 6 ? n : 6] = 0; /* 1 .. 999: the point is within */
     o += lmn_format(buf + o, cap - o, " %s,%d,%d,%d %s ", lmn_choice_path_name(r->choice.path),
                     r->choice.mc, r->choice.nc, r->choice.kc, gain);
     o += lmn_format(buf + o, cap - o, "%016llx\n", (unsigned long long)sum_of(buf, o));

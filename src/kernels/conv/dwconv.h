@@ -33,6 +33,9 @@ static inline bool lmn_dwconv_takes(const lmn_conv_geom *g)
     const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
     if (!flat) return false;
     if (g->groups == g->c_in) return lmn_conv_volume(g->kernel) > 1;
+#ifdef LMN_NO_DEPTHWISE_GROUPS /* cmake/subset.cmake */
+    return false;
+#endif
     const bool square = g->kernel[1] == 3 && g->kernel[2] == 3 && g->dilation[1] == 1 &&
                         g->dilation[2] == 1 && g->stride[1] == g->stride[2] && g->stride[1] <= 2;
     return square && g->groups > 1 && g->c_in / g->groups <= MOST && g->c_out / g->groups <= MOST;

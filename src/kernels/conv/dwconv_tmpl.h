@@ -9,7 +9,7 @@
 
 #include "kernels/conv/dwconv.h"
 #include "kernels/simd/simd_math.h"
-#include "kernels/gemm/epi_tmpl.h"
+#include "kernels/gemm/epi.h"
 
 #if defined(__clang__)
 #define DW_UNROLL _Pragma("clang loop unroll(full)")
@@ -42,7 +42,7 @@ struct plane {
     const float *x, *w;
     float *y;
     int64_t n_c, n_in; /* input channels of the group, elements of each */
-    bool fused;        /* bias, then clip, in registers; the bits of epi_apply */
+    bool fused;        /* bias, then clip, in registers; the bits of the epilogue */
     float bias, clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
     dw_strip strip[DW_STRIPS];          /* the first strips, the same in every plane */
@@ -167,6 +167,8 @@ static void plane_3_2(const plane *p)
 {
     plane_square(p, 3, 2, false);
 }
+#endif
+#ifndef LMN_NO_DEPTHWISE_GROUPS
 static void many_3_1(const plane *p)
 {
     plane_square(p, 3, 1, true);
@@ -236,7 +238,9 @@ static bool plane_fuse(plane *p, const lmn_epi *epi)
 static plane_fn *plane_pick(const lmn_conv_geom *g)
 {
     const int64_t k = g->kernel[1], s = g->stride[1];
+#ifndef LMN_NO_DEPTHWISE_GROUPS
     if (g->groups != g->c_in) return s == 1 ? many_3_1 : many_3_2;
+#endif
 #ifdef DW_NARROW
     plane_fn *const narrow = DW_NARROW(g);
     if (narrow) return narrow;
@@ -255,7 +259,8 @@ static plane_fn *plane_pick(const lmn_conv_geom *g)
     return plane_any;
 }
 
-static void dwconv_run(const lmn_dwconv_block *b)
+/* `apply` is the epilogue of the gemm row of the same level. */
+static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply)
 {
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
@@ -272,7 +277,7 @@ static void dwconv_run(const lmn_dwconv_block *b)
         lmn_epi_block e = {p.y, n_out, c, 0, 1, n_out, b->item};
         if (p.fused) p.bias = *lmn_epi_operand(&b->epi->op[0], &e);
         run(&p);
-        if (b->epi && !p.fused) epi_apply(b->epi, &e);
+        if (b->epi && !p.fused) apply(b->epi, &e);
     }
 }
 

@@ -6,8 +6,9 @@
 #include "kernels/conv/dwconv_tmpl.h"
 
 lmn_dwconv_fn lmn_dwconv_f32_neon;
+lmn_epi_fn lmn_gemm_f32_epi_neon;
 
 void lmn_dwconv_f32_neon(const lmn_dwconv_block *b)
 {
-    dwconv_run(b);
+    dwconv_run(b, lmn_gemm_f32_epi_neon);
 }

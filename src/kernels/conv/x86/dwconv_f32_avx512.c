@@ -85,8 +85,9 @@ static plane_fn *narrow_pick(const lmn_conv_geom *g)
 }
 
 lmn_dwconv_fn lmn_dwconv_f32_avx512;
+lmn_epi_fn lmn_gemm_f32_epi_avx512;
 
 void lmn_dwconv_f32_avx512(const lmn_dwconv_block *b)
 {
-    dwconv_run(b);
+    dwconv_run(b, lmn_gemm_f32_epi_avx512);
 }
