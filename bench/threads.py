@@ -54,7 +54,7 @@ def contend(case, who, threads):
     peer = peer_session(path, threads)
     feed = models.feed_of(peer, dims)
     if who == "peer":
-        return benchlib.answer_samples(models.bound(peer, feed))
+        return benchlib.answer_samples(models.OnnxRuntime(peer).timed(feed))
     names = [port.name for port in peer.get_inputs()]
     del peer
     s = laminalib.Session(path, threads)
