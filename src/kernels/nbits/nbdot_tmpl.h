@@ -165,4 +165,12 @@ NBDOT_INLINE void nbdot_run(const lmn_nbdot_block *b, const nbdot_tiles *t)
 
 #undef NBDOT_INLINE
 
+/* A function of its own for a shape of the row's tile(). */
+#define NBDOT_INSTANCE(name, m, bits, more)                                         \
+    static __attribute__((noinline)) void name##_##bits(const lmn_nbdot_weights *w, \
+                                                        const nbdot_part *p)        \
+    {                                                                               \
+        tile(w, p, m, bits, more);                                                  \
+    }
+
 #endif

@@ -225,18 +225,12 @@ ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, 
     }
 }
 
-#define INSTANCE(name, m, bits, more)                                               \
-    static __attribute__((noinline)) void name##_##bits(const lmn_nbdot_weights *w, \
-                                                        const nbdot_part *p)        \
-    {                                                                               \
-        tile(w, p, m, bits, more);                                                  \
-    }
-#define INSTANCES(bits)             \
-    INSTANCE(one, 1, bits, false)   \
-    INSTANCE(tile_1, 1, bits, true) \
-    INSTANCE(tile_2, 2, bits, true) \
-    INSTANCE(tile_4, 4, bits, true) \
-    INSTANCE(tile_8, 8, bits, true)
+#define INSTANCES(bits)                   \
+    NBDOT_INSTANCE(one, 1, bits, false)   \
+    NBDOT_INSTANCE(tile_1, 1, bits, true) \
+    NBDOT_INSTANCE(tile_2, 2, bits, true) \
+    NBDOT_INSTANCE(tile_4, 4, bits, true) \
+    NBDOT_INSTANCE(tile_8, 8, bits, true)
 INSTANCES(4)
 INSTANCES(8)
 
