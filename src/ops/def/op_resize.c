@@ -105,10 +105,12 @@ static lamina_status run_nearest(lmn_eval *ec, const lmn_resize *r, const lmn_ta
     j.plain_rows = j.bytes == sizeof(word) && r->rank > 2;
     for (int32_t a = 0; a < r->rank; a++)
         if (taps[a].beyond) j.plain_rows = false;
-    const lmn_resize_axis *last = &r->axis[r->rank - 1];
-    j.doubled = j.plain_rows && last->out == 2 * last->in;
-    for (int64_t i = 0; j.doubled && i < last->out; i++)
-        j.doubled = taps[r->rank - 1].index[i] == i / 2;
+    if (j.plain_rows) { /* a scalar (rank 0) has no last axis */
+        const lmn_resize_axis *last = &r->axis[r->rank - 1];
+        j.doubled = last->out == 2 * last->in;
+        for (int64_t i = 0; j.doubled && i < last->out; i++)
+            j.doubled = taps[r->rank - 1].index[i] == i / 2;
+    }
     lmn_par_for(ec->par, outer, nearest_chunk, &j);
     return LAMINA_OK;
 }
