@@ -1,0 +1,63 @@
+/*
+ * One inference request, whatever protocol it came by: from the codec that reads it (kserve_*.c)
+ * through the batcher to the run, and back to the codec that writes the answer. Owned by whoever
+ * made it; between lmn_model_submit and its `done` it belongs to the model.
+ */
+#ifndef LMN_SERVE_INFER_H
+#define LMN_SERVE_INFER_H
+
+#include "base/alloc.h"
+#include "base/atomic.h"
+#include "base/error.h"
+#include "lamina/tensor.h"
+
+#define LMN_INFER_MAX_PORTS 64u /* inputs, and outputs asked for, of one request */
+
+/* A value as a client gave it. Dense, row-major, elements in host order. */
+typedef struct lmn_infer_tensor {
+    uint32_t port; /* index of the model's input or output */
+    lamina_dtype dtype;
+    int32_t rank;
+    int64_t dims[LAMINA_MAX_RANK];
+    /* Input: elements, aligned to their size, in a buffer that lives until `done`; for STRING an
+     * array of lmn_span, one an element. Output: unused. */
+    const void *data;
+    size_t bytes;       /* of the elements; for STRING of their text */
+    bool binary;        /* output: wanted as binary */
+    uint32_t n_classes; /* output: > 0: the classification extension, so many best */
+} lmn_infer_tensor;
+
+typedef struct lmn_model lmn_model; /* a version of a model: serve/model.h */
+typedef struct lmn_infer lmn_infer;
+
+struct lmn_infer {
+    lmn_infer *next, *prev; /* of the queue that it is in */
+    lmn_model *model;       /* a reference */
+    lmn_span id;            /* "" = none */
+    lmn_infer_tensor in[LMN_INFER_MAX_PORTS], out[LMN_INFER_MAX_PORTS];
+    uint32_t n_in, n_out; /* n_out 0: all, as JSON */
+    bool binary_out;      /* default of outputs that say nothing */
+
+    int64_t rows;         /* of the batch dimension; 1 when the model has none */
+    size_t bytes;         /* of all inputs */
+    uint64_t key;         /* equal: may share a batch (types and dimensions but the first) */
+    uint32_t priority;    /* 1 = highest; 0 = the model's default */
+    uint64_t timeout_ns;  /* asked for by the client; 0 = none */
+    uint64_t deadline_ns; /* monotonic; UINT64_MAX = none: set at admission */
+    uint64_t sequence;    /* of arrival in its queue, for order */
+    uint64_t arrived_ns, queued_ns, started_ns, computed_ns; /* stamps of its stages */
+    const lmn_atomic(uint32_t) * gone;                       /* the client has left; may be NULL */
+
+    /* Filled before `done`: */
+    lamina_status status;
+    uint32_t retry_after_s; /* with E_BUSY and E_LIMIT: when to come again */
+    lamina_error error;
+    /* model outputs by position, owned, NULL where not asked for; a view of its own rows */
+    lamina_tensor *result[LMN_INFER_MAX_PORTS];
+    uint32_t n_result;
+    /* Called once, by the thread that computed or refused; never before submit returned. */
+    void (*done)(lmn_infer *r);
+    void *user;
+};
+
+#endif

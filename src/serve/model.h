@@ -1,0 +1,71 @@
+/*
+ * A version of a model, loaded and able to run: session, batcher, instances. A small model runs in
+ * the thread of the loop that read the request, at the end of its turn, so that no other thread has
+ * to wake up (inline); a large one has a thread for each instance. Which of both is decided by what
+ * its warm-up cost, or by the configuration.
+ */
+#ifndef LMN_SERVE_MODEL_H
+#define LMN_SERVE_MODEL_H
+
+#include "lamina/session.h"
+#include "serve/batcher.h"
+#include "serve/signature.h"
+
+typedef enum lmn_run_where { LMN_RUN_CHOOSE, LMN_RUN_INLINE, LMN_RUN_THREADS } lmn_run_where;
+
+/* How to load: from config.json, config.pbtxt or the command line. */
+typedef struct lmn_model_config {
+    lmn_batch_config batch;
+    lmn_run_where where;
+    uint32_t n_threads;  /* a run may use; 0 = the engine's width */
+    uint32_t precision;  /* lamina_precision */
+    uint64_t max_run_ns; /* hard bound of one run; default 300 s */
+    const char *coupled; /* why rows of a batch are not independent ("declared", or found: per-
+                            tensor dynamic quantisation); NULL: they are. Such a model is run
+                            request by request */
+    bool warm_up;        /* run every power of two of rows before it is ready; default true */
+} lmn_model_config;
+
+/* Counters of a model; read by any thread, each exact at some moment. */
+typedef struct lmn_model_stats {
+    uint64_t n_queued, queued_rows, oldest_ns; /* now; oldest: arrival of the oldest, 0 = none */
+    uint64_t n_ok, n_failed, n_refused, n_late, n_cancelled; /* requests since load */
+    uint64_t n_rows, n_runs, run_ns;
+    uint64_t dispatch[LMN_BATCH_REASONS];
+    uint64_t batch_rows[33]; /* runs by rows: [i]: at most 2^i */
+    uint64_t load_ns;        /* how long loading and warm-up took */
+    uint64_t beat_ns; /* monotonic: when an instance last began or ended a run, or was idle */
+} lmn_model_stats;
+
+/*
+ * Load `path` and warm up. The file is untrusted. On success one reference, owned by the caller.
+ * Blocking: reads, optimises, runs. Never called by a loop's thread.
+ */
+lamina_status lmn_model_open(lamina_engine *engine, const char *path, const char *name,
+                             const char *version, const lmn_model_config *config, lmn_model **out,
+                             lamina_error *err);
+lmn_model *lmn_model_ref(lmn_model *m);
+/* The last one drains and frees; any thread but one of the model's own. */
+void lmn_model_unref(lmn_model *m);
+const lmn_signature *lmn_model_signature(const lmn_model *m);
+const lmn_model_config *lmn_model_get_config(const lmn_model *m); /* as decided */
+void lmn_model_get_stats(const lmn_model *m, lmn_model_stats *out);
+
+/*
+ * Take a request in. LAMINA_OK: r belongs to the model until r->done, which is not called before
+ * this returns. Else it was refused, r->error says why, done is not called: E_LIMIT the queue is
+ * full (503), E_TIMEOUT its deadline cannot be met (503), E_CLOSED the model is being unloaded
+ * (503), E_INVALID or E_SHAPE it does not fit the model (400). retry_after_s is set with the 503s.
+ * Any thread; `now` is lmn_now_ns().
+ */
+lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now);
+/* An inline model: run what has gathered, in this thread. Returns the instant at which to be called
+ * again at the latest; UINT64_MAX: nothing waits. A model with threads returns that at once. */
+uint64_t lmn_model_turn(lmn_model *m, uint64_t now);
+bool lmn_model_is_inline(const lmn_model *m);
+/* Take no more requests (E_CLOSED); what is queued is still run. */
+void lmn_model_close(lmn_model *m);
+/* Answer everything that is queued with E_CANCELLED and stop what runs. */
+void lmn_model_abort(lmn_model *m);
+
+#endif
