@@ -1,64 +1,12 @@
 /*
  * start_peer MODEL load|run|peakN|timeN NAME:TYPE:DIMS...: the same program as start_lamina on
- * onnxruntime's C API, from the shared library that START_PEER_LIB names. The wheel has that
- * library without headers; the API is a table of functions whose order is frozen (append only), so
- * the few used here are picked by their number. Wrong numbers would crash at once and give no
- * figure.
+ * onnxruntime's C API, from the shared library that START_PEER_LIB names.
  */
+#include "ort_api.h"
 #include "peak_watch.h"
 #include "start_args.h"
 
-#include <dlfcn.h>
 #include <time.h>
-
-typedef struct status status;
-typedef struct ort_base {
-    const void *const *(*api)(uint32_t version);
-    const char *(*version)(void);
-} ort_base;
-
-/* Numbers in OrtApi, version 1. */
-enum {
-    GET_ERROR_MESSAGE = 2,
-    CREATE_ENV = 3,
-    CREATE_SESSION = 7,
-    RUN = 9,
-    CREATE_SESSION_OPTIONS = 10,
-    SET_INTRA_THREADS = 24,
-    CREATE_TENSOR_WITH_DATA = 49,
-    GET_TENSOR_DATA = 51,
-    CREATE_CPU_MEMORY_INFO = 69,
-    SESSION_OUTPUT_COUNT = 31,
-    SESSION_OUTPUT_NAME = 37,
-    RELEASE_VALUE = 96,
-    ALLOCATOR_DEFAULT = 78
-};
-typedef status *(*fn_env)(int level, const char *id, void **out);
-typedef status *(*fn_options)(void **out);
-typedef status *(*fn_threads)(void *options, int n);
-typedef status *(*fn_session)(void *env, const char *path, void *options, void **out);
-typedef status *(*fn_memory)(int allocator, int type, void **out);
-typedef status *(*fn_tensor)(void *memory, void *data, size_t bytes, const int64_t *dims,
-                             size_t rank, int type, void **out);
-typedef status *(*fn_allocator)(void **out);
-typedef status *(*fn_name)(void *session, size_t i, void *allocator, char **out);
-typedef status *(*fn_run)(void *session, void *options, const char *const *in_names,
-                          const void *const *in, size_t n_in, const char *const *out_names,
-                          size_t n_out, void **out);
-typedef status *(*fn_count)(void *session, size_t *out);
-typedef void (*fn_release)(void *value);
-typedef status *(*fn_data)(void *value, void **out);
-typedef const char *(*fn_message)(const status *s);
-
-static const void *const *api;
-#define CALL(type, number) ((type)(uintptr_t)api[number])
-
-static void must(status *s)
-{
-    if (!s) return;
-    fprintf(stderr, "%s\n", CALL(fn_message, GET_ERROR_MESSAGE)(s));
-    exit(1);
-}
 
 static double now(void)
 {
@@ -110,17 +58,14 @@ static int run_again(void *ctx)
 int main(int argc, char **argv)
 {
     static start_input in[START_MAX];
-    const char *names[START_MAX], *lib = getenv("START_PEER_LIB");
+    const char *names[START_MAX];
     void *x[START_MAX] = {0}, *env, *options, *session, *memory, *allocator, *y = NULL, *data;
     char *out_name;
     const double t0 = now();
     const int n = start_parse(argc, argv, in);
     const int runs = argc > 2 && argv[2][0] == 'p' ? atoi(argv[2] + 4) : 0;
     if (runs) peak_begin();
-    void *so = dlopen(lib ? lib : "libonnxruntime.so", RTLD_NOW | RTLD_LOCAL);
-    const ort_base *(*get)(void) =
-        so ? (const ort_base *(*)(void))(uintptr_t)dlsym(so, "OrtGetApiBase") : NULL;
-    if (!get || !(api = get()->api(1))) return fprintf(stderr, "no onnxruntime\n"), 1;
+    ort_load(getenv("START_PEER_LIB"));
     must(CALL(fn_env, CREATE_ENV)(3, "start", &env));
     must(CALL(fn_options, CREATE_SESSION_OPTIONS)(&options));
     must(CALL(fn_threads, SET_INTRA_THREADS)(options, 1));

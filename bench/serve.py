@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""
+`lamina serve` beside other model servers: serve.py [SET...] [--seconds N] [--rounds N]. Each server
+has core 0 to itself, the load generator core 1; they take turns, round by round, and every figure
+is the median of its rounds. CPU is that of the server's whole process tree (user and system) by the
+requests it answered, which a busy machine disturbs least.
+
+sets: json (tiny model, wrk at 1, 16, 64, 256, 1000 connections), heavy (2 ms model with and without
+batching), large (100,000 floats as JSON, 1 MB binary), idle (1000 idle connections beside 64), start
+
+Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), nginx
+answering a fixed file (the floor without a model). What is missing is said and left out.
+"""
+import argparse
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import benchlib
+
+NAME = "serve"
+benchlib.need_modules(NAME, "numpy", "onnx")
+
+import numpy as np  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper, save  # noqa: E402
+
+CONNECTIONS = (1, 16, 64, 256, 1000)
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+# ---- models ------------------------------------------------------------------------------------
+
+def mlp(path, sizes):
+    """A multilayer perceptron of seeded weights, x: [N, sizes[0]] to y."""
+    rng, nodes, weights, at = np.random.default_rng(3), [], [], "x"
+    for i, (k, n) in enumerate(zip(sizes, sizes[1:])):
+        w = (rng.standard_normal((k, n)) / np.sqrt(k)).astype(np.float32)
+        weights += [numpy_helper.from_array(w, f"w{i}"),
+                    numpy_helper.from_array(np.zeros(n, np.float32), f"b{i}")]
+        last = i == len(sizes) - 2
+        nodes.append(helper.make_node("Gemm", [at, f"w{i}", f"b{i}"], ["y" if last else f"g{i}"]))
+        if not last:
+            nodes.append(helper.make_node("Relu", [f"g{i}"], [f"h{i}"]))
+        at = f"h{i}"
+    write_model(path, nodes, weights, sizes[0], sizes[-1])
+
+
+def write_model(path, nodes, weights, n_in, n_out):
+    graph = helper.make_graph(
+        nodes, "bench", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", n_in])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", n_out])], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    save(model, path)
+
+
+def make_models(folder):
+    """repository/NAME/1/model.onnx of every model, made once."""
+    repo = os.path.join(folder, "repository")
+    if not os.path.exists(os.path.join(repo, "wide")):
+        mlp(os.path.join(repo, "tiny/1/model.onnx"), (16, 64, 64, 10))
+        mlp(os.path.join(repo, "heavy/1/model.onnx"), (16, 2560, 2560, 2560, 10))
+        for name, n in (("idt", "K"), ("wide", "K")):
+            write_model(os.path.join(repo, name, "1/model.onnx"),
+                        [helper.make_node("Identity", ["x"], ["y"])], [], n, n)
+    return repo
+
+
+# ---- servers -----------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def tree(pid):
+    """A process and all below it."""
+    found, at = [pid], 0
+    while at < len(found):
+        try:
+            with open(f"/proc/{found[at]}/task/{found[at]}/children") as f:
+                found += [int(p) for p in f.read().split()]
+        except OSError:
+            pass
+        at += 1
+    return found
+
+
+def cpu_seconds(pid):
+    total = 0
+    for p in tree(pid):
+        try:
+            with open(f"/proc/{p}/stat") as f:
+                parts = f.read().rpartition(")")[2].split()
+            total += int(parts[11]) + int(parts[12])
+        except OSError:
+            pass
+    return total / TICK
+
+
+def rss_mb(pid):
+    total = 0
+    for p in tree(pid):
+        try:
+            with open(f"/proc/{p}/smaps_rollup") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+        except OSError:
+            pass
+    return total / 1024
+
+
+class Server:
+    """One server process on core 0, stopped while others are measured."""
+
+    def __init__(self, name, args, port, path, env=None, log=subprocess.DEVNULL):
+        self.name, self.port, self.path = name, port, path
+        t0 = time.monotonic()
+        self.p = subprocess.Popen(["taskset", "-c", "0"] + args, stdout=log, stderr=log,
+                                  env=dict(os.environ, **(env or {})))
+        self.ready_s = None
+        for _ in range(2000):
+            if self.p.poll() is not None:
+                raise RuntimeError(f"{name}: ended at once: {' '.join(args)}")
+            if self.ask_ready():
+                self.ready_s = time.monotonic() - t0
+                return
+            time.sleep(0.01)
+        raise RuntimeError(f"{name}: not ready after 20 s")
+
+    def ask_ready(self):
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)
+            c.request("GET", self.path)
+            return c.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def rest(self):
+        for p in tree(self.p.pid):
+            os.kill(p, signal.SIGSTOP)
+
+    def wake(self):
+        for p in reversed(tree(self.p.pid)):
+            os.kill(p, signal.SIGCONT)
+
+    def close(self):
+        for p in tree(self.p.pid):
+            try:
+                os.kill(p, signal.SIGKILL)
+            except OSError:
+                pass
+        self.p.wait()
+
+
+def lamina_server(folder, repo, log, batching):
+    port = free_port()
+    args = [os.path.join(benchlib.BUILD, "bin", "lamina"), "serve", repo, "--listen", str(port)]
+    if not batching:
+        args += ["--no-batching"]
+    return Server("lamina" if batching else "lamina, no batching", args, port, "/v2/health/ready",
+                  log=log)
+
+
+def triton_server(folder, repo, log, batching):
+    """Triton with our models, configured as the issue's peers were."""
+    root = os.path.join(benchlib.CACHE, "pytriton", "pytriton", "tritonserver")
+    backend = os.path.join(benchlib.BUILD, "lib", "libtriton_ort.so")
+    capi = [p for p in sys.path if os.path.isdir(os.path.join(p, "onnxruntime", "capi"))]
+    if not os.path.exists(os.path.join(root, "bin", "tritonserver")) or not capi:
+        return None
+    capi = os.path.join(capi[0], "onnxruntime", "capi")
+    library = [f for f in os.listdir(capi) if f.startswith("libonnxruntime.so.")][0]
+    name = "triton-batching" if batching else "triton"
+    models, backends = os.path.join(folder, name), os.path.join(folder, "backends")
+    os.makedirs(os.path.join(backends, "ort"), exist_ok=True)
+    shutil.copy(backend, os.path.join(backends, "ort", "libtriton_ort.so"))
+    for m in os.listdir(repo):
+        os.makedirs(os.path.join(models, m), exist_ok=True)
+        if not os.path.exists(os.path.join(models, m, "1")):
+            os.symlink(os.path.join(repo, m, "1"), os.path.join(models, m, "1"))
+        wide = {"tiny": (16, 10), "heavy": (16, 10)}.get(m, (-1, -1))
+        with open(os.path.join(models, m, "config.pbtxt"), "w") as f:
+            f.write(f'name: "{m}"\nbackend: "ort"\nmax_batch_size: 64\n'
+                    f'input [{{name: "x" data_type: TYPE_FP32 dims: [{wide[0]}]}}]\n'
+                    f'output [{{name: "y" data_type: TYPE_FP32 dims: [{wide[1]}]}}]\n'
+                    'instance_group [{count: 1 kind: KIND_CPU}]\n'
+                    + ("dynamic_batching {}\n" if batching else ""))
+    port, grpc, metrics = free_port(), free_port(), free_port()
+    args = [os.path.join(root, "bin", "tritonserver"), f"--model-repository={models}",
+            f"--backend-directory={backends}", f"--http-port={port}", f"--grpc-port={grpc}",
+            f"--metrics-port={metrics}"]
+    return Server("Triton, dynamic batching" if batching else "Triton", args, port,
+                  "/v2/health/ready", {"START_PEER_LIB": os.path.join(capi, library)}, log)
+
+
+def nginx_server(folder, repo, log, batching):
+    """A fixed answer: what the sockets alone cost."""
+    if not shutil.which("nginx"):
+        return None
+    port, conf = free_port(), os.path.join(folder, "nginx.conf")
+    with open(conf, "w") as f:
+        f.write("daemon off; worker_processes 1; error_log /dev/null; pid nginx.pid;\n"
+                "events { worker_connections 4096; }\nhttp { access_log off; keepalive_requests "
+                f"1000000000;\n server {{ listen 127.0.0.1:{port} backlog=4096;\n location / {{ "
+                "return 200 '{\"model_name\":\"tiny\",\"outputs\":[{\"name\":\"y\",\"shape\":"
+                "[1,10],\"datatype\":\"FP32\",\"data\":[0,0,0,0,0,0,0,0,0,0]}]}'; } } }\n")
+    return Server("nginx, fixed answer", ["nginx", "-p", folder, "-c", conf], port, "/", log=log)
+
+
+# ---- load --------------------------------------------------------------------------------------
+
+def infer_body(width, rows=1):
+    data = np.random.default_rng(5).standard_normal((rows, width)).round(4).ravel().tolist()
+    return json.dumps({"inputs": [{"name": "x", "shape": [rows, width], "datatype": "FP32",
+                                   "data": data}]})
+
+
+def wrk_script(folder, body):
+    """The request for wrk, and its figures as one line of JSON."""
+    path = os.path.join(folder, "request.lua")
+    with open(path, "w") as f:
+        f.write(f"wrk.method = 'POST'\nwrk.body = [==[{body}]==]\n"
+                "wrk.headers['Content-Type'] = 'application/json'\n"
+                "done = function(s, l, r)\n io.write(string.format('{\"n\":%d,\"us\":%d,\"p50\":%d,"
+                "\"p99\":%d,\"bad\":%d}\\n', s.requests, s.duration, l:percentile(50), "
+                "l:percentile(99), s.errors.connect + s.errors.read + s.errors.write + "
+                "s.errors.status + s.errors.timeout))\nend\n")
+    return path
+
+
+def wrk(server, model, script, connections, seconds):
+    """req/s, p50 in us, CPU us a request, failed requests."""
+    url = f"http://127.0.0.1:{server.port}/v2/models/{model}/infer"
+    cpu = cpu_seconds(server.p.pid)
+    got = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}",
+                          f"-d{seconds}s", "--timeout", "10s", "-s", script, url],
+                         capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    cpu, got = cpu_seconds(server.p.pid) - cpu, json.loads(got)
+    n = max(1, got["n"])
+    return {"rate": n / got["us"] * 1e6, "p50": got["p50"], "p99": got["p99"],
+            "cpu": cpu / n * 1e6, "bad": got["bad"]}
+
+
+def turns(servers, rounds, sample):
+    """{server: [samples]}: each server awake only for its own."""
+    got = {s.name: [] for s in servers}
+    for s in servers:
+        s.rest()
+    for i in range(rounds):
+        for s in servers[i % len(servers):] + servers[:i % len(servers)]:
+            s.wake()
+            got[s.name].append(sample(s))
+            s.rest()
+    for s in servers:
+        s.wake()
+    return got
+
+
+def middle(samples, key):
+    return benchlib.median([s[key] for s in samples])
+
+
+# ---- sets --------------------------------------------------------------------------------------
+
+class Runs:
+    """What the sets share."""
+
+    def __init__(self, folder, repo, opts):
+        self.folder, self.repo, self.opts, self.rows, self.bars = folder, repo, opts, [], {}
+        self.log = open(os.path.join(folder, "servers.log"), "w")
+
+    def start(self, *makers):
+        found = []
+        for make, batching in makers:
+            try:
+                s = make(self.folder, self.repo, self.log, batching)
+            except RuntimeError as e:
+                s = None
+                print(f"not run: {e}")
+            if s:
+                found.append(s)
+            elif make is not lamina_server:
+                print(f"not run: {make.__name__.replace('_server', '')}: it is not here")
+        return found
+
+    def row(self, **values):
+        self.rows.append(values)
+
+    def bar(self, key, value, unit, goal, peer, at_least=True):
+        self.bars[key] = benchlib.bar(value, unit, goal, peer, at_least)
+
+
+def by_connections(runs, servers, model, script, connections):
+    """A table of one model; returns {(server, connections): medians}."""
+    medians, lines = {}, []
+    for n in connections:
+        got = turns(servers, runs.opts.rounds,
+                    lambda s, n=n: wrk(s, model, script, n, runs.opts.seconds))
+        for s in servers:
+            m = {k: middle(got[s.name], k) for k in ("rate", "p50", "p99", "cpu", "bad")}
+            medians[s.name, n] = m
+            lines.append([s.name, n, round(m["rate"]), m["p50"], m["p99"], m["cpu"],
+                          round(m["bad"])])
+            runs.row(model=model, server=s.name, connections=n, **m)
+    benchlib.table(["server", "connections", "req/s", "p50 us", "p99 us", "CPU us", "failed"],
+                   sorted(lines, key=lambda r: (r[1], r[0])))
+    return medians
+
+
+def set_json(runs):
+    """B1: the tiny model."""
+    servers = runs.start((lamina_server, True), (triton_server, True), (nginx_server, True))
+    script = wrk_script(runs.folder, infer_body(16))
+    print("tiny model, JSON of 16 floats")
+    m = by_connections(runs, servers, "tiny", script, CONNECTIONS)
+    for s in servers:
+        s.close()
+    ours, peer, floor = "lamina", "Triton, dynamic batching", "nginx, fixed answer"
+    if (ours, 64) in m and (peer, 64) in m:
+        runs.bar("B1 rate at 64", m[ours, 64]["rate"] / m[peer, 64]["rate"], "x", 3, peer)
+        runs.bar("B1 CPU at 64", m[ours, 64]["cpu"] / m[peer, 64]["cpu"], "x", 1 / 3, peer, False)
+    if (ours, 1) in m and (floor, 1) in m:
+        runs.bar("B1 p50 at 1", m[ours, 1]["p50"] / m[floor, 1]["p50"], "x", 1.4, floor, False)
+
+
+def set_heavy(runs):
+    """B3: a model of 2 ms, request by request and batched."""
+    servers = runs.start((lamina_server, True), (lamina_server, False), (triton_server, True),
+                         (triton_server, False))
+    script = wrk_script(runs.folder, infer_body(16))
+    print("heavy model, JSON of 16 floats")
+    by_connections(runs, servers, "heavy", script, (1, 16, 64))
+    for s in servers:
+        s.close()
+
+
+SETS = {"json": set_json, "heavy": set_heavy}
+
+
+def main():
+    p = argparse.ArgumentParser(description="lamina serve beside other model servers")
+    p.add_argument("sets", nargs="*", metavar="SET", help="; ".join(SETS))
+    p.add_argument("--seconds", type=int, default=2, help="of each measurement")
+    p.add_argument("--rounds", type=int, default=3, help="turns of each server")
+    opts = p.parse_args()
+    if not shutil.which("wrk"):
+        benchlib.not_run(NAME, "wrk is not installed (Debian package wrk)")
+    for s in opts.sets:
+        if s not in SETS:
+            p.error(f"{s}: no such set; there are {', '.join(SETS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Runs(folder, make_models(folder), opts)
+        for s in opts.sets or SETS:
+            SETS[s](runs)
+        runs.log.close()
+    return 0 if benchlib.write(NAME, runs.bars, runs.rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
