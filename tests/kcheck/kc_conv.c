@@ -82,6 +82,7 @@ static void check_im2col(kc_ctx *kc, const lmn_krow *head)
         const int64_t pixels = lmn_conv_volume(g.out), kvol = lmn_conv_volume(g.kernel);
         if (pixels == 0) continue;
         lmn_im2col_block b = {.g = &g, .n_c = g.c_in, .nr = kc_int(kc, 0, 1) ? 16 : 48};
+        if (c % 5 == 0) b.nr = 1; /* panels that are rows */
         b.p0 = kc_int(kc, 0, pixels - 1), b.n = kc_int(kc, 1, lmn_min_i64(pixels - b.p0, 110));
         kc_mat x = kc_input(kc, KC_SPECIAL, g.c_in, lmn_conv_volume(g.in), lmn_conv_volume(g.in));
         const int64_t panels = (b.n + b.nr - 1) / b.nr, rows = g.c_in * kvol;

@@ -25,6 +25,9 @@ enum {
     MC = 512,      /* output channels of a chunk */
     M_BLOCKS = 64, /* most blocks of them that are thought of */
 };
+/* The last pixels beyond whole panels of the widest tile, if they are few: a tile would leave its
+   lanes idle. Not tuning: what they decide is the order of sums (conv_plan.h). */
+enum { THIN_UNIT = 48, THIN_N = 8, THIN_K = 64, THIN_M = 16 };
 /* In multiply-adds: packing an element, coming to a chunk, a job of its own for preparation; and
    what a chunk should not pass: some 4 ms, a cancelled run waits for a chunk. */
 static const double pack_madds = 8, chunk_madds = 3e4, job_madds = 2e5, most_madds = 160 << 20;
@@ -46,9 +49,16 @@ static int32_t choose_path(const lmn_conv_geom *g)
    to half a panel too: alone it would stream all weights for a few columns. */
 static void cut_pixels(lmn_conv_plan *p, int64_t most, int64_t nr)
 {
-    const int64_t blocks = lmn_max_i64(1, lmn_ceil_div_i64(p->pixels - nr / 2, most));
-    p->nc = lmn_max_i64(nr, (p->pixels / blocks + nr / 2) / nr * nr);
-    p->n_blocks = lmn_max_i64(1, lmn_ceil_div_i64(p->pixels - nr / 2, p->nc));
+    const int64_t whole = p->pixels - p->thin;
+    const int64_t blocks = lmn_max_i64(1, lmn_ceil_div_i64(whole - nr / 2, most));
+    p->nc = lmn_max_i64(nr, (whole / blocks + nr / 2) / nr * nr);
+    p->n_blocks = lmn_max_i64(1, lmn_ceil_div_i64(whole - nr / 2, p->nc));
+}
+
+static int64_t thin_pixels(const lmn_conv_plan *p)
+{
+    const int64_t left = p->pixels % THIN_UNIT;
+    return left <= THIN_N && p->k >= THIN_K && p->m >= THIN_M ? left : 0;
 }
 
 /* Elements of a block when all its input channels are packed. */
@@ -128,9 +138,9 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t kvol = lmn_conv_volume(g->kernel), c_in = g->c_in / g->groups;
-    p->k = c_in * kvol, p->tiles = 0;
+    p->k = c_in * kvol, p->tiles = 0, p->thin = thin_pixels(p);
     cut_blocks(p);
-    if (!cut_as(p, c)) return false;
+    if (!cut_as(p, c) || (p->thin && c->kc)) return false;
     const int64_t most_cc = c->kc ? c->kc : lmn_max_i64(1, KC / kvol);
     p->cc = lmn_split_even(c_in, most_cc, 1);
     const int64_t blocks = pixel_blocks(p);
@@ -140,9 +150,9 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
         p->n_prepare = blocks * lmn_ceil_div_i64(c_in, p->cc);
         p->shared_bytes = (size_t)(block_elems(p) * blocks) * sizeof(float);
     } else {
-        const int64_t own = (p->nc + p->set->gemm_f32->nr) * p->cc * kvol;
-        p->scratch_bytes = (size_t)own * sizeof(float);
+        p->own = (p->nc + p->set->gemm_f32->nr) * p->cc * kvol;
     }
+    p->scratch_bytes = (size_t)(p->own + p->thin * p->cc * kvol) * sizeof(float);
     return true;
 }
 
@@ -210,7 +220,7 @@ static place place_of(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
     const int64_t nb = block % p->n_blocks;
     place at = {.group = block / p->n_blocks % g->groups, .col = nb * p->nc};
     at.image = block / p->n_blocks / g->groups;
-    at.n = nb == p->n_blocks - 1 ? p->pixels - at.col : p->nc;
+    at.n = nb == p->n_blocks - 1 ? p->pixels - p->thin - at.col : p->nc;
     at.x =
         args->x + (at.image * g->c_in + at.group * (g->c_in / g->groups)) * lmn_conv_volume(g->in);
     return at;
@@ -228,6 +238,36 @@ static void pack_channels(const lmn_conv_plan *p, const place *at, int64_t c, in
                                 .nr = p->set->gemm_f32->nr,
                                 .packed = packed};
     p->set->im2col_f32->pack(&b);
+}
+
+/* The thin pixels after the block t, from the same input channels and the same weights while those
+   are near: panels one pixel wide are rows, and all is dot products. */
+static void thin_block(const lmn_conv_plan *p, const place *at, int64_t c, const lmn_gemm_block *t,
+                       float *packed)
+{
+    const place last = {at->image, at->group, at->col + at->n, p->thin, at->x};
+    const lmn_im2col_block b = {.g = &p->g,
+                                .x = last.x + c * lmn_conv_volume(p->g.in),
+                                .n_c = t->k / lmn_conv_volume(p->g.kernel),
+                                .p0 = last.col,
+                                .n = last.n,
+                                .nr = 1,
+                                .packed = packed};
+    p->set->im2col_f32->pack(&b);
+    const lmn_gemm_block d = {.a = packed,
+                              .lda = t->k,
+                              .b = t->a,
+                              .ldb = t->lda,
+                              .c = t->c + at->n,
+                              .ldc = 1,
+                              .c_step = t->ldc,
+                              .m = last.n,
+                              .n = t->m,
+                              .k = t->k,
+                              .beta = t->beta};
+    p->set->gemm_f32->small_nt(&d);
+    const lmn_epi_block e = {d.c, t->ldc, t->row, last.col, t->m, last.n, at->image};
+    if (t->epi) p->set->gemm_f32->epi(t->epi, &e);
 }
 
 /* Where the packed channels from c on of a block lie in args->shared. */
@@ -285,6 +325,7 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
     if (t.m <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = at.group * p->m + mb * p->mc, t.col = at.col;
     t.c = args->y + (at.image * p->g.c_out + t.row) * p->pixels + t.col;
+    const bool thin = p->thin && block % p->n_blocks == p->n_blocks - 1;
     int64_t c = 0;
     do {
         const int64_t n_c = lmn_min_i64(p->cc, c_in - c);
@@ -298,5 +339,6 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
         c += n_c;
         t.epi = c >= c_in ? args->epi : NULL;
         gemm->block(&t);
+        if (thin) thin_block(p, &at, c - n_c, &t, (float *)scratch + p->own);
     } while (c < c_in);
 }

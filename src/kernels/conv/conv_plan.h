@@ -11,7 +11,9 @@
  * epilogue a row is an output channel, a column an output pixel, an item an image; the bias is a
  * ROW operand.
  *
- * Order   one chain an output pixel, the gemm kernel's (avx2 == avx512), or wino.h's.
+ * Order   one chain an output pixel, the gemm kernel's, or wino.h's. Of products of 64 taps and 16
+ *         output channels or more the last pixels % 48 of an image, where those are at most 8, are
+ * dot products (small_nt), block after block of input channels. avx2 == avx512 in all of it.
  */
 #ifndef LMN_KERNELS_CONV_PLAN_H
 #define LMN_KERNELS_CONV_PLAN_H
@@ -28,6 +30,8 @@ typedef struct lmn_conv_plan {
     int64_t m, k, pixels; /* of one group: output channels, taps, outputs */
     int64_t mc, nc, cc;   /* block sizes: output channels, pixels, input channels */
     int64_t m_blocks, n_blocks;
+    int64_t thin;         /* the last pixels, as dot products */
+    int64_t own;          /* floats of scratch before those of the thin pixels */
     int64_t tiles;        /* Winograd: tiles in a row, nc then counts tile rows; else 0 */
     bool v_first;         /* Winograd: see wino_plan.c */
     int64_t n_chunks;     /* 0 when y is empty */
