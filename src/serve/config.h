@@ -9,7 +9,7 @@
 #define LMN_SERVE_CONFIG_H
 
 #include "base/json.h"
-#include "serve/model.h"
+#include "serve/served.h"
 
 #define LMN_CONFIG_MAX_PORTS 64u
 #define LMN_CONFIG_MAX_VERSIONS 256u

@@ -27,7 +27,7 @@ typedef struct lmn_infer_tensor {
     uint32_t n_classes; /* output: > 0: the classification extension, so many best */
 } lmn_infer_tensor;
 
-typedef struct lmn_model lmn_model; /* a version of a model: serve/model.h */
+typedef struct lmn_model lmn_model; /* a version of a model: serve/served.h */
 typedef struct lmn_infer lmn_infer;
 
 struct lmn_infer {

@@ -4,8 +4,8 @@
  * to wake up (inline); a large one has a thread for each instance. Which of both is decided by what
  * its warm-up cost, or by the configuration.
  */
-#ifndef LMN_SERVE_MODEL_H
-#define LMN_SERVE_MODEL_H
+#ifndef LMN_SERVE_SERVED_H
+#define LMN_SERVE_SERVED_H
 
 #include "lamina/session.h"
 #include "serve/batcher.h"
