@@ -5,8 +5,8 @@ has core 0 to itself, the load generator core 1; they take turns, round by round
 is the median of its rounds. CPU is that of the server's whole process tree (user and system) by the
 requests it answered, which a busy machine disturbs least.
 
-sets: json (tiny model, wrk at 1, 16, 64, 256, 1000 connections), heavy (2 ms model with and without
-batching), large (100,000 floats as JSON, 1 MB binary), idle (1000 idle connections beside 64), start
+sets: json (tiny model, wrk at 1, 16, 64, 256, 1000 connections), heavy (2 ms model with and
+without batching)
 
 Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), nginx
 answering a fixed file (the floor without a model). What is missing is said and left out.
