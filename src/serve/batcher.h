@@ -4,18 +4,32 @@
  * is tested on a simulated clock (tests/serve/scenarios).
  *
  * Names and meanings are those of Triton's dynamic batcher. An instance that is free never waits
- * for company unless max_queue_delay says so.
+ * for company unless max_queue_delay says so. A timeout is about the time in the queue, as there.
+ *
+ * Order: a request's score is min(arrival + 1 s, deadline) + 10 s a level (+ 5 s once it was
+ * deferred); the least score goes first. So inside a level the earliest deadline does, level 1
+ * before level 2, and nobody starves: a request of level l is overtaken by none that arrives more
+ * than 1 s + (l - 1) x 10 s after it (deferred: 5 s more).
  */
 #ifndef LMN_SERVE_BATCHER_H
 #define LMN_SERVE_BATCHER_H
 
+#include "base/objpool.h"
 #include "serve/infer.h"
 
 #define LMN_BATCH_MAX_PREFERRED 16u
 #define LMN_BATCH_MAX_LEVELS 32u
+#define LMN_BATCH_MAX_INSTANCES 64u
+#define LMN_BATCH_MAX_ROWS ((int64_t)1 << 20)
+#define LMN_BATCH_HORIZON_NS ((uint64_t)1000000000)
+#define LMN_BATCH_LEVEL_NS ((uint64_t)10000000000)
+#define LMN_BATCH_DEFER_NS ((uint64_t)5000000000)
+#define LMN_BATCH_MARGIN_NS                                              \
+    ((uint64_t)100000) /* a batch leaves so long before it would be late \
+                        */
 
 typedef enum lmn_batch_reason {
-    LMN_BATCH_FULL,      /* max_batch_size rows */
+    LMN_BATCH_FULL,      /* max_batch_size rows, or no more fit, or more than any preferred size */
     LMN_BATCH_PREFERRED, /* a preferred size, the largest that can be formed */
     LMN_BATCH_DELAY,     /* the oldest has waited max_queue_delay */
     LMN_BATCH_IDLE,      /* an instance is free and no delay is asked for */
@@ -38,17 +52,89 @@ typedef struct lmn_batch_level {
 } lmn_batch_level;
 
 typedef struct lmn_batch_config {
-    bool dynamic;                               /* dynamic_batching {} */
-    int64_t max_batch_size;                     /* rows; 0 = the model has no batch dimension */
+    bool dynamic;           /* dynamic_batching {} */
+    int64_t max_batch_size; /* rows; 0 = the model has no batch dimension; -1 (lmn_model_open): find
+                               out, and batch dynamically if rows are independent */
     int64_t preferred[LMN_BATCH_MAX_PREFERRED]; /* ascending */
     uint32_t n_preferred;
     uint64_t delay_ns; /* max_queue_delay_microseconds */
     bool preserve_ordering;
-    uint32_t n_levels, default_level; /* 1-based; n_levels 0 = one */
+    uint32_t n_levels, default_level; /* 1-based; n_levels 0 = one, level[0] */
     lmn_batch_level level[LMN_BATCH_MAX_LEVELS];
     int64_t max_queue_rows; /* default max(64, 4 x max_batch_size) */
-    size_t max_queue_bytes; /* default 256 MiB */
+    size_t max_queue_bytes; /* default 256 MiB; one request always fits an empty queue */
     uint32_t n_instances;   /* default 1 */
 } lmn_batch_config;
+
+/* Requests that run together, chained by `next`, in order. */
+typedef struct lmn_batch {
+    lmn_infer *first;
+    uint32_t n, instance; /* which runs it, from 0 */
+    int64_t rows;
+    lmn_batch_reason reason;
+} lmn_batch;
+
+typedef struct lmn_batch_group lmn_batch_group;
+
+typedef struct lmn_batcher {
+    lmn_batch_config config; /* defaults filled in; read-only */
+    uint64_t n_queued;       /* read-only, as all that follows */
+    int64_t rows;
+    size_t bytes;
+    uint64_t dispatch[LMN_BATCH_REASONS], n_late, n_cancelled;
+
+    struct {
+        uint32_t n, n_due; /* due: those that have a deadline */
+        int64_t rows, rows_due;
+    } at_level[LMN_BATCH_MAX_LEVELS];
+    lmn_infer *oldest, *newest;  /* of all that wait */
+    lmn_ordset ripe, raw;        /* groups: may run now, by score; may not yet, by age */
+    lmn_ordset due;              /* requests by deadline */
+    lmn_batch_group **bucket;    /* groups by key */
+    lmn_batch_group *last_group; /* found last */
+    size_t n_buckets;
+    lmn_objpool groups;
+    const lamina_allocator *alloc;
+    uint64_t seed, sequence;
+    uint64_t free_mask; /* instances that are free */
+    uint64_t until[LMN_BATCH_MAX_INSTANCES];
+    uint64_t cost_ns[33]; /* of a run of at most 2^i rows; 0: not known */
+    lmn_infer *answers, *answers_last;
+    lmn_infer *line, *line_last;
+} lmn_batcher;
+
+/* E_INVALID with a sentence when the configuration contradicts itself. */
+lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
+                               const lmn_batch_config *config, lamina_error *err);
+/* Nothing is queued. A zeroed one is fine. */
+void lmn_batcher_finish(lmn_batcher *b);
+
+/*
+ * Take r in; its rows, bytes and key are set. E_INVALID: more rows than a batch may have; E_LIMIT:
+ * the queue is full; E_TIMEOUT: by what runs cost, it would wait longer than it may: r->error,
+ * r->retry_after_s.
+ */
+lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now);
+/* The next batch, if an instance is free and one may go; the instance is busy from now on. */
+bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out);
+/* It ran, `took_ns` for `rows` (0: learn nothing from it); the status of each request is set. */
+void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns);
+/* Requests to be answered now, chained by `next`: done, late, cancelled or gone; with
+ * preserve_ordering in the order of arrival. */
+lmn_infer *lmn_batcher_answers(lmn_batcher *b);
+/* Drop what waits longer than it may (next does so too). */
+void lmn_batcher_expire(lmn_batcher *b, uint64_t now);
+/* Take r out; false: it does not wait any more. */
+bool lmn_batcher_cancel(lmn_batcher *b, lmn_infer *r);
+/* Take all out. */
+void lmn_batcher_cancel_all(lmn_batcher *b);
+/* When next or expire will have something to do without a submit or done; UINT64_MAX: never. */
+uint64_t lmn_batcher_look_again(const lmn_batcher *b);
+/* What a run of so many rows costs; 0: not known. */
+uint64_t lmn_batcher_cost(const lmn_batcher *b, int64_t rows);
+/* From warm-up: what it cost. */
+void lmn_batcher_seed(lmn_batcher *b, int64_t rows, uint64_t took_ns);
+/* How long a request of that level (from 0) would wait now. */
+uint64_t lmn_batcher_wait(const lmn_batcher *b, uint32_t level, bool has_deadline, uint64_t now);
 
 #endif

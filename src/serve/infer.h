@@ -10,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/error.h"
 #include "lamina/tensor.h"
+#include "serve/orderset.h"
 
 #define LMN_INFER_MAX_PORTS 64u /* inputs, and outputs asked for, of one request */
 
@@ -34,13 +35,14 @@ struct lmn_infer {
     lmn_infer *next, *prev; /* of the queue that it is in */
     lmn_model *model;       /* a reference */
     lmn_span id;            /* "" = none */
-    lmn_infer_tensor in[LMN_INFER_MAX_PORTS], out[LMN_INFER_MAX_PORTS];
-    uint32_t n_in, n_out; /* n_out 0: all, as JSON */
-    bool binary_out;      /* default of outputs that say nothing */
+    uint32_t n_in, n_out;   /* n_out 0: all, as JSON */
+    bool binary_out;        /* default of outputs that say nothing */
 
-    int64_t rows;         /* of the batch dimension; 1 when the model has none */
-    size_t bytes;         /* of all inputs */
-    uint64_t key;         /* equal: may share a batch (types and dimensions but the first) */
+    /* Set by lmn_model_submit. */
+    int64_t rows; /* of the batch dimension; 1 when the model has none */
+    size_t bytes; /* of all inputs */
+    uint64_t key; /* equal: may share a batch (inputs given, dimensions but the first) */
+
     uint32_t priority;    /* 1 = highest; 0 = the model's default */
     uint64_t timeout_ns;  /* asked for by the client; 0 = none */
     uint64_t deadline_ns; /* monotonic; UINT64_MAX = none: set at admission */
@@ -48,16 +50,27 @@ struct lmn_infer {
     uint64_t arrived_ns, queued_ns, started_ns, computed_ns; /* stamps of its stages */
     const lmn_atomic(uint32_t) * gone;                       /* the client has left; may be NULL */
 
+    /* The batcher's own, from submit to done. */
+    struct lmn_batch_group *group;
+    lmn_ordnode order, due;   /* by who goes first; by deadline */
+    lmn_infer *older, *newer; /* of all that wait */
+    lmn_infer *line;          /* the next to be answered, with preserve_ordering */
+    uint32_t level;           /* 0: the first */
+    uint8_t stage;
+
     /* Filled before `done`: */
     lamina_status status;
-    uint32_t retry_after_s; /* with E_BUSY and E_LIMIT: when to come again */
-    lamina_error error;
-    /* model outputs by position, owned, NULL where not asked for; a view of its own rows */
-    lamina_tensor *result[LMN_INFER_MAX_PORTS];
     uint32_t n_result;
+    uint32_t retry_after_s; /* with E_BUSY and E_LIMIT: when to come again */
     /* Called once, by the thread that computed or refused; never before submit returned. */
     void (*done)(lmn_infer *r);
     void *user;
+    lamina_error error;
+
+    /* model outputs by position, owned, NULL where not asked for; a view of its own rows */
+    lamina_tensor *result[LMN_INFER_MAX_PORTS];
+    /* last, since only the first few are ever touched */
+    lmn_infer_tensor in[LMN_INFER_MAX_PORTS], out[LMN_INFER_MAX_PORTS];
 };
 
 #endif

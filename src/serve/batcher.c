@@ -1,0 +1,599 @@
+/*
+ * The batcher. Waiting requests hang in groups, one a key: only requests of one group may share a
+ * batch. A group is ripe when something of it may run (always, without max_queue_delay) and raw
+ * otherwise; of the ripe ones the group goes first whose first request has the least score.
+ *
+ * Invariants: a request that waits is on its group's list by arrival and in its set by score, on
+ * the list of all, and, if it has a deadline, in `due`. A group that holds nothing does not exist.
+ * Every operation is O(log n) in what waits, or O(1) where things come in order; a group is looked
+ * at over the length of one batch.
+ */
+#include "serve/batcher.h"
+
+#include "base/hash.h"
+
+#include <string.h>
+
+enum { STAGE_NONE = 0, STAGE_QUEUED, STAGE_RUNS, STAGE_ANSWERED };
+
+struct lmn_batch_group {
+    lmn_batch_group *chain; /* of its bucket */
+    uint64_t key;
+    lmn_ordset order;           /* by score */
+    lmn_infer *oldest, *newest; /* by arrival: prev, next */
+    lmn_ordnode place;          /* in ripe or raw */
+    int64_t rows;
+    bool ripe;
+    bool aged; /* ripe because of its age or of a deadline, whatever its rows */
+};
+
+static lmn_infer *by_order(lmn_ordnode *n)
+{
+    return n ? (lmn_infer *)(void *)((uint8_t *)n - offsetof(lmn_infer, order)) : NULL;
+}
+static lmn_infer *by_due(lmn_ordnode *n)
+{
+    return n ? (lmn_infer *)(void *)((uint8_t *)n - offsetof(lmn_infer, due)) : NULL;
+}
+static lmn_batch_group *by_place(lmn_ordnode *n)
+{
+    return n ? (lmn_batch_group *)(void *)((uint8_t *)n - offsetof(lmn_batch_group, place)) : NULL;
+}
+
+static uint64_t later(uint64_t t, uint64_t ns)
+{
+    return t > UINT64_MAX - ns ? UINT64_MAX : t + ns;
+}
+
+/* ---- configuration --------------------------------------------------------------------------- */
+
+static lamina_status check(const lmn_batch_config *c, lamina_error *err)
+{
+    if (c->max_batch_size < 0 || c->max_batch_size > LMN_BATCH_MAX_ROWS)
+        return lmn_fail(err, LAMINA_E_INVALID, "max_batch_size %lld is not in 0..%lld",
+                        (long long)c->max_batch_size, (long long)LMN_BATCH_MAX_ROWS);
+    if (c->n_preferred > LMN_BATCH_MAX_PREFERRED || c->n_levels > LMN_BATCH_MAX_LEVELS ||
+        c->n_instances > LMN_BATCH_MAX_INSTANCES)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "at most %u preferred batch sizes, %u priority levels and %u instances",
+                        LMN_BATCH_MAX_PREFERRED, LMN_BATCH_MAX_LEVELS, LMN_BATCH_MAX_INSTANCES);
+    for (uint32_t i = 0; i < c->n_preferred; i++)
+        if (c->preferred[i] <= (i ? c->preferred[i - 1] : 0) || c->preferred[i] > c->max_batch_size)
+            return lmn_fail(err, LAMINA_E_INVALID,
+                            "preferred batch sizes must ascend within 1..max_batch_size (%lld)",
+                            (long long)c->max_batch_size);
+    if (c->default_level > (c->n_levels ? c->n_levels : 1))
+        return lmn_fail(err, LAMINA_E_INVALID, "default_priority_level %u is not in 1..%u",
+                        c->default_level, c->n_levels ? c->n_levels : 1);
+    if (c->n_levels > 1 && c->preserve_ordering)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "preserve_ordering and priority_levels contradict each other; drop one");
+    return LAMINA_OK;
+}
+
+lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
+                               const lmn_batch_config *config, lamina_error *err)
+{
+    memset(b, 0, sizeof *b);
+    LMN_TRY(check(config, err));
+    b->config = *config;
+    b->alloc = alloc;
+    lmn_batch_config *c = &b->config;
+    if (!c->n_levels) c->n_levels = 1;
+    if (!c->default_level) c->default_level = 1;
+    if (!c->n_instances) c->n_instances = 1;
+    if (!c->max_queue_bytes) c->max_queue_bytes = (size_t)256 << 20;
+    if (c->max_queue_rows <= 0) c->max_queue_rows = lmn_max_i64(64, 4 * c->max_batch_size);
+    c->max_queue_rows = lmn_max_i64(c->max_queue_rows, c->max_batch_size);
+    b->n_buckets = 16;
+    while (b->n_buckets < 16384 && (int64_t)b->n_buckets < c->max_queue_rows) b->n_buckets *= 2;
+    b->seed = lmn_hash_seed(b);
+    b->ripe.seed = b->raw.seed = b->due.seed = b->seed;
+    b->free_mask = c->n_instances == 64 ? UINT64_MAX : ((uint64_t)1 << c->n_instances) - 1;
+    lmn_objpool_init(&b->groups, alloc, sizeof(lmn_batch_group), (size_t)c->max_queue_rows);
+    b->bucket = lmn_calloc(alloc, b->n_buckets, sizeof *b->bucket, "batcher");
+    if (!b->bucket) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a queue");
+    return LAMINA_OK;
+}
+
+void lmn_batcher_finish(lmn_batcher *b)
+{
+    if (!b->alloc) return;
+    lmn_assert(!b->n_queued);
+    lmn_objpool_finish(&b->groups);
+    lmn_cfree(b->alloc, b->bucket, b->n_buckets, sizeof *b->bucket, "batcher");
+    memset(b, 0, sizeof *b);
+}
+
+/* ---- cost ------------------------------------------------------------------------------------ */
+
+static uint32_t bucket_of(int64_t rows)
+{
+    return rows <= 1 ? 0 : 64u - (uint32_t)__builtin_clzll((uint64_t)rows - 1);
+}
+
+uint64_t lmn_batcher_cost(const lmn_batcher *b, int64_t rows)
+{
+    const uint32_t k = bucket_of(rows);
+    if (k > 32) return 0;
+    for (uint32_t i = k;; i--) { /* not known: as if rows cost what they cost in smaller runs */
+        if (b->cost_ns[i]) return b->cost_ns[i] << (k - i < 20 ? k - i : 20);
+        if (!i) break;
+    }
+    for (uint32_t i = k + 1; i <= 32; i++)
+        if (b->cost_ns[i]) return b->cost_ns[i];
+    return 0;
+}
+
+void lmn_batcher_seed(lmn_batcher *b, int64_t rows, uint64_t took_ns)
+{
+    const uint32_t k = bucket_of(rows);
+    if (k <= 32) b->cost_ns[k] = took_ns < (uint64_t)1 << 40 ? took_ns : (uint64_t)1 << 40;
+}
+
+/* A moving average, in which one run that was held up weighs little. */
+static void learn(lmn_batcher *b, int64_t rows, uint64_t took_ns)
+{
+    const uint32_t k = bucket_of(rows);
+    if (k > 32 || !took_ns) return;
+    uint64_t *c = &b->cost_ns[k];
+    if (*c && took_ns > 8 * *c) took_ns = 8 * *c;
+    if (*c)
+        *c = *c - *c / 8 + took_ns / 8;
+    else
+        lmn_batcher_seed(b, rows, took_ns);
+    if (!*c) *c = 1;
+}
+
+uint64_t lmn_batcher_wait(const lmn_batcher *b, uint32_t level, bool has_deadline, uint64_t now)
+{
+    const lmn_batch_config *c = &b->config;
+    int64_t rows = 0;
+    uint64_t n = 0, rest = 0;
+    for (uint32_t i = 0; i <= level; i++) {
+        /* who has a deadline overtakes those at its level that have none */
+        const bool some = i == level && has_deadline;
+        rows += some ? b->at_level[i].rows_due : b->at_level[i].rows;
+        n += some ? b->at_level[i].n_due : b->at_level[i].n;
+    }
+    if (!b->free_mask) {
+        rest = UINT64_MAX;
+        for (uint32_t i = 0; i < c->n_instances; i++)
+            if (b->until[i] < rest) rest = b->until[i];
+        rest = rest > now ? rest - now : 0;
+    }
+    const bool together = c->dynamic && c->max_batch_size > 0;
+    const int64_t whole = together ? c->max_batch_size : 1;
+    const uint64_t each =
+        together || !n ? lmn_batcher_cost(b, whole) : lmn_batcher_cost(b, rows / (int64_t)n);
+    const uint64_t runs = together ? (uint64_t)(rows / whole) : n;
+    uint64_t wait;
+    if (__builtin_mul_overflow(runs, each, &wait)) return UINT64_MAX;
+    return later(rest, wait / c->n_instances);
+}
+
+static uint32_t seconds(uint64_t ns)
+{
+    const uint64_t s = ns / 1000000000u + 1;
+    return s > 3600 ? 3600 : (uint32_t)s;
+}
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+static lmn_batch_group **bucket_for(lmn_batcher *b, uint64_t key)
+{
+    return &b->bucket[lmn_hash_mix(key ^ b->seed, 0x9e3779b97f4a7c15u) & (b->n_buckets - 1)];
+}
+
+static lmn_batch_group *group_for(lmn_batcher *b, uint64_t key)
+{
+    if (b->last_group && b->last_group->key == key) return b->last_group;
+    lmn_batch_group **at = bucket_for(b, key), *g = *at;
+    while (g && g->key != key) g = g->chain;
+    if (!g) {
+        g = lmn_objpool_take(&b->groups);
+        if (!g) return NULL;
+        *g = (lmn_batch_group){.key = key, .chain = *at, .order = {.seed = b->seed}};
+        *at = g;
+    }
+    b->last_group = g;
+    return g;
+}
+
+static void group_end(lmn_batcher *b, lmn_batch_group *g)
+{
+    lmn_batch_group **at = bucket_for(b, g->key);
+    while (*at != g) at = &(*at)->chain;
+    *at = g->chain;
+    if (b->last_group == g) b->last_group = NULL;
+    lmn_objpool_give(&b->groups, g);
+}
+
+/* Has it the rows for which nothing has to be waited? */
+static bool has_rows(const lmn_batcher *b, const lmn_batch_group *g)
+{
+    const lmn_batch_config *c = &b->config;
+    if (!c->delay_ns || !c->dynamic) return true;
+    return g->rows >= (c->n_preferred ? c->preferred[0] : c->max_batch_size);
+}
+
+/* Put g where it belongs now; it goes when it is empty. */
+static void place(lmn_batcher *b, lmn_batch_group *g, bool ripe)
+{
+    lmn_ordset_remove(g->ripe ? &b->ripe : &b->raw, &g->place);
+    if (!g->oldest) {
+        group_end(b, g);
+        return;
+    }
+    const lmn_infer *first = by_order(lmn_ordset_least(&g->order));
+    g->ripe = ripe;
+    g->place.key = ripe ? first->order.key : g->oldest->arrived_ns;
+    g->place.tie = ripe ? first->order.tie : g->oldest->sequence;
+    lmn_ordset_add(ripe ? &b->ripe : &b->raw, &g->place);
+}
+
+/* The same after a request came or went, if anything has changed by it. */
+static void placed(lmn_batcher *b, lmn_batch_group *g)
+{
+    if (!g->oldest) g->aged = false;
+    const bool ripe = g->aged || has_rows(b, g);
+    if (g->oldest && g->place.where != LMN_ORD_OUT && g->ripe == ripe) {
+        const lmn_infer *first = ripe ? by_order(lmn_ordset_least(&g->order)) : g->oldest;
+        if (g->place.tie == first->sequence &&
+            g->place.key == (ripe ? first->order.key : first->arrived_ns))
+            return;
+    }
+    place(b, g, ripe);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static void answer(lmn_batcher *b, lmn_infer *r)
+{
+    r->stage = STAGE_ANSWERED;
+    for (;;) {
+        if (b->config.preserve_ordering) {
+            r = b->line;
+            if (!r || r->stage != STAGE_ANSWERED) return;
+            b->line = r->line;
+        }
+        r->next = NULL;
+        if (b->answers)
+            b->answers_last->next = r;
+        else
+            b->answers = r;
+        b->answers_last = r;
+        if (!b->config.preserve_ordering) return;
+    }
+}
+
+lmn_infer *lmn_batcher_answers(lmn_batcher *b)
+{
+    lmn_infer *r = b->answers;
+    b->answers = b->answers_last = NULL;
+    return r;
+}
+
+/* Take r off everything but its group's set by score; the group is placed by the caller. */
+static void unlink_request(lmn_batcher *b, lmn_infer *r)
+{
+    lmn_batch_group *g = r->group;
+    *(r->prev ? &r->prev->next : &g->oldest) = r->next;
+    *(r->next ? &r->next->prev : &g->newest) = r->prev;
+    *(r->older ? &r->older->newer : &b->oldest) = r->newer;
+    *(r->newer ? &r->newer->older : &b->newest) = r->older;
+    if (r->deadline_ns != UINT64_MAX) {
+        b->at_level[r->level].rows_due -= r->rows;
+        b->at_level[r->level].n_due--;
+    }
+    lmn_ordset_remove(&b->due, &r->due);
+    g->rows -= r->rows;
+    b->rows -= r->rows;
+    b->bytes -= r->bytes;
+    b->n_queued--;
+    b->at_level[r->level].n--;
+    b->at_level[r->level].rows -= r->rows;
+}
+
+static void drop(lmn_batcher *b, lmn_infer *r, lamina_status st, const char *why)
+{
+    r->status = lmn_fail(&r->error, st, "%s", why);
+    answer(b, r);
+}
+
+/* The deadline of r by the policy of its level. */
+static uint64_t deadline(const lmn_batch_level *p, const lmn_infer *r, uint64_t now)
+{
+    uint64_t t = p->default_timeout_ns ? p->default_timeout_ns : UINT64_MAX;
+    if (p->allow_override && r->timeout_ns && r->timeout_ns < t) t = r->timeout_ns;
+    return later(now, t);
+}
+
+static lamina_status refuse(lmn_batcher *b, lmn_infer *r, uint64_t now, const char *what)
+{
+    r->retry_after_s = seconds(lmn_batcher_wait(b, b->config.n_levels - 1, false, now));
+    return r->status =
+               lmn_fail(&r->error, LAMINA_E_LIMIT, "the queue of the model is full (%s)", what);
+}
+
+/* May r come in? Sets its level and deadline. */
+static lamina_status admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
+{
+    const lmn_batch_config *c = &b->config;
+    const uint32_t n = r->priority && r->priority <= c->n_levels ? r->priority : c->default_level;
+    const lmn_batch_level *p = &c->level[n - 1];
+    r->level = n - 1;
+    r->deadline_ns = deadline(p, r, now);
+    r->retry_after_s = 0;
+    if (c->max_batch_size && r->rows > c->max_batch_size)
+        return r->status = lmn_fail(&r->error, LAMINA_E_INVALID,
+                                    "the request has %lld rows, and the model takes at most %lld",
+                                    (long long)r->rows, (long long)c->max_batch_size);
+    if (p->max_queue_size && b->at_level[n - 1].n >= p->max_queue_size)
+        return refuse(b, r, now, "requests");
+    if (b->n_queued) {
+        if (r->rows > c->max_queue_rows - b->rows) return refuse(b, r, now, "rows");
+        if (b->bytes > c->max_queue_bytes || r->bytes > c->max_queue_bytes - b->bytes)
+            return refuse(b, r, now, "bytes");
+    }
+    if (r->deadline_ns == UINT64_MAX || p->action != LMN_BATCH_REJECT) return LAMINA_OK;
+    const uint64_t wait = lmn_batcher_wait(b, n - 1, true, now);
+    if (wait <= r->deadline_ns - now) return LAMINA_OK;
+    r->retry_after_s = seconds(wait);
+    return r->status = lmn_fail(&r->error, LAMINA_E_TIMEOUT,
+                                "the request would wait about %llu us and may wait %llu us",
+                                (unsigned long long)(wait / 1000),
+                                (unsigned long long)((r->deadline_ns - now) / 1000));
+}
+
+static uint64_t score(const lmn_infer *r)
+{
+    const uint64_t own = later(r->arrived_ns, LMN_BATCH_HORIZON_NS);
+    return later(r->deadline_ns < own ? r->deadline_ns : own, r->level * LMN_BATCH_LEVEL_NS);
+}
+
+lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now)
+{
+    LMN_TRY(admit(b, r, now));
+    lmn_batch_group *g = group_for(b, r->key);
+    if (!g) return refuse(b, r, now, "memory");
+    r->sequence = ++b->sequence;
+    r->arrived_ns = r->queued_ns = now;
+    r->status = LAMINA_OK;
+    r->stage = STAGE_QUEUED;
+    r->group = g;
+    r->order = (lmn_ordnode){.key = score(r), .tie = r->sequence};
+    r->due = (lmn_ordnode){.key = r->deadline_ns, .tie = r->sequence};
+    lmn_ordset_add(&g->order, &r->order);
+    r->next = NULL;
+    r->prev = g->newest;
+    *(g->newest ? &g->newest->next : &g->oldest) = r;
+    g->newest = r;
+    r->newer = NULL;
+    r->older = b->newest;
+    *(b->newest ? &b->newest->newer : &b->oldest) = r;
+    b->newest = r;
+    if (b->config.preserve_ordering) {
+        r->line = NULL;
+        *(b->line ? &b->line_last->line : &b->line) = r;
+        b->line_last = r;
+    }
+    if (r->deadline_ns != UINT64_MAX) {
+        lmn_ordset_add(&b->due, &r->due);
+        b->at_level[r->level].rows_due += r->rows;
+        b->at_level[r->level].n_due++;
+    }
+    g->rows += r->rows;
+    b->rows += r->rows;
+    b->bytes += r->bytes;
+    b->n_queued++;
+    b->at_level[r->level].n++;
+    b->at_level[r->level].rows += r->rows;
+    placed(b, g);
+    return LAMINA_OK;
+}
+
+bool lmn_batcher_cancel(lmn_batcher *b, lmn_infer *r)
+{
+    if (r->stage != STAGE_QUEUED) return false;
+    lmn_batch_group *g = r->group;
+    lmn_ordset_remove(&g->order, &r->order);
+    unlink_request(b, r);
+    placed(b, g);
+    b->n_cancelled++;
+    drop(b, r, LAMINA_E_CANCELLED, "the request was cancelled");
+    return true;
+}
+
+void lmn_batcher_cancel_all(lmn_batcher *b)
+{
+    while (b->oldest) (void)lmn_batcher_cancel(b, b->oldest);
+}
+
+void lmn_batcher_expire(lmn_batcher *b, uint64_t now)
+{
+    for (lmn_infer *r; (r = by_due(lmn_ordset_least(&b->due))) && r->deadline_ns < now;) {
+        lmn_batch_group *g = r->group;
+        lmn_ordset_remove(&g->order, &r->order);
+        if (b->config.level[r->level].action == LMN_BATCH_DEFER) {
+            lmn_ordset_remove(&b->due, &r->due);
+            r->order.key = later(r->order.key, LMN_BATCH_DEFER_NS);
+            lmn_ordset_add(&g->order, &r->order);
+            placed(b, g);
+            continue;
+        }
+        unlink_request(b, r);
+        placed(b, g);
+        b->n_late++;
+        drop(b, r, LAMINA_E_TIMEOUT, "the request waited longer than it may");
+    }
+}
+
+/* ---- batches --------------------------------------------------------------------------------- */
+
+/* Groups whose oldest has waited enough, or of which somebody would be late, are ripe. */
+static void ripen(lmn_batcher *b, uint64_t now)
+{
+    lmn_batch_group *g;
+    while ((g = by_place(lmn_ordset_least(&b->raw))) &&
+           later(g->oldest->arrived_ns, b->config.delay_ns) <= now) {
+        g->aged = true;
+        place(b, g, true);
+    }
+    const lmn_infer *r = by_due(lmn_ordset_least(&b->due));
+    if (!r || r->group->ripe) return;
+    const uint64_t soon = later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
+    if (r->deadline_ns > later(now, soon)) return;
+    r->group->aged = true;
+    place(b, r->group, true);
+}
+
+/* What was taken off the front of a group: out of its set by score, chained by order.b. */
+typedef struct walk {
+    lmn_infer *taken[2]; /* first and last */
+    uint32_t n, n_preferred;
+    int64_t rows, preferred;
+    bool closed; /* full, or the next does not fit */
+} walk;
+
+/* Take requests off the front while they fit; those whose clients have left are dropped. */
+static void gather(lmn_batcher *b, lmn_batch_group *g, walk *w)
+{
+    const lmn_batch_config *c = &b->config;
+    const bool single = !c->dynamic || c->max_batch_size <= 0;
+    const int64_t max = single ? 0 : c->max_batch_size;
+    uint32_t k = 0;
+    for (lmn_infer *r; (r = by_order(lmn_ordset_least(&g->order)));) {
+        if (r->gone && lmn_atomic_load(r->gone, acquire)) {
+            lmn_ordset_remove(&g->order, &r->order);
+            unlink_request(b, r);
+            b->n_cancelled++;
+            drop(b, r, LAMINA_E_CANCELLED, "the client has left");
+            continue;
+        }
+        if (w->n && (single || r->rows > max - w->rows)) {
+            w->closed = true;
+            return;
+        }
+        lmn_ordset_remove(&g->order, &r->order);
+        r->order.b = NULL;
+        if (w->n)
+            w->taken[1]->order.b = &r->order;
+        else
+            w->taken[0] = r;
+        w->taken[1] = r;
+        w->n++;
+        w->rows += r->rows;
+        while (k < c->n_preferred && c->preferred[k] < w->rows) k++;
+        if (k < c->n_preferred && c->preferred[k] == w->rows) {
+            w->preferred = w->rows;
+            w->n_preferred = w->n;
+        }
+    }
+    w->closed = w->rows >= max;
+}
+
+/* May what was gathered go, why, and how many of its requests? */
+static uint32_t judge(const lmn_batcher *b, const lmn_batch_group *g, const walk *w, uint64_t now,
+                      lmn_batch_reason *why)
+{
+    const lmn_batch_config *c = &b->config;
+    const bool over = c->n_preferred && w->rows >= c->preferred[c->n_preferred - 1];
+    *why = LMN_BATCH_FULL;
+    if (!c->dynamic || c->max_batch_size <= 0)
+        *why = LMN_BATCH_SINGLE;
+    else if (w->preferred && w->preferred < c->max_batch_size)
+        *why = LMN_BATCH_PREFERRED;
+    else if (w->closed || over)
+        *why = LMN_BATCH_FULL;
+    else if (!c->delay_ns)
+        *why = LMN_BATCH_IDLE;
+    else if (now >= later(g->oldest->arrived_ns, c->delay_ns))
+        *why = LMN_BATCH_DELAY;
+    else if (g->aged)
+        *why = LMN_BATCH_DEADLINE;
+    else
+        return 0;
+    return w->preferred ? w->n_preferred : w->n;
+}
+
+/* Form a batch of g. False: nothing of it may go after all; it is placed where it belongs. */
+static bool form(lmn_batcher *b, lmn_batch_group *g, uint64_t now, lmn_batch *out)
+{
+    walk w = {.n = 0};
+    gather(b, g, &w);
+    lmn_batch_reason why = LMN_BATCH_IDLE;
+    const uint32_t n = w.n ? judge(b, g, &w, now, &why) : 0;
+    *out = (lmn_batch){.n = n, .reason = why};
+    lmn_infer *last = NULL, *rest = NULL, *r = w.taken[0];
+    for (uint32_t i = 0; i < w.n; i++) {
+        lmn_infer *after = by_order(r->order.b);
+        if (i < n) {
+            unlink_request(b, r);
+            r->stage = STAGE_RUNS;
+            r->started_ns = now;
+            out->rows += r->rows;
+            *(last ? &last->next : &out->first) = r;
+            r->next = NULL;
+            last = r;
+        } else { /* turned around, to be put back in front one by one */
+            r->order.b = rest ? &rest->order : NULL;
+            rest = r;
+        }
+        r = after;
+    }
+    while (rest) {
+        lmn_infer *after = by_order(rest->order.b);
+        lmn_ordset_add(&g->order, &rest->order);
+        rest = after;
+    }
+    g->aged = false;
+    if (n || !g->oldest) {
+        placed(b, g);
+        return n > 0;
+    }
+    place(b, g, false); /* raw until more comes or time passes, although it has the rows */
+    return false;
+}
+
+bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
+{
+    lmn_batch_group *g;
+    if (b->due.first || b->due.root) lmn_batcher_expire(b, now);
+    if (!b->free_mask || !b->n_queued) return false;
+    if (b->config.delay_ns) ripen(b, now);
+    while ((g = by_place(lmn_ordset_least(&b->ripe))) != NULL) {
+        if (!form(b, g, now, out)) continue;
+        out->instance = (uint32_t)__builtin_ctzll(b->free_mask);
+        b->free_mask &= b->free_mask - 1;
+        b->until[out->instance] = later(now, lmn_batcher_cost(b, out->rows));
+        b->dispatch[out->reason]++;
+        return true;
+    }
+    return false;
+}
+
+void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns)
+{
+    learn(b, rows, took_ns);
+    b->free_mask |= (uint64_t)1 << batch->instance;
+    for (lmn_infer *r = batch->first, *next; r; r = next) {
+        next = r->next;
+        answer(b, r);
+    }
+}
+
+uint64_t lmn_batcher_look_again(const lmn_batcher *b)
+{
+    uint64_t at = UINT64_MAX;
+    const lmn_infer *r = by_due(lmn_ordset_least(&b->due));
+    if (r) {
+        at = later(r->deadline_ns, 1);
+        const uint64_t soon = later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
+        if (b->free_mask && !r->group->ripe) at = r->deadline_ns > soon ? r->deadline_ns - soon : 0;
+    }
+    const lmn_batch_group *g = b->free_mask ? by_place(lmn_ordset_least(&b->raw)) : NULL;
+    if (g && later(g->oldest->arrived_ns, b->config.delay_ns) < at)
+        at = later(g->oldest->arrived_ns, b->config.delay_ns);
+    return at;
+}
