@@ -165,12 +165,12 @@ NBDOT_INLINE void nbdot_run(const lmn_nbdot_block *b, const nbdot_tiles *t)
 
 #undef NBDOT_INLINE
 
-/* A function of its own for a shape of the row's tile(). */
-#define NBDOT_INSTANCE(name, m, bits, more)                                         \
+/* A function of its own for a shape of the row's tile(): what follows are its arguments. */
+#define NBDOT_INSTANCE(name, bits, ...)                                             \
     static __attribute__((noinline)) void name##_##bits(const lmn_nbdot_weights *w, \
                                                         const nbdot_part *p)        \
     {                                                                               \
-        tile(w, p, m, bits, more);                                                  \
+        tile(w, p, __VA_ARGS__);                                                    \
     }
 
 #endif

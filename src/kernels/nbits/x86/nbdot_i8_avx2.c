@@ -199,10 +199,10 @@ ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, 
     }
 }
 
-#define INSTANCES(bits)                   \
-    NBDOT_INSTANCE(one, 1, bits, false)   \
-    NBDOT_INSTANCE(tile_1, 1, bits, true) \
-    NBDOT_INSTANCE(tile_2, 2, bits, true)
+#define INSTANCES(bits)                         \
+    NBDOT_INSTANCE(one, bits, 1, bits, false)   \
+    NBDOT_INSTANCE(tile_1, bits, 1, bits, true) \
+    NBDOT_INSTANCE(tile_2, bits, 2, bits, true)
 INSTANCES(4)
 INSTANCES(8)
 
