@@ -9,7 +9,8 @@ import numpy as np
 
 import benchlib
 
-DTYPES = {np.dtype(np.float32): 1, np.dtype(np.int32): 6, np.dtype(np.int64): 7}
+DTYPES = {np.dtype(np.float32): 1, np.dtype(np.int32): 6, np.dtype(np.int64): 7,
+          np.dtype(np.bool_): 9}
 NUMPY = {number: dtype for dtype, number in DTYPES.items()}
 MAX_RANK, MSG_BYTES = 8, 480
 

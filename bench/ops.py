@@ -57,6 +57,16 @@ def rows(op, shape, **how):
     return op, how, [shape, *w]
 
 
+def recurrent(op, seq, batch, size, hidden, **how):
+    rng = np.random.default_rng(3)
+    gates, dirs = (4 if op == "LSTM" else 3), (2 if "direction" in how else 1)
+
+    def small(*shape):
+        return rng.standard_normal((dirs, *shape), dtype=np.float32) / np.float32(hidden**0.5)
+    w = [small(gates * hidden, size), small(gates * hidden, hidden), small(2 * gates * hidden)]
+    return op, dict(hidden_size=hidden, **how), [(seq, batch, size), *w]
+
+
 # case: (operator, attributes, inputs: shapes of random numbers or constants)
 CASES = {
     "MaxPool 64x112 k3 s2": window("MaxPool", (1, 64, 112, 112), 3, 2, 1),
@@ -155,6 +165,29 @@ CASES = {
         (8, 1000), np.argsort(np.random.default_rng(2).random((8, 500)), axis=1), (8, 500)]),
     "GatherElements 128x768": ("GatherElements", {"axis": 1}, [
         (128, 768), np.random.default_rng(2).integers(0, 768, (128, 768))]),
+    "GatherND 128 rows of 64x128x64": ("GatherND", {}, [
+        (64, 128, 64), np.random.default_rng(2).integers(0, 64, (128, 2))]),
+    "ScatterND 128 rows of 64x128x64": ("ScatterND", {}, [
+        (64, 128, 64), np.random.default_rng(2).integers(0, 64, (128, 2)), (128, 64)]),
+    "OneHot 1024 of 128": ("OneHot", {}, [
+        np.random.default_rng(2).integers(0, 128, 1024), ints(128), np.float32([0, 1])]),
+    "Greater row 128x768": ("Greater", {}, [(128, 768), (768,)]),
+    "Equal 128x768": ("Equal", {}, [(128, 768), (128, 768)]),
+    "Less one 128x768": ("Less", {}, [(128, 768), np.float32(0.5)]),
+    "Cast to int64 128x768": ("Cast", {"to": 7}, [(128, 768)]),
+    "Cast to bool 128x768": ("Cast", {"to": 9}, [(128, 768)]),
+    "Where plain 12x128x128": ("Where", {}, [
+        np.random.default_rng(2).random((12, 128, 128)) < 0.5, (12, 128, 128), (12, 128, 128)]),
+    "Sign 128x768": ("Sign", {}, [(128, 768)]),
+    "Sum 3 of 128x768": ("Sum", {}, [(128, 768), (128, 768), (128, 768)]),
+    "NonZero 128x768": ("NonZero", {}, [(128, 768)]),
+    "LSTM 16x1x128 to 128": recurrent("LSTM", 16, 1, 128, 128),
+    "LSTM 32x8x256 to 256": recurrent("LSTM", 32, 8, 256, 256),
+    "LSTM 16x1x512 to 512": recurrent("LSTM", 16, 1, 512, 512),
+    "LSTM both ways 32x1x256": recurrent("LSTM", 32, 1, 256, 256, direction="bidirectional"),
+    "GRU 16x1x128 to 128": recurrent("GRU", 16, 1, 128, 128, linear_before_reset=1),
+    "GRU 32x8x256 to 256": recurrent("GRU", 32, 8, 256, 256, linear_before_reset=1),
+    "GRU 16x1x512 to 512": recurrent("GRU", 16, 1, 512, 512),
     "Conv stem 7x7 s2": conv(3, 64, 224, 7, 2),
     "Conv stem 3x3 s2": conv(3, 32, 224, 3, 2),
     "Conv depthwise 144x56": conv(144, 144, 56, 3, 1, 144),
@@ -165,6 +198,10 @@ CASES = {
     "Conv 3x3 s2 256x28": conv(256, 256, 28, 3, 2),
     "Conv 1x1 512 to 2048x7": conv(512, 2048, 7, 1),
 }
+
+
+# Element type of the first output where it is not f32.
+OUTPUTS = {"ArgMax": 7, "ArgMin": 7, "NonZero": 7, "Greater": 9, "Equal": 9, "Less": 9}
 
 
 def model_of(case):
@@ -188,7 +225,7 @@ def model_of(case):
             inputs.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, what))
         names.append(name)
     outs = ["y", "z"] if op == "TopK" else ["y"]
-    kinds = {"y": 7 if op in ("ArgMax", "ArgMin") else 1, "z": 7}
+    kinds = {"y": how.get("to", OUTPUTS.get(op, 1)), "z": 7}
     node = helper.make_node(op, names, outs, **how)
     graph = helper.make_graph([node], "one", inputs,
                               [helper.make_tensor_value_info(o, kinds[o], None) for o in outs],

@@ -20,6 +20,24 @@ lamina_status lmn_index_wrap(lmn_eval *ec, int64_t v, int64_t extent, int64_t *o
 /* Required input i as int32 or int64 indices. */
 lamina_status lmn_index_input(lmn_eval *ec, int32_t i, const lamina_tensor **t);
 
+/* Items taken by indices along an axis of `extent`: item i lies index(i) * step + i * along units
+   of `unit` bytes from a base. Indices are wrapped and checked on the way. */
+typedef struct lmn_index_row {
+    const lamina_tensor *idx;
+    int64_t extent, step, along;
+    size_t unit;
+} lmn_index_row;
+
+/* Item i of indices [first, first + n) to dst + i units, from `src` (take), or from src + i units
+   to its place in `dst` (put). The result is n, or less where an index is outside: what then was
+   moved is right, and lmn_index_all says which it is. */
+int64_t lmn_index_take(const lmn_index_row *r, int64_t first, int64_t n, uint8_t *dst,
+                       const uint8_t *src);
+int64_t lmn_index_put(const lmn_index_row *r, int64_t first, int64_t n, uint8_t *dst,
+                      const uint8_t *src);
+/* E_RANGE for the first index that is outside. */
+lamina_status lmn_index_all(lmn_eval *ec, const lamina_tensor *idx, int64_t extent);
+
 /*
  * The addresses of GatherND and ScatterND: an [n_tuples, depth] matrix of indices into the axes
  * [batch, batch + depth) of data, each address the start of `slice` elements.

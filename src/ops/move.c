@@ -1,20 +1,17 @@
 /*
- * The byte-move engine. A strided copy drops unit axes, merges axes that are contiguous on both
- * sides, and then runs one of three inner loops: memcpy, a strided row, or a tiled 2-D transpose
- * when the destination is contiguous along one axis and the source along another.
+ * The byte-move engine. A strided copy puts its axes in the order of the destination, drops unit
+ * axes, merges axes that are contiguous on both sides, and then runs one of three inner loops: rows
+ * copied or repeated, a strided row, or a plane turned (turn.h) when the destination is contiguous
+ * along one axis and the source along another.
  *
  * Invariant: the grid of chunks depends on the extents only, so any thread count gives equal bytes.
  */
 #include "ops/move.h"
+#include "ops/runs.h"
+#include "ops/turn.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-typedef uint16_t __attribute__((aligned(1), may_alias)) u16m;
-typedef uint32_t __attribute__((aligned(1), may_alias)) u32m;
-typedef uint64_t __attribute__((aligned(1), may_alias)) u64m;
-typedef struct __attribute__((packed, may_alias)) u128m {
-    uint64_t lo, hi;
-} u128m;
 
 /* ---- plain elements ----------------------------------------------------------------------------
  */
@@ -100,155 +97,55 @@ lamina_status lmn_plain_done(lmn_eval *ec, const lmn_plain *e)
 /* ---- fill ---------------------------------------------------------------------------------------
  */
 
-#define FILL(type)                                \
-    do {                                          \
-        const type v = *(const type *)value;      \
-        type *d = (type *)(void *)dst;            \
-        for (int64_t i = 0; i < n; i++) d[i] = v; \
-    } while (0)
-
 void lmn_move_fill(uint8_t *dst, size_t eb, int64_t n, const void *value)
 {
-    if (n <= 0) return;
-    switch (eb) {
-    case 1: memset(dst, *(const uint8_t *)value, (size_t)n); break;
-    case 2: FILL(u16m); break;
-    case 4: FILL(u32m); break;
-    case 8: FILL(u64m); break;
-    default: FILL(u128m); break;
-    }
+    if (n > 0) lmn_run_fill(dst, eb, (size_t)n, value);
 }
 
 /* ---- strided copy -------------------------------------------------------------------------------
  */
 
-/* Bytes of one chunk of a parallel move, and rows of one chunk of a tiled transpose. */
+/* Bytes of one chunk of a parallel move. */
 #define CHUNK_BYTES ((int64_t)1 << 18)
-#define TILE 16
 
 typedef struct plan {
     const lmn_move *m;
     int32_t tile_axis; /* axis along which the source is contiguous, or -1: rows */
+    int32_t near_axis; /* the innermost axis of what is counted outside, or -1 */
     int64_t n_outer;   /* rows, or planes of (tile_axis, last) */
     int64_t per_chunk; /* of n_outer */
 } plan;
 
-#define ROW(type)                                              \
-    do {                                                       \
-        type *d = (type *)(void *)dst;                         \
-        const type *s = (const type *)(const void *)src;       \
-        for (int64_t i = 0; i < n; i++) d[i * ds] = s[i * ss]; \
-    } while (0)
-
-static void move_row(const lmn_move *m, uint8_t *dst, const uint8_t *src)
+/* One element a time, wherever they lie. */
+static void move_steps(const lmn_move *m, uint8_t *dst, const uint8_t *src)
 {
     const int32_t last = m->rank - 1;
-    const int64_t n = m->dims[last], ds = m->dst_st[last], ss = m->src_st[last];
-    if (ds == 1 && ss == 1) {
-        memcpy(dst, src, (size_t)n * m->eb);
-        return;
-    }
-    if (ds == 1 && ss == 0) {
-        lmn_move_fill(dst, m->eb, n, src);
-        return;
-    }
-    switch (m->eb) {
-    case 1: ROW(uint8_t); break;
-    case 2: ROW(u16m); break;
-    case 4: ROW(u32m); break;
-    case 8: ROW(u64m); break;
-    default: ROW(u128m); break;
-    }
+    const int64_t eb = (int64_t)m->eb, ds = m->dst_st[last] * eb, ss = m->src_st[last] * eb;
+    for (int64_t i = 0; i < m->dims[last]; i++, dst += ds, src += ss) lmn_move_one(dst, src, m->eb);
 }
 
-#define PLANE(type)                                                            \
-    do {                                                                       \
-        type *d = (type *)(void *)dst;                                         \
-        const type *s = (const type *)(const void *)src;                       \
-        for (int64_t a = a0; a < a1; a++)                                      \
-            for (int64_t b = b0; b < b1; b++) d[a * dsa + b] = s[a + b * ssb]; \
-    } while (0)
-
-/* Four neighbours of four bytes. */
-typedef uint32_t __attribute__((vector_size(16), aligned(4), may_alias)) quad;
-
-#define QUAD_LOW(x, y) __builtin_shufflevector(x, y, 0, 4, 1, 5)
-#define QUAD_HIGH(x, y) __builtin_shufflevector(x, y, 2, 6, 3, 7)
-
-/* d[a dsa + b] = s[a + b ssb] for 4 x 4 elements. */
-static inline void turn_quad(u32m *d, int64_t dsa, const u32m *s, int64_t ssb)
+/* `count` rows or planes, a step apart. */
+static void move_some(const plan *p, int64_t count, uint8_t *dst, const uint8_t *src)
 {
-    const quad r0 = *(const quad *)s, r1 = *(const quad *)(s + ssb),
-               r2 = *(const quad *)(s + 2 * ssb), r3 = *(const quad *)(s + 3 * ssb);
-    const quad p = QUAD_LOW(r0, r2), q = QUAD_LOW(r1, r3), t = QUAD_HIGH(r0, r2),
-               u = QUAD_HIGH(r1, r3);
-    *(quad *)d = QUAD_LOW(p, q), *(quad *)(d + dsa) = QUAD_HIGH(p, q);
-    *(quad *)(d + 2 * dsa) = QUAD_LOW(t, u), *(quad *)(d + 3 * dsa) = QUAD_HIGH(t, u);
-}
-
-/* The same where one of the two axes is shorter than a block: along the other one. */
-static void turn_few(const lmn_move *m, int32_t axis, u32m *d, const u32m *s)
-{
-    enum { RUN = 1024 };
+    const lmn_move *m = p->m;
     const int32_t last = m->rank - 1;
-    const int64_t na = m->dims[axis], nb = m->dims[last];
-    const int64_t dsa = m->dst_st[axis], ssb = m->src_st[last];
-    const bool few_a = na < nb;
-    for (int64_t i0 = 0; i0 < (few_a ? nb : na); i0 += RUN) {
-        const int64_t i1 = lmn_min_i64(few_a ? nb : na, i0 + RUN);
-        for (int64_t k = 0; few_a && k < na; k++)
-            for (int64_t b = i0; b < i1; b++) d[k * dsa + b] = s[k + b * ssb];
-        for (int64_t k = 0; !few_a && k < nb; k++)
-            for (int64_t a = i0; a < i1; a++) d[a * dsa + k] = s[a + k * ssb];
-    }
-}
-
-/* Elements of four bytes by blocks of 4 x 4: whole columns of WIDE elements of the source, so that
-   few lines of the destination are open at once. */
-static void turn_words(const lmn_move *m, int32_t axis, u32m *d, const u32m *s)
-{
-    enum { WIDE = 8 };
-    const int32_t last = m->rank - 1;
-    const int64_t na = m->dims[axis], nb = m->dims[last], n4 = nb / 4 * 4;
-    const int64_t dsa = m->dst_st[axis], ssb = m->src_st[last];
-    if (na < 4 || nb < 4) {
-        turn_few(m, axis, d, s);
-        return;
-    }
-    for (int64_t a0 = 0; a0 < na; a0 += WIDE) {
-        const int64_t a1 = lmn_min_i64(na, a0 + WIDE), a4 = a0 + (a1 - a0) / 4 * 4;
-        for (int64_t b = 0; b < n4; b += 4) {
-            for (int64_t a = a0; a < a4; a += 4)
-                turn_quad(d + a * dsa + b, dsa, s + a + b * ssb, ssb);
-            for (int64_t a = a4; a < a1; a++)
-                for (int64_t k = b; k < b + 4; k++) d[a * dsa + k] = s[a + k * ssb];
-        }
-        for (int64_t b = n4; b < nb; b++)
-            for (int64_t a = a0; a < a1; a++) d[a * dsa + b] = s[a + b * ssb];
-    }
-}
-
-/* Source contiguous along axis a, destination along the last axis b. */
-static void move_plane(const lmn_move *m, int32_t axis, uint8_t *dst, const uint8_t *src)
-{
-    const int32_t last = m->rank - 1;
-    const int64_t na = m->dims[axis], nb = m->dims[last];
-    const int64_t dsa = m->dst_st[axis], ssb = m->src_st[last];
-    if (m->eb == sizeof(u32m)) {
-        turn_words(m, axis, (u32m *)(void *)dst, (const u32m *)(const void *)src);
-        return;
-    }
-    for (int64_t b0 = 0; b0 < nb; b0 += TILE) {
-        const int64_t b1 = lmn_min_i64(nb, b0 + TILE);
-        for (int64_t a0 = 0; a0 < na; a0 += TILE) {
-            const int64_t a1 = lmn_min_i64(na, a0 + TILE);
-            switch (m->eb) {
-            case 1: PLANE(uint8_t); break;
-            case 2: PLANE(u16m); break;
-            case 8: PLANE(u64m); break;
-            default: PLANE(u128m); break;
-            }
-        }
+    const int64_t n = m->dims[last], step = m->src_st[last];
+    const size_t bytes = (size_t)n * m->eb;
+    const int64_t ds = p->near_axis < 0 ? 0 : m->dst_st[p->near_axis] * (int64_t)m->eb,
+                  ss = p->near_axis < 0 ? 0 : m->src_st[p->near_axis] * (int64_t)m->eb;
+    if (p->tile_axis >= 0) {
+        const lmn_plane plane = {m->eb, m->dims[p->tile_axis], n, m->dst_st[p->tile_axis], step};
+        for (int64_t i = 0; i < count; i++, dst += ds, src += ss) lmn_plane_turn(&plane, dst, src);
+    } else if (m->dst_st[last] != 1) {
+        for (int64_t i = 0; i < count; i++, dst += ds, src += ss) move_steps(m, dst, src);
+    } else if (step == 1) {
+        for (int64_t i = 0; i < count; i++, dst += ds, src += ss) lmn_run_copy(dst, src, bytes);
+    } else if (step == 0) {
+        for (int64_t i = 0; i < count; i++, dst += ds, src += ss)
+            lmn_run_fill(dst, m->eb, (size_t)n, src);
+    } else {
+        for (int64_t i = 0; i < count; i++, dst += ds, src += ss)
+            lmn_plane_pick(m->eb, n, step, dst, src);
     }
 }
 
@@ -256,43 +153,58 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const plan *p = arg;
     const lmn_move *m = p->m;
-    const int64_t first = chunk * p->per_chunk;
+    const int64_t first = chunk * p->per_chunk, eb = (int64_t)m->eb;
     const int64_t end = lmn_min_i64(p->n_outer, first + p->per_chunk);
+    const int32_t near = p->near_axis;
     int64_t idx[LMN_MOVE_RANK] = {0};
     int64_t rest = first, d = 0, s = 0;
     (void)worker;
-    for (int32_t k = m->rank - 2; k >= 0; k--) {
+    if (near < 0) {
+        move_some(p, 1, m->dst, m->src);
+        return;
+    }
+    for (int32_t k = near; k >= 0; k--) {
         if (k == p->tile_axis) continue;
         idx[k] = rest % m->dims[k];
         rest /= m->dims[k];
         d += idx[k] * m->dst_st[k];
         s += idx[k] * m->src_st[k];
     }
-    const int64_t eb = (int64_t)m->eb;
-    for (int64_t i = first; i < end; i++) {
-        if (p->tile_axis >= 0)
-            move_plane(m, p->tile_axis, m->dst + d * eb, m->src + s * eb);
-        else
-            move_row(m, m->dst + d * eb, m->src + s * eb);
-        for (int32_t k = m->rank - 2; k >= 0; k--) {
-            if (k == p->tile_axis) continue;
-            d += m->dst_st[k];
-            s += m->src_st[k];
-            if (++idx[k] < m->dims[k]) break;
+    for (int64_t i = first, run; i < end; i += run) {
+        run = lmn_min_i64(end - i, m->dims[near] - idx[near]);
+        move_some(p, run, m->dst + d * eb, m->src + s * eb);
+        idx[near] += run, d += run * m->dst_st[near], s += run * m->src_st[near];
+        for (int32_t k = near; k > 0 && idx[k] == m->dims[k];) {
             d -= m->dims[k] * m->dst_st[k];
             s -= m->dims[k] * m->src_st[k];
-            idx[k] = 0;
+            idx[k--] = 0;
+            if (k == p->tile_axis) k--;
+            if (k < 0) break;
+            idx[k]++, d += m->dst_st[k], s += m->src_st[k];
         }
     }
 }
 
-/* Drop unit axes and merge neighbours that are one run on both sides. False when nothing moves. */
+static void axis_swap(lmn_move *m, int32_t i, int32_t k)
+{
+    const int64_t dim = m->dims[i], dst = m->dst_st[i], src = m->src_st[i];
+    m->dims[i] = m->dims[k], m->dst_st[i] = m->dst_st[k], m->src_st[i] = m->src_st[k];
+    m->dims[k] = dim, m->dst_st[k] = dst, m->src_st[k] = src;
+}
+
+/* Axes in the order of the destination, unit axes dropped, neighbours that are one run on both
+   sides merged. False when nothing moves. */
 static bool simplify(lmn_move *m)
 {
-    int32_t r = 0;
+    int32_t n = 0, r = 0;
     for (int32_t k = 0; k < m->rank; k++) {
         if (m->dims[k] <= 0) return false;
         if (m->dims[k] == 1) continue;
+        axis_swap(m, n++, k);
+        for (int32_t i = n - 1; i > 0 && llabs(m->dst_st[i]) > llabs(m->dst_st[i - 1]); i--)
+            axis_swap(m, i, i - 1);
+    }
+    for (int32_t k = 0; k < n; k++) {
         if (r > 0 && m->dst_st[r - 1] == m->dims[k] * m->dst_st[k] &&
             m->src_st[r - 1] == m->dims[k] * m->src_st[k]) {
             m->dims[r - 1] *= m->dims[k];
@@ -300,10 +212,7 @@ static bool simplify(lmn_move *m)
             m->src_st[r - 1] = m->src_st[k];
             continue;
         }
-        m->dims[r] = m->dims[k];
-        m->dst_st[r] = m->dst_st[k];
-        m->src_st[r] = m->src_st[k];
-        r++;
+        axis_swap(m, r++, k);
     }
     if (r == 0) {
         m->dims[0] = m->dst_st[0] = m->src_st[0] = 1;
@@ -313,11 +222,11 @@ static bool simplify(lmn_move *m)
     return true;
 }
 
-/* Cut the longest axis of a plane or row in two where one chunk would otherwise hold everything. */
-static void split_axis(lmn_move *m, int32_t axis, int64_t step)
+/* Cut an axis in two, the inner one of `step`, where that is shorter and divides it. */
+static bool split_axis(lmn_move *m, int32_t axis, int64_t step)
 {
     const int64_t n = m->dims[axis];
-    if (m->rank >= LMN_MOVE_RANK || n < 2 * step || n % step != 0) return;
+    if (m->rank >= LMN_MOVE_RANK || n < 2 * step || n % step != 0) return false;
     for (int32_t k = m->rank; k > axis; k--) {
         m->dims[k] = m->dims[k - 1];
         m->dst_st[k] = m->dst_st[k - 1];
@@ -328,30 +237,110 @@ static void split_axis(lmn_move *m, int32_t axis, int64_t step)
     m->dst_st[axis] *= step;
     m->src_st[axis] *= step;
     m->dims[axis + 1] = step;
+    return true;
+}
+
+/* The same where a chunk would otherwise hold much: by the first of the halves of `most` that goes,
+   down to `least`. The axis may have moved one place back. */
+static int32_t split_long(lmn_move *m, int32_t axis, int64_t most, int64_t least)
+{
+    for (int64_t step = most; step >= least; step /= 2)
+        if (split_axis(m, axis, step)) return axis + 1;
+    return axis;
+}
+
+static void plan_planes(plan *p, lmn_move *m)
+{
+    enum { STRIP = 64, MANY = 16384 };
+    const int64_t na = m->dims[p->tile_axis], nb = m->dims[m->rank - 1];
+    const int64_t strip = lmn_max_i64(STRIP, MANY / nb / STRIP * STRIP);
+    if (na < 4)
+        (void)split_long(m, m->rank - 1, MANY, 1024);
+    else if (nb < 4)
+        p->tile_axis = split_long(m, p->tile_axis, MANY / 4, 256);
+    else if (split_axis(m, p->tile_axis, strip) || split_axis(m, p->tile_axis, STRIP))
+        p->tile_axis++;
+}
+
+static void run_strided(const lmn_par *par, lmn_move *m)
+{
+    plan p = {.m = m, .tile_axis = -1, .near_axis = -1, .n_outer = 1};
+    int32_t last = m->rank - 1;
+    if (m->dst_st[last] == 1 && m->src_st[last] != 1 && m->src_st[last] != 0)
+        for (int32_t k = 0; k < last; k++)
+            if (m->src_st[k] == 1) p.tile_axis = k;
+    if (p.tile_axis >= 0)
+        plan_planes(&p, m);
+    else
+        (void)split_axis(m, last, (int64_t)1 << 16);
+    last = m->rank - 1;
+    int64_t unit = m->dims[last] * (int64_t)m->eb;
+    if (p.tile_axis >= 0) unit *= m->dims[p.tile_axis];
+    for (int32_t k = 0; k < last; k++) {
+        if (k == p.tile_axis) continue;
+        p.n_outer *= m->dims[k];
+        p.near_axis = k;
+    }
+    p.per_chunk = lmn_max_i64(1, CHUNK_BYTES / unit);
+    const int64_t chunks = (p.n_outer + p.per_chunk - 1) / p.per_chunk;
+    lmn_par_for(chunks > 1 ? par : NULL, chunks, run_chunk, &p);
+}
+
+/* ---- repeated blocks ---------------------------------------------------------------------------
+ */
+
+typedef struct repeat {
+    uint8_t *dst;
+    int64_t times, per_chunk, n; /* blocks a group, copies a chunk, copies */
+    size_t block;
+} repeat;
+
+static void repeat_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const repeat *r = arg;
+    const int64_t end = lmn_min_i64(r->n, (chunk + 1) * r->per_chunk);
+    (void)worker;
+    for (int64_t i = chunk * r->per_chunk; i < end; i++) {
+        uint8_t *group = r->dst + (size_t)(i / (r->times - 1) * r->times) * r->block;
+        memcpy(group + (size_t)(i % (r->times - 1) + 1) * r->block, group, r->block);
+    }
+}
+
+/* The outermost axis along which blocks of a dense destination repeat, -1 = none that is worth it.
+ */
+static int32_t repeated_axis(const lmn_move *m)
+{
+    enum { LEAST = 512 };
+    int64_t dense = 1;
+    int32_t found = -1;
+    for (int32_t k = m->rank - 1; k >= 0; k--) {
+        if (m->dst_st[k] != dense) return -1;
+        if (m->src_st[k] == 0 && dense * (int64_t)m->eb >= LEAST) found = k;
+        dense *= m->dims[k];
+    }
+    return found;
+}
+
+/* One block of each group is moved, the others are its copies. */
+static void run_repeated(const lmn_par *par, lmn_move *m, int32_t axis)
+{
+    repeat r = {.dst = m->dst, .times = m->dims[axis]};
+    r.block = (size_t)m->dst_st[axis] * m->eb;
+    r.n = r.times - 1;
+    for (int32_t k = 0; k < axis; k++) r.n *= m->dims[k];
+    m->rank--;
+    for (int32_t k = axis; k < m->rank; k++) axis_swap(m, k, k + 1);
+    run_strided(par, m);
+    r.per_chunk = lmn_max_i64(1, CHUNK_BYTES / (int64_t)r.block);
+    lmn_par_for(par, (r.n + r.per_chunk - 1) / r.per_chunk, repeat_chunk, &r);
 }
 
 void lmn_move_run(const lmn_par *par, lmn_move *m)
 {
     if (!simplify(m)) return;
-    plan p = {.m = m, .tile_axis = -1};
-    int32_t last = m->rank - 1;
-    if (m->dst_st[last] == 1 && m->src_st[last] != 1 && m->src_st[last] != 0)
-        for (int32_t k = 0; k < last; k++)
-            if (m->src_st[k] == 1 && m->dims[k] > 1) p.tile_axis = k;
-    if (p.tile_axis >= 0) {
-        const int32_t before = m->rank;
-        split_axis(m, p.tile_axis, 4 * TILE);
-        p.tile_axis += m->rank - before;
-    } else {
-        split_axis(m, last, (int64_t)1 << 16);
-    }
-    last = m->rank - 1;
-    int64_t unit = m->dims[last] * (int64_t)m->eb;
-    if (p.tile_axis >= 0) unit *= m->dims[p.tile_axis];
-    p.n_outer = 1;
-    for (int32_t k = 0; k < last; k++)
-        if (k != p.tile_axis) p.n_outer *= m->dims[k];
-    p.per_chunk = lmn_max_i64(1, CHUNK_BYTES / unit);
-    const int64_t chunks = (p.n_outer + p.per_chunk - 1) / p.per_chunk;
-    lmn_par_for(chunks > 1 ? par : NULL, chunks, run_chunk, &p);
+    const int32_t axis = repeated_axis(m);
+    if (axis >= 0)
+        run_repeated(par, m, axis);
+    else
+        run_strided(par, m);
 }

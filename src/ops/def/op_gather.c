@@ -4,7 +4,7 @@
  */
 #include "ops/gather.h"
 
-#include <string.h>
+#include "base/atomic.h"
 
 /* Shapes and lengths chosen by constant indices. */
 static void gather_elems(lmn_infer *ic)
@@ -35,10 +35,34 @@ static lamina_status infer_gather(lmn_infer *ic)
     return LAMINA_OK;
 }
 
+/* Items of the output: index i of every outer place. */
+typedef struct take_job {
+    lmn_index_row row;
+    int64_t n, items, per_chunk;
+    const uint8_t *src;
+    uint8_t *dst;
+    lmn_atomic(int32_t) bad;
+} take_job;
+
+static void take_items(void *arg, int64_t chunk, int32_t worker)
+{
+    take_job *j = arg;
+    const int64_t end = lmn_min_i64(j->items, (chunk + 1) * j->per_chunk);
+    const size_t unit = j->row.unit;
+    (void)worker;
+    for (int64_t at = chunk * j->per_chunk, run; at < end; at += run) {
+        const int64_t o = at / j->n, i = at % j->n;
+        run = lmn_min_i64(end - at, j->n - i);
+        if (lmn_index_take(&j->row, i, run, j->dst + (size_t)at * unit,
+                           j->src + (size_t)(o * j->row.extent) * unit) < run)
+            lmn_atomic_store(&j->bad, 1, relaxed);
+    }
+}
+
 static lamina_status eval_gather(lmn_eval *ec)
 {
     const lamina_tensor *x, *idx;
-    int64_t dims[2 * LMN_MAX_RANK], v;
+    int64_t dims[2 * LMN_MAX_RANK];
     int32_t axis, rank = 0;
     lmn_plain in, out;
     LMN_TRY(lmn_need(ec, 0, &x));
@@ -51,14 +75,16 @@ static lamina_status eval_gather(lmn_eval *ec)
     LMN_TRY(lmn_plain_out(ec, 0, x->dtype, rank, dims, &out));
     if (!out.t) return LAMINA_OK;
     LMN_TRY(lmn_plain_in(ec, x, &in));
-    const int64_t outer = lmn_span_count(x->dims, 0, axis), extent = x->dims[axis];
-    const int64_t n = lmn_count(idx);
-    const size_t row = (size_t)lmn_span_count(x->dims, axis + 1, x->rank) * in.eb;
-    for (int64_t i = 0; i < n; i++) {
-        LMN_TRY(lmn_index_wrap(ec, lmn_index_at(idx, i), extent, &v));
-        for (int64_t o = 0; row && o < outer; o++)
-            memcpy(out.p + (size_t)(o * n + i) * row, in.p + (size_t)(o * extent + v) * row, row);
-    }
+    enum { CHUNK_BYTES = 1 << 17 };
+    const int64_t extent = x->dims[axis];
+    take_job j = {.n = lmn_count(idx), .src = in.p, .dst = out.p};
+    j.row = (lmn_index_row){.idx = idx, .extent = extent, .step = 1};
+    j.row.unit = (size_t)lmn_span_count(x->dims, axis + 1, x->rank) * in.eb;
+    j.items = lmn_span_count(x->dims, 0, axis) * j.n;
+    if (j.items == 0 || j.row.unit == 0) return lmn_index_all(ec, idx, extent);
+    j.per_chunk = lmn_max_i64(1, CHUNK_BYTES / (int64_t)j.row.unit);
+    lmn_par_for(ec->par, (j.items + j.per_chunk - 1) / j.per_chunk, take_items, &j);
+    if (lmn_atomic_load(&j.bad, relaxed)) return lmn_index_all(ec, idx, extent);
     return lmn_plain_done(ec, &out);
 }
 

@@ -4,6 +4,7 @@
  * nothing can only be padded with a constant.
  */
 #include "ops/move.h"
+#include "ops/runs.h"
 #include "ops/shapes.h"
 
 #include <string.h>
@@ -69,38 +70,18 @@ static lamina_status read_pads(lmn_eval *ec, const lamina_tensor *x, pad_axis *p
     return LAMINA_OK;
 }
 
-/* Constant mode: fill, then move the kept box. */
-static lamina_status pad_constant(lmn_eval *ec, const lamina_tensor *x, const pad_axis *p,
-                                  const lmn_plain *in, const lmn_plain *out)
+/* The element that constant mode puts around. */
+static lamina_status read_constant(lmn_eval *ec, const lamina_tensor *x, uint8_t value[16])
 {
     const lamina_tensor *c = lmn_in(ec, 2);
-    const uint8_t zero[16] = {0};
-    const void *value = zero;
-    int64_t st[LMN_MAX_RANK], ost[LMN_MAX_RANK], dims[LMN_MAX_RANK], from = 0, to = 0;
     lmn_plain fill;
-    if (c) {
-        if (c->kind != LAMINA_KIND_TENSOR || c->dtype != x->dtype || lmn_count(c) != 1)
-            return lmn_eval_fail(ec, LAMINA_E_DTYPE, "constant_value must be one %s",
-                                 lamina_dtype_name(x->dtype));
-        LMN_TRY(lmn_plain_in(ec, c, &fill));
-        value = fill.p;
-    }
-    lmn_move_fill(out->p, out->eb, out->n, value);
-    for (int32_t k = 0; k < x->rank; k++) dims[k] = p[k].out;
-    lmn_dense_strides(x->rank, x->dims, st);
-    lmn_dense_strides(x->rank, dims, ost);
-    lmn_move m = {.eb = in->eb, .rank = x->rank};
-    for (int32_t k = 0; k < x->rank; k++) {
-        m.dims[k] = lmn_min_i64(p[k].keep, p[k].out - p[k].at);
-        m.src_st[k] = st[k];
-        m.dst_st[k] = ost[k];
-        if (m.dims[k] <= 0) return LAMINA_OK;
-        from += p[k].skip * st[k];
-        to += p[k].at * ost[k];
-    }
-    m.src = in->p + (size_t)from * in->eb;
-    m.dst = out->p + (size_t)to * in->eb;
-    lmn_move_run(ec->par, &m);
+    memset(value, 0, 16);
+    if (!c) return LAMINA_OK;
+    if (c->kind != LAMINA_KIND_TENSOR || c->dtype != x->dtype || lmn_count(c) != 1)
+        return lmn_eval_fail(ec, LAMINA_E_DTYPE, "constant_value must be one %s",
+                             lamina_dtype_name(x->dtype));
+    LMN_TRY(lmn_plain_in(ec, c, &fill));
+    memcpy(value, fill.p, fill.eb);
     return LAMINA_OK;
 }
 
@@ -115,34 +96,122 @@ static int64_t source_of(const pad_axis *p, char mode, int64_t i)
     return p->skip + (r < n ? r : period - r);
 }
 
-/* The other modes: every axis has a table of source offsets, rows are gathered. */
-static lamina_status pad_gather(lmn_eval *ec, const lamina_tensor *x, const pad_axis *p,
-                                const lmn_plain *in, const lmn_plain *out)
+/*
+ * The axes after the last padded one are units; a row is units along that one: what stands before
+ * the kept part, it as one run, what stands after. All modes but the constant one have a table for
+ * every padded axis. Chunks are rows.
+ */
+enum { CHUNK_BYTES = 1 << 15 };
+
+typedef struct pad_job {
+    const pad_axis *p;
+    int32_t row_axis;
+    const int64_t *map[LMN_MAX_RANK]; /* to bytes of the source; NULL in constant mode */
+    int64_t step[LMN_MAX_RANK];       /* bytes of the source */
+    size_t eb, unit;                  /* bytes */
+    int64_t rows, per_chunk;
+    uint8_t value[16];
+    const uint8_t *src;
+    uint8_t *dst;
+} pad_job;
+
+/* Where place i of axis k lies in the source, -1 = in the constant. */
+static int64_t place_of(const pad_job *j, int32_t k, int64_t i)
+{
+    const pad_axis *p = &j->p[k];
+    if (j->map[k]) return j->map[k][i];
+    return i < p->at || i >= p->at + p->keep ? -1 : (p->skip + i - p->at) * j->step[k];
+}
+
+/* The units [from, to) of a row, outside the kept part. */
+static void put_units(const pad_job *j, uint8_t *dst, const uint8_t *row, int64_t from, int64_t to)
+{
+    const int64_t *map = j->map[j->row_axis];
+    uint8_t *d = dst + (size_t)from * j->unit;
+    if (!map)
+        lmn_run_fill(d, j->eb, (size_t)(to - from) * j->unit / j->eb, j->value);
+    else if (j->unit == sizeof(uint32_t))
+        for (int64_t i = from; i < to; i++, d += sizeof(uint32_t))
+            LMN_RUN_WORD(uint32_t, d, row + map[i]);
+    else
+        for (int64_t i = from; i < to; i++, d += j->unit) lmn_run_copy(d, row + map[i], j->unit);
+}
+
+/* One row that holds some of the input. Flooded: what is around it stands there already. */
+static void pad_row(const pad_job *j, uint8_t *dst, const uint8_t *row, bool flooded)
+{
+    const pad_axis *p = &j->p[j->row_axis];
+    if (!flooded) put_units(j, dst, row, 0, p->at);
+    lmn_run_copy(dst + (size_t)p->at * j->unit, row + p->skip * j->step[j->row_axis],
+                 (size_t)p->keep * j->unit);
+    if (!flooded) put_units(j, dst, row, p->at + p->keep, p->out);
+}
+
+static void pad_rows(void *arg, int64_t chunk, int32_t worker)
+{
+    const pad_job *j = arg;
+    const int64_t first = chunk * j->per_chunk, end = lmn_min_i64(j->rows, first + j->per_chunk);
+    const size_t bytes = (size_t)j->p[j->row_axis].out * j->unit;
+    const bool constant = !j->map[j->row_axis], flooded = constant && bytes <= CHUNK_BYTES;
+    int64_t idx[LMN_MAX_RANK], rest = first;
+    (void)worker;
+    if (flooded)
+        lmn_run_fill(j->dst + (size_t)first * bytes, j->eb, (size_t)(end - first) * bytes / j->eb,
+                     j->value);
+    for (int32_t k = j->row_axis - 1; k >= 0; k--) {
+        idx[k] = rest % j->p[k].out;
+        rest /= j->p[k].out;
+    }
+    for (int64_t r = first; r < end; r++) {
+        uint8_t *dst = j->dst + (size_t)r * bytes;
+        int64_t base = 0;
+        bool inside = j->p[j->row_axis].keep > 0;
+        for (int32_t k = 0; k < j->row_axis; k++) {
+            const int64_t at = place_of(j, k, idx[k]);
+            inside = inside && at >= 0;
+            base += at;
+        }
+        for (int32_t k = j->row_axis - 1; k >= 0 && ++idx[k] == j->p[k].out; k--) idx[k] = 0;
+        if (inside)
+            pad_row(j, dst, j->src + base, flooded);
+        else if (!flooded)
+            lmn_run_fill(dst, j->eb, bytes / j->eb, j->value);
+    }
+}
+
+static lamina_status pad_run(lmn_eval *ec, const lamina_tensor *x, const pad_axis *p,
+                             const lmn_plain *in, const lmn_plain *out)
 {
     const char mode = lmn_attr_s(ec->node, "mode", "constant")[0];
-    int64_t st[LMN_MAX_RANK], at[LMN_MAX_RANK] = {0}, *map[LMN_MAX_RANK];
-    lmn_dense_strides(x->rank, x->dims, st);
-    for (int32_t k = 0; k < x->rank; k++) {
-        if (p[k].keep == 0)
-            return lmn_eval_fail(ec, LAMINA_E_SHAPE, "axis %d is empty: nothing to pad it from", k);
-        map[k] = lmn_scratch(ec, (size_t)p[k].out * sizeof *map[k]);
-        if (!map[k]) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the pad tables");
-        for (int64_t i = 0; i < p[k].out; i++)
-            map[k][i] = source_of(&p[k], mode, i - p[k].at) * st[k];
-    }
+    pad_job j = {.p = p, .eb = in->eb, .unit = in->eb, .src = in->p, .dst = out->p};
+    int64_t st[LMN_MAX_RANK];
     if (x->rank == 0) {
         lmn_move_one(out->p, in->p, in->eb);
         return LAMINA_OK;
     }
-    const int32_t last = x->rank - 1;
-    for (int64_t row = 0; row < out->n; row += p[last].out) {
-        int64_t base = 0;
-        for (int32_t k = 0; k < last; k++) base += map[k][at[k]];
-        for (int64_t i = 0; i < p[last].out; i++)
-            lmn_move_one(out->p + (size_t)(row + i) * in->eb,
-                         in->p + (size_t)(base + map[last][i]) * in->eb, in->eb);
-        for (int32_t k = last - 1; k >= 0 && ++at[k] == p[k].out; k--) at[k] = 0;
+    if (mode == 'c') LMN_TRY(read_constant(ec, x, j.value));
+    lmn_dense_strides(x->rank, x->dims, st);
+    j.row_axis = x->rank - 1;
+    while (j.row_axis > 0 && p[j.row_axis].keep == x->dims[j.row_axis] &&
+           p[j.row_axis].out == x->dims[j.row_axis])
+        j.row_axis--;
+    j.unit *= (size_t)lmn_span_count(x->dims, j.row_axis + 1, x->rank);
+    for (int32_t k = 0; k <= j.row_axis; k++) {
+        j.step[k] = st[k] * (int64_t)in->eb;
+        if (mode == 'c') continue;
+        if (p[k].keep == 0)
+            return lmn_eval_fail(ec, LAMINA_E_SHAPE, "axis %d is empty: nothing to pad it from", k);
+        int64_t *map = lmn_scratch(ec, (size_t)p[k].out * sizeof *map);
+        if (!map) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for the pad tables");
+        for (int64_t i = 0; i < p[k].out; i++)
+            map[i] = source_of(&p[k], mode, i - p[k].at) * j.step[k];
+        j.map[k] = map;
     }
+    j.rows = 1;
+    for (int32_t k = 0; k < j.row_axis; k++) j.rows *= p[k].out;
+    const int64_t row_bytes = p[j.row_axis].out * (int64_t)j.unit;
+    j.per_chunk = lmn_max_i64(1, CHUNK_BYTES / row_bytes);
+    lmn_par_for(ec->par, (j.rows + j.per_chunk - 1) / j.per_chunk, pad_rows, &j);
     return LAMINA_OK;
 }
 
@@ -165,7 +234,7 @@ static lamina_status eval_pad(lmn_eval *ec)
     LMN_TRY(lmn_plain_out(ec, 0, x->dtype, x->rank, dims, &out));
     if (!out.t || out.n == 0) return LAMINA_OK;
     LMN_TRY(lmn_plain_in(ec, x, &in));
-    LMN_TRY(mode[0] == 'c' ? pad_constant(ec, x, p, &in, &out) : pad_gather(ec, x, p, &in, &out));
+    LMN_TRY(pad_run(ec, x, p, &in, &out));
     return lmn_plain_done(ec, &out);
 }
 

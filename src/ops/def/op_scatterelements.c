@@ -29,10 +29,29 @@ static lamina_status check_shapes(lmn_eval *ec, const lamina_tensor *x, const la
     return LAMINA_OK;
 }
 
+/* The updates [first, first + len), whose places count from `base`. */
+static lamina_status scatter_row(lmn_eval *ec, const lmn_scatter *s, const lmn_index_row *row,
+                                 int64_t base, int64_t first, int64_t len)
+{
+    int64_t v;
+    if (s->mode == LMN_SCATTER_SET) {
+        const size_t eb = s->out.eb;
+        return lmn_index_put(row, first, len, s->out.p + (size_t)base * eb,
+                             s->upd.p + (size_t)first * eb) == len
+                   ? LAMINA_OK
+                   : lmn_index_all(ec, row->idx, row->extent);
+    }
+    for (int64_t i = 0; i < len; i++) {
+        LMN_TRY(lmn_index_wrap(ec, lmn_index_at(row->idx, first + i), row->extent, &v));
+        lmn_scatter_put(s, base + v * row->step + i * row->along, first + i, 1);
+    }
+    return LAMINA_OK;
+}
+
 static lamina_status eval_scatterelements(lmn_eval *ec)
 {
     const lamina_tensor *x, *idx, *upd;
-    int64_t st[LMN_MAX_RANK], at[LMN_MAX_RANK] = {0}, base = 0, v = 0;
+    int64_t st[LMN_MAX_RANK], at[LMN_MAX_RANK] = {0}, base = 0;
     int32_t axis;
     lmn_scatter s;
     bool go;
@@ -44,15 +63,20 @@ static lamina_status eval_scatterelements(lmn_eval *ec)
     LMN_TRY(lmn_scatter_begin(ec, x, upd, &s, &go));
     if (!go) return LAMINA_OK;
     lmn_dense_strides(x->rank, x->dims, st);
-    const int64_t n = lmn_count(idx);
-    for (int64_t i = 0; i < n; i++) {
-        LMN_TRY(lmn_index_wrap(ec, lmn_index_at(idx, i), x->dims[axis], &v));
-        lmn_scatter_put(&s, base + v * st[axis], i, 1);
-        for (int32_t k = x->rank - 1; k >= 0; k--) { /* `base` leaves the scattered axis out */
-            const int64_t step = k == axis ? 0 : st[k];
-            base += step;
+    const int32_t last = x->rank - 1;
+    const int64_t n = lmn_count(idx), len = idx->dims[last], extent = x->dims[axis];
+    const lmn_index_row row = {.idx = idx,
+                               .extent = extent,
+                               .step = st[axis],
+                               .along = axis == last ? 0 : 1,
+                               .unit = s.out.eb};
+    st[axis] = 0;
+    for (int64_t i = 0; i < n; i += len) { /* rows along the last axis of the indices */
+        LMN_TRY(scatter_row(ec, &s, &row, base, i, len));
+        for (int32_t k = last - 1; k >= 0; k--) {
+            base += st[k];
             if (++at[k] < idx->dims[k]) break;
-            base -= step * idx->dims[k];
+            base -= st[k] * idx->dims[k];
             at[k] = 0;
         }
     }
