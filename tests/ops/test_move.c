@@ -84,7 +84,7 @@ static void test_strided(t_env *env)
 }
 
 /* Long runs of two, three and four planes, both ways, and longer than a chunk. */
-static void test_planes(t_env *env)
+static void test_planes(LMN_UNUSED t_env *env)
 {
     static const int64_t LONG[] = {1, 3, 4, 5, 8, 1023, 4096, 16384, 65536, 100003};
     for (int64_t planes = 2; planes <= 5; planes++)
