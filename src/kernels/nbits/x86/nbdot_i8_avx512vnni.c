@@ -242,14 +242,25 @@ INSTANCES(8)
 /* A chunk of the packed row, for two rows of weights. */
 typedef struct line {
     __m512i r0, r1, r2, r3, r4, r5, r6, r7, sums;
+    __m512i middle; /* what a middle zero point takes off */
     __m512 s;
 } line;
 
-ALWAYS line line_at(const uint8_t *p)
+ALWAYS line line_at(const uint8_t *p, const int bits)
 {
 #define AT(i) _mm512_loadu_si512(p + 64 * (i))
-    line x = {AT(0), AT(1), AT(2), AT(3), AT(4),
-              AT(5), AT(6), AT(7), AT(9), _mm512_castsi512_ps(AT(8))};
+    const __m512i middle = _mm512_madd_epi16(_mm512_set1_epi32(1 << (bits - 1)), AT(9));
+    line x = {AT(0),
+              AT(1),
+              AT(2),
+              AT(3),
+              AT(4),
+              AT(5),
+              AT(6),
+              AT(7),
+              AT(9),
+              middle,
+              _mm512_castsi512_ps(AT(8))};
 #undef AT
     /* loaded once for both rows: loads are what there is least of */
     __asm__("" : "+v"(x.r0), "+v"(x.r1), "+v"(x.r2), "+v"(x.r3));
@@ -257,8 +268,10 @@ ALWAYS line line_at(const uint8_t *p)
     return x;
 }
 
-ALWAYS __m512 chunk_of_one(const weights *w, const line *x, __m512i off, __m512 acc, const int bits)
+ALWAYS __m512 chunk_of_one(const weights *w, const line *x, __m512 acc, const int bits,
+                           const bool zps)
 {
+    const __m512i off = zps ? _mm512_madd_epi16(w->zp, x->sums) : x->middle;
 #define DOT(f, p, s, q) _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, f, p), s, q)
     const __m512i zero = _mm512_setzero_si512();
     const __m512i d0 = DOT(w->f0, x->r0, w->s0, x->r1), d1 = DOT(w->f1, x->r2, w->s1, x->r3);
@@ -284,16 +297,6 @@ ALWAYS void fetch_ahead(const row *t, const lmn_nbdot_weights *of, int64_t g, co
     }
 }
 
-/* The chunk of groups [g, g + n) of a row of weights; half: what a middle zero point takes off. */
-ALWAYS __m512 one_chunk(const row *t, const lmn_nbdot_weights *of, const spread *s, int64_t g,
-                        int64_t n, const line *x, __m512i half, __m512 acc, const int bits,
-                        const bool zps)
-{
-    const weights w = weights_at(t, of, s, g, n, bits, false);
-    const __m512i off = zps ? _mm512_madd_epi16(w.zp, x->sums) : half;
-    return chunk_of_one(&w, x, off, acc, bits);
-}
-
 /* Rows r and, of two, r + 1 of the part; rows, bits and whether there are zero points are
  * constants. */
 ALWAYS void lines(const lmn_nbdot_weights *of, const spread *s, const nbdot_part *p, int64_t r,
@@ -301,25 +304,28 @@ ALWAYS void lines(const lmn_nbdot_weights *of, const spread *s, const nbdot_part
 {
     const row t0 = row_at(of, p->j + r), t1 = row_at(of, p->j + r + rows - 1);
     float *acc0 = p->acc[r], *acc1 = p->acc[r + rows - 1];
-    const __m512i half = _mm512_set1_epi32(1 << (bits - 1));
     const int64_t end = p->g + p->groups;
     __m512 c0 = _mm512_setzero_ps(), c1 = c0;
     if (p->g > 0) c0 = _mm512_loadu_ps(acc0), c1 = _mm512_loadu_ps(acc1);
     const uint8_t *a = p->a;
+#define CHUNK(c, t, n)                                              \
+    do {                                                            \
+        const weights w = weights_at(&t, of, s, g, n, bits, false); \
+        c = chunk_of_one(&w, &x, c, bits, zps);                     \
+    } while (0)
     int64_t g = p->g;
     for (; g + LMN_NBDOT_GROUPS <= end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
-        const line x = line_at(a);
-        const __m512i off = _mm512_madd_epi16(half, x.sums);
+        const line x = line_at(a, bits);
         fetch_ahead(&t0, of, g, rows, bits);
-        c0 = one_chunk(&t0, of, s, g, LMN_NBDOT_GROUPS, &x, off, c0, bits, zps);
-        if (rows > 1) c1 = one_chunk(&t1, of, s, g, LMN_NBDOT_GROUPS, &x, off, c1, bits, zps);
+        CHUNK(c0, t0, LMN_NBDOT_GROUPS);
+        if (rows > 1) CHUNK(c1, t1, LMN_NBDOT_GROUPS);
     }
     if (g < end) {
-        const line x = line_at(a);
-        const __m512i off = _mm512_madd_epi16(half, x.sums);
-        c0 = one_chunk(&t0, of, s, g, end - g, &x, off, c0, bits, zps);
-        if (rows > 1) c1 = one_chunk(&t1, of, s, g, end - g, &x, off, c1, bits, zps);
+        const line x = line_at(a, bits);
+        CHUNK(c0, t0, end - g);
+        if (rows > 1) CHUNK(c1, t1, end - g);
     }
+#undef CHUNK
     _mm512_storeu_ps(acc0, c0);
     if (rows > 1) _mm512_storeu_ps(acc1, c1);
 }
