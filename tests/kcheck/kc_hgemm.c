@@ -210,9 +210,62 @@ static void check_siblings(kc_ctx *kc, const lmn_krow *head, const lmn_hgemm_sha
     }
 }
 
+typedef struct plain_b {
+    const float *p;
+    int64_t ld;
+} plain_b;
+
+/* B as panels, from where it lies. */
+static void bring_plain(const void *ctx, const lmn_hgemm_slab *s)
+{
+    const plain_b *b = ctx;
+    for (int64_t j = 0; j < s->n; j++)
+        for (int64_t r = 0; r < s->k; r++)
+            s->dst[j / s->nr * s->k * s->nr + r * s->nr + j % s->nr] =
+                b->p[(s->k0 + r) * b->ld + s->col + j];
+}
+
+/* A few columns behind whole panels, f32 brought or where it lies; C of f32 and rounded. */
+static void check_thin(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_hgemm_row *row = hgemm_row(head);
+    for (int c = 0; row->rows_f32 && c < (kc_quick(kc) ? 40 : 400); c++) {
+        kc_case(kc);
+        const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        product p = {.m = kc_int(kc, 12, 40), .n = row->nr * kc_int(kc, 1, 5) + kc_int(kc, 1, 10)};
+        p.k = 2 * kc_int(kc, 30, kc_int(kc, 0, 7) ? 60 : 600);
+        const int64_t ldb = p.n + kc_int(kc, 0, 3), ldc = p.n + kc_int(kc, 0, 3);
+        p.a = half_input(kc, head, style, p.m, p.k, p.k, false);
+        p.b = half_input(kc, head, style, p.k, p.n, ldb, true);
+        kc_mat out = kc_output(kc, p.m, p.n, ldc), again = kc_output(kc, p.m, p.n, ldc);
+        lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
+        const plain_b from = {p.b.p, ldb};
+        lmn_hgemm_args args = {
+            .a = p.a.p, .b = p.b.p, .c = out.p, .lda = p.k, .ldb = ldb, .ldc = ldc};
+        args.bring = bring_plain, args.bring_ctx = &from;
+        shape.flags = LMN_HGEMM_C_F32 | (c % 2 ? LMN_HGEMM_BRING : LMN_HGEMM_B_F32);
+        shape.k_unit = c % 2 ? kc_int(kc, 1, 2) : 0;
+        lmn_hgemm_plan plan;
+        lmn_hgemm_plan_make(row, &shape, &plan);
+        char what[96];
+        snprintf(what, sizeof what, "thin: m=%d n=%d k=%d flags=%d style=%d", (int)p.m, (int)p.n,
+                 (int)p.k, shape.flags, style);
+        KC_CALL(kc, run_plan(kc, &plan, &args, false));
+        expect_product(kc, head, &p, &out, style, what);
+        check_rounded(kc, head, &shape, &args, &out);
+        lmn_epi epi = some_epi(kc, p.m, p.n);
+        lmn_epi_block b = {out.p, ldc, 0, 0, p.m, p.n, 0};
+        KC_CALL(kc, row->epi(&epi, &b));
+        args.c = again.p, args.epi = &epi;
+        KC_CALL(kc, run_plan(kc, &plan, &args, true));
+        kc_expect_bits(kc, &again, &out, "fused against product, then epilogue");
+    }
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_hgemm_row *row = hgemm_row(head);
+    check_thin(kc, head);
     const int n_cases = kc_quick(kc) ? 240 : 3000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);

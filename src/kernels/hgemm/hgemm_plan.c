@@ -21,6 +21,9 @@ enum {
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
     STREAM_BYTES = 256 << 10
 };
+/* The last columns beyond whole panels of the tile, if they are few: a tile would leave its lanes
+   idle. Not tuning: what they decide is the order of sums (hgemm_plan.h). */
+enum { THIN_N = 8, THIN_M = 16, THIN_K = 64 };
 static const int64_t past_elems = 8 << 20; /* a C this large has left the caches when it is read */
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
@@ -85,10 +88,22 @@ static int64_t panel_elems(const lmn_hgemm_plan *p)
     return padded_k(p) * p->row->nr;
 }
 
+static int64_t thin_columns(const lmn_hgemm_plan *p)
+{
+    if (p->row->group != 2 || p->small || !a_in_place(p)) return 0;
+    if (!is(p, LMN_HGEMM_B_F32 | LMN_HGEMM_BRING) || is(p, LMN_HGEMM_TRANS_B | LMN_HGEMM_PACKED))
+        return 0;
+    const int64_t left = p->n % p->row->nr;
+    const bool large = p->n > p->row->nr && p->m >= THIN_M && p->k >= THIN_K;
+    return large && left <= THIN_N && left <= p->row->small_nt_m ? left : 0;
+}
+
 /* What a worker's scratch holds. */
 typedef struct parts {
     uint8_t *b, *a, *turned, *room;
     float *slab, *c;
+    float *thin, *thin_c; /* thin columns as rows of B's type; their sums, a row a column */
+    uint8_t *thin_a;      /* and as rows of 16 bits */
 } parts;
 
 static void *take(uint8_t *base, size_t *used, int64_t bytes)
@@ -114,6 +129,9 @@ static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
     s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * room);
     s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
     s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
+    s->thin = take(base, &used, p->thin * p->k * 4);
+    s->thin_c = take(base, &used, p->thin * p->mc * 4 * (c_apart(p) ? 2 : 1));
+    s->thin_a = take(base, &used, p->thin * p->k * 2);
     return used;
 }
 
@@ -139,6 +157,8 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
         }
         out->kc = lmn_split_even(s->k, lmn_max_i64(KC / unit, 1) * unit, unit);
         out->slab = lmn_min_i64(out->slab, out->kc);
+        out->thin = thin_columns(out);
+        out->n -= out->thin;
         cut_blocks(out);
     }
     out->c_past = !out->small && out->kc >= s->k && !c_apart(out) && s->m * s->n > past_elems;
@@ -246,6 +266,56 @@ static void bring_b(const work *w, int64_t k0, int64_t k)
         }
     }
     pad_panels(row, w->s.b, b.panel, k, w->n);
+}
+
+/* The columns behind the chunk's, gathered as rows of f32: panels one column wide are rows. */
+static void bring_thin(const work *w)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const lmn_hgemm_args *args = w->args;
+    const int64_t col = w->j + w->n;
+    const lmn_hgemm_slab slab = {w->item, 0, p->k, col, p->thin, 1, w->s.thin};
+    if (is(p, LMN_HGEMM_BRING))
+        args->bring(args->bring_ctx, &slab);
+    else
+        turn_float(w->s.thin, (const float *)args->b + w->item * args->b_batch + col, args->ldb,
+                   p->thin, p->k);
+}
+
+/* The thin columns of the chunk's rows: dot products of rows, spread over C. */
+static void run_thin(const work *w)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const lmn_hgemm_args *args = w->args;
+    bring_thin(w);
+    const lmn_hgemm_rows r = {.dst = w->s.thin_a,
+                              .ld_dst = p->k,
+                              .src = w->s.thin,
+                              .ld = p->k,
+                              .m = p->thin,
+                              .k = p->k,
+                              .padded = p->k};
+    p->row->rows_f32(&r);
+    const lmn_hgemm_small t = {.a = w->s.thin_a,
+                               .lda = p->k,
+                               .b = (const uint16_t *)args->a + w->item * args->a_batch +
+                                    w->i * args->lda,
+                               .ldb = args->lda,
+                               .c = w->s.thin_c,
+                               .ldc = w->m,
+                               .m = p->thin,
+                               .n = w->m,
+                               .k = p->k};
+    p->row->small_nt(&t);
+    const int64_t at = w->item * args->c_batch + w->i * args->ldc + w->j + w->n;
+    const int64_t ld = c_apart(p) ? p->thin : args->ldc;
+    float *c = c_apart(p) ? w->s.thin_c + p->thin * p->mc : (float *)args->c + at;
+    for (int64_t j = 0; j < p->thin; j++)
+        for (int64_t i = 0; i < w->m; i++) c[i * ld + j] = w->s.thin_c[j * w->m + i];
+    const lmn_epi_block e = {c,    ld,      args->row0 + w->i,    w->j + w->n,
+                             w->m, p->thin, args->item0 + w->item};
+    if (args->epi && args->epi->n_ops) p->row->epi(args->epi, &e);
+    if (c_apart(p)) p->row->narrow((uint16_t *)args->c + at, args->ldc, c, ld, w->m, p->thin);
 }
 
 /* Rows i .. of the chunk and where they lie in the whole. */
@@ -369,4 +439,5 @@ void lmn_hgemm_chunk(const lmn_hgemm_plan *p, const lmn_hgemm_args *args, int64_
         run_small(&w);
     else
         run_packed(&w);
+    if (p->thin && w.j + w.n == p->n) run_thin(&w);
 }

@@ -6,6 +6,10 @@
  *
  * Each operand is of 16 bits (the row's type) or of f32; f32 ones are rounded to bf16 in passing by
  * rows that have rows_f32. The epilogue's operands are f32.
+ *
+ * Order   the row's block, or its small_nn and small_nt; and small_nt for the last n % NR columns
+ *         of f32 [k][n], where they are at most 8 of a row of pairs that takes A in place, and m
+ * >= 16, n > NR, k >= 64.
  */
 #ifndef LMN_KERNELS_HGEMM_PLAN_H
 #define LMN_KERNELS_HGEMM_PLAN_H
@@ -33,7 +37,8 @@ typedef struct lmn_hgemm_shape {
 
 typedef struct lmn_hgemm_plan {
     const lmn_hgemm_row *row;
-    int64_t m, n, k, n_batch;
+    int64_t m, n, k, n_batch; /* n without the thin columns */
+    int64_t thin;             /* last columns, as dot products (small_nt) */
     int32_t flags, threads;
     bool small;               /* few rows: B is read once and not packed */
     bool c_past;              /* C is too large for the caches and written once */
