@@ -291,6 +291,36 @@ static void test_convolutions(t_env *env)
     }
 }
 
+/* Channels last, with constant weights and without. */
+static void test_channels_last(t_env *env)
+{
+    for (int i = 0; i < 60; i++) {
+        const int64_t c = t_rand_int(env, 1, 70), m = t_rand_int(env, 1, 70);
+        const int64_t side = t_rand_int(env, 1, 4), pad = t_rand_int(env, 0, 2);
+        const int64_t stride = t_rand_int(env, 1, 2);
+        const int64_t x[4] = {t_rand_int(env, 1, 2), side + t_rand_int(env, 0, 12),
+                              side + t_rand_int(env, 0, 12), c};
+        const int64_t w[4] = {m, c, side, side}, pads[4] = {pad, pad, pad, pad};
+        const int64_t strides[2] = {stride, stride};
+        draw d;
+        begin(&d, env, "com.microsoft", "QLinearConv");
+        bytes(&d, d.x, 4, x);
+        scales(&d, 1, 0.01, 0.1);
+        zero_points(&d, d.x, 1);
+        bytes(&d, d.w, 4, w);
+        scales(&d, one_or(&d, m), 0.01, 0.1);
+        zero_points(&d, d.w, one_or(&d, m));
+        scales(&d, 1, 0.5, 5);
+        zero_points(&d, d.y, 1);
+        if (i % 2) words(&d, m);
+        op_attr_i(&d.b, "channels_last", 1);
+        op_attr(&d.b, (lmn_attr){.name = "pads", .type = LMN_ATTR_INTS, .n = 4, .u.ints = pads});
+        op_attr(&d.b,
+                (lmn_attr){.name = "strides", .type = LMN_ATTR_INTS, .n = 2, .u.ints = strides});
+        compare(&d, "QLinearConv, channels last");
+    }
+}
+
 static void image(draw *d, int64_t dims[4])
 {
     dims[0] = t_rand_int(d->env, 1, 2), dims[1] = t_rand_int(d->env, 1, 9);
@@ -384,24 +414,28 @@ static void test_concat(t_env *env)
 
 static void test_pools(t_env *env)
 {
-    static const char *const OPS[3] = {"MaxPool", "QLinearAveragePool", "QLinearGlobalAveragePool"};
-    for (int i = 0; i < 60; i++) {
+    static const char *const OPS[4] = {"MaxPool", "QLinearAveragePool", "QLinearGlobalAveragePool",
+                                       "NhwcMaxPool"};
+    for (int i = 0; i < 100; i++) {
+        const int op = i % 5 < 3 ? i % 5 : i % 5 == 3 ? 2 : 3;
+        const bool last = i % 5 >= 3;
         const int64_t side = t_rand_int(env, 1, 4), stride = t_rand_int(env, 1, 3);
         const int64_t pad = t_rand_int(env, 0, side - 1), kernel[2] = {side, side};
         const int64_t strides[2] = {stride, stride}, pads[4] = {pad, pad, pad, pad};
         int64_t x[4];
         draw d;
-        begin(&d, env, i % 3 ? "com.microsoft" : "", OPS[i % 3]);
+        begin(&d, env, op ? "com.microsoft" : "", OPS[op]);
         image(&d, x);
-        x[2] += side, x[3] += side;
+        x[2] += side, x[last ? 1 : 3] += side;
         bytes(&d, d.x, 4, x);
-        if (i % 3) {
+        if (op == 1 || op == 2) {
             scales(&d, 1, 0.1, 2);
             zero_points(&d, d.x, 1);
             scales(&d, 1, 0.1, 2);
             zero_points(&d, d.x, 1);
         }
-        if (i % 3 < 2) {
+        if (op == 2 && last) op_attr_i(&d.b, "channels_last", 1);
+        if (op != 2) {
             const lmn_attr ints = {.type = LMN_ATTR_INTS, .n = 2};
             lmn_attr a[3] = {ints, ints, ints};
             a[0].name = "kernel_shape", a[0].u.ints = kernel;
@@ -409,9 +443,9 @@ static void test_pools(t_env *env)
             a[2].name = "pads", a[2].u.ints = pads, a[2].n = 4;
             for (int k = 0; k < 3; k++) op_attr(&d.b, a[k]);
             op_attr_i(&d.b, "ceil_mode", t_rand_int(env, 0, 1));
-            if (i % 3) op_attr_i(&d.b, "count_include_pad", t_rand_int(env, 0, 1));
+            if (op == 1) op_attr_i(&d.b, "count_include_pad", t_rand_int(env, 0, 1));
         }
-        compare(&d, OPS[i % 3]);
+        compare(&d, OPS[op]);
     }
 }
 
@@ -433,5 +467,6 @@ static void test_clip(t_env *env)
 }
 
 T_MAIN(T_TEST(test_products), T_TEST(test_ms_products), T_TEST(test_packed),
-       T_TEST(test_convolutions), T_TEST(test_quantize), T_TEST(test_dynamic), T_TEST(test_pairs),
-       T_TEST(test_concat), T_TEST(test_pools), T_TEST(test_clip))
+       T_TEST(test_convolutions), T_TEST(test_channels_last), T_TEST(test_quantize),
+       T_TEST(test_dynamic), T_TEST(test_pairs), T_TEST(test_concat), T_TEST(test_pools),
+       T_TEST(test_clip))

@@ -1,7 +1,8 @@
 /*
  * Every pass alone, and all of them, leave a graph that gives the same results: on the graphs of
  * golden/ and on random ones, evaluated node by node by the references. Bit for bit where the
- * pass promises it (docs/rooms/graph.md), else near. No pass but qdq leaves more nodes than it got.
+ * pass promises it (docs/rooms/graph.md), else near. No pass but qdq and
+ * channels_last leaves more nodes than it got.
  */
 #include "graph_case.h"
 
@@ -142,7 +143,7 @@ static uint32_t check_pass(const lmn_graph *g, const char *pass, lamina_tensor *
     bool ok = T_CHECK(run_graph(c, in, got));
     for (size_t i = 0; ok && i < g->n_outputs; i++) ok = T_CHECK(equal(got[i], want[i], near));
     if (!ok) printf("    pass %s\n", pass ? pass : "(all)");
-    if (pass && strcmp(pass, "qdq"))
+    if (pass && strcmp(pass, "qdq") && strcmp(pass, "channels_last"))
         T_CHECK(count_ops(c, "") <= count_ops(g, "") &&
                 count_ops(c, "Transpose") <= count_ops(g, "Transpose"));
     for (size_t i = 0; i < g->n_outputs; i++) lamina_tensor_unref(got[i]);

@@ -91,7 +91,7 @@ static void test_no_memory(t_env *env)
         "conv_bn_batch_norm.txt",  "epilogue_residual.txt", "activations_gelu_erf.txt",
         "elide_transposes.txt",    "attention_llama.txt",   "qdq_conv_relu.txt",
         "attention_two_masks.txt", "rotary_llama.txt",      "unmerge_bmm.txt",
-        "transposes_nhwc.txt",     "casts_chain.txt"};
+        "transposes_nhwc.txt",     "casts_chain.txt",       "channels_last_region.txt"};
     for (size_t i = 0; i < T_COUNT(FILES); i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", DIR_NAME, FILES[i]);

@@ -120,6 +120,20 @@ static void check_bounds(kc_ctx *kc, const lmn_qmap_row *row, int64_t n)
                 (double)got[1], (double)want[0], (double)want[1]);
 }
 
+static void check_sums(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t flip)
+{
+    const lmn_qmap_side q = some_side(kc);
+    const uint8_t *x = some_bytes(kc, n);
+    double *got = kc_buffer(kc, (size_t)n * sizeof *got);
+    for (int64_t i = 0; i < n; i++) got[i] = (double)kc_int(kc, 0, 9);
+    double *want = kc_buffer(kc, (size_t)n * sizeof *want);
+    for (int64_t i = 0; i < n; i++) want[i] = got[i] + (double)real_of(x[i], flip, q);
+    KC_CALL(kc, row->add_up(got, x, n, &q, flip));
+    for (int64_t i = 0; i < n; i++)
+        if (got[i] != want[i] && !(isnan(got[i]) && isnan(want[i])))
+            kc_fail(kc, "add_up: element %d is %g, not %g", (int)i, got[i], want[i]);
+}
+
 static void check_all(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_qmap_row *row = (const lmn_qmap_row *)(const void *)head;
@@ -132,6 +146,7 @@ static void check_all(kc_ctx *kc, const lmn_krow *head)
         check_pair(kc, row, n, flip);
         check_bytes(kc, row, n, flip);
         check_bounds(kc, row, n);
+        check_sums(kc, row, n, flip);
     }
 }
 

@@ -17,6 +17,8 @@
     X(to_float)              \
     X(conv_integer)          \
     X(qlinear_conv)          \
+    X(qlast_conv)            \
+    X(qlast_max_pool)        \
     X(quantize)              \
     X(dequantize)            \
     X(dynamic_quantize)      \

@@ -4,7 +4,6 @@
  */
 #include "devices/cpu/cpu_geom.h"
 #include "devices/cpu/cpu_quant.h"
-#include "kernels/qgemm/qconv_plan.h"
 #include "tune/tune.h"
 
 typedef struct qconv_job {
@@ -82,8 +81,7 @@ static lamina_status run_conv_integer(const lamina_kernel *k, lmn_eval *ec)
     return run_job(k, ec, &j, &g);
 }
 
-/* Bias, and factors of the requantisation as the reference forms them. */
-static bool read_ends(lmn_eval *ec, int64_t c_out, lmn_qconv_args *a)
+bool lmn_cpu_qconv_ends(lmn_eval *ec, int64_t c_out, lmn_qconv_args *a)
 {
     const lamina_tensor *ws = lmn_in(ec, 4), *y_zp = lmn_in(ec, 7), *bias = lmn_in(ec, 8);
     float xs, ys;
@@ -114,7 +112,7 @@ static lamina_status run_qlinear_conv(const lamina_kernel *k, lmn_eval *ec)
     qconv_job j = {0};
     lmn_conv_geom g;
     int64_t dims[LMN_MAX_RANK];
-    if (!read_operands(ec, at, &j, &g, dims) || !read_ends(ec, g.c_out, &j.args))
+    if (!read_operands(ec, at, &j, &g, dims) || !lmn_cpu_qconv_ends(ec, g.c_out, &j.args))
         return lmn_cpu_reference(ec);
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, lmn_in(ec, 7)->dtype, lmn_in(ec, 0)->rank, dims, &y));

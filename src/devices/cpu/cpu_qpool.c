@@ -20,7 +20,7 @@ typedef struct qpool_job {
     /* averages */
     bool count_pad;
     double value[256]; /* of a byte */
-    lmn_qmap_side to;
+    lmn_qmap_side from, to;
 } qpool_job;
 
 typedef void plane_fn(const qpool_job *j, const uint8_t *x, uint8_t *y);
@@ -197,7 +197,7 @@ static bool read_sides(const lmn_eval *ec, qpool_job *j)
         return false;
     for (int32_t b = 0; b < 256; b++)
         j->value[b] = (double)((float)((b ^ j->flip) - zp[0]) * scale);
-    j->to.zp = zp[1];
+    j->from = (lmn_qmap_side){scale, zp[0]}, j->to.zp = zp[1];
     return true;
 }
 
@@ -215,14 +215,15 @@ static lamina_status run_qlinear_global_pool(const lamina_kernel *k, lmn_eval *e
 {
     const lamina_tensor *x = lmn_in(ec, 0);
     int64_t dims[LMN_MAX_RANK], n = 1;
-    if (!lmn_cpu_is_8bit(x) || x->rank < 3 || lmn_attr_i(ec->node, "channels_last", 0))
-        return lmn_cpu_reference(ec);
+    const bool last = lmn_attr_i(ec->node, "channels_last", 0) != 0;
+    if (!lmn_cpu_is_8bit(x) || x->rank < 3) return lmn_cpu_reference(ec);
     for (int32_t d = 0; d < x->rank; d++) {
         dims[d] = d < 2 ? x->dims[d] : 1;
         if (d >= 2) n *= x->dims[d];
     }
     qpool_job j = {.row = k->dev->kset.qmap_i8, .flip = lmn_cpu_is_signed(x) ? 0x80 : 0};
-    if (n == 0 || n > EXACT_SUM || !read_sides(ec, &j)) return lmn_cpu_reference(ec);
+    if (n == 0 || (!last && n > EXACT_SUM) || !read_sides(ec, &j)) return lmn_cpu_reference(ec);
+    if (last) return lmn_cpu_qlast_mean(k, ec, (lmn_qmap_side[2]){j.from, j.to});
     j.g.in[0] = j.g.in[1] = j.g.out[0] = j.g.out[1] = j.g.out[2] = 1;
     j.g.in[2] = n;
     return run_job(ec, &j, dims, global_chunk);

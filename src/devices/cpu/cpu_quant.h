@@ -6,7 +6,8 @@
 #define LMN_DEVICES_CPU_QUANT_H
 
 #include "devices/cpu/cpu_tools.h"
-#include "kernels/qgemm/qgemm_plan.h"
+#include "kernels/qgemm/qconv_plan.h"
+#include "kernels/qmap/qmap.h"
 
 static inline bool lmn_cpu_is_8bit(const lamina_tensor *t)
 {
@@ -37,5 +38,11 @@ bool lmn_cpu_scale(const lamina_tensor *t, float *out);
 
 /* Zero point of y, of one element, and the range of its type. */
 void lmn_cpu_out_range(const lamina_tensor *y_zp, int32_t *zp, int32_t *lo, int32_t *hi);
+
+/* Requantisation of QLinearConv: bias, and factors as the reference forms them. */
+bool lmn_cpu_qconv_ends(lmn_eval *ec, int64_t c_out, lmn_qconv_args *a);
+
+/* QLinearGlobalAveragePool with its channels last, between the two sides. */
+lamina_status lmn_cpu_qlast_mean(const lamina_kernel *k, lmn_eval *ec, const lmn_qmap_side side[2]);
 
 #endif

@@ -24,4 +24,7 @@
     X(conv_bn)           \
     X(dce)               \
     X(infer)             \
-    X(epilogue)
+    X(epilogue)          \
+    X(channels_last)     \
+    X(dce)               \
+    X(infer)

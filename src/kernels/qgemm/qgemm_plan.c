@@ -53,7 +53,7 @@ static void cut_stream(lmn_qgemm_plan *p)
 
 /* What a worker's scratch holds, in this order. */
 typedef struct parts {
-    uint8_t *b, *a, *slab, *room;
+    uint8_t *b, *a, *raw, *slab, *room;
     int32_t *row_sum, *row_add, *row_zp, *col_sum, *col_add, *col_zp, *part;
     float *col_mul, *col_bias;
 } parts;
@@ -66,6 +66,11 @@ static int64_t padded_k(const lmn_qgemm_plan *p)
 static int64_t a_step(const lmn_qgemm_plan *p)
 {
     return lmn_round_up_i64(padded_k(p) * p->row->a_bytes, 64) + 64;
+}
+/* The same of rows that args->rows brings. */
+static int64_t raw_step(const lmn_qgemm_plan *p)
+{
+    return lmn_round_up_i64(p->kc, 64) + 64;
 }
 static int64_t b_panel(const lmn_qgemm_plan *p)
 {
@@ -86,6 +91,7 @@ static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
     const int64_t strip = p->stream ? p->m : p->row->mr;
     s->b = p->stream || p->packed ? NULL : take(base, &used, p->nc / p->row->nr * b_panel(p));
     s->a = take(base, &used, strip * a_step(p));
+    s->raw = p->rows ? take(base, &used, strip * raw_step(p)) : NULL;
     s->slab = p->bring ? take(base, &used, SLAB * p->nc + LMN_QGEMM_SPILL) : NULL;
     const int64_t room = p->stream && p->trans_b ? p->row->dot_room : 0;
     s->room = take(base, &used, lmn_round_up_i64(p->k, 64) * room);
@@ -105,13 +111,13 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
 {
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
     *out = (lmn_qgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .n_batch = s->n_batch};
-    out->bring = s->bring, out->trans_b = s->trans_b, out->packed = s->packed;
+    out->bring = s->bring, out->trans_b = s->trans_b, out->packed = s->packed, out->rows = s->rows;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->kc = lmn_split_even(s->k, KC, 64); /* whole groups of every row */
     if (out->kc > s->k) out->kc = s->k;
     out->stream = s->trans_b ? row->dot && s->m <= LMN_QGEMM_DOT_M
                              : row->stream && s->m <= LMN_QGEMM_STREAM_M;
-    if (s->bring || s->packed) out->stream = false;
+    if (s->bring || s->packed || s->rows) out->stream = false;
     if (out->stream)
         cut_stream(out);
     else
@@ -132,7 +138,7 @@ bool lmn_qgemm_plan_as(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, const
     lmn_qgemm_plan_make(row, s, out);
     lmn_qgemm_plan p = *out;
     const int64_t n_unit = p.stream ? STREAM_UNIT : row->nr;
-    if (row->head.isa == 0 || p.n_chunks == 0 || s->trans_b || s->packed) return false;
+    if (row->head.isa == 0 || p.n_chunks == 0 || s->trans_b || s->packed || s->rows) return false;
     if (!lmn_choice_in_range(c) || c->path) return false;
     if (c->mc % row->mr || c->nc % n_unit || c->kc % 64 || c->kc > KC) return false;
     if (p.stream && (c->mc || c->kc)) return false;
@@ -370,13 +376,21 @@ static const uint8_t *bring_a(const work *w, int64_t i, int64_t m, int64_t k0, i
                               int64_t *step)
 {
     const lmn_qgemm_args *args = w->args;
-    const uint8_t *src = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0;
-    *step = w->pack_a ? a_step(w->p) : args->lda;
+    const uint8_t *src = w->s.raw;
+    int64_t ld = raw_step(w->p);
+    if (w->p->rows) {
+        const lmn_qgemm_strip strip = {w->item, w->i + i, m, k0, k, w->s.raw, ld};
+        args->rows(args->rows_ctx, &strip);
+    } else {
+        src = args->a + w->item * args->a_batch + (w->i + i) * args->lda + k0;
+        ld = args->lda;
+    }
+    *step = w->pack_a ? a_step(w->p) : ld;
     if (!w->pack_a) return src;
     const lmn_qgemm_pack pack = {.dst = w->s.a,
                                  .step = a_step(w->p),
                                  .src = src,
-                                 .ld = args->lda,
+                                 .ld = ld,
                                  .k = k,
                                  .n = m,
                                  .flip = w->a_flip,
@@ -459,7 +473,10 @@ static bool copies_a(const work *w)
 static void blocks(const work *w)
 {
     const lmn_qgemm_plan *p = w->p;
-    const int64_t step = w->pack_a ? p->row->mr : w->m;
+    const int64_t mr = p->row->mr;
+    int64_t step = w->pack_a || p->rows ? mr : w->m;
+    if (step == mr && mr < WIDE) /* dealt evenly, unless tiles want sixteen rows */
+        step = lmn_ceil_div_i64(w->m, lmn_ceil_div_i64(w->m, mr));
     int64_t k0 = 0;
     if (p->packed)
         memcpy(w->s.col_sum, w->packed + packed_panels(p->row, p->k, p->n) + w->j * 4,

@@ -18,6 +18,7 @@ typedef struct lmn_qgemm_plan {
     const lmn_qgemm_row *row;
     int64_t m, n, k, n_batch;
     bool bring;         /* B comes from args->bring */
+    bool rows;          /* A comes from args->rows */
     bool trans_b;       /* b is [n][k] */
     bool packed;        /* b is what lmn_qgemm_prepack() made */
     bool stream;        /* few rows: B is read once and not packed */
@@ -33,6 +34,13 @@ typedef struct lmn_qgemm_slab {
 } lmn_qgemm_slab;
 typedef void lmn_qgemm_bring_fn(const void *ctx, const lmn_qgemm_slab *slab);
 
+typedef struct lmn_qgemm_strip {
+    int64_t item, i, m, k0, k; /* k bytes from k0 on of m rows of A of this item */
+    uint8_t *dst;
+    int64_t step; /* from row to row of dst, in order: 64 bytes behind one may be written */
+} lmn_qgemm_strip;
+typedef void lmn_qgemm_rows_fn(const void *ctx, const lmn_qgemm_strip *strip);
+
 /* Strides are in elements: ld from row to row, batch from item to item (0 = shared). */
 typedef struct lmn_qgemm_args {
     const uint8_t *a, *b; /* of either sign */
@@ -40,6 +48,8 @@ typedef struct lmn_qgemm_args {
     int64_t lda, ldb, a_batch, b_batch;
     lmn_qgemm_bring_fn *bring; /* with plan.bring: writes blocks of B instead of b */
     const void *bring_ctx;
+    lmn_qgemm_rows_fn *rows; /* with plan.rows: writes rows of A instead of a */
+    const void *rows_ctx;
     int32_t a_zp, b_zp;
     const int32_t *a_zps, *b_zps;       /* one a row, a column; NULL = a_zp, b_zp */
     const int32_t *row_bias, *col_bias; /* NULL = none */
@@ -58,6 +68,7 @@ typedef struct lmn_qgemm_args {
 typedef struct lmn_qgemm_shape {
     int64_t m, n, k, n_batch;
     bool bring, trans_b, packed; /* as in the plan; at most one of them */
+    bool rows;                   /* as in the plan */
     int32_t threads;             /* that will share the chunks, 0: one; changes no bits */
 } lmn_qgemm_shape;
 

@@ -43,6 +43,10 @@ typedef void lmn_qmap_max_fn(uint8_t *dst, const uint8_t *x, int64_t n, int64_t 
 typedef void lmn_qmap_requantize_fn(uint8_t *dst, const uint8_t *x, int64_t n,
                                     const lmn_qmap_side from_to[2], const uint8_t flips[2]);
 
+/* sum[i] += what x[i] stands for. */
+typedef void lmn_qmap_add_up_fn(double *sum, const uint8_t *x, int64_t n, const lmn_qmap_side *q,
+                                uint8_t flip);
+
 /* The least and the greatest of n floats and of what lo_hi holds, into lo_hi; false if one is NaN,
    and then lo_hi is of the others. */
 typedef bool lmn_qmap_bounds_fn(const float *x, int64_t n, float lo_hi[2]);
@@ -56,6 +60,7 @@ typedef struct lmn_qmap_row {
     lmn_qmap_max_fn *max;
     lmn_qmap_requantize_fn *requantize;
     lmn_qmap_bounds_fn *bounds;
+    lmn_qmap_add_up_fn *add_up;
 } lmn_qmap_row;
 
 extern const lmn_qmap_row lmn_qmap_i8_rows[];

@@ -10,7 +10,8 @@
     lmn_qmap_clip_fn lmn_qmap_##dt##_clip_##var;             \
     lmn_qmap_max_fn lmn_qmap_##dt##_max_##var;               \
     lmn_qmap_requantize_fn lmn_qmap_##dt##_requantize_##var; \
-    lmn_qmap_bounds_fn lmn_qmap_##dt##_bounds_##var;
+    lmn_qmap_bounds_fn lmn_qmap_##dt##_bounds_##var;         \
+    lmn_qmap_add_up_fn lmn_qmap_##dt##_add_up_##var;
 #include "kernels/qmap/qmap_variants.h"
 #undef X
 
@@ -19,7 +20,8 @@ const lmn_qmap_row lmn_qmap_i8_rows[] = {
     {LMN_KROW(qmap, dt, var, isa, prio), lmn_qmap_##dt##_quantize_##var, \
      lmn_qmap_##dt##_dequantize_##var,   lmn_qmap_##dt##_pair_##var,     \
      lmn_qmap_##dt##_clip_##var,         lmn_qmap_##dt##_max_##var,      \
-     lmn_qmap_##dt##_requantize_##var,   lmn_qmap_##dt##_bounds_##var},
+     lmn_qmap_##dt##_requantize_##var,   lmn_qmap_##dt##_bounds_##var,   \
+     lmn_qmap_##dt##_add_up_##var},
 #include "kernels/qmap/qmap_variants.h"
 #undef X
 };

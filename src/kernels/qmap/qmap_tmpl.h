@@ -59,6 +59,12 @@ static inline void pair_run(const lmn_qmap_pair *p)
     for (int64_t at = 0; at < p->n; at += BLOCK) pair_block(p, at, lmn_min_i64(BLOCK, p->n - at));
 }
 
+static inline void add_up_run(double *restrict sum, const uint8_t *restrict x, int64_t n,
+                              lmn_qmap_side q, uint8_t flip)
+{
+    for (int64_t i = 0; i < n; i++) sum[i] += (double)real_of(x[i] ^ flip, q.scale, q.zp);
+}
+
 static inline void clip_run(uint8_t *dst, const uint8_t *x, int64_t n, uint8_t lo, uint8_t hi,
                             uint8_t flip)
 {
@@ -135,6 +141,7 @@ static inline bool bounds_run(const float *x, int64_t n, float lo_hi[2])
     lmn_qmap_max_fn lmn_qmap_i8_max_##var;                                                         \
     lmn_qmap_requantize_fn lmn_qmap_i8_requantize_##var;                                           \
     lmn_qmap_bounds_fn lmn_qmap_i8_bounds_##var;                                                   \
+    lmn_qmap_add_up_fn lmn_qmap_i8_add_up_##var;                                                   \
     void lmn_qmap_i8_quantize_##var(uint8_t *dst, const float *x, int64_t n,                       \
                                     const lmn_qmap_side *q, uint8_t flip)                          \
     {                                                                                              \
@@ -167,4 +174,9 @@ static inline bool bounds_run(const float *x, int64_t n, float lo_hi[2])
     bool lmn_qmap_i8_bounds_##var(const float *x, int64_t n, float lo_hi[2])                       \
     {                                                                                              \
         return bounds_run(x, n, lo_hi);                                                            \
+    }                                                                                              \
+    void lmn_qmap_i8_add_up_##var(double *sum, const uint8_t *x, int64_t n,                        \
+                                  const lmn_qmap_side *q, uint8_t flip)                            \
+    {                                                                                              \
+        add_up_run(sum, x, n, *q, flip);                                                           \
     }

@@ -1,6 +1,7 @@
 /*
  * NhwcMaxPool (com.microsoft, since 1): MaxPool of 8-bit images with the channels last.
  */
+#include "ops/mapeval.h"
 #include "ops/mslinear.h"
 
 static lamina_status canon_nhwcmaxpool(lmn_canon *c)
@@ -27,4 +28,4 @@ static const lmn_attr_schema ATTRS[] = {{"auto_pad", LMN_ATTR_STRING, 0},
                                         {"strides", LMN_ATTR_INTS, 0},
                                         {0}};
 
-LMN_MS_MAPPED(NhwcMaxPool, canon_nhwcmaxpool);
+LMN_MS_WHOLE(NhwcMaxPool, canon_nhwcmaxpool);

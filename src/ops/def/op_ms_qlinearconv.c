@@ -2,6 +2,8 @@
  * QLinearConv (com.microsoft, since 1): ai.onnx QLinearConv; the channels of x and y may come last,
  * the weights stay [M, C / group, k...].
  */
+#include "ops/convcore.h"
+#include "ops/mapeval.h"
 #include "ops/mslinear.h"
 
 static lamina_status canon_qlinearconv(lmn_canon *c)
@@ -34,4 +36,21 @@ static const lmn_port IN[] = {{"x", 'A', 0, LMN_D_8BIT},
 static const lmn_port OUT[] = {{"y", 'C', 0, LMN_D_8BIT}, {0}};
 static const lmn_attr_schema ATTRS[] = {LMN_MS_CONV_ATTRS, {"channels_last", LMN_ATTR_INT, 0}, {0}};
 
-LMN_MS_MAPPED(QLinearConv, canon_qlinearconv);
+static void cost_qlinearconv(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                             lmn_cost *c)
+{
+    lmn_conv_cost(n, in, 3, &out[0], c);
+}
+
+const lmn_op_def lmn_op_MsQLinearConv = {
+    .domain = LMN_MS,
+    .name = "QLinearConv",
+    .since = 1,
+    .in = IN,
+    .out = OUT,
+    .attrs = ATTRS,
+    .infer = lmn_mapped_infer,
+    .eval = lmn_mapped_eval,
+    .canon = canon_qlinearconv,
+    .cost = cost_qlinearconv,
+};

@@ -1,0 +1,299 @@
+/*
+ * Convolutions of 8-bit integers, and what stands between them, work with their channels last:
+ * pixels are then rows of the product as they lie, and nothing is turned or packed but weights,
+ * once. A region is convolutions, pools and elementwise nodes that hand values to each other;
+ * Transposes stand where values come in and where others read them. A region is turned only if it
+ * has at least two convolutions for every such place. Same bits.
+ */
+#include "graph/passes/match.h"
+
+#include <string.h>
+
+#define MS "com.microsoft"
+enum { MAX_ATTRS = 16, MAX_IN = 16, MIN_CONVS = 2 };
+
+typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP } kind;
+
+typedef struct last {
+    lmn_match *m;
+    size_t n_nodes, n_values; /* before anything was added */
+    uint8_t *kind;            /* of a node */
+    uint32_t *up;             /* of a node: towards the first of its region */
+    int32_t *convs, *places;  /* of a region's first node */
+    uint32_t *seen;           /* of a value: a region that reads it from outside, plus 1 */
+    lmn_vid *turned;          /* of a value: the same with its channels last; 0: none yet */
+    uint32_t *next, *head;    /* lists of added nodes, by what they stand behind, plus 1 */
+    size_t cap_next;
+} last;
+
+static const lmn_fact *fact_of(const last *l, lmn_vid v)
+{
+    return &l->m->g->values[v].fact;
+}
+
+/* 8 bits, a batch, channels and one to three spatial axes? */
+static bool is_image(const last *l, lmn_vid v)
+{
+    const lmn_fact *f = fact_of(l, v);
+    return v && f->kind == LMN_FACT_TENSOR && f->rank >= 3 && f->rank <= 5 &&
+           (f->dtype == LAMINA_U8 || f->dtype == LAMINA_I8);
+}
+
+static bool is_ms(const lmn_gnode *n, const char *op)
+{
+    return strcmp(n->op.def->domain, MS) == 0 && strcmp(n->op.def->name, op) == 0;
+}
+
+/* Is input k an image that the node works on? */
+static bool is_data(kind what, int32_t k)
+{
+    return k == 0 || (what == SUM && k == 3);
+}
+
+static kind kind_of(const last *l, const lmn_gnode *n)
+{
+    if (n->dead || n->op.n_in < 1 || n->op.n_in > MAX_IN || n->op.n_out != 1 || n->op.n_caps ||
+        n->op.n_attrs >= MAX_ATTRS || !is_image(l, n->in[0]) || !is_image(l, n->out[0]))
+        return NONE;
+    if (lmn_match_op(n, "QLinearConv")) {
+        const lamina_tensor *w = lmn_match_const(l->m, n->in[3]);
+        const bool whole = lmn_attr_i(&n->op, "group", 1) == 1;
+        return whole && w && w->rank == fact_of(l, n->in[0])->rank && lmn_count(w) ? CONV : NONE;
+    }
+    if (lmn_match_op(n, "MaxPool")) return lmn_op_find(MS, "NhwcMaxPool") ? POOL : NONE;
+    if (lmn_match_op(n, "Clip")) return CLIP;
+    if (is_ms(n, "QLinearGlobalAveragePool"))
+        return lmn_attr_i(&n->op, "channels_last", 0) ? NONE : MEAN;
+    if (is_ms(n, "QLinearAdd") || is_ms(n, "QLinearMul"))
+        return is_image(l, n->in[3]) && lmn_match_same_shape(l->m, n->in[0], n->in[3]) ? SUM : NONE;
+    return NONE;
+}
+
+/* ---- regions -----------------------------------------------------------------------------------
+ */
+
+static uint32_t first_of(last *l, uint32_t i)
+{
+    while (l->up[i] != i) i = l->up[i] = l->up[l->up[i]];
+    return i;
+}
+
+/* Joins every node of a kind with those that make its images. */
+static void join(last *l)
+{
+    const lmn_graph *g = l->m->g;
+    for (uint32_t i = 0; i < l->n_nodes; i++) {
+        const lmn_gnode *n = &g->nodes[i];
+        l->up[i] = i;
+        for (int32_t k = 0; l->kind[i] && k < n->op.n_in; k++) {
+            const uint32_t p = n->in[k] ? g->values[n->in[k]].producer : LMN_NO_NODE;
+            if (!is_data((kind)l->kind[i], k) || p == LMN_NO_NODE || !l->kind[p]) continue;
+            l->up[first_of(l, i)] = first_of(l, p);
+        }
+    }
+}
+
+/* The region that makes v, as its first node; LMN_NO_NODE: none. */
+static uint32_t made_in(last *l, lmn_vid v)
+{
+    const uint32_t p = v ? l->m->g->values[v].producer : LMN_NO_NODE;
+    return p == LMN_NO_NODE || !l->kind[p] ? LMN_NO_NODE : first_of(l, p);
+}
+
+/* v is read, or handed on, in the usual order; the mean of an image has no pixels to turn. */
+static void note_outside(last *l, lmn_vid v)
+{
+    const uint32_t r = made_in(l, v);
+    if (r == LMN_NO_NODE || l->seen[v] || l->kind[l->m->g->values[v].producer] == MEAN) return;
+    l->seen[v] = r + 1;
+    l->places[r]++;
+}
+
+static void count_places(last *l)
+{
+    const lmn_graph *g = l->m->g;
+    for (uint32_t i = 0; i < l->n_nodes; i++) {
+        const lmn_gnode *n = &g->nodes[i];
+        const uint32_t r = first_of(l, i);
+        l->convs[r] += l->kind[i] == CONV;
+        for (int32_t k = 0; !n->dead && k < n->op.n_in; k++) {
+            const lmn_vid v = n->in[k];
+            if (!l->kind[i] || !is_data((kind)l->kind[i], k)) {
+                note_outside(l, v);
+            } else if (made_in(l, v) == LMN_NO_NODE && l->seen[v] != r + 1) {
+                l->seen[v] = r + 1;
+                l->places[r]++;
+            }
+        }
+    }
+    for (size_t i = 0; i < g->n_outputs; i++) note_outside(l, g->outputs[i]);
+}
+
+static bool is_chosen(last *l, uint32_t i)
+{
+    const uint32_t r = first_of(l, i);
+    return l->kind[i] && l->convs[r] >= MIN_CONVS && l->convs[r] >= 2 * l->places[r];
+}
+
+/* ---- turning -----------------------------------------------------------------------------------
+ */
+
+/* A new value: v with its channels last. */
+static lmn_vid turned_value(last *l, lmn_vid v)
+{
+    lmn_fact f = *fact_of(l, v);
+    const lmn_dim channels = f.dims[1];
+    for (int32_t i = 1; i + 1 < f.rank; i++) f.dims[i] = f.dims[i + 1];
+    f.dims[f.rank - 1] = channels;
+    f.n_elems = -1;
+    return lmn_graph_value(l->m->g, "", &f);
+}
+
+/* A Transpose from one to the other behind node `place` (LMN_NO_NODE: in front of all). `like`
+   gives the name and opset. */
+static lamina_status add_transpose(last *l, lmn_vid from, lmn_vid to, bool to_last, uint32_t place,
+                                   const lmn_opnode *like)
+{
+    lmn_graph *g = l->m->g;
+    const int32_t rank = fact_of(l, from)->rank;
+    int64_t *perm = LMN_ARENA_ARRAY(&g->arena, int64_t, (size_t)rank);
+    const lmn_op_def *def = lmn_op_find("", "Transpose");
+    if (!perm || !def) return LAMINA_E_NOMEM;
+    for (int32_t i = 1; i + 1 < rank; i++) perm[to_last ? i : i + 1] = to_last ? i + 1 : i;
+    perm[to_last ? rank - 1 : 1] = to_last ? 1 : rank - 1;
+    const lmn_attr attr = {.name = "perm", .type = LMN_ATTR_INTS, .n = rank, .u.ints = perm};
+    const lmn_opnode op = {.def = def,
+                           .name = like->name,
+                           .opset = like->opset,
+                           .n_in = 1,
+                           .n_out = 1,
+                           .attrs = &attr,
+                           .n_attrs = 1};
+    const size_t at = g->n_nodes;
+    if (at - l->n_nodes >= l->cap_next || !lmn_graph_node(g, &op, &from, &to))
+        return LAMINA_E_NOMEM;
+    uint32_t *head = &l->head[place == LMN_NO_NODE ? 0 : place + 1];
+    if (from < l->m->n_uses) l->m->uses[from]++;
+    l->next[at - l->n_nodes] = *head;
+    *head = (uint32_t)at + 1;
+    return LAMINA_OK;
+}
+
+static lamina_status last_of(last *l, lmn_vid v, const lmn_opnode *like, lmn_vid *out)
+{
+    if (!l->turned[v]) {
+        const lmn_vid t = turned_value(l, v);
+        if (!t) return LAMINA_E_NOMEM;
+        LMN_TRY(add_transpose(l, v, t, true, l->m->g->values[v].producer, like));
+        l->turned[v] = t;
+    }
+    *out = l->turned[v];
+    return LAMINA_OK;
+}
+
+/* Attributes of the node with its channels last. */
+static int32_t new_attrs(const lmn_gnode *n, kind what, lmn_attr *out)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < n->op.n_attrs; i++)
+        if (what != POOL || strcmp(n->op.attrs[i].name, "storage_order") != 0)
+            out[count++] = n->op.attrs[i];
+    if (what == CONV || what == MEAN)
+        out[count++] = (lmn_attr){.name = "channels_last", .type = LMN_ATTR_INT, .n = 1, .u.i = 1};
+    return count;
+}
+
+static lamina_status turn_node(last *l, uint32_t i)
+{
+    lmn_graph *g = l->m->g;
+    const kind what = (kind)l->kind[i];
+    const lmn_opnode like = g->nodes[i].op;
+    const lmn_vid y = g->nodes[i].out[0];
+    lmn_vid in[MAX_IN];
+    lmn_attr attrs[MAX_ATTRS];
+    memcpy(in, g->nodes[i].in, (size_t)like.n_in * sizeof *in);
+    for (int32_t k = 0; k < like.n_in; k++)
+        if (is_data(what, k)) LMN_TRY(last_of(l, in[k], &like, &in[k]));
+    const lmn_vid t = turned_value(l, y);
+    if (!t) return LAMINA_E_NOMEM;
+    lmn_gnode *n = &g->nodes[i]; /* not before: adding nodes moves them */
+    LMN_TRY(lmn_match_become(l->m, n,
+                             &(lmn_rewrite){.domain = what == CLIP ? "" : MS,
+                                            .op = what == POOL ? "NhwcMaxPool" : like.def->name,
+                                            .name = like.name,
+                                            .opset = like.opset,
+                                            .in = in,
+                                            .n_in = like.n_in,
+                                            .attrs = attrs,
+                                            .n_attrs = new_attrs(n, what, attrs)}));
+    n->out[0] = t;
+    g->values[t].producer = i, g->values[t].producer_out = 0;
+    l->turned[y] = t;
+    return add_transpose(l, t, y, false, i, &like);
+}
+
+/* ---- the pass ----------------------------------------------------------------------------------
+ */
+
+/* Added nodes go where they belong. */
+static lamina_status put_in_order(last *l)
+{
+    lmn_graph *g = l->m->g;
+    lmn_gnode *all = lmn_arena_dup(&l->m->tmp, g->nodes, g->n_nodes * sizeof *all);
+    size_t n = 0;
+    if (!all) return LAMINA_E_NOMEM;
+    for (size_t i = 0; i <= l->n_nodes; i++) {
+        if (i) g->nodes[n++] = all[i - 1];
+        for (uint32_t a = l->head[i]; a; a = l->next[a - 1 - l->n_nodes])
+            g->nodes[n++] = all[a - 1];
+    }
+    lmn_assert(n == g->n_nodes);
+    for (size_t i = 0; i < n; i++)
+        for (int32_t k = 0; !g->nodes[i].dead && k < g->nodes[i].op.n_out; k++)
+            if (g->nodes[i].out[k]) g->values[g->nodes[i].out[k]].producer = (uint32_t)i;
+    return LAMINA_OK;
+}
+
+static bool prepare(last *l)
+{
+    lmn_arena *a = &l->m->tmp;
+    const size_t n = l->n_nodes = l->m->g->n_nodes, v = l->n_values = l->m->g->n_values;
+    l->kind = LMN_ARENA_ARRAY(a, uint8_t, n + 1);
+    l->up = LMN_ARENA_ARRAY(a, uint32_t, n + 1);
+    l->convs = LMN_ARENA_ARRAY(a, int32_t, n + 1);
+    l->places = LMN_ARENA_ARRAY(a, int32_t, n + 1);
+    l->head = LMN_ARENA_ARRAY(a, uint32_t, n + 1);
+    l->cap_next = n + v; /* one behind a node, one behind a value */
+    l->next = LMN_ARENA_ARRAY(a, uint32_t, l->cap_next);
+    l->seen = LMN_ARENA_ARRAY(a, uint32_t, v);
+    l->turned = LMN_ARENA_ARRAY(a, lmn_vid, v);
+    return l->kind && l->up && l->convs && l->places && l->head && l->next && l->seen && l->turned;
+}
+
+static lamina_status run(lmn_match *m)
+{
+    last l = {.m = m};
+    bool any = false;
+    for (size_t i = 0; !any && i < m->g->n_nodes; i++)
+        any = lmn_match_op(&m->g->nodes[i], "QLinearConv");
+    if (!any || !lmn_op_find(MS, "QLinearConv") || !lmn_op_find("", "Transpose")) return LAMINA_OK;
+    if (!prepare(&l)) return LAMINA_E_NOMEM;
+    for (size_t i = 0; i < l.n_nodes; i++) l.kind[i] = (uint8_t)kind_of(&l, &m->g->nodes[i]);
+    join(&l);
+    count_places(&l);
+    lamina_status st = LAMINA_OK;
+    for (uint32_t i = 0; st == LAMINA_OK && i < l.n_nodes; i++)
+        if (is_chosen(&l, i)) st = turn_node(&l, i);
+    const lamina_status placed = put_in_order(&l);
+    return st == LAMINA_OK ? placed : st;
+}
+
+lamina_status lmn_pass_channels_last(lmn_graph *g, lmn_pass_ctx *ctx);
+lamina_status lmn_pass_channels_last(lmn_graph *g, lmn_pass_ctx *ctx)
+{
+    lmn_match m;
+    lamina_status st = lmn_match_begin(&m, g, ctx);
+    if (st == LAMINA_OK) st = run(&m);
+    lmn_match_finish(&m);
+    return st;
+}
