@@ -22,12 +22,13 @@ help: ## what make can do
 # Everything that must hold before a change lands: sanitizers, release, clang, threads, gates.
 check: environment check-asan check-release check-clang check-tsan gates ## sets up, then everything: sanitizers, release, clang, threads, gates
 
-check-full: check ## check, 100 seeds of kcheck, all floats, 10,000 random models an operator, 20,000 plans (an hour)
+check-full: check ## check, 100 seeds of kcheck, all floats (also as text), 10,000 random models an operator, 20,000 plans (an hour)
 	for i in $$(seq 100); do $(BUILD)/bin/kcheck --seed=$$i > $(BUILD)/kcheck.log || \
 		{ grep FAIL $(BUILD)/kcheck.log; exit 1; }; done
 	$(BUILD)/bin/kcheck --full --only=":avx2 ulp" > $(BUILD)/kcheck.log || \
 		{ grep FAIL $(BUILD)/kcheck.log; exit 1; }
 	$(BUILD)/bin/props --draws=10000
+	T_NUMBERS=10000000 T_ALL_FLOATS=1 $(BUILD)/tests/test_number
 	for i in $$(seq 2 21); do T_SEED=$$i $(BUILD)/tests/test_plan_memory || exit 1; done
 
 check-asan:

@@ -101,14 +101,16 @@ void lmn_jsonw_str(lmn_jsonw *w, const char *key, const char *s)
 
 void lmn_jsonw_i64(lmn_jsonw *w, const char *key, int64_t v)
 {
+    char text[LMN_NUMBER_BYTES];
     lead(w, key);
-    lmn_strbuf_printf(w->out, "%lld", (long long)v);
+    lmn_strbuf_add(w->out, text, lmn_i64_write(text, v));
 }
 
 void lmn_jsonw_u64(lmn_jsonw *w, const char *key, uint64_t v)
 {
+    char text[LMN_NUMBER_BYTES];
     lead(w, key);
-    lmn_strbuf_printf(w->out, "%llu", (unsigned long long)v);
+    lmn_strbuf_add(w->out, text, lmn_u64_write(text, v));
 }
 
 void lmn_jsonw_f64(lmn_jsonw *w, const char *key, double v)

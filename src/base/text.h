@@ -5,10 +5,7 @@
 #ifndef LMN_BASE_TEXT_H
 #define LMN_BASE_TEXT_H
 
-#include "base/types.h"
-
-/* Room for any number that lmn_format_f64 and lmn_format_f32 write, the zero included. */
-#define LMN_NUMBER_BYTES 32
+#include "base/number.h"
 
 /* Length of the valid UTF-8 sequence at p (1..4), or 0. RFC 3629: no surrogates, no overlong. */
 size_t lmn_utf8_len(const uint8_t *p, size_t n);
