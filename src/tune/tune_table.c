@@ -179,6 +179,20 @@ static bool read_row(lmn_span s, const lmn_kset *set, int32_t *family, bool *use
     return false;
 }
 
+/* "1.2345": two integers, so that a library for one model needs no arithmetic of decimals. */
+static bool read_gain(lmn_span s, double *out)
+{
+    const uint8_t *point = s.n ? memchr(s.p, '.', s.n) : NULL;
+    const size_t whole_n = point ? (size_t)(point - s.p) : s.n, n = s.n - whole_n;
+    int64_t whole, part = 0, scale = 1;
+    if (!lmn_parse_i64(s.p, whole_n, &whole) || n > 10) return false;
+    for (size_t i = 1; i < n; i++) scale *= 10;
+    if (point && (n == 1 || point[1] == '-' || !lmn_parse_i64(point + 1, n - 1, &part)))
+        return false;
+    *out = (double)whole + (double)part / (double)scale;
+    return true;
+}
+
 /* -1: *out is a record; else why the line is passed over. */
 static int32_t read_line(lmn_span line, const lmn_tune_origin *from, lmn_tune_record *out)
 {
@@ -198,7 +212,7 @@ static int32_t read_line(lmn_span line, const lmn_tune_origin *from, lmn_tune_re
     if (!is(f[F_VERSION], from->version)) return LMN_TUNE_LIBRARY;
     if (!read_row(f[F_ROW], from->set, &out->key.family, &used) ||
         !read_words(f[F_WORDS], &out->key) || !read_choice(f[F_CHOICE], &out->choice) ||
-        !lmn_parse_f64(f[F_GAIN].p, f[F_GAIN].n, &out->gain))
+        !read_gain(f[F_GAIN], &out->gain))
         return LMN_TUNE_DAMAGED;
     if (!used) return LMN_TUNE_ROW;
     if (!(out->gain >= 1 && out->gain <= GAIN_MAX) || !lmn_tune_key_sane(&out->key) ||
@@ -230,17 +244,16 @@ size_t lmn_tune_line(const lmn_tune_record *r, const lmn_tune_origin *from,
                      char buf[LMN_TUNE_LINE_MAX])
 {
     const size_t cap = LMN_TUNE_LINE_MAX;
-    char gain[LMN_NUMBER_BYTES];
+    const double gain = r->gain < GAIN_MAX ? r->gain : GAIN_MAX;
+    const int parts = (int)(gain * 10000 + 0.5);
     size_t o =
         lmn_format(buf, cap, HEAD FORMAT " %016llx %s %s:%s ", (unsigned long long)from->machine,
                    from->version, lmn_tune_family_name(r->key.family),
                    lmn_tune_variant(r->key.family, from->set));
     for (int32_t i = 0; i < r->key.n; i++)
         o += lmn_format(buf + o, cap - o, "%s%lld", i ? "," : "", (long long)r->key.word[i]);
-    const size_t n = lmn_format_f64(gain, r->gain < GAIN_MAX ? r->gain : GAIN_MAX);
-    gain[n < 6 ? n : 6] = 0; /* 1 .. 999: the point is within */
-    o += lmn_format(buf + o, cap - o, " %s,%d,%d,%d %s ", lmn_choice_path_name(r->choice.path),
-                    r->choice.mc, r->choice.nc, r->choice.kc, gain);
+    o += lmn_format(buf + o, cap - o, " %s,%d,%d,%d %d.%04d ", lmn_choice_path_name(r->choice.path),
+                    r->choice.mc, r->choice.nc, r->choice.kc, parts / 10000, parts % 10000);
     o += lmn_format(buf + o, cap - o, "%016llx\n", (unsigned long long)sum_of(buf, o));
     return o;
 }
