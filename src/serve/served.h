@@ -19,11 +19,11 @@ typedef struct lmn_model_config {
     lmn_run_where where;
     uint32_t n_threads;  /* a run may use; 0 = the engine's width */
     uint32_t precision;  /* lamina_precision */
-    uint64_t max_run_ns; /* hard bound of one run; default 300 s */
+    uint64_t max_run_ns; /* hard bound of one run; 0 = 300 s */
     const char *coupled; /* why rows of a batch are not independent ("declared", or found: per-
                             tensor dynamic quantisation); NULL: they are. Such a model is run
                             request by request */
-    bool warm_up;        /* run every power of two of rows before it is ready; default true */
+    bool warm_up;        /* run every power of two of rows before it is ready */
 } lmn_model_config;
 
 /* Counters of a model; read by any thread, each exact at some moment. */
@@ -45,7 +45,8 @@ lamina_status lmn_model_open(lamina_engine *engine, const char *path, const char
                              const char *version, const lmn_model_config *config, lmn_model **out,
                              lamina_error *err);
 lmn_model *lmn_model_ref(lmn_model *m);
-/* The last one drains and frees; any thread but one of the model's own. */
+/* The last one frees: nothing is queued then, since requests hold references. Any thread but one of
+ * the model's own; of an inline model any. */
 void lmn_model_unref(lmn_model *m);
 const lmn_signature *lmn_model_signature(const lmn_model *m);
 const lmn_model_config *lmn_model_get_config(const lmn_model *m); /* as decided */
@@ -59,8 +60,9 @@ void lmn_model_get_stats(const lmn_model *m, lmn_model_stats *out);
  * Any thread; `now` is lmn_now_ns().
  */
 lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now);
-/* An inline model: run what has gathered, in this thread. Returns the instant at which to be called
- * again at the latest; UINT64_MAX: nothing waits. A model with threads returns that at once. */
+/* To be called after requests were submitted, once for all that came together. An inline model runs
+ * what has gathered, in this thread, and returns the instant at which to be called again at the
+ * latest; UINT64_MAX: nothing waits. A model with threads wakes those it needs and returns that. */
 uint64_t lmn_model_turn(lmn_model *m, uint64_t now);
 bool lmn_model_is_inline(const lmn_model *m);
 /* Take no more requests (E_CLOSED); what is queued is still run. */

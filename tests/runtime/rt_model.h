@@ -5,86 +5,12 @@
 #ifndef LMN_TESTS_RT_MODEL_H
 #define LMN_TESTS_RT_MODEL_H
 
-#include "formats/pbuild.h"
+#include "runtime/rt_build.h"
 
 #include "devices/device_list.h"
 #include "devices/mock/mock.h"
 #include "lamina/lamina.h"
 #include "runtime/exec.h"
-
-/* NodeProto: inputs and outputs are names between spaces; `attr` is a complete AttributeProto or
-   NULL. */
-LMN_UNUSED static void rt_node(pb *graph, const char *op, const char *ins, const char *outs,
-                               const pb *attr)
-{
-    static pb n;
-    const char *lists[2] = {ins, outs};
-    n.n = 0;
-    for (uint32_t f = 0; f < 2; f++)
-        for (const char *s = lists[f]; *s;) {
-            const size_t len = strcspn(s, " ");
-            pb_bytes(&n, f + 1, s, len == 1 && *s == '-' ? 0 : len);
-            s += len + (s[len] == ' ');
-        }
-    pb_str(&n, 3, outs);
-    pb_str(&n, 4, op);
-    if (attr) pb_msg(&n, 5, attr);
-    pb_msg(graph, 1, &n);
-}
-
-/* AttributeProto with a graph, or with an integer. */
-LMN_UNUSED static void rt_attr_graph(pb *a, const char *name, const pb *graph)
-{
-    a->n = 0;
-    pb_str(a, 1, name);
-    pb_msg(a, 6, graph);
-    pb_int(a, 20, 5);
-}
-LMN_UNUSED static void rt_attr_int(pb *a, const char *name, uint64_t v)
-{
-    a->n = 0;
-    pb_str(a, 1, name);
-    pb_int(a, 3, v);
-    pb_int(a, 20, 2);
-}
-
-/* ValueInfoProto of a tensor as field `num`: dims are sizes or names between spaces, "" = scalar.
- */
-LMN_UNUSED static void rt_port(pb *graph, uint32_t num, const char *name, lamina_dtype dt,
-                               const char *dims)
-{
-    static pb v, type, tensor, shape, dim;
-    v.n = type.n = tensor.n = shape.n = 0;
-    for (const char *s = dims; *s;) {
-        const size_t len = strcspn(s, " ");
-        dim.n = 0;
-        if (*s >= '0' && *s <= '9')
-            pb_int(&dim, 1, strtoull(s, NULL, 10));
-        else
-            pb_bytes(&dim, 2, s, len);
-        pb_msg(&shape, 1, &dim);
-        s += len + (s[len] == ' ');
-    }
-    pb_int(&tensor, 1, (uint64_t)dt);
-    pb_msg(&tensor, 2, &shape);
-    pb_msg(&type, 1, &tensor);
-    pb_str(&v, 1, name);
-    pb_msg(&v, 2, &type);
-    pb_msg(graph, num, &v);
-}
-
-/* TensorProto initialiser with raw data. */
-LMN_UNUSED static void rt_weight(pb *graph, const char *name, lamina_dtype dt, int32_t rank,
-                                 const int64_t *dims, const void *data, size_t bytes)
-{
-    static pb t;
-    t.n = 0;
-    for (int32_t i = 0; i < rank; i++) pb_int(&t, 1, (uint64_t)dims[i]);
-    pb_int(&t, 2, (uint64_t)dt);
-    pb_str(&t, 8, name);
-    pb_bytes(&t, 9, data, bytes);
-    pb_msg(graph, 5, &t);
-}
 
 /* Load; `bytes` must outlive the model. NULL after a failed check. */
 LMN_UNUSED static lamina_model *rt_load_bytes(t_env *env, const pb *bytes)

@@ -1,0 +1,370 @@
+/*
+ * A served model at work: requests come in, batches form, run and are answered. An inline model
+ * does all of it in lmn_model_turn; one with threads has a thread for each instance, and one more
+ * (the keeper) that refuses what waited too long while all of them run, and stops a batch whose
+ * clients have all left.
+ */
+#include "serve/served_int.h"
+
+#include "base/hash.h"
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+#define KEEPER_NS ((uint64_t)5000000)    /* between two looks at what runs */
+#define LONG_RUN_NS ((uint64_t)10000000) /* runs shorter than this are not looked at */
+
+/* ---- does it fit? ---------------------------------------------------------------------------- */
+
+static lamina_status bad(lmn_infer *r, const lmn_serve_port *p, lamina_status st, const char *what)
+{
+    return r->status = lmn_fail(&r->error, st, "input \"%.120s\": %s", p->name, what);
+}
+
+static lamina_status check_port(const lmn_model *m, lmn_infer *r, const lmn_infer_tensor *t)
+{
+    const lmn_serve_port *p = &m->signature.in[t->port];
+    int64_t n = 1;
+    if (t->dtype != p->dtype) return bad(r, p, LAMINA_E_DTYPE, "its type is not the model's");
+    if (p->rank >= 0 && t->rank != p->rank)
+        return r->status = lmn_fail(&r->error, LAMINA_E_SHAPE,
+                                    "input \"%.120s\": it has %d dimensions and must have %d",
+                                    p->name, t->rank, p->rank);
+    if (t->rank < 0 || t->rank > LAMINA_MAX_RANK)
+        return bad(r, p, LAMINA_E_SHAPE, "it has too many dimensions");
+    for (int32_t i = 0; i < t->rank; i++) {
+        if (t->dims[i] < 0 || !lmn_mul_i64(n, t->dims[i], &n))
+            return bad(r, p, LAMINA_E_SHAPE, "its shape is negative or too large");
+        if (p->rank >= 0 && p->dims[i] >= 0 && p->dims[i] != t->dims[i])
+            return r->status = lmn_fail(&r->error, LAMINA_E_SHAPE,
+                                        "input \"%.120s\": dimension %d is %lld and must be %lld",
+                                        p->name, i, (long long)t->dims[i], (long long)p->dims[i]);
+    }
+    size_t bytes;
+    if (t->dtype != LAMINA_STRING && (!lmn_dense_bytes(t->dtype, n, &bytes) || bytes != t->bytes))
+        return bad(r, p, LAMINA_E_SHAPE, "its data have not the size of its shape");
+    if (m->config.batch.max_batch_size <= 0) return LAMINA_OK;
+    if (t->rank < 1 || t->dims[0] < 1) return bad(r, p, LAMINA_E_SHAPE, "it has no rows");
+    if (r->rows && r->rows != t->dims[0])
+        return bad(r, p, LAMINA_E_SHAPE, "its rows are not as many as those of other inputs");
+    r->rows = t->dims[0];
+    return LAMINA_OK;
+}
+
+lamina_status lmn_model_check(const lmn_model *m, lmn_infer *r)
+{
+    const lmn_signature *s = &m->signature;
+    uint64_t there = 0, key = 0;
+    r->rows = 0;
+    r->bytes = 0;
+    r->n_result = 0;
+    if (r->n_in > LMN_INFER_MAX_PORTS || r->n_out > LMN_INFER_MAX_PORTS)
+        return r->status = lmn_fail(&r->error, LAMINA_E_INVALID, "too many inputs or outputs");
+    for (uint32_t i = 0; i < r->n_in; i++) {
+        const lmn_infer_tensor *t = &r->in[i];
+        if (t->port >= s->n_in || there >> t->port & 1)
+            return r->status =
+                       lmn_fail(&r->error, LAMINA_E_INVALID, "an input is unknown or given twice");
+        there |= (uint64_t)1 << t->port;
+        LMN_TRY(check_port(m, r, t));
+        r->bytes += t->bytes;
+        if (!m->fixed)
+            key = lmn_hash_bytes(key ^ (uint64_t)t->port << 32 ^ (uint64_t)t->rank, t->dims + 1,
+                                 t->rank > 1 ? (size_t)(t->rank - 1) * sizeof t->dims[0] : 0);
+    }
+    for (uint32_t i = 0; i < s->n_in; i++)
+        if (!(there >> i & 1) && !s->in[i].optional)
+            return bad(r, &s->in[i], LAMINA_E_INVALID, "it is missing");
+    for (uint32_t i = 0; i < r->n_out; i++)
+        if (r->out[i].port >= s->n_out)
+            return r->status = lmn_fail(&r->error, LAMINA_E_INVALID, "an output is unknown");
+    if (!r->rows) r->rows = 1;
+    r->key = m->fixed ? 0 : key ^ there;
+    return LAMINA_OK;
+}
+
+/* Up to 16 rows as they are, then in steps of an eighth to a sixteenth. */
+int64_t lmn_model_pad(const lmn_model *m, int64_t rows)
+{
+    const int64_t max = m->config.batch.max_batch_size;
+    if (max <= 0 || rows <= 16) return rows;
+    const int64_t step = (int64_t)1 << (60 - __builtin_clzll((uint64_t)rows - 1));
+    return lmn_min_i64(lmn_round_up_i64(rows, step), lmn_max_i64(max, rows));
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void count(lmn_model *m, const lmn_infer *r)
+{
+    if (r->status == LAMINA_OK)
+        m->n_ok++;
+    else if (r->status == LAMINA_E_TIMEOUT)
+        m->n_late++;
+    else if (r->status == LAMINA_E_CANCELLED)
+        m->n_cancelled++;
+    else
+        m->n_failed++;
+}
+
+/* Give back what is done; lock held, let go while `done` is called. With preserve_ordering one
+ * thread does it at a time, and goes on while there are more. */
+static void answer(lmn_model *m)
+{
+    const bool ordered = m->config.batch.preserve_ordering;
+    if (ordered && m->answering) return;
+    m->answering = true;
+    for (lmn_infer *r; (r = lmn_batcher_answers(&m->batcher)) != NULL;) {
+        for (const lmn_infer *k = r; k; k = k->next) count(m, k);
+        lmn_mutex_unlock(&m->lock);
+        for (lmn_infer *next; r; r = next) {
+            next = r->next;
+            r->done(r);
+        }
+        lmn_mutex_lock(&m->lock);
+    }
+    m->answering = false;
+}
+
+/* Run a batch that was formed; lock held, let go meanwhile. */
+static void run_batch(lmn_model *m, const lmn_batch *batch)
+{
+    lmn_runner *u = &m->runner[batch->instance];
+    u->batch = *batch;
+    lmn_atomic_store(&u->stop, m->aborted, relaxed);
+    lmn_atomic_store(&m->beat_ns, batch->first->started_ns, relaxed);
+    lmn_mutex_unlock(&m->lock);
+    int64_t rows = batch->rows;
+    const uint64_t took = lmn_runner_run(u, batch, &rows);
+    const uint64_t now = lmn_now_ns();
+    for (lmn_infer *r = batch->first; r; r = r->next) r->computed_ns = now;
+    lmn_atomic_store(&m->beat_ns, now, relaxed);
+    lmn_mutex_lock(&m->lock);
+    u->batch.n = 0;
+    m->n_runs++;
+    m->n_rows += (uint64_t)batch->rows;
+    m->run_ns += took;
+    uint32_t k = 0;
+    while (k < 32 && (int64_t)1 << k < batch->rows) k++;
+    m->batch_rows[k]++;
+    lmn_batcher_done(&m->batcher, batch, rows, took);
+}
+
+/* One batch, if there is one; lock held. */
+static bool step(lmn_model *m, uint64_t now)
+{
+    lmn_batch batch;
+    const bool any = lmn_batcher_next(&m->batcher, now, &batch);
+    if (any) run_batch(m, &batch);
+    if (m->batcher.answers) answer(m);
+    return any;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+static uint64_t until(uint64_t at, uint64_t now)
+{
+    if (at == UINT64_MAX) return 0; /* no limit */
+    return at > now ? at - now : 1;
+}
+
+/* An instance: runs what there is, sleeps when there is nothing. */
+void *lmn_model_instance(void *arg)
+{
+    lmn_model *m = arg;
+    lmn_mutex_lock(&m->lock);
+    while (!m->ending) {
+        const uint64_t now = lmn_now_ns();
+        if (step(m, now)) continue;
+        const uint32_t seen = lmn_atomic_load(&m->work, relaxed);
+        const uint64_t at = lmn_batcher_look_again(&m->batcher);
+        m->n_asleep++;
+        lmn_mutex_unlock(&m->lock);
+        lmn_futex_wait(&m->work, seen, until(at, now));
+        lmn_mutex_lock(&m->lock);
+        m->n_asleep--;
+    }
+    lmn_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+static bool all_gone(const lmn_batch *batch)
+{
+    for (const lmn_infer *r = batch->first; r; r = r->next)
+        if (!r->gone || !lmn_atomic_load(r->gone, acquire)) return false;
+    return true;
+}
+
+/* Stop batches that nobody waits for; true: some long run is in flight, look again. */
+static bool watch_runs(lmn_model *m)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < m->batcher.config.n_instances; i++) {
+        lmn_runner *u = &m->runner[i];
+        if (!u->batch.n) continue;
+        any = true;
+        if (all_gone(&u->batch)) lmn_atomic_store(&u->stop, 1, release);
+    }
+    const uint64_t cost = lmn_batcher_cost(&m->batcher, m->config.batch.max_batch_size);
+    return any && (!cost || cost > LONG_RUN_NS);
+}
+
+void *lmn_model_keeper(void *arg)
+{
+    lmn_model *m = arg;
+    lmn_mutex_lock(&m->lock);
+    while (!m->ending) {
+        const uint64_t now = lmn_now_ns();
+        lmn_batcher_expire(&m->batcher, now);
+        if (m->batcher.answers) answer(m);
+        uint64_t at = m->batcher.free_mask ? UINT64_MAX : lmn_batcher_look_again(&m->batcher);
+        if (watch_runs(m) && now + KEEPER_NS < at) at = now + KEEPER_NS;
+        m->keeper_until = at;
+        const uint32_t seen = lmn_atomic_load(&m->watch, relaxed);
+        lmn_mutex_unlock(&m->lock);
+        lmn_futex_wait(&m->watch, seen, until(at, now));
+        lmn_mutex_lock(&m->lock);
+    }
+    lmn_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+/* Who sleeps has something to do; lock held. The keeper only if it would sleep too long. */
+static void order_wake(lmn_model *m, const lmn_infer *r, uint64_t now)
+{
+    if (m->n_asleep) {
+        (void)lmn_atomic_add(&m->work, 1, relaxed);
+        const uint64_t n = m->batcher.n_queued < m->n_asleep ? m->batcher.n_queued : m->n_asleep;
+        lmn_atomic_store(&m->to_wake, (uint32_t)n, relaxed);
+        return;
+    }
+    const bool timed = r->deadline_ns < m->keeper_until;
+    const bool look = m->keeper_until == UINT64_MAX &&
+                      lmn_batcher_cost(&m->batcher, m->config.batch.max_batch_size) > LONG_RUN_NS;
+    if (!timed && !look) return;
+    m->keeper_until = now;
+    (void)lmn_atomic_add(&m->watch, 1, relaxed);
+    lmn_futex_wake(&m->watch, 1);
+}
+
+/* ---- the contract ---------------------------------------------------------------------------- */
+
+lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
+{
+    LMN_TRY(lmn_model_check(m, r));
+    lmn_mutex_lock(&m->lock);
+    lamina_status st;
+    for (;;) {
+        if (m->closed) {
+            r->retry_after_s = 1;
+            st = r->status = lmn_fail(&r->error, LAMINA_E_CLOSED, "the model is being unloaded");
+            break;
+        }
+        st = lmn_batcher_submit(&m->batcher, r, now);
+        /* Rather than refuse, the thread that would refuse makes room. */
+        if (st != LAMINA_E_LIMIT || !m->inlined || !step(m, now)) break;
+    }
+    if (st != LAMINA_OK)
+        m->n_refused++;
+    else if (!m->inlined)
+        order_wake(m, r, now);
+    lmn_mutex_unlock(&m->lock);
+    return st;
+}
+
+uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
+{
+    if (!m->inlined) {
+        const uint32_t n = lmn_atomic_exchange(&m->to_wake, 0, acq_rel);
+        if (n) lmn_futex_wake(&m->work, (int32_t)n);
+        return UINT64_MAX;
+    }
+    lmn_model_ref(m); /* an answer may let go of the last reference */
+    lmn_mutex_lock(&m->lock);
+    while (step(m, now))
+        if (m->batcher.n_queued) now = lmn_now_ns();
+    const uint64_t at = lmn_batcher_look_again(&m->batcher);
+    lmn_mutex_unlock(&m->lock);
+    lmn_model_unref(m);
+    return at;
+}
+
+bool lmn_model_is_inline(const lmn_model *m)
+{
+    return m->inlined;
+}
+
+void lmn_model_close(lmn_model *m)
+{
+    lmn_mutex_lock(&m->lock);
+    m->closed = true;
+    lmn_mutex_unlock(&m->lock);
+}
+
+void lmn_model_abort(lmn_model *m)
+{
+    lmn_model_ref(m);
+    lmn_mutex_lock(&m->lock);
+    m->closed = m->aborted = true;
+    lmn_batcher_cancel_all(&m->batcher);
+    for (uint32_t i = 0; i < m->batcher.config.n_instances; i++)
+        lmn_atomic_store(&m->runner[i].stop, 1, release);
+    answer(m);
+    lmn_mutex_unlock(&m->lock);
+    lamina_cancel(m->session);
+    lmn_model_unref(m);
+}
+
+lmn_model *lmn_model_ref(lmn_model *m)
+{
+    (void)lmn_atomic_add(&m->refs, 1, relaxed);
+    return m;
+}
+
+void lmn_model_unref(lmn_model *m)
+{
+    if (!m || lmn_atomic_sub(&m->refs, 1, acq_rel) != 1) return;
+    lmn_mutex_lock(&m->lock);
+    m->closed = m->ending = true;
+    (void)lmn_atomic_add(&m->work, 1, relaxed);
+    (void)lmn_atomic_add(&m->watch, 1, relaxed);
+    lmn_mutex_unlock(&m->lock);
+    lmn_futex_wake(&m->work, INT32_MAX);
+    lmn_futex_wake(&m->watch, INT32_MAX);
+    for (uint32_t i = 0; i < m->n_started; i++) lmn_thread_join(&m->thread[i]);
+    lmn_model_free(m);
+}
+
+const lmn_signature *lmn_model_signature(const lmn_model *m)
+{
+    return &m->signature;
+}
+
+const lmn_model_config *lmn_model_get_config(const lmn_model *m)
+{
+    return &m->config;
+}
+
+void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
+{
+    lmn_model *m = (lmn_model *)(uintptr_t)cm;
+    *out = (lmn_model_stats){.load_ns = m->load_ns};
+    lmn_mutex_lock(&m->lock);
+    const lmn_batcher *b = &m->batcher;
+    out->n_queued = b->n_queued;
+    out->queued_rows = (uint64_t)b->rows;
+    out->oldest_ns = b->oldest ? b->oldest->arrived_ns : 0;
+    out->n_ok = m->n_ok;
+    out->n_failed = m->n_failed;
+    out->n_refused = m->n_refused;
+    out->n_late = m->n_late;
+    out->n_cancelled = m->n_cancelled;
+    out->n_rows = m->n_rows;
+    out->n_runs = m->n_runs;
+    out->run_ns = m->run_ns;
+    memcpy(out->dispatch, b->dispatch, sizeof out->dispatch);
+    memcpy(out->batch_rows, m->batch_rows, sizeof out->batch_rows);
+    bool idle = true;
+    for (uint32_t i = 0; i < b->config.n_instances; i++) idle = idle && !m->runner[i].batch.n;
+    out->beat_ns = idle ? lmn_now_ns() : lmn_atomic_load(&m->beat_ns, relaxed);
+    lmn_mutex_unlock(&m->lock);
+}
