@@ -31,21 +31,33 @@ typedef struct dw_strip {
 
 typedef struct plane plane;
 typedef void plane_fn(const plane *p);
-#ifdef DW_NARROW
-/* Loops of an instruction set's own for narrow planes, or NULL. */
-static plane_fn *DW_NARROW(const lmn_conv_geom *g);
+#ifdef DW_OWN_3
+/* The instruction set's own loops for 3 x 3 windows of stride 1 and 2, and their strips. */
+typedef struct strip3 {
+    int64_t ox, ix; /* its first output column, and the input column of that one's first tap */
+    bool half;      /* at most eight columns */
+    vm m[3], out;   /* lanes to load and to store */
+} strip3;
+static plane_fn plane_3_1, plane_3_2;
+static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox);
+static bool own_pairs(const lmn_conv_geom *g); /* can they take two planes at once? */
 #endif
 
-/* One plane: what the loops need of the geometry, and the taps' valid output ranges. */
+/* One plane, or two: what the loops need of the geometry, and the taps' valid output ranges. */
 struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
-    int64_t n_c, n_in; /* input channels of the group, elements of each */
-    bool fused;        /* bias, then clip, in registers; the bits of the epilogue */
-    float bias, clip_lo, clip_hi;
+    int64_t n_planes;         /* 1, or 2 that follow each other */
+    int64_t n_c, n_in, n_out; /* input channels of the group, elements of each, and of the output */
+    bool fused;               /* bias, then clip, in registers; the bits of the epilogue */
+    const float *bias;        /* that of the plane; always readable for n_planes */
+    float clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
     dw_strip strip[DW_STRIPS];          /* the first strips, the same in every plane */
+#ifdef DW_OWN_3
+    strip3 strip3[DW_STRIPS];
+#endif
 };
 
 VF_INLINE dw_strip strip_at(const plane *p, int64_t ox, const int64_t k, const int64_t s)
@@ -109,7 +121,7 @@ VF_INLINE void strip_rows_run(const plane *p, const dw_strip *t, int64_t oy, con
             }
         }
     }
-    const vf bias = vf_set1(p->bias), clip_lo = vf_set1(p->clip_lo), clip_hi = vf_set1(p->clip_hi);
+    const vf bias = vf_bcast(p->bias), clip_lo = vf_set1(p->clip_lo), clip_hi = vf_set1(p->clip_hi);
     DW_UNROLL
     for (int o = 0; o < n_rows; o++) {
         float *y = p->y + (oy + o) * w_out + t->ox;
@@ -158,7 +170,7 @@ VF_INLINE void plane_square(const plane *p, const int k, const int s, const bool
             plane_strip(p, &t, k, s, false, many);
     }
 }
-#ifndef LMN_NO_DEPTHWISE_3 /* cmake/subset.cmake */
+#if !defined(LMN_NO_DEPTHWISE_3) && !defined(DW_OWN_3) /* cmake/subset.cmake */
 static void plane_3_1(const plane *p)
 {
     plane_square(p, 3, 1, false);
@@ -241,10 +253,6 @@ static plane_fn *plane_pick(const lmn_conv_geom *g)
 #ifndef LMN_NO_DEPTHWISE_GROUPS
     if (g->groups != g->c_in) return s == 1 ? many_3_1 : many_3_2;
 #endif
-#ifdef DW_NARROW
-    plane_fn *const narrow = DW_NARROW(g);
-    if (narrow) return narrow;
-#endif
     if (g->kernel[2] != k || g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1)
         return plane_any;
 #ifndef LMN_NO_DEPTHWISE_3
@@ -259,23 +267,41 @@ static plane_fn *plane_pick(const lmn_conv_geom *g)
     return plane_any;
 }
 
+/* The first strips, and how many planes the loops take at once. */
+static int64_t plane_strips(plane *p, plane_fn *run)
+{
+    const lmn_conv_geom *g = p->g;
+    for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
+        lmn_conv_inside(g, 0, g->out[2], kx, &p->lo[kx], &p->hi[kx]);
+#ifdef DW_OWN_3
+    if (run == plane_3_1 || run == plane_3_2) {
+        for (int64_t i = 0; i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
+            p->strip3[i] = strip3_at(g, i * VF_LANES);
+        return own_pairs(g) ? 2 : 1;
+    }
+#endif
+    for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
+        p->strip[i] = strip_at(p, i * VF_LANES, g->kernel[2], g->stride[2]);
+    return 1;
+}
+
 /* `apply` is the epilogue of the gemm row of the same level. */
 static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply)
 {
+    static const float none[2];
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
-    const int64_t n_in = g->in[1] * g->in[2], n_out = g->out[1] * g->out[2];
     plane_fn *const run = plane_pick(g);
-    plane p = {.g = g, .n_c = g->c_in / g->groups, .n_in = n_in};
+    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none};
+    p.n_in = g->in[1] * g->in[2], p.n_out = g->out[1] * g->out[2];
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
-    for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
-        lmn_conv_inside(g, 0, g->out[2], kx, &p.lo[kx], &p.hi[kx]);
-    for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
-        p.strip[i] = strip_at(&p, i * VF_LANES, g->kernel[2], g->stride[2]);
-    for (int64_t c = b->c0; c < b->c0 + b->n_c; c++) {
-        p.x = b->x + c / mult * p.n_c * n_in, p.w = b->w + c * p.n_c * kvol, p.y = b->y + c * n_out;
-        lmn_epi_block e = {p.y, n_out, c, 0, 1, n_out, b->item};
-        if (p.fused) p.bias = *lmn_epi_operand(&b->epi->op[0], &e);
+    const int64_t most = plane_strips(&p, run), end = b->c0 + b->n_c;
+    for (int64_t c = b->c0; c < end; c += p.n_planes) {
+        const int64_t group = mult == 1 ? c : c / mult; /* dividing takes as long as a few rows */
+        p.n_planes = lmn_min_i64(most, end - c), p.w = b->w + c * p.n_c * kvol;
+        p.x = b->x + group * p.n_c * p.n_in, p.y = b->y + c * p.n_out;
+        const lmn_epi_block e = {p.y, p.n_out, c, 0, p.n_planes, p.n_out, b->item};
+        if (p.fused) p.bias = lmn_epi_operand(&b->epi->op[0], &e);
         run(&p);
         if (b->epi && !p.fused) apply(b->epi, &e);
     }

@@ -1,88 +1,90 @@
 /*
- * f32 dwconv row for AVX512: the loops of dwconv_tmpl.h on sixteen lanes. Planes of at most eight
- * columns have loops of their own on eight lanes, which issue twice as often, and hold all their
- * rows in registers; the chain of every element is the same.
+ * f32 dwconv row for AVX512: the loops of dwconv_tmpl.h on sixteen lanes. 3 x 3 windows of stride 1
+ * and 2 have loops of their own (dwconv_strip_tmpl.h): on eight lanes where so few columns are
+ * left, and on two planes at once where that is all there is of a plane.
  */
 #include "kernels/simd/simd_avx512.h"
 
-#define DW_NARROW narrow_pick
+#ifndef LMN_NO_DEPTHWISE_3 /* cmake/subset.cmake */
+#define DW_OWN_3
+#endif
 #include "kernels/conv/dwconv_tmpl.h"
 
-enum { NARROW = 8, NARROW_K = 3, NARROW_ROWS = 7 };
+#ifdef DW_OWN_3
+enum { STRIP_ROWS = 7, STRIP_FEW = 3 }; /* output rows in registers */
+#define EVENS _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODDS _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 
-/* Eight lanes of a strip of sixteen: the low half of what that loads. */
-VF_INLINE __m256 narrow_load(const float *src, __mmask8 m0, __mmask8 m1, const int s)
+/* Lanes that lie inside the input: of the loads of `taps`. */
+static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox)
 {
-    const __m256 low = _mm256_maskz_loadu_ps(m0, src);
-    if (s == 1) return low;
-    return _mm256_permutex2var_ps(low, _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14),
-                                  _mm256_maskz_loadu_ps(m1, src + NARROW));
+    const int64_t s = g->stride[2], w = g->in[2], left = g->out[2] - ox, ix = ox * s - g->pad[2];
+    strip3 t = {.ox = ox, .ix = ix, .half = left <= 8, .out = vm_first(left)};
+    if (s == 1) {
+        for (int kx = 0; kx < 3; kx++) t.m[kx] = vm_range(-ix - kx, w - ix - kx);
+        return t;
+    }
+    const int64_t lanes = t.half ? 8 : 16;
+    t.m[0] = vm_range(-ix - 1, w - ix - 1);
+    t.m[1] = vm_range(-ix - 1 - lanes, w - ix - 1 - lanes);
+    t.m[2] = (vm)(ix >= 0 && ix < w ? 1u << (lanes - 1) : 0);
+    return t;
 }
 
-/* n_rows output rows from oy on; n_rows and s are constants. */
-VF_INLINE void narrow_rows(const plane *p, const dw_strip *t, int64_t oy, const int n_rows,
-                           const int s)
+static bool own_pairs(const lmn_conv_geom *g)
 {
-    const int64_t iy0 = oy * s - p->g->pad[1], h_in = p->g->in[1], w_in = p->g->in[2];
-    const int64_t w_out = p->g->out[2];
-    __m256 acc[NARROW_ROWS], x[NARROW_K], w[NARROW_K * NARROW_K];
-    __mmask8 m0[NARROW_K], m1[NARROW_K];
-    DW_UNROLL
-    for (int kx = 0; kx < NARROW_K; kx++)
-        m0[kx] = (__mmask8)t->m0[kx], m1[kx] = (__mmask8)(t->m0[kx] >> NARROW);
-    DW_UNROLL
-    for (int i = 0; i < NARROW_K * NARROW_K; i++) w[i] = _mm512_castps512_ps256(vf_bcast(p->w + i));
-    DW_UNROLL
-    for (int o = 0; o < n_rows; o++) acc[o] = _mm256_setzero_ps();
-    DW_UNROLL
-    for (int r = 0; r < (n_rows - 1) * s + NARROW_K; r++) {
-        if (iy0 + r < 0 || iy0 + r >= h_in) continue;
-        const float *row = p->x + (iy0 + r) * w_in;
-        DW_UNROLL
-        for (int kx = 0; kx < NARROW_K; kx++)
-            x[kx] = narrow_load(row + t->ix[kx], m0[kx], m1[kx], s);
-        DW_UNROLL
-        for (int o = 0; o < n_rows; o++) {
-            const int ky = r - o * s;
-            if (ky < 0 || ky >= NARROW_K) continue;
-            DW_UNROLL
-            for (int kx = 0; kx < NARROW_K; kx++)
-                acc[o] = _mm256_fmadd_ps(w[ky * NARROW_K + kx], x[kx], acc[o]);
+    return g->groups == g->c_out && g->out[2] <= 8 && (g->stride[2] == 1 || g->pad[2] > 0);
+}
+
+#define STRIP(name) whole_##name
+#define STRIP_LANES 16
+#include "kernels/conv/dwconv_strip_tmpl.h"
+#define STRIP(name) half_##name
+#define STRIP_LANES 8
+#include "kernels/conv/dwconv_strip_tmpl.h"
+#define STRIP(name) pair_##name
+#define STRIP_LANES 16
+#define STRIP_PAIR 1
+#include "kernels/conv/dwconv_strip_tmpl.h"
+
+/* Output rows from oy on that are made at once: of more than one only the first and the last input
+   row may be missing. */
+VF_INLINE int64_t group_of(const lmn_conv_geom *g, int64_t oy, const int s)
+{
+    const int64_t top = oy * s - g->pad[1], left = g->out[1] - oy, room = g->in[1] - top;
+    if (top < -1) return 1;
+    if (left >= STRIP_ROWS && (STRIP_ROWS - 1) * s + 2 <= room) return STRIP_ROWS;
+    return left >= STRIP_FEW && (STRIP_FEW - 1) * s + 2 <= room ? STRIP_FEW : 1;
+}
+
+VF_INLINE void plane_3(const plane *p, const int s)
+{
+    int64_t n;
+    for (int64_t oy = 0; oy < p->g->out[1]; oy += n) {
+        n = group_of(p->g, oy, s);
+        if (p->n_planes == 2) {
+            pair_group(p, &p->strip3[0], oy, n, s);
+            continue;
+        }
+        for (int64_t ox = 0; ox < p->g->out[2]; ox += VF_LANES) {
+            const int64_t i = ox / VF_LANES;
+            const strip3 t = i < DW_STRIPS ? p->strip3[i] : strip3_at(p->g, ox);
+            if (t.half)
+                half_group(p, &t, oy, n, s);
+            else
+                whole_group(p, &t, oy, n, s);
         }
     }
-    const __m256 bias = _mm256_set1_ps(p->bias);
-    const __m256 lo = _mm256_set1_ps(p->clip_lo), hi = _mm256_set1_ps(p->clip_hi);
-    DW_UNROLL
-    for (int o = 0; o < n_rows; o++) {
-        if (p->fused) acc[o] = _mm256_min_ps(hi, _mm256_max_ps(lo, _mm256_add_ps(acc[o], bias)));
-        _mm256_mask_storeu_ps(p->y + (oy + o) * w_out, (__mmask8)t->out, acc[o]);
-    }
 }
-
-VF_INLINE void plane_narrow(const plane *p, const int s)
+static void plane_3_1(const plane *p)
 {
-    const dw_strip *t = &p->strip[0];
-    int64_t oy = 0;
-    for (; oy + NARROW_ROWS <= p->g->out[1]; oy += NARROW_ROWS)
-        narrow_rows(p, t, oy, NARROW_ROWS, s);
-    for (; oy < p->g->out[1]; oy++) narrow_rows(p, t, oy, 1, s);
+    plane_3(p, 1);
 }
-static void narrow_3_1(const plane *p)
+static void plane_3_2(const plane *p)
 {
-    plane_narrow(p, 1);
+    plane_3(p, 2);
 }
-static void narrow_3_2(const plane *p)
-{
-    plane_narrow(p, 2);
-}
-
-static plane_fn *narrow_pick(const lmn_conv_geom *g)
-{
-    const int64_t s = g->stride[1];
-    if (g->out[2] > NARROW || g->kernel[1] != NARROW_K || g->kernel[2] != NARROW_K) return NULL;
-    if (g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1) return NULL;
-    return s == 1 ? narrow_3_1 : s == 2 ? narrow_3_2 : NULL;
-}
+#endif
 
 lmn_dwconv_fn lmn_dwconv_f32_avx512;
 lmn_epi_fn lmn_gemm_f32_epi_avx512;
