@@ -194,7 +194,14 @@ static bool all_gone(const lmn_batch *batch)
     return true;
 }
 
-/* Stop batches that nobody waits for; true: some long run is in flight, look again. */
+/* Are runs so long that somebody should look at them? */
+static bool runs_long(const lmn_model *m)
+{
+    const uint64_t cost = lmn_batcher_cost(&m->batcher, m->config.batch.max_batch_size);
+    return !cost || cost > LONG_RUN_NS;
+}
+
+/* Stop batches that nobody waits for; true: look again. */
 static bool watch_runs(lmn_model *m)
 {
     bool any = false;
@@ -204,8 +211,8 @@ static bool watch_runs(lmn_model *m)
         any = true;
         if (all_gone(&u->batch)) lmn_atomic_store(&u->stop, 1, release);
     }
-    const uint64_t cost = lmn_batcher_cost(&m->batcher, m->config.batch.max_batch_size);
-    return any && (!cost || cost > LONG_RUN_NS);
+    if (any && m->aborted) lamina_cancel(m->session); /* again: one may just have begun */
+    return m->aborted ? any : (any || m->batcher.n_queued) && runs_long(m);
 }
 
 void *lmn_model_keeper(void *arg)
@@ -235,12 +242,9 @@ static void order_wake(lmn_model *m, const lmn_infer *r, uint64_t now)
         (void)lmn_atomic_add(&m->work, 1, relaxed);
         const uint64_t n = m->batcher.n_queued < m->n_asleep ? m->batcher.n_queued : m->n_asleep;
         lmn_atomic_store(&m->to_wake, (uint32_t)n, relaxed);
-        return;
     }
-    const bool timed = r->deadline_ns < m->keeper_until;
-    const bool look = m->keeper_until == UINT64_MAX &&
-                      lmn_batcher_cost(&m->batcher, m->config.batch.max_batch_size) > LONG_RUN_NS;
-    if (!timed && !look) return;
+    const bool timed = !m->n_asleep && r->deadline_ns < m->keeper_until;
+    if (!timed && !(m->keeper_until == UINT64_MAX && runs_long(m))) return;
     m->keeper_until = now;
     (void)lmn_atomic_add(&m->watch, 1, relaxed);
     lmn_futex_wake(&m->watch, 1);
@@ -309,8 +313,10 @@ void lmn_model_abort(lmn_model *m)
     for (uint32_t i = 0; i < m->batcher.config.n_instances; i++)
         lmn_atomic_store(&m->runner[i].stop, 1, release);
     answer(m);
+    (void)lmn_atomic_add(&m->watch, 1, relaxed);
     lmn_mutex_unlock(&m->lock);
     lamina_cancel(m->session);
+    lmn_futex_wake(&m->watch, 1);
     lmn_model_unref(m);
 }
 

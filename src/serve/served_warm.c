@@ -226,17 +226,20 @@ static uint64_t measure(sample *s, lmn_infer *r, int64_t rows)
     return best;
 }
 
-/* Every power of two and the largest; with `find_out` the batch grows as long as it pays. */
+/* Every power of two and the largest; with `find_out` the batch grows until a doubling did not pay
+ * twice in a row. */
 static void measure_all(sample *s, lmn_infer *r, bool find_out, lmn_warm *out)
 {
     lmn_batch_config *c = &s->m->config.batch;
     uint64_t before = 0;
+    int idle = 0;
     for (int64_t rows = 1, k = 0; k < 32; k++) {
         const uint64_t took = measure(s, r, rows);
         if (!took) break;
         const bool pays = !before || took < PAYS_NS || took < before * 2 * 95 / 100;
-        if (find_out && !pays) {
-            c->max_batch_size = rows / 2;
+        idle = pays ? 0 : idle + 1;
+        if (find_out && idle == 2) {
+            c->max_batch_size = rows / 4;
             break;
         }
         uint32_t bucket = 0;
@@ -254,8 +257,8 @@ lamina_status lmn_model_warm(lmn_model *m, lmn_warm *out, lamina_error *err)
     const bool find_out = m->find_out;
     sample s = {.m = m};
     memset(out, 0, sizeof *out);
-    const bool compare = c->max_batch_size > 0 && c->dynamic;
-    if (!m->config.warm_up && !compare) return LAMINA_OK;
+    const bool compare = c->dynamic && c->max_batch_size > 0;
+    if (!m->config.warm_up && !(compare && find_out)) return LAMINA_OK;
     lmn_infer *r = lmn_calloc(&m->engine->alloc, N, sizeof *r, TAG);
     if (!r) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for the first run of a model");
     out->ran = find_sample(&s, r);

@@ -83,6 +83,32 @@ static const char *dynamic_file(t_env *env, char *path, size_t cap)
     return t_write(env, "dynamic.onnx", bytes.p, bytes.n, path, cap);
 }
 
+/* x [N,4] taken through a loop of many turns. */
+static const char *loop_file(t_env *env, char *path, size_t cap)
+{
+    static pb g, bytes, body, attr;
+    const uint8_t yes = 1;
+    const int64_t turns = 100000000;
+    g.n = bytes.n = body.n = 0;
+    rt_node(&body, "Identity", "c_in", "c_out", NULL);
+    rt_node(&body, "Neg", "v_in", "v_out", NULL);
+    pb_str(&body, 2, "body");
+    rt_port(&body, 11, "i", LAMINA_I64, "");
+    rt_port(&body, 11, "c_in", LAMINA_BOOL, "");
+    rt_port(&body, 11, "v_in", LAMINA_F32, "N 4");
+    rt_port(&body, 12, "c_out", LAMINA_BOOL, "");
+    rt_port(&body, 12, "v_out", LAMINA_F32, "N 4");
+    rt_attr_graph(&attr, "body", &body);
+    rt_node(&g, "Loop", "n c x", "y", &attr);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "n", LAMINA_I64, 0, NULL, &turns, sizeof turns);
+    rt_weight(&g, "c", LAMINA_BOOL, 0, NULL, &yes, 1);
+    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
+    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
+    pb_model(&bytes, &g);
+    return t_write(env, "loop.onnx", bytes.p, bytes.n, path, cap);
+}
+
 static lmn_model_config config_auto(void)
 {
     return (lmn_model_config){
@@ -604,6 +630,66 @@ static void test_close_and_abort(t_env *env)
     }
 }
 
+/* While an instance is busy for long: who waits too long is told so in time, and a run that nobody
+ * waits for any more ends. */
+static void test_long_runs(t_env *env)
+{
+    char path[512];
+    lmn_model_config c = {.batch = {.dynamic = true,
+                                    .max_batch_size = 8,
+                                    .delay_ns = 20000000,
+                                    .level = {{.allow_override = true}}},
+                          .where = LMN_RUN_THREADS};
+    lmn_model_stats st;
+    asks all;
+    use_cpu(env);
+    lmn_model *m = open_model(env, loop_file(env, path, sizeof path), &c);
+    T_REQUIRE(m);
+    asks_make(&all, 6);
+    for (int i = 0; i < 6; i++) ask_rows(&all.a[i], 1);
+    for (int i = 0; i < 3; i++) T_OK(lmn_model_submit(m, &all.a[i].r, lmn_now_ns()));
+    (void)lmn_model_turn(m, lmn_now_ns());
+    do lmn_model_get_stats(m, &st);
+    while (st.n_queued); /* they run, together */
+    all.a[3].r.timeout_ns = 1000000;
+    T_OK(lmn_model_submit(m, &all.a[3].r, lmn_now_ns()));
+    wait_for(m, &all.a[3]);
+    T_EQ(all.a[3].r.status, LAMINA_E_TIMEOUT);
+    T_EQ(lmn_atomic_load(&all.n_done, acquire), 1);
+    for (int i = 0; i < 3; i++) lmn_atomic_store(&all.a[i].gone, 1, release);
+    for (int i = 0; i < 3; i++) {
+        wait_for(m, &all.a[i]);
+        T_EQ(all.a[i].r.status, LAMINA_E_CANCELLED);
+    }
+    /* one alone, by its own word; and by the bound of a run, by abort */
+    T_OK(lmn_model_submit(m, &all.a[4].r, lmn_now_ns()));
+    (void)lmn_model_turn(m, lmn_now_ns());
+    do lmn_model_get_stats(m, &st);
+    while (st.n_queued);
+    lmn_atomic_store(&all.a[4].gone, 1, release);
+    wait_for(m, &all.a[4]);
+    T_EQ(all.a[4].r.status, LAMINA_E_CANCELLED);
+    T_OK(lmn_model_submit(m, &all.a[5].r, lmn_now_ns()));
+    (void)lmn_model_turn(m, lmn_now_ns());
+    do lmn_model_get_stats(m, &st);
+    while (st.n_queued);
+    T_CHECK(st.beat_ns > 0);
+    lmn_model_abort(m);
+    wait_for(m, &all.a[5]);
+    T_EQ(all.a[5].r.status, LAMINA_E_CANCELLED);
+    lmn_model_unref(m);
+    c.max_run_ns = 5000000;
+    m = open_model(env, path, &c);
+    T_REQUIRE(m);
+    lmn_atomic_store(&all.a[0].gone, 0, release);
+    lmn_atomic_store(&all.a[0].done, 0, release);
+    T_OK(lmn_model_submit(m, &all.a[0].r, lmn_now_ns()));
+    wait_for(m, &all.a[0]);
+    T_EQ(all.a[0].r.status, LAMINA_E_TIMEOUT);
+    lmn_model_unref(m);
+    asks_free(&all);
+}
+
 /* Out of memory anywhere is an answer, never a loss; the next request is served. */
 static void test_no_memory(t_env *env)
 {
@@ -649,4 +735,4 @@ static void test_no_memory(t_env *env)
 T_MAIN(T_TEST(test_found_out), T_TEST(test_refused_models), T_TEST(test_refused_requests),
        T_TEST(test_inline), T_TEST(test_allocations), T_TEST(test_isolation), T_TEST(test_strings),
        T_TEST(test_threads), T_TEST(test_inline_of_many), T_TEST(test_ordering),
-       T_TEST(test_close_and_abort), T_TEST(test_no_memory))
+       T_TEST(test_close_and_abort), T_TEST(test_long_runs), T_TEST(test_no_memory))
