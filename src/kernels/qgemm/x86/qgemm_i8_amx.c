@@ -32,13 +32,53 @@ static void configure(int64_t m)
     amx_enter(&c);
 }
 
-/* 16 or 32 rows by 16 or 32 sums of the panel at column j: from nothing or from `from`, into `to`,
-   both `ld` sums from row to row. */
-ALWAYS void multiply(const lmn_qgemm_block *t, int64_t j, const int32_t *from, int32_t *to,
-                     int64_t ld, const bool lower, const bool right)
+/* Sums whose end is still to be made: a few rows of it for every step of the next tile, so that the
+   unit of tiles and those of vectors work at the same time. */
+typedef struct waiting {
+    const lmn_qgemm_end *end;
+    tile_sums s; /* what is left; no rows = nothing */
+    leaving how;
+    int64_t some; /* rows at once */
+} waiting;
+
+static __attribute__((noinline)) void leave(const lmn_qgemm_end *end, const tile_sums *s,
+                                            leaving how)
 {
-    const uint8_t *a = t->a, *b = (const uint8_t *)t->b + j / NR * t->b_panel;
-    const int64_t lda = t->lda, step = ld * 4;
+    if (how == ANY_END)
+        any_end(end, s);
+    else if (how == INTS)
+        ints_end(end, s);
+    else if (how == BYTES)
+        bytes_end(end, s, true);
+    else
+        floats_end(end, s, true);
+}
+
+ALWAYS void leave_some(waiting *w, int64_t rows)
+{
+    tile_sums s = w->s;
+    s.rows = lmn_min_i64(rows, s.rows);
+    leave(w->end, &s, w->how);
+    w->s.at += s.rows * s.ld, w->s.i += s.rows, w->s.rows -= s.rows;
+}
+
+/* A tile: m <= MR rows at row i of the block, the panel at column j. */
+typedef struct spot {
+    int64_t i, j, m;
+    const int32_t *from; /* the sums it begins with, NULL = none */
+    int32_t *to;
+    int64_t ld; /* sums from row to row of both */
+} spot;
+
+/* 16 or 32 rows by 16 or 32 sums. */
+ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
+                     const bool right)
+{
+    const int64_t lda = t->lda, ld = at->ld, step = ld * 4;
+    const uint8_t *a = (const uint8_t *)t->a + at->i * lda;
+    const uint8_t *b = (const uint8_t *)t->b + at->j / NR * t->b_panel;
+    const int32_t *from = at->from;
+    int32_t *to = at->to;
     if (from) {
         AMX_LOAD(0, from, step);
         if (right) AMX_LOAD(1, from + LANES, step);
@@ -59,6 +99,7 @@ ALWAYS void multiply(const lmn_qgemm_block *t, int64_t j, const int32_t *from, i
         if (lower) AMX_LOAD(5, a + AMX_ROWS * lda, lda);
         if (lower) AMX_U8S8(2, 5, 6);
         if (lower && right) AMX_U8S8(3, 5, 7);
+        if (w->s.rows) leave_some(w, w->some);
     }
     AMX_STORE(0, to, step);
     if (right) AMX_STORE(1, to + LANES, step);
@@ -66,66 +107,37 @@ ALWAYS void multiply(const lmn_qgemm_block *t, int64_t j, const int32_t *from, i
     if (lower && right) AMX_STORE(3, to + AMX_ROWS * ld + LANES, step);
 }
 
-static void panel(const lmn_qgemm_block *t, int64_t j, const int32_t *from, int32_t *to, int64_t ld)
+static void panel(const lmn_qgemm_block *t, const spot *at, waiting *w)
 {
-    const bool lower = t->m > AMX_ROWS, right = t->n - j > LANES;
+    const bool lower = at->m > AMX_ROWS, right = t->n - at->j > LANES;
     if (lower && right)
-        multiply(t, j, from, to, ld, true, true);
+        multiply(t, at, w, true, true);
     else if (lower)
-        multiply(t, j, from, to, ld, true, false);
+        multiply(t, at, w, true, false);
     else if (right)
-        multiply(t, j, from, to, ld, false, true);
+        multiply(t, at, w, false, true);
     else
-        multiply(t, j, from, to, ld, false, false);
+        multiply(t, at, w, false, false);
 }
 
-static __attribute__((noinline)) void leave(const lmn_qgemm_end *end, const tile_sums *s,
-                                            leaving how)
+/* A tile, by way of `sums`, and the end of the one before; its own waits in w. */
+static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
 {
-    if (how == ANY_END)
-        any_end(end, s);
-    else if (how == INTS)
-        ints_end(end, s);
-    else if (how == BYTES)
-        bytes_end(end, s, true);
-    else
-        floats_end(end, s, true);
-}
-
-/* At most MR rows, the panel at column j. */
-static void strip(const lmn_qgemm_block *t, int64_t j, leaving how)
-{
-    int32_t sums[MR * NR] __attribute__((aligned(64)));
-    const int32_t *from = t->part && !t->first ? t->part + j : NULL;
-    if (how == KEEP) {
-        panel(t, j, from, t->part + j, t->ld_part);
+    if (t->part && !t->first) at->from = t->part + at->i * t->ld_part + at->j;
+    if (w->how == KEEP) {
+        at->to = t->part + at->i * t->ld_part + at->j, at->ld = t->ld_part;
+        panel(t, at, w);
         return;
     }
-    if (from) { /* sums wait with another step than ours */
-        for (int64_t i = 0; i < t->m; i++)
-            memcpy(sums + i * NR, from + i * t->ld_part, NR * sizeof *sums);
-        from = sums;
+    if (at->from) { /* sums wait with another step than ours */
+        for (int64_t i = 0; i < at->m; i++)
+            memcpy(sums + i * NR, at->from + i * t->ld_part, NR * sizeof *sums);
+        at->from = sums;
     }
-    panel(t, j, from, sums, NR);
-    const tile_sums s = {sums, NR, 0, j, t->m, lmn_min_i64(NR, t->n - j)};
-    leave(&t->end, &s, how);
-}
-
-/* Rows i .. i + m - 1 of the block as a block. */
-static lmn_qgemm_block rows_of(const lmn_qgemm_block *t, int64_t i, int64_t m)
-{
-    lmn_qgemm_block s = *t;
-    lmn_qgemm_end *e = &s.end;
-    s.m = m, s.a = (const uint8_t *)t->a + i * t->lda;
-    if (s.part) s.part += i * t->ld_part;
-    if (s.part && !s.last) return s;
-    e->row_add += i;
-    if (e->row_sum) e->row_sum += i;
-    if (e->row_zp) e->row_zp += i;
-    if (e->row_mul) e->row_mul += i;
-    if (e->plus) e->plus += i * e->ld_plus;
-    e->c = (uint8_t *)e->c + i * e->ldc * (e->out == LMN_QGEMM_BYTES ? 1 : 4);
-    return s;
+    at->to = sums, at->ld = NR;
+    panel(t, at, w);
+    if (w->s.rows) leave_some(w, w->s.rows);
+    w->s = (tile_sums){sums, NR, at->i, at->j, at->m, lmn_min_i64(NR, t->n - at->j)};
 }
 
 /* A panel of B stays in the first cache or near it while whole strips of rows pass; the rows left
@@ -133,20 +145,25 @@ static lmn_qgemm_block rows_of(const lmn_qgemm_block *t, int64_t i, int64_t m)
 void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
 {
     if (t->m <= 0 || t->n <= 0) return;
-    const leaving how = leaving_of(t);
-    const int64_t whole = t->m / MR * MR;
+    int32_t sums[2][MR * NR] __attribute__((aligned(64)));
+    const int64_t whole = t->m / MR * MR, steps = lmn_max_i64(1, t->k / DEEP);
+    waiting w = {.end = &t->end, .how = leaving_of(t), .some = (MR + steps - 1) / steps};
+    int turn = 0;
     if (whole) configure(MR);
     for (int64_t j = 0; whole && j < t->n; j += NR)
         for (int64_t i = 0; i < whole; i += MR) {
-            const lmn_qgemm_block s = rows_of(t, i, MR);
-            strip(&s, j, how);
+            spot at = {.i = i, .j = j, .m = MR};
+            strip(t, &at, sums[turn ^= 1], &w);
         }
     if (t->m > whole) {
-        const lmn_qgemm_block s = rows_of(t, whole, t->m - whole);
-        configure(s.m);
-        for (int64_t j = 0; j < t->n; j += NR) strip(&s, j, how);
+        configure(t->m - whole);
+        for (int64_t j = 0; j < t->n; j += NR) {
+            spot at = {.i = whole, .j = j, .m = t->m - whole};
+            strip(t, &at, sums[turn ^= 1], &w);
+        }
     }
     amx_leave();
+    if (w.s.rows) leave_some(&w, w.s.rows);
 }
 
 /* ---- few rows, B transposed --------------------------------------------------------------------
