@@ -63,8 +63,8 @@ typedef struct lmn_http_request {
     lmn_span body;                       /* whole and contiguous, when `request` is called */
     uint64_t began_ns, head_ns, body_ns; /* monotonic: first byte, blank line, last byte */
     void *user;                          /* the handler's own */
-    lmn_atomic(uint32_t) gone; /* 1: the client has left. Any thread may read it, as the stop word
-                                  of a run. The request must be answered all the same */
+    lmn_atomic(uint32_t) gone; /* 1: the client has left (docs/rooms/http.md). Any thread may read
+                                  it, as the stop word of a run; answer all the same */
 } lmn_http_request;
 
 /* The value of the first field of that name (lower case); NULL p: there is none. */
@@ -110,7 +110,8 @@ typedef struct lmn_http_handler {
     void (*end)(void *ctx, lmn_http_loop *loop, void *user);
     /* The head is there, the body (if any) is not. Either reply (401, 404, 405 ...: what is left of
      * the body is then passed over, or the connection closed) or return how many bytes of body are
-     * welcome, at most the limit. May be NULL: the limit. */
+     * welcome, at most the limit. Hold nothing for r yet: if the body does not come, r vanishes
+     * without a word. May be NULL: the limit. */
     uint64_t (*head)(void *ctx, lmn_http_request *r);
     /* All of it is there: reply now, or later from this thread. */
     void (*request)(void *ctx, lmn_http_request *r);
@@ -154,8 +155,9 @@ typedef struct lmn_http_stats {
 lamina_status lmn_http_start(const lamina_allocator *alloc, const lmn_http_server_opts *opts,
                              lmn_http_server **out, lamina_error *err);
 uint16_t lmn_http_port(const lmn_http_server *s, uint32_t listener);
-/* Stop accepting; answer what is there with `Connection: close`; idle connections are closed. Any
- * thread; returns at once. */
+/* Stop accepting; answer what is there with `Connection: close`; connections that are idle for a
+ * quarter of a second are closed (a request may be on its way before). Done when `open` of the
+ * stats is 0. Any thread; returns at once. */
 void lmn_http_drain(lmn_http_server *s);
 /* How many requests are not answered yet. Any thread. */
 uint64_t lmn_http_in_flight(const lmn_http_server *s);

@@ -1,0 +1,593 @@
+/*
+ * A connection, from its first byte to its last: one request after the other, each read whole,
+ * handed over, answered. While a request is open nothing is read beyond what came with it. Input is
+ * told by edges: `readable` stays set until a read comes back short.
+ */
+#include "base/os/os_time.h"
+#include "http/http_int.h"
+
+#include <string.h>
+
+static void free_open(lmn_http_conn *c)
+{
+    lmn_http_loop *l = c->loop;
+    lmn_http_open *o = c->open;
+    if (o->many) lmn_free(&l->alloc, o->many, o->r.n_fields * sizeof *o->many, 16, "http fields");
+    lmn_objpool_give(&l->open_pool, o);
+    c->open = NULL;
+    lmn_http_bump(&l->counts.in_flight, UINT64_MAX);
+}
+
+static void free_body(lmn_http_conn *c)
+{
+    lmn_http_buf_give(c->loop, c->body, c->body_bytes);
+    c->body = NULL;
+    c->body_n = c->body_bytes = 0;
+}
+
+static void free_input(lmn_http_conn *c)
+{
+    lmn_http_buf_give(c->loop, c->in, c->in_bytes);
+    c->in = NULL;
+    c->in_bytes = c->at = c->n = 0;
+}
+
+/* Close. A request that the handler has is kept for its answer. */
+static void drop(lmn_http_conn *c)
+{
+    const bool handed = c->phase == LMN_HTTP_HANDLING;
+    if (c->phase == LMN_HTTP_DEAD) return;
+    lmn_sock_close(c->fd);
+    c->fd = -1;
+    c->phase = LMN_HTTP_DEAD;
+    lmn_http_timer_set(c, LMN_HTTP_TIMER_NONE);
+    lmn_http_out_drop(c);
+    c->loop->n_conns--;
+    lmn_http_bump(&c->loop->counts.open, UINT64_MAX);
+    if (c->open && handed) {
+        lmn_atomic_store(&c->open->r.gone, 1, release);
+        return;
+    }
+    if (c->open) free_open(c);
+    lmn_http_bury(c);
+}
+
+void lmn_http_conn_lost(lmn_http_conn *c)
+{
+    lmn_http_bump(&c->loop->counts.reset, 1);
+    drop(c);
+}
+
+/* Bytes that came, 0 at the end, negative: nothing now, or the connection is dead. */
+static int64_t receive(lmn_http_conn *c, void *p, size_t cap)
+{
+    const int64_t got = lmn_sock_recv(c->fd, p, cap);
+    if (got < (int64_t)cap && (!c->half || got <= 0)) c->readable = false;
+    if (got > 0) {
+        lmn_http_bump(&c->loop->counts.bytes_in, (uint64_t)got);
+        c->moved += (uint64_t)got;
+    } else if (got == 0) {
+        c->ended = c->half = true;
+    } else if (got == LMN_SOCK_LOST) {
+        lmn_http_conn_lost(c);
+    }
+    return got;
+}
+
+/* ---- ends ---- */
+
+/* Read what the client still sends, so that closing does not reset what it has not read yet. */
+static void linger(lmn_http_conn *c)
+{
+    while (c->body_want) {
+        if (!c->readable) return;
+        const size_t cap =
+            c->body_want < LMN_HTTP_SCRATCH ? (size_t)c->body_want : (size_t)LMN_HTTP_SCRATCH;
+        const int64_t got = receive(c, c->loop->scratch, cap);
+        if (got == 0) break;
+        if (got < 0) return;
+        c->body_want -= (uint64_t)got;
+    }
+    drop(c);
+}
+
+void lmn_http_conn_end(lmn_http_conn *c)
+{
+    c->closing = true;
+    c->phase = LMN_HTTP_ENDING;
+    if (c->out) return;
+    free_input(c);
+    free_body(c);
+    if (!c->finished) {
+        lmn_sock_finish(c->fd);
+        c->finished = true;
+        c->body_want = LMN_HTTP_LINGER_BYTES;
+    }
+    if (c->ended) {
+        drop(c);
+        return;
+    }
+    lmn_http_timer_set(c, LMN_HTTP_TIMER_LINGER);
+    if (c->readable) lmn_http_queue(c);
+}
+
+/* The request that is being read goes unheard. */
+static void refuse(lmn_http_conn *c, uint32_t status)
+{
+    if (c->open) free_open(c);
+    c->phase = LMN_HTTP_ENDING;
+    lmn_http_refuse(c, status);
+}
+
+/* The input ended where a request had begun, or had not. */
+static void ended(lmn_http_conn *c)
+{
+    if (c->phase == LMN_HTTP_HEADS && c->at == c->n) {
+        drop(c);
+    } else {
+        refuse(c, 400);
+    }
+}
+
+/* ---- bodies ---- */
+
+/* All of the request is there, since body_ns. */
+static void complete(lmn_http_conn *c, lmn_span body, uint64_t body_ns)
+{
+    lmn_http_request *r = &c->open->r;
+    r->body = body;
+    r->body_ns = body_ns;
+    c->phase = LMN_HTTP_HANDLING;
+    if (c->timer != LMN_HTTP_TIMER_IDLE) lmn_http_timer_set(c, LMN_HTTP_TIMER_NONE);
+    c->loop->server->handler->request(c->loop->server->handler->ctx, r);
+}
+
+/* Room for more of a body: at most what was announced, and of that not more at once than a client
+ * may have on its word. */
+static bool grow_body(lmn_http_conn *c, size_t need)
+{
+    size_t bytes;
+    uint8_t *p = lmn_http_buf_take(c->loop, need, &bytes);
+    if (!p) return false;
+    if (c->body_n) memcpy(p, c->body, c->body_n);
+    lmn_http_buf_give(c->loop, c->body, c->body_bytes);
+    c->body = p;
+    c->body_bytes = bytes;
+    return true;
+}
+
+static void read_body_in_place(lmn_http_conn *c)
+{
+    const size_t want = (size_t)c->body_want;
+    while (c->n - c->at < want) {
+        if (!c->readable) return;
+        const int64_t got = receive(c, c->in + c->n, c->in_bytes - c->n);
+        if (got == 0) ended(c);
+        if (got <= 0) return;
+        c->n += (uint32_t)got;
+    }
+    c->at += (uint32_t)want;
+    complete(c, (lmn_span){c->in + c->at - want, want}, lmn_now_ns());
+}
+
+static void read_body(lmn_http_conn *c)
+{
+    size_t most = LMN_HTTP_READ_MOST;
+    if (!c->body) {
+        read_body_in_place(c);
+        return;
+    }
+    while (c->body_n < c->body_want) {
+        if (!c->readable) return;
+        if (most == 0) {
+            lmn_http_queue(c);
+            return;
+        }
+        if (c->body_n == c->body_bytes && !grow_body(c, (size_t)c->body_want)) {
+            refuse(c, 503);
+            return;
+        }
+        const uint64_t end = c->body_want < c->body_bytes ? c->body_want : c->body_bytes;
+        size_t cap = (size_t)end - c->body_n;
+        if (cap > most) cap = most;
+        const int64_t got = receive(c, c->body + c->body_n, cap);
+        if (got == 0) ended(c);
+        if (got <= 0) return;
+        c->body_n += (size_t)got;
+        most -= (size_t)got;
+    }
+    complete(c, (lmn_span){c->body, c->body_n}, lmn_now_ns());
+}
+
+/* The last n bytes of what was read belong to the next request. */
+static bool keep_rest(lmn_http_conn *c, const uint8_t *p, size_t n)
+{
+    size_t bytes;
+    if (n == 0) return true;
+    c->rest = lmn_http_buf_take(c->loop, n, &bytes);
+    if (!c->rest) return false;
+    memcpy(c->rest, p, n);
+    c->rest_bytes = (uint32_t)bytes;
+    c->rest_n = (uint32_t)n;
+    return true;
+}
+
+/* Decode n raw bytes that lie behind the body so far. False: the body is over or refused. */
+static bool decode(lmn_http_conn *c, size_t n)
+{
+    size_t used, got;
+    uint8_t *p = c->body + c->body_n;
+    const uint32_t step = lmn_http1_chunk_read(&c->chunk, p, n, &used, &got);
+    c->body_n += got;
+    if (step == LMN_HTTP1_MORE) return true;
+    if (step != LMN_HTTP1_READY) {
+        refuse(c, step);
+    } else if (!keep_rest(c, p + used, n - used)) {
+        refuse(c, 503);
+    } else {
+        complete(c, (lmn_span){c->body, c->body_n}, lmn_now_ns());
+    }
+    return false;
+}
+
+static void read_chunks(lmn_http_conn *c)
+{
+    size_t most = LMN_HTTP_READ_MOST;
+    for (;;) {
+        if (!c->readable) return;
+        if (most == 0) {
+            lmn_http_queue(c);
+            return;
+        }
+        if (c->body_bytes - c->body_n < LMN_HTTP_SLAB && !grow_body(c, 2 * c->body_bytes)) {
+            refuse(c, 503);
+            return;
+        }
+        size_t cap = c->body_bytes - c->body_n;
+        if (cap > LMN_HTTP_SCRATCH) cap = LMN_HTTP_SCRATCH;
+        if (cap > most) cap = most;
+        const int64_t got = receive(c, c->body + c->body_n, cap);
+        if (got == 0) ended(c);
+        if (got <= 0 || !decode(c, (size_t)got)) return;
+        most -= (size_t)got;
+    }
+}
+
+static void begin_chunks(lmn_http_conn *c, uint64_t welcome)
+{
+    const size_t have = c->n - c->at;
+    lmn_http1_chunk_begin(&c->chunk, welcome, c->loop->limits.n_chunks);
+    if (!grow_body(c, have + 2 * LMN_HTTP_SLAB)) {
+        refuse(c, 503);
+        return;
+    }
+    if (have) memcpy(c->body, c->in + c->at, have);
+    c->at = c->n;
+    if (have == 0 || decode(c, have)) read_chunks(c);
+}
+
+/* A body that did not come with its head: in place when the buffer has room. */
+static void begin_body(lmn_http_conn *c)
+{
+    const size_t have = c->n - c->at;
+    if (c->body_want > c->in_bytes - c->at) {
+        const uint64_t first =
+            c->body_want < LMN_HTTP_FIRST_BODY ? c->body_want : LMN_HTTP_FIRST_BODY;
+        if (!grow_body(c, (size_t)first)) {
+            refuse(c, 503);
+            return;
+        }
+        memcpy(c->body, c->in + c->at, have);
+        c->body_n = have;
+        c->at = c->n;
+    }
+    read_body(c);
+}
+
+static void skip(lmn_http_conn *c)
+{
+    while (c->body_want) {
+        if (!c->readable) return;
+        const size_t cap =
+            c->body_want < LMN_HTTP_SCRATCH ? (size_t)c->body_want : (size_t)LMN_HTTP_SCRATCH;
+        const int64_t got = receive(c, c->loop->scratch, cap);
+        if (got == 0) drop(c);
+        if (got <= 0) return;
+        c->body_want -= (uint64_t)got;
+    }
+    c->phase = LMN_HTTP_HEADS;
+    if (!c->out) lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
+    if (c->readable) lmn_http_queue(c);
+}
+
+/* ---- heads ---- */
+
+static bool open_request(lmn_http_conn *c, const lmn_http1_head *h)
+{
+    lmn_http_loop *l = c->loop;
+    lmn_http_open *o = lmn_objpool_take(&l->open_pool);
+    if (!o) return false;
+    lmn_http_field *fields = o->few;
+    o->many = NULL;
+    if (h->n_fields > LMN_HTTP_FEW_FIELDS) {
+        fields = lmn_alloc(&l->alloc, h->n_fields * sizeof *fields, 16, "http fields");
+        if (!fields) {
+            lmn_objpool_give(&l->open_pool, o);
+            return false;
+        }
+        o->many = fields;
+    }
+    if (h->n_fields) memcpy(fields, l->fields, h->n_fields * sizeof *fields);
+    o->r = (lmn_http_request){.loop = l,
+                              .method = h->method,
+                              .path = h->path,
+                              .query = h->query,
+                              .host = h->host,
+                              .fields = fields,
+                              .n_fields = h->n_fields,
+                              .version = h->version,
+                              .local = c->local,
+                              .peer = {(const uint8_t *)c->peer, strlen(c->peer)},
+                              .listener = c->listener,
+                              .declared_bytes = h->body_bytes,
+                              .began_ns = c->began_ns,
+                              .head_ns = l->now};
+    o->c = c;
+    o->stream_limit = 0;
+    o->streaming = o->chunked = false;
+    o->head_only = h->method == LMN_HTTP_HEAD;
+    o->keep_alive = h->keep_alive;
+    o->expects = h->expects;
+    c->open = o;
+    lmn_http_bump(&l->counts.requests, 1);
+    lmn_http_bump(&l->counts.in_flight, 1);
+    return true;
+}
+
+/* The handler has seen the head and wants up to `welcome` bytes of the body. */
+static void go_on(lmn_http_conn *c, const lmn_http1_head *h, uint64_t welcome)
+{
+    static const lmn_span proceed = {(const uint8_t *)"HTTP/1.1 100 Continue\r\n\r\n", 25};
+    const size_t have = c->n - c->at;
+    if (h->body_bytes > 0 && (uint64_t)h->body_bytes > welcome) {
+        refuse(c, 413);
+        return;
+    }
+    if (h->body_bytes >= 0 && have >= (uint64_t)h->body_bytes) {
+        const size_t n = (size_t)h->body_bytes;
+        c->at += (uint32_t)n;
+        complete(c, (lmn_span){n ? c->in + c->at - n : NULL, n}, c->loop->now);
+        return;
+    }
+    lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
+    if (h->expects && have == 0 && !(lmn_http_out_copy(c, proceed) && lmn_http_out_flush(c)))
+        return;
+    if (h->body_bytes < 0) {
+        begin_chunks(c, welcome);
+    } else {
+        begin_body(c);
+    }
+}
+
+/* Its head is there. */
+static void begin_request(lmn_http_conn *c)
+{
+    lmn_http_loop *l = c->loop;
+    const lmn_http_handler *handler = l->server->handler;
+    lmn_http1_head h;
+    l->now = lmn_now_ns();
+    if (c->timer != LMN_HTTP_TIMER_HEAD) c->began_ns = l->now;
+    const uint32_t step = lmn_http1_parse(c->in + c->at, &c->scan, l->fields, &h);
+    uint64_t welcome = l->limits.body_bytes;
+    if (step != LMN_HTTP1_READY) {
+        refuse(c, step);
+    } else if (h.body_bytes > 0 && (uint64_t)h.body_bytes > welcome) {
+        refuse(c, 413);
+    } else if (!open_request(c, &h)) {
+        refuse(c, 503);
+    } else {
+        c->at += c->scan.at;
+        c->scan = (lmn_http1_scan){0};
+        c->body_want = h.body_bytes > 0 ? (uint64_t)h.body_bytes : 0;
+        c->phase = h.body_bytes < 0 ? LMN_HTTP_CHUNKS : LMN_HTTP_BODY;
+        if (handler->head) {
+            const uint64_t asked = handler->head(handler->ctx, &c->open->r);
+            if (!c->open || c->open->streaming) return; /* answered */
+            if (asked < welcome) welcome = asked;
+        }
+        go_on(c, &h, welcome);
+    }
+}
+
+/* Room behind in[n). What is used up may be moved over: no request is open. */
+static bool make_room(lmn_http_conn *c)
+{
+    size_t bytes;
+    const uint32_t n = c->n - c->at;
+    if (c->in && c->in_bytes - c->n >= 512) return true;
+    if (c->in && c->at >= 1024) {
+        memmove(c->in, c->in + c->at, n);
+    } else {
+        uint8_t *p = lmn_http_buf_take(c->loop, c->in ? (size_t)2 * c->in_bytes : 1, &bytes);
+        if (!p) return false;
+        if (n) memcpy(p, c->in + c->at, n);
+        lmn_http_buf_give(c->loop, c->in, c->in_bytes);
+        c->in = p;
+        c->in_bytes = (uint32_t)bytes;
+    }
+    c->at = 0;
+    c->n = n;
+    return true;
+}
+
+/* Nothing more is there: an idle connection needs no buffer, a begun head has its time. */
+static void await_head(lmn_http_conn *c)
+{
+    if (c->n == c->at) {
+        free_input(c);
+    } else if (c->timer != LMN_HTTP_TIMER_HEAD) {
+        lmn_http_timer_set(c, LMN_HTTP_TIMER_HEAD);
+        c->began_ns = c->timer_ns;
+    }
+}
+
+static void read_head(lmn_http_conn *c)
+{
+    lmn_http_loop *l = c->loop;
+    const lmn_http1_limits limits = {l->limits.line_bytes, l->limits.header_bytes,
+                                     l->limits.n_fields};
+    if (c->out) return; /* first its answers */
+    for (int i = 0; i < 4; i++) {
+        if (c->n - c->at > c->scan.at) {
+            const uint32_t step = lmn_http1_find(&c->scan, &limits, c->in + c->at, c->n - c->at);
+            if (step == LMN_HTTP1_READY) {
+                begin_request(c);
+                return;
+            }
+            if (step != LMN_HTTP1_MORE) {
+                refuse(c, step);
+                return;
+            }
+        }
+        if (!c->readable) {
+            await_head(c);
+            return;
+        }
+        if (!make_room(c)) {
+            refuse(c, 503);
+            return;
+        }
+        const int64_t got = receive(c, c->in + c->n, c->in_bytes - c->n);
+        if (got == 0) {
+            ended(c);
+            return;
+        }
+        if (got > 0) c->n += (uint32_t)got;
+        if (got == LMN_SOCK_LOST) return;
+    }
+    lmn_http_queue(c);
+}
+
+void lmn_http_conn_go(lmn_http_conn *c)
+{
+    switch (c->phase) {
+    case LMN_HTTP_HEADS: read_head(c); break;
+    case LMN_HTTP_BODY: read_body(c); break;
+    case LMN_HTTP_CHUNKS: read_chunks(c); break;
+    case LMN_HTTP_SKIPPING: skip(c); break;
+    case LMN_HTTP_ENDING:
+        if (c->finished) linger(c);
+        break;
+    default: break;
+    }
+}
+
+/* ---- answers ---- */
+
+bool lmn_http_conn_must_close(lmn_http_conn *c, const lmn_http_answer *a)
+{
+    const lmn_http_open *o = c->open;
+    const size_t have = c->n - c->at;
+    if (a->close || !o->keep_alive || c->loop->draining) c->closing = true;
+    if (c->phase == LMN_HTTP_BODY) { /* answered before the body was read */
+        if (have >= c->body_want) {
+            c->at += (uint32_t)c->body_want;
+            c->body_want = 0;
+        } else {
+            c->body_want -= have;
+            c->at = c->n;
+            if (c->body_want > LMN_HTTP_SKIP_MOST || (o->expects && have == 0)) c->closing = true;
+        }
+    } else {
+        if (c->phase == LMN_HTTP_CHUNKS) c->closing = true;
+        c->body_want = 0;
+    }
+    c->phase = LMN_HTTP_HANDLING;
+    return c->closing;
+}
+
+void lmn_http_conn_answered(lmn_http_conn *c)
+{
+    free_open(c);
+    if (c->phase == LMN_HTTP_DEAD) {
+        lmn_http_bury(c);
+        return;
+    }
+    if (c->body) free_body(c);
+    if (c->rest) {
+        free_input(c);
+        c->in = c->rest;
+        c->in_bytes = c->rest_bytes;
+        c->n = c->rest_n;
+        c->rest = NULL;
+    }
+    if (c->at == c->n && c->in) free_input(c);
+    if (c->closing) {
+        lmn_http_conn_end(c);
+        return;
+    }
+    c->phase = c->body_want ? LMN_HTTP_SKIPPING : LMN_HTTP_HEADS;
+    if (!c->out) lmn_http_timer_set(c, c->body_want ? LMN_HTTP_TIMER_STALL : LMN_HTTP_TIMER_IDLE);
+    if (c->at < c->n || c->readable) lmn_http_queue(c);
+}
+
+void lmn_http_conn_sent(lmn_http_conn *c)
+{
+    switch (c->phase) {
+    case LMN_HTTP_ENDING: lmn_http_conn_end(c); break;
+    case LMN_HTTP_HEADS:
+        lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
+        if (c->at < c->n || c->readable) lmn_http_queue(c);
+        break;
+    case LMN_HTTP_HANDLING: lmn_http_timer_set(c, LMN_HTTP_TIMER_NONE); break;
+    default: lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL); break;
+    }
+}
+
+/* ---- events ---- */
+
+void lmn_http_conn_event(lmn_http_conn *c, uint32_t what)
+{
+    if (c->phase == LMN_HTTP_DEAD) return;
+    if ((what & LMN_POLL_DEAD) && !c->finished) {
+        lmn_http_conn_lost(c);
+        return;
+    }
+    if ((what & LMN_POLL_HALF) && !c->half) {
+        c->half = true;
+        if (c->phase == LMN_HTTP_HANDLING && c->loop->now > c->open->r.body_ns + LMN_HTTP_HALF_NS) {
+            lmn_http_conn_lost(c);
+            return;
+        }
+    }
+    if (what & (LMN_POLL_IN | LMN_POLL_HALF | LMN_POLL_DEAD)) c->readable = true;
+    if ((what & LMN_POLL_OUT) && c->out && lmn_http_out_flush(c) && !c->out) lmn_http_conn_sent(c);
+    if (c->readable) lmn_http_conn_go(c);
+}
+
+/* Did less move than the slowest client has to? */
+static bool stalled(const lmn_http_conn *c)
+{
+    const uint64_t ns = c->loop->timer_ns[LMN_HTTP_TIMER_STALL];
+    return c->moved - c->timer_moved < LMN_HTTP_SLOWEST * (ns / 1000) / 1000000;
+}
+
+void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
+{
+    if (kind == LMN_HTTP_TIMER_IDLE) {
+        if (c->phase == LMN_HTTP_HEADS) lmn_http_conn_end(c);
+        return;
+    }
+    if (kind == LMN_HTTP_TIMER_STALL && !stalled(c)) {
+        lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
+        return;
+    }
+    if (kind != LMN_HTTP_TIMER_LINGER) lmn_http_bump(&c->loop->counts.timed_out, 1);
+    const bool reading =
+        c->phase == LMN_HTTP_HEADS || c->phase == LMN_HTTP_BODY || c->phase == LMN_HTTP_CHUNKS;
+    if (kind != LMN_HTTP_TIMER_LINGER && reading && !c->out) {
+        refuse(c, 408);
+    } else {
+        drop(c);
+    }
+}

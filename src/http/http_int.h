@@ -1,0 +1,256 @@
+/*
+ * The inside of the http room: server, loop, connection, request, and what its files offer each
+ * other. All of a loop belongs to its thread, but what is marked atomic; a connection and its
+ * request live in pools of their loop and are freed between turns, so that no event meets a
+ * stranger.
+ */
+#ifndef LMN_HTTP_HTTP_INT_H
+#define LMN_HTTP_HTTP_INT_H
+
+#include "base/objpool.h"
+#include "base/os/os_poll.h"
+#include "base/os/os_socket.h"
+#include "base/os/os_thread.h"
+#include "base/recycle.h"
+#include "http/http1_chunk.h"
+
+typedef struct lmn_http_conn lmn_http_conn;
+
+/* Sizes. */
+enum {
+    LMN_HTTP_SLAB = 4096,            /* of a buffer that most requests fit into */
+    LMN_HTTP_SCRATCH = 64 << 10,     /* of a loop: heads of answers, what is read to be dropped */
+    LMN_HTTP_HEAD_MOST = 16 << 10,   /* of an answer, else it is a 500 */
+    LMN_HTTP_COPY_MOST = 4096,       /* pieces below are copied rather than lent */
+    LMN_HTTP_FIRST_BODY = 4 << 20,   /* reserved on a client's word alone */
+    LMN_HTTP_READ_MOST = 1 << 20,    /* from one connection in a turn */
+    LMN_HTTP_SKIP_MOST = 256 << 10,  /* of a body that nobody wants, to keep the connection */
+    LMN_HTTP_LINGER_BYTES = 4 << 20, /* read after the last answer, so that it arrives */
+    LMN_HTTP_FEW_FIELDS = 16,        /* of a request, in its record */
+    LMN_HTTP_KEPT_BYTES = 32 << 20   /* in blocks that wait to be used again */
+};
+#define LMN_HTTP_SECOND UINT64_C(1000000000)
+#define LMN_HTTP_LINGER_NS (2 * LMN_HTTP_SECOND)
+/* An end of input that comes so soon after a request says "no more requests", not "I have left". */
+#define LMN_HTTP_HALF_NS (LMN_HTTP_SECOND / 50)
+/* Draining: a connection idle for so long has no request on the way. */
+#define LMN_HTTP_GRACE_NS (LMN_HTTP_SECOND / 4)
+#define LMN_HTTP_RETRY_ACCEPT_NS (LMN_HTTP_SECOND / 10)
+#define LMN_HTTP_SLOWEST 1024u /* bytes a second */
+
+/* What an event is about: the first member of whoever waits for one. */
+typedef enum lmn_http_source { LMN_HTTP_CONN, LMN_HTTP_LISTENER, LMN_HTTP_WAKE } lmn_http_source;
+
+/* What a connection is waiting for. */
+typedef enum lmn_http_phase {
+    LMN_HTTP_HEADS, /* of the next request; idle while nothing has come */
+    LMN_HTTP_BODY,  /* of declared length */
+    LMN_HTTP_CHUNKS,
+    LMN_HTTP_HANDLING, /* for the answer */
+    LMN_HTTP_SKIPPING, /* a body whose request was answered */
+    LMN_HTTP_ENDING,   /* for the client to close, or for the rest of the output */
+    LMN_HTTP_DEAD      /* closed; kept for its request, or until the turn ends */
+} lmn_http_phase;
+
+/* Time limits, each a list in the order of beginning. */
+typedef enum lmn_http_timer {
+    LMN_HTTP_TIMER_HEAD,
+    LMN_HTTP_TIMER_IDLE,
+    LMN_HTTP_TIMER_STALL,
+    LMN_HTTP_TIMER_LINGER,
+    LMN_HTTP_TIMERS,
+    LMN_HTTP_TIMER_NONE = LMN_HTTP_TIMERS
+} lmn_http_timer;
+
+/* Bytes that wait to be sent: owned (copied) or lent. */
+typedef struct lmn_http_seg {
+    struct lmn_http_seg *next;
+    lmn_span left;
+    uint8_t *own; /* NULL: lent */
+    size_t own_bytes;
+    lmn_http_piece piece;
+} lmn_http_seg;
+
+/* A request between its head and its answer. */
+typedef struct lmn_http_open {
+    lmn_http_request r; /* first: what the handler sees */
+    lmn_http_conn *c;
+    lmn_http_field *many; /* NULL: few */
+    size_t stream_limit;
+    bool streaming, chunked, head_only, keep_alive, expects;
+    lmn_http_field few[LMN_HTTP_FEW_FIELDS];
+} lmn_http_open;
+
+struct lmn_http_conn {
+    lmn_http_source source;
+    int fd;
+    lmn_http_loop *loop;
+    lmn_http_open *open;
+    lmn_http_phase phase;
+    bool readable; /* there may be something to read */
+    bool half;     /* the client sends no more */
+    bool ended;    /* ... and all of it was read */
+    bool closing;  /* after the output */
+    bool finished; /* we said that no more will come */
+    bool queued, dirty, local;
+    uint32_t listener;
+    /* Input: in[at..n) is not used up; the head of the open request lies before `at`. */
+    uint8_t *in;
+    uint32_t in_bytes, at, n;
+    lmn_http1_scan scan;
+    uint64_t began_ns;
+    /* Body: of its own block, or NULL. */
+    uint8_t *body;
+    size_t body_bytes, body_n;
+    uint64_t body_want; /* declared; SKIPPING, ENDING: may still be read and dropped */
+    lmn_http1_chunk chunk;
+    /* What came behind the last chunk. */
+    uint8_t *rest;
+    uint32_t rest_bytes, rest_n;
+    lmn_http_seg *out, *out_last;
+    size_t out_bytes;
+    lmn_http_timer timer;
+    uint64_t timer_ns;             /* when it began */
+    uint64_t moved, timer_moved;   /* bytes in and out, now and then */
+    lmn_http_conn *before, *after; /* in the timer's list */
+    lmn_http_conn *next_queued, *next_dirty, *next_dead;
+    lmn_http_conn *prev, *next; /* all of the loop */
+    char peer[LMN_PEER_BYTES];
+};
+
+/* A listening socket; TCP: one for each loop, else shared. */
+typedef struct lmn_http_listener {
+    lmn_http_source source;
+    int fd; /* -1: closed */
+    uint32_t index;
+    bool shared, local;
+} lmn_http_listener;
+
+typedef struct lmn_http_list {
+    lmn_http_conn *first, *last;
+} lmn_http_list;
+
+/* Counted by one thread, read by any. */
+typedef lmn_atomic(uint64_t) lmn_http_count;
+typedef struct lmn_http_counts {
+    lmn_http_count accepted, open, requests, in_flight, bytes_in, bytes_out, timed_out, reset;
+    lmn_http_count refused[600];
+} lmn_http_counts;
+
+static inline void lmn_http_bump(lmn_http_count *c, uint64_t by)
+{
+    lmn_atomic_store(c, lmn_atomic_load(c, relaxed) + by, relaxed);
+}
+
+struct lmn_http_loop {
+    /* Of other threads too. */
+    _Alignas(LMN_APART) lmn_atomic(lmn_http_task *) tasks; /* newest first */
+    lmn_atomic(uint32_t) asleep;
+    lmn_atomic(uint32_t) begun; /* 0 not yet, 1 yes, 2 its handler refused */
+    lmn_atomic(uint32_t) drain, stop;
+    lmn_atomic(uint32_t) posting; /* threads inside of lmn_http_post */
+    /* Of the loop. */
+    _Alignas(LMN_APART) lmn_http_source wake; /* its address stands for the wake descriptor */
+    int poll, wake_fd;
+    lmn_http_server *server;
+    lmn_http_limits limits; /* of this loop: its share */
+    void *user;
+    uint64_t now, turn_ns; /* when the handler wants its next turn */
+    uint64_t date_ns;      /* when the date changes */
+    char date[40];
+    lmn_http_listener *listeners;
+    bool accepting, draining;
+    uint64_t accept_ns; /* when to try again; 0: not waiting for that */
+    uint32_t n_conns;
+    lmn_http_conn *conns, *dead;
+    lmn_http_conn *queued, *queued_last; /* have input that was read, or may have more */
+    lmn_http_conn *dirty;                /* have streamed output */
+    lmn_http_list timers[LMN_HTTP_TIMERS];
+    uint64_t timer_ns[LMN_HTTP_TIMERS];
+    uint64_t held; /* bytes of buffers */
+    lamina_allocator alloc;
+    lmn_objpool conn_pool, open_pool, slab_pool, seg_pool;
+    lmn_recycle blocks;
+    lmn_http_field *fields; /* limits.n_fields: of the head that is being read */
+    uint8_t *scratch;
+    lmn_thread thread;
+    lamina_error error;
+    lmn_http_counts counts;
+};
+
+/* Where a server listens. */
+typedef struct lmn_http_door {
+    lmn_address address; /* as bound */
+    int shared;          /* the descriptor of all loops; -1: each has its own */
+    bool ours;           /* a UNIX path that was made here */
+} lmn_http_door;
+
+struct lmn_http_server {
+    lamina_allocator alloc;
+    const lmn_http_handler *handler;
+    lmn_http_loop **loops;
+    uint32_t n_loops, n_listen;
+    lmn_http_door *doors;             /* n_listen */
+    lmn_atomic(uint32_t) n_accepting; /* loops that have not drained */
+};
+
+/* http_buf.c: memory of a loop, within its limit. */
+/* At least n bytes, aligned 64; *bytes: how many. NULL: over the limit, or memory is out. */
+uint8_t *lmn_http_buf_take(lmn_http_loop *l, size_t n, size_t *bytes);
+void lmn_http_buf_give(lmn_http_loop *l, uint8_t *p, size_t bytes);
+
+/* http_out.c: what leaves. False: the connection is lost. */
+bool lmn_http_out_send(lmn_http_conn *c, lmn_span head, const lmn_http_piece *pieces, uint32_t n);
+bool lmn_http_out_copy(lmn_http_conn *c, lmn_span bytes); /* into the queue, not sent yet */
+bool lmn_http_out_flush(lmn_http_conn *c);                /* as much as goes */
+void lmn_http_out_drop(lmn_http_conn *c);
+void lmn_http_pieces_release(const lmn_http_piece *pieces, uint32_t n);
+
+/* http_conn.c: a connection. None may be called for one that is dead, unless it says so. */
+void lmn_http_conn_event(lmn_http_conn *c, uint32_t what); /* also dead ones */
+/* Go on with what was read already, or may be read. */
+void lmn_http_conn_go(lmn_http_conn *c);
+/* The output has become empty, or cannot be sent any more. */
+void lmn_http_conn_sent(lmn_http_conn *c);
+/* The request has its answer: on to the next, or close. Also dead ones. */
+void lmn_http_conn_answered(lmn_http_conn *c);
+/* What an answer has to say about the connection; begin: it will be answered now. */
+bool lmn_http_conn_must_close(lmn_http_conn *c, const lmn_http_answer *a);
+void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind);
+/* Close at once; a request becomes `gone`. */
+void lmn_http_conn_lost(lmn_http_conn *c);
+/* Close when the output is sent, in a way that lets it arrive. */
+void lmn_http_conn_end(lmn_http_conn *c);
+
+/* http_reply.c. Answer with an error of this room, and close. */
+void lmn_http_refuse(lmn_http_conn *c, uint32_t status);
+
+/* http_loop.c. */
+lamina_status lmn_http_loop_open(lmn_http_server *s, const lmn_http_limits *limits,
+                                 lmn_http_loop **out, lamina_error *err);
+void lmn_http_loop_close(lmn_http_loop *l); /* its thread has ended, or was never started */
+void *lmn_http_loop_main(void *loop);
+void lmn_http_loop_notify(lmn_http_loop *l); /* any thread: look at drain and stop */
+void lmn_http_timer_set(lmn_http_conn *c, lmn_http_timer kind);
+void lmn_http_queue(lmn_http_conn *c);
+void lmn_http_soil(lmn_http_conn *c); /* flush at the end of the turn */
+void lmn_http_bury(lmn_http_conn *c); /* free when the turn is over */
+
+/* http1_answer.c: the head of an answer. */
+typedef struct lmn_http1_form {
+    lmn_span date;      /* "Date: ...\r\n" */
+    int64_t body_bytes; /* -1: chunked; -2: until the end of the connection */
+    bool close, old;    /* old: to a client of 1.0 */
+} lmn_http1_form;
+/* Bytes written to out; 0: more than cap. Fields with line ends in them are left out. */
+size_t lmn_http1_answer_head(uint8_t *out, size_t cap, const lmn_http_answer *a,
+                             const lmn_http1_form *form);
+/* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 37 bytes, of seconds since 1970. */
+void lmn_http1_date(char out[37], int64_t seconds);
+/* No body may follow: 1xx, 204, 304. */
+static inline bool lmn_http1_bodyless(uint32_t status)
+{
+    return status < 200 || status == 204 || status == 304;
+}
+
+#endif
