@@ -110,11 +110,28 @@ static int32_t escape(const uint8_t *p, const uint8_t *end, size_t *n)
     return 0x10000 + ((hi - 0xd800) << 10) + (lo - 0xdc00);
 }
 
+/* p behind the bytes that stand for themselves: no quote, no backslash, no control, ASCII. */
+static const uint8_t *plain(const uint8_t *p, const uint8_t *end)
+{
+    const uint64_t ones = 0x0101010101010101, high = 0x8080808080808080;
+    for (; end - p >= 8; p += 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        const uint64_t quote = x ^ ones * '"', slash = x ^ ones * '\\';
+        /* the lowest bit that is set is right; those above may come from a borrow */
+        const uint64_t stop = ((x - ones * 0x20) | (quote - ones) | (slash - ones) | x) & high;
+        if (stop) return p + (__builtin_ctzll(stop) >> 3);
+    }
+    while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') p++;
+    return p;
+}
+
 /* At the opening quote; leaves p behind the closing one. */
 static lmn_json_kind string(lmn_json *j, lmn_json_token *t, lmn_json_kind kind)
 {
     const uint8_t *from = ++j->p;
     for (;;) {
+        j->p = plain(j->p, j->end);
         if (j->p == j->end) return wrong(j, t, "a string does not end");
         uint8_t c = *j->p;
         if (c == '"') break;
@@ -230,6 +247,20 @@ bool lmn_json_skip(lmn_json *j, const lmn_json_token *t)
     return at.kind != LMN_JSON_ERROR;
 }
 
+const uint8_t *lmn_json_at(lmn_json *j)
+{
+    lmn_assert(j->state == WANT_VALUE);
+    space(j);
+    return j->p;
+}
+
+void lmn_json_resume(lmn_json *j, const uint8_t *behind)
+{
+    lmn_assert(j->state == WANT_VALUE && behind > j->p && behind <= j->end);
+    j->p = behind;
+    j->state = j->depth ? WANT_COMMA : AT_END;
+}
+
 /* Decode one character at *p into out; returns its bytes. The text was checked by string(). */
 static size_t decode(const uint8_t **p, const uint8_t *end, uint8_t out[4])
 {
@@ -249,6 +280,7 @@ bool lmn_json_is(const lmn_json_token *t, const char *s)
     const size_t n = strlen(s);
     size_t at = 0;
     if (t->kind != LMN_JSON_KEY && t->kind != LMN_JSON_STRING) return false;
+    if (!t->escaped) return t->text.n == n && memcmp(p, s, n) == 0;
     while (p < end) {
         uint8_t c[4];
         size_t k = decode(&p, end, c);

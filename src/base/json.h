@@ -50,6 +50,13 @@ lmn_json_kind lmn_json_next(lmn_json *j, lmn_json_token *t);
 /* Pass over what stands below token t, the one just read: to the matching end for OBJECT and ARRAY,
    the value of a KEY, nothing for a scalar. False on error. */
 bool lmn_json_skip(lmn_json *j, const lmn_json_token *t);
+/*
+ * A value that the caller reads himself, as an array of numbers without a token each. After a KEY:
+ * where the value begins (blanks are passed; it may be the end of the text). lmn_json_resume says
+ * where it stopped, which is right behind a whole value.
+ */
+const uint8_t *lmn_json_at(lmn_json *j);
+void lmn_json_resume(lmn_json *j, const uint8_t *behind);
 /* Is the decoded text of a KEY or STRING equal to s? */
 bool lmn_json_is(const lmn_json_token *t, const char *s);
 /* Decode a KEY or STRING: at most text.n bytes, which dst must hold. Returns the length. */
@@ -57,6 +64,10 @@ size_t lmn_json_string(const lmn_json_token *t, void *dst);
 /* Value of a NUMBER: i64 false unless it is written as an integer that fits. */
 bool lmn_json_i64(const lmn_json_token *t, int64_t *out);
 bool lmn_json_f64(const lmn_json_token *t, double *out);
+
+/* Write n bytes as a string with its quotes; out has room for 6 n + 2. Bytes that are no UTF-8
+ * become U+FFFD. Returns the length. */
+size_t lmn_json_quote(char *out, const void *s, size_t n);
 
 /*
  * Writer. Every value function takes the key inside an object and NULL in an array or at the top.

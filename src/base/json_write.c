@@ -19,29 +19,62 @@ static void new_line(lmn_jsonw *w)
     lmn_strbuf_printf(w->out, "%*s", (int)w->depth * w->indent, "");
 }
 
+/* How many bytes at p stand for themselves. */
+static size_t plain(const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') {
+        const size_t len = p[i] < 0x80 ? 1 : lmn_utf8_len(p + i, n - i);
+        if (len == 0) break;
+        i += len;
+    }
+    return i;
+}
+
+/* What stands for a byte that does not. */
+static size_t escape(uint8_t c, char out[6])
+{
+    static const char HEX[] = "0123456789abcdef", FROM[] = "\"\\\n\r\t", TO[] = "\"\\nrt";
+    const char *at = c ? strchr(FROM, c) : NULL;
+    if (at) {
+        out[0] = '\\';
+        out[1] = TO[at - FROM];
+        return 2;
+    }
+    if (c >= 0x20) {
+        memcpy(out, "\xef\xbf\xbd", 3);
+        return 3;
+    }
+    memcpy(out, "\\u00", 4);
+    out[4] = HEX[c >> 4];
+    out[5] = HEX[c & 15];
+    return 6;
+}
+
+size_t lmn_json_quote(char *out, const void *s, size_t n)
+{
+    const uint8_t *p = s;
+    char *o = out;
+    *o++ = '"';
+    for (size_t i = 0; i < n;) {
+        const size_t k = plain(p + i, n - i);
+        memcpy(o, p + i, k);
+        i += k, o += k;
+        if (i < n) o += escape(p[i++], o);
+    }
+    *o++ = '"';
+    return (size_t)(o - out);
+}
+
 static void quoted(lmn_strbuf *out, const uint8_t *p, size_t n)
 {
     lmn_strbuf_char(out, '"');
     for (size_t i = 0; i < n;) {
-        size_t plain = i, len = 0;
-        while (plain < n && p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\' &&
-               (len = lmn_utf8_len(p + plain, n - plain)) > 0)
-            plain += len;
-        lmn_strbuf_add(out, p + i, plain - i);
-        if (plain == n) break;
-        i = plain + 1;
-        switch (p[plain]) {
-        case '"': lmn_strbuf_str(out, "\\\""); break;
-        case '\\': lmn_strbuf_str(out, "\\\\"); break;
-        case '\n': lmn_strbuf_str(out, "\\n"); break;
-        case '\r': lmn_strbuf_str(out, "\\r"); break;
-        case '\t': lmn_strbuf_str(out, "\\t"); break;
-        default:
-            if (p[plain] < 0x20)
-                lmn_strbuf_printf(out, "\\u%04x", p[plain]);
-            else
-                lmn_strbuf_str(out, "\xef\xbf\xbd");
-        }
+        char text[6];
+        const size_t k = plain(p + i, n - i);
+        lmn_strbuf_add(out, p + i, k);
+        i += k;
+        if (i < n) lmn_strbuf_add(out, text, escape(p[i++], text));
     }
     lmn_strbuf_char(out, '"');
 }

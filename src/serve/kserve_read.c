@@ -1,0 +1,491 @@
+/*
+ * The body of an infer request. Keys may stand in any order: "data" is read at once when name, type
+ * and shape are known by then, else passed over and read at the end of its object. A key that means
+ * something may stand once; others are ignored, as the protocol has it. Whatever is counted is
+ * bounded by the ports of the model or by the text itself.
+ */
+#include "serve/kserve_int.h"
+
+#include <string.h>
+
+typedef struct reader {
+    const lmn_signature *s;
+    lmn_json j;
+    lmn_infer *r;
+    lmn_arena *arena;
+    lamina_error *err;
+    lmn_span tail; /* binary tensors that nobody has taken yet */
+    bool has_head; /* the length of the JSON was said */
+    bool seen_in[LMN_INFER_MAX_PORTS], seen_out[LMN_INFER_MAX_PORTS];
+} reader;
+
+/* An input while its object is read. */
+typedef struct input {
+    lmn_infer_tensor t;
+    bool named, typed, shaped, read;
+    const uint8_t *data;  /* where they begin that were passed over */
+    int64_t binary_bytes; /* -1: none */
+    char name[LMN_KSERVE_NAME];
+} input;
+
+static lamina_status wrong(reader *d, const char *what)
+{
+    return lmn_fail(d->err, LAMINA_E_INVALID, "%s", what);
+}
+
+/* The parser has said why. */
+static lamina_status bad_json(const reader *d)
+{
+    return d->err->status ? d->err->status : LAMINA_E_PARSE;
+}
+
+/* A string decoded; p NULL: no memory. */
+static lmn_span text_of(reader *d, const lmn_json_token *t)
+{
+    if (!t->escaped) return t->text;
+    uint8_t *p = lmn_arena_bump(d->arena, t->text.n, 1);
+    if (!p) return (lmn_span){NULL, 0};
+    return (lmn_span){p, lmn_json_string(t, p)};
+}
+
+static lamina_status no_memory(reader *d)
+{
+    return lmn_fail(d->err, LAMINA_E_NOMEM, "no memory for the request");
+}
+
+/* A value that is to be a string, a number ... : the next token, which must be of that kind. */
+static lamina_status want(reader *d, lmn_json_kind kind, const char *key, const char *what,
+                          lmn_json_token *t)
+{
+    const lmn_json_kind got = lmn_json_next(&d->j, t);
+    if (got == LMN_JSON_ERROR) return bad_json(d);
+    if (got == kind) return LAMINA_OK;
+    return lmn_fail(d->err, LAMINA_E_INVALID, "\"%s\" must be %s", key, what);
+}
+
+static lamina_status want_bool(reader *d, const char *key, bool *out)
+{
+    lmn_json_token t;
+    const lmn_json_kind got = lmn_json_next(&d->j, &t);
+    if (got == LMN_JSON_ERROR) return bad_json(d);
+    *out = got == LMN_JSON_TRUE;
+    if (got == LMN_JSON_TRUE || got == LMN_JSON_FALSE) return LAMINA_OK;
+    return lmn_fail(d->err, LAMINA_E_INVALID, "\"%s\" must be true or false", key);
+}
+
+static lamina_status want_count(reader *d, const char *key, int64_t max, int64_t *out)
+{
+    lmn_json_token t;
+    LMN_TRY(want(d, LMN_JSON_NUMBER, key, "a number", &t));
+    if (lmn_json_i64(&t, out) && *out >= 0 && *out <= max) return LAMINA_OK;
+    return lmn_fail(d->err, LAMINA_E_INVALID, "\"%s\" must be an integer from 0 to %lld", key,
+                    (long long)max);
+}
+
+/* The key for what it is, once. */
+static lamina_status once(reader *d, uint32_t *seen, uint32_t key, const char *name)
+{
+    if (*seen & 1u << key)
+        return lmn_fail(d->err, LAMINA_E_INVALID, "the key \"%s\" stands twice in one object",
+                        name);
+    *seen |= 1u << key;
+    return LAMINA_OK;
+}
+
+/* Which of the names the key t is; n: none of them. */
+static uint32_t key_of(const lmn_json_token *t, const char *const *names, uint32_t n)
+{
+    uint32_t i = 0;
+    while (i < n && !lmn_json_is(t, names[i])) i++;
+    return i;
+}
+
+/* The next key of an object: *more false at its end. */
+static lamina_status next_key(reader *d, lmn_json_token *t, bool *more)
+{
+    const lmn_json_kind got = lmn_json_next(&d->j, t);
+    *more = got == LMN_JSON_KEY;
+    return got == LMN_JSON_ERROR ? bad_json(d) : LAMINA_OK;
+}
+
+/* A parameter that means nothing here: it may be any scalar. */
+static lamina_status pass_parameter(reader *d)
+{
+    lmn_json_token t;
+    switch (lmn_json_next(&d->j, &t)) {
+    case LMN_JSON_ERROR: return bad_json(d);
+    case LMN_JSON_STRING:
+    case LMN_JSON_NUMBER:
+    case LMN_JSON_TRUE:
+    case LMN_JSON_FALSE: return LAMINA_OK;
+    default: return wrong(d, "a parameter must be a string, a number, true or false");
+    }
+}
+
+/* What asks for something that is not done: refused unless it asks for nothing. */
+static lamina_status refuse_parameter(reader *d, const char *what)
+{
+    lmn_json_token t;
+    int64_t n = 1;
+    const lmn_json_kind got = lmn_json_next(&d->j, &t);
+    if (got == LMN_JSON_ERROR) return bad_json(d);
+    if (got == LMN_JSON_FALSE || (got == LMN_JSON_STRING && t.text.n == 0) ||
+        (got == LMN_JSON_NUMBER && lmn_json_i64(&t, &n) && n == 0))
+        return LAMINA_OK;
+    return lmn_fail(d->err, LAMINA_E_UNSUPPORTED, "%s are not supported", what);
+}
+
+static bool begins(const lmn_json_token *t, const char *with)
+{
+    const size_t n = strlen(with);
+    return t->text.n >= n && memcmp(t->text.p, with, n) == 0;
+}
+
+static lamina_status request_parameters(reader *d)
+{
+    static const char *const KEYS[] = {"priority", "timeout", "binary_data_output"};
+    lmn_json_token t;
+    uint32_t seen = 0;
+    bool more;
+    LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
+    for (;;) {
+        LMN_TRY(next_key(d, &t, &more));
+        if (!more) return LAMINA_OK;
+        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
+        int64_t n = 0;
+        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
+        if (key == 0) {
+            LMN_TRY(want_count(d, KEYS[key], UINT32_MAX, &n));
+            d->r->priority = (uint32_t)n;
+        } else if (key == 1) {
+            LMN_TRY(want_count(d, KEYS[key], INT64_MAX / 1000, &n));
+            d->r->timeout_ns = (uint64_t)n * 1000;
+        } else if (key == 2) {
+            LMN_TRY(want_bool(d, KEYS[key], &d->r->binary_out));
+        } else if (begins(&t, "sequence_")) {
+            LMN_TRY(refuse_parameter(d, "sequences"));
+        } else {
+            LMN_TRY(pass_parameter(d));
+        }
+    }
+}
+
+static lamina_status input_parameters(reader *d, input *in)
+{
+    lmn_json_token t;
+    uint32_t seen = 0;
+    bool more;
+    LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
+    for (;;) {
+        LMN_TRY(next_key(d, &t, &more));
+        if (!more) return LAMINA_OK;
+        if (lmn_json_is(&t, "binary_data_size")) {
+            LMN_TRY(once(d, &seen, 0, "binary_data_size"));
+            LMN_TRY(want_count(d, "binary_data_size", INT64_MAX, &in->binary_bytes));
+        } else if (begins(&t, "shared_memory_")) {
+            LMN_TRY(refuse_parameter(d, "shared memory regions"));
+        } else {
+            LMN_TRY(pass_parameter(d));
+        }
+    }
+}
+
+static lamina_status shape(reader *d, lmn_infer_tensor *out)
+{
+    lmn_json_token t;
+    LMN_TRY(want(d, LMN_JSON_ARRAY, "shape", "an array of integers", &t));
+    out->rank = 0;
+    for (;;) {
+        const lmn_json_kind got = lmn_json_next(&d->j, &t);
+        if (got == LMN_JSON_ERROR) return bad_json(d);
+        if (got == LMN_JSON_ARRAY_END) return LAMINA_OK;
+        if (out->rank == LAMINA_MAX_RANK)
+            return lmn_fail(d->err, LAMINA_E_SHAPE, "a shape has more than %d dimensions",
+                            LAMINA_MAX_RANK);
+        if (got != LMN_JSON_NUMBER || !lmn_json_i64(&t, &out->dims[out->rank]) ||
+            out->dims[out->rank] < 0)
+            return lmn_fail(d->err, LAMINA_E_SHAPE, "a dimension must be an integer, not negative");
+        out->rank++;
+    }
+}
+
+/* The name is known: which port it is. */
+static lamina_status input_name(reader *d, input *in)
+{
+    lmn_json_token t;
+    LMN_TRY(want(d, LMN_JSON_STRING, "name", "a string", &t));
+    const lmn_span name = text_of(d, &t);
+    if (!name.p) return no_memory(d);
+    (void)lmn_format_name(in->name, sizeof in->name, name.p, name.n);
+    in->t.port = lmn_kserve_port(d->s->in, d->s->n_in, name);
+    if (in->t.port >= d->s->n_in || in->t.port >= LMN_INFER_MAX_PORTS)
+        return lmn_fail(d->err, LAMINA_E_INVALID, "the model has no input \"%s\"", in->name);
+    if (d->seen_in[in->t.port])
+        return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" is given twice", in->name);
+    d->seen_in[in->t.port] = true;
+    return LAMINA_OK;
+}
+
+static lamina_status input_type(reader *d, input *in)
+{
+    lmn_json_token t;
+    char text[LMN_KSERVE_NAME];
+    LMN_TRY(want(d, LMN_JSON_STRING, "datatype", "a string", &t));
+    in->t.dtype = t.escaped ? LAMINA_DTYPE_NONE : lmn_kserve_type_of(t.text.p, t.text.n);
+    if (in->t.dtype != LAMINA_DTYPE_NONE) return LAMINA_OK;
+    (void)lmn_format_name(text, sizeof text, t.text.p, t.text.n);
+    return lmn_fail(d->err, LAMINA_E_DTYPE, "there is no datatype \"%s\"", text);
+}
+
+static lamina_status check_type(reader *d, const input *in)
+{
+    const lmn_serve_port *port = &d->s->in[in->t.port];
+    const char *type = lmn_kserve_type(port->dtype);
+    if (in->t.dtype == port->dtype) return LAMINA_OK;
+    return lmn_fail(d->err, LAMINA_E_DTYPE, "input \"%s\": its datatype is %s, the model wants %s",
+                    in->name, lmn_kserve_type(in->t.dtype), type ? type : "another");
+}
+
+static lamina_status data_here(reader *d, input *in)
+{
+    const uint8_t *from = lmn_json_at(&d->j);
+    if (!in->named || !in->typed || !in->shaped) {
+        const lmn_json_token key = {.kind = LMN_JSON_KEY};
+        in->data = from;
+        return lmn_json_skip(&d->j, &key) ? LAMINA_OK : bad_json(d);
+    }
+    LMN_TRY(check_type(d, in));
+    const uint8_t *behind = lmn_kserve_data(from, d->j.end, &in->t, in->name, d->arena, d->err);
+    if (!behind) return bad_json(d);
+    lmn_json_resume(&d->j, behind);
+    in->read = true;
+    return LAMINA_OK;
+}
+
+/* The next binary_bytes of the tail. */
+static lamina_status take_binary(reader *d, input *in)
+{
+    if (in->read || in->data)
+        return lmn_fail(d->err, LAMINA_E_INVALID,
+                        "input \"%s\": \"data\" and \"binary_data_size\" exclude each other",
+                        in->name);
+    if (!d->has_head)
+        return lmn_fail(d->err, LAMINA_E_INVALID,
+                        "input \"%s\": binary data want the field Inference-Header-Content-Length",
+                        in->name);
+    if ((uint64_t)in->binary_bytes > d->tail.n)
+        return lmn_fail(d->err, LAMINA_E_INVALID,
+                        "input \"%s\": its binary data, %lld bytes, lie past the end of the body",
+                        in->name, (long long)in->binary_bytes);
+    const lmn_span raw = {d->tail.p, (size_t)in->binary_bytes};
+    d->tail.p += raw.n, d->tail.n -= raw.n;
+    return lmn_kserve_binary(raw, &in->t, in->name, d->arena, d->err);
+}
+
+/* The object is whole. */
+static lamina_status input_end(reader *d, input *in)
+{
+    if (!in->named) return wrong(d, "an input has no \"name\"");
+    const char *lacks = !in->typed ? "datatype" : !in->shaped ? "shape" : NULL;
+    if (lacks)
+        return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" has no \"%s\"", in->name, lacks);
+    LMN_TRY(check_type(d, in));
+    if (in->binary_bytes >= 0)
+        LMN_TRY(take_binary(d, in));
+    else if (in->data && !lmn_kserve_data(in->data, d->j.end, &in->t, in->name, d->arena, d->err))
+        return bad_json(d);
+    else if (!in->data && !in->read)
+        return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" has no data", in->name);
+    d->r->in[d->r->n_in++] = in->t; /* no port comes twice, so there is room */
+    return LAMINA_OK;
+}
+
+static lamina_status one_input(reader *d)
+{
+    static const char *const KEYS[] = {"name", "shape", "datatype", "data", "parameters"};
+    input in = {.binary_bytes = -1, .name = ""};
+    lmn_json_token t;
+    uint32_t seen = 0;
+    bool more;
+    for (;;) {
+        LMN_TRY(next_key(d, &t, &more));
+        if (!more) return input_end(d, &in);
+        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
+        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
+        lamina_status st = LAMINA_OK;
+        switch (key) {
+        case 0: st = input_name(d, &in), in.named = true; break;
+        case 1: st = shape(d, &in.t), in.shaped = true; break;
+        case 2: st = input_type(d, &in), in.typed = true; break;
+        case 3: st = data_here(d, &in); break;
+        case 4: st = input_parameters(d, &in); break;
+        default: st = lmn_json_skip(&d->j, &t) ? LAMINA_OK : bad_json(d);
+        }
+        if (st != LAMINA_OK) return st;
+    }
+}
+
+static lamina_status output_parameters(reader *d, lmn_infer_tensor *out)
+{
+    static const char *const KEYS[] = {"binary_data", "classification"};
+    lmn_json_token t;
+    uint32_t seen = 0;
+    bool more;
+    LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
+    for (;;) {
+        LMN_TRY(next_key(d, &t, &more));
+        if (!more) return LAMINA_OK;
+        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
+        int64_t n;
+        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
+        if (key == 0) {
+            LMN_TRY(want_bool(d, KEYS[key], &out->binary));
+        } else if (key == 1) {
+            LMN_TRY(want_count(d, KEYS[key], UINT32_MAX, &n));
+            out->n_classes = (uint32_t)n;
+        } else if (begins(&t, "shared_memory_")) {
+            LMN_TRY(refuse_parameter(d, "shared memory regions"));
+        } else {
+            LMN_TRY(pass_parameter(d));
+        }
+    }
+}
+
+static lamina_status output_name(reader *d, lmn_infer_tensor *out)
+{
+    lmn_json_token t;
+    char text[LMN_KSERVE_NAME];
+    LMN_TRY(want(d, LMN_JSON_STRING, "name", "a string", &t));
+    const lmn_span name = text_of(d, &t);
+    if (!name.p) return no_memory(d);
+    (void)lmn_format_name(text, sizeof text, name.p, name.n);
+    out->port = lmn_kserve_port(d->s->out, d->s->n_out, name);
+    if (out->port >= d->s->n_out || out->port >= LMN_INFER_MAX_PORTS)
+        return lmn_fail(d->err, LAMINA_E_INVALID, "the model has no output \"%s\"", text);
+    if (d->seen_out[out->port])
+        return lmn_fail(d->err, LAMINA_E_INVALID, "output \"%s\" is asked for twice", text);
+    d->seen_out[out->port] = true;
+    return LAMINA_OK;
+}
+
+static lamina_status one_output(reader *d)
+{
+    static const char *const KEYS[] = {"name", "parameters"};
+    lmn_infer_tensor *out = &d->r->out[d->r->n_out];
+    lmn_json_token t;
+    uint32_t seen = 0;
+    bool more, named = false;
+    const lmn_infer_tensor none = {.binary = d->r->binary_out};
+    if (d->r->n_out == LMN_INFER_MAX_PORTS) return wrong(d, "more outputs than a model can have");
+    *out = none;
+    for (;;) {
+        LMN_TRY(next_key(d, &t, &more));
+        if (!more) break;
+        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
+        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
+        if (key == 0) {
+            LMN_TRY(output_name(d, out));
+            named = true;
+        } else if (key == 1) {
+            LMN_TRY(output_parameters(d, out));
+        } else if (!lmn_json_skip(&d->j, &t)) {
+            return bad_json(d);
+        }
+    }
+    if (!named) return wrong(d, "an output has no \"name\"");
+    d->r->n_out++;
+    return LAMINA_OK;
+}
+
+static lamina_status list(reader *d, const char *key, lamina_status (*one)(reader *d))
+{
+    lmn_json_token t;
+    LMN_TRY(want(d, LMN_JSON_ARRAY, key, "an array", &t));
+    for (;;) {
+        const lmn_json_kind got = lmn_json_next(&d->j, &t);
+        if (got == LMN_JSON_ERROR) return bad_json(d);
+        if (got == LMN_JSON_ARRAY_END) return LAMINA_OK;
+        if (got != LMN_JSON_OBJECT)
+            return lmn_fail(d->err, LAMINA_E_INVALID, "\"%s\" must be an array of objects", key);
+        LMN_TRY(one(d));
+    }
+}
+
+/* "outputs" may stand before "parameters", whose default it needs: it is read last. */
+static lamina_status read_outputs(reader *d, const uint8_t *from)
+{
+    const lmn_json j = d->j;
+    lmn_json_init(&d->j, (lmn_span){from, (size_t)(j.end - from)}, d->err);
+    const lamina_status st = list(d, "outputs", one_output);
+    d->j = j;
+    return st;
+}
+
+static lamina_status request(reader *d)
+{
+    static const char *const KEYS[] = {"id", "inputs", "outputs", "parameters"};
+    const uint8_t *outputs = NULL;
+    lmn_json_token t;
+    uint32_t seen = 0;
+    bool more;
+    const lmn_json_kind got = lmn_json_next(&d->j, &t);
+    if (got == LMN_JSON_ERROR) return bad_json(d);
+    if (got != LMN_JSON_OBJECT) return wrong(d, "the request must be an object");
+    for (;;) {
+        LMN_TRY(next_key(d, &t, &more));
+        if (!more) break;
+        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
+        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
+        if (key == 0) {
+            LMN_TRY(want(d, LMN_JSON_STRING, "id", "a string", &t));
+            d->r->id = text_of(d, &t);
+            if (!d->r->id.p) return no_memory(d);
+        } else if (key == 1) {
+            LMN_TRY(list(d, "inputs", one_input));
+        } else if (key == 3) {
+            LMN_TRY(request_parameters(d));
+        } else {
+            if (key == 2) outputs = lmn_json_at(&d->j);
+            if (!lmn_json_skip(&d->j, &t)) return bad_json(d);
+        }
+    }
+    if (lmn_json_next(&d->j, &t) != LMN_JSON_END) return bad_json(d);
+    if (!(seen & 2)) return wrong(d, "the request has no \"inputs\"");
+    return outputs ? read_outputs(d, outputs) : LAMINA_OK;
+}
+
+static lamina_status all_given(reader *d)
+{
+    for (uint32_t i = 0; i < d->s->n_in && i < LMN_INFER_MAX_PORTS; i++)
+        if (!d->seen_in[i] && !d->s->in[i].optional)
+            return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" is missing", d->s->in[i].name);
+    if (d->tail.n)
+        return lmn_fail(d->err, LAMINA_E_INVALID, "%zu bytes of the body belong to no input",
+                        d->tail.n);
+    return LAMINA_OK;
+}
+
+lamina_status lmn_kserve_read(const lmn_signature *s, lmn_span body, int64_t json_bytes,
+                              lmn_arena *arena, lmn_infer *r, lamina_error *err)
+{
+    lamina_error unseen;
+    if (!err) err = &unseen;
+    *err = (lamina_error){0};
+    arena->failed = false;
+    r->id = (lmn_span){NULL, 0};
+    r->n_in = r->n_out = 0;
+    r->binary_out = false;
+    r->priority = 0;
+    r->timeout_ns = 0;
+    if (json_bytes == 0) return lmn_kserve_raw_body(s, body, arena, r, err);
+    if (json_bytes > 0 && (uint64_t)json_bytes > body.n)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "Inference-Header-Content-Length says %lld, the body has %zu bytes",
+                        (long long)json_bytes, body.n);
+    const size_t head = json_bytes > 0 ? (size_t)json_bytes : body.n;
+    reader d = {.s = s, .r = r, .arena = arena, .err = err, .has_head = json_bytes > 0};
+    if (body.n > head) d.tail = (lmn_span){body.p + head, body.n - head};
+    lmn_json_init(&d.j, (lmn_span){body.p, head}, err);
+    LMN_TRY(request(&d));
+    return all_given(&d);
+}

@@ -1,0 +1,301 @@
+/*
+ * The answer to an infer request. Its JSON is written once, into memory that is surely large
+ * enough; binary outputs are sent from where the run left them. Numbers are as short as can be.
+ */
+#include "serve/kserve_int.h"
+
+#include "base/number.h"
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+/* What is said of one output: a result, or texts made of it. */
+typedef struct said {
+    lmn_infer_tensor t; /* dtype, shape; for STRING an array of lmn_span */
+    const char *name;
+    int64_t count;
+    bool binary;
+} said;
+
+static lamina_status cannot(lamina_error *err, const char *name, const char *what)
+{
+    return lmn_fail(err, LAMINA_E_UNSUPPORTED, "output \"%s\" %s", name, what);
+}
+
+static lamina_status no_memory(lamina_error *err)
+{
+    return lmn_fail(err, LAMINA_E_NOMEM, "no memory for the answer");
+}
+
+/* Most bytes that an element takes in JSON, comma included. */
+static size_t widest(lamina_dtype dt)
+{
+    switch (dt) {
+    case LAMINA_BOOL: return 6;
+    case LAMINA_U8:
+    case LAMINA_I8: return 5;
+    case LAMINA_U16:
+    case LAMINA_I16: return 7;
+    case LAMINA_U32:
+    case LAMINA_I32: return 12;
+    case LAMINA_F32:
+    case LAMINA_F16:
+    case LAMINA_BF16: return 19;
+    default: return 26;
+    }
+}
+
+static char *put(char *p, const char *s, size_t n)
+{
+    memcpy(p, s, n);
+    return p + n;
+}
+#define PUT(p, literal) put(p, literal, sizeof(literal) - 1)
+
+/* What no number is. */
+static char *put_special(char *p, bool nan, bool minus)
+{
+    return nan ? PUT(p, "null") : minus ? PUT(p, "-1e999") : PUT(p, "1e999");
+}
+
+static inline char *put_f32(char *p, float v)
+{
+    const uint32_t bits = lmn_f32_bits(v);
+    if (LMN_UNLIKELY((bits & 0x7f800000) == 0x7f800000))
+        return put_special(p, bits & 0x7fffff, bits >> 31);
+    return p + lmn_f32_write(p, v);
+}
+
+static inline char *put_f64(char *p, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, 8);
+    if (LMN_UNLIKELY((bits >> 52 & 0x7ff) == 0x7ff))
+        return put_special(p, bits & 0xfffffffffffff, bits >> 63);
+    return p + lmn_f64_write(p, v);
+}
+
+/* A comma behind each element; the caller takes the last one away. */
+#define EACH(type, expr)                        \
+    for (int64_t i = 0; i < n; i++) {           \
+        const type v = ((const type *)data)[i]; \
+        p = (expr);                             \
+        *p++ = ',';                             \
+    }                                           \
+    break
+
+static char *put_numbers(char *p, lamina_dtype dt, const void *data, int64_t n)
+{
+    switch (dt) {
+    case LAMINA_F32: EACH(float, put_f32(p, v));
+    case LAMINA_F64: EACH(double, put_f64(p, v));
+    case LAMINA_F16: EACH(uint16_t, put_f32(p, lmn_f16_to_f32(v)));
+    case LAMINA_BF16: EACH(uint16_t, put_f32(p, lmn_bf16_to_f32(v)));
+    case LAMINA_I8: EACH(int8_t, p + lmn_i64_write(p, v));
+    case LAMINA_U8: EACH(uint8_t, p + lmn_u64_write(p, v));
+    case LAMINA_I16: EACH(int16_t, p + lmn_i64_write(p, v));
+    case LAMINA_U16: EACH(uint16_t, p + lmn_u64_write(p, v));
+    case LAMINA_I32: EACH(int32_t, p + lmn_i64_write(p, v));
+    case LAMINA_U32: EACH(uint32_t, p + lmn_u64_write(p, v));
+    case LAMINA_I64: EACH(int64_t, p + lmn_i64_write(p, v));
+    case LAMINA_U64: EACH(uint64_t, p + lmn_u64_write(p, v));
+    case LAMINA_BOOL: EACH(uint8_t, v ? PUT(p, "true") : PUT(p, "false"));
+    default: break;
+    }
+    return p;
+}
+
+static char *put_data(char *p, const said *o)
+{
+    *p++ = '[';
+    if (o->t.dtype == LAMINA_STRING) {
+        const lmn_span *texts = o->t.data;
+        for (int64_t i = 0; i < o->count; i++) {
+            p += lmn_json_quote(p, texts[i].p, texts[i].n);
+            *p++ = ',';
+        }
+    } else {
+        p = put_numbers(p, o->t.dtype, o->t.data, o->count);
+    }
+    if (o->count) p--;
+    *p++ = ']';
+    return p;
+}
+
+/* The strings of a result as spans. */
+static lamina_status texts_of(const lamina_tensor *t, lmn_arena *arena, said *o)
+{
+    lmn_span *texts = lmn_arena_raw(arena, (size_t)o->count + 1, sizeof *texts);
+    if (!texts) return LAMINA_E_NOMEM;
+    const lmn_str *from = t->data;
+    for (int64_t i = 0; i < o->count; i++) {
+        texts[i] = (lmn_span){(const uint8_t *)from[i].p, from[i].n};
+        o->t.bytes += from[i].n;
+    }
+    o->t.data = texts;
+    return LAMINA_OK;
+}
+
+/* What is to be said of result t. */
+static lamina_status describe(const lmn_signature *s, const lamina_tensor *t,
+                              const lmn_infer_tensor *asked, lmn_arena *arena, said *o,
+                              lamina_error *err)
+{
+    const lmn_serve_port *port = &s->out[asked->port];
+    o->name = port->name;
+    o->binary = asked->binary;
+    if (!t) return cannot(err, o->name, "has no value");
+    if (t->kind != LAMINA_KIND_TENSOR || !lmn_kserve_type(t->dtype))
+        return cannot(err, o->name, "is of a type that the protocol does not know");
+    if (asked->n_classes) {
+        if (t->dtype == LAMINA_STRING || t->dtype == LAMINA_BOOL)
+            return cannot(err, o->name, "holds no numbers to be classified");
+        if (lmn_kserve_classes(t, port, asked->n_classes, s->max_batch_size > 0, arena, &o->t))
+            return no_memory(err);
+        o->count = o->t.dims[0] * (o->t.rank > 1 ? o->t.dims[1] : 1);
+        return LAMINA_OK;
+    }
+    o->t = (lmn_infer_tensor){.dtype = t->dtype, .rank = t->rank, .data = t->data};
+    memcpy(o->t.dims, t->dims, sizeof o->t.dims);
+    o->count = lmn_count(t);
+    if (t->dtype == LAMINA_STRING)
+        return texts_of(t, arena, o) == LAMINA_OK ? LAMINA_OK : no_memory(err);
+    o->t.bytes = t->data_bytes;
+    if (!t->strided) return LAMINA_OK;
+    void *dense = lmn_arena_bump(arena, t->data_bytes, LMN_TENSOR_ALIGN);
+    if (!dense) return no_memory(err);
+    lmn_tensor_pack(t, dense);
+    o->t.data = dense;
+    return LAMINA_OK;
+}
+
+/* The binary form of o. */
+static lamina_status binary_of(const said *o, lmn_arena *arena, lmn_span *out, lamina_error *err)
+{
+    *out = (lmn_span){o->t.data, o->t.bytes};
+    if (o->t.dtype != LAMINA_STRING) return LAMINA_OK;
+    const lmn_span *texts = o->t.data;
+    size_t bytes;
+    if (!lmn_add_size(o->t.bytes, (size_t)o->count * 4, &bytes)) return no_memory(err);
+    uint8_t *p = lmn_arena_bump(arena, bytes, 1);
+    if (!p) return no_memory(err);
+    *out = (lmn_span){p, bytes};
+    for (int64_t i = 0; i < o->count; i++) {
+        if (texts[i].n > UINT32_MAX) return cannot(err, o->name, "has a text of more than 4 GiB");
+        const uint32_t n = (uint32_t)texts[i].n;
+        const uint8_t head[4] = {(uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16),
+                                 (uint8_t)(n >> 24)};
+        memcpy(p, head, 4);
+        if (n) memcpy(p + 4, texts[i].p, n);
+        p += 4 + n;
+    }
+    return LAMINA_OK;
+}
+
+/* Bytes that surely hold what put_output writes; 0: too many. */
+static size_t room_for(const said *o)
+{
+    size_t n = 160 + 6 * strlen(o->name) + 21 * LAMINA_MAX_RANK, data;
+    if (o->binary) return n;
+    if (o->t.dtype == LAMINA_STRING) {
+        if (!lmn_mul_size(o->t.bytes, 6, &data) || !lmn_add_size(n, data, &n)) return 0;
+        if (!lmn_mul_size((size_t)o->count, 3, &data) || !lmn_add_size(n, data, &n)) return 0;
+        return n;
+    }
+    if (!lmn_mul_size((size_t)o->count, widest(o->t.dtype), &data)) return 0;
+    return lmn_add_size(n, data, &n) ? n : 0;
+}
+
+static char *put_output(char *p, const said *o, size_t binary_bytes)
+{
+    p = PUT(p, "{\"name\":");
+    p += lmn_json_quote(p, o->name, strlen(o->name));
+    p = PUT(p, ",\"datatype\":\"");
+    const char *type = lmn_kserve_type(o->t.dtype);
+    p = put(p, type, strlen(type));
+    p = PUT(p, "\",\"shape\":[");
+    for (int32_t i = 0; i < o->t.rank; i++) {
+        p += lmn_i64_write(p, o->t.dims[i]);
+        *p++ = ',';
+    }
+    if (o->t.rank) p--;
+    p = PUT(p, "]");
+    if (o->binary) {
+        p = PUT(p, ",\"parameters\":{\"binary_data_size\":");
+        p += lmn_u64_write(p, binary_bytes);
+        p = PUT(p, "}}");
+        return p;
+    }
+    p = PUT(p, ",\"data\":");
+    p = put_data(p, o);
+    *p++ = '}';
+    return p;
+}
+
+static char *put_head(char *p, const lmn_signature *s, const lmn_infer *r)
+{
+    p = PUT(p, "{\"model_name\":");
+    p += lmn_json_quote(p, s->model, strlen(s->model));
+    p = PUT(p, ",\"model_version\":");
+    p += lmn_json_quote(p, s->version, strlen(s->version));
+    if (r->id.n) {
+        p = PUT(p, ",\"id\":");
+        p += lmn_json_quote(p, r->id.p, r->id.n);
+    }
+    return PUT(p, ",\"outputs\":[");
+}
+
+static uint32_t n_answers(const lmn_signature *s, const lmn_infer *r)
+{
+    const uint32_t n = r->n_out ? r->n_out : s->n_out;
+    return n < LMN_INFER_MAX_PORTS ? n : LMN_INFER_MAX_PORTS;
+}
+
+/* All outputs described, their binary forms in pieces, and the room for the JSON. */
+static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena, said *all,
+                            lmn_span *pieces, uint32_t *n_pieces, size_t *room, lamina_error *err)
+{
+    const uint32_t n = n_answers(s, r);
+    size_t more = strlen(s->model) + strlen(s->version) + r->id.n;
+    if (!lmn_mul_size(more, 6, room)) return no_memory(err);
+    *room += 100 + LMN_NUMBER_BYTES;
+    *n_pieces = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        const lmn_infer_tensor whole = {.port = i, .binary = r->binary_out};
+        const lmn_infer_tensor *asked = r->n_out ? &r->out[i] : &whole;
+        const lamina_tensor *t = asked->port < r->n_result ? r->result[asked->port] : NULL;
+        all[i] = (said){.count = 0};
+        LMN_TRY(describe(s, t, asked, arena, &all[i], err));
+        if (all[i].binary) LMN_TRY(binary_of(&all[i], arena, &pieces[(*n_pieces)++], err));
+        more = room_for(&all[i]);
+        if (!more || !lmn_add_size(*room, more, room)) return no_memory(err);
+    }
+    return LAMINA_OK;
+}
+
+lamina_status lmn_kserve_write(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena,
+                               lmn_span pieces[1 + LMN_INFER_MAX_PORTS], uint32_t *n_pieces,
+                               int64_t *json_bytes, lamina_error *err)
+{
+    const uint32_t n = n_answers(s, r);
+    size_t room;
+    arena->failed = false;
+    said *all = lmn_arena_raw(arena, n + 1, sizeof *all);
+    if (!all) return no_memory(err);
+    LMN_TRY(gather(s, r, arena, all, pieces, n_pieces, &room, err));
+    char *text = lmn_arena_bump(arena, room, 16);
+    if (!text) return no_memory(err);
+    char *p = put_head(text, s, r);
+    uint32_t piece = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        p = put_output(p, &all[i], all[i].binary ? pieces[piece].n : 0);
+        piece += all[i].binary;
+        *p++ = ',';
+    }
+    if (n) p--;
+    p = PUT(p, "]}");
+    lmn_assert((size_t)(p - text) <= room);
+    pieces[0] = (lmn_span){(const uint8_t *)text, (size_t)(p - text)};
+    *json_bytes = *n_pieces > 1 ? (int64_t)pieces[0].n : -1;
+    return LAMINA_OK;
+}
