@@ -51,7 +51,8 @@ static inline uint64_t odd32(uint64_t g, uint64_t c)
 
 /* Which of the decimals around vb / 4 it is; lower and upper bound the interval. Which way it goes
  * is chance for most data, so nothing here branches. */
-static inline decimal choose(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
+static inline __attribute__((always_inline)) decimal choose(uint64_t lower, uint64_t vb,
+                                                            uint64_t upper, int32_t k)
 {
     const uint64_t s = vb / 4, tens = s / 10, middle = 4 * s + 2;
     const bool down10 = lower <= 40 * tens, up10 = 40 * tens + 40 <= upper;
@@ -75,7 +76,7 @@ static inline decimal shortest64(uint64_t c, int32_t q, bool first)
     return choose(lower, odd64(g, (4 * c) << h), upper, k);
 }
 
-static inline decimal shortest32(uint32_t c, int32_t q, bool first)
+static inline __attribute__((always_inline)) decimal shortest32(uint32_t c, int32_t q, bool first)
 {
     if (q <= 0 && q > -24 && (c & ((1u << -q) - 1)) == 0) return (decimal){c >> -q, 0};
     const int32_t k = floor_log10_pow2(q, first), h = q + lmn_log2_of_pow10(-k) + 1;
@@ -101,7 +102,7 @@ typedef struct digits {
 } digits;
 
 /* w > 0 of at most 9 digits, or with `wide` 17. */
-static inline digits digits_of(decimal d, bool wide)
+static inline __attribute__((always_inline)) digits digits_of(decimal d, bool wide)
 {
     static const uint64_t TENS[18] = {1,
                                       10,
@@ -171,7 +172,7 @@ __attribute__((noinline, cold)) static size_t lay_out_far(char *out, digits d)
 
 /* Stores run past what is used, within the room. Where the point stands is no branch either: for
  * e < 0 the digits follow "0.000", and get none. */
-static inline size_t lay_out(char *out, digits d)
+static inline __attribute__((always_inline)) size_t lay_out(char *out, digits d, bool wide)
 {
     const int32_t e = d.e, n = d.n;
     if (LMN_UNLIKELY(e < -5 || e >= 8)) return lay_out_far(out, d);
@@ -186,12 +187,13 @@ static inline size_t lay_out(char *out, digits d)
     out[0] = d.first;
     store8(out + 1, (d.a & whole) | point);
     out[9] = (char)last;
-    store8(out + 10 - below, d.b);
+    if (wide) store8(out + 10 - below, d.b);
     const int32_t used = n > e + 1 ? n + 1 : e + 1;
     return (size_t)(below ? zeros + n : used);
 }
 
-static inline size_t write(char *out, decimal d, bool minus, bool wide)
+static inline __attribute__((always_inline)) size_t write(char *out, decimal d, bool minus,
+                                                          bool wide)
 {
     out[0] = '-';
     out += minus;
@@ -200,7 +202,7 @@ static inline size_t write(char *out, decimal d, bool minus, bool wide)
         return (size_t)minus + 1;
     }
     const digits text = digits_of(d, wide);
-    return (size_t)minus + lay_out(out, text);
+    return (size_t)minus + lay_out(out, text, wide);
 }
 
 static inline decimal of_f64(double v, bool *minus)

@@ -1,0 +1,114 @@
+/*
+ * Fuzz target: KServe bodies. The first byte says which model and how much of the rest is JSON.
+ * What is taken has tensors that can be read to their last byte, and the answer made of one of them
+ * is JSON.
+ */
+#include "serve/kserve_models.h"
+#include "tensor/tensor.h"
+
+#include <stdlib.h>
+
+static volatile uint8_t sink;
+
+static void touch(const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) sink ^= ((const uint8_t *)p)[i];
+}
+
+static void check_input(const lmn_signature *s, const lmn_infer_tensor *t)
+{
+    int64_t n = 1;
+    size_t bytes = 0;
+    if (t->port >= s->n_in || t->dtype != s->in[t->port].dtype || t->rank > LAMINA_MAX_RANK)
+        abort();
+    for (int32_t i = 0; i < t->rank; i++) {
+        if (t->dims[i] < 0) abort();
+        n *= t->dims[i];
+    }
+    if (t->dtype == LAMINA_STRING) {
+        for (int64_t i = 0; i < n; i++) {
+            const lmn_span text = ((const lmn_span *)t->data)[i];
+            touch(text.p, text.n);
+            bytes += text.n;
+        }
+    } else {
+        bytes = (size_t)n * lmn_dtype_bytes(t->dtype);
+        if ((uintptr_t)t->data % lmn_dtype_bytes(t->dtype)) abort();
+        touch(t->data, bytes);
+    }
+    if (bytes != t->bytes) abort();
+}
+
+/* As if the model gave back its input. */
+static lamina_tensor *echo(lamina_engine *e, const lmn_infer_tensor *t)
+{
+    lamina_tensor *y = NULL;
+    if (lmn_tensor_new(e, t->dtype, t->rank, t->dims, true, &y) != LAMINA_OK) return NULL;
+    const int64_t n = lmn_count(y);
+    if (t->dtype != LAMINA_STRING) {
+        if (t->bytes) memcpy(y->data, t->data, t->bytes);
+        return y;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const lmn_span text = ((const lmn_span *)t->data)[i];
+        if (lamina_tensor_set_string(y, i, (const char *)text.p, text.n) != LAMINA_OK) break;
+    }
+    return y;
+}
+
+static void check_answer(lamina_engine *e, const lmn_signature *s, lmn_infer *r, lmn_arena *arena)
+{
+    lmn_span pieces[1 + LMN_INFER_MAX_PORTS];
+    uint32_t n = 0;
+    int64_t json_bytes;
+    lmn_json j;
+    lmn_json_token t;
+    lamina_error err;
+    lamina_tensor *y = r->n_in ? echo(e, &r->in[0]) : NULL;
+    r->result[0] = r->result[1] = y;
+    r->n_result = 2;
+    if (lmn_kserve_write(s, r, arena, pieces, &n, &json_bytes, &err) == LAMINA_OK) {
+        for (uint32_t i = 0; i < n; i++) touch(pieces[i].p, pieces[i].n);
+        lmn_json_init(&j, pieces[0], &err);
+        for (lmn_json_kind k = LMN_JSON_NULL; k != LMN_JSON_END;) {
+            k = lmn_json_next(&j, &t);
+            if (k == LMN_JSON_ERROR) abort();
+        }
+    } else if (!err.msg[0]) {
+        abort();
+    }
+    lamina_tensor_unref(y);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const size_t N = sizeof KM_MODELS / sizeof KM_MODELS[0];
+    static lamina_engine e; /* one for all: it asks the machine what it is */
+    static bool begun;
+    lamina_error err = {0};
+    lmn_arena arena;
+    if (size < 2 || (!begun && lmn_engine_init(&e, NULL) != LAMINA_OK)) return 0;
+    begun = true;
+    lmn_infer *r = malloc(sizeof *r);
+    const lmn_signature *s = &KM_MODELS[data[0] % N];
+    /* the tail is as long as the second byte says */
+    const size_t n = size - 2, tail = data[1] < n ? data[1] : n;
+    const uint8_t mode = (uint8_t)(data[0] / N % 4);
+    const int64_t json_bytes = mode == 0 ? 0 : mode == 1 ? -1 : (int64_t)(n - tail);
+    uint8_t *body = malloc(n ? n : 1); /* the very size: what lies behind is foreign */
+    if (n) memcpy(body, data + 2, n);
+    lmn_arena_init(&arena, &e.alloc, 1 << 20);
+    const lamina_status st = lmn_kserve_read(s, (lmn_span){body, n}, json_bytes, &arena, r, &err);
+    if (st == LAMINA_OK) {
+        for (uint32_t i = 0; i < r->n_in; i++) check_input(s, &r->in[i]);
+        for (uint32_t i = 0; i < r->n_out; i++)
+            if (r->out[i].port >= s->n_out) abort();
+        check_answer(&e, s, r, &arena);
+    } else if (!err.msg[0] || err.status != st) {
+        abort();
+    }
+    lmn_arena_finish(&arena);
+    free(body);
+    free(r);
+    return 0;
+}
