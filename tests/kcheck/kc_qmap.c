@@ -65,6 +65,10 @@ static void check_pair(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t f
     p.a_one = kc_int(kc, 0, 3) == 0, p.b_one = kc_int(kc, 0, 3) == 0;
     p.a = some_bytes(kc, p.a_one ? 1 : n), p.b = some_bytes(kc, p.b_one ? 1 : n);
     p.qa = some_side(kc), p.qb = some_side(kc), p.qc = some_side(kc);
+    if (kc_int(kc, 0, 2) == 0) { /* many sums in the middle between two integers */
+        p.qb.scale = p.qa.scale;
+        p.qc.scale = p.qa.scale * (float)kc_int(kc, 1, 4) * 0.5f;
+    }
     p.dst = kc_buffer(kc, (size_t)n);
     uint8_t *want = kc_buffer(kc, (size_t)n);
     KC_CALL(kc, row->pair(&p));

@@ -1,7 +1,7 @@
 /*
  * The loops of qmap in plain C, which compilers turn into vectors of the file's ISA: elements do
  * not depend on each other, so the bits do not depend on the vectors. The file that includes it
- * defines its row's functions with QMAP_ROW(variant).
+ * defines its row's functions with QMAP_ROW(variant), and, after QMAP_QUICK, quick_sums().
  */
 #include "kernels/qmap/qmap.h"
 
@@ -35,6 +35,10 @@ static inline void dequantize_run(float *dst, const uint8_t *x, int64_t n, lmn_q
     for (int64_t i = 0; i < n; i++) dst[i] = real_of(x[i] ^ flip, q.scale, q.zp);
 }
 
+#ifdef QMAP_QUICK
+static inline int64_t quick_sums(const lmn_qmap_pair *p);
+#endif
+
 static inline void pair_block(const lmn_qmap_pair *p, int64_t at, int64_t n)
 {
     float a[BLOCK], b[BLOCK];
@@ -54,9 +58,19 @@ static inline void pair_block(const lmn_qmap_pair *p, int64_t at, int64_t n)
     quantize_run(p->dst + at, a, n, p->qc, p->flip);
 }
 
+#ifndef QMAP_QUICK
+/* The first elements of a sum by a shorter way of the file's ISA; how many. */
+static inline int64_t quick_sums(const lmn_qmap_pair *p)
+{
+    (void)p;
+    return 0;
+}
+#endif
+
 static inline void pair_run(const lmn_qmap_pair *p)
 {
-    for (int64_t at = 0; at < p->n; at += BLOCK) pair_block(p, at, lmn_min_i64(BLOCK, p->n - at));
+    for (int64_t at = quick_sums(p); at < p->n; at += BLOCK)
+        pair_block(p, at, lmn_min_i64(BLOCK, p->n - at));
 }
 
 static inline void add_up_run(double *restrict sum, const uint8_t *restrict x, int64_t n,
