@@ -107,6 +107,20 @@ typedef struct lmn_qgemm_gather {
 
 typedef void lmn_qgemm_gather_fn(const lmn_qgemm_gather *w);
 
+/* Rows i .. i + m - 1 of the matrix that a convolution with its channels last multiplies, a row an
+   output pixel, k bytes of each from k0 on, in the order (kz, ky, kx, c); padding is `pad`. They
+   are written in order, and up to LMN_QGEMM_SPILL bytes behind one. */
+typedef struct lmn_qgemm_windows {
+    const lmn_conv_geom *g;
+    const uint8_t *x; /* [n][g->in][c_in] */
+    int64_t i, m, k0, k;
+    uint8_t pad;
+    uint8_t *dst;
+    int64_t step; /* from row to row */
+} lmn_qgemm_windows;
+
+typedef void lmn_qgemm_windows_fn(const lmn_qgemm_windows *w);
+
 /* Few rows: the sums of A and a B that is read once, and of B's columns. stream: B is [k][n], m at
    most LMN_QGEMM_STREAM_M, arrays of columns hold whole LMN_QGEMM_STREAM. dot: B is [n][k]. */
 enum { LMN_QGEMM_STREAM = 64, LMN_QGEMM_STREAM_M = 4, LMN_QGEMM_DOT_M = 32 };
@@ -133,6 +147,7 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_pack_fn *pack_a, *pack_b;
     lmn_qgemm_taps_fn *taps;
     lmn_qgemm_gather_fn *gather;
+    lmn_qgemm_windows_fn *windows;
     lmn_qgemm_stream_fn *stream; /* NULL = none */
     bool any_k;                  /* of A where it lies, nothing behind k is read */
     lmn_qgemm_stream_fn *dot;    /* NULL = none */

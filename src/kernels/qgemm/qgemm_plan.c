@@ -17,7 +17,9 @@ enum {
     B_BYTES = 384 << 10,
     STREAM_N = 4032,          /* columns of B read as one piece, a multiple of 192 */
     STREAM_BYTES = 256 << 10, /* of B: worth a chunk */
-    SLAB = 64                 /* rows of B brought at once */
+    SLAB = 64,                /* rows of B brought at once */
+    ROWS_M = 64,
+    ROWS_BYTES = 256 << 10 /* rows of A brought at once */
 };
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 640 << 20, chunk_madds = 12e4;
@@ -29,7 +31,9 @@ static void cut_blocks(lmn_qgemm_plan *p, int32_t threads)
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
     c.mr = p->row->mr, c.nr = nr, c.threads = threads > 1 ? threads : 1;
-    c.mc = MC, c.nc = lmn_min_i64(NC, lmn_max_i64(2 * nr, fit));
+    /* panels that few rows pass need not stay */
+    const bool once = p->packed && p->m <= ROWS_M;
+    c.mc = MC, c.nc = once ? NC : lmn_min_i64(NC, lmn_max_i64(2 * nr, fit));
     c.pack = p->packed ? 0 : p->bring ? bring_madds : pack_madds;
     c.come = chunk_madds, c.most = max_chunk_madds;
     lmn_cut_blocks(&c);
@@ -84,11 +88,19 @@ static void *take(uint8_t *base, size_t *used, int64_t bytes)
     return at;
 }
 
+/* Rows of A that are copied at once, of those that are. */
+static int64_t strip_rows(const lmn_qgemm_plan *p)
+{
+    const int64_t mr = p->row->mr;
+    const int64_t most = lmn_min_i64(ROWS_M, ROWS_BYTES / raw_step(p)) / mr * mr;
+    return p->stream ? p->m : p->rows ? lmn_max_i64(most, mr) : mr;
+}
+
 /* Lay the parts out from `base`; with NULL only the size counts. */
 static size_t lay_out(const lmn_qgemm_plan *p, uint8_t *base, parts *s)
 {
     size_t used = 0;
-    const int64_t strip = p->stream ? p->m : p->row->mr;
+    const int64_t strip = strip_rows(p);
     s->b = p->stream || p->packed ? NULL : take(base, &used, p->nc / p->row->nr * b_panel(p));
     s->a = take(base, &used, strip * a_step(p));
     s->raw = p->rows ? take(base, &used, strip * raw_step(p)) : NULL;
@@ -473,10 +485,9 @@ static bool copies_a(const work *w)
 static void blocks(const work *w)
 {
     const lmn_qgemm_plan *p = w->p;
-    const int64_t mr = p->row->mr;
-    int64_t step = w->pack_a || p->rows ? mr : w->m;
-    if (step == mr && mr < WIDE) /* dealt evenly, unless tiles want sixteen rows */
-        step = lmn_ceil_div_i64(w->m, lmn_ceil_div_i64(w->m, mr));
+    const int64_t mr = p->row->mr, most = w->pack_a || p->rows ? strip_rows(p) : w->m;
+    int64_t step = lmn_ceil_div_i64(w->m, lmn_ceil_div_i64(w->m, most)); /* dealt evenly */
+    if (most > mr || mr > WIDE) step = lmn_min_i64(most, lmn_round_up_i64(step, mr));
     int64_t k0 = 0;
     if (p->packed)
         memcpy(w->s.col_sum, w->packed + packed_panels(p->row, p->k, p->n) + w->j * 4,

@@ -4,6 +4,7 @@
 #include "kernels/qgemm/qgemm.h"
 
 #include "kernels/qgemm/qgather_tmpl.h"
+#include "kernels/qgemm/qwindow_tmpl.h"
 #include "kernels/qgemm/qgemm_end.h"
 
 enum { NR = 16, GROUP = 4 };
@@ -11,6 +12,7 @@ enum { NR = 16, GROUP = 4 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_ref;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_ref;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_ref;
+lmn_qgemm_windows_fn lmn_qgemm_i8_windows_ref;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_ref, lmn_qgemm_i8_pack_b_ref;
 
 void lmn_qgemm_i8_block_ref(const lmn_qgemm_block *t)
@@ -85,4 +87,9 @@ static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piec
 void lmn_qgemm_i8_gather_ref(const lmn_qgemm_gather *w)
 {
     gather_slab(w);
+}
+
+void lmn_qgemm_i8_windows_ref(const lmn_qgemm_windows *w)
+{
+    windows_run(w);
 }

@@ -11,6 +11,7 @@ lmn_qgemm_pack_fn lmn_qgemm_i8_pack_bt_avx512vnni, lmn_qgemm_i8_pack_bt_amx;
     lmn_qgemm_block_fn lmn_qgemm_##dt##_block_##var;                                        \
     lmn_qgemm_taps_fn lmn_qgemm_##dt##_taps_##var;                                          \
     lmn_qgemm_gather_fn lmn_qgemm_##dt##_gather_##var;                                      \
+    lmn_qgemm_windows_fn lmn_qgemm_##dt##_windows_##var;                                    \
     lmn_qgemm_pack_fn lmn_qgemm_##dt##_pack_a_##var, lmn_qgemm_##dt##_pack_b_##var;
 #include "kernels/qgemm/qgemm_variants.h"
 #undef X
@@ -28,6 +29,7 @@ const lmn_qgemm_row lmn_qgemm_i8_rows[] = {
      lmn_qgemm_##dt##_pack_b_##var,                                                         \
      lmn_qgemm_##dt##_taps_##var,                                                           \
      lmn_qgemm_##dt##_gather_##var,                                                         \
+     lmn_qgemm_##dt##_windows_##var,                                                        \
      stream,                                                                                \
      any_k,                                                                                 \
      dot,                                                                                   \

@@ -1,7 +1,7 @@
 /*
  * Rows of the qgemm family: X(dtype, variant, ISA, prio, mr, nr, group, a_bytes, b_bytes, any_k,
  * stream, dot, dot_room, pack_bt). The functions of a row are
- * lmn_qgemm_<dtype>_{block,pack_a,pack_b,taps,gather}_<variant>. An X list.
+ * lmn_qgemm_<dtype>_{block,pack_a,pack_b,taps,gather,windows}_<variant>. An X list.
  */
 X(i8, ref, REF, 0, 4, 16, 4, 1, 1, false, NULL, NULL, 0, NULL)
 #if defined(__x86_64__)

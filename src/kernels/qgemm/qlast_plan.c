@@ -1,6 +1,5 @@
 /*
- * Geometry in, chunks out (qlast_plan.h). A row of A is the pixels under a window in the order of
- * its taps; where taps of one line are next to each other in x they are copied at once.
+ * Geometry in, chunks out (qlast_plan.h).
  */
 #include "kernels/qgemm/qlast_plan.h"
 
@@ -90,157 +89,24 @@ void lmn_qlast_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_q
 /* ---- rows of A ---------------------------------------------------------------------------------
  */
 
-typedef struct window {
-    const lmn_conv_geom *g;
-    const uint8_t *x;
-    uint8_t pad;
-    int64_t joined; /* taps that lie on end in x */
-} window;
-
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef struct bytes64 {
-    bytes16 part[4];
-} bytes64;
-
-/* dst[i] = src[i] by two moves, of which the second is the last bytes: n is 1 to 2 times theirs. */
-#define TWICE(type)                                        \
-    {                                                      \
-        type a, b;                                         \
-        memcpy(&a, src, sizeof a);                         \
-        memcpy(&b, src + n - (int64_t)sizeof b, sizeof b); \
-        memcpy(dst, &a, sizeof a);                         \
-        memcpy(dst + n - (int64_t)sizeof b, &b, sizeof b); \
-        return;                                            \
-    }
-
-static inline void copy_few(uint8_t *dst, const uint8_t *src, int64_t n)
-{
-    if (n >= 8) TWICE(uint64_t)
-    if (n >= 4) TWICE(uint32_t)
-    for (int64_t i = 0; i < n; i++) dst[i] = src[i];
-}
-
-static inline void copy(uint8_t *dst, const uint8_t *src, int64_t n)
-{
-    bytes64 v;
-    if (n >= 64) {
-        for (int64_t i = 0; i < n; i += 64) {
-            const int64_t at = lmn_min_i64(i, n - 64);
-            memcpy(&v, src + at, sizeof v);
-            memcpy(dst + at, &v, sizeof v);
-        }
-    } else if (n >= 16) {
-        bytes16 one;
-        for (int64_t i = 0; i < n; i += 16) {
-            const int64_t at = lmn_min_i64(i, n - 16);
-            memcpy(&one, src + at, sizeof one);
-            memcpy(dst + at, &one, sizeof one);
-        }
-    } else {
-        copy_few(dst, src, n);
-    }
-}
-
-/* Where a row of A is: byte lo of the taps from `tap` on of line (kz, ky) of the window. */
-typedef struct place {
-    int64_t lo, tap, ky, kz;
-} place;
-
-static place place_of(const lmn_conv_geom *g, int64_t k0, int64_t joined)
-{
-    const int64_t piece = joined * g->c_in, pieces = g->kernel[2] / joined;
-    const int64_t p = k0 / piece, line = p / pieces;
-    return (place){k0 % piece, p % pieces * joined, line % g->kernel[1], line / g->kernel[1]};
-}
-
-/* n bytes from there on of `joined` taps for the output pixel whose window begins at `first`. */
-static inline void put(const window *w, const uint8_t *x, const int64_t first[3], const place *t,
-                       int64_t joined, int64_t n, uint8_t *dst)
-{
-    const lmn_conv_geom *g = w->g;
-    const int64_t c = g->c_in, iz = first[0] + t->kz * g->dilation[0],
-                  iy = first[1] + t->ky * g->dilation[1], ix = first[2] + t->tap * g->dilation[2];
-    int64_t from = 0, to = 0; /* of the n bytes, those on x */
-    if (iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1]) {
-        from = lmn_min_i64(n, lmn_max_i64(0, -ix * c - t->lo));
-        to = lmn_min_i64(n, lmn_min_i64(joined, g->in[2] - ix) * c - t->lo);
-    }
-    if (to <= from) {
-        memset(dst, w->pad, (size_t)n);
-        return;
-    }
-    if (from > 0) memset(dst, w->pad, (size_t)from);
-    copy(dst + from, x + ((iz * g->in[1] + iy) * g->in[2] + ix) * c + t->lo + from, to - from);
-    if (n > to) memset(dst + to, w->pad, (size_t)(n - to));
-}
-
-/* k bytes of the row of an output pixel of the image x. */
-static void any_row(const window *w, const uint8_t *x, const int64_t first[3], place t, int64_t k,
-                    uint8_t *dst)
-{
-    const lmn_conv_geom *g = w->g;
-    const int64_t joined = w->joined, piece = joined * g->c_in;
-    for (int64_t left = k; left > 0;) {
-        const int64_t n = lmn_min_i64(left, piece - t.lo);
-        put(w, x, first, &t, joined, n, dst);
-        left -= n, dst += n, t.lo = 0, t.tap += joined;
-        if (t.tap == g->kernel[2]) t.tap = 0, t.ky++;
-        if (t.ky == g->kernel[1]) t.ky = 0, t.kz++;
-    }
-}
-
-/* The same of a window inside x, of one plane and joined taps, and a whole row. */
-static inline void inner_row(const lmn_conv_geom *g, const uint8_t *x, const int64_t first[3],
-                             uint8_t *dst)
-{
-    const int64_t n = g->kernel[2] * g->c_in, line = g->in[2] * g->c_in;
-    const uint8_t *src = x + first[1] * line + first[2] * g->c_in;
-    for (int64_t ky = 0; ky < g->kernel[1]; ky++, dst += n, src += g->dilation[1] * line)
-        copy(dst, src, n);
-}
-
-/* To the window of the next pixel; *x is its image. */
-static inline void step_on(const lmn_conv_geom *g, int64_t o[3], int64_t first[3],
-                           const uint8_t **x)
-{
-    first[2] += g->stride[2];
-    if (++o[2] < g->out[2]) return;
-    o[2] = 0, first[2] = -g->pad[2], first[1] += g->stride[1];
-    if (++o[1] < g->out[1]) return;
-    o[1] = 0, first[1] = -g->pad[1], first[0] += g->stride[0];
-    if (++o[0] < g->out[0]) return;
-    o[0] = 0, first[0] = -g->pad[0], *x += lmn_conv_volume(g->in) * g->c_in;
-}
+typedef struct pixels {
+    const lmn_qgemm_row *row;
+    lmn_qgemm_windows from;
+} pixels;
 
 static void bring_rows(const void *ctx, const lmn_qgemm_strip *s)
 {
-    const window *w = ctx;
-    const lmn_conv_geom *g = w->g;
-    const int64_t pixels = lmn_conv_volume(g->out), p = s->i % pixels;
-    const uint8_t *x = w->x + s->i / pixels * lmn_conv_volume(g->in) * g->c_in;
-    const place t = place_of(g, s->k0, w->joined);
-    const bool flat = g->in[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0 && g->out[0] == 1 &&
-                      w->joined == g->kernel[2] && s->k == g->c_in * lmn_conv_volume(g->kernel);
-    const int64_t most[2] = {g->in[1] - 1 - (g->kernel[1] - 1) * g->dilation[1],
-                             g->in[2] - 1 - (g->kernel[2] - 1) * g->dilation[2]};
-    int64_t o[3] = {p / (g->out[1] * g->out[2]), p / g->out[2] % g->out[1], p % g->out[2]};
-    int64_t first[3];
-    for (int i = 0; i < 3; i++) first[i] = lmn_conv_at(g, i, o[i], 0);
-    for (int64_t i = 0; i < s->m; i++) {
-        uint8_t *dst = s->dst + i * s->step;
-        if (flat && first[1] >= 0 && first[1] <= most[0] && first[2] >= 0 && first[2] <= most[1])
-            inner_row(g, x, first, dst);
-        else
-            any_row(w, x, first, t, s->k, dst);
-        step_on(g, o, first, &x);
-    }
+    const pixels *p = ctx;
+    lmn_qgemm_windows w = p->from;
+    w.i = s->i, w.m = s->m, w.k0 = s->k0, w.k = s->k, w.dst = s->dst, w.step = s->step;
+    p->row->windows(&w);
 }
 
 void lmn_qlast_chunk(const lmn_qlast_plan *p, const lmn_qconv_args *args, int64_t chunk,
                      void *scratch)
 {
     const lmn_conv_geom *g = &p->g;
-    const window w = {g, args->x, (uint8_t)args->x_zp, g->dilation[2] == 1 ? g->kernel[2] : 1};
+    const pixels w = {p->gemm.row, {.g = g, .x = args->x, .pad = (uint8_t)args->x_zp}};
     const lmn_qgemm_args a = {.a = args->x,
                               .b = args->w,
                               .a_signed = args->x_signed,

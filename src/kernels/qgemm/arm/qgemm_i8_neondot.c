@@ -4,6 +4,7 @@
  * the row of A, which one more udot a row counts, so that everything stays exact.
  */
 #include "kernels/qgemm/qgather_tmpl.h"
+#include "kernels/qgemm/qwindow_tmpl.h"
 
 #include <arm_neon.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum { NR = 16, GROUP = 4, LANES = 4 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_neondot;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_neondot;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_neondot;
+lmn_qgemm_windows_fn lmn_qgemm_i8_windows_neondot;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_neondot, lmn_qgemm_i8_pack_b_neondot;
 
 /* n (at most 4) of the numbers to int32. */
@@ -258,4 +260,9 @@ static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piec
 void lmn_qgemm_i8_gather_neondot(const lmn_qgemm_gather *w)
 {
     gather_slab(w);
+}
+
+void lmn_qgemm_i8_windows_neondot(const lmn_qgemm_windows *w)
+{
+    windows_run(w);
 }

@@ -11,6 +11,7 @@ enum { MR = 32, NR = 32, DEEP = 64 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_amx;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_amx, lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_amx, lmn_qgemm_i8_gather_avx512vnni;
+lmn_qgemm_windows_fn lmn_qgemm_i8_windows_amx, lmn_qgemm_i8_windows_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_amx, lmn_qgemm_i8_pack_b_amx, lmn_qgemm_i8_pack_bt_amx;
 lmn_qgemm_stream_fn lmn_qgemm_i8_dot_amx, lmn_qgemm_i8_dot_avx512vnni;
 
@@ -295,4 +296,9 @@ void lmn_qgemm_i8_taps_amx(const lmn_qgemm_taps *t)
 void lmn_qgemm_i8_gather_amx(const lmn_qgemm_gather *w)
 {
     lmn_qgemm_i8_gather_avx512vnni(w);
+}
+
+void lmn_qgemm_i8_windows_amx(const lmn_qgemm_windows *w)
+{
+    lmn_qgemm_i8_windows_avx512vnni(w);
 }

@@ -3,6 +3,7 @@
  * vpmaddwd, which is exact (vpmaddubsw would saturate).
  */
 #include "kernels/qgemm/qgather_tmpl.h"
+#include "kernels/qgemm/qwindow_tmpl.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -15,6 +16,7 @@ enum { MR = 6, NR = 16, GROUP = 2, LANES = 8 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx2;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx2;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_avx2;
+lmn_qgemm_windows_fn lmn_qgemm_i8_windows_avx2;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx2, lmn_qgemm_i8_pack_b_avx2;
 
 ALWAYS __m256i load(const void *p)
@@ -295,4 +297,9 @@ static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piec
 void lmn_qgemm_i8_gather_avx2(const lmn_qgemm_gather *w)
 {
     gather_slab(w);
+}
+
+void lmn_qgemm_i8_windows_avx2(const lmn_qgemm_windows *w)
+{
+    windows_run(w);
 }

@@ -34,9 +34,10 @@ ALWAYS __m512i few(const uint8_t *p, __mmask16 in)
     return _mm512_broadcastd_epi32(_mm_maskz_loadu_epi8(in, p));
 }
 
-/* rows x (vectors * 16) sums from row i0 and the panel at column j0 on. */
+/* rows x (vectors * 16) sums from row i0 and the panel at column j0 on. A line a step is fetched
+   from `ahead` on, which need not be ours. */
 ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving how,
-                 const int rows, const int vectors)
+                 uintptr_t ahead, const int rows, const int vectors)
 {
     const int64_t groups = t->k / GROUP, left = t->k % GROUP, lda = t->lda;
     const uint8_t *a = (const uint8_t *)t->a + i0 * lda;
@@ -67,7 +68,8 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
     }
 #define WHOLE(i) STEP(i, four(a + i * lda))
 #define REST(i) STEP(i, few(a + i * lda, some))
-    for (int64_t g = 0; g < groups; g++) {
+    for (int64_t g = 0; g < groups; g++, ahead += 64) {
+        if (vectors == 3) _mm_prefetch((const void *)ahead, _MM_HINT_T1);
         const __m512i b0 = _mm512_loadu_si512(b);
         const __m512i b1 = vectors > 1 ? _mm512_loadu_si512(b + 64) : b0;
         const __m512i b2 = vectors > 2 ? _mm512_loadu_si512(b + 128) : b0;
@@ -151,11 +153,11 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
 
 /* One instance for every number of rows and vectors; a function of its own each, so that registers
    are given out one by one. */
-#define INSTANCE(rows, vectors)                                      \
-    static __attribute__((noinline)) void tile_##rows##_##vectors(   \
-        const lmn_qgemm_block *t, int64_t i, int64_t j, leaving how) \
-    {                                                                \
-        tile(t, i, j, how, rows, vectors);                           \
+#define INSTANCE(rows, vectors)                                                       \
+    static __attribute__((noinline)) void tile_##rows##_##vectors(                    \
+        const lmn_qgemm_block *t, int64_t i, int64_t j, leaving how, uintptr_t ahead) \
+    {                                                                                 \
+        tile(t, i, j, how, ahead, rows, vectors);                                     \
     }
 #define INSTANCES(rows) INSTANCE(rows, 1) INSTANCE(rows, 2) INSTANCE(rows, 3)
 INSTANCES(1)
@@ -167,7 +169,23 @@ INSTANCES(6)
 INSTANCES(7)
 INSTANCES(8)
 
-typedef void tile_fn(const lmn_qgemm_block *t, int64_t i, int64_t j, leaving how);
+typedef void tile_fn(const lmn_qgemm_block *t, int64_t i, int64_t j, leaving how, uintptr_t ahead);
+
+/* The rows pass one panel after the other. The first of them fetch the lines of the next panel,
+   which may be the first one of another block, or nothing that is read. */
+static void columns(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], leaving how)
+{
+    const int64_t lines = t->k / GROUP;
+    for (int64_t j = 0; j < t->n; j += NR) {
+        const int vectors = (int)lmn_min_i64(3, (t->n - j + LANES - 1) / LANES);
+        uintptr_t ahead = (uintptr_t)t->b + (uintptr_t)((j / NR + 1) * t->b_panel);
+        int64_t strips = (t->m + MR - 1) / MR;
+        for (int64_t i = 0, rows, s = 0; i < t->m; i += rows, strips--, s++) {
+            rows = (t->m - i + strips - 1) / strips; /* dealt evenly */
+            tiles[rows - 1][vectors - 1](t, i, j, how, ahead + (uintptr_t)(s % 3 * lines * 64));
+        }
+    }
+}
 
 void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 {
@@ -179,13 +197,7 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
                                           TILES(5), TILES(6), TILES(7), TILES(8)};
 #undef TILES
     const leaving how = leaving_of(t);
-    int64_t strips = (t->m + MR - 1) / MR;
-    for (int64_t i = 0, rows; i < t->m; i += rows, strips--) { /* rows dealt evenly */
-        rows = (t->m - i + strips - 1) / strips;
-        tile_fn *const *row = tiles[rows - 1];
-        for (int64_t j = 0; j < t->n; j += NR)
-            row[lmn_min_i64(3, (t->n - j + LANES - 1) / LANES) - 1](t, i, j, how);
-    }
+    columns(t, tiles, how);
 }
 
 void lmn_qgemm_i8_pack_a_avx512vnni(const lmn_qgemm_pack *p)

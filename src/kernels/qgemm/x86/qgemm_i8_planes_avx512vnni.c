@@ -3,10 +3,12 @@
  * out in fours for vpdpbusd, and the gathering of pixels into rows of B.
  */
 #include "kernels/qgemm/qgather_tmpl.h"
+#include "kernels/qgemm/qwindow_tmpl.h"
 #include "kernels/qgemm/qgemm_avx512_tmpl.h"
 
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_avx512vnni;
+lmn_qgemm_windows_fn lmn_qgemm_i8_windows_avx512vnni;
 
 /* Taps in fours: lane i of a vector gets the bytes i * stride .. i * stride + 3 of what is loaded,
    by moving dwords into the 16 bytes that want them and bytes inside those. */
@@ -184,4 +186,9 @@ static inline void gather_rows(uint8_t *dst, const uint8_t *x, const gather_piec
 void lmn_qgemm_i8_gather_avx512vnni(const lmn_qgemm_gather *w)
 {
     gather_slab(w);
+}
+
+void lmn_qgemm_i8_windows_avx512vnni(const lmn_qgemm_windows *w)
+{
+    windows_run(w);
 }
