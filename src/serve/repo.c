@@ -1,0 +1,491 @@
+/*
+ * The repository: tables and views, the loading thread and its jobs. What a model's folder means is
+ * in repo_load.c.
+ */
+#include "serve/repo_int.h"
+
+#include "base/map.h"
+#include "base/os/os_dir.h"
+#include "base/os/os_time.h"
+
+#include <string.h>
+
+#define MAX_NAMES 100000u
+
+typedef struct table_model {
+    const char *name;
+    lmn_version **versions; /* a reference each, the highest first */
+    uint32_t n;
+} table_model;
+
+struct lmn_repo_table {
+    lmn_atomic(uint32_t) refs;
+    const lamina_allocator *alloc;
+    lmn_arena arena;
+    lmn_map by_name;
+    table_model *models;
+    uint32_t n;
+};
+
+/* --- tables --- */
+
+static void table_unref(lmn_repo_table *t)
+{
+    if (!t || lmn_atomic_sub(&t->refs, 1, acq_rel) != 1) return;
+    for (uint32_t i = 0; i < t->n; i++)
+        for (uint32_t k = 0; k < t->models[i].n; k++) lmn_version_unref(t->models[i].versions[k]);
+    lmn_map_finish(&t->by_name);
+    const lamina_allocator *alloc = t->alloc;
+    lmn_arena_finish(&t->arena);
+    lmn_cfree(alloc, t, 1, sizeof *t, "repo table");
+}
+
+/* A model's versions that are loaded; false: out of memory. */
+static bool table_add(lmn_repo_table *t, const lmn_repo_model *m)
+{
+    table_model *to = &t->models[t->n];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->n_slots; i++) n += m->slots[i].loaded != NULL;
+    if (!n) return true;
+    to->name = lmn_arena_str(&t->arena, m->name);
+    to->versions = LMN_ARENA_ARRAY(&t->arena, lmn_version *, n);
+    if (!to->name || !to->versions) return false;
+    if (!lmn_map_set(&t->by_name, to->name, strlen(to->name), t->n)) return false;
+    t->n++;
+    for (uint32_t i = 0; i < m->n_slots; i++)
+        if (m->slots[i].loaded) to->versions[to->n++] = lmn_version_ref(m->slots[i].loaded);
+    return true;
+}
+
+lamina_status lmn_repo_publish(lmn_repo *r)
+{
+    lmn_repo_table *t = lmn_calloc(r->alloc, 1, sizeof *t, "repo table"), *old = NULL;
+    if (!t) return LAMINA_E_NOMEM;
+    t->alloc = r->alloc;
+    lmn_atomic_init(&t->refs, 1);
+    lmn_arena_init(&t->arena, r->alloc, 0);
+    lmn_map_init(&t->by_name, r->alloc);
+    lmn_mutex_lock(&r->lock);
+    t->models = LMN_ARENA_ARRAY(&t->arena, table_model, r->n_models ? r->n_models : 1);
+    bool ok = t->models != NULL;
+    for (uint32_t i = 0; ok && i < r->n_models; i++) ok = table_add(t, r->models[i]);
+    if (ok) {
+        old = r->table;
+        r->table = t;
+        (void)lmn_atomic_add(&r->generation, 1, release);
+    }
+    lmn_mutex_unlock(&r->lock);
+    table_unref(ok ? old : t);
+    if (ok && r->changed) r->changed(r->ctx);
+    return ok ? LAMINA_OK : LAMINA_E_NOMEM;
+}
+
+void lmn_repo_see(lmn_repo *r, lmn_repo_view *v)
+{
+    if (LMN_LIKELY(lmn_atomic_load(&r->generation, acquire) == v->generation)) return;
+    lmn_mutex_lock(&r->lock);
+    lmn_repo_table *old = (lmn_repo_table *)(uintptr_t)v->table;
+    if (r->table) (void)lmn_atomic_add(&r->table->refs, 1, relaxed);
+    v->table = r->table;
+    v->generation = lmn_atomic_load(&r->generation, relaxed);
+    lmn_mutex_unlock(&r->lock);
+    table_unref(old);
+}
+
+void lmn_repo_unsee(lmn_repo *r, lmn_repo_view *v)
+{
+    (void)r;
+    table_unref((lmn_repo_table *)(uintptr_t)v->table);
+    *v = (lmn_repo_view){0};
+}
+
+lmn_version *lmn_repo_find(const lmn_repo_view *v, lmn_span name, uint64_t version, bool *known)
+{
+    uint64_t at = 0;
+    *known = v->table && lmn_map_get(&v->table->by_name, name.p, name.n, &at);
+    if (!*known) return NULL;
+    const table_model *m = &v->table->models[at];
+    if (!version) return m->versions[0];
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->versions[i]->number == version) return m->versions[i];
+    return NULL;
+}
+
+lmn_version *lmn_repo_at(const lmn_repo_view *v, uint32_t model, uint32_t version)
+{
+    if (!v->table || model >= v->table->n || version >= v->table->models[model].n) return NULL;
+    return v->table->models[model].versions[version];
+}
+
+void lmn_version_unref(lmn_version *v)
+{
+    if (lmn_atomic_sub(&v->refs, 1, acq_rel) != 1) return;
+    lmn_repo *r = v->repo;
+    lmn_mutex_lock(&r->lock);
+    v->next = r->dead;
+    r->dead = v;
+    lmn_mutex_unlock(&r->lock);
+    lmn_repo_ring(r);
+}
+
+/* --- small things --- */
+
+void lmn_repo_ring(lmn_repo *r)
+{
+    (void)lmn_atomic_add(&r->bell, 1, release);
+    lmn_futex_wake(&r->bell, 1);
+}
+
+void lmn_repo_say(const lmn_repo *r, const char *fmt, ...)
+{
+    char line[LAMINA_ERROR_MSG_BYTES + LMN_REPO_NAME_MAX + 64];
+    va_list ap;
+    if (!r->said) return;
+    va_start(ap, fmt);
+    (void)lmn_vformat(line, sizeof line, fmt, ap);
+    va_end(ap);
+    r->said(r->ctx, line);
+}
+
+bool lmn_repo_name_ok(lmn_span name)
+{
+    if (!name.n || name.n > LMN_REPO_NAME_MAX || name.p[0] == '.') return false;
+    for (size_t i = 0; i < name.n; i++) {
+        const uint8_t c = name.p[i], lower = c | 0x20;
+        if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
+            c != '-')
+            return false;
+    }
+    return true;
+}
+
+lmn_repo_mode lmn_repo_get_mode(const lmn_repo *r)
+{
+    return r->mode;
+}
+
+bool lmn_repo_ready(const lmn_repo *r)
+{
+    return lmn_atomic_load(&r->ready, acquire) != 0;
+}
+
+lmn_repo_model *lmn_repo_model_named(lmn_repo *r, const char *name, bool make)
+{
+    uint32_t at = 0;
+    while (at < r->n_models && strcmp(r->models[at]->name, name) < 0) at++;
+    if (at < r->n_models && strcmp(r->models[at]->name, name) == 0) return r->models[at];
+    void *grown = r->models;
+    lmn_repo_model *m = make ? lmn_calloc(r->alloc, 1, sizeof *m, "repo") : NULL;
+    if (!m) return NULL;
+    lmn_mutex_lock(&r->lock);
+    const lamina_status st = lmn_grow(r->alloc, &grown, &r->cap_models, r->n_models + 1,
+                                      LMN_REPO_MAX_MODELS, sizeof *r->models, "repo");
+    r->models = grown;
+    if (st == LAMINA_OK) {
+        (void)lmn_format(m->name, sizeof m->name, "%s", name);
+        for (uint32_t i = r->n_models++; i > at; i--) r->models[i] = r->models[i - 1];
+        r->models[at] = m;
+    }
+    lmn_mutex_unlock(&r->lock);
+    if (st == LAMINA_OK) return m;
+    lmn_cfree(r->alloc, m, 1, sizeof *m, "repo");
+    return NULL;
+}
+
+void lmn_repo_index(lmn_repo *r, void (*each)(void *ctx, const lmn_repo_row *row), void *ctx)
+{
+    lmn_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < r->n_models; i++) {
+        const lmn_repo_model *m = r->models[i];
+        for (uint32_t k = 0; k < m->n_slots; k++) {
+            const lmn_repo_slot *s = &m->slots[k];
+            const char *state = s->loaded ? "READY" : m->loading ? "LOADING" : "UNAVAILABLE";
+            const lmn_repo_row row = {m->name, s->number, state, s->reason};
+            each(ctx, &row);
+        }
+        const lmn_repo_row row = {m->name, 0, m->loading ? "LOADING" : "UNAVAILABLE", m->reason};
+        if (!m->n_slots) each(ctx, &row);
+    }
+    lmn_mutex_unlock(&r->lock);
+}
+
+/* --- the loading thread --- */
+
+static void settle_ready(lmn_repo *r)
+{
+    bool ready = true;
+    for (uint32_t i = 0; i < r->n_models && ready; i++) {
+        bool any = !r->models[i]->wanted;
+        for (uint32_t k = 0; k < r->models[i]->n_slots; k++)
+            any |= r->models[i]->slots[k].loaded != NULL;
+        ready = any;
+    }
+    lmn_atomic_store(&r->ready, ready, release);
+}
+
+static bool model_is_there(const lmn_repo *r, const char *name)
+{
+    char dir[4400];
+    if (r->one_file) return false;
+    (void)lmn_format(dir, sizeof dir, "%s/%s", r->path, name);
+    return lmn_os_path_kind(dir) == LMN_PATH_DIR;
+}
+
+/* Every folder with a name that a model may have; `only_changed`: of those loaded before, the
+ * changed ones. */
+static lamina_status scan(lmn_repo *r, bool only_changed, lamina_error *err)
+{
+    lmn_arena arena;
+    char **names = NULL;
+    size_t n = 0;
+    lmn_arena_init(&arena, r->alloc, (size_t)64 << 20);
+    lamina_status st = lmn_os_dir_list(&arena, r->path, MAX_NAMES, &names, &n, err);
+    for (uint32_t i = 0; st == LAMINA_OK && i < r->n_models; i++)
+        if (r->models[i]->wanted && !model_is_there(r, r->models[i]->name)) {
+            lmn_repo_drop_model(r, r->models[i]);
+            lmn_mutex_lock(&r->lock);
+            (void)lmn_format(r->models[i]->reason, sizeof r->models[i]->reason,
+                             "its folder is gone");
+            lmn_mutex_unlock(&r->lock);
+        }
+    for (size_t i = 0; st == LAMINA_OK && i < n && !lmn_atomic_load(&r->stop, relaxed); i++) {
+        lamina_error one = {0};
+        if (!lmn_repo_name_ok((lmn_span){(const uint8_t *)names[i], strlen(names[i])}) ||
+            !model_is_there(r, names[i]))
+            continue;
+        lmn_repo_model *m = lmn_repo_model_named(r, names[i], true);
+        if (!m) {
+            st = lmn_fail(err, LAMINA_E_LIMIT, "the repository has more than %u models",
+                          LMN_REPO_MAX_MODELS);
+        } else if (!only_changed || !m->wanted || lmn_repo_model_changed(r, m)) {
+            (void)lmn_repo_refresh_model(r, m, &one);
+        }
+    }
+    lmn_arena_finish(&arena);
+    return st;
+}
+
+static void run_job(lmn_repo *r, lmn_repo_job *j)
+{
+    lmn_repo_model *m = lmn_repo_model_named(r, j->name, false);
+    j->status = LAMINA_OK;
+    if (r->mode != LMN_REPO_EXPLICIT) {
+        j->status = lmn_fail(&j->error, LAMINA_E_INVALID,
+                             "models are not loaded and unloaded by request here: the server was "
+                             "started without --model-control explicit");
+    } else if (j->unload) {
+        if (m && m->wanted)
+            lmn_repo_drop_model(r, m);
+        else
+            j->status = lmn_fail(&j->error, LAMINA_E_INVALID, "no model of that name is loaded");
+    } else if (!m && !model_is_there(r, j->name)) {
+        j->status = lmn_fail(&j->error, LAMINA_E_INVALID, "there is no model of that name");
+    } else {
+        if (!m) m = lmn_repo_model_named(r, j->name, true);
+        j->status = m ? lmn_repo_refresh_model(r, m, &j->error)
+                      : lmn_fail(&j->error, LAMINA_E_LIMIT, "there are too many models");
+    }
+    settle_ready(r);
+    j->done(j);
+}
+
+static void bury(lmn_repo *r)
+{
+    lmn_mutex_lock(&r->lock);
+    lmn_version *dead = r->dead;
+    r->dead = NULL;
+    lmn_mutex_unlock(&r->lock);
+    while (dead) {
+        lmn_version *next = dead->next;
+        lmn_version_free(dead);
+        dead = next;
+    }
+}
+
+static bool next_job(lmn_repo *r, lmn_repo_job **out)
+{
+    lmn_mutex_lock(&r->lock);
+    *out = r->jobs;
+    if (*out) r->jobs = (*out)->next;
+    if (!r->jobs) r->jobs_last = NULL;
+    lmn_mutex_unlock(&r->lock);
+    return *out != NULL;
+}
+
+/* Waits for the bell; in poll mode at most until it is time to look again. */
+static void rest(lmn_repo *r, uint32_t heard)
+{
+    const uint64_t ns = r->mode == LMN_REPO_POLL ? (uint64_t)r->poll_ms * 1000000u : 0;
+    if (lmn_atomic_load(&r->bell, acquire) == heard) lmn_futex_wait(&r->bell, heard, ns);
+}
+
+static void *loader(void *arg)
+{
+    lmn_repo *r = arg;
+    lmn_repo_job *job;
+    uint64_t looked = lmn_now_ns();
+    while (!lmn_atomic_load(&r->stop, acquire)) {
+        const uint32_t heard = lmn_atomic_load(&r->bell, acquire);
+        bury(r);
+        while (next_job(r, &job)) run_job(r, job);
+        if (r->mode == LMN_REPO_POLL && lmn_now_ns() - looked >= (uint64_t)r->poll_ms * 1000000u) {
+            lamina_error err = {0};
+            if (scan(r, true, &err) != LAMINA_OK) lmn_repo_say(r, "%s", err.msg);
+            settle_ready(r);
+            looked = lmn_now_ns();
+        }
+        rest(r, heard);
+    }
+    return NULL;
+}
+
+void lmn_repo_post(lmn_repo *r, lmn_repo_job *job)
+{
+    job->next = NULL;
+    lmn_mutex_lock(&r->lock);
+    if (r->jobs_last)
+        r->jobs_last->next = job;
+    else
+        r->jobs = job;
+    r->jobs_last = job;
+    lmn_mutex_unlock(&r->lock);
+    lmn_repo_ring(r);
+}
+
+/* --- open and close --- */
+
+/* "dir/resnet 50.onnx" -> "resnet_50". */
+static void name_of_file(const char *path, char name[LMN_REPO_NAME_MAX + 1])
+{
+    const char *base = strrchr(path, '/');
+    base = base ? base + 1 : path;
+    size_t n = strlen(base);
+    if (n > 5 && strcmp(base + n - 5, ".onnx") == 0) n -= 5;
+    if (n > LMN_REPO_NAME_MAX) n = LMN_REPO_NAME_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const lmn_span c = {(const uint8_t *)base + i, 1};
+        name[i] = base[i] == '.' ? (char)(i ? '.' : '_') : lmn_repo_name_ok(c) ? base[i] : '_';
+    }
+    name[n] = 0;
+    if (!n) (void)lmn_format(name, LMN_REPO_NAME_MAX + 1, "model");
+}
+
+static lamina_status first_load(lmn_repo *r, const lmn_repo_opts *o, lamina_error *err)
+{
+    char name[LMN_REPO_NAME_MAX + 1];
+    lamina_status st = LAMINA_OK;
+    if (r->one_file) {
+        name_of_file(r->path, name);
+        lmn_repo_model *m = lmn_repo_model_named(r, name, true);
+        return m ? lmn_repo_refresh_model(r, m, err)
+                 : lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    }
+    if (r->mode != LMN_REPO_EXPLICIT) return scan(r, false, err);
+    for (uint32_t i = 0; st == LAMINA_OK && i < o->n_load; i++) {
+        const lmn_span given = {(const uint8_t *)o->load[i], strlen(o->load[i])};
+        if (strcmp(o->load[i], "*") == 0) {
+            st = scan(r, false, err);
+        } else if (!lmn_repo_name_ok(given) || !model_is_there(r, o->load[i])) {
+            char shown[80];
+            (void)lmn_format_name(shown, sizeof shown, given.p, given.n);
+            st = lmn_fail(err, LAMINA_E_INVALID, "there is no model \"%s\" to load", shown);
+        } else {
+            lmn_repo_model *m = lmn_repo_model_named(r, o->load[i], true);
+            lamina_error one = {0};
+            if (m) (void)lmn_repo_refresh_model(r, m, &one);
+        }
+    }
+    return st;
+}
+
+static lamina_status look_at_path(lmn_repo *r, const char *path, lamina_error *err)
+{
+    char shown[200];
+    (void)lmn_format_name(shown, sizeof shown, path, strlen(path));
+    const int kind = lmn_os_path_kind(path);
+    if (kind != LMN_PATH_FILE && kind != LMN_PATH_DIR)
+        return lmn_fail(err, LAMINA_E_IO, "\"%s\" is neither a model's file nor a folder of models",
+                        shown);
+    if (strlen(path) > 4000) return lmn_fail(err, LAMINA_E_LIMIT, "the path is too long");
+    r->one_file = kind == LMN_PATH_FILE;
+    r->path = lmn_arena_str(&r->arena, path);
+    if (!r->path) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    for (size_t n = strlen(r->path); n > 1 && r->path[n - 1] == '/'; n--) r->path[n - 1] = 0;
+    if (r->one_file && r->mode != LMN_REPO_FIXED)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "model control needs a folder of models; \"%s\" is one file", shown);
+    return LAMINA_OK;
+}
+
+lamina_status lmn_repo_open(lamina_engine *engine, const lmn_repo_opts *o, lmn_repo **out,
+                            lamina_error *err)
+{
+    const lamina_allocator *alloc = &engine->alloc;
+    lmn_repo *r = lmn_calloc(alloc, 1, sizeof *r, "repo");
+    if (!r) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    r->engine = engine;
+    r->alloc = alloc;
+    r->mode = o->mode;
+    r->poll_ms = o->poll_ms ? o->poll_ms : 1000;
+    r->n_shards = o->n_shards ? o->n_shards : 1;
+    r->changed = o->changed;
+    r->said = o->said;
+    r->ctx = o->ctx;
+    lmn_arena_init(&r->arena, alloc, (size_t)1 << 20);
+    lmn_mutex_init(&r->lock);
+    lamina_status st = look_at_path(r, o->path, err);
+    if (st == LAMINA_OK && o->over &&
+        !(r->over = lmn_arena_dup(&r->arena, o->over, sizeof *o->over)))
+        st = lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    if (st == LAMINA_OK) st = first_load(r, o, err);
+    if (st == LAMINA_OK && !r->table && lmn_repo_publish(r) != LAMINA_OK)
+        st = lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    settle_ready(r);
+    if (st == LAMINA_OK && lmn_thread_start(&r->thread, loader, r) != LAMINA_OK)
+        st = lmn_fail(err, LAMINA_E_AGAIN, "cannot start the thread that loads models");
+    r->started = st == LAMINA_OK;
+    if (st != LAMINA_OK) {
+        lmn_repo_close(r);
+        return st;
+    }
+    *out = r;
+    return LAMINA_OK;
+}
+
+void lmn_repo_abort(lmn_repo *r)
+{
+    lmn_repo_view view = {0};
+    lmn_repo_see(r, &view);
+    for (uint32_t i = 0; lmn_repo_at(&view, i, 0); i++)
+        for (uint32_t k = 0; lmn_repo_at(&view, i, k); k++)
+            lmn_model_abort(lmn_repo_at(&view, i, k)->model);
+    lmn_repo_unsee(r, &view);
+}
+
+void lmn_repo_close(lmn_repo *r)
+{
+    if (!r) return;
+    lmn_repo_job *job;
+    if (r->started) {
+        lmn_atomic_store(&r->stop, 1, release);
+        lmn_repo_ring(r);
+        lmn_thread_join(&r->thread);
+    }
+    while (next_job(r, &job)) {
+        job->status = lmn_fail(&job->error, LAMINA_E_CLOSED, "the server is shutting down");
+        job->done(job);
+    }
+    table_unref(r->table);
+    for (uint32_t i = 0; i < r->n_models; i++) {
+        lmn_repo_model *m = r->models[i];
+        for (uint32_t k = 0; k < m->n_slots; k++)
+            if (m->slots[k].loaded) lmn_version_unref(m->slots[k].loaded);
+        lmn_cfree(r->alloc, m->slots, m->cap_slots, sizeof *m->slots, "repo");
+        lmn_cfree(r->alloc, m, 1, sizeof *m, "repo");
+    }
+    bury(r);
+    lmn_free(r->alloc, r->models, r->cap_models * sizeof *r->models, 16, "repo");
+    lmn_arena_finish(&r->arena);
+    lmn_mutex_finish(&r->lock);
+    lmn_cfree(r->alloc, r, 1, sizeof *r, "repo");
+}

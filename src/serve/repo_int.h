@@ -1,0 +1,72 @@
+/*
+ * Inside the repository: rows of models as the loading thread keeps them. Rows are changed by that
+ * thread alone, under the lock, so that the index may be read by others; it reads them without.
+ */
+#ifndef LMN_SERVE_REPO_INT_H
+#define LMN_SERVE_REPO_INT_H
+
+#include "base/os/os_thread.h"
+#include "serve/repo.h"
+
+typedef struct lmn_repo_slot { /* a version that is, or should be, there */
+    uint64_t number;
+    lmn_version *loaded;  /* a reference; NULL: it could not be loaded */
+    lmn_os_file_id tried; /* the file that was looked at last */
+    char reason[LMN_REPO_REASON_BYTES];
+} lmn_repo_slot;
+
+typedef struct lmn_repo_model {
+    char name[LMN_REPO_NAME_MAX + 1];
+    lmn_repo_slot *slots; /* the highest number first */
+    uint32_t n_slots;
+    size_t cap_slots;
+    lmn_os_file_id config_file;
+    bool wanted, loading;
+    char reason[LMN_REPO_REASON_BYTES]; /* why there is no version at all */
+} lmn_repo_model;
+
+struct lmn_repo {
+    lamina_engine *engine;
+    const lamina_allocator *alloc;
+    lmn_arena arena; /* path, name, what the options hold */
+    char *path;      /* folder, or file of one model */
+    bool one_file;
+    lmn_repo_mode mode;
+    uint32_t poll_ms, n_shards;
+    const lmn_model_config *over;
+    void (*changed)(void *ctx);
+    void (*said)(void *ctx, const char *line);
+    void *ctx;
+
+    lmn_mutex lock; /* models, table, jobs, dead */
+    lmn_repo_model **models;
+    uint32_t n_models;
+    size_t cap_models;
+    lmn_repo_table *table; /* a reference */
+    lmn_atomic(uint64_t) generation;
+    lmn_repo_job *jobs, *jobs_last;
+    lmn_version *dead;
+    lmn_atomic(uint32_t) bell; /* rung when there is something for the thread */
+    lmn_atomic(uint32_t) stop, ready;
+    lmn_thread thread;
+    bool started;
+};
+
+/* Read what stands in the folder of a model, load what is new, let go what is not wanted. The
+ * status says whether anything of it could not be loaded; versions that were loaded stay. */
+lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lamina_error *err);
+/* Let all versions go. */
+void lmn_repo_drop_model(lmn_repo *r, lmn_repo_model *m);
+/* The row of a name; made if there is none. NULL: out of memory, or too many. */
+lmn_repo_model *lmn_repo_model_named(lmn_repo *r, const char *name, bool make);
+/* Has anything changed on the disk since it was looked at? */
+bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m);
+/* Make the table of what is loaded now, and tell. */
+lamina_status lmn_repo_publish(lmn_repo *r);
+void lmn_repo_ring(lmn_repo *r);
+LMN_PRINTF(2, 3)
+void lmn_repo_say(const lmn_repo *r, const char *fmt, ...);
+/* A version that nobody holds. */
+void lmn_version_free(lmn_version *v);
+
+#endif
