@@ -209,7 +209,7 @@ static void test_poll(t_env *env)
 typedef struct reader {
     lmn_repo *r;
     atomic_bool *stop;
-    long n;
+    long n, wrong;
 } reader;
 
 static void *read_always(void *arg)
@@ -222,7 +222,7 @@ static void *read_always(void *arg)
         lmn_repo_see(me->r, &v);
         lmn_version *now = lmn_repo_find(&v, (lmn_span){(const uint8_t *)"m", 1}, 0, &known);
         if (kept) {
-            T_CHECK(kept->number == 1 && kept->sig.n_in == 1);
+            me->wrong += kept->number != 1 || kept->sig.n_in != 1;
             lmn_version_unref(kept);
         }
         kept = now ? lmn_version_ref(now) : NULL;
@@ -242,7 +242,7 @@ static void test_threads(t_env *env)
     lmn_repo *r = open_repo(env, LMN_REPO_EXPLICIT, 0);
     T_REQUIRE(r != NULL);
     for (int i = 0; i < 3; i++) {
-        readers[i] = (reader){r, &stop, 0};
+        readers[i] = (reader){r, &stop, 0, 0};
         T_OK(lmn_thread_start(&threads[i], read_always, &readers[i]));
     }
     for (int i = 0; i < 30; i++) {
@@ -254,6 +254,7 @@ static void test_threads(t_env *env)
     for (int i = 0; i < 3; i++) {
         lmn_thread_join(&threads[i]);
         T_CHECK(readers[i].n > 0);
+        T_EQ(readers[i].wrong, 0);
     }
     lmn_repo_close(r);
 }
