@@ -101,6 +101,15 @@ static uint32_t one_byte(lmn_http1_chunk *c, uint8_t b)
     }
 }
 
+size_t lmn_http1_chunk_take(lmn_http1_chunk *c, size_t n)
+{
+    if (c->state != DATA) return 0;
+    const size_t k = c->left < n ? (size_t)c->left : n;
+    c->left -= k;
+    if (c->left == 0) c->state = DATA_CR;
+    return k;
+}
+
 uint32_t lmn_http1_chunk_read(lmn_http1_chunk *c, uint8_t *p, size_t n, size_t *used, size_t *body)
 {
     size_t at = 0, out = 0;
@@ -110,12 +119,10 @@ uint32_t lmn_http1_chunk_read(lmn_http1_chunk *c, uint8_t *p, size_t n, size_t *
             step = one_byte(c, p[at++]);
             continue;
         }
-        const size_t k = c->left < n - at ? (size_t)c->left : n - at;
+        const size_t k = lmn_http1_chunk_take(c, n - at);
         if (out != at) memmove(p + out, p + at, k);
         out += k;
         at += k;
-        c->left -= k;
-        if (c->left == 0) c->state = DATA_CR;
     }
     *used = at;
     *body = out;

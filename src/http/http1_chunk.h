@@ -27,5 +27,7 @@ void lmn_http1_chunk_begin(lmn_http1_chunk *c, uint64_t body_bytes, uint32_t n_c
  * all but when READY. READY: the body is over; MORE; or 400, 413, 431.
  */
 uint32_t lmn_http1_chunk_read(lmn_http1_chunk *c, uint8_t *p, size_t n, size_t *used, size_t *body);
+/* Without decoding: how many of the next n bytes are body. They count as read. */
+size_t lmn_http1_chunk_take(lmn_http1_chunk *c, size_t n);
 
 #endif

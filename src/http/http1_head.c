@@ -113,6 +113,21 @@ bool lmn_http1_parse_length(lmn_span text, int64_t *out)
     return true;
 }
 
+void lmn_http1_connection(lmn_span v, lmn_http1_options *out)
+{
+    const uint8_t *p = v.p, *end = v.p + v.n;
+    while (p < end) {
+        const uint8_t *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
+        const uint8_t *next = comma ? comma + 1 : end;
+        while (p < stop && (*p == ' ' || *p == '\t')) p++;
+        while (stop > p && (stop[-1] == ' ' || stop[-1] == '\t')) stop--;
+        const lmn_span option = {p, (size_t)(stop - p)};
+        out->close |= lmn_http1_is(option, "close");
+        out->keep |= lmn_http1_is(option, "keep-alive");
+        p = next;
+    }
+}
+
 /* One past the text that begins at p; a CR stands somewhere before `end`. */
 static const uint8_t *skip_text(const uint8_t *p, const uint8_t *end)
 {
@@ -228,23 +243,9 @@ static uint32_t parse_line(const uint8_t *p, const uint8_t *end, lmn_http1_head 
 
 /* What the fields say about the framing. */
 typedef struct framing {
-    bool host, length, coding, close, keep;
+    bool host, length, coding;
+    lmn_http1_options options;
 } framing;
-
-static void connection_options(lmn_span v, framing *f)
-{
-    const uint8_t *p = v.p, *end = v.p + v.n;
-    while (p < end) {
-        const uint8_t *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
-        const uint8_t *next = comma ? comma + 1 : end;
-        while (p < stop && (*p == ' ' || *p == '\t')) p++;
-        while (stop > p && (stop[-1] == ' ' || stop[-1] == '\t')) stop--;
-        const lmn_span option = {p, (size_t)(stop - p)};
-        f->close |= lmn_http1_is(option, "close");
-        f->keep |= lmn_http1_is(option, "keep-alive");
-        p = next;
-    }
-}
 
 /* RFC 9112 6.1, 6.3: a list that does not end in chunked is malformed, another coding before it is
  * one that is not known here. */
@@ -276,7 +277,7 @@ static uint32_t one_field(const lmn_http_field *x, lmn_http1_head *out, framing 
         out->expects = out->version == 11;
         break;
     case 10:
-        if (lmn_http1_is(name, "connection")) connection_options(x->value, f);
+        if (lmn_http1_is(name, "connection")) lmn_http1_connection(x->value, &f->options);
         break;
     case 14:
         if (!lmn_http1_is(name, "content-length")) break;
@@ -296,7 +297,7 @@ uint32_t lmn_http1_parse(const uint8_t *p, const lmn_http1_scan *s, lmn_http_fie
                          lmn_http1_head *out)
 {
     const uint8_t *end = p + s->at, *at = p + s->fields;
-    framing f = {false, false, false, false, false};
+    framing f = {false, false, false, {false, false}};
     *out = (lmn_http1_head){.n_fields = s->n_lines};
     uint32_t step = parse_line(p + s->begin, at, out);
     for (uint32_t i = 0; i < s->n_lines && step == LMN_HTTP1_READY; i++)
@@ -304,6 +305,6 @@ uint32_t lmn_http1_parse(const uint8_t *p, const lmn_http1_scan *s, lmn_http_fie
     if (step != LMN_HTTP1_READY) return step;
     if (!f.host && out->version == 11) return 400;
     out->expects = out->expects && out->body_bytes != 0;
-    out->keep_alive = !f.close && (out->version == 11 || f.keep);
+    out->keep_alive = !f.options.close && (out->version == 11 || f.options.keep);
     return LMN_HTTP1_READY;
 }

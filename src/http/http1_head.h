@@ -9,8 +9,14 @@
 
 #include "http/http.h"
 
-/* What a step of a reader says; anything else is the status to refuse with, 400 to 505. */
-enum { LMN_HTTP1_MORE = 0, LMN_HTTP1_READY = 1 };
+/* What a step of a reader says. Readers of requests say MORE, READY or the status to refuse with,
+ * 400 to 505; readers of answers MORE, DONE or BROKEN. */
+typedef enum lmn_http1_step {
+    LMN_HTTP1_MORE = 0,
+    LMN_HTTP1_READY = 1,
+    LMN_HTTP1_DONE = 1,
+    LMN_HTTP1_BROKEN = 2
+} lmn_http1_step;
 
 typedef struct lmn_http1_limits {
     uint32_t line_bytes, header_bytes, n_fields;
@@ -46,6 +52,10 @@ uint32_t lmn_http1_parse(const uint8_t *p, const lmn_http1_scan *s, lmn_http_fie
 /* Words of lists that HTTP/1 heads hold, both ways. */
 bool lmn_http1_is(lmn_span text, const char *lower); /* equal without case */
 bool lmn_http1_parse_length(lmn_span text, int64_t *out);
+typedef struct lmn_http1_options {
+    bool close, keep;
+} lmn_http1_options;
+void lmn_http1_connection(lmn_span value, lmn_http1_options *out); /* of a Connection field; adds */
 /* Read one field line at *p, which ends in CR LF before `end`; *p moves to the next. False: it is
  * malformed. */
 bool lmn_http1_field(const uint8_t **p, const uint8_t *end, lmn_http_field *out);

@@ -1,9 +1,9 @@
 /*
- * Fuzz target: HTTP/1 heads and chunked bodies. The first byte chooses: even, a head; odd, chunks.
- * What is fed byte by byte must be judged as what is fed whole; what a head says must lie inside of
- * it and hold no byte that could end a line or a word.
+ * Fuzz target: HTTP/1 heads, chunked bodies, answers. The first byte chooses: of four, 0 a head, 2
+ * an answer, 1 and 3 chunks. What is fed byte by byte must be judged as what is fed whole; what a
+ * head says must lie inside of it and hold no byte that could end a line or a word.
  */
-#include "http/http1_chunk.h"
+#include "http/http1_client.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,13 +82,62 @@ static uint32_t chunks(const uint8_t *p, size_t n, size_t step, uint8_t *out, si
     return r;
 }
 
+typedef struct judged {
+    lmn_http1_step step;
+    uint32_t status, n_body;
+    uint64_t hash;
+    size_t used;
+    int64_t json_bytes;
+    bool close;
+} judged;
+
+static judged answer(const uint8_t *p, size_t n, size_t step, bool head)
+{
+    lmn_http1_reply r;
+    judged j = {.hash = 14695981039346656037u};
+    lmn_http1_reply_init(&r, head);
+    while (j.used < n && j.step == LMN_HTTP1_MORE) {
+        const size_t k = n - j.used < step ? n - j.used : step;
+        size_t used = 0;
+        uint8_t *exact = malloc(k);
+        REQUIRE(exact);
+        memcpy(exact, p + j.used, k);
+        j.step = lmn_http1_reply_feed(&r, (lmn_span){exact, k}, &used);
+        REQUIRE(used <= k && (used || j.step == LMN_HTTP1_BROKEN));
+        REQUIRE(r.part.n == 0 || (r.part.p >= exact && r.part.p + r.part.n <= exact + k));
+        for (size_t i = 0; i < r.part.n; i++) j.hash = (j.hash ^ r.part.p[i]) * 1099511628211u;
+        j.n_body += (uint32_t)r.part.n;
+        j.used += used;
+        free(exact);
+    }
+    REQUIRE(j.step != LMN_HTTP1_DONE || (r.status >= 200 && r.status < 600));
+    if (j.step == LMN_HTTP1_MORE) j.step = lmn_http1_reply_end(&r);
+    if (j.step == LMN_HTTP1_BROKEN) j.used = 0; /* where it broke depends on the cuts */
+    j.status = r.status;
+    j.close = r.close;
+    j.json_bytes = r.json_bytes;
+    return j;
+}
+
+static void answers(const uint8_t *p, size_t n, size_t step, bool head)
+{
+    const judged a = answer(p, n, SIZE_MAX, head), b = answer(p, n, step, head);
+    REQUIRE(a.step == b.step && a.status == b.status && a.used == b.used);
+    REQUIRE(a.n_body == b.n_body && a.hash == b.hash && a.close == b.close);
+    REQUIRE(a.json_bytes == b.json_bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const lmn_http1_limits roomy = {8192, 32768, 40}, tight = {24, 60, 3};
     uint8_t a[1000], b[1000];
     size_t na, nb, ua, ub;
     if (size < 2) return 0;
-    if (data[0] % 2 == 0) {
+    if (data[0] % 4 == 2) {
+        answers(data + 1, size - 1, 1 + data[0] / 8 % 7, data[0] / 4 % 2);
+        return 0;
+    }
+    if (data[0] % 4 == 0) {
         heads(data + 1, size - 1, &roomy);
         heads(data + 1, size - 1, &tight);
         return 0;
