@@ -12,6 +12,8 @@ const cli_verb cli_verbs[] = {
     {"inspect", "show nodes, shapes, parameters and cost of a model", cli_help_inspect,
      cli_inspect},
     {"bench", "measure a model, or the machine itself", cli_help_bench, cli_bench},
+    {"bench serve", "load a model server and measure what it answers", cli_help_bench_serve,
+     cli_bench_serve},
     {"tune", "find faster ways for a model on this machine", cli_help_tune, cli_tune},
     {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
     {"quantize", "write a model in 8 or 4 bits and report its accuracy", cli_help_quantize,
@@ -31,12 +33,22 @@ static const cli_verb *find_verb(const char *name)
     return NULL;
 }
 
+/* The verb that the arguments begin with, the longest; *n is how many of them it takes. */
+static const cli_verb *verb_of(int argc, char **argv, int *n)
+{
+    char two[64] = "";
+    if (argc > 1) (void)snprintf(two, sizeof two, "%s %s", argv[0], argv[1]);
+    const cli_verb *v = find_verb(two);
+    *n = v ? 2 : 1;
+    return v ? v : find_verb(argv[0]);
+}
+
 static void overview(FILE *f)
 {
     (void)fputs("lamina - runs ONNX models on the CPU\n\nusage: lamina VERB [OPTIONS]\n\n", f);
     for (const cli_verb *v = cli_verbs; v->name; v++)
-        (void)fprintf(f, "  %-8s %s\n", v->name, v->summary);
-    (void)fputs("  help     explain a verb: lamina help run\n\n"
+        (void)fprintf(f, "  %-12s %s\n", v->name, v->summary);
+    (void)fputs("  help         explain a verb: lamina help run\n\n"
                 "exit codes: 0 fine, 1 the model or the data is at fault, 2 usage\n",
                 f);
 }
@@ -49,12 +61,13 @@ static int unknown(const char *name)
     return CLI_USAGE;
 }
 
-static int help(const char *name)
+static int help(int argc, char **argv)
 {
-    const cli_verb *v = name ? find_verb(name) : NULL;
-    if (v) return (void)fputs(v->help, stdout), CLI_OK;
-    if (!name) return overview(stdout), CLI_OK;
-    return unknown(name);
+    int n;
+    if (argc == 0) return overview(stdout), CLI_OK;
+    const cli_verb *v = verb_of(argc, argv, &n);
+    if (!v) return unknown(argv[0]);
+    return (void)fputs(v->help, stdout), CLI_OK;
 }
 
 int main(int argc, char **argv)
@@ -62,10 +75,11 @@ int main(int argc, char **argv)
     if (argc < 2) return overview(stderr), CLI_USAGE;
     if (!strcmp(argv[1], "--version")) return printf("lamina %s\n", lamina_version()), CLI_OK;
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-        return help(argc > 2 ? argv[2] : NULL);
-    const cli_verb *v = find_verb(argv[1]);
+        return help(argc - 2, argv + 2);
+    int n;
+    const cli_verb *v = verb_of(argc - 1, argv + 1, &n);
     if (!v) return unknown(argv[1]);
     for (int i = 2; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return help(v->name);
-    return v->run(argc - 1, argv + 1);
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return help(n, argv + 1);
+    return v->run(argc - n, argv + n);
 }

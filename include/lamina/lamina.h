@@ -9,6 +9,7 @@
  * timeline of what happened, readable from other processes. gemm:
  * matrix products alone. tune: other ways of reading and cutting,
  * measured for a model on this machine and kept for later sessions.
+ * client, loadgen: asking model servers, and loading them.
  *
  * A program needs nothing else of Lamina, and links one library.
  *
@@ -18,10 +19,12 @@
 #define LAMINA_LAMINA_H
 
 #include "lamina/base.h"
+#include "lamina/client.h"
 #include "lamina/device.h"
 #include "lamina/gemm.h"
 #include "lamina/info.h"
 #include "lamina/io.h"
+#include "lamina/loadgen.h"
 #include "lamina/log.h"
 #include "lamina/model.h"
 #include "lamina/plugin.h"
