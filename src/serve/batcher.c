@@ -65,6 +65,8 @@ static lamina_status check(const lmn_batch_config *c, lamina_error *err)
     if (c->default_level > (c->n_levels ? c->n_levels : 1))
         return lmn_fail(err, LAMINA_E_INVALID, "default_priority_level %u is not in 1..%u",
                         c->default_level, c->n_levels ? c->n_levels : 1);
+    if (c->rejoin && c->delay_ns)
+        return lmn_fail(err, LAMINA_E_INVALID, "rejoin and a delay are one too many");
     if (c->n_levels > 1 && c->preserve_ordering)
         return lmn_fail(err, LAMINA_E_INVALID,
                         "preserve_ordering and priority_levels contradict each other; drop one");
@@ -389,6 +391,7 @@ lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now)
     b->n_queued++;
     b->at_level[r->level].n++;
     b->at_level[r->level].rows += r->rows;
+    if (b->back_n) b->back_n--;
     placed(b, g);
     return LAMINA_OK;
 }
@@ -556,11 +559,16 @@ static bool form(lmn_batcher *b, lmn_batch_group *g, uint64_t now, lmn_batch *ou
     return false;
 }
 
+bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now)
+{
+    return b->back_n && now < b->back_until && b->rows < b->config.max_batch_size;
+}
+
 bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
 {
     lmn_batch_group *g;
     if (b->due.first || b->due.root) lmn_batcher_expire(b, now);
-    if (!b->free_mask || !b->n_queued) return false;
+    if (!b->free_mask || !b->n_queued || lmn_batcher_holds(b, now)) return false;
     if (b->config.delay_ns) ripen(b, now);
     while ((g = by_place(lmn_ordset_least(&b->ripe))) != NULL) {
         if (!form(b, g, now, out)) continue;
@@ -573,9 +581,15 @@ bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
     return false;
 }
 
-void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns)
+void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns,
+                      uint64_t now)
 {
     learn(b, rows, took_ns);
+    if (b->config.rejoin) {
+        const uint64_t wait = took_ns / 16;
+        b->back_n = batch->n > 1 ? batch->n : 0;
+        b->back_until = later(now, wait < LMN_BATCH_REJOIN_NS ? wait : LMN_BATCH_REJOIN_NS);
+    }
     b->free_mask |= (uint64_t)1 << batch->instance;
     for (lmn_infer *r = batch->first, *next; r; r = next) {
         next = r->next;
@@ -592,6 +606,7 @@ uint64_t lmn_batcher_look_again(const lmn_batcher *b)
         const uint64_t soon = later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
         if (b->free_mask && !r->group->ripe) at = r->deadline_ns > soon ? r->deadline_ns - soon : 0;
     }
+    if (b->free_mask && b->n_queued && b->back_n && b->back_until < at) at = b->back_until;
     const lmn_batch_group *g = b->free_mask ? by_place(lmn_ordset_least(&b->raw)) : NULL;
     if (g && later(g->oldest->arrived_ns, b->config.delay_ns) < at)
         at = later(g->oldest->arrived_ns, b->config.delay_ns);

@@ -24,6 +24,7 @@
 #define LMN_BATCH_HORIZON_NS ((uint64_t)1000000000)
 #define LMN_BATCH_LEVEL_NS ((uint64_t)10000000000)
 #define LMN_BATCH_DEFER_NS ((uint64_t)5000000000)
+#define LMN_BATCH_REJOIN_NS ((uint64_t)2000000)
 #define LMN_BATCH_MARGIN_NS                                              \
     ((uint64_t)100000) /* a batch leaves so long before it would be late \
                         */
@@ -59,6 +60,11 @@ typedef struct lmn_batch_config {
     uint32_t n_preferred;
     uint64_t delay_ns; /* max_queue_delay_microseconds */
     bool preserve_ordering;
+    /* Clients that are answered together come back together: after a batch of several, an instance
+     * waits for as many as were answered, a full batch, or a sixteenth of the time that it ran (2
+     * ms at most), whatever comes first. Without it the first that are back would run alone. Not
+     * with a delay. */
+    bool rejoin;
     uint32_t n_levels, default_level; /* 1-based; n_levels 0 = one, level[0] */
     lmn_batch_level level[LMN_BATCH_MAX_LEVELS];
     int64_t max_queue_rows; /* default max(64, 4 x max_batch_size) */
@@ -98,7 +104,8 @@ typedef struct lmn_batcher {
     uint64_t seed, sequence;
     uint64_t free_mask; /* instances that are free */
     uint64_t until[LMN_BATCH_MAX_INSTANCES];
-    uint64_t cost_ns[33]; /* of a run of at most 2^i rows; 0: not known */
+    uint64_t back_n, back_until; /* who may come back, and until when it is waited for them */
+    uint64_t cost_ns[33];        /* of a run of at most 2^i rows; 0: not known */
     lmn_infer *answers, *answers_last;
     lmn_infer *line, *line_last;
 } lmn_batcher;
@@ -118,7 +125,10 @@ lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now);
 /* The next batch, if an instance is free and one may go; the instance is busy from now on. */
 bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out);
 /* It ran, `took_ns` for `rows` (0: learn nothing from it); the status of each request is set. */
-void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns);
+void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns,
+                      uint64_t now);
+/* Is it waited for clients to come back, so that nothing goes before look_again? */
+bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now);
 /* Requests to be answered now, chained by `next`: done, late, cancelled or gone; with
  * preserve_ordering in the order of arrival. */
 lmn_infer *lmn_batcher_answers(lmn_batcher *b);

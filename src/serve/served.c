@@ -146,7 +146,7 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     uint32_t k = 0;
     while (k < 32 && (int64_t)1 << k < batch->rows) k++;
     m->batch_rows[k]++;
-    lmn_batcher_done(&m->batcher, batch, rows, took);
+    lmn_batcher_done(&m->batcher, batch, rows, took, now);
 }
 
 /* One batch, if there is one; lock held. */
@@ -238,7 +238,7 @@ void *lmn_model_keeper(void *arg)
 /* Who sleeps has something to do; lock held. The keeper only if it would sleep too long. */
 static void order_wake(lmn_model *m, const lmn_infer *r, uint64_t now)
 {
-    if (m->n_asleep) {
+    if (m->n_asleep && !lmn_batcher_holds(&m->batcher, now)) {
         (void)lmn_atomic_add(&m->work, 1, relaxed);
         const uint64_t n = m->batcher.n_queued < m->n_asleep ? m->batcher.n_queued : m->n_asleep;
         lmn_atomic_store(&m->to_wake, (uint32_t)n, relaxed);

@@ -241,6 +241,7 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
                    m->config.batch.max_batch_size)
             m->config.batch.n_preferred--;
     }
+    m->config.batch.rejoin = !m->inlined && m->config.batch.dynamic && !m->config.batch.delay_ns;
     LMN_TRY(lmn_batcher_init(&m->batcher, &m->engine->alloc, &m->config.batch, err));
     m->config.batch = m->batcher.config;
     m->signature.max_batch_size = m->config.batch.max_batch_size;

@@ -1,11 +1,11 @@
 /*
  * Test helper: a scenario of the batcher, read from text and played on a simulated clock.
  *
- *   model max=8 preferred=4,6 delay=100 instances=2 ordered single queue_rows=9 queue_bytes=1
- * levels=2 default=1               what lmn_batch_config says; times are in microseconds level 1
- * size=10 timeout=50 action=defer override cost 8=300                    what a run of at most 8
- * rows takes, known from warm-up take 8=400                    ... and takes in truth (default: the
- * cost) at 0 a rows=1 key=0 priority=1 timeout=20     a request at 0 b*3                      b0,
+ *   model max=8 preferred=4,6 delay=100 instances=2 ordered single rejoin queue_rows=9
+ * queue_bytes=1 levels=2 default=1               what lmn_batch_config says; times are in
+ * microseconds level 1 size=10 timeout=50 action=defer override cost 8=300                    what
+ * a run of at most 8 rows takes, known from warm-up take 8=400                    ... and takes in
+ * truth (default: the cost) at 0 a rows=1 key=0 priority=1 timeout=20     a request at 0 b*3 b0,
  * b1, b2 at 5 cancel a | gone a        a does not want it any more; its client has left
  *   ---
  *   0 run a b0 b1: idle           what must come of it, in order
@@ -96,6 +96,7 @@ static void sc_model(sc *s, const char *line)
     c->dynamic = !sc_value(line, "single");
     c->preserve_ordering = sc_value(line, "ordered") != NULL;
     c->max_batch_size = sc_int(line, "max", 0);
+    c->rejoin = sc_value(line, "rejoin") != NULL;
     c->delay_ns = (uint64_t)sc_int(line, "delay", 0) * SC_US;
     c->n_instances = (uint32_t)sc_int(line, "instances", 1);
     c->n_levels = (uint32_t)sc_int(line, "levels", 0);
@@ -236,7 +237,7 @@ static void sc_play(sc *s)
         for (uint32_t i = 0; i < LMN_BATCH_MAX_INSTANCES; i++) {
             if (!s->run[i].busy || s->run[i].until != now) continue;
             s->run[i].busy = false;
-            lmn_batcher_done(&s->b, &s->run[i].batch, s->run[i].batch.rows, s->run[i].took);
+            lmn_batcher_done(&s->b, &s->run[i].batch, s->run[i].batch.rows, s->run[i].took, now);
         }
         sc_answers(s, now);
         for (; e < s->n_events && s->event[e].at == now; e++) sc_event_run(s, &s->event[e]);

@@ -87,6 +87,7 @@ static void random_config(t_env *env, lmn_batch_config *c)
                             .n_instances = (uint32_t)t_rand_int(env, 1, 3),
                             .max_queue_rows = t_rand_int(env, 0, 3) ? 0 : t_rand_int(env, 1, 300)};
     if (t_rand_int(env, 0, 2) == 0) c->delay_ns = (uint64_t)t_rand_int(env, 1, 400) * 1000;
+    c->rejoin = c->dynamic && !c->delay_ns && t_rand_int(env, 0, 2) == 0;
     if (t_rand_int(env, 0, 2) == 0)
         c->n_levels = (uint32_t)t_rand_int(env, 1, 4);
     else
@@ -151,7 +152,7 @@ static void step(t_env *env, world *w, uint64_t now)
     for (uint32_t i = 0; i < w->b.config.n_instances; i++)
         if (w->busy[i] && w->until[i] <= now) {
             w->busy[i] = false;
-            lmn_batcher_done(&w->b, &w->run[i], w->run[i].rows, 1 + w->until[i] % 1000);
+            lmn_batcher_done(&w->b, &w->run[i], w->run[i].rows, 1 + w->until[i] % 1000, now);
         }
     collect(w);
     while (lmn_batcher_next(&w->b, now, &batch)) {
@@ -165,7 +166,7 @@ static void step(t_env *env, world *w, uint64_t now)
     /* work-conserving: who is free and sees requests has been asked to wait for them */
     bool idle = false;
     for (uint32_t i = 0; i < w->b.config.n_instances; i++) idle |= !w->busy[i];
-    if (idle && w->b.n_queued) T_CHECK(w->b.config.delay_ns > 0);
+    if (idle && w->b.n_queued) T_CHECK(w->b.config.delay_ns > 0 || lmn_batcher_holds(&w->b, now));
     if (idle && w->b.n_queued) T_CHECK(lmn_batcher_look_again(&w->b) < UINT64_MAX);
 }
 
@@ -304,7 +305,7 @@ static void test_many(t_env *env)
     int n = 0;
     for (uint64_t now = 1000000; n < MANY && lmn_batcher_next(&b, now, &batch); now++) {
         n += (int)batch.n;
-        lmn_batcher_done(&b, &batch, 0, 0);
+        lmn_batcher_done(&b, &batch, 0, 0, now);
         (void)lmn_batcher_answers(&b);
     }
     T_EQ(n, MANY);
