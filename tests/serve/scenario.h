@@ -1,17 +1,29 @@
 /*
  * Test helper: a scenario of the batcher, read from text and played on a simulated clock.
  *
- *   model max=8 preferred=4,6 delay=100 instances=2 ordered single rejoin queue_rows=9
- * queue_bytes=1 levels=2 default=1               what lmn_batch_config says; times are in
- * microseconds level 1 size=10 timeout=50 action=defer override cost 8=300                    what
- * a run of at most 8 rows takes, known from warm-up take 8=400                    ... and takes in
- * truth (default: the cost) at 0 a rows=1 key=0 priority=1 timeout=20     a request at 0 b*3 b0,
- * b1, b2 at 5 cancel a | gone a        a does not want it any more; its client has left
- *   ---
- *   0 run a b0 b1: idle           what must come of it, in order
- *   20 done a b0 b1               answered, fine
- *   5 late c | cancelled c        answered, not fine
- *   0 refused d: limit 1          with Retry-After
+ *     model max=8 preferred=4,6 delay=100    what lmn_batch_config says, in microseconds; also
+ *                                            instances levels default queue_rows queue_bytes=N,
+ *                                            ordered, single, rejoin
+ *
+ *     level 1 size=10 timeout=50 action=defer override
+ *
+ *     cost 8=300                             a run of at most 8 rows, known from warm-up
+ *
+ *     take 8=400                             ... and in truth (default: the cost)
+ *
+ *     at 0 a rows=1 key=0 priority=1 timeout=20
+ *
+ *     at 0 b*3                               b0, b1, b2
+ *
+ *     at 5 cancel a (or: gone a)             it is not wanted any more; its client has left
+ *
+ *     ---
+ *
+ *     0 run a b0 b1: idle                    what must come of it, in order
+ *
+ *     20 done a b0 b1 (or: late a, cancelled a)
+ *
+ *     0 refused d: limit 1                   with Retry-After
  */
 #ifndef LMN_TESTS_SERVE_SCENARIO_H
 #define LMN_TESTS_SERVE_SCENARIO_H
