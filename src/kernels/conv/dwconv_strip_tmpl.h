@@ -19,18 +19,21 @@
 #if STRIP_PAIR
 VF_INLINE void STRIP(taps)(const plane *p, const float *row, const vm m[3], const int s, vf x[3])
 {
-    const float *other = row + p->n_in;
+    const float *next = row + 1, *other = next + p->n_in;
     if (s == 1) {
-        DW_UNROLL
-        for (int kx = 0; kx < 3; kx++) {
-            const __m256 high = _mm256_maskz_loadu_ps((__mmask8)m[kx], other + kx);
-            const __m256 low = _mm256_maskz_loadu_ps((__mmask8)m[kx], row + kx);
-            x[kx] = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
-        }
+        const __m256 low = _mm256_maskz_loadu_ps((__mmask8)m[1], next);
+        const __m256 high = _mm256_maskz_loadu_ps((__mmask8)m[1], other);
+        const __m512i lanes =
+            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512i left = _mm512_sub_epi32(lanes, _mm512_set1_epi32(1));
+        const __m512i right = _mm512_add_epi32(lanes, _mm512_set1_epi32(1));
+        x[1] = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+        x[0] = _mm512_maskz_permutexvar_ps(0xfefe, left, x[1]);
+        x[2] = _mm512_maskz_permutexvar_ps(0x7f7f, right, x[1]);
         return;
     }
     /* The column of the first tap of all lies in the padding. */
-    const vf a = vf_loadm(row + 1, m[0]), b = vf_loadm(other + 1, m[0]);
+    const vf a = vf_loadm(next, m[0]), b = vf_loadm(other, m[0]);
     const __m512i before =
         _mm512_setr_epi32(0, 1, 3, 5, 7, 9, 11, 13, 16, 17, 19, 21, 23, 25, 27, 29);
     x[0] = _mm512_maskz_permutex2var_ps(0xfefe, a, before, b);
@@ -38,7 +41,9 @@ VF_INLINE void STRIP(taps)(const plane *p, const float *row, const vm m[3], cons
 }
 VF_INLINE vf STRIP(both)(const float *low, const float *high)
 {
-    return _mm512_insertf32x8(vf_bcast(low), _mm512_castps512_ps256(vf_bcast(high)), 1);
+    const __m256 a = _mm512_castps512_ps256(vf_bcast(low)),
+                 b = _mm512_castps512_ps256(vf_bcast(high));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(a), b, 1);
 }
 VF_INLINE void STRIP(store)(const plane *p, float *y, vm out, vf v)
 {
@@ -94,7 +99,7 @@ VF_INLINE void STRIP(rows)(const plane *p, const strip3 *t, int64_t oy, const in
     const int last = (n_rows - 1) * s + 2;
     const float *row = p->x + iy0 * w_in + t->ix;
     const vm m[3] = {t->m[0], t->m[1], t->m[2]}, out = t->out;
-    const bool fused = p->fused;
+    const bool fused = p->fused, clip = p->clip;
     STRIP_VEC x[STRIP_ROWS * 2 + 1][3], w[9];
     DW_UNROLL
     for (int i = 0; i < 9; i++) w[i] = STRIP_BOTH(p->w + i, 9);
@@ -113,7 +118,8 @@ VF_INLINE void STRIP(rows)(const plane *p, const strip3 *t, int64_t oy, const in
             DW_UNROLL
             for (int kx = 0; kx < 3; kx++) acc = STRIP_MM(fmadd_ps)(w[ky * 3 + kx], x[r][kx], acc);
         }
-        if (fused) acc = STRIP_MM(min_ps)(hi, STRIP_MM(max_ps)(lo, STRIP_MM(add_ps)(acc, bias)));
+        if (fused) acc = STRIP_MM(add_ps)(acc, bias);
+        if (clip) acc = STRIP_MM(min_ps)(hi, STRIP_MM(max_ps)(lo, acc));
         STRIP(store)(p, y, out, acc);
     }
 }

@@ -50,7 +50,7 @@ struct plane {
     float *y;
     int64_t n_planes;         /* 1, or 2 that follow each other */
     int64_t n_c, n_in, n_out; /* input channels of the group, elements of each, and of the output */
-    bool fused;               /* bias, then clip, in registers; the bits of the epilogue */
+    bool fused, clip;         /* bias, then clip, in registers; the bits of the epilogue */
     const float *bias;        /* that of the plane; always readable for n_planes */
     float clip_lo, clip_hi;
     int64_t lo[DW_MAX_K], hi[DW_MAX_K]; /* of the output row, by kx */
@@ -244,6 +244,7 @@ static bool plane_fuse(plane *p, const lmn_epi *epi)
         p->clip_lo = epi->op[1].p0, p->clip_hi = epi->op[1].p1;
     else
         return false;
+    p->clip = true;
     return true;
 }
 

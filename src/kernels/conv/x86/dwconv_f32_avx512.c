@@ -31,9 +31,12 @@ static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox)
     return t;
 }
 
+/* Small planes whose taps beside the eight columns that are loaded all lie in the padding. */
 static bool own_pairs(const lmn_conv_geom *g)
 {
-    return g->groups == g->c_out && g->out[2] <= 8 && (g->stride[2] == 1 || g->pad[2] > 0);
+    const int64_t w = g->out[2];
+    if (g->groups != g->c_out || w > 8 || g->pad[2] == 0) return false;
+    return g->stride[2] == 2 || w < 8 || g->in[2] <= 9 - g->pad[2];
 }
 
 #define STRIP(name) whole_##name
