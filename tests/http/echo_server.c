@@ -1,0 +1,46 @@
+/*
+ * A server for check_desync.py: every answer carries X-Echo and tells path and length of the body
+ * of its request; /count tells how many others came. Usage: echo_server; prints its port, ends with
+ * its standard input.
+ */
+#include "base/alloc.h"
+#include "http/http.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void request(void *ctx, lmn_http_request *r)
+{
+    unsigned *count = ctx;
+    char text[300];
+    const lmn_http_field mark = {{(const uint8_t *)"X-Echo", 6}, {(const uint8_t *)"1", 1}};
+    const bool asks = r->path.n == 6 && memcmp(r->path.p, "/count", 6) == 0;
+    const int n = asks ? snprintf(text, sizeof text, "%u", *count)
+                       : snprintf(text, sizeof text, "%.*s %zu", (int)(r->path.n % 200),
+                                  (const char *)r->path.p, r->body.n);
+    const lmn_http_piece piece = {.bytes = {(const uint8_t *)text, (size_t)n}};
+    const lmn_http_answer a = {
+        .status = 200, .fields = &mark, .n_fields = 1, .pieces = &piece, .n_pieces = 1};
+    *count += !asks;
+    lmn_http_reply(r, &a);
+}
+
+int main(void)
+{
+    unsigned count = 0;
+    lmn_http_server *s;
+    lamina_error err;
+    const lmn_http_listen where = {.where = "127.0.0.1:0"};
+    const lmn_http_handler handler = {.ctx = &count, .request = request};
+    const lmn_http_server_opts opts = {.listen = &where, .n_listen = 1, .handler = &handler};
+    if (lmn_http_start(&lmn_libc_allocator, &opts, &s, &err) != LAMINA_OK) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    printf("%u\n", lmn_http_port(s, 0));
+    fflush(stdout);
+    while (getchar() != EOF) {
+    }
+    lmn_http_stop(s);
+    return 0;
+}
