@@ -100,6 +100,13 @@ bool lmn_http1_is(lmn_span text, const char *lower)
     return lower[text.n] == 0;
 }
 
+lmn_span lmn_http_field_get(const lmn_http_request *r, const char *name)
+{
+    for (uint32_t i = 0; i < r->n_fields; i++)
+        if (lmn_http1_is(r->fields[i].name, name)) return r->fields[i].value;
+    return (lmn_span){NULL, 0};
+}
+
 bool lmn_http1_parse_length(lmn_span text, int64_t *out)
 {
     int64_t v = 0;

@@ -562,7 +562,7 @@ void lmn_http_conn_event(lmn_http_conn *c, uint32_t what)
     }
     if (what & (LMN_POLL_IN | LMN_POLL_HALF | LMN_POLL_DEAD)) c->readable = true;
     if ((what & LMN_POLL_OUT) && c->out && lmn_http_out_flush(c) && !c->out) lmn_http_conn_sent(c);
-    if (c->readable) lmn_http_conn_go(c);
+    if (c->readable && !c->queued) lmn_http_conn_go(c); /* once a turn */
 }
 
 /* Did less move than the slowest client has to? */

@@ -47,6 +47,9 @@ static void test_good_heads(t_env *env)
     T_EQ(x.h.n_fields, 4);
     T_CHECK(same(x.fields[1].name, "X-One") && same(x.fields[1].value, "v v"));
     T_CHECK(same(x.fields[3].name, "Empty") && same(x.fields[3].value, ""));
+    const lmn_http_request r = {.fields = x.fields, .n_fields = x.h.n_fields};
+    T_CHECK(same(lmn_http_field_get(&r, "x-one"), "v v"));
+    T_CHECK(lmn_http_field_get(&r, "empty").p && !lmn_http_field_get(&r, "x-on").p);
     T_EQ(x.h.body_bytes, 17);
     T_CHECK(x.h.keep_alive && !x.h.expects);
 

@@ -60,6 +60,7 @@ static void test_pipeline(t_env *env)
         T_EQ(rig_answer_of(fd, body, sizeof body), 200);
         T_EQ(atoi(body), i);
     }
+    T_CHECK(atomic_load(&g.n_turns) >= N); /* one a turn: others are not kept waiting */
     close(fd);
     rig_stop(&g);
 }
