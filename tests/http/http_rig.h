@@ -32,7 +32,7 @@ typedef struct rig {
     lmn_http_server *server;
     lmn_http_handler handler;
     uint8_t *big;
-    atomic_int n_released, n_turns, n_gone, n_begun, n_ended, let_go;
+    atomic_int n_pieces, n_released, n_turns, n_gone, n_begun, n_ended, let_go;
     /* of the second thread */
     lmn_thread worker;
     bool has_worker;
@@ -63,6 +63,7 @@ static void rig_answer(rig *g, lmn_http_request *r, uint32_t status, lmn_span bo
                                .n_fields = 1,
                                .pieces = &piece,
                                .n_pieces = 1};
+    atomic_fetch_add(&g->n_pieces, 1);
     lmn_http_reply(r, &a);
 }
 
@@ -138,7 +139,7 @@ static void rig_request(void *ctx, lmn_http_request *r)
     } else if (rig_is(r, "/big")) {
         rig_answer(g, r, 200, (lmn_span){g->big, RIG_BIG});
     } else if (rig_is(r, "/stream") || rig_is(r, "/flood")) {
-        rig_stream(r, rig_is(r, "/flood"));
+        rig_stream(r, rig_is(r, "/flood") && r->method != LMN_HTTP_HEAD);
     } else {
         rig_answer(g, r, 200, r->body);
     }
