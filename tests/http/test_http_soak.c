@@ -115,8 +115,8 @@ static void test_without_memory(t_env *env)
     static const char *const asks[] = {
         "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "3\r\nabc\r\n0\r\n\r\n",
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\nabc\r\n0\r\n\r\n"),
         "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n"};
     static char text[8192], all[8192];
     for (size_t i = 0; i < T_COUNT(asks); i++)
