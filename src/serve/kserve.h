@@ -29,8 +29,9 @@ lamina_status lmn_kserve_read(const lmn_signature *s, lmn_span body, int64_t jso
 /*
  * The answer to r. pieces[0] is JSON, the others are tensors in r->result or the arena; all are
  * valid as long as both. *json_bytes: -1: all is JSON; else the length of pieces[0], for
- * Inference-Header-Content-Length, and the body is application/octet-stream. NaN is null in JSON,
- * infinities are 1e999 and -1e999. E_UNSUPPORTED: a result that the protocol cannot say.
+ * Inference-Header-Content-Length, and the body is application/octet-stream. In JSON NaN is null
+ * and an infinity a number past the range of its type: 1e39 (FP64: 1e999). E_UNSUPPORTED: a result
+ * that the protocol cannot say.
  */
 lamina_status lmn_kserve_write(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena,
                                lmn_span pieces[1 + LMN_INFER_MAX_PORTS], uint32_t *n_pieces,

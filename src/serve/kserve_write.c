@@ -52,17 +52,20 @@ static char *put(char *p, const char *s, size_t n)
 }
 #define PUT(p, literal) put(p, literal, sizeof(literal) - 1)
 
-/* What no number is. */
-static char *put_special(char *p, bool nan, bool minus)
+/* An infinity is a number past the range of its type, which rounds to it; for types below FP64 even
+ * strict parsers take it. */
+static char *put_special(char *p, bool nan, bool minus, bool wide)
 {
-    return nan ? PUT(p, "null") : minus ? PUT(p, "-1e999") : PUT(p, "1e999");
+    if (nan) return PUT(p, "null");
+    if (minus) *p++ = '-';
+    return wide ? PUT(p, "1e999") : PUT(p, "1e39");
 }
 
 static inline char *put_f32(char *p, float v)
 {
     const uint32_t bits = lmn_f32_bits(v);
     if (LMN_UNLIKELY((bits & 0x7f800000) == 0x7f800000))
-        return put_special(p, bits & 0x7fffff, bits >> 31);
+        return put_special(p, bits & 0x7fffff, bits >> 31, false);
     return p + lmn_f32_write(p, v);
 }
 
@@ -71,7 +74,7 @@ static inline char *put_f64(char *p, double v)
     uint64_t bits;
     memcpy(&bits, &v, 8);
     if (LMN_UNLIKELY((bits >> 52 & 0x7ff) == 0x7ff))
-        return put_special(p, bits & 0xfffffffffffff, bits >> 63);
+        return put_special(p, bits & 0xfffffffffffff, bits >> 63, true);
     return p + lmn_f64_write(p, v);
 }
 
