@@ -9,6 +9,7 @@
 
 #include "devices/device_list.h"
 #include "ops/node.h"
+#include "ops/prepack.h"
 #include "ops/op_bench.h"
 
 /* Element types and zero points of one draw. */
@@ -71,14 +72,43 @@ static int64_t one_or(draw *d, int64_t n)
     return t_rand_int(d->env, 0, 1) ? n : 1;
 }
 
-/* The CPU device's kernel on the bench, into its slots. */
+/* A session's store of packed weights that packs at once. */
+typedef struct store {
+    lmn_prepack door; /* first */
+    lmn_packed packed;
+    void *mem;
+} store;
+
+static lamina_status want(lmn_prepack *self, const lmn_pack_job *job, lmn_packed **out)
+{
+    store *s = (store *)(void *)self;
+    s->mem = aligned_alloc(64, lmn_align_up((size_t)job->bytes, 64) + 64);
+    if (!s->mem) return LAMINA_E_NOMEM;
+    job->pack(job->row, job->flags, job->w, s->mem);
+    lmn_atomic_store(&s->packed.data, (uintptr_t)s->mem, release);
+    *out = &s->packed;
+    return LAMINA_OK;
+}
+
+/* The CPU device's kernel on the bench, into its slots. Half of the time inputs are constants that
+   it may pack. */
 static void run_kernel(draw *d, const char *what)
 {
     op_bench *b = &d->b;
     const lmn_fact *in[OP_MAX];
     const lamina_tensor *data[OP_MAX] = {0};
-    for (int32_t i = 0; i < OP_MAX; i++) in[i] = b->has_fact[i] ? &b->facts[i] : NULL;
-    const lamina_node node = {&b->node, in, data, b->out_facts, LAMINA_PRECISION_EXACT, NULL, NULL};
+    store packs = {.door = {.want = want}};
+    const bool constant = t_rand_int(d->env, 0, 1);
+    for (int32_t i = 0; i < OP_MAX; i++) {
+        in[i] = b->has_fact[i] ? &b->facts[i] : NULL;
+        if (constant && in[i]) data[i] = b->in[i];
+    }
+    const lamina_node node = {.op = &b->node,
+                              .in = in,
+                              .in_const = data,
+                              .out = b->out_facts,
+                              .precision = LAMINA_PRECISION_EXACT,
+                              .prepack = constant ? &packs.door : NULL};
     void *self = NULL;
     lamina_kernel *k = NULL;
     if (!T_OK(lmn_device_cpu.open(d->env->engine, NULL, &self))) return;
@@ -96,6 +126,7 @@ static void run_kernel(draw *d, const char *what)
         lmn_device_cpu.kernel_free(self, k);
     }
     lmn_device_cpu.close(self);
+    free(packs.mem);
 }
 
 /* Both, all outputs compared; ends the bench. */

@@ -1,14 +1,50 @@
 /*
  * Products of 8-bit integers on the qgemm family: MatMulInteger, QLinearMatMul, and of
  * com.microsoft QGemm and MatMulIntegerToFloat. Sums are exact whatever the zero points and signs
- * are, and are rounded in the kernel by the very steps of the reference. Weights are used where
- * they lie.
+ * are, and are rounded in the kernel by the very steps of the reference. Constant weights are
+ * packed once a session; up to four rows stream them where they lie.
  */
 #include "devices/cpu/cpu_quant.h"
 #include "ops/qmatmul.h"
 #include "tune/tune.h"
 
 #include <string.h>
+
+/* Of what pack() writes: another order of bytes is another number. */
+#define LAYOUT_VERSION 1
+
+enum { LEAST_K = 32, LEAST_N = 16 }; /* smaller weights gain nothing */
+
+typedef struct weights {
+    lmn_packed *packed; /* NULL: they are not constant, or there is no store */
+} weights;
+
+static void pack(const void *row, int32_t flags, const lamina_tensor *w, void *dst)
+{
+    (void)flags;
+    lmn_qgemm_prepack(row, false, lmn_cpu_is_signed(w), w->data, w->dims[1], w->dims[0], w->dims[1],
+                      dst);
+}
+
+/* Input ib, if it is a constant matrix. */
+static lamina_status init_at(const lmn_cpu_dev *dev, const lamina_node *node, int32_t ib,
+                             weights *s, lamina_error *err)
+{
+    const lmn_qgemm_row *row = dev->kset.qgemm_i8;
+    const lamina_tensor *w = node->op->n_in > ib ? node->in_const[ib] : NULL;
+    if (!node->prepack || row->head.isa == LMN_ISA_REF || !lmn_cpu_is_8bit(w) || w->rank != 2 ||
+        w->dims[0] < LEAST_K || w->dims[1] < LEAST_N)
+        return LAMINA_OK;
+    const int64_t k = w->dims[0], n = w->dims[1];
+    if (k >= LMN_CPU_EXTENT_MAX || n >= LMN_CPU_EXTENT_MAX) return LAMINA_OK;
+    lmn_pack_job job = {.w = w, .pack = pack, .row = row};
+    job.bytes = (uint64_t)lmn_qgemm_packed_bytes(row, k, n);
+    (void)lmn_format(job.layout, sizeof job.layout, "%s.%s:%s.%d.%d kn %lldx%lld %c",
+                     row->head.family, row->head.dtype, row->head.variant, LAYOUT_VERSION,
+                     (int)row->nr, (long long)k, (long long)n, lmn_cpu_is_signed(w) ? 's' : 'u');
+    if (node->prepack->want(node->prepack, &job, &s->packed) == LAMINA_OK) return LAMINA_OK;
+    return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for packed weights");
+}
 
 /* One or many products of one shape. Item t of `items` is found by its index over q.batch. */
 typedef struct product {
@@ -52,8 +88,15 @@ static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, product *
     p->args.c = c;
     p->args.lda = p->q.k, p->args.ldb = p->args.ldc = p->q.n;
     const lmn_qgemm_row *row = k->dev->kset.qgemm_i8;
+    const weights *s = k->state;
     lmn_tune_use use = {.problem = NULL};
-    if (lmn_tune_wanted(k->site)) {
+    if (s->packed && shape.m > LMN_QGEMM_STREAM_M) {
+        lmn_qgemm_shape packed = shape;
+        packed.packed = true;
+        lmn_qgemm_plan_make(row, &packed, &p->plan);
+        p->args.b = lmn_packed_data(s->packed);
+        if (!p->args.b) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights");
+    } else if (lmn_tune_wanted(k->site)) {
         const lmn_tune_around a = {.items = p->q.n_batch, .threads = lmn_par_width(ec->par)};
         const lmn_tune_key key = lmn_tune_key_qgemm(&shape, &a);
         lmn_tune_begin(k->site, &key, &k->dev->kset, &use);
@@ -214,13 +257,20 @@ static bool supports(const lmn_cpu_dev *dev, const lamina_node *node, char *text
     return lmn_cpu_takes_8bit(dev, node, 0, text, cap);
 }
 
-#define BINDING(symbol, Domain, Op)                                   \
-    const lmn_cpu_binding lmn_cpu_##symbol = {.domain = Domain,       \
-                                              .op = Op,               \
-                                              .families = "qgemm.i8", \
-                                              .supports = supports,   \
+#define BINDING(symbol, Domain, Op, at)                                                 \
+    static lamina_status init_##symbol(const lmn_cpu_dev *dev, const lamina_node *node, \
+                                       void *state, lamina_error *err)                  \
+    {                                                                                   \
+        return init_at(dev, node, at, state, err);                                      \
+    }                                                                                   \
+    const lmn_cpu_binding lmn_cpu_##symbol = {.domain = Domain,                         \
+                                              .op = Op,                                 \
+                                              .families = "qgemm.i8",                   \
+                                              .supports = supports,                     \
+                                              .state_bytes = sizeof(weights),           \
+                                              .init = init_##symbol,                    \
                                               .run = run_##symbol}
-BINDING(matmul_integer, "", "MatMulInteger");
-BINDING(qlinear_matmul, "", "QLinearMatMul");
-BINDING(qgemm, "com.microsoft", "QGemm");
-BINDING(to_float, "com.microsoft", "MatMulIntegerToFloat");
+BINDING(matmul_integer, "", "MatMulInteger", 1);
+BINDING(qlinear_matmul, "", "QLinearMatMul", 3);
+BINDING(qgemm, "com.microsoft", "QGemm", 3);
+BINDING(to_float, "com.microsoft", "MatMulIntegerToFloat", 1);
