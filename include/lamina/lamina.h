@@ -9,7 +9,8 @@
  * timeline of what happened, readable from other processes. gemm:
  * matrix products alone. tune: other ways of reading and cutting,
  * measured for a model on this machine and kept for later sessions.
- * client, loadgen: asking model servers, and loading them.
+ * client: asking a model server, in one call after the other. loadgen:
+ * loading it with requests and timing the answers honestly.
  *
  * A program needs nothing else of Lamina, and links one library.
  *

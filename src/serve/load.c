@@ -151,7 +151,8 @@ static uint64_t wait_ns(const lmn_load_run *r, uint64_t now)
 
 static bool stopped(const lmn_load_run *r)
 {
-    return r->opts.stop && __atomic_load_n(r->opts.stop, __ATOMIC_RELAXED) != 0;
+    const lmn_atomic(uint32_t) *word = (const lmn_atomic(uint32_t) *)r->opts.stop;
+    return word && lmn_atomic_load(word, relaxed) != 0;
 }
 
 static void drive(lmn_load_run *r)

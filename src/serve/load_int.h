@@ -8,6 +8,7 @@
 #include "lamina/loadgen.h"
 
 #include "base/alloc.h"
+#include "base/atomic.h"
 #include "base/engine.h"
 #include "base/os/os_poll.h"
 #include "base/os/os_socket.h"
