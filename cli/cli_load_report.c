@@ -236,13 +236,30 @@ static void log_range(panel *p, double least, double most)
     if (p->hi <= p->lo) p->hi = p->lo + 1;
 }
 
+/* Four round steps that hold `most`. */
+static double round_up(double most)
+{
+    const double ten = pow(10, floor(log10(most / 4))), part = most / 4 / ten;
+    return 4 * ten * (part <= 1 ? 1 : part <= 2 ? 2 : part <= 2.5 ? 2.5 : part <= 5 ? 5 : 10);
+}
+
+static void mark_seconds(const panel *p)
+{
+    char number[24];
+    for (int i = 0; i <= 4; i++) {
+        sys_number(number, p->x_hi * i / 4);
+        sys_svg_text(p->f, at_x(p, p->x_hi * i / 4), p->top + PANEL + 16, "mid", number);
+    }
+}
+
 static void draw(const cli_load *l, FILE *f)
 {
     value_fn *const counts[] = {v_due, v_ok, v_refused, v_failed, NULL};
     value_fn *const times[] = {v_max, NULL};
     const double seconds = ceil(l->stats.seconds > 1 ? l->stats.seconds : 1);
-    panel p = {.f = f, .top = TOP, .hi = most_of(l, counts, 1) * 1.05, .x_hi = seconds};
-    frame(&p, "requests a second");
+    panel p = {.f = f, .top = TOP, .hi = round_up(most_of(l, counts, 1)), .x_hi = seconds};
+    frame(&p, "requests a second, by second");
+    mark_seconds(&p);
     line_of(l, &p, v_due, "due", 0, "#9a9a9a");
     line_of(l, &p, v_ok, "ok", 1, "#4b9b5f");
     line_of(l, &p, v_refused, "refused", 2, "#d9772b");
@@ -250,6 +267,7 @@ static void draw(const cli_load *l, FILE *f)
     p.top += PANEL + GAP;
     log_range(&p, ms(l, LAMINA_LOADGEN_SERVICE, 0.01), most_of(l, times, 1e-3));
     frame(&p, "latency of answers 2xx by second, ms");
+    mark_seconds(&p);
     line_of(l, &p, v_p50, "p50", 0, "#3b6ea8");
     line_of(l, &p, v_p99, "p99", 1, "#7d62a8");
     line_of(l, &p, v_max, "max", 2, "#b8433f");
