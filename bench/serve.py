@@ -5,8 +5,9 @@ has core 0 to itself, the load generator core 1; they take turns, round by round
 is the median of its rounds. CPU is that of the server's whole process tree (user and system) by the
 requests it answered, which a busy machine disturbs least.
 
-sets: json (tiny model, wrk at 1, 16, 64, 256, 1000 connections), heavy (2 ms model with and
-without batching)
+sets: json (tiny model, wrk at 1, 16, 64, 256, 1000 connections), idle (64 beside 1000 idle ones),
+heavy (2 ms model with and without batching), large (100,000 floats as JSON, 1 MB binary),
+overload (three times what it can, by `lamina bench serve`), start (to the first answer; memory)
 
 Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), nginx
 answering a fixed file (the floor without a model). What is missing is said and left out.
@@ -33,6 +34,7 @@ from onnx import TensorProto, helper, numpy_helper, save  # noqa: E402
 
 CONNECTIONS = (1, 16, 64, 256, 1000)
 TICK = os.sysconf("SC_CLK_TCK")
+LAMINA = os.path.join(benchlib.BUILD, "bin", "lamina")
 
 
 # ---- models ------------------------------------------------------------------------------------
@@ -64,12 +66,11 @@ def write_model(path, nodes, weights, n_in, n_out):
 def make_models(folder):
     """repository/NAME/1/model.onnx of every model, made once."""
     repo = os.path.join(folder, "repository")
-    if not os.path.exists(os.path.join(repo, "wide")):
+    if not os.path.exists(repo):
         mlp(os.path.join(repo, "tiny/1/model.onnx"), (16, 64, 64, 10))
         mlp(os.path.join(repo, "heavy/1/model.onnx"), (16, 2560, 2560, 2560, 10))
-        for name, n in (("idt", "K"), ("wide", "K")):
-            write_model(os.path.join(repo, name, "1/model.onnx"),
-                        [helper.make_node("Identity", ["x"], ["y"])], [], n, n)
+        write_model(os.path.join(repo, "idt/1/model.onnx"),
+                    [helper.make_node("Identity", ["x"], ["y"])], [], "K", "K")
     return repo
 
 
@@ -162,9 +163,9 @@ class Server:
 
 def lamina_server(folder, repo, log, batching):
     port = free_port()
-    args = [os.path.join(benchlib.BUILD, "bin", "lamina"), "serve", repo, "--listen", str(port)]
+    args = [LAMINA, "serve", repo, "--listen", str(port)]
     if not batching:
-        args += ["--no-batching"]
+        args += ["--max-batch", "0"]
     return Server("lamina" if batching else "lamina, no batching", args, port, "/v2/health/ready",
                   log=log)
 
@@ -342,7 +343,134 @@ def set_heavy(runs):
         s.close()
 
 
-SETS = {"json": set_json, "heavy": set_heavy}
+def set_idle(runs):
+    """B1: 1000 idle connections beside 64 that work."""
+    servers = runs.start((lamina_server, True), (triton_server, True))
+    script, lines = wrk_script(runs.folder, infer_body(16)), []
+    print("tiny model at 64 connections, alone and beside 1000 idle ones")
+    for s in servers:
+        s.rest()
+    for s in servers:
+        s.wake()
+        alone, beside = [], []
+        for _ in range(runs.opts.rounds):
+            alone.append(wrk(s, "tiny", script, 64, runs.opts.seconds)["rate"])
+            idle = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(1000)]
+            beside.append(wrk(s, "tiny", script, 64, runs.opts.seconds)["rate"])
+            for c in idle:
+                c.close()
+        s.rest()
+        change = benchlib.median([b / a for a, b in zip(alone, beside)]) - 1
+        lines.append([s.name, benchlib.median(alone), benchlib.median(beside), change * 100])
+        runs.row(set="idle", server=s.name, alone=alone, beside=beside)
+        if s.name == "lamina":
+            runs.bar("B1 idle", -change * 100, "% slower", 3, "itself without them", False)
+    benchlib.table(["server", "req/s alone", "req/s beside", "change %"], lines)
+    for s in servers:
+        s.wake()
+        s.close()
+
+
+def ask(server, model, body, headers, times):
+    """CPU ms of the server for a request, one after the other on one connection."""
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    for i in range(times + 3):
+        if i == 3:
+            cpu = cpu_seconds(server.p.pid)
+        c.request("POST", f"/v2/models/{model}/infer", body, headers)
+        r = c.getresponse()
+        r.read()
+        if r.status != 200:
+            raise RuntimeError(f"{server.name}: {r.status} for {model}")
+    return (cpu_seconds(server.p.pid) - cpu) / times * 1e3
+
+
+def set_large(runs):
+    """B4: JSON of 100,000 floats in and out; 1 MB of bytes in and out."""
+    servers = runs.start((lamina_server, True), (triton_server, True))
+    values = np.random.default_rng(5).standard_normal(100000).astype(np.float32)
+    text = json.dumps({"inputs": [{"name": "x", "shape": [1, 100000], "datatype": "FP32",
+                                   "data": [float(f"{v:.7g}") for v in values]}]})
+    raw = np.random.default_rng(5).standard_normal(262144).astype(np.float32).tobytes()
+    head = json.dumps({"inputs": [{"name": "x", "shape": [1, 262144], "datatype": "FP32",
+                                   "parameters": {"binary_data_size": len(raw)}}],
+                       "outputs": [{"name": "y", "parameters": {"binary_data": True}}]}).encode()
+    kinds = {"JSON, 100,000 floats": (text.encode(), {"Content-Type": "application/json"}, 20),
+             "binary, 1 MB": (head + raw, {"Content-Type": "application/octet-stream",
+                                           "Inference-Header-Content-Length": str(len(head))}, 200)}
+    lines = []
+    for kind, (body, headers, times) in kinds.items():
+        got = turns(servers, runs.opts.rounds, lambda s: ask(s, "idt", body, headers, times))
+        for s in servers:
+            lines.append([kind, s.name, benchlib.median(got[s.name])])
+            runs.row(set="large", kind=kind, server=s.name, cpu_ms=got[s.name])
+        if len(servers) == 2 and kind.startswith("binary"):
+            a, b = (benchlib.median(got[s.name]) for s in servers)
+            runs.bar("B4 binary 1 MB", a / b, "x CPU", 0.4, servers[1].name, False)
+    benchlib.table(["body", "server", "CPU ms"], lines)
+    for s in servers:
+        s.close()
+
+
+def set_overload(runs):
+    """B5: three times what the server can, open loop."""
+    server = runs.start((lamina_server, True))[0]
+    url = f"http://127.0.0.1:{server.port}"
+
+    def load(*args):
+        done = subprocess.run(["taskset", "-c", "1", LAMINA, "bench", "serve", url, "--model",
+                               "heavy", "--json", *args], capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+    print("heavy model, open loop at three times what it can")
+    can = load("--connections", "64", "--duration", "3s")
+    capacity = can["ok"] / can["seconds"]
+    before = rss_mb(server.p.pid)
+    r = load("--rate", str(round(3 * capacity)), "--duration", f"{runs.opts.overload}s",
+             "--connections", "2000")
+    after = rss_mb(server.p.pid)
+    goodput = r["ok"] / r["seconds"]
+    benchlib.table(["capacity/s", "ok/s", "refused", "lost", "ok p50 ms", "ok p99 ms",
+                    "refusal p99 ms", "MB before", "MB after"],
+                   [[str(round(capacity)), goodput, r["refused"],
+                     r["timeout"] + r["broken"] + r["unsent"] + r["other"],
+                     r["service_ms"]["p50"], r["service_ms"]["p99"], r["refusal_ms"]["p99"],
+                     before, after]])
+    runs.row(set="overload", capacity=capacity, load=r, mb_before=before, mb_after=after)
+    runs.bar("B5 goodput", goodput / capacity, "of capacity", 0.95, "closed loop")
+    runs.bar("B5 refusals p99", r["refusal_ms"]["p99"], "ms", 2, "open loop", False)
+    server.close()
+
+
+def set_start(runs):
+    """B6: start to the first answer, and memory beside the weights."""
+    lines, found = [], {}
+    body = infer_body(16)
+    for make in (lamina_server, triton_server):
+        seconds = []
+        for _ in range(runs.opts.rounds):
+            servers = runs.start((make, True))
+            if not servers:
+                break
+            s = servers[0]
+            c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
+            t0 = time.monotonic()
+            c.request("POST", "/v2/models/heavy/infer", body)
+            c.getresponse().read()
+            seconds.append(s.ready_s + time.monotonic() - t0)
+            mb = rss_mb(s.p.pid)
+            s.close()
+        if seconds:
+            found[make] = benchlib.median(seconds)
+            lines.append([s.name, found[make], mb])
+            runs.row(set="start", server=s.name, seconds=seconds, mb=mb)
+    benchlib.table(["server", "s to the first answer", "PSS MB, four models"], lines)
+    if len(found) == 2:
+        runs.bar("B6 start", found[lamina_server] / found[triton_server], "x", 0.6, "Triton", False)
+
+
+SETS = {"json": set_json, "idle": set_idle, "heavy": set_heavy, "large": set_large,
+        "overload": set_overload, "start": set_start}
 
 
 def main():
@@ -350,6 +478,7 @@ def main():
     p.add_argument("sets", nargs="*", metavar="SET", help="; ".join(SETS))
     p.add_argument("--seconds", type=int, default=2, help="of each measurement")
     p.add_argument("--rounds", type=int, default=3, help="turns of each server")
+    p.add_argument("--overload", type=int, default=60, help="seconds of overload")
     opts = p.parse_args()
     if not shutil.which("wrk"):
         benchlib.not_run(NAME, "wrk is not installed (Debian package wrk)")
