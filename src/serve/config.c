@@ -255,6 +255,7 @@ static lamina_status policy_action(reader *r, const lmn_cfg_node *n, void *into)
     return LAMINA_OK;
 }
 
+#define CACHE_BYTES ((size_t)64 << 20)        /* of a response_cache, for each version */
 #define MAX_MICROSECONDS INT64_C(86400000000) /* a day */
 
 static lamina_status policy_timeout(reader *r, const lmn_cfg_node *n, void *into)
@@ -476,9 +477,17 @@ static lamina_status version_policy(reader *r, const lmn_cfg_node *n, void *into
     return each(r, n, ROWS, LMN_COUNT(ROWS), into);
 }
 
+static lamina_status cache_on(reader *r, const lmn_cfg_node *n, void *into)
+{
+    bool on = false;
+    LMN_TRY(boolean(r, n, &on));
+    ((lmn_serve_config *)into)->model.cache_bytes = on ? CACHE_BYTES : 0;
+    return LAMINA_OK;
+}
+
 static lamina_status cache_enable(reader *r, const lmn_cfg_node *n, void *into)
 {
-    static const field ROWS[] = {{"enable", must_be_false, false}};
+    static const field ROWS[] = {{"enable", cache_on, false}};
     return each(r, n, ROWS, LMN_COUNT(ROWS), into);
 }
 

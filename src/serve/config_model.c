@@ -150,5 +150,10 @@ void lmn_serve_config_write(lmn_jsonw *w, const lmn_serve_config *c, const lmn_s
     }
     lmn_jsonw_end(w);
     if (b->dynamic) write_batching(w, b);
+    if (decided->cache_bytes) {
+        lmn_jsonw_object(w, "response_cache");
+        lmn_jsonw_bool(w, "enable", true);
+        lmn_jsonw_end(w);
+    }
     lmn_jsonw_end(w);
 }

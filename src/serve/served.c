@@ -136,7 +136,10 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     int64_t rows = batch->rows;
     const uint64_t took = lmn_runner_run(u, batch, &rows);
     const uint64_t now = lmn_now_ns();
-    for (lmn_infer *r = batch->first; r; r = r->next) r->computed_ns = now;
+    for (lmn_infer *r = batch->first; r; r = r->next) {
+        r->computed_ns = now;
+        if (m->cached && r->status == LAMINA_OK) lmn_respcache_keep(&m->cache, r);
+    }
     lmn_atomic_store(&m->beat_ns, now, relaxed);
     lmn_mutex_lock(&m->lock);
     u->batch.n = 0;
@@ -252,10 +255,47 @@ static void order_wake(lmn_model *m, const lmn_infer *r, uint64_t now)
 
 /* ---- the contract ---------------------------------------------------------------------------- */
 
+/* Its answer was kept: the next turn gives it. Lock held. */
+static void take_hit(lmn_model *m, lmn_infer *r, uint64_t now)
+{
+    r->arrived_ns = r->queued_ns = r->started_ns = r->computed_ns = now;
+    r->next = NULL;
+    *(m->hits ? &m->hits_last->next : &m->hits) = r;
+    m->hits_last = r;
+}
+
+static void drop_hit(lmn_infer *r)
+{
+    for (uint32_t i = 0; i < r->n_result; i++) lamina_tensor_unref(r->result[i]);
+    r->n_result = 0;
+}
+
+static void answer_hits(lmn_model *m)
+{
+    lmn_mutex_lock(&m->lock);
+    lmn_infer *r = m->hits;
+    m->hits = m->hits_last = NULL;
+    for (const lmn_infer *k = r; k; k = k->next) count(m, k);
+    lmn_mutex_unlock(&m->lock);
+    for (lmn_infer *next; r; r = next) {
+        next = r->next;
+        r->done(r);
+    }
+}
+
 lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
 {
     LMN_TRY(lmn_model_check(m, r));
+    const bool hit = m->cached && lmn_respcache_find(&m->cache, r);
     lmn_mutex_lock(&m->lock);
+    m->n_cache_hits += hit;
+    m->n_cache_misses += m->cached && !hit;
+    if (hit && m->closed) drop_hit(r);
+    if (hit && !m->closed) {
+        take_hit(m, r, now);
+        lmn_mutex_unlock(&m->lock);
+        return LAMINA_OK;
+    }
     lamina_status st;
     for (;;) {
         if (m->closed) {
@@ -280,9 +320,11 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
     if (!m->inlined) {
         const uint32_t n = lmn_atomic_exchange(&m->to_wake, 0, acq_rel);
         if (n) lmn_futex_wake(&m->work, (int32_t)n);
+        if (m->cached) answer_hits(m);
         return UINT64_MAX;
     }
     lmn_model_ref(m); /* an answer may let go of the last reference */
+    if (m->cached) answer_hits(m);
     lmn_mutex_lock(&m->lock);
     while (step(m, now))
         if (m->batcher.n_queued) now = lmn_now_ns();
@@ -367,6 +409,8 @@ void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
     out->n_rows = m->n_rows;
     out->n_runs = m->n_runs;
     out->run_ns = m->run_ns;
+    out->n_cache_hits = m->n_cache_hits;
+    out->n_cache_misses = m->n_cache_misses;
     memcpy(out->dispatch, b->dispatch, sizeof out->dispatch);
     memcpy(out->batch_rows, m->batch_rows, sizeof out->batch_rows);
     bool idle = true;

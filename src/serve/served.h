@@ -23,6 +23,7 @@ typedef struct lmn_model_config {
     const char *coupled; /* why rows of a batch are not independent ("declared", or found: per-
                             tensor dynamic quantisation); NULL: they are. Such a model is run
                             request by request */
+    size_t cache_bytes;  /* answers that are kept (serve/respcache.h); 0 = none */
     bool warm_up;        /* run every power of two of rows before it is ready */
 } lmn_model_config;
 
@@ -31,6 +32,7 @@ typedef struct lmn_model_stats {
     uint64_t n_queued, queued_rows, oldest_ns; /* now; oldest: arrival of the oldest, 0 = none */
     uint64_t n_ok, n_failed, n_refused, n_late, n_cancelled; /* requests since load */
     uint64_t n_rows, n_runs, run_ns;
+    uint64_t n_cache_hits, n_cache_misses;
     uint64_t dispatch[LMN_BATCH_REASONS];
     uint64_t batch_rows[33]; /* runs by rows: [i]: at most 2^i */
     uint64_t load_ns;        /* how long loading and warm-up took */

@@ -12,6 +12,7 @@
 #include "base/engine.h"
 #include "base/os/os_thread.h"
 #include "base/os/os_time.h"
+#include "serve/respcache.h"
 #include "serve/served.h"
 
 /* What one run needs and is kept between runs. */
@@ -49,8 +50,12 @@ struct lmn_model {
     bool closed, aborted, answering;
     uint64_t n_ok, n_failed, n_refused, n_late, n_cancelled;
     uint64_t n_rows, n_runs, run_ns, batch_rows[33];
+    uint64_t n_cache_hits, n_cache_misses;
+    lmn_infer *hits, *hits_last; /* to be answered by the next turn */
     lmn_atomic(uint64_t) beat_ns;
 
+    bool cached;
+    lmn_respcache cache;
     lmn_runner *runner; /* one an instance */
     /* With threads: */
     lmn_thread *thread; /* n_instances, and the keeper behind them */

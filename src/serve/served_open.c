@@ -173,6 +173,7 @@ void lmn_model_free(lmn_model *m)
     const uint32_t n = m->batcher.config.n_instances;
     free_runners(m, n);
     lmn_batcher_finish(&m->batcher);
+    if (m->cached) lmn_respcache_finish(&m->cache);
     lmn_cfree(&e->alloc, m->thread, n + 1, sizeof *m->thread, TAG);
     lamina_session_destroy(m->session);
     lamina_model_unref(m->file);
@@ -219,6 +220,9 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
     LMN_TRY(settle_batch(m, err));
     if (m->config.coupled) m->config.batch.dynamic = false;
     m->signature.max_batch_size = m->config.batch.max_batch_size;
+    if (m->config.cache_bytes && m->config.batch.preserve_ordering)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "response_cache and preserve_ordering contradict each other; drop one");
     lmn_batcher probe; /* says what is wrong with the configuration before anything runs */
     LMN_TRY(lmn_batcher_init(&probe, &m->engine->alloc, &m->config.batch, err));
     lmn_batcher_finish(&probe);
@@ -244,11 +248,18 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
     m->config.batch.rejoin = !m->inlined && m->config.batch.dynamic && !m->config.batch.delay_ns;
     LMN_TRY(lmn_batcher_init(&m->batcher, &m->engine->alloc, &m->config.batch, err));
     m->config.batch = m->batcher.config;
+    if (m->inlined && m->config.batch.n_instances == INLINE_INSTANCES)
+        m->config.batch.n_instances = 1; /* what is said of it: nobody configured more */
     m->signature.max_batch_size = m->config.batch.max_batch_size;
     for (int i = 0; i <= 32; i++)
         if (warm.cost_ns[i]) lmn_batcher_seed(&m->batcher, (int64_t)1 << i, warm.cost_ns[i]);
     if (make_runners(m, m->batcher.config.n_instances) != LAMINA_OK)
         return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for the instances of a model");
+    if (m->config.cache_bytes) {
+        if (lmn_respcache_init(&m->cache, m->engine, m->config.cache_bytes) != LAMINA_OK)
+            return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a response cache");
+        m->cached = true;
+    }
     return m->inlined ? LAMINA_OK : start_threads(m, err);
 }
 

@@ -169,7 +169,7 @@ static const bad_case BAD_TEXT[] = {
     {"instance_group { count: 200 } instance_group { count: 200 }", "256"},
     {"version_policy { latest { } all { } }", "one policy"},
     {"version_policy { specific { versions: 0 } }", "whole number"},
-    {"response_cache { enable: true }", "must be false"},
+    {"response_cache { enable: 3 }", "true or false"},
     {"model_transaction_policy { decoupled: true }", "must be false"},
     {"parameters { key: \"run\" value { string_value: \"here\" } }", "inline"},
     {"parameters { key: \"a\" value { } } parameters { key: \"a\" value { } }", "twice"},

@@ -417,6 +417,51 @@ static void test_allocations(t_env *env)
     lmn_model_unref(m);
 }
 
+/* Equal requests are answered without a run, with the same bits; others are not; the cache is
+ * bounded. */
+static void test_cache(t_env *env)
+{
+    char path[512];
+    lmn_model_config c = config_auto();
+    lmn_model_stats st;
+    asks all;
+    use_cpu(env);
+    (void)mlp_file(env, "N", NULL, path, sizeof path);
+    for (int where = 0; where < 2; where++) {
+        c.where = where ? LMN_RUN_THREADS : LMN_RUN_INLINE;
+        c.cache_bytes = 32 << 10;
+        lmn_model *m = open_model(env, path, &c);
+        T_REQUIRE(m);
+        asks_make(&all, 600);
+        for (int i = 0; i < 600; i++) {
+            ask *a = &all.a[i];
+            for (int k = 0; k < 64; k++) a->x[k] = (float)((i % 300 * 7 + k * 3) % 4099);
+            if (i == 50) memcpy(a->x, all.a[49].x, sizeof a->x);
+            ask_rows(a, 1 + i % 2);
+            if (i == 50) ask_rows(a, 2);
+            T_OK(lmn_model_submit(m, &a->r, lmn_now_ns()));
+            T_EQ(lmn_atomic_load(&a->done, acquire), 0);
+            wait_for(m, a);
+            check_mlp(a, i == 50 ? 2 : 1 + i % 2);
+            if (i == 50) T_CHECK(a->r.result[0] != all.a[49].r.result[0]);
+        }
+        lmn_model_get_stats(m, &st);
+        T_EQ(st.n_ok, 600);
+        T_EQ(st.n_cache_hits + st.n_cache_misses, 600);
+        T_EQ(st.n_cache_hits, 1); /* only the last few dozen are kept */
+        T_EQ(st.n_rows, 600 / 2 * 3 - 2 + 1);
+        lmn_model_close(m);
+        lmn_atomic_store(&all.a[599].done, 0, relaxed);
+        ask_free(&all.a[599]);
+        T_EQ(lmn_model_submit(m, &all.a[599].r, lmn_now_ns()), LAMINA_E_CLOSED);
+        lmn_model_unref(m);
+        asks_free(&all);
+    }
+    c.batch.preserve_ordering = true;
+    lmn_model *m;
+    T_EQ(lmn_model_open(env->engine, path, "m", "1", &c, &m, NULL), LAMINA_E_INVALID);
+}
+
 static void test_isolation(t_env *env)
 {
     char path[512];
@@ -733,6 +778,7 @@ static void test_no_memory(t_env *env)
 }
 
 T_MAIN(T_TEST(test_found_out), T_TEST(test_refused_models), T_TEST(test_refused_requests),
-       T_TEST(test_inline), T_TEST(test_allocations), T_TEST(test_isolation), T_TEST(test_strings),
-       T_TEST(test_threads), T_TEST(test_inline_of_many), T_TEST(test_ordering),
-       T_TEST(test_close_and_abort), T_TEST(test_long_runs), T_TEST(test_no_memory))
+       T_TEST(test_inline), T_TEST(test_allocations), T_TEST(test_cache), T_TEST(test_isolation),
+       T_TEST(test_strings), T_TEST(test_threads), T_TEST(test_inline_of_many),
+       T_TEST(test_ordering), T_TEST(test_close_and_abort), T_TEST(test_long_runs),
+       T_TEST(test_no_memory))
