@@ -179,7 +179,7 @@ void lmn_model_free(lmn_model *m)
     lamina_model_unref(m->file);
     lmn_arena_finish(&m->arena);
     lmn_mutex_finish(&m->lock);
-    lmn_cfree(&e->alloc, m, 1, sizeof *m, TAG);
+    lmn_free(&e->alloc, m, sizeof *m, _Alignof(lmn_model), TAG);
 }
 
 static lamina_status start_threads(lmn_model *m, lamina_error *err)
@@ -279,8 +279,9 @@ lamina_status lmn_model_open(lamina_engine *engine, const char *path, const char
     const uint64_t began = lmn_now_ns();
     lamina_error own;
     if (!err) err = &own;
-    lmn_model *m = lmn_calloc(&engine->alloc, 1, sizeof *m, TAG);
+    lmn_model *m = lmn_alloc(&engine->alloc, sizeof *m, _Alignof(lmn_model), TAG);
     if (!m) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a model");
+    memset(m, 0, sizeof *m);
     lmn_atomic_init(&m->refs, 1);
     m->engine = engine;
     m->config = *config;
