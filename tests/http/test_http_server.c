@@ -386,6 +386,40 @@ static void test_unix(t_env *env)
     }
 }
 
+/* As systemd does it; two addresses of one server, told apart by their index. */
+static void test_passed_socket(t_env *env)
+{
+    lmn_http_server *s;
+    lamina_error err;
+    char where[32];
+    rig g = {.env = env};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    const int passed = socket(AF_INET, SOCK_STREAM, 0);
+    T_REQUIRE(bind(passed, (struct sockaddr *)&a, n) == 0 && listen(passed, 16) == 0);
+    getsockname(passed, (struct sockaddr *)&a, &n);
+    snprintf(where, sizeof where, "fd:%d", passed);
+    const lmn_http_listen listen2[2] = {{.where = "127.0.0.1:0"}, {.where = where}};
+    const lmn_http_handler handler = {.ctx = &g, .request = rig_request};
+    const lmn_http_server_opts opts = {
+        .listen = listen2, .n_listen = 2, .n_loops = 2, .handler = &handler};
+    T_REQUIRE(T_OK_ERR(lmn_http_start(&env->alloc, &opts, &s, &err), &err));
+    T_EQ(lmn_http_port(s, 1), ntohs(a.sin_port));
+    T_CHECK(lmn_http_port(s, 0) != 0 && lmn_http_port(s, 0) != lmn_http_port(s, 1));
+    T_EQ(lmn_http_port(s, 2), 0);
+    g.server = s;
+    for (int i = 0; i < 20; i++) {
+        const int fd = socket(AF_INET, SOCK_STREAM, 0);
+        a.sin_port = htons(lmn_http_port(s, (uint32_t)i % 2));
+        T_EQ(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+        T_CHECK(rig_say(fd, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        T_EQ(ends_with(fd), 200);
+    }
+    lmn_http_drain(s);
+    RIG_UNTIL(fcntl(passed, F_GETFD) < 0); /* the last loop closes it */
+    lmn_http_stop(s);
+}
+
 static lamina_status refuse_begin(void *ctx, lmn_http_loop *loop, void **user, lamina_error *err)
 {
     (void)ctx, (void)loop, (void)user;
@@ -449,5 +483,5 @@ T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_bodies),
        T_TEST(test_big_answers), T_TEST(test_stream), T_TEST(test_time_limits),
        T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
        T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit),
-       T_TEST(test_drain), T_TEST(test_stop_cuts), T_TEST(test_unix), T_TEST(test_start_errors),
-       T_TEST(test_start_without_memory))
+       T_TEST(test_drain), T_TEST(test_stop_cuts), T_TEST(test_unix), T_TEST(test_passed_socket),
+       T_TEST(test_start_errors), T_TEST(test_start_without_memory))
