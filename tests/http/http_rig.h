@@ -32,7 +32,7 @@ typedef struct rig {
     lmn_http_server *server;
     lmn_http_handler handler;
     uint8_t *big;
-    atomic_int n_pieces, n_released, n_turns, n_gone, n_begun, n_ended, let_go;
+    atomic_int n_pieces, n_released, n_turns, n_gone, n_begun, n_ended, let_go, n_cut;
     /* of the second thread */
     lmn_thread worker;
     bool has_worker;

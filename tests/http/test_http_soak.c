@@ -109,6 +109,56 @@ static void test_soak(t_env *env)
     rig_stop(&g);
 }
 
+/* Ask without a pause until an answer says that it was the last. */
+static void *ask_until_closed(void *arg)
+{
+    client *c = arg;
+    char head[4096];
+    const int fd = rig_connect(c->g);
+    for (;;) {
+        const char *ask = next(c) % 2 ? "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
+                                      : "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+        size_t n = 0;
+        if (!rig_say(fd, ask)) break;
+        do {
+            const ssize_t k = rig_recv(fd, head + n, sizeof head - 1 - n);
+            if (k <= 0)
+                n = sizeof head; /* cut */
+            else
+                n += (size_t)k;
+        } while (n < 4 || (n < sizeof head && memcmp(head + n - 4, "\r\n\r\n", 4) != 0));
+        if (n >= sizeof head) break;
+        head[n] = 0;
+        if (strstr(head, "Connection: close\r\n")) {
+            close(fd);
+            return NULL;
+        }
+    }
+    atomic_fetch_add(&c->g->n_cut, 1);
+    close(fd);
+    return NULL;
+}
+
+/* A server that drains cuts nobody, however busy. */
+static void test_drain_cuts_nobody(t_env *env)
+{
+    enum { N = 16 };
+    static client clients[N];
+    rig g;
+    lmn_http_stats stats;
+    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 2));
+    for (int i = 0; i < N; i++) {
+        clients[i] = (client){.g = &g, .rng = t_rand(env)};
+        T_REQUIRE(lmn_thread_start(&clients[i].thread, ask_until_closed, &clients[i]) == LAMINA_OK);
+    }
+    RIG_UNTIL((lmn_http_get_stats(g.server, &stats), stats.requests > 500 && stats.open == N));
+    lmn_http_drain(g.server);
+    for (int i = 0; i < N; i++) lmn_thread_join(&clients[i].thread);
+    RIG_UNTIL((lmn_http_get_stats(g.server, &stats), stats.open == 0));
+    T_EQ(atomic_load(&g.n_cut), 0);
+    rig_stop(&g);
+}
+
 /* The server answers as if nothing was, answers 503, or closes; it holds nothing afterwards. */
 static void test_without_memory(t_env *env)
 {
@@ -145,4 +195,4 @@ static void test_without_memory(t_env *env)
         }
 }
 
-T_MAIN(T_TEST(test_soak), T_TEST(test_without_memory))
+T_MAIN(T_TEST(test_soak), T_TEST(test_drain_cuts_nobody), T_TEST(test_without_memory))
