@@ -148,14 +148,16 @@ static void begin_drain(lmn_http_loop *l)
 {
     lmn_http_server *s = l->server;
     if (l->draining) return;
+    stop_accepting(l); /* before it counts: the last one closes what all share */
     const bool last = lmn_atomic_sub(&s->n_accepting, 1, acq_rel) == 1;
-    stop_accepting(l);
     for (uint32_t i = 0; i < s->n_listen; i++) {
         lmn_http_listener *from = &l->listeners[i];
-        if (from->shared && !last) continue;
-        accept_some(l, from, UINT32_MAX);
-        lmn_sock_close(from->fd);
+        if (!from->shared || last) {
+            accept_some(l, from, UINT32_MAX);
+            lmn_sock_close(from->fd);
+        }
         from->fd = -1;
+        if (from->shared && !last) continue;
         if (from->shared) s->doors[i].shared = -1;
         if (s->doors[i].ours) lmn_address_remove(&s->doors[i].address);
     }
