@@ -1,7 +1,7 @@
 /*
  * Metadata of the server and of a model, in the field names of KServe v2 and Triton.
  */
-#include "serve/kserve.h"
+#include "serve/kserve_int.h"
 
 #include "base/number.h"
 
@@ -39,16 +39,19 @@ void lmn_kserve_model_metadata(lmn_jsonw *w, const lmn_signature *s, const uint6
     lmn_jsonw_end(w);
 }
 
+const char *const lmn_kserve_extensions[] = {
+    "classification",      "binary_tensor_data", "parameters", "schedule_policy",
+    "model_configuration", "model_repository",   "statistics"};
+const uint32_t lmn_kserve_n_extensions = LMN_COUNT(lmn_kserve_extensions);
+
 void lmn_kserve_server_metadata(lmn_jsonw *w)
 {
-    static const char *const EXTENSIONS[] = {
-        "classification",      "binary_tensor_data", "parameters", "schedule_policy",
-        "model_configuration", "model_repository",   "statistics"};
     lmn_jsonw_object(w, NULL);
     lmn_jsonw_str(w, "name", "lamina");
     lmn_jsonw_str(w, "version", LAMINA_VERSION_STRING);
     lmn_jsonw_array(w, "extensions");
-    for (size_t i = 0; i < LMN_COUNT(EXTENSIONS); i++) lmn_jsonw_str(w, NULL, EXTENSIONS[i]);
+    for (uint32_t i = 0; i < lmn_kserve_n_extensions; i++)
+        lmn_jsonw_str(w, NULL, lmn_kserve_extensions[i]);
     lmn_jsonw_end(w);
     lmn_jsonw_end(w);
 }

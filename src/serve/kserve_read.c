@@ -216,14 +216,7 @@ static lamina_status input_name(reader *d, input *in)
     LMN_TRY(want(d, LMN_JSON_STRING, "name", "a string", &t));
     const lmn_span name = text_of(d, &t);
     if (!name.p) return no_memory(d);
-    (void)lmn_format_name(in->name, sizeof in->name, name.p, name.n);
-    in->t.port = lmn_kserve_port(d->s->in, d->s->n_in, name);
-    if (in->t.port >= d->s->n_in || in->t.port >= LMN_INFER_MAX_PORTS)
-        return lmn_fail(d->err, LAMINA_E_INVALID, "the model has no input \"%s\"", in->name);
-    if (d->seen_in[in->t.port])
-        return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" is given twice", in->name);
-    d->seen_in[in->t.port] = true;
-    return LAMINA_OK;
+    return lmn_kserve_name_input(d->s, name, d->seen_in, &in->t, in->name, d->err);
 }
 
 static lamina_status input_type(reader *d, input *in)
@@ -237,15 +230,6 @@ static lamina_status input_type(reader *d, input *in)
     return lmn_fail(d->err, LAMINA_E_DTYPE, "there is no datatype \"%s\"", text);
 }
 
-static lamina_status check_type(reader *d, const input *in)
-{
-    const lmn_serve_port *port = &d->s->in[in->t.port];
-    const char *type = lmn_kserve_type(port->dtype);
-    if (in->t.dtype == port->dtype) return LAMINA_OK;
-    return lmn_fail(d->err, LAMINA_E_DTYPE, "input \"%s\": its datatype is %s, the model wants %s",
-                    in->name, lmn_kserve_type(in->t.dtype), type ? type : "another");
-}
-
 static lamina_status data_here(reader *d, input *in)
 {
     const uint8_t *from = lmn_json_at(&d->j);
@@ -254,7 +238,7 @@ static lamina_status data_here(reader *d, input *in)
         in->data = from;
         return lmn_json_skip(&d->j, &key) ? LAMINA_OK : bad_json(d);
     }
-    LMN_TRY(check_type(d, in));
+    LMN_TRY(lmn_kserve_check_type(d->s, &in->t, in->name, d->err));
     const uint8_t *behind = lmn_kserve_data(from, d->j.end, &in->t, in->name, d->arena, d->err);
     if (!behind) return bad_json(d);
     lmn_json_resume(&d->j, behind);
@@ -289,7 +273,7 @@ static lamina_status input_end(reader *d, input *in)
     const char *lacks = !in->typed ? "datatype" : !in->shaped ? "shape" : NULL;
     if (lacks)
         return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" has no \"%s\"", in->name, lacks);
-    LMN_TRY(check_type(d, in));
+    LMN_TRY(lmn_kserve_check_type(d->s, &in->t, in->name, d->err));
     if (in->binary_bytes >= 0)
         LMN_TRY(take_binary(d, in));
     else if (in->data && !lmn_kserve_data(in->data, d->j.end, &in->t, in->name, d->arena, d->err))
@@ -354,18 +338,10 @@ static lamina_status output_parameters(reader *d, lmn_infer_tensor *out)
 static lamina_status output_name(reader *d, lmn_infer_tensor *out)
 {
     lmn_json_token t;
-    char text[LMN_KSERVE_NAME];
     LMN_TRY(want(d, LMN_JSON_STRING, "name", "a string", &t));
     const lmn_span name = text_of(d, &t);
     if (!name.p) return no_memory(d);
-    (void)lmn_format_name(text, sizeof text, name.p, name.n);
-    out->port = lmn_kserve_port(d->s->out, d->s->n_out, name);
-    if (out->port >= d->s->n_out || out->port >= LMN_INFER_MAX_PORTS)
-        return lmn_fail(d->err, LAMINA_E_INVALID, "the model has no output \"%s\"", text);
-    if (d->seen_out[out->port])
-        return lmn_fail(d->err, LAMINA_E_INVALID, "output \"%s\" is asked for twice", text);
-    d->seen_out[out->port] = true;
-    return LAMINA_OK;
+    return lmn_kserve_name_output(d->s, name, d->seen_out, out, d->err);
 }
 
 static lamina_status one_output(reader *d)
@@ -440,6 +416,7 @@ static lamina_status request(reader *d)
             LMN_TRY(want(d, LMN_JSON_STRING, "id", "a string", &t));
             d->r->id = text_of(d, &t);
             if (!d->r->id.p) return no_memory(d);
+            if (d->r->id.n > LMN_KSERVE_ID) return wrong(d, "\"id\" is too long");
         } else if (key == 1) {
             LMN_TRY(list(d, "inputs", one_input));
         } else if (key == 3) {
@@ -456,9 +433,7 @@ static lamina_status request(reader *d)
 
 static lamina_status all_given(reader *d)
 {
-    for (uint32_t i = 0; i < d->s->n_in && i < LMN_INFER_MAX_PORTS; i++)
-        if (!d->seen_in[i] && !d->s->in[i].optional)
-            return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" is missing", d->s->in[i].name);
+    LMN_TRY(lmn_kserve_all_seen(d->s, d->seen_in, d->err));
     if (d->tail.n)
         return lmn_fail(d->err, LAMINA_E_INVALID, "%zu bytes of the body belong to no input",
                         d->tail.n);

@@ -119,6 +119,50 @@ lamina_status lmn_kserve_binary(lmn_span raw, lmn_infer_tensor *t, const char *n
     return LAMINA_OK;
 }
 
+lamina_status lmn_kserve_name_input(const lmn_signature *s, lmn_span given, bool *seen,
+                                    lmn_infer_tensor *t, char name[LMN_KSERVE_NAME],
+                                    lamina_error *err)
+{
+    (void)lmn_format_name(name, LMN_KSERVE_NAME, given.p, given.n);
+    t->port = lmn_kserve_port(s->in, s->n_in, given);
+    if (t->port >= s->n_in || t->port >= LMN_INFER_MAX_PORTS)
+        return lmn_fail(err, LAMINA_E_INVALID, "the model has no input \"%s\"", name);
+    if (seen[t->port]) return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is given twice", name);
+    seen[t->port] = true;
+    return LAMINA_OK;
+}
+
+lamina_status lmn_kserve_name_output(const lmn_signature *s, lmn_span given, bool *seen,
+                                     lmn_infer_tensor *t, lamina_error *err)
+{
+    char name[LMN_KSERVE_NAME];
+    (void)lmn_format_name(name, sizeof name, given.p, given.n);
+    t->port = lmn_kserve_port(s->out, s->n_out, given);
+    if (t->port >= s->n_out || t->port >= LMN_INFER_MAX_PORTS)
+        return lmn_fail(err, LAMINA_E_INVALID, "the model has no output \"%s\"", name);
+    if (seen[t->port])
+        return lmn_fail(err, LAMINA_E_INVALID, "output \"%s\" is asked for twice", name);
+    seen[t->port] = true;
+    return LAMINA_OK;
+}
+
+lamina_status lmn_kserve_check_type(const lmn_signature *s, const lmn_infer_tensor *t,
+                                    const char *name, lamina_error *err)
+{
+    const char *type = lmn_kserve_type(s->in[t->port].dtype);
+    if (t->dtype == s->in[t->port].dtype) return LAMINA_OK;
+    return lmn_fail(err, LAMINA_E_DTYPE, "input \"%s\": its datatype is %s, the model wants %s",
+                    name, lmn_kserve_type(t->dtype), type ? type : "another");
+}
+
+lamina_status lmn_kserve_all_seen(const lmn_signature *s, const bool *seen, lamina_error *err)
+{
+    for (uint32_t i = 0; i < s->n_in && i < LMN_INFER_MAX_PORTS; i++)
+        if (!seen[i] && !s->in[i].optional)
+            return lmn_fail(err, LAMINA_E_INVALID, "input \"%s\" is missing", s->in[i].name);
+    return LAMINA_OK;
+}
+
 lamina_status lmn_kserve_raw_body(const lmn_signature *s, lmn_span body, lmn_arena *arena,
                                   lmn_infer *r, lamina_error *err)
 {

@@ -9,19 +9,6 @@
 
 #include <string.h>
 
-/* What is said of one output: a result, or texts made of it. */
-typedef struct said {
-    lmn_infer_tensor t; /* dtype, shape; for STRING an array of lmn_span */
-    const char *name;
-    int64_t count;
-    bool binary;
-} said;
-
-static lamina_status cannot(lamina_error *err, const char *name, const char *what)
-{
-    return lmn_fail(err, LAMINA_E_UNSUPPORTED, "output \"%s\" %s", name, what);
-}
-
 static lamina_status no_memory(lamina_error *err)
 {
     return lmn_fail(err, LAMINA_E_NOMEM, "no memory for the answer");
@@ -108,7 +95,7 @@ static char *put_numbers(char *p, lamina_dtype dt, const void *data, int64_t n)
     return p;
 }
 
-static char *put_data(char *p, const said *o)
+static char *put_data(char *p, const lmn_kserve_said *o)
 {
     *p++ = '[';
     if (o->t.dtype == LAMINA_STRING) {
@@ -125,78 +112,8 @@ static char *put_data(char *p, const said *o)
     return p;
 }
 
-/* The strings of a result as spans. */
-static lamina_status texts_of(const lamina_tensor *t, lmn_arena *arena, said *o)
-{
-    lmn_span *texts = lmn_arena_raw(arena, (size_t)o->count + 1, sizeof *texts);
-    if (!texts) return LAMINA_E_NOMEM;
-    const lmn_str *from = t->data;
-    for (int64_t i = 0; i < o->count; i++) {
-        texts[i] = (lmn_span){(const uint8_t *)from[i].p, from[i].n};
-        o->t.bytes += from[i].n;
-    }
-    o->t.data = texts;
-    return LAMINA_OK;
-}
-
-/* What is to be said of result t. */
-static lamina_status describe(const lmn_signature *s, const lamina_tensor *t,
-                              const lmn_infer_tensor *asked, lmn_arena *arena, said *o,
-                              lamina_error *err)
-{
-    const lmn_serve_port *port = &s->out[asked->port];
-    o->name = port->name;
-    o->binary = asked->binary;
-    if (!t) return cannot(err, o->name, "has no value");
-    if (t->kind != LAMINA_KIND_TENSOR || !lmn_kserve_type(t->dtype))
-        return cannot(err, o->name, "is of a type that the protocol does not know");
-    if (asked->n_classes) {
-        if (t->dtype == LAMINA_STRING || t->dtype == LAMINA_BOOL)
-            return cannot(err, o->name, "holds no numbers to be classified");
-        if (lmn_kserve_classes(t, port, asked->n_classes, s->max_batch_size > 0, arena, &o->t))
-            return no_memory(err);
-        o->count = o->t.dims[0] * (o->t.rank > 1 ? o->t.dims[1] : 1);
-        return LAMINA_OK;
-    }
-    o->t = (lmn_infer_tensor){.dtype = t->dtype, .rank = t->rank, .data = t->data};
-    memcpy(o->t.dims, t->dims, sizeof o->t.dims);
-    o->count = lmn_count(t);
-    if (t->dtype == LAMINA_STRING)
-        return texts_of(t, arena, o) == LAMINA_OK ? LAMINA_OK : no_memory(err);
-    o->t.bytes = t->data_bytes;
-    if (!t->strided) return LAMINA_OK;
-    void *dense = lmn_arena_bump(arena, t->data_bytes, LMN_TENSOR_ALIGN);
-    if (!dense) return no_memory(err);
-    lmn_tensor_pack(t, dense);
-    o->t.data = dense;
-    return LAMINA_OK;
-}
-
-/* The binary form of o. */
-static lamina_status binary_of(const said *o, lmn_arena *arena, lmn_span *out, lamina_error *err)
-{
-    *out = (lmn_span){o->t.data, o->t.bytes};
-    if (o->t.dtype != LAMINA_STRING) return LAMINA_OK;
-    const lmn_span *texts = o->t.data;
-    size_t bytes;
-    if (!lmn_add_size(o->t.bytes, (size_t)o->count * 4, &bytes)) return no_memory(err);
-    uint8_t *p = lmn_arena_bump(arena, bytes, 1);
-    if (!p) return no_memory(err);
-    *out = (lmn_span){p, bytes};
-    for (int64_t i = 0; i < o->count; i++) {
-        if (texts[i].n > UINT32_MAX) return cannot(err, o->name, "has a text of more than 4 GiB");
-        const uint32_t n = (uint32_t)texts[i].n;
-        const uint8_t head[4] = {(uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16),
-                                 (uint8_t)(n >> 24)};
-        memcpy(p, head, 4);
-        if (n) memcpy(p + 4, texts[i].p, n);
-        p += 4 + n;
-    }
-    return LAMINA_OK;
-}
-
 /* Bytes that surely hold what put_output writes; 0: too many. */
-static size_t room_for(const said *o)
+static size_t room_for(const lmn_kserve_said *o)
 {
     size_t n = 160 + 6 * strlen(o->name) + 21 * LAMINA_MAX_RANK, data;
     if (o->binary) return n;
@@ -209,7 +126,7 @@ static size_t room_for(const said *o)
     return lmn_add_size(n, data, &n) ? n : 0;
 }
 
-static char *put_output(char *p, const said *o, size_t binary_bytes)
+static char *put_output(char *p, const lmn_kserve_said *o, size_t binary_bytes)
 {
     p = PUT(p, "{\"name\":");
     p += lmn_json_quote(p, o->name, strlen(o->name));
@@ -248,28 +165,20 @@ static char *put_head(char *p, const lmn_signature *s, const lmn_infer *r)
     return PUT(p, ",\"outputs\":[");
 }
 
-static uint32_t n_answers(const lmn_signature *s, const lmn_infer *r)
-{
-    const uint32_t n = r->n_out ? r->n_out : s->n_out;
-    return n < LMN_INFER_MAX_PORTS ? n : LMN_INFER_MAX_PORTS;
-}
-
 /* All outputs described, their binary forms in pieces, and the room for the JSON. */
-static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena, said *all,
-                            lmn_span *pieces, uint32_t *n_pieces, size_t *room, lamina_error *err)
+static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena,
+                            lmn_kserve_said *all, lmn_span *pieces, uint32_t *n_pieces,
+                            size_t *room, lamina_error *err)
 {
-    const uint32_t n = n_answers(s, r);
+    const uint32_t n = lmn_kserve_n_answers(s, r);
     size_t more = strlen(s->model) + strlen(s->version) + r->id.n;
     if (!lmn_mul_size(more, 6, room)) return no_memory(err);
     *room += 100 + LMN_NUMBER_BYTES;
     *n_pieces = 1;
     for (uint32_t i = 0; i < n; i++) {
-        const lmn_infer_tensor whole = {.port = i, .binary = r->binary_out};
-        const lmn_infer_tensor *asked = r->n_out ? &r->out[i] : &whole;
-        const lamina_tensor *t = asked->port < r->n_result ? r->result[asked->port] : NULL;
-        all[i] = (said){.count = 0};
-        LMN_TRY(describe(s, t, asked, arena, &all[i], err));
-        if (all[i].binary) LMN_TRY(binary_of(&all[i], arena, &pieces[(*n_pieces)++], err));
+        LMN_TRY(lmn_kserve_describe(s, r, i, arena, &all[i], err));
+        if (all[i].binary)
+            LMN_TRY(lmn_kserve_binary_of(&all[i], arena, &pieces[(*n_pieces)++], err));
         more = room_for(&all[i]);
         if (!more || !lmn_add_size(*room, more, room)) return no_memory(err);
     }
@@ -280,10 +189,10 @@ lamina_status lmn_kserve_write(const lmn_signature *s, const lmn_infer *r, lmn_a
                                lmn_span pieces[1 + LMN_INFER_MAX_PORTS], uint32_t *n_pieces,
                                int64_t *json_bytes, lamina_error *err)
 {
-    const uint32_t n = n_answers(s, r);
+    const uint32_t n = lmn_kserve_n_answers(s, r);
     size_t room;
     arena->failed = false;
-    said *all = lmn_arena_raw(arena, n + 1, sizeof *all);
+    lmn_kserve_said *all = lmn_arena_raw(arena, n + 1, sizeof *all);
     if (!all) return no_memory(err);
     LMN_TRY(gather(s, r, arena, all, pieces, n_pieces, &room, err));
     char *text = lmn_arena_bump(arena, room, 16);

@@ -3,58 +3,7 @@
  * What is taken has tensors that can be read to their last byte, and the answer made of one of them
  * is JSON.
  */
-#include "serve/kserve_models.h"
-#include "tensor/tensor.h"
-
-#include <stdlib.h>
-
-static volatile uint8_t sink;
-
-static void touch(const void *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) sink ^= ((const uint8_t *)p)[i];
-}
-
-static void check_input(const lmn_signature *s, const lmn_infer_tensor *t)
-{
-    int64_t n = 1;
-    size_t bytes = 0;
-    if (t->port >= s->n_in || t->dtype != s->in[t->port].dtype || t->rank > LAMINA_MAX_RANK)
-        abort();
-    for (int32_t i = 0; i < t->rank; i++) {
-        if (t->dims[i] < 0) abort();
-        n *= t->dims[i];
-    }
-    if (t->dtype == LAMINA_STRING) {
-        for (int64_t i = 0; i < n; i++) {
-            const lmn_span text = ((const lmn_span *)t->data)[i];
-            touch(text.p, text.n);
-            bytes += text.n;
-        }
-    } else {
-        bytes = (size_t)n * lmn_dtype_bytes(t->dtype);
-        if ((uintptr_t)t->data % lmn_dtype_bytes(t->dtype)) abort();
-        touch(t->data, bytes);
-    }
-    if (bytes != t->bytes) abort();
-}
-
-/* As if the model gave back its input. */
-static lamina_tensor *echo(lamina_engine *e, const lmn_infer_tensor *t)
-{
-    lamina_tensor *y = NULL;
-    if (lmn_tensor_new(e, t->dtype, t->rank, t->dims, true, &y) != LAMINA_OK) return NULL;
-    const int64_t n = lmn_count(y);
-    if (t->dtype != LAMINA_STRING) {
-        if (t->bytes) memcpy(y->data, t->data, t->bytes);
-        return y;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const lmn_span text = ((const lmn_span *)t->data)[i];
-        if (lamina_tensor_set_string(y, i, (const char *)text.p, text.n) != LAMINA_OK) break;
-    }
-    return y;
-}
+#include "kserve_checks.h"
 
 static void check_answer(lamina_engine *e, const lmn_signature *s, lmn_infer *r, lmn_arena *arena)
 {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
 What tritonclient says is what the codec reads, and what the codec writes tritonclient reads back:
-every type, JSON and binary, parameters, classification, refusals. No network: bodies go through
+every type, JSON and binary and gRPC, parameters, classification, refusals. No network: bodies go through
 kserve_pipe. check_kserve_client.py KSERVE_PIPE; exit 77 without the packages.
 """
 import json
@@ -11,7 +11,10 @@ import sys
 
 try:
     import numpy as np
+    import tritonclient.grpc as grpc
     import tritonclient.http as http
+    from tritonclient.grpc import service_pb2 as pb
+    from tritonclient.grpc._utils import _get_inference_request as grpc_request
     from tritonclient.http._utils import _get_inference_request
 except ImportError as e:
     print("skip:", e)
@@ -146,8 +149,107 @@ def refusals(pipe):
     check(status != 0 and b"NaN" in sentence, sentence)
 
 
+def grpc_call(pipe, request):
+    status, _, answer = pipe.call(1, request.SerializeToString(), -1)
+    if status:
+        return status, answer.decode()
+    return 0, pb.ModelInferResponse.FromString(answer)
+
+
+# Lists of InferTensorContents by the name of the input.
+LISTS = {"bool": "bool_contents", "i8": "int_contents", "i16": "int_contents", "i32": "int_contents",
+         "i64": "int64_contents", "u8": "uint_contents", "u16": "uint_contents",
+         "u32": "uint_contents", "u64": "uint64_contents", "f32": "fp32_contents",
+         "f64": "fp64_contents", "str": "bytes_contents"}
+
+
+def typed_request(name, datatype, x):
+    request = pb.ModelInferRequest(model_name="echo", id="9")
+    t = request.inputs.add(name=name, datatype=datatype, shape=list(x.shape))
+    getattr(t.contents, LISTS[name]).extend(x.flatten().tolist())
+    return request
+
+
+def grpc_types(pipe, rng):
+    for name, (datatype, kind) in TYPES.items():
+        for shape in ((1,), (3, 5), (2, 1, 2, 2)):
+            x = sample(kind, shape, rng)
+            t = grpc.InferInput(name, list(x.shape), datatype)
+            t.set_data_from_numpy(x)
+            out = [grpc.InferRequestedOutput(name)]
+            requests = [grpc_request(model_name="echo", inputs=[t], model_version="",
+                                     request_id="9", outputs=out, sequence_id=0,
+                                     sequence_start=False, sequence_end=False, priority=3,
+                                     timeout=1000, parameters=None)]
+            if name in LISTS:
+                requests.append(typed_request(name, datatype, x))
+            for request in requests:
+                status, r = grpc_call(pipe, request)
+                check(status == 0, f"gRPC {name} {shape}: {r}")
+                if status:
+                    continue
+                y = grpc.InferResult(r).as_numpy(name)
+                check(y.shape == x.shape and np.array_equal(x, y), f"gRPC {name} {shape}: {x} {y}")
+                check(r.id == "9" and r.model_name == "echo" and r.model_version == "1", str(r))
+
+
+def grpc_refusals(pipe):
+    def refused(what, change, datatype="INT32", name="i32", values=(1, 2)):
+        request = typed_request(name, datatype, np.array(values))
+        change(request)
+        status, sentence = grpc_call(pipe, request)
+        check(status != 0 and what in str(sentence), f"{what}: {sentence}")
+
+    refused("fewer", lambda r: r.inputs[0].shape.append(2))
+    refused("more", lambda r: r.inputs[0].contents.int_contents.append(7))
+    refused("negative", lambda r: r.inputs[0].shape.append(-1))
+    refused("fewer", lambda r: r.inputs[0].shape.extend([1 << 40, 1 << 40]))
+    refused("more than 8", lambda r: r.inputs[0].shape.extend([1] * 8))
+    refused("exclude each other", lambda r: r.raw_input_contents.append(b"12345678"))
+    refused("1 inputs have 2", lambda r: r.raw_input_contents.extend([b"1", b"2"]))
+    refused("list of another", lambda r: r.inputs[0].contents.fp32_contents.append(1))
+    refused("given twice", lambda r: r.inputs.append(r.inputs[0]))
+    refused("no input", lambda r: setattr(r.inputs[0], "name", "q"))
+    refused("no such datatype", lambda r: setattr(r.inputs[0], "datatype", "int"))
+    refused("wants INT32", lambda r: setattr(r.inputs[0], "datatype", "INT64"))
+    refused("out of the range of UINT8", lambda r: None, "UINT8", "u8", (1, 256))
+    refused("out of the range of INT8", lambda r: None, "INT8", "i8", (1, -129))
+    refused("no output", lambda r: r.outputs.add(name="q"))
+    refused("has no value", lambda r: r.outputs.add(name="f32"))
+    refused("sequences", lambda r: setattr(r.parameters["sequence_id"], "int64_param", 5))
+    refused("priority", lambda r: setattr(r.parameters["priority"], "string_param", "high"))
+    refused("timeout", lambda r: setattr(r.parameters["timeout"], "int64_param", -1))
+    refused("shared memory", lambda r: setattr(
+        r.inputs[0].parameters["shared_memory_region"], "string_param", "a"))
+    request = pb.ModelInferRequest()
+    request.inputs.add(name="f16", datatype="FP16", shape=[0])
+    status, sentence = grpc_call(pipe, request)
+    check(status != 0 and "raw_input_contents alone" in sentence, sentence)
+    raw = pb.ModelInferRequest(raw_input_contents=[b"\x00\x00\x80\x3f"])
+    raw.inputs.add(name="f32", datatype="FP32", shape=[2])
+    status, sentence = grpc_call(pipe, raw)
+    check(status != 0 and "have 4 bytes, its shape says 8" in sentence, sentence)
+    good = typed_request("i32", "INT32", np.arange(3)).SerializeToString()
+    for n in range(len(good)):  # no cut is a crash
+        pipe.call(1, good[:n], -1)
+
+
+def grpc_metadata(pipe):
+    status, _, answer = pipe.call(2, b"", -1)
+    server = pb.ServerMetadataResponse.FromString(answer)
+    check(status == 0 and server.name == "lamina" and "statistics" in server.extensions, str(server))
+    status, _, answer = pipe.call(3, b"", -1)
+    model = pb.ModelMetadataResponse.FromString(answer)
+    check(model.name == "echo" and list(model.versions) == ["1", "20"], str(model))
+    check(model.platform == "onnx_lamina" and len(model.inputs) == 14, str(model))
+    check(model.inputs[0].datatype == "FP32" and list(model.inputs[0].shape) == [-1], str(model))
+
+
 def main():
     pipe = Pipe(sys.argv[1])
+    grpc_types(pipe, np.random.default_rng(2))
+    grpc_refusals(pipe)
+    grpc_metadata(pipe)
     every_type(pipe, np.random.default_rng(1))
     defaults_and_specials(pipe)
     refusals(pipe)

@@ -1,9 +1,10 @@
 /*
  * A model that gives back its inputs, for clients of other people as judges of the codecs. Frames
- * on stdin: kind (0 HTTP, 1 gRPC), json_bytes (int64), n (uint32), body. On stdout: status (int32),
- * json_bytes (int64), n (uint32), the answer or the sentence.
+ * on stdin: kind (0 HTTP, 1 gRPC, 2 and 3 metadata), json_bytes (int64), n (uint32), body. On
+ * stdout: status (int32), json_bytes (int64), n (uint32), the answer or the sentence.
  */
 #include "kserve_models.h"
+#include "serve/grpc_codec.h"
 #include "tensor/tensor.h"
 
 #include <stdio.h>
@@ -49,20 +50,37 @@ static void put(lamina_status st, int64_t json_bytes, const lmn_span *pieces, ui
         if (pieces[i].n) fwrite(pieces[i].p, 1, pieces[i].n, stdout);
 }
 
-static void serve(lamina_engine *e, lmn_infer *r, lmn_span body, int64_t json_bytes)
+static void serve(lamina_engine *e, lmn_infer *r, bool grpc, lmn_span body, int64_t json_bytes)
 {
     lmn_arena arena;
     lamina_error err = {0};
-    lmn_span pieces[1 + LMN_INFER_MAX_PORTS];
+    lmn_span pieces[LMN_GRPC_MAX_PIECES];
     uint32_t n = 0;
     memset(r->result, 0, sizeof r->result);
     lmn_arena_init(&arena, &e->alloc, 1 << 28);
-    lamina_status st = lmn_kserve_read(&ECHO, body, json_bytes, &arena, r, &err);
+    lamina_status st = grpc ? lmn_grpc_read_infer(&ECHO, body, &arena, r, &err)
+                            : lmn_kserve_read(&ECHO, body, json_bytes, &arena, r, &err);
     if (st == LAMINA_OK) st = echo(e, r);
-    if (st == LAMINA_OK) st = lmn_kserve_write(&ECHO, r, &arena, pieces, &n, &json_bytes, &err);
+    if (st == LAMINA_OK && grpc)
+        st = lmn_grpc_write_infer(&ECHO, r, &arena, pieces, &n, &err);
+    else if (st == LAMINA_OK)
+        st = lmn_kserve_write(&ECHO, r, &arena, pieces, &n, &json_bytes, &err);
     const lmn_span sentence = {(const uint8_t *)err.msg, strlen(err.msg)};
     put(st, json_bytes, st ? &sentence : pieces, st ? 1 : n);
     for (uint32_t i = 0; i < ECHO.n_out; i++) lamina_tensor_unref(r->result[i]);
+    lmn_arena_finish(&arena);
+}
+
+/* Metadata as gRPC messages: 2 of the server, 3 of the model. */
+static void describe(lamina_engine *e, uint8_t kind)
+{
+    static const uint64_t VERSIONS[] = {1, 20};
+    lmn_arena arena;
+    lmn_span out = {NULL, 0};
+    lmn_arena_init(&arena, &e->alloc, 1 << 20);
+    const lamina_status st = kind == 2 ? lmn_grpc_server_metadata(&arena, &out)
+                                       : lmn_grpc_model_metadata(&ECHO, VERSIONS, 2, &arena, &out);
+    put(st, -1, &out, 1);
     lmn_arena_finish(&arena);
 }
 
@@ -78,7 +96,10 @@ int main(void)
            fread(&n, 4, 1, stdin) == 1) {
         uint8_t *body = malloc(n ? n : 1);
         if (!body || fread(body, 1, n, stdin) != n) return 1;
-        serve(&e, r, (lmn_span){body, n}, json_bytes);
+        if (kind > 1)
+            describe(&e, kind);
+        else
+            serve(&e, r, kind == 1, (lmn_span){body, n}, json_bytes);
         fflush(stdout);
         free(body);
     }
