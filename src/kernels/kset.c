@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/attention/attention.h"
+#include "kernels/cell/cell.h"
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/pool.h"

@@ -278,7 +278,7 @@ static lamina_status bad(lmn_eval *ec, const char *what)
     return lmn_eval_fail(ec, LAMINA_E_SHAPE, "%s", what);
 }
 
-static lamina_status read_shapes(lmn_eval *ec, lmn_rnn *a)
+lamina_status lmn_rnn_shapes(lmn_eval *ec, lmn_rnn *a)
 {
     const lamina_tensor *x = ec->in[0], *w = ec->in[1], *r = ec->in[2];
     if (x->rank != 3 || w->rank != 3 || r->rank != 3) return bad(ec, "X, W and R must have rank 3");
@@ -384,7 +384,7 @@ lamina_status lmn_rnn_eval(lmn_eval *ec, const lmn_rnn_kind *k, const char *flag
     walk w = {.a = &a};
     if (flag_attr) a.flag = lmn_attr_i(ec->node, flag_attr, 0) != 0;
     if (lmn_attr_find(ec->node, "clip")) a.clip = fabs((double)lmn_attr_f(ec->node, "clip", 0.0F));
-    LMN_TRY(read_shapes(ec, &a));
+    LMN_TRY(lmn_rnn_shapes(ec, &a));
     LMN_TRY(read_dirs(ec, &a, &w));
     LMN_TRY(project(ec, &a, &w));
     w.lens = lmn_in(ec, 4), w.h0 = lmn_in(ec, 5), w.c0 = k->has_cell ? lmn_in(ec, 6) : NULL;

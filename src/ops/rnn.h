@@ -53,6 +53,8 @@ struct lmn_rnn {
 
 lamina_status lmn_rnn_infer(lmn_infer *ic, const lmn_rnn_kind *k);
 lamina_status lmn_rnn_eval(lmn_eval *ec, const lmn_rnn_kind *k, const char *flag_attr);
+/* The extents of a call, by its kind; every input is checked against them. */
+lamina_status lmn_rnn_shapes(lmn_eval *ec, lmn_rnn *a);
 /* Opset < 7 says output_sequence; the outputs that the node names tell it all. */
 lamina_status lmn_rnn_canon(lmn_canon *c);
 void lmn_rnn_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c);

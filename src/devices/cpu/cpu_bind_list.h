@@ -76,6 +76,9 @@
     X(log_softmax)           \
     X(instance_norm)         \
     X(batch_norm)            \
+    X(lstm)                  \
+    X(gru)                   \
+    X(rnn)                   \
     X(tree_ensemble)         \
     X(tree_regressor)        \
     X(tree_classifier)

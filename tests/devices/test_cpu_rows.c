@@ -1,0 +1,123 @@
+/*
+ * Kernels of the CPU device against the reference evaluation: recurrent layers within what f32
+ * loses, and the same bits when chunks are shared by workers and come from the back.
+ */
+#include "t.h"
+
+#include <math.h>
+
+#include "devices/device_list.h"
+#include "ops/node.h"
+#include "ops/op_bench.h"
+
+/* Chunks from the back, dealt to three workers. */
+static void run_backwards(void *ctx, int64_t n, lmn_par_fn *fn, void *arg)
+{
+    (void)ctx;
+    for (int64_t i = n - 1; i >= 0; i--) fn(arg, i, (int32_t)(i % 3));
+}
+static const lmn_par BACKWARDS = {NULL, 3, run_backwards};
+
+/* The outputs of the device's kernel in `got`. */
+static void run_kernel(op_bench *b, const lmn_par *par, lamina_tensor *got)
+{
+    const lmn_fact *facts[OP_MAX] = {0};
+    const lamina_tensor *none[OP_MAX] = {0};
+    lamina_tensor *slot[OP_MAX];
+    for (int32_t i = 0; i < b->node.n_in; i++) facts[i] = b->has_fact[i] ? &b->facts[i] : NULL;
+    for (int32_t i = 0; i < b->node.n_out; i++) {
+        got[i] = (lamina_tensor){.kind = LAMINA_KIND_NONE, .engine = b->env->engine};
+        slot[i] = b->out[i] ? &got[i] : NULL;
+    }
+    const lamina_node node = {.op = &b->node, .in = facts, .in_const = none, .out = b->out_facts};
+    void *self = NULL;
+    lamina_kernel *k = NULL;
+    if (!T_OK(lmn_device_cpu.open(b->env->engine, NULL, &self))) return;
+    if (T_OK_ERR(lmn_device_cpu.compile(self, &node, &k, &b->err), &b->err)) {
+        lmn_eval ec = {.node = &b->node,
+                       .engine = b->env->engine,
+                       .n_in = b->node.n_in,
+                       .n_out = b->node.n_out,
+                       .in = b->in,
+                       .out = slot,
+                       .par = par,
+                       .err = &b->err};
+        T_OK_ERR(lmn_device_cpu.execute(self, k, lmn_eval_call(&ec)), &b->err);
+        lmn_scratch_release(&ec);
+        lmn_device_cpu.kernel_free(self, k);
+    }
+    lmn_device_cpu.close(self);
+}
+
+/* Kernel alone, kernel shared, reference; ends the bench. */
+static void compare(op_bench *b, double bound)
+{
+    lamina_tensor alone[OP_MAX], shared[OP_MAX];
+    run_kernel(b, NULL, alone);
+    run_kernel(b, &BACKWARDS, shared);
+    T_OK_ERR(op_eval(b), &b->err);
+    for (int32_t o = 0; o < b->node.n_out; o++) {
+        if (!b->out[o]) continue;
+        const lamina_tensor *want = b->out[o];
+        double worst = 0;
+        T_CHECK(lmn_dims_equal(want->rank, want->dims, alone[o].rank, alone[o].dims));
+        T_EQ(memcmp(alone[o].data, shared[o].data, alone[o].data_bytes), 0);
+        for (int64_t i = 0; i < lmn_count(want); i++)
+            worst = fmax(worst, fabs(lmn_get_f64(want, i) - lmn_get_f64(&alone[o], i)));
+        T_CHECK(worst <= bound);
+        lmn_slot_clear(&alone[o]);
+        lmn_slot_clear(&shared[o]);
+    }
+    op_end(b);
+}
+
+static void floats(op_bench *b, t_env *env, int32_t rank, const int64_t *dims, double size)
+{
+    const lamina_tensor *t = op_in(b, LAMINA_F32, rank, dims, NULL);
+    for (int64_t i = 0; t && i < lmn_count(t); i++)
+        ((float *)t->data)[i] = (float)t_rand_real(env, -size, size);
+}
+
+static void check_layer(t_env *env, const char *op, int64_t gates, bool large)
+{
+    static char BOTH[] = "bidirectional", BACK[] = "reverse";
+    const int64_t way = t_rand_int(env, 0, 2), dirs = way == 2 ? 2 : 1;
+    const int64_t seq = t_rand_int(env, 1, 7), batch = t_rand_int(env, 1, large ? 40 : 6),
+                  in = t_rand_int(env, 1, 40),
+                  n = large ? t_rand_int(env, 90, 140) : t_rand_int(env, 1, 40);
+    const bool cell = gates == 4, bias = t_rand_int(env, 0, 3) != 0, states = t_rand_int(env, 0, 1);
+    op_bench b;
+    op_begin(&b, env, op, cell ? 3 : 2);
+    floats(&b, env, 3, (int64_t[]){seq, batch, in}, 1);
+    floats(&b, env, 3, (int64_t[]){dirs, gates * n, in}, 1 / sqrt((double)in));
+    floats(&b, env, 3, (int64_t[]){dirs, gates * n, n}, 1 / sqrt((double)n));
+    if (bias)
+        floats(&b, env, 2, (int64_t[]){dirs, 2 * gates * n}, 0.5);
+    else
+        op_absent(&b);
+    if (t_rand_int(env, 0, 1)) {
+        lamina_tensor *lens = op_in(&b, LAMINA_I32, 1, &batch, NULL);
+        T_REQUIRE(lens);
+        for (int64_t i = 0; i < batch; i++) lmn_set_i64(lens, i, seq);
+        if (t_rand_int(env, 0, 3) == 0) lmn_set_i64(lens, 0, seq - 1); /* the reference's */
+    } else {
+        op_absent(&b);
+    }
+    if (states) floats(&b, env, 3, (int64_t[]){dirs, batch, n}, 1);
+    if (states && cell) floats(&b, env, 3, (int64_t[]){dirs, batch, n}, 1);
+    if (way) op_attr_s(&b, "direction", way == 2 ? BOTH : BACK);
+    op_attr_i(&b, "hidden_size", n);
+    if (gates == 3) op_attr_i(&b, "linear_before_reset", t_rand_int(env, 0, 1));
+    const int64_t drop = t_rand_int(env, 0, 3);
+    if (drop < b.node.n_out) b.out[drop] = NULL;
+    compare(&b, 1e-5);
+}
+
+static void test_recurrent(t_env *env)
+{
+    static const char *const OPS[] = {"RNN", "LSTM", "GRU"};
+    static const int64_t GATES[] = {1, 4, 3};
+    for (int32_t i = 0; i < 150; i++) check_layer(env, OPS[i % 3], GATES[i % 3], i % 10 == 9);
+}
+
+T_MAIN(T_TEST(test_recurrent))
