@@ -2,6 +2,36 @@
  * ArgMax and ArgMin on facts and tensors: attributes axis (0), keepdims (1), select_last_index (0).
  */
 #include "ops/arg.h"
+#include "ops/shapes.h"
+
+/* Lines of f32 that lie side by side. */
+typedef struct column_job {
+    lmn_arg_columns *fn;
+    const float *x;
+    int64_t *y;
+    int64_t len, inner, strips; /* strips of a plane */
+    bool take_last;
+} column_job;
+
+static void column_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const column_job *j = arg;
+    const int64_t plane = chunk / j->strips, at = chunk % j->strips * LMN_ARG_STRIP;
+    (void)worker;
+    j->fn(j->x + plane * j->len * j->inner + at, j->len, j->inner,
+          lmn_min_i64(LMN_ARG_STRIP, j->inner - at), j->take_last, j->y + plane * j->inner + at);
+}
+
+static void run_columns(lmn_eval *ec, const lmn_arg_impl *impl, const lmn_lines *job)
+{
+    const lamina_tensor *x = job->x, *y = job->out[0].t;
+    column_job j = {.fn = impl->columns, .x = x->data, .take_last = *(const bool *)job->arg};
+    if (!y || lmn_count(y) == 0) return;
+    j.y = y->data, j.len = x->dims[job->axis];
+    j.inner = lmn_span_count(x->dims, job->axis + 1, x->rank);
+    j.strips = (j.inner + LMN_ARG_STRIP - 1) / LMN_ARG_STRIP;
+    lmn_par_for(ec->par, lmn_span_count(x->dims, 0, job->axis) * j.strips, column_chunk, &j);
+}
 
 lamina_status lmn_arg_eval(lmn_eval *ec, const lmn_arg_impl *impl)
 {
@@ -31,6 +61,13 @@ lamina_status lmn_arg_eval(lmn_eval *ec, const lmn_arg_impl *impl)
     if (x->rank && x->dims[job.axis] == 0 && job.out[0].t && lmn_count(job.out[0].t) > 0)
         return lmn_eval_fail(ec, LAMINA_E_SHAPE, "axis %d has 0 elements and so no extreme",
                              job.axis);
+    if (x->dtype == LAMINA_F32 && x->rank && x->dims[job.axis] <= INT32_MAX) {
+        job.as = LAMINA_F32, job.fn = impl->f32;
+        if (lmn_span_count(x->dims, job.axis + 1, x->rank) > 1) {
+            run_columns(ec, impl, &job);
+            return LAMINA_OK;
+        }
+    }
     return lmn_lines_run(ec, &job);
 }
 

@@ -8,6 +8,7 @@
  * the output's or is 1 (proved by lmn_ew_run before anything is read).
  */
 #include "ops/ew.h"
+#include "ops/runs.h"
 
 #include <string.h>
 
@@ -20,6 +21,7 @@ typedef struct source {
     lamina_dtype dtype, as;
     int64_t elem_bytes;
     bool dense; /* laid out as the output */
+    bool one;   /* one element for all of it */
     int64_t strides[LMN_MAX_RANK];
 } source;
 
@@ -79,6 +81,7 @@ static bool source_init(source *s, const lamina_tensor *t, lamina_dtype as, int3
         if (extent != dims[d]) s->dense = false;
         stride *= extent;
     }
+    s->one = stride == 1 && !s->dense;
     return true;
 }
 
@@ -130,7 +133,9 @@ static void copy_run(uint8_t *dst, const uint8_t *p, int64_t n, int64_t stride, 
         for (int64_t i = 0; i < n; i++) d[i] = s[i * stride]; \
     }
     if (stride == 1)
-        memcpy(dst, p, (size_t)(n * elem_bytes));
+        lmn_run_copy(dst, p, (size_t)(n * elem_bytes));
+    else if (stride == 0)
+        lmn_run_fill(dst, (size_t)elem_bytes, (size_t)n, p);
     else if (elem_bytes == 1)
         RUN(uint8_t)
     else if (elem_bytes == 2)
@@ -145,19 +150,24 @@ static void copy_run(uint8_t *dst, const uint8_t *p, int64_t n, int64_t stride, 
 #undef RUN
 }
 
-static void gather(const walk *w, const source *s, int64_t start, int64_t n, uint8_t *dst)
+/* Elements [start, start + n) of a source that is not dense: where they lie, if that is in a row,
+   else copied to dst. */
+static const uint8_t *gather(const walk *w, const source *s, int64_t start, int64_t n, uint8_t *dst)
 {
     int64_t idx[LMN_MAX_RANK], at = 0;
     const int32_t last = w->rank - 1;
+    uint8_t *to = dst;
     for (int32_t d = last; d >= 0; d--) {
         idx[d] = start % w->dims[d];
         start /= w->dims[d];
         at += idx[d] * s->strides[d];
     }
+    if (s->strides[last] == 1 && idx[last] + n <= w->dims[last])
+        return s->data + at * s->elem_bytes;
     while (n > 0) {
         const int64_t run = lmn_min_i64(n, w->dims[last] - idx[last]);
-        copy_run(dst, s->data + at * s->elem_bytes, run, s->strides[last], s->elem_bytes);
-        dst += run * s->elem_bytes;
+        copy_run(to, s->data + at * s->elem_bytes, run, s->strides[last], s->elem_bytes);
+        to += run * s->elem_bytes;
         n -= run;
         idx[last] += run;
         at += run * s->strides[last];
@@ -167,6 +177,7 @@ static void gather(const walk *w, const source *s, int64_t start, int64_t n, uin
             idx[d - 1]++;
         }
     }
+    return dst;
 }
 
 /* Elements [start, start + n) of a source as the function wants them: in place or in `buf`. */
@@ -174,12 +185,18 @@ static const void *fetch(const walk *w, const source *s, int64_t start, int64_t 
                          uint8_t *buf)
 {
     const uint8_t *p = s->data + start * s->elem_bytes;
-    if (!s->dense) {
-        gather(w, s, start, n, raw);
-        p = raw;
-    }
+    if (!s->dense) p = gather(w, s, start, n, raw);
     if (s->as == s->dtype) return p;
     lmn_convert(s->as, buf, s->dtype, p, n, true);
+    return buf;
+}
+
+/* One element for all: as many of it as a block may want. */
+static const void *spread(const source *s, uint8_t *raw, uint8_t *buf)
+{
+    lmn_run_fill(raw, (size_t)s->elem_bytes, LMN_EW_BLOCK, s->data);
+    if (s->as == s->dtype) return raw;
+    lmn_convert(s->as, buf, s->dtype, raw, LMN_EW_BLOCK, true);
     return buf;
 }
 
@@ -220,6 +237,9 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
     const lmn_ew_job *job = w->job;
     block_mem m;
     const int64_t end = lmn_min_i64(w->count, (chunk + 1) * CHUNK);
+    const void *in[LMN_EW_MAX_IN];
+    for (int32_t i = 0; !job->fold && i < job->n_in; i++)
+        in[i] = w->src[i].one ? spread(&w->src[i], m.raw[i], m.buf[i]) : NULL;
     for (int64_t at = chunk * CHUNK; at < end; at += LMN_EW_BLOCK) {
         const int64_t n = lmn_min_i64(LMN_EW_BLOCK, end - at);
         uint8_t *out = w->out + at * w->out_elem_bytes;
@@ -227,9 +247,8 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
             run_fold(w, at, n, &m, out);
             continue;
         }
-        const void *in[LMN_EW_MAX_IN];
         for (int32_t i = 0; i < job->n_in; i++)
-            in[i] = fetch(w, &w->src[i], at, n, m.raw[i], m.buf[i]);
+            if (!w->src[i].one) in[i] = fetch(w, &w->src[i], at, n, m.raw[i], m.buf[i]);
         if (job->out_as == job->out_dtype) {
             job->fn(in, out, n, job->arg);
             continue;
@@ -275,8 +294,10 @@ static lmn_ew_fn *pick(const lmn_ew_impl *impl, lamina_dtype dt, lamina_dtype *a
         *as = dt == LAMINA_F32 && impl->f32 ? LAMINA_F32 : LAMINA_F64;
         return *as == LAMINA_F32 ? impl->f32 : impl->f64;
     case LMN_CLASS_SINT: *as = LAMINA_I64; return impl->i64;
-    case LMN_CLASS_UINT:
-    case LMN_CLASS_BOOL: *as = LAMINA_U64; return impl->u64;
+    case LMN_CLASS_BOOL:
+        *as = impl->b8 ? LAMINA_BOOL : LAMINA_U64;
+        return impl->b8 ? impl->b8 : impl->u64;
+    case LMN_CLASS_UINT: *as = LAMINA_U64; return impl->u64;
     case LMN_CLASS_STRING: *as = LAMINA_STRING; return impl->str;
     default: return NULL;
     }

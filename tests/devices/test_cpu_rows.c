@@ -84,7 +84,7 @@ static void check_layer(t_env *env, const char *op, int64_t gates, bool large)
     const int64_t way = t_rand_int(env, 0, 2), dirs = way == 2 ? 2 : 1;
     const int64_t seq = t_rand_int(env, 1, 7), batch = t_rand_int(env, 1, large ? 40 : 6),
                   in = t_rand_int(env, 1, 40),
-                  n = large ? t_rand_int(env, 90, 140) : t_rand_int(env, 1, 40);
+                  n = large ? t_rand_int(env, 90, 140) : t_rand_int(env, 28, 60);
     const bool cell = gates == 4, bias = t_rand_int(env, 0, 3) != 0, states = t_rand_int(env, 0, 1);
     op_bench b;
     op_begin(&b, env, op, cell ? 3 : 2);

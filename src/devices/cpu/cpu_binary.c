@@ -1,9 +1,12 @@
 /*
- * Binary f32 operators with broadcast on the elementwise family. Axes on which both operands behave
- * alike are merged; what remains is rows in which an operand is either dense or one element.
+ * Binary f32 operators with broadcast on the elementwise family; more operands one after the other.
+ * Axes on which both operands behave alike are merged; what remains is rows in which an operand is
+ * either dense or one element.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/elementwise/elementwise.h"
+
+#include <string.h>
 
 static const int64_t chunk_elems = 16 << 10;
 
@@ -81,34 +84,56 @@ static bool binary_axes(const lamina_tensor *a, const lamina_tensor *b, binary_j
     return true;
 }
 
+/* y = a op b, already laid out. */
+static void run_pair(const lmn_par *par, binary_job *j, const lamina_tensor *a,
+                     const lamina_tensor *b, const lamina_tensor *y)
+{
+    const int64_t len = j->extent[j->n_axes - 1];
+    j->a = a->data, j->b = b->data, j->y = y->data;
+    j->rows = 1;
+    for (int32_t i = 0; i < j->n_axes - 1; i++) j->rows *= j->extent[i];
+    j->pieces = (len + chunk_elems - 1) / chunk_elems;
+    j->rows_per_chunk = lmn_max_i64(1, chunk_elems / len);
+    const int64_t n =
+        j->pieces > 1 ? j->rows * j->pieces : (j->rows + j->rows_per_chunk - 1) / j->rows_per_chunk;
+    lmn_par_for(par, n, binary_chunk, j);
+}
+
+/* The first two operands into y, then each of the others; the first two must have y's shape. */
 static lamina_status run_binary(const lamina_kernel *k, lmn_eval *ec, lmn_binary_kind kind)
 {
     const lamina_tensor *a = lmn_in(ec, 0), *b = lmn_in(ec, 1);
     binary_job j = {.fn = k->dev->kset.elementwise_f32->binary, .kind = kind};
-    int64_t dims[LMN_MAX_RANK];
-    int32_t rank;
-    if (ec->n_in != 2 || !lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) ||
+    int64_t dims[LMN_MAX_RANK], more_dims[LMN_MAX_RANK];
+    int32_t rank, more_rank;
+    const bool rounds = kind == LMN_BIN_ADD && ec->n_in > 2; /* the reference adds in f64 */
+    if (ec->n_in < 2 || rounds || !lmn_cpu_is_f32(a) || !lmn_cpu_is_f32(b) ||
         !binary_axes(a, b, &j, &rank, dims))
         return lmn_cpu_reference(ec);
+    lamina_tensor whole = {.rank = rank};
+    memcpy(whole.dims, dims, (size_t)rank * sizeof *dims);
+    for (int32_t i = 2; i < ec->n_in; i++) {
+        binary_job more;
+        if (!lmn_cpu_is_f32(lmn_in(ec, i)) ||
+            !binary_axes(&whole, lmn_in(ec, i), &more, &more_rank, more_dims) ||
+            !lmn_dims_equal(rank, dims, more_rank, more_dims))
+            return lmn_cpu_reference(ec);
+    }
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, rank, dims, &y));
     if (!y) return LAMINA_OK;
-    j.a = a->data, j.b = b->data, j.y = y->data;
-    const int64_t len = j.extent[j.n_axes - 1];
-    j.rows = 1;
-    for (int32_t i = 0; i < j.n_axes - 1; i++) j.rows *= j.extent[i];
-    j.pieces = (len + chunk_elems - 1) / chunk_elems;
-    j.rows_per_chunk = lmn_max_i64(1, chunk_elems / len);
-    const int64_t n =
-        j.pieces > 1 ? j.rows * j.pieces : (j.rows + j.rows_per_chunk - 1) / j.rows_per_chunk;
-    lmn_par_for(ec->par, n, binary_chunk, &j);
+    run_pair(ec->par, &j, a, b, y);
+    for (int32_t i = 2; i < ec->n_in; i++) {
+        (void)binary_axes(y, lmn_in(ec, i), &j, &more_rank, more_dims);
+        run_pair(ec->par, &j, y, lmn_in(ec, i), y);
+    }
     return LAMINA_OK;
 }
 
 static bool supports_binary(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
-    if (node->op->n_in != 2) {
-        (void)lmn_format(text, cap, "%d operands, the fast kernel has two", node->op->n_in);
+    if (node->op->n_in < 2) {
+        (void)lmn_format(text, cap, "one operand, the fast kernel has two or more");
         return false;
     }
     return lmn_cpu_takes_f32(node, 0, &dev->kset.elementwise_f32->head, text, cap);
@@ -131,3 +156,4 @@ BINARY(mul, "Mul", MUL)
 BINARY(div, "Div", DIV)
 BINARY(max, "Max", MAX)
 BINARY(min, "Min", MIN)
+BINARY(sum, "Sum", ADD)

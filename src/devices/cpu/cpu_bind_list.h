@@ -65,6 +65,7 @@
     X(div)                   \
     X(max)                   \
     X(min)                   \
+    X(sum)                   \
     X(rotary)                \
     X(softmax)               \
     X(layer_norm)            \

@@ -2,7 +2,8 @@
  * LSTM, GRU and RNN in f32 with the functions of the standard: one product for the inputs of all
  * steps, then for every step one for the states of all rows and the gates on the cell family. Both
  * directions take their steps together. Clipping, peepholes, coupled gates, other functions, rows
- * of different length and layout 1 run by the reference.
+ * of different length, layout 1, layers of few units and sums that overflow f32 run by the
+ * reference.
  *
  * Sums of a step follow the batch (few rows are dot products), never the threads.
  */
@@ -11,10 +12,14 @@
 #include "kernels/gemm/gemm_plan.h"
 #include "ops/rnn.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Steps with fewer multiply-adds stay with the caller: threads would cost more than they save. */
 static const int64_t step_madds = 1 << 20;
+/* Layers of fewer units run in f64 by the reference: they are cheap, and what f32 rounds in a step
+   grows from step to step where few large weights do not average it. */
+enum { LEAST_UNITS = 32 };
 /* So many rows and steps pay for packing the recurrent weights into panels. */
 enum { PACK_ROWS = 4, PACK_STEPS = 4, CELL_UNITS = 4096 };
 
@@ -84,7 +89,7 @@ static bool fits(const lmn_eval *ec, const lmn_rnn *a)
     for (int64_t i = 0; lens && i < a->batch; i++)
         if (lmn_get_i64(lens, i) != a->seq) return false;
     int64_t n;
-    return a->seq > 0 && a->batch > 0 && a->hidden > 0 && a->input > 0 &&
+    return a->seq > 0 && a->batch > 0 && a->hidden >= LEAST_UNITS && a->input > 0 &&
            a->input <= LMN_CPU_EXTENT_MAX && lmn_mul_i64(a->hidden, 8 * a->dirs, &n) &&
            n <= LMN_CPU_EXTENT_MAX && lmn_mul_i64(a->seq, a->batch, &n) && n <= LMN_CPU_EXTENT_MAX;
 }
@@ -249,6 +254,18 @@ static lamina_status plan_steps(lmn_eval *ec, rnn_job *j, const lmn_gemm_row *ro
     return lmn_cpu_worker_scratch(ec, bytes, &j->scratch, &j->scratch_step);
 }
 
+/* Sums beyond f32 would cancel where the reference keeps them. */
+static bool all_finite(const float *x, int64_t n)
+{
+    typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+    four bad = {0};
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) bad |= (four)((*(const four *)(x + i) & 0x7f800000u) == 0x7f800000u);
+    for (; i < n; i++)
+        if (!isfinite(x[i])) bad[0] = 1;
+    return (bad[0] | bad[1] | bad[2] | bad[3]) == 0;
+}
+
 /* ---- steps -------------------------------------------------------------------------------------
  */
 
@@ -308,9 +325,9 @@ static void reset_chunk(void *arg, int64_t chunk, int32_t worker)
 
 /*
  * All steps of directions [j->from, j->from + dirs). Every second product runs from the back: what
- * the step before read last of the weights is still in the cache.
+ * the step before read last of the weights is still in the cache. False: a sum is not finite.
  */
-static void run_steps(const lmn_par *par, rnn_job *j, int32_t dirs)
+static bool run_steps(const lmn_par *par, rnn_job *j, int32_t dirs)
 {
     const lmn_rnn *a = &j->a;
     const int32_t from = j->from, end = from + dirs;
@@ -328,8 +345,10 @@ static void run_steps(const lmn_par *par, rnn_job *j, int32_t dirs)
             for (int32_t d = from; d < end; d++) j->more[d].a = j->reset + d * j->units;
             lmn_par_for(par, n_more, product_chunk, &more);
         }
+        if (!all_finite(j->r + from * a->batch * j->wide, j->rows * j->wide)) return false;
         lmn_par_for(par, cells, cell_chunk, j);
     }
+    return true;
 }
 
 /* ---- the binding -------------------------------------------------------------------------------
@@ -364,10 +383,12 @@ static lamina_status run_layer(const lamina_kernel *k, lmn_eval *ec, lmn_cell_ki
     LMN_TRY(read_states(ec, &j));
     LMN_TRY(project(ec, &j, row, flags));
     LMN_TRY(plan_steps(ec, &j, row, flags));
+    bool finite = all_finite(j.xw, a->dirs * a->seq * a->batch * j.wide);
     if (lmn_par_width(ec->par) > 1 && a->dirs * j.units * j.wide >= step_madds)
-        run_steps(ec->par, &j, a->dirs);
+        finite = finite && run_steps(ec->par, &j, a->dirs);
     else /* one after the other: the weights of one may fit the cache */
-        for (j.from = 0; j.from < a->dirs; j.from++) run_steps(NULL, &j, 1);
+        for (j.from = 0; finite && j.from < a->dirs; j.from++) finite = run_steps(NULL, &j, 1);
+    if (!finite) return lmn_cpu_reference(ec);
     for (int32_t d = 0; yh && d < a->dirs; d++)
         memcpy((float *)yh->data + d * j.units, state_at(&j, d, a->seq - 1),
                (size_t)j.units * sizeof(float));

@@ -3,9 +3,9 @@
  */
 #include "ops/ew.h"
 
-LMN_EW_BIN(u64_fn, uint64_t, bool, a &b)
+LMN_EW_BIN(b8_fn, uint8_t, uint8_t, a &b)
 
-static const lmn_ew_impl IMPL = {.u64 = u64_fn, .out_bool = true};
+static const lmn_ew_impl IMPL = {.b8 = b8_fn, .out_bool = true};
 
 static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
 {

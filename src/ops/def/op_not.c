@@ -3,7 +3,7 @@
  */
 #include "ops/ew.h"
 
-LMN_EW_UN(u64_fn, uint64_t, uint64_t, !x)
+LMN_EW_UN(b8_fn, uint8_t, uint8_t, !x)
 
 static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
 {
@@ -18,7 +18,7 @@ static lamina_status infer_op(lmn_infer *ic)
 
 static lamina_status eval_op(lmn_eval *ec)
 {
-    static const lmn_ew_impl IMPL = {.u64 = u64_fn};
+    static const lmn_ew_impl IMPL = {.b8 = b8_fn};
     return lmn_ew_eval(ec, &IMPL, NULL);
 }
 

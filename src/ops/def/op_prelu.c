@@ -4,7 +4,21 @@
  */
 #include "ops/ew.h"
 
-LMN_EW_BIN(f32_fn, float, float, a < 0 ? a * b : a)
+/* Four at a time by masks: a compiler branches on the sign, which nothing foresees. */
+static void f32_fn(const void *const *in, void *out, int64_t n, LMN_UNUSED const void *arg)
+{
+    typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+    typedef int32_t bits __attribute__((vector_size(16), aligned(4), may_alias));
+    const float *a = in[0], *b = in[1];
+    float *y = out;
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const four x = *(const four *)(a + i), product = x * *(const four *)(b + i);
+        const bits below = x < 0.0f;
+        *(bits *)(y + i) = (below & (bits)product) | (~below & (bits)x);
+    }
+    for (; i < n; i++) y[i] = a[i] < 0 ? a[i] * b[i] : a[i];
+}
 LMN_EW_BIN(f64_fn, double, double, a < 0 ? a * b : a)
 LMN_EW_BIN(i64_fn, int64_t, int64_t, a < 0 ? (int64_t)((uint64_t)a * (uint64_t)b) : a)
 LMN_EW_BIN(u64_fn, uint64_t, uint64_t, ((void)b, a))

@@ -5,6 +5,7 @@
  * moves bytes and takes every type, strings included; complex numbers are interpolated by parts.
  */
 #include "ops/resizecore.h"
+#include "ops/runs.h"
 #include "ops/wide.h"
 
 #include <math.h>
@@ -40,6 +41,20 @@ static int64_t nearest_source(const nearest_job *j, int64_t o)
     return flat;
 }
 
+/* n elements, each twice, to two rows (which may be the same one). */
+static void put_twice(word *to, word *also, const word *from, int64_t n)
+{
+    typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const four v = *(const four *)(from + i), low = __builtin_shufflevector(v, v, 0, 0, 1, 1),
+                   high = __builtin_shufflevector(v, v, 2, 2, 3, 3);
+        *(four *)(to + 2 * i) = low, *(four *)(to + 2 * i + 4) = high;
+        *(four *)(also + 2 * i) = low, *(four *)(also + 2 * i + 4) = high;
+    }
+    for (; i < n; i++) to[2 * i] = to[2 * i + 1] = also[2 * i] = also[2 * i + 1] = from[i];
+}
+
 /* Four-byte elements, nothing extrapolated along the last axis: a row at a time. Rows that have the
    source of the row above are copied from it. */
 static void nearest_rows(const nearest_job *j, int64_t first, word *to)
@@ -54,9 +69,11 @@ static void nearest_rows(const nearest_job *j, int64_t first, word *to)
             down ? plane + down[row] * j->r->axis[3].in : nearest_source(j, first + o);
         const word *from = (const word *)j->x->data + at - index[0];
         if (at == before) {
-            memcpy(to, to - n, (size_t)n * sizeof *to);
+            lmn_run_copy((uint8_t *)to, (const uint8_t *)(to - n), (size_t)n * sizeof *to);
         } else if (j->doubled) {
-            for (int64_t i = 0; i < n / 2; i++) to[2 * i] = to[2 * i + 1] = from[i];
+            const bool pair = down && o + n < j->inner && down[row + 1] == down[row];
+            put_twice(to, pair ? to + n : to, from, n / 2);
+            if (pair) o += n, to += n, row++;
         } else {
             for (int64_t i = 0; i < n; i++) to[i] = from[index[i]];
         }

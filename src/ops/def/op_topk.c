@@ -5,6 +5,8 @@
  */
 #include "ops/lines.h"
 
+#include <string.h>
+
 typedef struct topk_arg {
     int64_t k;
     bool largest;
@@ -15,25 +17,27 @@ typedef struct topk_arg {
  * Popping the roots then fills the outputs from the back. BEFORE(i, j): i stands before j in the
  * result, a total order because indices differ.
  */
+#define TOPK_ORDER(T)                                                                    \
+    static bool before_##T(const T *x, int64_t i, int64_t j, bool largest)               \
+    {                                                                                    \
+        const T a = x[i], b = x[j];                                                      \
+        const bool nan_a = a != a, nan_b = b != b;                                       \
+        if (nan_a != nan_b) return nan_a == largest;                                     \
+        if (a == b || nan_a) return i < j;                                               \
+        return largest ? a > b : a < b;                                                  \
+    }                                                                                    \
+    static void sink_##T(const T *x, int64_t *heap, int64_t n, int64_t at, bool largest) \
+    {                                                                                    \
+        for (int64_t c; (c = 2 * at + 1) < n; at = c) {                                  \
+            if (c + 1 < n && before_##T(x, heap[c], heap[c + 1], largest)) c++;          \
+            if (!before_##T(x, heap[at], heap[c], largest)) return;                      \
+            const int64_t t = heap[at];                                                  \
+            heap[at] = heap[c];                                                          \
+            heap[c] = t;                                                                 \
+        }                                                                                \
+    }
 #define TOPK_LINE(T)                                                                        \
-    static bool before_##T(const T *x, int64_t i, int64_t j, bool largest)                  \
-    {                                                                                       \
-        const T a = x[i], b = x[j];                                                         \
-        const bool nan_a = a != a, nan_b = b != b;                                          \
-        if (nan_a != nan_b) return nan_a == largest;                                        \
-        if (a == b || nan_a) return i < j;                                                  \
-        return largest ? a > b : a < b;                                                     \
-    }                                                                                       \
-    static void sink_##T(const T *x, int64_t *heap, int64_t n, int64_t at, bool largest)    \
-    {                                                                                       \
-        for (int64_t c; (c = 2 * at + 1) < n; at = c) {                                     \
-            if (c + 1 < n && before_##T(x, heap[c], heap[c + 1], largest)) c++;             \
-            if (!before_##T(x, heap[at], heap[c], largest)) return;                         \
-            const int64_t t = heap[at];                                                     \
-            heap[at] = heap[c];                                                             \
-            heap[c] = t;                                                                    \
-        }                                                                                   \
-    }                                                                                       \
+    TOPK_ORDER(T)                                                                           \
     static void line_##T(const void *data, int64_t len, void *const *y, void *tmp,          \
                          const void *arg)                                                   \
     {                                                                                       \
@@ -58,6 +62,103 @@ typedef struct topk_arg {
 TOPK_LINE(double)
 TOPK_LINE(int64_t)
 TOPK_LINE(uint64_t)
+TOPK_ORDER(float)
+
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t bits __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* The first place from i on, a multiple of 16 further or less than 16 before len, where 16 elements
+   hold one that may stand before `worst`: one that is better, or a NaN on either side. */
+static int64_t next_better(const float *x, int64_t i, int64_t len, float worst, bool largest)
+{
+    for (; i + 16 <= len; i += 16) {
+        bits calm = {-1, -1, -1, -1};
+        for (int64_t q = 0; q < 16; q += 4) {
+            const four v = *(const four *)(x + i + q);
+            calm &= largest ? v <= worst : v >= worst;
+        }
+        if (!(calm[0] & calm[1] & calm[2] & calm[3])) break;
+    }
+    return i;
+}
+
+/* Few of many: the heap, and what is no better than its root passed over by sixteens. */
+static void few_f32(const float *x, int64_t len, int64_t *heap, float *values, int64_t *indices,
+                    const topk_arg *o)
+{
+    for (int64_t i = 0; i < o->k; i++) heap[i] = i;
+    for (int64_t i = o->k / 2 - 1; i >= 0; i--) sink_float(x, heap, o->k, i, o->largest);
+    for (int64_t i = o->k, end; o->k > 0 && i < len; i = end) {
+        i = next_better(x, i, len, x[heap[0]], o->largest);
+        end = lmn_min_i64(len, i + 16);
+        for (; i < end; i++) {
+            if (!before_float(x, i, heap[0], o->largest)) continue;
+            heap[0] = i;
+            sink_float(x, heap, o->k, 0, o->largest);
+        }
+    }
+    for (int64_t n = o->k; n > 0; n--) {
+        indices[n - 1] = heap[0];
+        values[n - 1] = x[heap[0]];
+        heap[0] = heap[n - 1];
+        sink_float(x, heap, n - 1, 0, o->largest);
+    }
+}
+
+/* Order of a value as an unsigned number, first is 0; -0 is 0, a NaN is larger than all. */
+static uint32_t rank_of(float v, bool largest)
+{
+    uint32_t u;
+    if (v == 0) v = 0;
+    memcpy(&u, &v, sizeof u);
+    u = v != v ? UINT32_MAX : u >> 31 ? ~u : u | 0x80000000u;
+    return largest ? ~u : u;
+}
+
+/* Much of a line: all of it sorted by bytes of the rank, from the lowest; equals keep their order.
+ */
+static void many_f32(const float *x, int64_t len, uint64_t *from, float *values, int64_t *indices,
+                     const topk_arg *o)
+{
+    uint32_t count[4][256] = {{0}};
+    uint64_t *to = from + len;
+    for (int64_t i = 0; i < len; i++) {
+        const uint32_t r = rank_of(x[i], o->largest);
+        from[i] = (uint64_t)r << 32 | (uint64_t)i;
+        for (int b = 0; b < 4; b++) count[b][r >> 8 * b & 255]++;
+    }
+    for (int b = 0; b < 4; b++) {
+        uint32_t sum = 0;
+        if (count[b][from[0] >> (32 + 8 * b) & 255] == len) continue; /* all alike */
+        for (int v = 0; v < 256; v++) {
+            const uint32_t n = count[b][v];
+            count[b][v] = sum;
+            sum += n;
+        }
+        for (int64_t i = 0; i < len; i++) to[count[b][from[i] >> (32 + 8 * b) & 255]++] = from[i];
+        uint64_t *const swap = from;
+        from = to, to = swap;
+    }
+    for (int64_t i = 0; i < o->k; i++) {
+        indices[i] = (int64_t)(from[i] & UINT32_MAX);
+        values[i] = x[indices[i]];
+    }
+}
+
+/* Sorting all costs some 4 steps an element, a heap some log k for each of k. */
+static bool is_many(int64_t k, int64_t len)
+{
+    return k >= 32 && k >= len / 16 && len <= INT32_MAX;
+}
+
+static void line_float(const void *data, int64_t len, void *const *y, void *tmp, const void *arg)
+{
+    const topk_arg *o = arg;
+    if (is_many(o->k, len))
+        many_f32(data, len, tmp, y[0], y[1], o);
+    else
+        few_f32(data, len, tmp, y[0], y[1], o);
+}
 
 static lamina_status eval_op(lmn_eval *ec)
 {
@@ -77,6 +178,10 @@ static lamina_status eval_op(lmn_eval *ec)
              : job.as == LAMINA_I64 ? line_int64_t
                                     : line_uint64_t;
     job.tmp_bytes = (size_t)arg.k * sizeof(int64_t);
+    if (x->dtype == LAMINA_F32) {
+        job.as = LAMINA_F32, job.fn = line_float;
+        if (is_many(arg.k, len)) job.tmp_bytes = 2 * (size_t)len * sizeof(uint64_t);
+    }
     int64_t dims[LMN_MAX_RANK];
     for (int32_t d = 0; d < x->rank; d++) dims[d] = d == job.axis ? arg.k : x->dims[d];
     job.out[0] = (lmn_line_out){.as = job.as, .len = arg.k};

@@ -11,7 +11,10 @@
         const uint8_t *c = in[0];                                                   \
         const T *x = in[1], *z = in[2];                                             \
         T *y = out;                                                                 \
-        for (int64_t i = 0; i < n; i++) y[i] = c[i] ? x[i] : z[i];                  \
+        for (int64_t i = 0; i < n; i++) {                                           \
+            const T a = x[i], b = z[i]; /* both: no branch */                       \
+            y[i] = c[i] ? a : b;                                                    \
+        }                                                                           \
     }
 typedef struct pair {
     uint64_t half[2];
