@@ -55,12 +55,13 @@ static void draw(kc_ctx *kc, const lmn_conv_geom *g, lmn_qconv_args *a)
     if (kc_int(kc, 0, 3) == 0) a->w_zps = ints_of(kc, g->c_out, w_lo, w_lo + 255);
     if (kc_int(kc, 0, 1)) a->bias = ints_of(kc, g->c_out, -100000, 100000);
     a->requant = kc_int(kc, 0, 1);
-    a->mul = (float)kc_int(kc, 1, 1000) * 1e-6f;
+    const float unit = kc_int(kc, 0, 2) ? 1e-6f : 1e-3f; /* factors below 1, or around */
+    a->mul = (float)kc_int(kc, 1, 1200) * unit;
     a->lo = kc_int(kc, 0, 1) ? -128 : 0, a->hi = a->lo + 255;
     a->zp = a->lo + (int32_t)kc_int(kc, 0, 255);
     if (kc_int(kc, 0, 1)) return;
     float *muls = kc_buffer(kc, (size_t)g->c_out * sizeof *muls);
-    for (int64_t c = 0; c < g->c_out; c++) muls[c] = (float)kc_int(kc, 1, 1000) * 1e-6f;
+    for (int64_t c = 0; c < g->c_out; c++) muls[c] = (float)kc_int(kc, 1, 1200) * unit;
     a->muls = muls;
 }
 

@@ -87,7 +87,7 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
 }
 
 /* What becomes of the sums of a block. */
-typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS } leaving;
+typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS, SMALL_BYTES } leaving;
 
 /* Then no sum times a factor is NaN. */
 static inline bool all_finite(const float *x, int64_t n)
@@ -95,6 +95,25 @@ static inline bool all_finite(const float *x, int64_t n)
     __mmask16 odd = 0;
     for (int64_t j = 0; j < n; j += LANES)
         odd |= _mm512_fpclass_ps_mask(_mm512_maskz_loadu_ps(lanes(n - j), x + j), 0x99);
+    return !odd;
+}
+
+/* Bytes of the whole range of their type by factors of columns below 1, to which rows add nothing:
+   no product is beyond 32 bits, and packing bounds it. */
+static inline bool gives_small_bytes(const lmn_qgemm_block *t)
+{
+    const lmn_qgemm_end *e = &t->end;
+    const __m512 most = _mm512_set1_ps(0.99f);
+    if (!e->col_mul || e->hi - e->lo != 255) return false;
+    __mmask16 odd = 0;
+    for (int64_t j = 0; j < t->n; j += LANES)
+        odd |= _mm512_cmp_ps_mask(
+            _mm512_abs_ps(_mm512_maskz_loadu_ps(lanes(t->n - j), e->col_mul + j)), most,
+            _CMP_NLT_UQ);
+    for (int64_t i = 0; i < t->m; i += LANES) {
+        const __m512i add = _mm512_maskz_loadu_epi32(lanes(t->m - i), e->row_add + i);
+        odd |= _mm512_test_epi32_mask(add, add);
+    }
     return !odd;
 }
 
@@ -171,6 +190,18 @@ ALWAYS __m512i packed_bytes(const packer *p, __m512 x0, __m512 x1, __m512 x2)
     const __m512i hi = _mm512_adds_epi16(_mm512_packs_epi32(v2, v2), p->zp);
     const __m512i y = _mm512_max_epi8(_mm512_packs_epi16(lo, hi), p->least);
     return _mm512_permutexvar_epi32(p->order, _mm512_xor_si512(y, p->turn));
+}
+
+/* The same of small products, where the range of the bytes is that of their type. */
+ALWAYS __m512i small_bytes(const packer *p, __m512i zp, __m512 x0, __m512 x1, __m512 x2,
+                           const bool u8)
+{
+    const __m512i v0 = _mm512_cvtps_epi32(x0), v1 = _mm512_cvtps_epi32(x1);
+    const __m512i v2 = _mm512_cvtps_epi32(x2);
+    const __m512i lo = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), zp);
+    const __m512i hi = _mm512_adds_epi16(_mm512_packs_epi32(v2, v2), zp);
+    const __m512i y = u8 ? _mm512_packus_epi16(lo, hi) : _mm512_packs_epi16(lo, hi);
+    return _mm512_permutexvar_epi32(p->order, y);
 }
 
 /* At most 48 columns. */

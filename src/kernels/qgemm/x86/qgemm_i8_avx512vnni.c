@@ -22,7 +22,7 @@ static __attribute__((noinline)) void leave(const lmn_qgemm_block *t, int64_t i0
     const tile_sums s = {sums, NR, i0, j0, rows, lmn_min_i64(NR, t->n - j0)};
     if (how == ANY_END)
         any_end(&end, &s);
-    else if (how == BYTES)
+    else if (how == BYTES || how == SMALL_BYTES)
         bytes_end(&end, &s, false);
     else
         floats_end(&end, &s, false);
@@ -93,7 +93,8 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         if (vectors > 1) _mm512_storeu_si512(to + i * step + LANES, c##i##1);     \
         if (vectors > 2) _mm512_storeu_si512(to + i * step + 2 * LANES, c##i##2); \
     }
-    if (how <= ANY_END || how == FLOATS || (rows < MR && how == BYTES)) {
+    const bool few_rows = (rows < MR && how == BYTES) || (rows < MR - 1 && how == SMALL_BYTES);
+    if (how <= ANY_END || how == FLOATS || few_rows) {
         EACH_ROW(SAVE)
         if (how != KEEP) leave(t, i0, j0, how, sums, rows);
         return;
@@ -121,7 +122,7 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         }
         return;
     }
-    if (rows < MR) return;
+    if (rows < MR - 1) return;
     const float *col_mul = t->end.col_mul;
     const float *row_mul = col_mul ? NULL : t->end.row_mul + i0;
     const __m512 zero = _mm512_setzero_ps();
@@ -144,6 +145,25 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
         const __m512 f = _mm512_set1_ps(row_mul[i]); \
         OUT_BYTES(i, f, f, f)                        \
     }
+#define SMALL(i, v, mul) _mm512_mul_ps(_mm512_cvtepi32_ps(c##i##v), mul)
+#define OUT_SMALL(i, u8)                                                                \
+    if (rows > i) {                                                                     \
+        const __m512 x0 = SMALL(i, 0, m0), x1 = vectors > 1 ? SMALL(i, 1, m1) : zero,   \
+                     x2 = vectors > 2 ? SMALL(i, 2, m2) : zero;                         \
+        _mm512_mask_storeu_epi8(c + i * ldc, in, small_bytes(&by, zp, x0, x1, x2, u8)); \
+    }
+#define SMALL_U8(i) OUT_SMALL(i, true)
+#define SMALL_S8(i) OUT_SMALL(i, false)
+    if (how == SMALL_BYTES) {
+        const __m512i zp = _mm512_set1_epi16((short)t->end.zp);
+        if (t->end.hi > 127) {
+            EACH_ROW(SMALL_U8)
+        } else {
+            EACH_ROW(SMALL_S8)
+        }
+        return;
+    }
+    if (rows < MR) return;
     if (col_mul) {
         EACH_ROW(BYTES_BY_COL)
     } else {
@@ -196,7 +216,8 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
     static tile_fn *const tiles[MR][3] = {TILES(1), TILES(2), TILES(3), TILES(4),
                                           TILES(5), TILES(6), TILES(7), TILES(8)};
 #undef TILES
-    const leaving how = leaving_of(t);
+    leaving how = leaving_of(t);
+    if (how == BYTES && gives_small_bytes(t)) how = SMALL_BYTES;
     columns(t, tiles, how);
 }
 
