@@ -90,7 +90,7 @@ static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, product *
     const lmn_qgemm_row *row = k->dev->kset.qgemm_i8;
     const weights *s = k->state;
     lmn_tune_use use = {.problem = NULL};
-    if (s->packed && shape.m > LMN_QGEMM_STREAM_M) {
+    if (s->packed) {
         lmn_qgemm_shape packed = shape;
         packed.packed = true;
         lmn_qgemm_plan_make(row, &packed, &p->plan);
