@@ -32,9 +32,10 @@ int cli_trace(int argc, char **argv);
 int cli_cache(int argc, char **argv);
 int cli_tune(int argc, char **argv);
 int cli_bench_serve(int argc, char **argv);
+int cli_serve(int argc, char **argv);
 extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help_bench[],
     cli_help_info[], cli_help_convert[], cli_help_quantize[], cli_help_logd[], cli_help_trace[],
-    cli_help_cache[], cli_help_tune[], cli_help_bench_serve[];
+    cli_help_cache[], cli_help_tune[], cli_help_bench_serve[], cli_help_serve[];
 
 /* "lamina: error: ..." on stderr; returns CLI_FAULT. */
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);

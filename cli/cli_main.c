@@ -14,6 +14,7 @@ const cli_verb cli_verbs[] = {
     {"bench", "measure a model, or the machine itself", cli_help_bench, cli_bench},
     {"bench serve", "load a model server and measure what it answers", cli_help_bench_serve,
      cli_bench_serve},
+    {"serve", "serve models over HTTP", cli_help_serve, cli_serve},
     {"tune", "find faster ways for a model on this machine", cli_help_tune, cli_tune},
     {"convert", "write a model anew: fixed shapes, folded, smaller", cli_help_convert, cli_convert},
     {"quantize", "write a model in 8 or 4 bits and report its accuracy", cli_help_quantize,

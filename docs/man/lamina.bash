@@ -2,9 +2,9 @@
 _lamina() {
     local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench tune convert quantize cache trace logd info help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench serve tune convert quantize cache trace logd info help --version" -- "$word")
     elif [ "$verb" = help ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench tune convert quantize cache trace logd info" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "run check inspect bench serve tune convert quantize cache trace logd info" -- "$word")
     elif [[ $word == -* ]]; then
         local options
         options=$(lamina help "$verb" 2> /dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u)

@@ -11,6 +11,9 @@
  * measured for a model on this machine and kept for later sessions.
  * client: asking a model server, in one call after the other. loadgen:
  * loading it with requests and timing the answers honestly.
+ * serve: a model server in your process: a file or a folder of models
+ * over HTTP with the KServe v2 protocol, batches, bounds, models that
+ * are replaced while requests are answered, metrics.
  *
  * A program needs nothing else of Lamina, and links one library.
  *
@@ -31,6 +34,7 @@
 #include "lamina/plugin.h"
 #include "lamina/prepack.h"
 #include "lamina/quantize.h"
+#include "lamina/serve.h"
 #include "lamina/session.h"
 #include "lamina/tensor.h"
 #include "lamina/trace.h"

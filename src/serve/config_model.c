@@ -98,7 +98,8 @@ static void write_queue_policy(lmn_jsonw *w, const char *key, const lmn_batch_le
     lmn_jsonw_end(w);
 }
 
-static void write_batching(lmn_jsonw *w, const lmn_batch_config *b)
+/* `asked` has the levels that were asked for, not the one that there always is. */
+static void write_batching(lmn_jsonw *w, const lmn_batch_config *b, const lmn_batch_config *asked)
 {
     lmn_jsonw_object(w, "dynamic_batching");
     lmn_jsonw_array(w, "preferred_batch_size");
@@ -106,13 +107,13 @@ static void write_batching(lmn_jsonw *w, const lmn_batch_config *b)
     lmn_jsonw_end(w);
     lmn_jsonw_u64(w, "max_queue_delay_microseconds", b->delay_ns / 1000u);
     lmn_jsonw_bool(w, "preserve_ordering", b->preserve_ordering);
-    lmn_jsonw_u64(w, "priority_levels", b->n_levels);
-    lmn_jsonw_u64(w, "default_priority_level", b->default_level);
-    if (!b->n_levels) {
+    lmn_jsonw_u64(w, "priority_levels", asked->n_levels);
+    lmn_jsonw_u64(w, "default_priority_level", asked->default_level);
+    if (!asked->n_levels) {
         write_queue_policy(w, "default_queue_policy", &b->level[0]);
     } else {
         lmn_jsonw_object(w, "priority_queue_policy");
-        for (uint32_t i = 0; i < b->n_levels; i++) {
+        for (uint32_t i = 0; i < asked->n_levels; i++) {
             char key[12];
             (void)lmn_format(key, sizeof key, "%u", i + 1);
             write_queue_policy(w, key, &b->level[i]);
@@ -149,7 +150,7 @@ void lmn_serve_config_write(lmn_jsonw *w, const lmn_serve_config *c, const lmn_s
         lmn_jsonw_end(w);
     }
     lmn_jsonw_end(w);
-    if (b->dynamic) write_batching(w, b);
+    if (b->dynamic) write_batching(w, b, &c->model.batch);
     if (decided->cache_bytes) {
         lmn_jsonw_object(w, "response_cache");
         lmn_jsonw_bool(w, "enable", true);

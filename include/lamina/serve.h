@@ -1,0 +1,166 @@
+/*
+ * lamina/serve.h - a model server inside your process: HTTP/1.1 with the KServe v2 protocol.
+ *
+ * One file, or a folder of models laid out as Triton and KServe have it
+ * (DIR/<model>/<version>/model.onnx, with config.json or config.pbtxt beside the versions), is
+ * served on one or more addresses. Requests are batched, bounded and refused at arrival when they
+ * cannot be served in time; models come and go without a request failing.
+ *
+ *     lamina_server *server;
+ *     lamina_server_opts o = {.size = sizeof o, .models = "model.onnx"};
+ *     if (lamina_server_start(engine, &o, &server, &err)) ...
+ *     printf("http://127.0.0.1:%u\n", lamina_server_port(server, 0));
+ *     ...
+ *     lamina_server_drain(server);              // not ready any more, but still serving
+ *     lamina_server_stop(server, 30000);        // answer what is there, then end
+ *
+ * What it answers: GET /v2, /v2/health/live, /v2/health/ready, /v2/models/M[/versions/V] and
+ * .../ready, .../config, .../stats; POST .../infer; POST /v2/repository/index, and
+ * /v2/repository/models/M/load and .../unload on the admin address; GET /metrics, /openapi.json and
+ * / (a page that shows what goes on).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef LAMINA_SERVE_H
+#define LAMINA_SERVE_H
+
+#include "lamina/log.h"
+#include "lamina/session.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A running server. */
+typedef struct lamina_server lamina_server;
+
+/* Who decides which models of a folder are loaded. */
+typedef enum lamina_model_control {
+    LAMINA_CONTROL_NONE = 0,     /* all, once, at the start */
+    LAMINA_CONTROL_EXPLICIT = 1, /* `load` at the start, then load and unload requests */
+    LAMINA_CONTROL_POLL = 2      /* the folder: it is looked at again and again */
+} lamina_model_control;
+
+/* Options of lamina_server_start(). Set `size` and `models`, leave the rest zero. Append only. */
+typedef struct lamina_server_opts {
+    size_t size;        /* sizeof(lamina_server_opts) */
+    const char *models; /* a model's file, or a folder of models */
+
+    /* Where to listen: "HOST:PORT", "[V6]:PORT", "PORT" of 127.0.0.1, "unix:/PATH", "fd:N" (an open
+       socket). Port 0: any. NULL: "127.0.0.1:8000" */
+    const char *const *listen;
+    uint32_t n_listen;
+    const char *admin;  /* one more address, where load and unload are answered; NULL: nowhere */
+    const char *tokens; /* a file with a token a line: requests then need "Authorization: Bearer
+                           TOKEN", but for health; NULL: no tokens */
+    bool insecure;      /* listen on other than loopback and UNIX sockets without tokens */
+
+    uint32_t n_loops;     /* threads that read and answer; 0 = 1 */
+    uint32_t n_threads;   /* threads a run of a model may use; 0 = the engine's width */
+    uint32_t precision;   /* lamina_precision, of models whose configuration says none */
+    int64_t max_batch;    /* rows of a batch; 0 = found out, or as configured; -1 = no batches */
+    uint64_t delay_us;    /* how long a request may wait for company */
+    uint64_t queue_rows;  /* rows that may wait for a model; 0 = max(64, 4 x max_batch) */
+    uint32_t n_instances; /* of a model; 0 = 1, or as configured */
+
+    lamina_model_control control;
+    uint32_t poll_ms;        /* POLL: how often; 0 = 1000 */
+    const char *const *load; /* EXPLICIT: names of models to load at the start, "*" = all */
+    uint32_t n_load;
+
+    uint64_t max_body_bytes;  /* of a request; 0 = 64 MiB */
+    uint32_t max_connections; /* 0 = 10000 */
+
+    lamina_logger *log; /* borrowed until the server is gone; what happens, and requests; or NULL */
+    uint32_t log_sample; /* one request of so many is logged; 0 = none */
+} lamina_server_opts;
+
+/**
+ * Load the models and serve them. When it returns, requests are answered.
+ *
+ * @param engine  borrowed; must outlive the server.
+ * @param opts    borrowed until return, but for `log`.
+ * @param out     on success owned, released by lamina_server_stop. On failure untouched.
+ * @param err     borrowed; NULL allowed; one sentence on failure.
+ * @return LAMINA_OK; E_INVALID (options; a model that is one file and contradicts itself); E_PERM
+ *         (an address that others can reach, without tokens or `insecure`); E_BUSY (address in
+ *         use); E_IO, E_PARSE and others of lamina_model_load for one file; E_OS; E_NOMEM. A model
+ *         of a folder that cannot be loaded is no failure: the repository index says why.
+ *
+ * Shapes:   none.   Units: rows, microseconds, milliseconds, bytes.
+ * Threads:  any. The server has threads of its own: loops, one that loads, instances of models.
+ * Memory:   models; what requests hold, bounded.   Blocking: loads and warms up every model.
+ * Source:   Open Inference Protocol v2; docs/rooms/serve.md.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_start(lamina_engine *engine,
+                                                              const lamina_server_opts *opts,
+                                                              lamina_server **out,
+                                                              lamina_error *err);
+
+/**
+ * The port on which address number i is listened to.
+ *
+ * @param server  borrowed.
+ * @param i       from 0, in the order of opts.listen; the admin address comes last.
+ * @return the port; 0 for a UNIX socket or past the end.
+ *
+ * Shapes:   none.   Units: none.   Threads: any.   Memory: none.   Since: 0.1
+ */
+LAMINA_API uint16_t lamina_server_port(const lamina_server *server, uint32_t i);
+
+/**
+ * Begin to end: health/ready says 503 from now on, so that balancers send requests elsewhere, and
+ * answers say `Connection: close`. Requests are still taken and answered.
+ *
+ * @param server  borrowed; NULL does nothing.
+ *
+ * Shapes:   none.   Units: none.
+ * Threads:  any.    Memory: none.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API void lamina_server_drain(lamina_server *server);
+
+/**
+ * End: take no more connections, answer what was asked, then release everything.
+ *
+ * @param server   owned; NULL does nothing.
+ * @param grace_ms how long requests may take to be answered; those left then are cancelled and
+ *                 answered 503.
+ *
+ * Shapes:   none.   Units: milliseconds.
+ * Threads:  one; no other call on this server may be running.
+ * Memory:   frees all.   Blocking: up to grace_ms and the time to stop what runs.
+ * Source:   none.   Since: 0.1
+ */
+LAMINA_API void lamina_server_stop(lamina_server *server, uint32_t grace_ms);
+
+/* A model that is loaded, as lamina_server_model() tells. Set `size`. Append only. */
+typedef struct lamina_server_model_info {
+    size_t size;        /* sizeof(lamina_server_model_info) */
+    char name[129];     /* of the model */
+    uint64_t version;   /* the highest that is loaded */
+    int64_t max_batch;  /* rows of a batch; 0: requests run one by one */
+    bool runs_inline;   /* small enough to run in the thread that read the request */
+    bool ready;         /* at least one version can be used */
+    char reason[256];   /* why not, or why the newest is not in use; "" = all is well */
+    char example[2048]; /* a body of an infer request with zeros in it; "" = too large to show */
+} lamina_server_model_info;
+
+/**
+ * Look at the models, in order of their names.
+ *
+ * @param server  borrowed.
+ * @param i       from 0.
+ * @param info    caller's, `size` set; filled.
+ * @return LAMINA_OK; E_RANGE past the end; E_INVALID.
+ *
+ * Shapes:   none.   Units: rows.
+ * Threads:  any.    Memory: none.   Blocking: a lock that the loading thread holds for moments.
+ * Source:   none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_model(lamina_server *server, uint32_t i,
+                                                              lamina_server_model_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* LAMINA_SERVE_H */

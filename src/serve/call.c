@@ -1,0 +1,350 @@
+/*
+ * An inference over HTTP: read by the codec, submitted to its model, answered on the loop that read
+ * it. A small model is run by the loop itself at the end of its turn, with all that came in it; a
+ * large one answers from a thread of its own, which posts the call back.
+ *
+ * A call is free again when its answer's bytes were released: till then its tensors and its arena
+ * are what is being sent.
+ */
+#include "serve/server_int.h"
+
+#include "base/os/os_thread.h"
+#include "base/os/os_time.h"
+#include "base/text.h"
+#include "serve/kserve.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define CALL_ARENA_MAX ((size_t)1 << 30) /* the body is bounded before */
+
+static bool same_name(lmn_span a, const char *lower, size_t n)
+{
+    if (a.n != n) return false;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t c = a.p[i];
+        if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != (uint8_t)lower[i]) return false;
+    }
+    return true;
+}
+
+/* 00-(32 hex)-(16 hex)-(2 hex) */
+lmn_span lmn_call_traceparent(lmn_span v)
+{
+    if (v.n != 55) return (lmn_span){0};
+    for (size_t i = 0; i < v.n; i++) {
+        const bool dash = i == 2 || i == 35 || i == 52;
+        const bool hex = (v.p[i] >= '0' && v.p[i] <= '9') || (v.p[i] >= 'a' && v.p[i] <= 'f');
+        if (dash ? v.p[i] != '-' : !hex) return (lmn_span){0};
+    }
+    return v;
+}
+
+static lmn_call *take(lmn_serve_loop *l)
+{
+    lmn_call *c = l->spare;
+    if (c) {
+        l->spare = c->next;
+    } else {
+        c = lmn_calloc(l->server->alloc, 1, sizeof *c, "serve call");
+        if (!c) return NULL;
+        lmn_arena_init(&c->arena, l->server->alloc, CALL_ARENA_MAX);
+        (void)lmn_arena_bump(&c->arena, 16, 16);
+        c->empty = lmn_arena_mark_here(&c->arena);
+        c->home = l;
+    }
+    memset(&c->infer, 0, offsetof(lmn_infer, result));
+    lmn_count(&l->open_calls, 1);
+    return c;
+}
+
+static void give(lmn_call *c)
+{
+    lmn_serve_loop *l = c->home;
+    for (uint32_t i = 0; i < c->infer.n_result; i++) lamina_tensor_unref(c->infer.result[i]);
+    c->infer.n_result = 0;
+    lmn_arena_rewind(&c->arena, c->empty);
+    if (c->version) lmn_version_unref(c->version);
+    c->version = NULL;
+    c->next = l->spare;
+    l->spare = c;
+    lmn_atomic_store(&l->open_calls, lmn_atomic_load(&l->open_calls, relaxed) - 1, release);
+}
+
+void lmn_call_free_all(lmn_serve_loop *l)
+{
+    for (uint32_t i = 0; i < l->n_pending; i++) lmn_version_unref(l->pending[i].version);
+    lmn_free(l->server->alloc, l->pending, l->cap_pending * sizeof *l->pending, 16, "serve");
+    while (l->spare) {
+        lmn_call *c = l->spare;
+        l->spare = c->next;
+        lmn_arena_finish(&c->arena);
+        lmn_cfree(l->server->alloc, c, 1, sizeof *c, "serve call");
+    }
+}
+
+/* --- the answer --- */
+
+static uint32_t http_status(const lmn_infer *r, bool read)
+{
+    switch (r->status) {
+    case LAMINA_E_NOMEM: return 503;
+    case LAMINA_E_TIMEOUT: return r->started_ns ? 504 : 503;
+    case LAMINA_E_BUSY:
+    case LAMINA_E_CLOSED: return 503;
+    case LAMINA_E_LIMIT: return read ? 400 : 503;
+    case LAMINA_E_CANCELLED: return r->gone && lmn_atomic_load(r->gone, relaxed) ? 499 : 503;
+    case LAMINA_E_INVALID:
+    case LAMINA_E_RANGE:
+    case LAMINA_E_SHAPE:
+    case LAMINA_E_DTYPE:
+    case LAMINA_E_PARSE:
+    case LAMINA_E_PROTO:
+    case LAMINA_E_UNSUPPORTED: return 400;
+    default: return 500;
+    }
+}
+
+static lmn_outcome outcome(uint32_t status)
+{
+    switch (status) {
+    case 200: return LMN_OUTCOME_OK;
+    case 400: return LMN_OUTCOME_INVALID;
+    case 503: return LMN_OUTCOME_REFUSED;
+    case 499: return LMN_OUTCOME_CANCELLED;
+    default: return LMN_OUTCOME_FAILED;
+    }
+}
+
+static uint64_t between(uint64_t from, uint64_t to)
+{
+    return from && to > from ? to - from : 0;
+}
+
+static void record(lmn_call *c, uint32_t status, uint64_t now)
+{
+    const lmn_infer *r = &c->infer;
+    lmn_version_shard *s = &c->version->shards[c->home->index];
+    lmn_count(&s->outcome[outcome(status)], 1);
+    if (status != 200) return;
+    lmn_hist_add(&s->stage[LMN_STAGE_INPUT], between(c->began_ns, c->submitted_ns));
+    lmn_hist_add(&s->stage[LMN_STAGE_QUEUE], between(c->submitted_ns, r->started_ns));
+    lmn_hist_add(&s->stage[LMN_STAGE_COMPUTE], between(r->started_ns, r->computed_ns));
+    lmn_hist_add(&s->stage[LMN_STAGE_OUTPUT], between(r->computed_ns, now));
+    lmn_hist_add(&s->stage[LMN_STAGE_TOTAL], between(c->began_ns, now));
+    lmn_count(&s->rows, (uint64_t)r->rows);
+}
+
+/* Server-Timing: milliseconds of every stage. */
+static lmn_http_field timing(const lmn_call *c, uint64_t now, char *buf, size_t cap)
+{
+    const lmn_infer *r = &c->infer;
+    const uint64_t at[] = {c->began_ns, c->submitted_ns, r->started_ns, r->computed_ns, now};
+    static const char *const NAMES[] = {"input", "queue", "compute", "output"};
+    size_t n = 0;
+    for (size_t i = 0; i < LMN_COUNT(NAMES); i++) {
+        const uint64_t us = between(at[i], at[i + 1]) / 1000u;
+        n += lmn_format(buf + n, cap - n, "%s%s;dur=%llu.%03llu", i ? ", " : "", NAMES[i],
+                        (unsigned long long)(us / 1000u), (unsigned long long)(us % 1000u));
+    }
+    return (lmn_http_field){{(const uint8_t *)"Server-Timing", 13}, {(const uint8_t *)buf, n}};
+}
+
+static void released(void *ctx, lmn_span bytes)
+{
+    lmn_call *c = ctx;
+    (void)bytes;
+    if (--c->pieces == 0) give(c);
+}
+
+static size_t decimal(char buf[24], uint64_t v)
+{
+    char *p = buf + 24;
+    do *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    const size_t n = (size_t)(buf + 24 - p);
+    memmove(buf, p, n);
+    return n;
+}
+
+static void fail(lmn_call *c, bool read)
+{
+    const lmn_infer *r = &c->infer;
+    const uint32_t status = http_status(r, read);
+    const char *why = r->error.msg[0] ? r->error.msg : lamina_status_text(r->status);
+    record(c, status, 0);
+    lmn_serve_error(c->home, c->req, LMN_ROUTE_INFER, status, why, r->retry_after_s);
+    give(c);
+}
+
+static void succeed(lmn_call *c)
+{
+    lmn_span bytes[1 + LMN_INFER_MAX_PORTS];
+    lmn_http_piece pieces[1 + LMN_INFER_MAX_PORTS];
+    lmn_http_field fields[3];
+    char json_text[24], timing_text[160];
+    lmn_http_answer a = {.status = 200, .content_type = "application/json", .fields = fields};
+    int64_t json_bytes = -1;
+    c->infer.status = lmn_kserve_write(&c->version->sig, &c->infer, &c->arena, bytes, &a.n_pieces,
+                                       &json_bytes, &c->infer.error);
+    if (c->infer.status != LAMINA_OK) {
+        fail(c, false);
+        return;
+    }
+    if (json_bytes >= 0) {
+        a.content_type = "application/octet-stream";
+        fields[a.n_fields++] = (lmn_http_field){
+            {(const uint8_t *)"Inference-Header-Content-Length", 31},
+            {(const uint8_t *)json_text, decimal(json_text, (uint64_t)json_bytes)}};
+    }
+    const uint64_t now = lmn_now_ns();
+    if (c->wants_timing) fields[a.n_fields++] = timing(c, now, timing_text, sizeof timing_text);
+    if (c->traceparent.n)
+        fields[a.n_fields++] =
+            (lmn_http_field){{(const uint8_t *)"traceparent", 11}, c->traceparent};
+    for (uint32_t i = 0; i < a.n_pieces; i++) pieces[i] = (lmn_http_piece){bytes[i], released, c};
+    a.pieces = pieces;
+    c->pieces = a.n_pieces + 1;
+    record(c, 200, now);
+    lmn_serve_counted(c->home, c->req, LMN_ROUTE_INFER, 200, now);
+    lmn_http_reply(c->req, &a);
+    released(c, (lmn_span){0});
+}
+
+static void finish(lmn_call *c)
+{
+    if (c->infer.status == LAMINA_OK)
+        succeed(c);
+    else
+        fail(c, false);
+}
+
+static void finish_posted(lmn_http_task *task, lmn_http_loop *loop)
+{
+    (void)loop;
+    finish((lmn_call *)task);
+}
+
+static void done(lmn_infer *r)
+{
+    lmn_call *c = r->user;
+    if (c->home->thread == lmn_thread_key()) {
+        finish(c);
+    } else {
+        c->task.run = finish_posted;
+        lmn_http_post(c->home->loop, &c->task);
+    }
+}
+
+/* --- the request --- */
+
+/* What its fields say to us. False: refused, the sentence is in *err. */
+static bool read_fields(lmn_call *c, const lmn_http_request *r, int64_t *json_bytes,
+                        lamina_error *err)
+{
+    *json_bytes = -1;
+    for (uint32_t i = 0; i < r->n_fields; i++) {
+        const lmn_span name = r->fields[i].name, value = r->fields[i].value;
+        if (same_name(name, "inference-header-content-length", 31)) {
+            if (*json_bytes >= 0 || !value.n || value.p[0] == '-' ||
+                !lmn_parse_i64(value.p, value.n, json_bytes) || *json_bytes > (int64_t)r->body.n) {
+                (void)lmn_fail(err, LAMINA_E_INVALID,
+                               "Inference-Header-Content-Length must be a number of bytes, at most "
+                               "those of the body, and stand there once");
+                return false;
+            }
+        } else if (same_name(name, "content-encoding", 16)) {
+            if (!same_name(value, "identity", 8)) {
+                (void)lmn_fail(err, LAMINA_E_UNSUPPORTED,
+                               "a body with a Content-Encoding is not taken: send it as it is");
+                return false;
+            }
+        } else if (same_name(name, "traceparent", 11)) {
+            c->traceparent = lmn_call_traceparent(value);
+        } else if (same_name(name, "prefer", 6)) {
+            c->wants_timing = same_name(value, "server-timing", 13);
+        }
+    }
+    return true;
+}
+
+/* It is run, or its instances are woken, at the end of this turn. */
+static bool remember(lmn_serve_loop *l, lmn_version *v)
+{
+    for (uint32_t i = 0; i < l->n_pending; i++)
+        if (l->pending[i].version == v) {
+            l->pending[i].due = 0;
+            return true;
+        }
+    void *grown = l->pending;
+    if (lmn_grow(l->server->alloc, &grown, &l->cap_pending, l->n_pending + 1, 1 << 16,
+                 sizeof *l->pending, "serve") != LAMINA_OK)
+        return false;
+    l->pending = grown;
+    l->pending[l->n_pending++] = (lmn_pending){lmn_version_ref(v), 0};
+    return true;
+}
+
+void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
+{
+    lmn_call *c = take(l);
+    int64_t json_bytes;
+    if (!c) {
+        lmn_serve_error(l, r, LMN_ROUTE_INFER, 503, "out of memory", 1);
+        return;
+    }
+    c->req = r;
+    c->version = lmn_version_ref(v);
+    c->began_ns = r->head_ns;
+    c->submitted_ns = 0;
+    c->wants_timing = false;
+    c->traceparent = (lmn_span){0};
+    lmn_infer *q = &c->infer;
+    q->model = v->model;
+    q->gone = &r->gone;
+    q->done = done;
+    q->user = c;
+    if (!read_fields(c, r, &json_bytes, &q->error)) {
+        q->status = q->error.status;
+        if (q->status == LAMINA_E_UNSUPPORTED) {
+            record(c, 400, 0);
+            lmn_serve_error(l, r, LMN_ROUTE_INFER, 415, q->error.msg, 0);
+            give(c);
+        } else {
+            fail(c, true);
+        }
+        return;
+    }
+    q->status = lmn_kserve_read(&v->sig, r->body, json_bytes, &c->arena, q, &q->error);
+    if (q->status != LAMINA_OK) {
+        fail(c, true);
+        return;
+    }
+    const uint64_t now = lmn_now_ns();
+    q->arrived_ns = c->submitted_ns = now;
+    if (!remember(l, v))
+        q->status = LAMINA_E_NOMEM;
+    else
+        q->status = lmn_model_submit(v->model, q, now);
+    if (q->status != LAMINA_OK) fail(c, false);
+}
+
+uint64_t lmn_call_turn(lmn_serve_loop *l)
+{
+    uint64_t soonest = UINT64_MAX;
+    if (!l->n_pending) return soonest;
+    const uint64_t now = lmn_now_ns();
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->n_pending; i++) {
+        lmn_pending p = l->pending[i];
+        if (p.due <= now) p.due = lmn_model_turn(p.version->model, now);
+        if (p.due == UINT64_MAX) {
+            lmn_version_unref(p.version);
+            continue;
+        }
+        if (p.due < soonest) soonest = p.due;
+        l->pending[kept++] = p;
+    }
+    l->n_pending = kept;
+    return soonest;
+}

@@ -1,0 +1,306 @@
+/*
+ * The metrics of a server, family by family: what loops counted, summed now.
+ */
+#include "serve/server_int.h"
+
+#include "base/os/os_env.h"
+#include "base/os/os_time.h"
+
+#include <string.h>
+
+#define LABELS 400
+
+typedef struct observer {
+    lamina_server *s;
+    lmn_serve_loop *l; /* whose view is read */
+    lmn_metrics_out m;
+} observer;
+
+static void of_routes(const observer *o)
+{
+    const lmn_metrics_out *m = &o->m;
+    char labels[LABELS], code[12];
+    lmn_metric_family(m, "lamina_http_requests", LMN_METRIC_COUNTER, NULL,
+                      "Requests answered, by route and status.");
+    for (uint32_t r = 0; r < LMN_ROUTES; r++)
+        for (uint32_t c = 0; c < LMN_CODES; c++) {
+            uint64_t n = 0;
+            for (uint32_t i = 0; i < o->s->n_loops; i++)
+                if (o->s->loops[i])
+                    n += lmn_atomic_load(&o->s->loops[i]->shard.answers[r][c], relaxed);
+            if (!n) continue;
+            labels[0] = 0;
+            (void)lmn_format(code, sizeof code, "%u", lmn_codes[c]);
+            lmn_metric_label(labels, sizeof labels, "route", lmn_route_names[r]);
+            lmn_metric_label(labels, sizeof labels, "code", lmn_codes[c] ? code : "other");
+            lmn_metric_u64(m, "lamina_http_requests", LMN_METRIC_COUNTER, labels, n);
+        }
+    lmn_metric_family(m, "lamina_http_request_duration_seconds", LMN_METRIC_HISTOGRAM, "seconds",
+                      "From the head of a request to its answer, by route.");
+    for (uint32_t r = 0; r < LMN_ROUTES; r++) {
+        lmn_hist_sum sum = {{0}, 0, 0};
+        for (uint32_t i = 0; i < o->s->n_loops; i++)
+            if (o->s->loops[i]) lmn_hist_collect(&sum, &o->s->loops[i]->shard.took[r]);
+        if (!sum.n) continue;
+        labels[0] = 0;
+        lmn_metric_label(labels, sizeof labels, "route", lmn_route_names[r]);
+        lmn_metric_hist(m, "lamina_http_request_duration_seconds", labels, &sum);
+    }
+}
+
+static void of_http(const observer *o)
+{
+    const lmn_metrics_out *m = &o->m;
+    lmn_http_stats st;
+    char labels[LABELS], code[12];
+    lmn_http_get_stats(o->s->http, &st);
+    lmn_metric_family(m, "lamina_http_connections", LMN_METRIC_GAUGE, NULL, "Open connections.");
+    lmn_metric_u64(m, "lamina_http_connections", LMN_METRIC_GAUGE, "", st.open);
+    lmn_metric_family(m, "lamina_http_accepted", LMN_METRIC_COUNTER, NULL, "Connections accepted.");
+    lmn_metric_u64(m, "lamina_http_accepted", LMN_METRIC_COUNTER, "", st.accepted);
+    lmn_metric_family(m, "lamina_http_received_bytes", LMN_METRIC_COUNTER, "bytes",
+                      "Bytes read from clients.");
+    lmn_metric_u64(m, "lamina_http_received_bytes", LMN_METRIC_COUNTER, "", st.bytes_in);
+    lmn_metric_family(m, "lamina_http_sent_bytes", LMN_METRIC_COUNTER, "bytes",
+                      "Bytes sent to clients.");
+    lmn_metric_u64(m, "lamina_http_sent_bytes", LMN_METRIC_COUNTER, "", st.bytes_out);
+    lmn_metric_family(m, "lamina_http_rejected", LMN_METRIC_COUNTER, NULL,
+                      "Requests refused before they had a meaning, by reason.");
+    for (uint32_t i = 0; i < LMN_COUNT(st.refused); i++) {
+        if (!st.refused[i]) continue;
+        labels[0] = 0;
+        (void)lmn_format(code, sizeof code, "%u", i);
+        lmn_metric_label(labels, sizeof labels, "reason", code);
+        lmn_metric_u64(m, "lamina_http_rejected", LMN_METRIC_COUNTER, labels, st.refused[i]);
+    }
+    lmn_metric_u64(m, "lamina_http_rejected", LMN_METRIC_COUNTER, "reason=\"timeout\"",
+                   st.timed_out);
+    lmn_metric_u64(m, "lamina_http_rejected", LMN_METRIC_COUNTER, "reason=\"reset\"", st.reset);
+}
+
+/* Every version that is seen: calls `each` with its labels. */
+static void versions(const observer *o,
+                     void (*each)(const observer *o, const lmn_version *v, const char *labels))
+{
+    char labels[LABELS];
+    for (uint32_t i = 0; lmn_repo_at(&o->l->view, i, 0); i++)
+        for (uint32_t k = 0; lmn_repo_at(&o->l->view, i, k); k++) {
+            const lmn_version *v = lmn_repo_at(&o->l->view, i, k);
+            labels[0] = 0;
+            lmn_metric_label(labels, sizeof labels, "model", v->sig.model);
+            lmn_metric_label(labels, sizeof labels, "version", v->sig.version);
+            each(o, v, labels);
+        }
+}
+
+static void outcomes(const observer *o, const lmn_version *v, const char *labels)
+{
+    for (uint32_t k = 0; k < LMN_OUTCOMES; k++) {
+        char with[LABELS];
+        uint64_t n = 0;
+        for (uint32_t i = 0; i < o->s->n_loops; i++)
+            n += lmn_atomic_load(&v->shards[i].outcome[k], relaxed);
+        (void)lmn_format(with, sizeof with, "%s", labels);
+        lmn_metric_label(with, sizeof with, "outcome", lmn_outcome_names[k]);
+        lmn_metric_u64(&o->m, "lamina_inference_requests", LMN_METRIC_COUNTER, with, n);
+    }
+}
+
+static void rows(const observer *o, const lmn_version *v, const char *labels)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < o->s->n_loops; i++) n += lmn_atomic_load(&v->shards[i].rows, relaxed);
+    lmn_metric_u64(&o->m, "lamina_inference_rows", LMN_METRIC_COUNTER, labels, n);
+}
+
+static void stage(const observer *o, const lmn_version *v, const char *labels, lmn_stage k,
+                  const char *name)
+{
+    lmn_hist_sum sum = {{0}, 0, 0};
+    for (uint32_t i = 0; i < o->s->n_loops; i++) lmn_hist_collect(&sum, &v->shards[i].stage[k]);
+    lmn_metric_hist(&o->m, name, labels, &sum);
+}
+
+static void queue_time(const observer *o, const lmn_version *v, const char *labels)
+{
+    stage(o, v, labels, LMN_STAGE_QUEUE, "lamina_inference_queue_seconds");
+}
+
+static void input_time(const observer *o, const lmn_version *v, const char *labels)
+{
+    stage(o, v, labels, LMN_STAGE_INPUT, "lamina_inference_input_seconds");
+}
+
+static void compute_time(const observer *o, const lmn_version *v, const char *labels)
+{
+    stage(o, v, labels, LMN_STAGE_COMPUTE, "lamina_inference_compute_seconds");
+}
+
+static void output_time(const observer *o, const lmn_version *v, const char *labels)
+{
+    stage(o, v, labels, LMN_STAGE_OUTPUT, "lamina_inference_output_seconds");
+}
+
+static void total_time(const observer *o, const lmn_version *v, const char *labels)
+{
+    stage(o, v, labels, LMN_STAGE_TOTAL, "lamina_inference_duration_seconds");
+}
+
+static void batch_rows(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    uint64_t below = 0;
+    char with[LABELS], bound[24];
+    lmn_model_get_stats(v->model, &st);
+    for (uint32_t i = 0; i <= 12; i++) {
+        below += st.batch_rows[i];
+        (void)lmn_format(bound, sizeof bound, "%u.0", 1u << i);
+        (void)lmn_format(with, sizeof with, "%s", labels);
+        lmn_metric_label(with, sizeof with, "le", bound);
+        lmn_metric_u64(&o->m, "lamina_batch_rows_bucket", LMN_METRIC_GAUGE, with, below);
+    }
+    for (uint32_t i = 13; i < LMN_COUNT(st.batch_rows); i++) below += st.batch_rows[i];
+    (void)lmn_format(with, sizeof with, "%s", labels);
+    lmn_metric_label(with, sizeof with, "le", "+Inf");
+    lmn_metric_u64(&o->m, "lamina_batch_rows_bucket", LMN_METRIC_GAUGE, with, below);
+    lmn_metric_u64(&o->m, "lamina_batch_rows_count", LMN_METRIC_GAUGE, labels, below);
+    lmn_metric_u64(&o->m, "lamina_batch_rows_sum", LMN_METRIC_GAUGE, labels, st.n_rows);
+}
+
+static void dispatches(const observer *o, const lmn_version *v, const char *labels)
+{
+    static const char *const NAMES[LMN_BATCH_REASONS] = {
+        [LMN_BATCH_FULL] = "full",         [LMN_BATCH_PREFERRED] = "preferred",
+        [LMN_BATCH_DELAY] = "delay",       [LMN_BATCH_IDLE] = "idle",
+        [LMN_BATCH_DEADLINE] = "deadline", [LMN_BATCH_SINGLE] = "single"};
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    for (uint32_t i = 0; i < LMN_BATCH_REASONS; i++) {
+        char with[LABELS];
+        (void)lmn_format(with, sizeof with, "%s", labels);
+        lmn_metric_label(with, sizeof with, "reason", NAMES[i]);
+        lmn_metric_u64(&o->m, "lamina_batch_dispatch", LMN_METRIC_COUNTER, with, st.dispatch[i]);
+    }
+}
+
+static void queue_depth(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_u64(&o->m, "lamina_queue_depth", LMN_METRIC_GAUGE, labels, st.n_queued);
+}
+
+static double age(uint64_t since)
+{
+    const uint64_t now = lmn_now_ns();
+    return since && now > since ? (double)(now - since) * 1e-9 : 0;
+}
+
+static void queue_oldest(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_f64(&o->m, "lamina_queue_oldest_seconds", LMN_METRIC_GAUGE, labels,
+                   age(st.oldest_ns));
+}
+
+static void load_time(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_f64(&o->m, "lamina_model_load_seconds", LMN_METRIC_GAUGE, labels,
+                   (double)st.load_ns * 1e-9);
+}
+
+static void heartbeat(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_f64(&o->m, "lamina_engine_heartbeat_seconds", LMN_METRIC_GAUGE, labels,
+                   age(st.beat_ns));
+}
+
+static void model_state(void *ctx, const lmn_repo_row *row)
+{
+    const observer *o = ctx;
+    char labels[LABELS] = "", version[24];
+    (void)lmn_format(version, sizeof version, "%llu", (unsigned long long)row->version);
+    lmn_metric_label(labels, sizeof labels, "model", row->name);
+    lmn_metric_label(labels, sizeof labels, "version", row->version ? version : "");
+    lmn_metric_u64(&o->m, "lamina_model_ready", LMN_METRIC_GAUGE, labels,
+                   strcmp(row->state, "READY") == 0);
+}
+
+static void of_models(const observer *o)
+{
+    static const struct {
+        const char *name;
+        lmn_metric_kind kind;
+        const char *unit, *help;
+        void (*each)(const observer *o, const lmn_version *v, const char *labels);
+    } FAMILIES[] = {
+        {"lamina_inference_requests", LMN_METRIC_COUNTER, NULL, "Inferences, by outcome.",
+         outcomes},
+        {"lamina_inference_rows", LMN_METRIC_COUNTER, NULL, "Rows of answered inferences.", rows},
+        {"lamina_inference_duration_seconds", LMN_METRIC_HISTOGRAM, "seconds",
+         "From the head of a request to its answer.", total_time},
+        {"lamina_inference_input_seconds", LMN_METRIC_HISTOGRAM, "seconds",
+         "Reading the body and its tensors.", input_time},
+        {"lamina_inference_queue_seconds", LMN_METRIC_HISTOGRAM, "seconds",
+         "Waiting for a batch to begin.", queue_time},
+        {"lamina_inference_compute_seconds", LMN_METRIC_HISTOGRAM, "seconds", "Running the model.",
+         compute_time},
+        {"lamina_inference_output_seconds", LMN_METRIC_HISTOGRAM, "seconds", "Writing the answer.",
+         output_time},
+        {"lamina_batch_rows", LMN_METRIC_HISTOGRAM, NULL, "Rows of a run.", batch_rows},
+        {"lamina_batch_dispatch", LMN_METRIC_COUNTER, NULL, "Batches, by why they began.",
+         dispatches},
+        {"lamina_queue_depth", LMN_METRIC_GAUGE, NULL, "Requests that wait.", queue_depth},
+        {"lamina_queue_oldest_seconds", LMN_METRIC_GAUGE, "seconds",
+         "How long the oldest of them has waited.", queue_oldest},
+        {"lamina_model_load_seconds", LMN_METRIC_GAUGE, "seconds", "Loading and warming up.",
+         load_time},
+        {"lamina_engine_heartbeat_seconds", LMN_METRIC_GAUGE, "seconds",
+         "Since an instance last began or ended a run, or was idle.", heartbeat},
+    };
+    for (size_t i = 0; i < LMN_COUNT(FAMILIES); i++) {
+        lmn_metric_family(&o->m, FAMILIES[i].name, FAMILIES[i].kind, FAMILIES[i].unit,
+                          FAMILIES[i].help);
+        versions(o, FAMILIES[i].each);
+    }
+    lmn_metric_family(&o->m, "lamina_model_ready", LMN_METRIC_GAUGE, NULL,
+                      "1: this version can be used.");
+    lmn_repo_index(o->s->repo, model_state, (void *)(uintptr_t)o);
+}
+
+static void of_process(const observer *o)
+{
+    const lmn_metrics_out *m = &o->m;
+    uint64_t rss = 0, pss = 0;
+    lmn_os_memory(&rss, &pss);
+    lmn_metric_family(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "bytes", "Memory, by kind.");
+    lmn_metric_u64(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "pool=\"resident\"", rss);
+    lmn_metric_family(m, "lamina_cpu_seconds", LMN_METRIC_COUNTER, "seconds",
+                      "CPU time of the process.");
+    lmn_metric_f64(m, "lamina_cpu_seconds", LMN_METRIC_COUNTER, "",
+                   (double)lmn_process_cpu_ns() * 1e-9);
+    lmn_metric_family(m, "lamina_uptime_seconds", LMN_METRIC_GAUGE, "seconds",
+                      "Since the server was started.");
+    lmn_metric_f64(m, "lamina_uptime_seconds", LMN_METRIC_GAUGE, "", age(o->s->started_ns));
+    lmn_metric_family(m, "lamina_build_info", LMN_METRIC_GAUGE, NULL, "The version that runs.");
+    lmn_metric_u64(m, "lamina_build_info", LMN_METRIC_GAUGE,
+                   "version=\"" LAMINA_VERSION_STRING "\"", 1);
+}
+
+/* The lock keeps loops from ending; none of them needs it while requests are served. */
+void lmn_observe(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out, bool open)
+{
+    const observer o = {s, l, {out, open}};
+    lmn_mutex_lock(&s->lock);
+    of_routes(&o);
+    lmn_mutex_unlock(&s->lock);
+    of_http(&o);
+    of_models(&o);
+    of_process(&o);
+    lmn_metrics_end(&o.m);
+}

@@ -1,0 +1,129 @@
+/*
+ * Inside the server: what a loop keeps, a request for an inference on its way, and what the files
+ * of the server offer each other. All of a loop's state belongs to its thread, but what is marked
+ * atomic. Calls are kept between requests, arenas included, so that nothing is allocated once a
+ * loop has seen its load.
+ */
+#ifndef LMN_SERVE_SERVER_INT_H
+#define LMN_SERVE_SERVER_INT_H
+
+#include "base/os/os_mutex.h"
+#include "base/sha256.h"
+#include "http/http.h"
+#include "lamina/serve.h"
+#include "serve/repo.h"
+
+#define LMN_SERVE_MAX_LOOPS 256u
+#define LMN_SERVE_MAX_LISTEN 16u
+#define LMN_SERVE_MAX_TOKENS 1024u
+#define LMN_SERVE_TEXT_MAX ((size_t)64 << 20) /* of an answer that is text */
+
+typedef struct lmn_call lmn_call;
+
+/* A version that has something to run at the end of a turn. */
+typedef struct lmn_pending {
+    lmn_version *version; /* a reference */
+    uint64_t due;         /* to be looked at then; 0: now */
+} lmn_pending;
+
+typedef struct lmn_serve_loop {
+    lamina_server *server;
+    lmn_http_loop *loop;
+    uint32_t index; /* of its shards */
+    uintptr_t thread;
+    lmn_repo_view view;
+    lmn_call *spare; /* calls that are not in use */
+    lmn_pending *pending;
+    uint32_t n_pending;
+    size_t cap_pending;
+    lmn_strbuf text; /* an answer being written */
+    lmn_http_shard shard;
+    uint32_t until_log; /* requests to let pass before the next is logged */
+    lmn_http_task changed;
+    lmn_atomic(uint32_t) told; /* `changed` is on its way */
+    lmn_atomic(uint64_t) open_calls;
+} lmn_serve_loop;
+
+struct lmn_call {
+    lmn_http_task task; /* first: done in another thread */
+    lmn_call *next;
+    lmn_serve_loop *home;
+    lmn_http_request *req;
+    lmn_version *version; /* a reference */
+    lmn_arena arena;
+    lmn_arena_mark empty;
+    uint64_t began_ns, submitted_ns;
+    uint32_t pieces; /* not released yet, and one for who answers */
+    bool wants_timing;
+    lmn_span traceparent;
+    lmn_infer infer; /* last: large, hardly touched */
+};
+
+struct lamina_server {
+    lamina_engine *engine;
+    const lamina_allocator *alloc;
+    lmn_repo *repo;
+    lmn_http_server *http;
+    lmn_http_handler handler;
+    lmn_mutex lock; /* loops */
+    lmn_serve_loop *loops[LMN_SERVE_MAX_LOOPS];
+    uint32_t n_loops, n_listen;
+    uint32_t admin; /* number of that listener; UINT32_MAX: none */
+    lmn_atomic(uint32_t) draining;
+    lmn_atomic(uint64_t) jobs; /* load and unload requests that are not answered */
+    uint64_t started_ns, max_body;
+    uint8_t (*tokens)[LMN_SHA256_BYTES];
+    uint32_t n_tokens;
+    size_t cap_tokens;
+    lamina_logger *log;
+    uint32_t log_sample;
+};
+
+/* routes.c: what lmn_http_handler calls. */
+uint64_t lmn_routes_head(void *ctx, lmn_http_request *r);
+void lmn_routes_request(void *ctx, lmn_http_request *r);
+
+/* Answers with bytes that lie in loop->text or are constant; counts them under the route. */
+typedef struct lmn_serve_answer {
+    uint32_t status;
+    lmn_route route;
+    const char *type;
+    lmn_http_field fields[6];
+    uint32_t n_fields;
+    lmn_span body;
+    bool close;
+} lmn_serve_answer;
+void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_answer *a);
+/* {"error": sentence}; retry_after_s 0: no such field. */
+void lmn_serve_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
+                     const char *sentence, uint32_t retry_after_s);
+/* Count it, and log one of so many. */
+void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
+                       uint32_t status, uint64_t now);
+
+/* call.c: inference. */
+void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v);
+/* Run what is gathered; when to be called again. */
+uint64_t lmn_call_turn(lmn_serve_loop *l);
+void lmn_call_free_all(lmn_serve_loop *l);
+/* `traceparent` of a request, if it is one; else empty. */
+lmn_span lmn_call_traceparent(lmn_span value);
+
+/* report.c: JSON. */
+void lmn_report_stats(lmn_jsonw *w, const lmn_version *v, uint32_t n_shards);
+void lmn_report_index_row(void *jsonw, const lmn_repo_row *row);
+void lmn_report_example(lmn_strbuf *out, const lmn_signature *s);
+
+/* observe.c */
+void lmn_observe(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out, bool open);
+
+/* page.c */
+void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out);
+void lmn_openapi_write(lmn_jsonw *w);
+extern const char lmn_page_css[], lmn_page_js[];
+
+/* tokens.c */
+lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *err);
+bool lmn_tokens_allow(const lamina_server *s, const lmn_http_request *r);
+
+#endif
