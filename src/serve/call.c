@@ -183,7 +183,10 @@ static void succeed(lmn_call *c)
     lmn_http_piece pieces[1 + LMN_INFER_MAX_PORTS];
     lmn_http_field fields[3];
     char json_text[24], timing_text[160];
-    lmn_http_answer a = {.status = 200, .content_type = "application/json", .fields = fields};
+    lmn_http_answer a = {.status = 200,
+                         .content_type = "application/json",
+                         .fields = fields,
+                         .close = lmn_serve_closing(c->home)};
     int64_t json_bytes = -1;
     c->infer.status = lmn_kserve_write(&c->version->sig, &c->infer, &c->arena, bytes, &a.n_pieces,
                                        &json_bytes, &c->infer.error);

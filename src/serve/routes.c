@@ -176,7 +176,7 @@ void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_ans
                                  .n_fields = a->n_fields,
                                  .pieces = &piece,
                                  .n_pieces = a->body.n ? 1 : 0,
-                                 .close = a->close};
+                                 .close = lmn_serve_closing(l)};
     lmn_serve_counted(l, r, a->route, a->status, lmn_now_ns());
     lmn_http_reply(r, &out);
 }
@@ -212,7 +212,7 @@ static void reply_text(lmn_serve_loop *l, lmn_http_request *r, lmn_serve_answer 
                                  .n_fields = a->n_fields,
                                  .pieces = &piece,
                                  .n_pieces = 1,
-                                 .close = a->close};
+                                 .close = lmn_serve_closing(l)};
     lmn_serve_counted(l, r, a->route, a->status, lmn_now_ns());
     lmn_http_reply(r, &out);
 }

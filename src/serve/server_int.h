@@ -79,6 +79,12 @@ struct lamina_server {
     uint32_t log_sample;
 };
 
+/* While it drains answers end their connections, so that few are idle when listeners close. */
+static inline bool lmn_serve_closing(const lmn_serve_loop *l)
+{
+    return lmn_atomic_load(&l->server->draining, relaxed) != 0;
+}
+
 /* routes.c: what lmn_http_handler calls. */
 uint64_t lmn_routes_head(void *ctx, lmn_http_request *r);
 void lmn_routes_request(void *ctx, lmn_http_request *r);
@@ -91,7 +97,6 @@ typedef struct lmn_serve_answer {
     lmn_http_field fields[6];
     uint32_t n_fields;
     lmn_span body;
-    bool close;
 } lmn_serve_answer;
 void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_answer *a);
 /* {"error": sentence}; retry_after_s 0: no such field. */
