@@ -33,14 +33,73 @@ static void configure(int64_t m)
     amx_enter(&c);
 }
 
-/* Sums whose end is still to be made: a few rows of it for every step of the next tile, so that the
-   unit of tiles and those of vectors work at the same time. */
+/* Sums whose end is still to be made: behind the steps of the next tile, which are then still at
+   work. (A few rows of it after every step keep the tiles waiting: half as fast.) */
 typedef struct waiting {
     const lmn_qgemm_end *end;
-    tile_sums s; /* what is left; no rows = nothing */
+    tile_sums s; /* no rows = nothing */
     leaving how;
-    int64_t some; /* rows at once */
 } waiting;
+
+/* bytes_end for at most 32 columns: two rows fill a vector. by_col: is there a factor of each
+   column, or of each row; right: are there more than 16. Both are constants. */
+ALWAYS void bytes_run(const lmn_qgemm_end *end, const tile_sums *s, const bool by_col,
+                      const bool right)
+{
+    const lmn_qgemm_end e = *end; /* a copy, which stores of bytes cannot change */
+    const packer p = packer_of(&e);
+    const __m512 none = _mm512_setzero_ps();
+    const __m512i add0 = _mm512_loadu_si512(e.col_add + s->j);
+    const __m512i add1 =
+        right ? _mm512_loadu_si512(e.col_add + s->j + LANES) : _mm512_setzero_si512();
+    const __m512 mul0 = by_col ? _mm512_loadu_ps(e.col_mul + s->j) : none;
+    const __m512 mul1 = by_col && right ? _mm512_loadu_ps(e.col_mul + s->j + LANES) : none;
+    const int32_t *row_add = e.row_add + s->i;
+    const float *row_mul = by_col ? NULL : e.row_mul + s->i;
+    uint8_t *c = (uint8_t *)e.c + s->i * e.ldc + s->j;
+    const __mmask32 in = (__mmask32)bytes(s->n);
+    for (int64_t i = 0; i < s->rows; i += 2, c += 2 * e.ldc) {
+        __m512i words[2];
+        const bool two = i + 1 < s->rows;
+#define WORDS(r)                                                                        \
+    {                                                                                   \
+        const int32_t *sum = s->at + (i + (r)) * s->ld;                                 \
+        const __m512i more = _mm512_set1_epi32(row_add[i + (r)]);                       \
+        const __m512 m0 = by_col ? mul0 : _mm512_set1_ps(row_mul[i + (r)]);             \
+        const __m512 m1 = by_col ? mul1 : m0;                                           \
+        const __m512i v0 =                                                              \
+            _mm512_add_epi32(_mm512_add_epi32(_mm512_loadu_si512(sum), add0), more);    \
+        __m512 x0 = _mm512_mul_ps(_mm512_cvtepi32_ps(v0), m0), x1 = none;               \
+        if (right) {                                                                    \
+            const __m512i v1 = _mm512_add_epi32(_mm512_loadu_si512(sum + LANES), add1); \
+            x1 = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(v1, more)), m1);     \
+        }                                                                               \
+        const __m512i w0 = _mm512_cvtps_epi32(_mm512_min_ps(x0, p.most));               \
+        const __m512i w1 = _mm512_cvtps_epi32(_mm512_min_ps(x1, p.most));               \
+        words[r] = _mm512_adds_epi16(_mm512_packs_epi32(w0, w1), p.zp);                 \
+    }
+        WORDS(0)
+        words[1] = words[0];
+        if (two) WORDS(1)
+#undef WORDS
+        const __m512i y = _mm512_max_epi8(_mm512_packs_epi16(words[0], words[1]), p.least);
+        const __m512i z = _mm512_permutexvar_epi32(p.order, _mm512_xor_si512(y, p.turn));
+        _mm256_mask_storeu_epi8(c, in, _mm512_castsi512_si256(z));
+        if (two) _mm256_mask_storeu_epi8(c + e.ldc, in, _mm512_extracti64x4_epi64(z, 1));
+    }
+}
+
+static void bytes_leave(const lmn_qgemm_end *end, const tile_sums *s)
+{
+    if (end->col_mul && s->n > LANES)
+        bytes_run(end, s, true, true);
+    else if (end->col_mul)
+        bytes_run(end, s, true, false);
+    else if (s->n > LANES)
+        bytes_run(end, s, false, true);
+    else
+        bytes_run(end, s, false, false);
+}
 
 static __attribute__((noinline)) void leave(const lmn_qgemm_end *end, const tile_sums *s,
                                             leaving how)
@@ -50,17 +109,15 @@ static __attribute__((noinline)) void leave(const lmn_qgemm_end *end, const tile
     else if (how == INTS)
         ints_end(end, s);
     else if (how == BYTES)
-        bytes_end(end, s, true);
+        bytes_leave(end, s);
     else
         floats_end(end, s, true);
 }
 
-ALWAYS void leave_some(waiting *w, int64_t rows)
+static void leave_last(waiting *w)
 {
-    tile_sums s = w->s;
-    s.rows = lmn_min_i64(rows, s.rows);
-    leave(w->end, &s, w->how);
-    w->s.at += s.rows * s.ld, w->s.i += s.rows, w->s.rows -= s.rows;
+    if (w->s.rows) leave(w->end, &w->s, w->how);
+    w->s.rows = 0;
 }
 
 /* A tile: m <= MR rows at row i of the block, the panel at column j. */
@@ -100,8 +157,8 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         if (lower) AMX_LOAD(5, a + AMX_ROWS * lda, lda);
         if (lower) AMX_U8S8(2, 5, 6);
         if (lower && right) AMX_U8S8(3, 5, 7);
-        if (w->s.rows) leave_some(w, w->some);
     }
+    leave_last(w);
     AMX_STORE(0, to, step);
     if (right) AMX_STORE(1, to + LANES, step);
     if (lower) AMX_STORE(2, to + AMX_ROWS * ld, step);
@@ -137,7 +194,6 @@ static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
     }
     at->to = sums, at->ld = NR;
     panel(t, at, w);
-    if (w->s.rows) leave_some(w, w->s.rows);
     w->s = (tile_sums){sums, NR, at->i, at->j, at->m, lmn_min_i64(NR, t->n - at->j)};
 }
 
@@ -147,8 +203,8 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
 {
     if (t->m <= 0 || t->n <= 0) return;
     int32_t sums[2][MR * NR] __attribute__((aligned(64)));
-    const int64_t whole = t->m / MR * MR, steps = lmn_max_i64(1, t->k / DEEP);
-    waiting w = {.end = &t->end, .how = leaving_of(t), .some = (MR + steps - 1) / steps};
+    const int64_t whole = t->m / MR * MR;
+    waiting w = {.end = &t->end, .how = leaving_of(t)};
     int turn = 0;
     if (whole) configure(MR);
     for (int64_t j = 0; whole && j < t->n; j += NR)
@@ -164,7 +220,7 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
         }
     }
     amx_leave();
-    if (w.s.rows) leave_some(&w, w.s.rows);
+    leave_last(&w);
 }
 
 /* ---- few rows, B transposed --------------------------------------------------------------------
