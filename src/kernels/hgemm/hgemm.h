@@ -50,6 +50,7 @@ typedef struct lmn_hgemm_block {
     int64_t m, n, k;            /* k in whole groups */
     int32_t beta;               /* 0 (C is not read) or 1 */
     bool c_past;                /* C is not wanted in the caches: a hint */
+    bool b_far;                 /* panels come from beyond L2, worth fetching ahead: a hint */
     const lmn_hgemm_head *head; /* NULL = none; only to rows that have `heads` */
 } lmn_hgemm_block;
 

@@ -19,7 +19,11 @@ enum {
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
-    STREAM_BYTES = 256 << 10
+    STREAM_BYTES = 256 << 10,
+    PANELS_MC = 256,     /* rows and columns of a chunk whose panels pass one by one: A in L2, */
+    PANELS_NC = 1024,    /* and C */
+    FAR_BYTES = 1 << 20, /* packed B comes from beyond L2 */
+    SETS_BYTES = 4096    /* rows so far apart share sets of the caches */
 };
 /* The last columns beyond whole panels of the tile, if they are few: a tile would leave its lanes
    idle. Not tuning: what they decide is the order of sums (hgemm_plan.h). */
@@ -27,11 +31,19 @@ enum { THIN_N = 8, THIN_M = 16, THIN_K = 64 };
 static const int64_t past_elems = 8 << 20; /* a C this large has left the caches when it is read */
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
+static const double max_panels_madds = 1280 << 20; /* tiles are so much faster */
 static const double pack_madds = 16, bring_madds = 32;
 
 static bool is(const lmn_hgemm_plan *p, int32_t flag)
 {
     return p->flags & flag;
+}
+
+/* Packed panels that all rows of a chunk meet one after the other: they need not stay in L2, but A
+   must, which then is read once for many columns. (2048^3 on AMX 0.9 to 1.3 of oneDNN.) */
+static bool by_panels(const lmn_hgemm_plan *p)
+{
+    return is(p, LMN_HGEMM_PACKED) && p->row->group > 2;
 }
 
 static void cut_blocks(lmn_hgemm_plan *p)
@@ -40,6 +52,7 @@ static void cut_blocks(lmn_hgemm_plan *p)
     c.mr = p->row->mr, c.nr = p->row->nr, c.mc = MC, c.nc = NC;
     c.pack = is(p, LMN_HGEMM_PACKED) ? 0 : is(p, LMN_HGEMM_BRING) ? bring_madds : pack_madds;
     c.come = chunk_madds, c.most = max_chunk_madds;
+    if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
     p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
@@ -62,6 +75,7 @@ static void cut_stream(lmn_hgemm_plan *p)
 /* Is A taken where it lies? Blocks but the last are whole groups. */
 static bool a_in_place(const lmn_hgemm_plan *p)
 {
+    if (by_panels(p) && p->m > 1 && p->k * 2 % SETS_BYTES == 0) return false;
     return p->row->elem == 2 && !is(p, LMN_HGEMM_A_F32 | LMN_HGEMM_TRANS_A) &&
            p->k % p->row->group == 0;
 }
@@ -416,6 +430,7 @@ static void run_packed(const work *w)
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);
             t.c = sums_at(w, i, &t.ldc);
             t.c_past = p->c_past && !w->args->epi;
+            t.b_far = packed && p->k * p->n * p->row->elem > FAR_BYTES;
             if (k0 + k >= p->k)
                 run_last(w, &t, i);
             else

@@ -53,6 +53,7 @@ typedef struct lmn_qgemm_block {
     int32_t *part;     /* sums of the k before and for the k after; NULL = this k is all there is */
     int64_t ld_part;   /* part has m rows of whole panels, this many apart */
     bool first, last;  /* only with part: is there nothing in it yet; does the end apply */
+    bool b_far;        /* panels come from beyond L2, worth fetching ahead: a hint */
     lmn_qgemm_end end; /* looked at where it applies */
 } lmn_qgemm_block;
 

@@ -19,7 +19,8 @@ enum {
     STREAM_BYTES = 256 << 10, /* of B: worth a chunk */
     SLAB = 64,                /* rows of B brought at once */
     ROWS_M = 64,
-    ROWS_BYTES = 256 << 10 /* rows of A brought at once */
+    ROWS_BYTES = 256 << 10, /* rows of A brought at once */
+    FAR_BYTES = 1 << 20     /* packed B comes from beyond L2 */
 };
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 640 << 20, chunk_madds = 12e4;
@@ -436,6 +437,7 @@ static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
     if (w->p->packed) {
         t.b_panel = packed_panel(row, w->p->k);
         t.b = w->packed + w->j / row->nr * t.b_panel + k0 * row->nr * row->b_bytes;
+        t.b_far = packed_panels(row, w->p->k, w->p->n) > FAR_BYTES;
     }
     t.a = bring_a(w, i, m, k0, k, &t.lda);
     t.first = k0 == 0, t.last = k0 + k >= w->p->k;

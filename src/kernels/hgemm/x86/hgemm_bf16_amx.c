@@ -14,7 +14,7 @@
 
 HG_DEFINE(amx)
 
-enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t) };
+enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t), MOST_LINES = 8 };
 
 /* Tiles for blocks of top + bottom rows; bottom may be 0. */
 static void configure(amx_cfg *c, int64_t top, int64_t bottom)
@@ -35,11 +35,16 @@ typedef struct place {
     float *c;
     int64_t c_step; /* bytes */
     int64_t k;
+    const char *next; /* `lines` lines from here on are fetched a step; NULL = none */
+    int64_t lines;
 } place;
 
-/* both: are there two tiles of A; beta: does C come first. Constants at every call. */
-VF_INLINE void block32(const place *p, const bool both, const bool beta)
+/* both: are there two tiles of A; beta: does C come first; far: is there something to fetch.
+   Constants at every call. */
+VF_INLINE void block32(const place *p, const bool both, const bool beta, const bool far)
 {
+    const char *next = p->next;
+    const int64_t lines = p->lines;
     const char *a0 = p->a, *a1 = p->a + 16 * p->a_step, *b = p->b;
     char *c = (char *)p->c, *c_low = c + 16 * p->c_step;
     if (beta) {
@@ -54,6 +59,7 @@ VF_INLINE void block32(const place *p, const bool both, const bool beta)
         if (both) AMX_ZERO(3);
     }
     for (int64_t k = 0; k < p->k; k += STEP_K) {
+        for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(4, a0, p->a_step);
         AMX_LOAD(6, b, B_STEP);
         AMX_BF16(0, 4, 6);
@@ -75,14 +81,29 @@ VF_INLINE void block32(const place *p, const bool both, const bool beta)
 
 VF_INLINE void block_any(const place *p, bool both, bool beta)
 {
-    if (both && beta)
-        block32(p, true, true);
+    if (both && p->next && beta)
+        block32(p, true, true, true);
+    else if (both && p->next)
+        block32(p, true, false, true);
+    else if (both && beta)
+        block32(p, true, true, false);
     else if (both)
-        block32(p, true, false);
+        block32(p, true, false, false);
     else if (beta)
-        block32(p, false, true);
+        block32(p, false, true, false);
     else
-        block32(p, false, false);
+        block32(p, false, false, false);
+}
+
+/* The blocks of a panel share the fetching of the next, a line of 64 bytes for every k. */
+VF_INLINE void fetch_panel(const lmn_hgemm_block *t, int64_t i, place *p)
+{
+    const int64_t blocks = lmn_max_i64(1, t->m / 32);
+    const int64_t lines = lmn_min_i64(MOST_LINES, (STEP_K + blocks - 1) / blocks);
+    const int64_t from = i / 32 * lines * (t->k / STEP_K);
+    if (from >= t->k) return;
+    p->lines = lines;
+    p->next = p->b + t->b_panel * (int64_t)sizeof(uint16_t) + from * 64;
 }
 
 /* m <= 32 rows and n <= 32 columns; where n is less, C comes and goes through a buffer. */
@@ -97,6 +118,7 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m)
                .c = c,
                .c_step = t->ldc * (int64_t)sizeof(float),
                .k = t->k};
+    if (t->b_far) fetch_panel(t, i, &p);
     if (n == HG_NR) {
         block_any(&p, m > AMX_ROWS, t->beta);
         return;

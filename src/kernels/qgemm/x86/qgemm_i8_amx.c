@@ -125,13 +125,29 @@ typedef struct spot {
     int64_t i, j, m;
     const int32_t *from; /* the sums it begins with, NULL = none */
     int32_t *to;
-    int64_t ld; /* sums from row to row of both */
+    int64_t ld;          /* sums from row to row of both */
+    const uint8_t *next; /* `lines` lines from here on are fetched a step; NULL = none */
+    int64_t lines;
 } spot;
 
-/* 16 or 32 rows by 16 or 32 sums. */
-ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
-                     const bool right)
+/* The tiles of a panel share the fetching of the next, 32 lines for every step of k. */
+ALWAYS void fetch_panel(const lmn_qgemm_block *t, spot *at)
 {
+    enum { MOST_LINES = 8 };
+    const int64_t tiles = lmn_max_i64(1, t->m / MR), steps = t->k / DEEP;
+    const int64_t lines = lmn_min_i64(MOST_LINES, (NR + tiles - 1) / tiles);
+    const int64_t from = at->i / MR * lines * steps;
+    if (from >= NR * steps) return;
+    at->lines = lines;
+    at->next = (const uint8_t *)t->b + (at->j / NR + 1) * t->b_panel + from * 64;
+}
+
+/* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch. */
+ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
+                     const bool right, const bool far)
+{
+    const uint8_t *next = at->next;
+    const int64_t lines = at->lines;
     const int64_t lda = t->lda, ld = at->ld, step = ld * 4;
     const uint8_t *a = (const uint8_t *)t->a + at->i * lda;
     const uint8_t *b = (const uint8_t *)t->b + at->j / NR * t->b_panel;
@@ -149,6 +165,7 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         if (lower && right) AMX_ZERO(3);
     }
     for (int64_t k = 0; k < t->k; k += DEEP, a += DEEP, b += DEEP * NR) {
+        for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(6, b, NR * FOUR);
         AMX_LOAD(4, a, lda);
         AMX_U8S8(0, 4, 6);
@@ -168,19 +185,22 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
 static void panel(const lmn_qgemm_block *t, const spot *at, waiting *w)
 {
     const bool lower = at->m > AMX_ROWS, right = t->n - at->j > LANES;
-    if (lower && right)
-        multiply(t, at, w, true, true);
+    if (lower && right && at->next)
+        multiply(t, at, w, true, true, true);
+    else if (lower && right)
+        multiply(t, at, w, true, true, false);
     else if (lower)
-        multiply(t, at, w, true, false);
+        multiply(t, at, w, true, false, false);
     else if (right)
-        multiply(t, at, w, false, true);
+        multiply(t, at, w, false, true, false);
     else
-        multiply(t, at, w, false, false);
+        multiply(t, at, w, false, false, false);
 }
 
 /* A tile, by way of `sums`, and the end of the one before; its own waits in w. */
 static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
 {
+    if (t->b_far) fetch_panel(t, at);
     if (t->part && !t->first) at->from = t->part + at->i * t->ld_part + at->j;
     if (w->how == KEEP) {
         at->to = t->part + at->i * t->ld_part + at->j, at->ld = t->ld_part;
