@@ -5,6 +5,7 @@ proxy makes of a probe, our server must have seen exactly the requests whose ans
 the next client must get its own answer.
 Usage: check_desync.py ECHO_SERVER; 77 when neither proxy is installed.
 """
+import concurrent.futures
 import pathlib
 import shutil
 import socket
@@ -20,12 +21,12 @@ events {{ worker_connections 200; }}
 http {{
   access_log off; client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
   uwsgi_temp_path {dir}; scgi_temp_path {dir}; client_header_timeout 1s; client_body_timeout 1s;
-  keepalive_timeout 100ms;
+  keepalive_timeout 100ms; lingering_timeout 200ms; lingering_time 1s;
   upstream lamina {{ server 127.0.0.1:{to}; keepalive 4; }}
   server {{
     listen 127.0.0.1:{port};
     location / {{ proxy_pass http://lamina; proxy_http_version 1.1; proxy_request_buffering off;
-                  proxy_set_header Connection ""; proxy_read_timeout 3s; }}
+                  proxy_set_header Connection ""; proxy_read_timeout 1s; }}
   }}
 }}
 """
@@ -34,7 +35,7 @@ defaults
   mode http
   http-reuse always
   timeout client 1s
-  timeout server 3s
+  timeout server 1s
   timeout connect 1s
   timeout http-request 1s
   timeout http-keep-alive 100ms
@@ -44,6 +45,7 @@ frontend f
 backend b
   server s 127.0.0.1:{to}
 """
+GET = "GET {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0"}
 
 
@@ -98,52 +100,66 @@ def talk(port, data):
     return got
 
 
-def get(port, path):
-    head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
-    return talk(port, head).rpartition(b"\r\n\r\n")[2].decode("latin-1")
+def body(answer):
+    return answer.rpartition(b"\r\n\r\n")[2].decode("latin-1")
 
 
 def count(port):
-    return int(get(port, "/count"))
+    return int(body(talk(port, GET.format("/count").encode())))
 
 
-def through(name, command, config, to):
+def relayed(got):
+    """How many answers of ours are in what a proxy sent."""
+    return 1 if got.startswith(b"/echo") else got.lower().count(b"x-echo: 1")  # HTTP/0.9: no head
+
+
+def ask(port, n, what, data):
+    """A probe, then another client; how many answers of ours came back, what is wrong or None."""
+    got = talk(port, data)
+    nxt = talk(port, GET.format(f"/next{n}").encode())
+    good = body(nxt).startswith(f"/next{n} 0")
+    return relayed(got) + relayed(nxt), None if good else f"{what}: next got {body(nxt)!r}"
+
+
+def judge(name, port, to, some):
+    """Probes at once; what is wrong with them, taken one by one when the sum is."""
+    before = count(to)
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        results = list(pool.map(lambda p: ask(port, *p), some))
+    came, wrong = sum(r[0] for r in results), [r[1] for r in results if r[1]]
+    saw = count(to) - before
+    if saw != came:
+        wrong.append(f"{some[0][1]} ...: {saw} requests seen, {came} answers came back")
+        if len(some) > 1:
+            wrong = sum((judge(name, port, to, [p]) for p in some), [])
+    return wrong
+
+
+def through(name, command, config, server):
     """All probes through one proxy; how many problems."""
-    port, bad, n = free_port(), 0, 0
+    port, wrong = free_port(), ["it does not start"]
+    echo = subprocess.Popen([server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    to = int(echo.stdout.readline())
+    all_probes = [(n, *p) for n, p in enumerate(probes())]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "conf"
         path.write_text(config.format(dir=folder, port=port, to=to))
         proxy = subprocess.Popen([*command, str(path)], stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                try:
-                    if get(port, "/ready").startswith("/ready"):
-                        break
-                except OSError:
-                    time.sleep(0.05)
-            else:
-                print(f"{name} does not start")
-                return 1
-            for what, data in probes():
-                n += 1
-                before = count(to)
-                got = talk(port, data)
-                marker = f"/next{n}"
-                nxt = get(port, marker)
-                saw, relayed = count(to) - before - 1, got.lower().count(b"x-echo: 1")
-                if got.startswith(b"/echo"):  # HTTP/0.9 has no head
-                    relayed = 1
-                if not nxt.startswith(f"{marker} 0"):
-                    bad += 1
-                    print(f"{name}: {what}: the next client got {nxt!r}")
-                if saw != relayed:
-                    bad += 1
-                    print(f"{name}: {what}: {saw} requests seen, {relayed} answers came back")
-        finally:
-            proxy.terminate()
-            proxy.wait()
-    print(f"{name}: {n} probes, {bad} problems")
-    return bad
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                wrong = judge(name, port, to, all_probes)
+                break
+            except OSError:
+                time.sleep(0.05)
+        proxy.terminate()
+        proxy.wait()
+    echo.stdin.close()
+    echo.wait()
+    for text in wrong:
+        print(f"{name}: {text}")
+    print(f"{name}: {len(all_probes)} probes, {len(wrong)} problems")
+    return len(wrong)
 
 
 def main():
@@ -157,14 +173,8 @@ def main():
     if not proxies:
         print("skip: neither nginx nor haproxy is installed")
         sys.exit(77)
-    server = subprocess.Popen([sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True)
-    try:
-        to = int(server.stdout.readline())
-        bad = sum(through(*p, to) for p in proxies)
-    finally:
-        server.stdin.close()
-        server.wait()
+    with concurrent.futures.ThreadPoolExecutor(len(proxies)) as pool:
+        bad = sum(pool.map(lambda p: through(*p, sys.argv[1]), proxies))
     sys.exit(1 if bad else 0)
 
 
