@@ -22,7 +22,7 @@ enum {
     LMN_HTTP_SCRATCH = 64 << 10,     /* of a loop: heads of answers, what is read to be dropped */
     LMN_HTTP_HEAD_MOST = 16 << 10,   /* of an answer, else it is a 500 */
     LMN_HTTP_COPY_MOST = 4096,       /* pieces below are copied rather than lent */
-    LMN_HTTP_FIRST_BODY = 4 << 20,   /* reserved on a client's word alone */
+    LMN_HTTP_FIRST_BODY = 5 << 18,   /* reserved on a client's word alone */
     LMN_HTTP_READ_MOST = 1 << 20,    /* from one connection in a turn */
     LMN_HTTP_SKIP_MOST = 256 << 10,  /* of a body that nobody wants, to keep the connection */
     LMN_HTTP_LINGER_BYTES = 4 << 20, /* read after the last answer, so that it arrives */

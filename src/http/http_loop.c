@@ -204,8 +204,7 @@ static uint64_t sleep_ns(const lmn_http_loop *l)
     if (l->turn_ns < until) until = l->turn_ns;
     if (l->accept_ns && l->accept_ns < until) until = l->accept_ns;
     if (until == UINT64_MAX) return until;
-    const uint64_t now = lmn_now_ns();
-    return until > now ? until - now : 0;
+    return until > l->now ? until - l->now : 0; /* the clock was read at the end of the last turn */
 }
 
 static void run_tasks(lmn_http_loop *l)
