@@ -164,6 +164,7 @@ static void begin_drain(lmn_http_loop *l)
     l->draining = true;
     if (l->timer_ns[LMN_HTTP_TIMER_IDLE] > LMN_HTTP_GRACE_NS)
         l->timer_ns[LMN_HTTP_TIMER_IDLE] = LMN_HTTP_GRACE_NS;
+    l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS / 4;
 }
 
 /* ---- a turn ---- */
