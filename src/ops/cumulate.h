@@ -7,9 +7,16 @@
 
 #include "ops/lines.h"
 
+/* Columns of f32 side by side, n <= LMN_CUMULATE_STRIP of a table of len rows, `step` apart. */
+enum { LMN_CUMULATE_STRIP = 256 };
+struct lmn_cumulate_arg;
+typedef void lmn_cumulate_columns(const float *x, float *y, int64_t len, int64_t step, int64_t n,
+                                  const struct lmn_cumulate_arg *arg);
+
 typedef struct lmn_cumulate {
     lmn_line_fn *f64,
         *i64; /* i64 serves unsigned types too: the bits of sums and products are the same */
+    lmn_cumulate_columns *columns; /* optional, to the bits of f64 */
 } lmn_cumulate;
 
 typedef struct lmn_cumulate_arg {

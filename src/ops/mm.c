@@ -120,6 +120,10 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
 lamina_status lmn_mm_run(lmn_eval *ec, const lmn_mm *p)
 {
     if (p->batch <= 0 || p->m <= 0 || p->n <= 0) return LAMINA_OK;
+    if (ec->mm && p->narrow) {
+        const lamina_status st = ec->mm->run(ec, p, ec->mm->row);
+        if (st != LAMINA_E_UNSUPPORTED) return st;
+    }
     lmn_dclass cls = lmn_dtype_class(p->dt);
     int32_t width = lmn_par_width(ec->par);
     mm_job j = {.p = p,

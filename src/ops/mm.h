@@ -18,8 +18,16 @@ typedef struct lmn_mm {
     int64_t c_rs, c_cs;             /* 0 broadcasts; the same c for every batch entry */
     double alpha, beta;
     lamina_dtype out_dt;
-    void *out; /* dense [batch, m, n] */
+    void *out;   /* dense [batch, m, n] */
+    bool narrow; /* operands of f64 hold numbers of f32: their products are exact */
 } lmn_mm;
+
+/* A device's way to the bits of lmn_mm_run, for narrow operands of f64; E_UNSUPPORTED, and nothing
+   done, where it has none. */
+typedef struct lmn_mm_hook {
+    lamina_status (*run)(lmn_eval *ec, const lmn_mm *p, const void *row);
+    const void *row;
+} lmn_mm_hook;
 
 /* Runs p on ec's threads. Extents may be zero (k == 0 gives beta * c or zeros). */
 lamina_status lmn_mm_run(lmn_eval *ec, const lmn_mm *p);

@@ -156,8 +156,9 @@ struct lmn_eval {
     lamina_error *err;         /* may be NULL */
     const lmn_eval_host *host; /* may be NULL: no subgraphs, never cancelled */
     void *host_ctx;
-    uint64_t seed;      /* of the run, for random operators without a seed attribute */
-    void *scratch_head; /* blocks of lmn_scratch, released by the executor */
+    uint64_t seed;                /* of the run, for random operators without a seed attribute */
+    void *scratch_head;           /* blocks of lmn_scratch, released by the executor */
+    const struct lmn_mm_hook *mm; /* of a device, for lmn_mm_run (mm.h); may be NULL */
 };
 
 static inline const lamina_tensor *lmn_in(const lmn_eval *ec, int32_t i)

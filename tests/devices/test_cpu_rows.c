@@ -1,6 +1,7 @@
 /*
- * Kernels of the CPU device against the reference evaluation: recurrent layers within what f32
- * loses, and the same bits when chunks are shared by workers and come from the back.
+ * Kernels of the CPU device against the reference evaluation: recurrent layers and folds within
+ * what f32 loses, Einsum bit for bit; and the same bits when chunks are shared by workers and come
+ * from the back.
  */
 #include "t.h"
 
@@ -120,4 +121,67 @@ static void test_recurrent(t_env *env)
     for (int32_t i = 0; i < 150; i++) check_layer(env, OPS[i % 3], GATES[i % 3], i % 10 == 9);
 }
 
-T_MAIN(T_TEST(test_recurrent))
+static void begin_einsum(op_bench *b, t_env *env, char *equation)
+{
+    op_begin(b, env, "Einsum", 1);
+    op_attr_s(b, "equation", equation);
+}
+
+/* The same bits: the products of the kernel are those of the reference. */
+static void test_einsum(t_env *env)
+{
+    static char PLAIN[] = "bij,bjk->bik", TURNED[] = "bhid,bhjd->bhij", MIXED[] = "bihd,bjhd->bhij",
+                DOTS[] = "...ij,jk->...ki", THREE[] = "ab,bc,cd->da", SUMMED[] = "abc,cd->db";
+    for (int32_t i = 0; i < 40; i++) {
+        const int64_t n = t_rand_int(env, 1, 70), m = t_rand_int(env, 1, 40),
+                      k = t_rand_int(env, 1, 50);
+        op_bench b;
+        begin_einsum(&b, env, PLAIN);
+        floats(&b, env, 3, (int64_t[]){3, m, k}, 1);
+        floats(&b, env, 3, (int64_t[]){3, k, n}, 1);
+        compare(&b, 0);
+        begin_einsum(&b, env, TURNED);
+        floats(&b, env, 4, (int64_t[]){2, 3, m, k}, 1);
+        floats(&b, env, 4, (int64_t[]){2, 3, n, k}, 1);
+        compare(&b, 0);
+        begin_einsum(&b, env, MIXED);
+        floats(&b, env, 4, (int64_t[]){2, m, 3, k}, 1);
+        floats(&b, env, 4, (int64_t[]){2, n, 3, k}, 1);
+        compare(&b, 0);
+        begin_einsum(&b, env, DOTS);
+        floats(&b, env, 4, (int64_t[]){2, 1, m, k}, 1);
+        floats(&b, env, 2, (int64_t[]){k, n}, 1);
+        compare(&b, 0);
+        begin_einsum(&b, env, THREE);
+        floats(&b, env, 2, (int64_t[]){m, k}, 1);
+        floats(&b, env, 2, (int64_t[]){k, n}, 1);
+        floats(&b, env, 2, (int64_t[]){n, m}, 1);
+        compare(&b, 0);
+        begin_einsum(&b, env, SUMMED);
+        floats(&b, env, 3, (int64_t[]){3, m, k}, 1);
+        floats(&b, env, 2, (int64_t[]){k, n}, 1);
+        compare(&b, 0);
+    }
+}
+
+/* Any axes; sums of a few hundred numbers of at most 1. */
+static void test_folds(t_env *env)
+{
+    static const char *const OPS[] = {"ReduceMax", "ReduceMin", "ReduceSum", "ReduceMean"};
+    for (int32_t i = 0; i < 160; i++) {
+        int64_t dims[4], n_axes = 0;
+        double axes[4];
+        op_bench b;
+        op_begin(&b, env, OPS[i % 4], 1);
+        for (int32_t k = 0; k < 4; k++) {
+            dims[k] = t_rand_int(env, 1, 9);
+            if (t_rand_int(env, 0, 1)) axes[n_axes++] = k;
+        }
+        floats(&b, env, 4, dims, 1);
+        (void)op_in(&b, LAMINA_I64, 1, &n_axes, axes);
+        op_attr_i(&b, "keepdims", t_rand_int(env, 0, 1));
+        compare(&b, i % 4 < 2 ? 0 : 1e-3);
+    }
+}
+
+T_MAIN(T_TEST(test_recurrent), T_TEST(test_einsum), T_TEST(test_folds))

@@ -1,6 +1,7 @@
 /*
- * test_pick.c - what chooses among elements of f32, against its definition: ArgMax, ArgMin and TopK
- * with ties, zeros of both signs and NaN; Where, comparisons and PRelu with every broadcast.
+ * test_pick.c - what works along lines of f32 and chooses among elements, against its definition:
+ * ArgMax, ArgMin and TopK with ties, zeros of both signs and NaN; CumSum down an axis; Where,
+ * comparisons and PRelu with every broadcast.
  */
 #include "op_bench.h"
 
@@ -108,6 +109,42 @@ static void test_topk(t_env *env)
     for (int32_t i = 0; i < 200; i++) check_topk(env);
 }
 
+/* Running sums down an axis, in f64, rounded once. */
+static void check_cumsum(t_env *env)
+{
+    int64_t dims[3];
+    draw_dims(env, dims);
+    const bool exclusive = t_rand_int(env, 0, 1), reverse = t_rand_int(env, 0, 1);
+    op_bench b;
+    op_begin(&b, env, "CumSum", 1);
+    const lamina_tensor *x = floats(&b, env, 3, dims, false);
+    op_in1(&b, LAMINA_I64, 1);
+    T_REQUIRE(x);
+    op_attr_i(&b, "exclusive", exclusive);
+    op_attr_i(&b, "reverse", reverse);
+    if (T_OK_ERR(op_eval(&b), &b.err)) {
+        const float *v = x->data, *y = b.out[0]->data;
+        int64_t bad = 0;
+        for (int64_t i = 0; i < dims[0] * dims[2]; i++) {
+            double sum = 0;
+            for (int64_t k = 0; k < dims[1]; k++) {
+                const int64_t row = reverse ? dims[1] - 1 - k : k;
+                const int64_t at = (i / dims[2] * dims[1] + row) * dims[2] + i % dims[2];
+                if (exclusive) bad += y[at] != (float)sum;
+                sum += (double)v[at];
+                if (!exclusive) bad += y[at] != (float)sum;
+            }
+        }
+        T_EQ(bad, 0);
+    }
+    op_end(&b);
+}
+
+static void test_cumsum(t_env *env)
+{
+    for (int32_t i = 0; i < 60; i++) check_cumsum(env);
+}
+
 static bool compared(const char *op, float a, float b)
 {
     if (strcmp(op, "Less") == 0) return a < b;
@@ -187,4 +224,4 @@ static void test_elements(t_env *env)
     for (int32_t i = 0; i < 400; i++) check_elements(env, OPS[i % 10]);
 }
 
-T_MAIN(T_TEST(test_arg), T_TEST(test_topk), T_TEST(test_elements))
+T_MAIN(T_TEST(test_arg), T_TEST(test_topk), T_TEST(test_cumsum), T_TEST(test_elements))

@@ -77,6 +77,7 @@
     X(log_softmax)           \
     X(instance_norm)         \
     X(batch_norm)            \
+    X(einsum)                \
     X(lstm)                  \
     X(gru)                   \
     X(rnn)                   \

@@ -1,7 +1,7 @@
 /*
- * ReduceSum, ReduceMean, ReduceMax and ReduceMin in f32 where the reduced axes lie side by side, on
- * the folds of the norm family. What lies elsewhere, and sums so long that one chain of f32 would
- * lose digits, run by the reference.
+ * ReduceSum, ReduceMean, ReduceMax and ReduceMin in f32 on the folds of the norm family, one run of
+ * neighbouring axes after the other. Sums so long that one chain of f32 would lose digits run by
+ * the reference.
  *
  * Rows longer than PART elements are folded in parts first and the parts after them, so that one
  * long row has work for all threads and short chains. The parts depend on the shape alone.
@@ -9,6 +9,8 @@
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/norm/norm.h"
 #include "ops/shapes.h"
+
+#include <string.h>
 
 enum { PART = 16 << 10, LONGEST_CHAIN = 8192 };
 
@@ -38,19 +40,16 @@ static bool reduced_axes(lmn_eval *ec, const lamina_tensor *x, uint32_t *mask)
     return n > 0 || lmn_attr_i(ec->node, "noop_with_empty_axes", 0) == 0;
 }
 
-/* First and one past the last of the reduced axes but for those of extent 1; false if there is none
-   or others lie between. */
-static bool side_by_side(const lamina_tensor *x, uint32_t mask, int32_t *from, int32_t *to)
+/* The last run of reduced axes, those of extent 1 apart: [*from, *to); false if there is none. */
+static bool last_run(int32_t rank, const int64_t *dims, uint32_t mask, int32_t *from, int32_t *to)
 {
-    *from = -1, *to = -1;
-    for (int32_t i = 0; i < x->rank; i++) {
-        if (x->dims[i] == 1 || !(mask >> i & 1)) continue;
-        if (*from < 0) *from = i;
-        for (int32_t k = *to < 0 ? i : *to; k < i; k++)
-            if (x->dims[k] != 1) return false;
-        *to = i + 1;
-    }
-    return *from >= 0;
+    int32_t i = rank - 1;
+    while (i >= 0 && (dims[i] == 1 || !(mask >> i & 1))) i--;
+    if (i < 0) return false;
+    *to = i + 1;
+    while (i > 0 && (dims[i - 1] == 1 || mask >> (i - 1) & 1)) i--;
+    *from = i;
+    return true;
 }
 
 static void row_chunk(void *arg, int64_t chunk, int32_t worker)
@@ -105,33 +104,67 @@ static lamina_status fold_rows(lmn_eval *ec, fold_job *j)
     return LAMINA_OK;
 }
 
+/* One run of axes, as j->block has it. */
+static lamina_status fold_run(lmn_eval *ec, fold_job *j)
+{
+    j->rows = j->block.rows;
+    j->part = NULL;
+    if (j->block.step == 1) return fold_rows(ec, j);
+    j->strip = lmn_max_i64(64, PART / j->block.n / 64 * 64);
+    j->strips = (j->block.step + j->strip - 1) / j->strip;
+    lmn_par_for(ec->par, j->rows * j->strips, column_chunk, j);
+    return LAMINA_OK;
+}
+
+/* May every run be folded? Sums down the rows are one chain. */
+static bool chains_short(const lamina_tensor *x, uint32_t mask, lmn_norm_fold fold)
+{
+    int64_t dims[LMN_MAX_RANK];
+    int32_t from, to, runs = 0;
+    memcpy(dims, x->dims, sizeof dims);
+    for (; last_run(x->rank, dims, mask, &from, &to); runs++) {
+        const int64_t n = lmn_span_count(dims, from, to);
+        const bool down = lmn_span_count(dims, to, x->rank) > 1;
+        if ((fold == LMN_FOLD_SUM || fold == LMN_FOLD_MEAN) && down && n > LONGEST_CHAIN)
+            return false;
+        for (int32_t i = from; i < to; i++) dims[i] = 1;
+    }
+    return runs > 0;
+}
+
+/* The runs of axes one after the other, from the last one, in scratch until the first. */
 static lamina_status run_fold(const lamina_kernel *k, lmn_eval *ec, lmn_norm_fold fold)
 {
     const lamina_tensor *x = lmn_in(ec, 0);
     const bool keep = lmn_attr_i(ec->node, "keepdims", 1) != 0;
     uint32_t mask;
     int32_t from, to, rank = 0;
-    int64_t dims[LMN_MAX_RANK];
+    int64_t dims[LMN_MAX_RANK], now[LMN_MAX_RANK];
     if (!lmn_cpu_is_f32(x) || lmn_count(x) == 0 || !reduced_axes(ec, x, &mask) ||
-        !side_by_side(x, mask, &from, &to))
+        !chains_short(x, mask, fold))
         return lmn_cpu_reference(ec);
-    fold_job j = {.kernels = k->dev->kset.norm_f32};
-    j.rows = lmn_span_count(x->dims, 0, from);
-    j.block = (lmn_norm_block){.x = x->data, .rows = j.rows, .fold = fold};
-    j.block.n = lmn_span_count(x->dims, from, to);
-    j.block.step = lmn_span_count(x->dims, to, x->rank);
-    const bool sums = fold == LMN_FOLD_SUM || fold == LMN_FOLD_MEAN;
-    if (sums && j.block.step > 1 && j.block.n > LONGEST_CHAIN) return lmn_cpu_reference(ec);
     for (int32_t i = 0; i < x->rank; i++)
         if (keep || !(mask >> i & 1)) dims[rank++] = mask >> i & 1 ? 1 : x->dims[i];
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, LAMINA_F32, rank, dims, &y));
     if (!y) return LAMINA_OK;
-    j.block.y = y->data;
-    if (j.block.step == 1) return fold_rows(ec, &j);
-    j.strip = lmn_max_i64(64, PART / j.block.n / 64 * 64);
-    j.strips = (j.block.step + j.strip - 1) / j.strip;
-    lmn_par_for(ec->par, j.rows * j.strips, column_chunk, &j);
+    fold_job j = {.kernels = k->dev->kset.norm_f32};
+    const float *data = x->data;
+    memcpy(now, x->dims, sizeof now);
+    while (last_run(x->rank, now, mask, &from, &to)) {
+        j.block = (lmn_norm_block){.x = data, .fold = fold};
+        j.block.rows = lmn_span_count(now, 0, from);
+        j.block.n = lmn_span_count(now, from, to);
+        j.block.step = lmn_span_count(now, to, x->rank);
+        for (int32_t i = from; i < to; i++) now[i] = 1;
+        int32_t a, b;
+        j.block.y = y->data;
+        if (last_run(x->rank, now, mask, &a, &b))
+            j.block.y = lmn_scratch(ec, (size_t)(j.block.rows * j.block.step) * sizeof(float));
+        if (!j.block.y) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+        data = j.block.y;
+        LMN_TRY(fold_run(ec, &j));
+    }
     return LAMINA_OK;
 }
 

@@ -9,7 +9,7 @@ LMN_CUMULATE_LINE(line_i64, uint64_t, 1, a *b)
 
 static lamina_status eval_op(lmn_eval *ec)
 {
-    static const lmn_cumulate IMPL = {line_f64, line_i64};
+    static const lmn_cumulate IMPL = {.f64 = line_f64, .i64 = line_i64};
     return lmn_cumulate_eval(ec, &IMPL);
 }
 

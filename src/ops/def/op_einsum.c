@@ -6,6 +6,7 @@
  */
 #include "ops/einsum.h"
 #include "ops/linalg.h"
+#include "ops/move.h"
 #include "ops/wide.h"
 
 #include <string.h>
@@ -78,6 +79,7 @@ static lamina_status infer_einsum(lmn_infer *ic)
 /* An operand between two steps: wide elements, one extent and stride a label (0 stride: absent). */
 typedef struct operand {
     const void *data;
+    bool narrow; /* the elements are numbers of f32 */
     bool has[LMN_EIN_LABELS];
     int64_t dim[LMN_EIN_LABELS], stride[LMN_EIN_LABELS];
 } operand;
@@ -113,6 +115,7 @@ static lamina_status load_operand(chain *c, int32_t i, operand *o)
     if (!data) return fail_size(c->ec);
     lmn_convert(c->wide, data, t->dtype, t->data, count, false);
     o->data = data;
+    o->narrow = t->dtype == LAMINA_F32 || t->dtype == LAMINA_F16 || t->dtype == LAMINA_BF16;
     int64_t step = 1;
     for (int32_t k = n - 1; k >= 0; k--) {
         const int32_t l = lab[k];
@@ -179,6 +182,34 @@ static void push(labels *l, int32_t label)
     l->lab[l->n++] = (uint8_t)label;
 }
 
+/* Does o lie dense over these labels, all it has, in this order? */
+static bool is_dense(const operand *o, const labels *keep)
+{
+    int64_t step = 1;
+    int32_t n = 0;
+    for (int32_t k = keep->n - 1; k >= 0; k--) {
+        const int32_t l = keep->lab[k];
+        if (!o->has[l] || (o->dim[l] != 1 && o->stride[l] != step)) return false;
+        step *= o->dim[l];
+    }
+    for (int32_t l = 0; l < LMN_EIN_LABELS; l++) n += o->has[l];
+    return n == keep->n;
+}
+
+/* The same by a move, where nothing is summed. */
+static void permute(const chain *c, const operand *o, const labels *keep, void *dst)
+{
+    lmn_move m = {.eb = 8, .rank = keep->n, .dst = dst, .src = o->data};
+    int64_t step = 1;
+    for (int32_t k = keep->n - 1; k >= 0; k--) {
+        m.dims[k] = o->dim[keep->lab[k]];
+        m.src_st[k] = o->stride[keep->lab[k]];
+        m.dst_st[k] = step;
+        step *= m.dims[k];
+    }
+    lmn_move_run(c->ec->par, &m);
+}
+
 /* o becomes dense over `keep` in order; the rest of its labels is summed away. */
 static lamina_status reorder(chain *c, operand *o, const labels *keep, int64_t *count)
 {
@@ -190,10 +221,14 @@ static lamina_status reorder(chain *c, operand *o, const labels *keep, int64_t *
         if (o->has[l] && !kept[l]) push(&sum, l);
     if (!labels_count(o, keep, count) || !lmn_mul_size((size_t)*count, 8, &bytes))
         return fail_size(c->ec);
+    if (is_dense(o, keep)) return LAMINA_OK;
     void *dst = lmn_scratch(c->ec, bytes ? bytes : 8);
     if (!dst) return fail_size(c->ec);
-    gather(c, o, keep, &sum, *count, dst);
-    operand r = {.data = dst};
+    if (sum.n || keep->n > LMN_MOVE_RANK)
+        gather(c, o, keep, &sum, *count, dst);
+    else
+        permute(c, o, keep, dst);
+    operand r = {.data = dst, .narrow = o->narrow && !sum.n};
     int64_t step = 1;
     for (int32_t k = keep->n - 1; k >= 0; k--) {
         const int32_t l = keep->lab[k];
@@ -227,13 +262,16 @@ static lamina_status contract(chain *c, operand *a, operand *b, const bool *late
         else if (b->has[l] && later[l])
             push(&n, l);
     }
-    labels la = batch, lb = batch, lo = batch;
+    labels la = batch, lb = batch, lo = batch, b_turned = batch;
     for (int32_t i = 0; i < m.n; i++) push(&la, m.lab[i]), push(&lo, m.lab[i]);
-    for (int32_t i = 0; i < k.n; i++) push(&la, k.lab[i]), push(&lb, k.lab[i]);
+    for (int32_t i = 0; i < n.n; i++) push(&b_turned, n.lab[i]);
+    for (int32_t i = 0; i < k.n; i++)
+        push(&la, k.lab[i]), push(&lb, k.lab[i]), push(&b_turned, k.lab[i]);
     for (int32_t i = 0; i < n.n; i++) push(&lb, n.lab[i]), push(&lo, n.lab[i]);
     int64_t count, nb, nm, nk, nn;
+    const bool turned = is_dense(b, &b_turned);
     LMN_TRY(reorder(c, a, &la, &count));
-    LMN_TRY(reorder(c, b, &lb, &count));
+    if (!turned) LMN_TRY(reorder(c, b, &lb, &count));
     operand r = {0};
     size_t bytes;
     for (int32_t i = 0; i < lo.n; i++) {
@@ -262,8 +300,9 @@ static lamina_status contract(chain *c, operand *a, operand *b, const bool *late
                  .b = b->data,
                  .a_rs = nk,
                  .a_cs = 1,
-                 .b_rs = nn,
-                 .b_cs = 1,
+                 .b_rs = turned ? 1 : nn,
+                 .b_cs = turned ? nk : 1,
+                 .narrow = a->narrow && b->narrow,
                  .a_off = off,
                  .b_off = off + (count > 0 ? nb : 0),
                  .alpha = 1.0,
