@@ -63,6 +63,13 @@
     X(sub)                   \
     X(mul)                   \
     X(div)                   \
+    X(elu)                   \
+    X(selu)                  \
+    X(celu)                  \
+    X(mish)                  \
+    X(softplus)              \
+    X(softsign)              \
+    X(thresholded_relu)      \
     X(max)                   \
     X(min)                   \
     X(sum)                   \
