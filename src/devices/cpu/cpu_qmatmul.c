@@ -2,7 +2,7 @@
  * Products of 8-bit integers on the qgemm family: MatMulInteger, QLinearMatMul, and of
  * com.microsoft QGemm and MatMulIntegerToFloat. Sums are exact whatever the zero points and signs
  * are, and are rounded in the kernel by the very steps of the reference. Constant weights are
- * packed once a session; up to four rows stream them where they lie.
+ * packed once a session.
  */
 #include "devices/cpu/cpu_quant.h"
 #include "ops/qmatmul.h"
