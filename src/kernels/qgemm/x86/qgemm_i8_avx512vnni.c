@@ -6,7 +6,7 @@
  */
 #include "kernels/qgemm/qgemm_avx512_tmpl.h"
 
-enum { MR = 8, NR = 48, GROUP = 4 };
+enum { MR = 8, NR = 48, GROUP = 4, NEAR_BYTES = 20 << 10 };
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
@@ -191,19 +191,40 @@ INSTANCES(8)
 
 typedef void tile_fn(const lmn_qgemm_block *t, int64_t i, int64_t j, leaving how, uintptr_t ahead);
 
+/* Rows of the strip that begins at row i, of `strips` that are left: dealt evenly. */
+static inline int64_t strip_of(const lmn_qgemm_block *t, int64_t i, int64_t strips)
+{
+    return (t->m - i + strips - 1) / strips;
+}
+static inline int vectors_at(const lmn_qgemm_block *t, int64_t j)
+{
+    return (int)lmn_min_i64(3, (t->n - j + LANES - 1) / LANES);
+}
+
 /* The rows pass one panel after the other. The first of them fetch the lines of the next panel,
    which may be the first one of another block, or nothing that is read. */
-static void columns(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], leaving how)
+static void by_panels(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], leaving how)
 {
     const int64_t lines = t->k / GROUP;
     for (int64_t j = 0; j < t->n; j += NR) {
-        const int vectors = (int)lmn_min_i64(3, (t->n - j + LANES - 1) / LANES);
+        const int vectors = vectors_at(t, j);
         uintptr_t ahead = (uintptr_t)t->b + (uintptr_t)((j / NR + 1) * t->b_panel);
         int64_t strips = (t->m + MR - 1) / MR;
         for (int64_t i = 0, rows, s = 0; i < t->m; i += rows, strips--, s++) {
-            rows = (t->m - i + strips - 1) / strips; /* dealt evenly */
+            rows = strip_of(t, i, strips);
             tiles[rows - 1][vectors - 1](t, i, j, how, ahead + (uintptr_t)(s % 3 * lines * 64));
         }
+    }
+}
+
+/* Panels that stay in the first cache: whole lines of C are written one after the other. */
+static void by_rows(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], leaving how)
+{
+    int64_t strips = (t->m + MR - 1) / MR;
+    for (int64_t i = 0, rows; i < t->m; i += rows, strips--) {
+        rows = strip_of(t, i, strips);
+        for (int64_t j = 0; j < t->n; j += NR)
+            tiles[rows - 1][vectors_at(t, j) - 1](t, i, j, how, (uintptr_t)t->b);
     }
 }
 
@@ -218,7 +239,7 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 #undef TILES
     leaving how = leaving_of(t);
     if (how == BYTES && gives_small_bytes(t)) how = SMALL_BYTES;
-    columns(t, tiles, how);
+    (t->n * t->k <= NEAR_BYTES ? by_rows : by_panels)(t, tiles, how);
 }
 
 void lmn_qgemm_i8_pack_a_avx512vnni(const lmn_qgemm_pack *p)
