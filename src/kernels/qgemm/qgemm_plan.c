@@ -94,7 +94,7 @@ static int64_t strip_rows(const lmn_qgemm_plan *p)
 {
     const int64_t mr = p->row->mr;
     const int64_t most = lmn_min_i64(ROWS_M, ROWS_BYTES / raw_step(p)) / mr * mr;
-    return p->stream ? p->m : p->rows ? lmn_max_i64(most, mr) : mr;
+    return p->stream ? p->m : p->rows || p->packed ? lmn_max_i64(most, mr) : mr;
 }
 
 /* Lay the parts out from `base`; with NULL only the size counts. */
