@@ -228,6 +228,23 @@ def pasted(program, d):
         p.terminate()
 
 
+def logged(program, d):
+    """What happens, and requests, through the ring to a file."""
+    ring = d / "ring"
+    ring.mkdir()
+    with Server(program, d / "one.onnx", "--log", str(ring)) as s:
+        s.infer("one", [1] * 4)
+        s.ask("GET", "/nothing")
+    p = subprocess.run([program, "logd", str(ring), "--once", "--out", str(d / "log"), "--quiet"],
+                       capture_output=True, text=True, timeout=60, check=False)
+    want(p.returncode == 0, f"logd: {p.stderr}")
+    lines = [json.loads(v) for v in (d / "log").read_text().splitlines()]
+    text = json.dumps(lines)
+    want("loaded" in text and "draining" in text, f"events: {text[:2000]}")
+    mine = [v for v in lines if v.get("path") == "/v2/models/one/infer"]
+    want(len(mine) == 1 and mine[0]["status"] == 200 and mine[0]["method"] == "POST", f"{mine}")
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as tmp:
@@ -243,6 +260,7 @@ def main():
             triton(s)
         addresses(program, d)
         pasted(program, d)
+        logged(program, d)
     finish()
 
 
