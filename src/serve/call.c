@@ -325,11 +325,12 @@ void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
     }
     const uint64_t now = lmn_now_ns();
     q->arrived_ns = c->submitted_ns = now;
-    if (!remember(l, v))
-        q->status = LAMINA_E_NOMEM;
-    else
-        q->status = lmn_model_submit(v->model, q, now);
-    if (q->status != LAMINA_OK) fail(c, false);
+    /* once it is taken in, another loop's turn may be running it: q is not ours to write any more
+     */
+    const lamina_status st = remember(l, v) ? lmn_model_submit(v->model, q, now) : LAMINA_E_NOMEM;
+    if (st == LAMINA_OK) return;
+    q->status = st;
+    fail(c, false);
 }
 
 uint64_t lmn_call_turn(lmn_serve_loop *l)
