@@ -17,7 +17,7 @@
 
 #define TAG "serve"
 #define SAMPLE_BYTES ((size_t)256 << 20) /* of one input that is made up */
-#define ENOUGH_NS ((uint64_t)20000000)   /* to measure one size */
+#define LONG_NS ((uint64_t)1000000)      /* of a run beside which making its plan is nothing */
 #define PAYS_NS ((uint64_t)2000000)      /* runs shorter than this may always grow */
 
 /* What inputs are made of. */
@@ -214,13 +214,14 @@ static const char *coupling(sample *s, lmn_infer *r)
 /* The best of a few runs of so many rows; 0: it failed. */
 static uint64_t measure(sample *s, lmn_infer *r, int64_t rows)
 {
-    uint64_t best = 0, spent = 0;
+    uint64_t best = 0;
     if (make(s, r, 0, rows) != LAMINA_OK) return 0;
-    for (int i = 0; i < 5 && (i < 2 || spent < ENOUGH_NS); i++) {
+    for (int i = 0; i < 5; i++) {
         const uint64_t took = run_alone(s, r);
         if (!took) break;
-        spent += took;
-        if (i == 1 || (best && took < best)) best = took; /* the first made the plan */
+        if (!i && took < LONG_NS) continue; /* it made the plan */
+        if (!best || took < best) best = took;
+        if (!i) break;
     }
     drop(s, r);
     return best;
