@@ -235,7 +235,7 @@ static void sc_dispatch(sc *s, uint64_t now)
 }
 
 /* Play it to the end: runs end before new things happen at the same instant. */
-static void sc_play(sc *s)
+LMN_UNUSED static void sc_play(sc *s)
 {
     int e = 0;
     for (uint64_t now = 0;;) {
