@@ -131,7 +131,10 @@ static void wino_weights_run(float *u, int64_t step, const float *w, int64_t n)
     for (int64_t f = 0; f < n; f += VF_LANES) {
         const vm lanes = vm_first(n - f);
         vf g[9], half[18], t[36];
-        for (int q = 0; q < 9; q++) g[q] = vf_load_step(w + f * 9 + q, 9, lanes);
+        if (f + VF_LANES <= n)
+            vf_deal9(w + f * 9, g);
+        else
+            for (int q = 0; q < 9; q++) g[q] = vf_load_step(w + f * 9 + q, 9, lanes);
         for (int j = 0; j < 3; j++) wino_weight(g + j, 3, half + j, 3);
         for (int i = 0; i < 6; i++) wino_weight(half + 3 * i, 1, t + 6 * i, 1);
         if (f + VF_LANES <= n)

@@ -343,4 +343,33 @@ VF_INLINE vf vf_load_step(const float *p, int32_t step, vm m)
     return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), m, at, p, 4);
 }
 
+/* 9 x VF_LANES neighbours to nine vectors: out[q] lane t = element 9 t + q. */
+VF_INLINE void vf_deal9(const float *p, vf *out)
+{
+    /* Element 9 t + q lies in lane (9 t + q) % 32 of one of five pairs of loads, whichever. */
+    const __m512i first =
+        _mm512_setr_epi32(0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99, 108, 117, 126, 135);
+    vf in[9];
+    for (int i = 0; i < 9; i++) in[i] = vf_load(p + 16 * i);
+#define DEAL9_IN(q, t, i) ((9 * (t) + (q)) / 32 == (i) ? 1 << (t) : 0)
+#define DEAL9_FOUR(q, t, i) \
+    (DEAL9_IN(q, t, i) | DEAL9_IN(q, t + 1, i) | DEAL9_IN(q, t + 2, i) | DEAL9_IN(q, t + 3, i))
+#define DEAL9_MASK(q, i) \
+    (vm)(DEAL9_FOUR(q, 0, i) | DEAL9_FOUR(q, 4, i) | DEAL9_FOUR(q, 8, i) | DEAL9_FOUR(q, 12, i))
+#define DEAL9_PAIR(q, i) \
+    x = vf_select(DEAL9_MASK(q, i), _mm512_permutex2var_ps(in[2 * (i)], at, in[2 * (i) + 1]), x);
+#define DEAL9(q)                                                                        \
+    {                                                                                   \
+        const __m512i at = _mm512_add_epi32(first, _mm512_set1_epi32(q));               \
+        vf x = _mm512_permutexvar_ps(at, in[8]);                                        \
+        DEAL9_PAIR(q, 0) DEAL9_PAIR(q, 1) DEAL9_PAIR(q, 2) DEAL9_PAIR(q, 3) out[q] = x; \
+    }
+    DEAL9(0) DEAL9(1) DEAL9(2) DEAL9(3) DEAL9(4) DEAL9(5) DEAL9(6) DEAL9(7) DEAL9(8)
+#undef DEAL9_IN
+#undef DEAL9_FOUR
+#undef DEAL9_MASK
+#undef DEAL9_PAIR
+#undef DEAL9
+}
+
 #endif

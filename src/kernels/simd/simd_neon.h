@@ -338,4 +338,10 @@ VF_INLINE vf vf_load_step(const float *p, int32_t step, vm m)
     return (vf){vf_step_half_(p, step, m.a), vf_step_half_(p + 4 * (int64_t)step, step, m.b)};
 }
 
+/* 9 x VF_LANES neighbours to nine vectors: out[q] lane t = element 9 t + q. */
+VF_INLINE void vf_deal9(const float *p, vf *out)
+{
+    for (int q = 0; q < 9; q++) out[q] = vf_load_step(p + q, 9, vm_first(VF_LANES));
+}
+
 #endif
