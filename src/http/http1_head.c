@@ -169,15 +169,16 @@ bool lmn_http1_field(const uint8_t **at, const uint8_t *end, lmn_http_field *out
 
 static lmn_http_method method_of(lmn_span m)
 {
-    static const struct {
-        const char *name;
-        lmn_http_method method;
-    } known[] = {{"POST", LMN_HTTP_POST},     {"GET", LMN_HTTP_GET},
-                 {"HEAD", LMN_HTTP_HEAD},     {"PUT", LMN_HTTP_PUT},
-                 {"DELETE", LMN_HTTP_DELETE}, {"OPTIONS", LMN_HTTP_OPTIONS}};
-    for (size_t i = 0; i < LMN_COUNT(known); i++)
-        if (m.n == strlen(known[i].name) && memcmp(m.p, known[i].name, m.n) == 0)
-            return known[i].method;
+#define METHOD(name)                                                          \
+    if (m.n == sizeof #name - 1 && memcmp(m.p, #name, sizeof #name - 1) == 0) \
+        return LMN_HTTP_##name;
+    METHOD(POST)
+    METHOD(GET)
+    METHOD(HEAD)
+    METHOD(PUT)
+    METHOD(DELETE)
+    METHOD(OPTIONS)
+#undef METHOD
     return LMN_HTTP_OTHER;
 }
 

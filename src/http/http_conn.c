@@ -327,7 +327,7 @@ static bool open_request(lmn_http_conn *c, const lmn_http1_head *h)
                               .n_fields = h->n_fields,
                               .version = h->version,
                               .local = c->local,
-                              .peer = {(const uint8_t *)c->peer, strlen(c->peer)},
+                              .peer = {(const uint8_t *)c->peer, c->peer_n},
                               .listener = c->listener,
                               .declared_bytes = h->body_bytes,
                               .began_ns = c->began_ns,

@@ -115,6 +115,7 @@ struct lmn_http_conn {
     lmn_http_conn *before, *after; /* in the timer's list */
     lmn_http_conn *next_queued, *next_dirty, *next_dead;
     lmn_http_conn *prev, *next; /* all of the loop */
+    uint32_t peer_n;
     char peer[LMN_PEER_BYTES];
 };
 

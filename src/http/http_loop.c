@@ -90,6 +90,7 @@ static void open_conn(lmn_http_loop *l, const lmn_http_listener *from, int fd,
     c->listener = from->index;
     c->local = from->local;
     memcpy(c->peer, peer, sizeof c->peer);
+    c->peer_n = (uint32_t)strlen(c->peer);
     const uint32_t what = LMN_POLL_IN | LMN_POLL_OUT | LMN_POLL_HALF | LMN_POLL_EDGE;
     if (lmn_poll_add(l->poll, fd, what, c, NULL) != LAMINA_OK) {
         lmn_sock_close(fd);
