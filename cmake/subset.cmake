@@ -31,6 +31,9 @@ include_directories(BEFORE ${subset_dir})
 string(REGEX REPLACE "[, ]+" ";" subset_types "${LAMINA_TYPES}")
 string(REGEX REPLACE "[, ]+" ";" subset_isas "${LAMINA_ISAS}")
 string(TOUPPER "REF;${subset_isas}" subset_isas)
+if(subset_types AND NOT subset_types MATCHES "bf16|f16|i8")
+    add_compile_definitions(LMN_F32_ALONE)
+endif()
 set(subset_families "") # that bindings of these operators call, as <family>.<type>
 
 # Operators: rows of the registry, then bindings of the CPU device.

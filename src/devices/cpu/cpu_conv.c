@@ -157,7 +157,7 @@ static lamina_status run_conv(const lamina_kernel *k, lmn_eval *ec)
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, x->dtype, rank, dims, &y));
     if (!y) return LAMINA_OK;
-    return (x->dtype == LAMINA_F32 ? run_32 : run_16)(k, ec, &g, epi.n_ops ? &epi : NULL, y);
+    return (lmn_cpu_is_half(x->dtype) ? run_16 : run_32)(k, ec, &g, epi.n_ops ? &epi : NULL, y);
 }
 
 static bool supports_conv(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)

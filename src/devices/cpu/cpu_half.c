@@ -94,7 +94,7 @@ bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
     const lamina_precision p = node->precision;
     const bool asked =
         p == LAMINA_PRECISION_BF16 || p == LAMINA_PRECISION_AUTO || p == LAMINA_PRECISION_INT8;
-    return asked && lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
+    return LMN_CPU_SHORTENS && asked && lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
 }
 
 bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
@@ -118,6 +118,7 @@ void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision)
 
 lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
 {
+    if (!LMN_CPU_SHORTENS) return LMN_CPU_F32;
     return w->half || w->int8 ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
 }
 

@@ -11,9 +11,17 @@
 
 #include <string.h>
 
+/* Are there products in 16 and 8 bits at all? Not in a library of f32 alone (cmake/subset.cmake),
+   from which the linker then drops them. */
+#ifdef LMN_F32_ALONE
+enum { LMN_CPU_SHORTENS = 0 };
+#else
+enum { LMN_CPU_SHORTENS = 1 };
+#endif
+
 static inline bool lmn_cpu_is_half(lamina_dtype dt)
 {
-    return dt == LAMINA_BF16 || dt == LAMINA_F16;
+    return LMN_CPU_SHORTENS && (dt == LAMINA_BF16 || dt == LAMINA_F16);
 }
 
 /* The row for F16 or BF16. For BF16 the first call may measure (some 100 us): where vdpbf16ps is

@@ -170,7 +170,7 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
         y->dtype == LAMINA_F32 ? lmn_cpu_weights_verdict(w) : LMN_CPU_F32;
     p->args.c = y->data;
     if (verdict == LMN_CPU_SHORT) return run_short(k, ec, p, g);
-    if (y->dtype != LAMINA_F32)
+    if (lmn_cpu_is_half(y->dtype))
         go_half(p, lmn_cpu_hgemm(k->dev, y->dtype), g, NULL);
     else if (go_f32(k, p, g) != LAMINA_OK)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for packed weights");
