@@ -183,6 +183,20 @@ static void dispatches(const observer *o, const lmn_version *v, const char *labe
     }
 }
 
+static void cache_hits(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_u64(&o->m, "lamina_cache_hits", LMN_METRIC_COUNTER, labels, st.n_cache_hits);
+}
+
+static void cache_misses(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_u64(&o->m, "lamina_cache_misses", LMN_METRIC_COUNTER, labels, st.n_cache_misses);
+}
+
 static void queue_depth(const observer *o, const lmn_version *v, const char *labels)
 {
     lmn_model_stats st = {0};
@@ -255,6 +269,10 @@ static void of_models(const observer *o)
         {"lamina_batch_rows", LMN_METRIC_HISTOGRAM, NULL, "Rows of a run.", batch_rows},
         {"lamina_batch_dispatch", LMN_METRIC_COUNTER, NULL, "Batches, by why they began.",
          dispatches},
+        {"lamina_cache_hits", LMN_METRIC_COUNTER, NULL,
+         "Requests answered from the response cache.", cache_hits},
+        {"lamina_cache_misses", LMN_METRIC_COUNTER, NULL, "Requests that it did not have.",
+         cache_misses},
         {"lamina_queue_depth", LMN_METRIC_GAUGE, NULL, "Requests that wait.", queue_depth},
         {"lamina_queue_oldest_seconds", LMN_METRIC_GAUGE, "seconds",
          "How long the oldest of them has waited.", queue_oldest},

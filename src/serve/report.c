@@ -64,8 +64,8 @@ void lmn_report_stats(lmn_jsonw *w, const lmn_version *v, uint32_t n_shards)
     duration(w, "compute_input", ok, sum[LMN_STAGE_INPUT].sum_ns);
     duration(w, "compute_infer", ok, sum[LMN_STAGE_COMPUTE].sum_ns);
     duration(w, "compute_output", ok, sum[LMN_STAGE_OUTPUT].sum_ns);
-    duration(w, "cache_hit", 0, 0);
-    duration(w, "cache_miss", 0, 0);
+    duration(w, "cache_hit", m.n_cache_hits, 0);
+    duration(w, "cache_miss", m.n_cache_misses, 0);
     lmn_jsonw_end(w);
     lmn_jsonw_array(w, "batch_stats");
     lmn_jsonw_end(w);
