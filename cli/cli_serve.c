@@ -2,6 +2,8 @@
  * lamina serve: a model server. Options, signals, what a service manager wants to be told; the
  * server itself is lamina/serve.h.
  */
+#include "cli_sandbox.h"
+
 #include "cli.h"
 
 #include "lamina/log.h"
@@ -23,7 +25,7 @@ const char cli_help_serve[] =
     "                    [--instances N] [--precision P] [--model-control MODE] [--load NAME]...\n"
     "                    [--poll-interval TIME] [--max-body SIZE] [--max-connections N]\n"
     "                    [--log DIR] [--log-sample N] [--drain-delay TIME] [--drain-timeout TIME]\n"
-    "                    [--json]\n\n"
+    "                    [--no-sandbox] [--json]\n\n"
     "Serves a model over HTTP with the KServe v2 protocol. MODELS is a model's file, or a folder\n"
     "laid out as MODELS/<model>/<version>/model.onnx, with config.json or Triton's config.pbtxt\n"
     "beside the versions.\n\n"
@@ -50,6 +52,10 @@ const char cli_help_serve[] =
     "  --log-sample N        of N requests one is logged; default 1, 0: none\n"
     "  --drain-delay TIME    SIGTERM: how long to serve on while not ready; default 500ms\n"
     "  --drain-timeout TIME  and how long requests may take then; default 30s\n"
+    "  --no-sandbox          keep what is given up otherwise, where the kernel can take it: to "
+    "write\n"
+    "                        and execute files, to read others than models and tokens, and system\n"
+    "                        calls that no server needs\n"
     "  --json                print where it listens, and the models, as one line of JSON\n\n"
     "Runs until SIGTERM or SIGINT, which end it without cutting a request; a second one ends it "
     "at\n"
@@ -71,7 +77,8 @@ typedef struct serve_job {
     char activated[MAX_LISTEN][32];
     const char *log_dir;
     uint64_t drain_delay_ms, drain_ms;
-    bool json;
+    cli_sandbox sandbox;
+    bool no_sandbox, json;
 } serve_job;
 
 /* A whole number and one of the units. */
@@ -132,17 +139,29 @@ static bool number(const char *option, const char *text, long hi, uint32_t *out)
     return *out = (uint32_t)v, true;
 }
 
-static const cli_opt SPEC[] = {{"--listen", true},      {"--admin", true},
-                               {"--tokens", true},      {"--insecure", false},
-                               {"--loops", true},       {"--threads", true},
-                               {"--max-batch", true},   {"--delay", true},
-                               {"--queue", true},       {"--instances", true},
-                               {"--precision", true},   {"--model-control", true},
-                               {"--load", true},        {"--poll-interval", true},
-                               {"--max-body", true},    {"--max-connections", true},
-                               {"--log", true},         {"--log-sample", true},
-                               {"--drain-delay", true}, {"--drain-timeout", true},
-                               {"--json", false},       {NULL, false}};
+static const cli_opt SPEC[] = {{"--listen", true},
+                               {"--admin", true},
+                               {"--tokens", true},
+                               {"--insecure", false},
+                               {"--loops", true},
+                               {"--threads", true},
+                               {"--max-batch", true},
+                               {"--delay", true},
+                               {"--queue", true},
+                               {"--instances", true},
+                               {"--precision", true},
+                               {"--model-control", true},
+                               {"--load", true},
+                               {"--poll-interval", true},
+                               {"--max-body", true},
+                               {"--max-connections", true},
+                               {"--log", true},
+                               {"--log-sample", true},
+                               {"--drain-delay", true},
+                               {"--drain-timeout", true},
+                               {"--no-sandbox", false},
+                               {"--json", false},
+                               {NULL, false}};
 
 static bool read_option(serve_job *j, int option, const char *v)
 {
@@ -178,6 +197,7 @@ static bool read_option(serve_job *j, int option, const char *v)
         return o->log_sample = (uint32_t)n, true;
     case 19: return read_time("--drain-delay", v, &us) && (j->drain_delay_ms = us / 1000, true);
     case 20: return read_time("--drain-timeout", v, &us) && (j->drain_ms = us / 1000, true);
+    case 21: return j->no_sandbox = true;
     default: return j->json = true;
     }
 }
@@ -262,6 +282,8 @@ static void print_json(const serve_job *j, lamina_server *s)
         cli_json_string(stdout, url);
         printf(",\"port\":%u}", lamina_server_port(s, i));
     }
+    printf("],\"sandbox\":[%s%s%s", j->sandbox.no_new_privs ? "\"no_new_privs\"" : "",
+           j->sandbox.landlock ? ",\"landlock\"" : "", j->sandbox.seccomp ? ",\"seccomp\"" : "");
     if (j->opts.admin) printf("],\"admin_port\":%u,\"models\":[", lamina_server_port(s, n));
     if (!j->opts.admin) printf("],\"models\":[");
     for (uint32_t i = 0; lamina_server_model(s, i, &m) == LAMINA_OK; i++) {
@@ -341,6 +363,42 @@ static void allow_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* The folder of "unix:/run/x.sock"; false: it is no such address, or has none. */
+static bool folder_of_socket(const char *where, char *buf, size_t cap)
+{
+    const char *slash = where && strncmp(where, "unix:", 5) == 0 ? strrchr(where, '/') : NULL;
+    if (!slash) return false;
+    const int n = slash == where + 5 ? 1 : (int)(slash - where - 5);
+    return snprintf(buf, cap, "%.*s", n, where + 5) < (int)cap;
+}
+
+/* After what is opened for writing is open, before there are threads. */
+static void enter_sandbox(serve_job *j)
+{
+    char cache[1000] = "", folders[MAX_LISTEN + 1][1000];
+    const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME"),
+               *tune = getenv("LAMINA_TUNE");
+    const char *read[4] = {j->opts.models}, *sockets[MAX_LISTEN + 1];
+    if (j->no_sandbox) return;
+    j->sandbox.read = read;
+    j->sandbox.n_read = 1;
+    if (j->opts.tokens) read[j->sandbox.n_read++] = j->opts.tokens;
+    if (xdg && *xdg)
+        (void)snprintf(cache, sizeof cache, "%s/lamina", xdg);
+    else if (home && *home)
+        (void)snprintf(cache, sizeof cache, "%s/.cache/lamina", home);
+    if (*cache) read[j->sandbox.n_read++] = cache; /* choices of `lamina tune` */
+    if (tune && *tune) read[j->sandbox.n_read++] = tune;
+    j->sandbox.sockets = sockets;
+    for (uint32_t i = 0; i <= j->opts.n_listen; i++) {
+        const char *where = i < j->opts.n_listen ? j->listen[i] : j->opts.admin;
+        char *folder = folders[j->sandbox.n_sockets];
+        if (folder_of_socket(where, folder, sizeof folders[0]))
+            sockets[j->sandbox.n_sockets++] = folder;
+    }
+    cli_sandbox_enter(&j->sandbox);
+}
+
 static int serve(serve_job *j, lamina_engine *e)
 {
     sigset_t set;
@@ -349,6 +407,7 @@ static int serve(serve_job *j, lamina_engine *e)
     int signo = 0;
     block_signals(&set);
     allow_descriptors();
+    enter_sandbox(j);
     if (lamina_server_start(e, &j->opts, &s, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
     if (j->json)
         print_json(j, s);

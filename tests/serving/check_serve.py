@@ -228,6 +228,22 @@ def pasted(program, d):
         p.terminate()
 
 
+def sandboxed(program, d):
+    """What the server has given up, as the kernel says."""
+    if os.environ.get("LAMINA_SANITIZED"):
+        return
+    with Server(program, d / "one.onnx") as s:
+        status = pathlib.Path(f"/proc/{s.p.pid}/status").read_text()
+        if "no_new_privs" in s.told["sandbox"]:
+            want("NoNewPrivs:\t1" in status, "NoNewPrivs")
+        if "seccomp" in s.told["sandbox"]:
+            want("Seccomp:\t2" in status, "Seccomp")
+        want(s.infer("one", [1] * 4)[0] == 200, "inference in the sandbox")
+        want(b"lamina_memory_bytes" in s.ask("GET", "/metrics")[2], "metrics in the sandbox")
+    with Server(program, d / "one.onnx", "--no-sandbox") as s:
+        want(s.told["sandbox"] == [], f"{s.told}")
+
+
 def logged(program, d):
     """What happens, and requests, through the ring to a file."""
     ring = d / "ring"
@@ -261,6 +277,7 @@ def main():
         addresses(program, d)
         pasted(program, d)
         logged(program, d)
+        sandboxed(program, d)
     finish()
 
 

@@ -53,6 +53,8 @@ class Server:
 
     def __init__(self, program, models, *args, env=None, listen="127.0.0.1:0", **more):
         where = ["--listen", listen] if listen else []
+        if SLOW > 1:
+            where.append("--no-sandbox")  # the leak checker wants to trace
         self.p = subprocess.Popen([program, "serve", str(models), "--json", *where, *args],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   env=dict(os.environ, **(env or {})), **more)
