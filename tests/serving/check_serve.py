@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from serving import Server, body_of, finish, o, replace, scale_model, unix_ask, want
+from serving import SLOW, Server, body_of, finish, o, replace, scale_model, unix_ask, want
 
 
 def repository(d):
@@ -213,8 +213,9 @@ def addresses(program, d):
 def pasted(program, d):
     """The command that is printed does what it says."""
     one = d / "one.onnx"
-    with subprocess.Popen([program, "serve", str(one), "--listen", "127.0.0.1:0"], text=True,
-                          stdout=subprocess.PIPE) as p:
+    more = ["--no-sandbox"] if SLOW > 1 else []
+    with subprocess.Popen([program, "serve", str(one), "--listen", "127.0.0.1:0", *more],
+                          text=True, stdout=subprocess.PIPE) as p:
         line = ""
         while line is not None and not line.startswith("  curl"):
             line = p.stdout.readline() or None
