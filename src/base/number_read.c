@@ -13,6 +13,9 @@
 #include <math.h>
 #include <string.h>
 
+/* A decimal then stays in registers; only what is rare passes it on, by value. */
+#define INLINE static inline __attribute__((always_inline))
+
 #define WORD_DIGITS 19 /* decimal digits that always fit 64 bits */
 #define EXPONENT_MAX ((int64_t)1 << 50)
 
@@ -44,7 +47,7 @@ static inline uint64_t eight(uint64_t x)
 }
 
 /* Digits from p on into *w; returns the byte behind them. */
-static inline const uint8_t *take(const uint8_t *p, const uint8_t *end, uint64_t *w)
+INLINE const uint8_t *take(const uint8_t *p, const uint8_t *end, uint64_t *w)
 {
     while (end - p >= 8) {
         uint64_t x;
@@ -65,13 +68,13 @@ static inline const uint8_t *take(const uint8_t *p, const uint8_t *end, uint64_t
 }
 
 /* More than 19 digits were taken: w again, of the first 19 that count. */
-static void retake(decimal *d)
+__attribute__((noinline, cold)) static decimal retake(decimal d)
 {
-    const uint8_t *p = d->digits;
+    const uint8_t *p = d.digits;
     int64_t n = 0, behind = 0, dropped = 0;
     bool fraction = false;
-    d->w = 0;
-    for (; p < d->digits_end; p++) {
+    d.w = 0;
+    for (; p < d.digits_end; p++) {
         if (*p == '.') {
             fraction = true;
             continue;
@@ -79,17 +82,18 @@ static void retake(decimal *d)
         behind += fraction;
         if (n == WORD_DIGITS) {
             dropped++;
-            d->cut |= *p != '0';
+            d.cut |= *p != '0';
         } else if (n || *p != '0') {
-            d->w = d->w * 10 + (uint64_t)(*p - '0');
+            d.w = d.w * 10 + (uint64_t)(*p - '0');
             n++;
         }
     }
-    d->q = d->exponent - behind + dropped;
+    d.q = d.exponent - behind + dropped;
+    return d;
 }
 
 /* At the "e"; NULL when no exponent follows it. */
-static const uint8_t *take_exponent(const uint8_t *p, const uint8_t *end, int64_t *out)
+static inline const uint8_t *take_exponent(const uint8_t *p, const uint8_t *end, int64_t *out)
 {
     const bool minus = ++p < end && *p == '-';
     if (p < end && (*p == '-' || *p == '+')) p++;
@@ -101,7 +105,7 @@ static const uint8_t *take_exponent(const uint8_t *p, const uint8_t *end, int64_
     return p;
 }
 
-static inline const uint8_t *scan(const uint8_t *p, const uint8_t *end, bool lax, decimal *d)
+INLINE const uint8_t *scan(const uint8_t *p, const uint8_t *end, bool lax, decimal *d)
 {
     d->minus = p < end && *p == '-';
     if (p < end && (*p == '-' || (lax && *p == '+'))) p++;
@@ -127,7 +131,7 @@ static inline const uint8_t *scan(const uint8_t *p, const uint8_t *end, bool lax
     d->digits_end = p;
     if (p < end && (*p | 0x20) == 'e' && !(p = take_exponent(p, end, &d->exponent))) return NULL;
     d->q = d->exponent - behind;
-    if (LMN_UNLIKELY(n > WORD_DIGITS)) retake(d);
+    if (LMN_UNLIKELY(n > WORD_DIGITS)) *d = retake(*d);
     return p;
 }
 
@@ -168,30 +172,30 @@ static const lmn_float_format DOUBLE = {52, 1023, (uint64_t)0x7ff << 52, -342, 3
 static const lmn_float_format SINGLE = {23, 127, (uint64_t)0xff << 23, -65, 38, -17, 10};
 
 /* The bits of a decimal that is no short one. */
-static uint64_t hard(const lmn_float_format *f, const decimal *d)
+__attribute__((noinline)) static uint64_t hard(const lmn_float_format *f, decimal d)
 {
-    const uint64_t low = rounded(f, d->w, d->q);
-    if (!d->cut || low == rounded(f, d->w + 1, d->q)) return low;
-    return lmn_number_long(f, d->digits, d->digits_end, d->exponent);
+    const uint64_t low = rounded(f, d.w, d.q);
+    if (!d.cut || low == rounded(f, d.w + 1, d.q)) return low;
+    return lmn_number_long(f, d.digits, d.digits_end, d.exponent);
 }
 
-static double to_f64(const decimal *d)
+static inline double to_f64(decimal d)
 {
     double v;
-    if (d->w >> 53 == 0 && d->q >= -22 && d->q <= 22 && !d->cut) {
-        v = d->q < 0 ? (double)d->w / EXACT[-d->q] : (double)d->w * EXACT[d->q];
+    if (d.w >> 53 == 0 && d.q >= -22 && d.q <= 22 && !d.cut) {
+        v = d.q < 0 ? (double)d.w / EXACT[-d.q] : (double)d.w * EXACT[d.q];
     } else {
         const uint64_t bits = hard(&DOUBLE, d);
         memcpy(&v, &bits, 8);
     }
-    return d->minus ? -v : v;
+    return d.minus ? -v : v;
 }
 
 const uint8_t *lmn_f64_read(const uint8_t *p, const uint8_t *end, double *out)
 {
     decimal d;
     p = scan(p, end, false, &d);
-    if (p) *out = to_f64(&d);
+    if (p) *out = to_f64(d);
     return p;
 }
 
@@ -199,7 +203,7 @@ const uint8_t *lmn_f64_read_lax(const uint8_t *p, const uint8_t *end, double *ou
 {
     decimal d;
     p = scan(p, end, true, &d);
-    if (p) *out = to_f64(&d);
+    if (p) *out = to_f64(d);
     return p;
 }
 
@@ -218,7 +222,7 @@ const uint8_t *lmn_f32_read(const uint8_t *p, const uint8_t *end, float *out)
             return p;
         }
     }
-    const uint32_t bits = (uint32_t)hard(&SINGLE, &d) | (uint32_t)d.minus << 31;
+    const uint32_t bits = (uint32_t)hard(&SINGLE, d) | (uint32_t)d.minus << 31;
     memcpy(out, &bits, 4);
     return p;
 }

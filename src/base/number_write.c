@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* Once for floats, once for doubles: what differs is then constant. */
+#define INLINE static inline __attribute__((always_inline))
+
 static const char PAIRS[] = "00010203040506070809101112131415161718192021222324252627282930313233"
                             "34353637383940414243444546474849505152535455565758596061626364656667"
                             "6869707172737475767778798081828384858687888990919293949596979899";
@@ -51,8 +54,7 @@ static inline uint64_t odd32(uint64_t g, uint64_t c)
 
 /* Which of the decimals around vb / 4 it is; lower and upper bound the interval. Which way it goes
  * is chance for most data, so nothing here branches. */
-static inline __attribute__((always_inline)) decimal choose(uint64_t lower, uint64_t vb,
-                                                            uint64_t upper, int32_t k)
+INLINE decimal choose(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
 {
     const uint64_t s = vb / 4, tens = s / 10, middle = 4 * s + 2;
     const bool down10 = lower <= 40 * tens, up10 = 40 * tens + 40 <= upper;
@@ -76,15 +78,22 @@ static inline decimal shortest64(uint64_t c, int32_t q, bool first)
     return choose(lower, odd64(g, (4 * c) << h), upper, k);
 }
 
-static inline __attribute__((always_inline)) decimal shortest32(uint32_t c, int32_t q, bool first)
+/* A power of two: values below it lie closer. */
+__attribute__((noinline, cold)) static decimal power32(uint32_t c, int32_t q)
 {
-    if (q <= 0 && q > -24 && (c & ((1u << -q) - 1)) == 0) return (decimal){c >> -q, 0};
-    const int32_t k = floor_log10_pow2(q, first), h = q + lmn_log2_of_pow10(-k) + 1;
-    const lmn_pow10 g128 = lmn_pow10_near[-k - LMN_POW10_NEAR_MIN];
-    const uint64_t g = g128.hi + (g128.lo != 0), odd = c & 1, c4 = (uint64_t)c * 4;
-    const uint64_t lower = odd32(g, (c4 - 2 + first) << h) + odd;
+    const int32_t k = floor_log10_pow2(q, true), h = q + lmn_log2_of_pow10(-k) + 1;
+    const lmn_pow10 g128 = lmn_pow10_of(-k);
+    const uint64_t g = g128.hi + (g128.lo != 0), c4 = (uint64_t)c * 4;
+    return choose(odd32(g, (c4 - 1) << h), odd32(g, c4 << h), odd32(g, (c4 + 2) << h), k);
+}
+
+INLINE decimal shortest32(uint32_t c, const lmn_pow10_scale *s)
+{
+    const uint64_t odd = c & 1, c4 = (uint64_t)c * 4, g = s->g;
+    const int32_t h = s->h;
+    const uint64_t lower = odd32(g, (c4 - 2) << h) + odd;
     const uint64_t upper = odd32(g, (c4 + 2) << h) - odd;
-    return choose(lower, odd32(g, c4 << h), upper, k);
+    return choose(lower, odd32(g, c4 << h), upper, s->k);
 }
 
 #define ZEROS 0x3030303030303030
@@ -102,7 +111,7 @@ typedef struct digits {
 } digits;
 
 /* w > 0 of at most 9 digits, or with `wide` 17. */
-static inline __attribute__((always_inline)) digits digits_of(decimal d, bool wide)
+INLINE digits digits_of(decimal d, bool wide)
 {
     static const uint64_t TENS[18] = {1,
                                       10,
@@ -123,8 +132,13 @@ static inline __attribute__((always_inline)) digits digits_of(decimal d, bool wi
                                       10000000000000000,
                                       100000000000000000};
     const int32_t most = wide ? 17 : 9;
-    int32_t n = (64 - __builtin_clzll(d.w)) * 1233 >> 12;
-    n += d.w >= TENS[n];
+    int32_t n;
+    if (!wide && LMN_LIKELY(d.w >= 100000)) { /* nearly all floats have 6 to 9 digits */
+        n = 6 + (d.w >= 1000000) + (d.w >= 10000000) + (d.w >= 100000000);
+    } else {
+        n = (64 - __builtin_clzll(d.w)) * 1233 >> 12;
+        n += d.w >= TENS[n];
+    }
     const uint64_t w = d.w * TENS[most - n];
     digits out = {.b = ZEROS, .e = d.k + n - 1};
     uint64_t a = 0, b = 0;
@@ -172,7 +186,7 @@ __attribute__((noinline, cold)) static size_t lay_out_far(char *out, digits d)
 
 /* Stores run past what is used, within the room. Where the point stands is no branch either: for
  * e < 0 the digits follow "0.000", and get none. */
-static inline __attribute__((always_inline)) size_t lay_out(char *out, digits d, bool wide)
+INLINE size_t lay_out(char *out, digits d, bool wide)
 {
     const int32_t e = d.e, n = d.n;
     if (LMN_UNLIKELY(e < -5 || e >= 8)) return lay_out_far(out, d);
@@ -192,8 +206,7 @@ static inline __attribute__((always_inline)) size_t lay_out(char *out, digits d,
     return (size_t)(below ? zeros + n : used);
 }
 
-static inline __attribute__((always_inline)) size_t write(char *out, decimal d, bool minus,
-                                                          bool wide)
+INLINE size_t write(char *out, decimal d, bool minus, bool wide)
 {
     out[0] = '-';
     out += minus;
@@ -232,8 +245,12 @@ static inline decimal of_f32(float v, bool *minus)
     const int32_t e = (int32_t)(bits >> 23 & 0xff);
     lmn_assert(e != 0xff);
     *minus = bits >> 31;
-    if (e) return shortest32(fraction | 1u << 23, e - 150, fraction == 0 && e > 1);
-    return fraction ? shortest32(fraction, -149, false) : (decimal){0, 0};
+    const uint32_t c = e ? fraction | 1u << 23 : fraction;
+    const int32_t q = (e ? e : 1) - 150;
+    if (c == 0) return (decimal){0, 0};
+    if (q <= 0 && q > -24 && (c & ((1u << -q) - 1)) == 0) return (decimal){c >> -q, 0};
+    if (LMN_UNLIKELY(fraction == 0 && e > 1)) return power32(c, q);
+    return shortest32(c, &lmn_pow10_single[e]);
 }
 
 size_t lmn_f32_write(char out[LMN_NUMBER_BYTES], float v)

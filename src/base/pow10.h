@@ -17,7 +17,7 @@ typedef struct lmn_pow10 {
 } lmn_pow10;
 
 #define LMN_POW10_NEAR_MIN (-32)
-#define LMN_POW10_NEAR_MAX 47 /* all that floats of 32 bits want */
+#define LMN_POW10_NEAR_MAX 47
 extern const lmn_pow10 lmn_pow10_near[LMN_POW10_NEAR_MAX - LMN_POW10_NEAR_MIN + 1];
 lmn_pow10 lmn_pow10_far(int32_t q);
 
@@ -28,6 +28,14 @@ static inline lmn_pow10 lmn_pow10_of(int32_t q)
         return lmn_pow10_near[q - LMN_POW10_NEAR_MIN];
     return lmn_pow10_far(q);
 }
+
+/* Of a float c * 2^q: k = floor(log10(2^q)), g = 10^-k rounded up to 64 bits, the highest of which
+ * is set, and by how much c is shifted before the product. Rows are biased exponents. */
+typedef struct lmn_pow10_scale {
+    uint64_t g;
+    int32_t k, h;
+} lmn_pow10_scale;
+extern const lmn_pow10_scale lmn_pow10_single[255];
 
 /* floor(log2(10^q)), |q| <= 400. */
 static inline int32_t lmn_log2_of_pow10(int32_t q)

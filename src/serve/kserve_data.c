@@ -28,7 +28,7 @@ typedef struct reader {
 
 static inline const uint8_t *blanks(const uint8_t *p, const uint8_t *end)
 {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) p++;
+    while (p < end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) p++;
     return p;
 }
 
@@ -136,21 +136,25 @@ static inline const uint8_t *row_of(reader *r, lamina_dtype dt, size_t size, con
                                     int64_t n)
 {
     const uint8_t *end = r->end;
-    uint8_t *dst = r->dst + (size_t)r->done * size;
+    const int64_t before = r->done;
+    uint8_t *dst = r->dst + (size_t)before * size;
     p = blanks(p, end);
     for (int64_t i = 0; i < n; i++, dst += size) {
-        r->done += i > 0;
+        r->done = before + i;
         if (p == end) return stop(r, CUT, p);
         if (*p == ']') return stop(r, FEWER, p);
         const uint8_t *next = element(r, dt, size, p, dst);
-        if (!next || (next < end && !ends_element(*next))) return stop(r, VALUE, p);
+        if (LMN_UNLIKELY(!next || (next < end && !ends_element(*next)))) return stop(r, VALUE, p);
         p = blanks(next, end);
         if (i + 1 == n) break;
         if (p == end) return stop(r, CUT, p);
-        if (*p != ',') return stop(r, FEWER, p);
+        if (LMN_UNLIKELY(*p != ',')) {
+            r->done++;
+            return stop(r, FEWER, p);
+        }
         p = blanks(p + 1, end);
     }
-    r->done += n > 0;
+    r->done = before + n;
     if (p == end) return stop(r, CUT, p);
     return *p == ']' ? p + 1 : stop(r, MORE, p);
 }
