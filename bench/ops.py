@@ -181,6 +181,16 @@ CASES = {
     "Sign 128x768": ("Sign", {}, [(128, 768)]),
     "Sum 3 of 128x768": ("Sum", {}, [(128, 768), (128, 768), (128, 768)]),
     "NonZero 128x768": ("NonZero", {}, [(128, 768)]),
+    "GroupNormalization 64x56": ("GroupNormalization", {"num_groups": 8}, [
+        (1, 64, 56, 56), np.ones(8, np.float32), np.zeros(8, np.float32)]),
+    "ReduceMean apart 8x64x28x28": ("ReduceMean", {}, [(8, 64, 28, 28), ints(0, 2, 3)]),
+    "ReduceMax apart 8x64x784": ("ReduceMax", {}, [(8, 64, 784), ints(0, 2)]),
+    "CumSum down 128x768": ("CumSum", {}, [(128, 768), ints(0)]),
+    "Einsum bhid,bhjd 12x128x64": ("Einsum", {"equation": "bhid,bhjd->bhij"}, [
+        (1, 12, 128, 64), (1, 12, 128, 64)]),
+    "Elu 128x768": ("Elu", {}, [(128, 768)]),
+    "Softplus 128x768": ("Softplus", {}, [(128, 768)]),
+    "Mish 128x768": ("Mish", {}, [(128, 768)]),
     "LSTM 16x1x128 to 128": recurrent("LSTM", 16, 1, 128, 128),
     "LSTM 32x8x256 to 256": recurrent("LSTM", 32, 8, 256, 256),
     "LSTM 16x1x512 to 512": recurrent("LSTM", 16, 1, 512, 512),
@@ -230,7 +240,7 @@ def model_of(case):
     graph = helper.make_graph([node], "one", inputs,
                               [helper.make_tensor_value_info(o, kinds[o], None) for o in outs],
                               consts)
-    opset = helper.make_opsetid("", 20)
+    opset = helper.make_opsetid("", 20)  # GroupNormalization has a scale a group there
     return helper.make_model(graph, ir_version=10, opset_imports=[opset]), feed
 
 

@@ -83,6 +83,7 @@
     X(reduce_min)            \
     X(log_softmax)           \
     X(instance_norm)         \
+    X(group_norm)            \
     X(batch_norm)            \
     X(einsum)                \
     X(lstm)                  \

@@ -1,13 +1,14 @@
 /*
  * Softmax along any axis; LogSoftmax, LayerNormalization and RMSNormalization in f32 where the axes
- * worked on are the last ones, InstanceNormalization and BatchNormalization of planes, on the norm
- * family. Other axes, Mean and InvStdDev outputs run by the reference.
+ * worked on are the last ones, InstanceNormalization, GroupNormalization and BatchNormalization of
+ * planes, on the norm family. Other axes, Mean and InvStdDev outputs run by the reference.
  */
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/norm/norm.h"
 #include "ops/shapes.h"
 
 #include <math.h>
+#include <string.h>
 
 static const int64_t chunk_elems = 16 << 10;
 
@@ -204,6 +205,40 @@ static lamina_status run_instance(const lamina_kernel *k, lmn_eval *ec)
     return run_planes(k, ec, block);
 }
 
+/* Groups as planes: with a scale a group that is all, with one a channel a second pass follows. */
+static lamina_status run_group(const lamina_kernel *k, lmn_eval *ec)
+{
+    static const float ONE = 1.0f, ZERO = 0.0f;
+    const lamina_tensor *x = lmn_in(ec, 0), *scale = lmn_in(ec, 1), *bias = lmn_in(ec, 2);
+    const int64_t groups = lmn_attr_i(ec->node, "num_groups", 0);
+    if (!lmn_cpu_is_f32(x) || x->rank < 3 || lmn_count(x) == 0 || groups < 1 ||
+        x->dims[1] % groups != 0 || !lmn_cpu_is_f32(scale) || !lmn_cpu_is_f32(bias) ||
+        scale->rank != 1 || bias->rank != 1 || scale->dims[0] != bias->dims[0])
+        return lmn_cpu_reference(ec);
+    const int64_t channels = x->dims[1], n = scale->dims[0];
+    if (n != channels && n != groups) return lmn_cpu_reference(ec);
+    float *zeros = lmn_scratch(ec, (size_t)channels * sizeof *zeros);
+    if (!zeros)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for %lld means", (long long)channels);
+    memset(zeros, 0, (size_t)channels * sizeof *zeros);
+    lamina_tensor *y;
+    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, x->rank, x->dims, &y));
+    if (!y) return LAMINA_OK;
+    const bool whole = n == groups; /* where both are equal they mean the same */
+    norm_job j = {.fn = k->dev->kset.norm_f32->planes};
+    j.block = (lmn_norm_block){.x = x->data, .y = y->data, .rows = x->dims[0] * groups};
+    j.block.scale = whole ? scale->data : &ONE, j.block.bias = whole ? bias->data : &ZERO;
+    j.block.channels = whole ? groups : 1;
+    j.block.eps = lmn_attr_f(ec->node, "epsilon", 1e-5f);
+    j.y_row = j.block.n = channels / groups * lmn_span_count(x->dims, 2, x->rank);
+    LMN_TRY(norm_run(ec, &j));
+    if (whole) return LAMINA_OK;
+    j.block.x = y->data, j.block.scale = scale->data, j.block.bias = bias->data;
+    j.block.center = zeros, j.block.channels = channels, j.block.rows = x->dims[0] * channels;
+    j.y_row = j.block.n = lmn_span_count(x->dims, 2, x->rank);
+    return norm_run(ec, &j);
+}
+
 /* With the statistics given: the scale takes the root in. */
 static lamina_status run_batch(const lamina_kernel *k, lmn_eval *ec)
 {
@@ -264,6 +299,13 @@ const lmn_cpu_binding lmn_cpu_instance_norm = {
     .families = "norm.f32",
     .supports = supports_norm,
     .run = run_instance,
+};
+const lmn_cpu_binding lmn_cpu_group_norm = {
+    .domain = "",
+    .op = "GroupNormalization",
+    .families = "norm.f32",
+    .supports = supports_norm,
+    .run = run_group,
 };
 const lmn_cpu_binding lmn_cpu_batch_norm = {
     .domain = "",

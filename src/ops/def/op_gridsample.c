@@ -178,17 +178,74 @@ static void sample_chunk(void *arg, int64_t chunk, int32_t worker)
     blend(j, t, j->x + image * j->channels * j->n_in * j->parts, y);
 }
 
+/* The taps of a position that lie inside, as places and weights. */
+enum { SPOTS = 64, SPOT_TAPS = 16 };
+typedef struct spot {
+    int64_t n, at[SPOT_TAPS];
+    double w[SPOT_TAPS];
+} spot;
+
+/* In the order of blend(); all axes have at most SPOT_TAPS taps together. */
+static void list_taps(const job *j, const taps *t, spot *s)
+{
+    int32_t k[R] = {0};
+    s->n = 0;
+    for (;;) {
+        int64_t at = 0;
+        double w = 1.0;
+        bool inside = true;
+        for (int32_t a = 0; a < j->rank; a++) {
+            inside = inside && t[a].at[k[a]] >= 0;
+            at = at * j->in[a] + t[a].at[k[a]];
+            w *= t[a].w[k[a]];
+        }
+        if (inside) s->at[s->n] = at, s->w[s->n++] = w;
+        int32_t a = j->rank - 1;
+        while (a >= 0 && ++k[a] == t[a].n) k[a--] = 0;
+        if (a < 0) return;
+    }
+}
+
+/* n <= SPOTS positions of one image from `first` on: their taps once, then channel by channel. */
+static void sample_spots(const job *j, int64_t first, int64_t n)
+{
+    const int64_t image = first / j->n_out, o = first % j->n_out;
+    spot spots[SPOTS];
+    for (int64_t i = 0; i < n; i++) {
+        taps t[R];
+        const double *g = j->grid + (first + i) * j->rank;
+        for (int32_t a = 0; a < j->rank; a++) axis_taps(j, a, g[j->rank - 1 - a], &t[a]);
+        list_taps(j, t, &spots[i]);
+    }
+    for (int64_t c = image * j->channels; c < (image + 1) * j->channels; c++) {
+        const double *x = j->x + c * j->n_in;
+        double *y = j->y + c * j->n_out + o;
+        for (int64_t i = 0; i < n; i++) {
+            const spot *s = &spots[i];
+            double sum = 0.0;
+            for (int64_t k = 0; k < s->n; k++) sum += s->w[k] * x[s->at[k]];
+            y[i] = sum;
+        }
+    }
+}
+
 /* Images * n_out may be large and each position small: one chunk a row of positions. */
 typedef struct rows {
     const job *j;
     int64_t n, per;
+    bool spots; /* by sample_spots */
 } rows;
 
 static void rows_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const rows *r = arg;
     const int64_t end = lmn_min_i64(r->n, (chunk + 1) * r->per);
-    for (int64_t i = chunk * r->per; i < end; i++) sample_chunk((void *)(uintptr_t)r->j, i, worker);
+    for (int64_t i = chunk * r->per, n; r->spots && i < end; i += n) {
+        n = lmn_min_i64(lmn_min_i64(SPOTS, end - i), r->j->n_out - i % r->j->n_out);
+        sample_spots(r->j, i, n);
+    }
+    for (int64_t i = chunk * r->per; !r->spots && i < end; i++)
+        sample_chunk((void *)(uintptr_t)r->j, i, worker);
 }
 
 static lamina_status move_nearest(lmn_eval *ec, const job *j, int64_t images, lamina_tensor *y)
@@ -271,7 +328,10 @@ static lamina_status eval_gridsample(lmn_eval *ec)
     if (!y || lmn_count(y) == 0) return LAMINA_OK;
     if (j.n_in == 0) return lmn_eval_fail(ec, LAMINA_E_SHAPE, "an empty input cannot be sampled");
     LMN_TRY(lmn_wide_in(ec, g, &j.grid));
-    const rows r = {&j, x->dims[0] * j.n_out, 256};
+    rows r = {&j, x->dims[0] * j.n_out, 256, j.mode != MODE_NEAREST && j.parts == 1};
+    int64_t most = 1;
+    for (int32_t a = 0; a < j.rank; a++) most *= j.mode == MODE_CUBIC ? 4 : 2;
+    r.spots = r.spots && most <= SPOT_TAPS;
     if (j.mode != MODE_NEAREST) return run_blend(ec, &j, &r, y);
     j.from = lmn_wide_scratch(ec, r.n, sizeof *j.from);
     if (!j.from) return LAMINA_E_NOMEM;
