@@ -440,6 +440,8 @@ static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
         t.b_far = packed_panels(row, w->p->k, w->p->n) > FAR_BYTES;
     }
     t.a = bring_a(w, i, m, k0, k, &t.lda);
+    /* whole groups: what lies behind rows that were brought meets weights of 0 */
+    if (w->p->rows && !w->pack_a) t.k = lmn_round_up_i64(k, row->group);
     t.first = k0 == 0, t.last = k0 + k >= w->p->k;
     if (w->s.part) t.part = w->s.part + i * w->p->nc, t.ld_part = w->p->nc;
     if (t.last) set_end(w, i, m, &t.end);

@@ -130,6 +130,14 @@ static inline void window_inner(const lmn_conv_geom *g, const uint8_t *x, const 
 {
     const int64_t n = g->kernel[2] * g->c_in, line = g->in[2] * g->c_in;
     const uint8_t *src = x + first[1] * line + first[2] * g->c_in;
+#ifdef __AVX512BW__
+    if (n < 32) {
+        const __mmask32 in = ((__mmask32)1 << n) - 1;
+        for (int64_t ky = 0; ky < g->kernel[1]; ky++, dst += n, src += g->dilation[1] * line)
+            _mm256_storeu_si256((__m256i *)(void *)dst, _mm256_maskz_loadu_epi8(in, src));
+        return;
+    }
+#endif
     for (int64_t ky = 0; ky < g->kernel[1]; ky++, dst += n, src += g->dilation[1] * line)
         window_copy(dst, src, n);
 }
