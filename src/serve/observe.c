@@ -294,10 +294,9 @@ static void of_models(const observer *o)
 static void of_process(const observer *o)
 {
     const lmn_metrics_out *m = &o->m;
-    uint64_t rss = 0, pss = 0;
-    lmn_os_memory(&rss, &pss);
     lmn_metric_family(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "bytes", "Memory, by kind.");
-    lmn_metric_u64(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "pool=\"resident\"", rss);
+    lmn_metric_u64(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "pool=\"resident\"",
+                   lmn_os_resident());
     lmn_metric_family(m, "lamina_cpu_seconds", LMN_METRIC_COUNTER, "seconds",
                       "CPU time of the process.");
     lmn_metric_f64(m, "lamina_cpu_seconds", LMN_METRIC_COUNTER, "",

@@ -296,10 +296,8 @@ static void page_row(void *ctx, const lmn_repo_row *row)
 void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out)
 {
     writer w = {s, l, out};
-    uint64_t rss = 0, pss = 0;
     lmn_http_stats st;
     lmn_http_get_stats(s->http, &st);
-    lmn_os_memory(&rss, &pss);
     lmn_strbuf_str(out,
                    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                    "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
@@ -309,7 +307,8 @@ void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out)
     lmn_strbuf_printf(out, "<div><dt>up<dd>%llu s</div>",
                       (unsigned long long)((lmn_now_ns() - s->started_ns) / 1000000000u));
     lmn_strbuf_printf(out, "<div><dt>connections<dd>%llu</div>", (unsigned long long)st.open);
-    lmn_strbuf_printf(out, "<div><dt>memory<dd>%llu MB</div>", (unsigned long long)(rss >> 20));
+    lmn_strbuf_printf(out, "<div><dt>memory<dd>%llu MB</div>",
+                      (unsigned long long)(lmn_os_resident() >> 20));
     lmn_strbuf_str(out,
                    "<div><dt>this page<dd id=\"state\">as of now</div></dl>\n"
                    "<div id=\"chart\" hidden><div id=\"rate\"></div><svg viewBox=\"0 0 600 56\" "

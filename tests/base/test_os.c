@@ -184,6 +184,7 @@ static void test_clocks_and_memory(t_env *env)
     T_CHECK(lmn_process_cpu_ns() >= cpu && lmn_thread_cpu_ns() > 0);
     lmn_os_memory(&rss, &pss);
     T_CHECK(rss > 65536 && pss <= rss);
+    T_CHECK(lmn_os_resident() > 65536);
     T_CHECK(lmn_os_affinity_count() >= 1);
     T_CHECK(lmn_os_text_read("/proc/self/stat", text, sizeof text) == sizeof text - 1);
     T_EQ(lmn_os_text_read("/nonexistent", text, sizeof text), -1);

@@ -79,6 +79,13 @@ static uint64_t kb_line(const char *text, const char *key)
     return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
 }
 
+uint64_t lmn_os_resident(void)
+{
+    char text[4096];
+    const bool known = lmn_os_text_read("/proc/self/status", text, sizeof text) > 0;
+    return known ? kb_line(text, "\nVmRSS:") : 0;
+}
+
 void lmn_os_memory(uint64_t *rss_bytes, uint64_t *pss_bytes)
 {
     char text[4096];
@@ -87,8 +94,7 @@ void lmn_os_memory(uint64_t *rss_bytes, uint64_t *pss_bytes)
         *rss_bytes = kb_line(text, "\nRss:");
         *pss_bytes = kb_line(text, "\nPss:");
     }
-    if (*rss_bytes == 0 && lmn_os_text_read("/proc/self/status", text, sizeof text) > 0)
-        *rss_bytes = kb_line(text, "\nVmRSS:");
+    if (*rss_bytes == 0) *rss_bytes = lmn_os_resident();
 }
 
 void lmn_os_heap_trim(void)

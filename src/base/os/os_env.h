@@ -22,6 +22,8 @@ uint32_t lmn_os_affinity_count(void);
    length, or -1 when it cannot be read. */
 int64_t lmn_os_text_read(const char *path, char *buf, size_t cap);
 
+/* Resident set of this process in bytes, 0 = unknown; cheap: lmn_os_memory walks every page. */
+uint64_t lmn_os_resident(void);
 /* Resident and proportional set of this process in bytes; a value that is unknown is 0. */
 void lmn_os_memory(uint64_t *rss_bytes, uint64_t *pss_bytes);
 
