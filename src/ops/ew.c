@@ -123,31 +123,14 @@ static void collapse(walk *w, int32_t n_src)
 /* ---- reading -----------------------------------------------------------------------------------
  */
 
-/* n elements, `stride` apart, to dense dst. */
+/* n elements of the innermost axis, which are neighbours or one repeated, to dst. */
 static void copy_run(uint8_t *dst, const uint8_t *p, int64_t n, int64_t stride, int64_t elem_bytes)
 {
-#define RUN(T)                                                \
-    {                                                         \
-        T *d = (T *)(void *)dst;                              \
-        const T *s = (const T *)(const void *)p;              \
-        for (int64_t i = 0; i < n; i++) d[i] = s[i * stride]; \
-    }
-    if (stride == 1)
+    lmn_assert(stride == 0 || stride == 1);
+    if (stride)
         lmn_run_copy(dst, p, (size_t)(n * elem_bytes));
-    else if (stride == 0)
-        lmn_run_fill(dst, (size_t)elem_bytes, (size_t)n, p);
-    else if (elem_bytes == 1)
-        RUN(uint8_t)
-    else if (elem_bytes == 2)
-        RUN(uint16_t)
-    else if (elem_bytes == 4)
-        RUN(uint32_t)
-    else if (elem_bytes == 8)
-        RUN(uint64_t)
     else
-        for (int64_t i = 0; i < n; i++)
-            memcpy(dst + i * elem_bytes, p + i * stride * elem_bytes, (size_t)elem_bytes);
-#undef RUN
+        lmn_run_fill(dst, (size_t)elem_bytes, (size_t)n, p);
 }
 
 /* Elements [start, start + n) of a source that is not dense: where they lie, if that is in a row,
