@@ -181,10 +181,12 @@ void *lmn_model_instance(void *arg)
         const uint32_t seen = lmn_atomic_load(&m->work, relaxed);
         const uint64_t at = lmn_batcher_look_again(&m->batcher);
         m->n_asleep++;
+        m->asleep_until = at;
         lmn_mutex_unlock(&m->lock);
         lmn_futex_wait(&m->work, seen, until(at, now));
         lmn_mutex_lock(&m->lock);
         m->n_asleep--;
+        m->asleep_until = UINT64_MAX; /* who still sleeps may do so for longer */
     }
     lmn_mutex_unlock(&m->lock);
     return NULL;
@@ -238,13 +240,19 @@ void *lmn_model_keeper(void *arg)
     return NULL;
 }
 
-/* Who sleeps has something to do; lock held. The keeper only if it would sleep too long. */
+/* Who sleeps has something to do; lock held. While the batcher holds what it has, only who would
+   sleep past the end of that: clients that were answered together need not come again. The keeper
+   only if it would sleep too long. */
 static void order_wake(lmn_model *m, const lmn_infer *r, uint64_t now)
 {
-    if (m->n_asleep && !lmn_batcher_holds(&m->batcher, now)) {
+    const bool held = m->n_asleep && lmn_batcher_holds(&m->batcher, now);
+    const uint64_t again = held ? lmn_batcher_look_again(&m->batcher) : 0;
+    if (m->n_asleep && again < m->asleep_until) {
+        if (held) m->asleep_until = again; /* one is enough */
         (void)lmn_atomic_add(&m->work, 1, relaxed);
-        const uint64_t n = m->batcher.n_queued < m->n_asleep ? m->batcher.n_queued : m->n_asleep;
-        lmn_atomic_store(&m->to_wake, (uint32_t)n, relaxed);
+        const uint64_t all = m->batcher.n_queued < m->n_asleep ? m->batcher.n_queued : m->n_asleep;
+        const uint32_t n = held ? 1 : (uint32_t)all;
+        if (lmn_atomic_load(&m->to_wake, relaxed) < n) lmn_atomic_store(&m->to_wake, n, relaxed);
     }
     const bool timed = !m->n_asleep && r->deadline_ns < m->keeper_until;
     if (!timed && !(m->keeper_until == UINT64_MAX && runs_long(m))) return;

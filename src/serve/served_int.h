@@ -64,6 +64,7 @@ struct lmn_model {
     lmn_atomic(uint32_t) work, watch; /* what instances and the keeper sleep on */
     lmn_atomic(uint32_t) to_wake;     /* instances that the next turn has to wake */
     uint32_t n_asleep;
+    uint64_t asleep_until; /* when one of them looks again by itself, at the latest */
     uint64_t keeper_until;
 };
 

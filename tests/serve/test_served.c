@@ -84,11 +84,10 @@ static const char *dynamic_file(t_env *env, char *path, size_t cap)
 }
 
 /* x [N,4] taken through a loop of many turns. */
-static const char *loop_file(t_env *env, char *path, size_t cap)
+static const char *loop_file(t_env *env, int64_t turns, char *path, size_t cap)
 {
     static pb g, bytes, body, attr;
     const uint8_t yes = 1;
-    const int64_t turns = 100000000;
     g.n = bytes.n = body.n = 0;
     rt_node(&body, "Identity", "c_in", "c_out", NULL);
     rt_node(&body, "Neg", "v_in", "v_out", NULL);
@@ -688,7 +687,7 @@ static void test_long_runs(t_env *env)
     lmn_model_stats st;
     asks all;
     use_cpu(env);
-    lmn_model *m = open_model(env, loop_file(env, path, sizeof path), &c);
+    lmn_model *m = open_model(env, loop_file(env, 100000000, path, sizeof path), &c);
     T_REQUIRE(m);
     asks_make(&all, 6);
     for (int i = 0; i < 6; i++) ask_rows(&all.a[i], 1);
@@ -733,6 +732,33 @@ static void test_long_runs(t_env *env)
     T_EQ(all.a[0].r.status, LAMINA_E_TIMEOUT);
     lmn_model_unref(m);
     asks_free(&all);
+}
+
+/* Clients that were answered together are waited for a moment; who comes then and stays alone is
+   served when the moment is over, though the instance was asleep when it came. */
+static void test_one_comes_back(t_env *env)
+{
+    char path[512];
+    const lmn_model_config c = {
+        .batch = {.dynamic = true, .max_batch_size = 8, .rejoin = true, .n_instances = 1},
+        .where = LMN_RUN_THREADS};
+    asks all;
+    use_cpu(env);
+    lmn_model *m = open_model(env, loop_file(env, 4000, path, sizeof path), &c);
+    T_REQUIRE(m);
+    for (int turn = 0; turn < 20; turn++) {
+        asks_make(&all, 3);
+        for (int i = 0; i < 3; i++) ask_rows(&all.a[i], 1);
+        for (int i = 0; i < 2; i++) T_OK(lmn_model_submit(m, &all.a[i].r, lmn_now_ns()));
+        for (int i = 0; i < 2; i++) wait_for(m, &all.a[i]);
+        const uint64_t until = lmn_now_ns() + 10000u * (uint64_t)turn;
+        while (lmn_now_ns() < until) lmn_cpu_pause();
+        T_OK(lmn_model_submit(m, &all.a[2].r, lmn_now_ns()));
+        wait_for(m, &all.a[2]);
+        T_EQ(all.a[2].r.status, LAMINA_OK);
+        asks_free(&all);
+    }
+    lmn_model_unref(m);
 }
 
 /* Out of memory anywhere is an answer, never a loss; the next request is served. */
@@ -781,4 +807,4 @@ T_MAIN(T_TEST(test_found_out), T_TEST(test_refused_models), T_TEST(test_refused_
        T_TEST(test_inline), T_TEST(test_allocations), T_TEST(test_cache), T_TEST(test_isolation),
        T_TEST(test_strings), T_TEST(test_threads), T_TEST(test_inline_of_many),
        T_TEST(test_ordering), T_TEST(test_close_and_abort), T_TEST(test_long_runs),
-       T_TEST(test_no_memory))
+       T_TEST(test_one_comes_back), T_TEST(test_no_memory))
