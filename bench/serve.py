@@ -182,7 +182,9 @@ def triton_server(folder, repo, log, batching):
     name = "triton-batching" if batching else "triton"
     models, backends = os.path.join(folder, name), os.path.join(folder, "backends")
     os.makedirs(os.path.join(backends, "ort"), exist_ok=True)
-    shutil.copy(backend, os.path.join(backends, "ort", "libtriton_ort.so"))
+    here = os.path.join(backends, "ort", "libtriton_ort.so")
+    if not os.path.exists(here):  # another server may have it mapped
+        shutil.copy(backend, here)
     for m in os.listdir(repo):
         os.makedirs(os.path.join(models, m), exist_ok=True)
         if not os.path.exists(os.path.join(models, m, "1")):
