@@ -210,6 +210,32 @@ static void check_siblings(kc_ctx *kc, const lmn_krow *head, const lmn_hgemm_sha
     }
 }
 
+/* A product against its reference and, in the other order of chunks with an epilogue, against the
+   product and then the epilogue: the same bits. */
+static void check_run(kc_ctx *kc, const lmn_krow *head, const product *p,
+                      const lmn_hgemm_shape *shape, lmn_hgemm_args *args, kc_style style)
+{
+    const lmn_hgemm_row *row = hgemm_row(head);
+    const int64_t ldc = args->ldc;
+    kc_mat out = kc_output(kc, p->m, p->n, ldc), again = kc_output(kc, p->m, p->n, ldc);
+    lmn_hgemm_plan plan;
+    char what[96];
+    lmn_hgemm_plan_make(row, shape, &plan);
+    snprintf(what, sizeof what, "m=%d n=%d k=%d flags=%d style=%d", (int)p->m, (int)p->n, (int)p->k,
+             shape->flags, style);
+    args->c = out.p;
+    KC_CALL(kc, run_plan(kc, &plan, args, false));
+    expect_product(kc, head, p, &out, style, what);
+    check_siblings(kc, head, shape, args, &out);
+    check_rounded(kc, head, shape, args, &out);
+    lmn_epi epi = some_epi(kc, p->m, p->n);
+    lmn_epi_block b = {out.p, ldc, 0, 0, p->m, p->n, 0};
+    KC_CALL(kc, row->epi(&epi, &b));
+    args->c = again.p, args->epi = &epi;
+    KC_CALL(kc, run_plan(kc, &plan, args, true));
+    kc_expect_bits(kc, &again, &out, "fused against product, then epilogue");
+}
+
 typedef struct plain_b {
     const float *p;
     int64_t ld;
@@ -237,28 +263,13 @@ static void check_thin(kc_ctx *kc, const lmn_krow *head)
         const int64_t ldb = p.n + kc_int(kc, 0, 3), ldc = p.n + kc_int(kc, 0, 3);
         p.a = half_input(kc, head, style, p.m, p.k, p.k, false);
         p.b = half_input(kc, head, style, p.k, p.n, ldb, true);
-        kc_mat out = kc_output(kc, p.m, p.n, ldc), again = kc_output(kc, p.m, p.n, ldc);
         lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
         const plain_b from = {p.b.p, ldb};
-        lmn_hgemm_args args = {
-            .a = p.a.p, .b = p.b.p, .c = out.p, .lda = p.k, .ldb = ldb, .ldc = ldc};
+        lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .lda = p.k, .ldb = ldb, .ldc = ldc};
         args.bring = bring_plain, args.bring_ctx = &from;
         shape.flags = LMN_HGEMM_C_F32 | (c % 2 ? LMN_HGEMM_BRING : LMN_HGEMM_B_F32);
         shape.k_unit = c % 2 ? kc_int(kc, 1, 2) : 0;
-        lmn_hgemm_plan plan;
-        lmn_hgemm_plan_make(row, &shape, &plan);
-        char what[96];
-        snprintf(what, sizeof what, "thin: m=%d n=%d k=%d flags=%d style=%d", (int)p.m, (int)p.n,
-                 (int)p.k, shape.flags, style);
-        KC_CALL(kc, run_plan(kc, &plan, &args, false));
-        expect_product(kc, head, &p, &out, style, what);
-        check_rounded(kc, head, &shape, &args, &out);
-        lmn_epi epi = some_epi(kc, p.m, p.n);
-        lmn_epi_block b = {out.p, ldc, 0, 0, p.m, p.n, 0};
-        KC_CALL(kc, row->epi(&epi, &b));
-        args.c = again.p, args.epi = &epi;
-        KC_CALL(kc, run_plan(kc, &plan, &args, true));
-        kc_expect_bits(kc, &again, &out, "fused against product, then epilogue");
+        check_run(kc, head, &p, &shape, &args, style);
     }
 }
 
@@ -281,36 +292,18 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         const int64_t ldb = (p.tb ? p.k : p.n) + kc_int(kc, 0, 3), ldc = p.n + kc_int(kc, 0, 3);
         p.a = half_input(kc, head, style, p.ta ? p.k : p.m, p.ta ? p.m : p.k, lda, af);
         p.b = half_input(kc, head, style, p.tb ? p.n : p.k, p.tb ? p.k : p.n, ldb, bf);
-        kc_mat out = kc_output(kc, p.m, p.n, ldc), again = kc_output(kc, p.m, p.n, ldc);
         lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
         shape.flags = LMN_HGEMM_C_F32 | (p.ta ? LMN_HGEMM_TRANS_A : 0) |
                       (p.tb ? LMN_HGEMM_TRANS_B : 0) | (af ? LMN_HGEMM_A_F32 : 0) |
                       (bf ? LMN_HGEMM_B_F32 : 0);
-        lmn_hgemm_plan plan;
-        lmn_hgemm_plan_make(row, &shape, &plan);
-        lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .c = out.p, .lda = lda, .ldb = ldb};
-        args.ldc = ldc;
+        lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .lda = lda, .ldb = ldb, .ldc = ldc};
         if (row->elem == 2 && kc_int(kc, 0, 2) == 0) {
             void *packed = kc_buffer(kc, 2 * (size_t)lmn_hgemm_packed_elems(row, p.k, p.n));
             KC_CALL(kc, lmn_hgemm_prepack(row, shape.flags, p.b.p, ldb, p.k, p.n, packed));
             shape.flags = (shape.flags | LMN_HGEMM_PACKED) & ~(LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_B);
-            lmn_hgemm_plan_make(row, &shape, &plan);
             args.b = packed;
         }
-        char what[96];
-        snprintf(what, sizeof what, "m=%d n=%d k=%d flags=%d style=%d", (int)p.m, (int)p.n,
-                 (int)p.k, shape.flags, style);
-        KC_CALL(kc, run_plan(kc, &plan, &args, false));
-        expect_product(kc, head, &p, &out, style, what);
-        check_siblings(kc, head, &shape, &args, &out);
-        check_rounded(kc, head, &shape, &args, &out);
-        /* Fused, in the other order of chunks: the bits of product, then epilogue. */
-        lmn_epi epi = some_epi(kc, p.m, p.n);
-        lmn_epi_block b = {out.p, ldc, 0, 0, p.m, p.n, 0};
-        KC_CALL(kc, row->epi(&epi, &b));
-        args.c = again.p, args.epi = &epi;
-        KC_CALL(kc, run_plan(kc, &plan, &args, true));
-        kc_expect_bits(kc, &again, &out, "fused against product, then epilogue");
+        check_run(kc, head, &p, &shape, &args, style);
     }
 }
 
