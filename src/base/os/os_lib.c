@@ -4,6 +4,8 @@
  */
 #include "base/os/os_lib.h"
 
+#include "base/os/os_self.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -33,4 +35,29 @@ const void *lmn_os_lib_symbol(void *lib, const char *name)
 void lmn_os_lib_close(void *lib)
 {
     (void)dlclose(lib);
+}
+
+typedef struct home {
+    char *buf;
+    size_t cap;
+    bool found;
+} home;
+
+/* The mapping that this function lies in. */
+static bool is_ours(void *ctx, const lmn_mapping *m)
+{
+    home *h = ctx;
+    const uintptr_t here = (uintptr_t)&lmn_os_lib_home;
+    if (here < m->from || here >= m->to) return true;
+    const char *slash = strrchr(m->path, '/');
+    const size_t n = slash ? (size_t)(slash - m->path) + 1 : 0;
+    h->found = n && n < h->cap;
+    if (h->found) (void)lmn_format(h->buf, h->cap, "%.*s", (int)n, m->path);
+    return false;
+}
+
+bool lmn_os_lib_home(char *buf, size_t cap)
+{
+    home h = {buf, cap, false};
+    return lmn_mappings(is_ours, &h) && h.found;
 }
