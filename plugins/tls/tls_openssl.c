@@ -197,7 +197,9 @@ static bool set_rules(SSL_CTX *c)
 {
     static const unsigned char NAME[] = "lamina";
     (void)SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                     /* HTTP tells by itself what was cut off */
+                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
     (void)SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     (void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets need none */
     SSL_CTX_set_read_ahead(c, 1);
@@ -276,11 +278,10 @@ static lmn_tls_session *session_make(lmn_tls_context *c)
 static int32_t outcome(lmn_tls_session *s, int rc)
 {
     const int e = SSL_get_error(s->ssl, rc);
-    const bool cut = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
     ERR_clear_error();
     if (s->lost) return LMN_TLS_LOST;
     if (e == SSL_ERROR_WANT_READ) return LMN_TLS_AGAIN;
-    if (e == SSL_ERROR_ZERO_RETURN || cut) return 0;
+    if (e == SSL_ERROR_ZERO_RETURN) return 0;
     s->lost = true;
     return LMN_TLS_LOST;
 }

@@ -129,11 +129,27 @@ typedef struct lmn_http_task {
 void lmn_http_post(lmn_http_loop *loop, lmn_http_task *task);
 void *lmn_http_loop_user(lmn_http_loop *loop);
 
+/* Certificates for TLS, and the plug-in that speaks it. */
+typedef struct lmn_http_tls lmn_http_tls;
+typedef struct lmn_http_tls_opts {
+    const char *cert, *key; /* files, PEM: the certificate and its chain; its key, not encrypted */
+    const char *client_ca;  /* clients must show a certificate of one of these; NULL: need not */
+    lmn_span alpn;          /* as TLS has it: protocols, each behind a byte with its length;
+                               empty: HTTP/1.1 */
+} lmn_http_tls_opts;
+/* Reads the files. E_UNSUPPORTED: no plug-in; E_IO, E_PARSE, E_LIMIT, E_NOMEM. */
+lamina_status lmn_http_tls_open(const lamina_allocator *alloc, const lmn_http_tls_opts *opts,
+                                lmn_http_tls **out, lamina_error *err);
+/* Read the files again, for the connections that come from now on; what fails changes nothing. */
+lamina_status lmn_http_tls_reload(lmn_http_tls *t, lamina_error *err);
+const char *lmn_http_tls_about(const lmn_http_tls *t); /* "OpenSSL 3.0.19 ..." */
+void lmn_http_tls_close(lmn_http_tls *t);              /* servers that use it are gone */
+
 /* Where to listen: "HOST:PORT", "[V6]:PORT", "PORT" (of 127.0.0.1), "unix:/PATH", "fd:N" (passed by
  * systemd). Port 0: any; lmn_http_port tells which. */
 typedef struct lmn_http_listen {
     const char *where;
-    const struct lmn_http_tls *tls; /* NULL: plain */
+    lmn_http_tls *tls; /* NULL: plain; borrowed until the server is gone */
 } lmn_http_listen;
 
 typedef struct lmn_http_server_opts {
@@ -149,6 +165,7 @@ typedef struct lmn_http_stats {
     uint64_t accepted, open, requests, bytes_in, bytes_out;
     uint64_t refused[600]; /* by status, answered by this room itself: 400, 408, 413, 414 ... */
     uint64_t timed_out, reset;
+    uint64_t handshakes, bad_handshakes; /* of TLS: those that ended well, and those that did not */
 } lmn_http_stats;
 
 /* Binds and starts the loops. E_INVALID, E_PERM, E_BUSY (address in use), E_OS with a sentence. */

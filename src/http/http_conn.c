@@ -37,6 +37,7 @@ static void drop(lmn_http_conn *c)
 {
     const bool handed = c->phase == LMN_HTTP_HANDLING;
     if (c->phase == LMN_HTTP_DEAD) return;
+    lmn_http_tls_free(c);
     lmn_sock_close(c->fd);
     c->fd = -1;
     c->phase = LMN_HTTP_DEAD;
@@ -58,15 +59,24 @@ void lmn_http_conn_lost(lmn_http_conn *c)
     drop(c);
 }
 
-/* Bytes that came, 0 at the end, negative: nothing now, or the connection is dead. */
-static int64_t receive(lmn_http_conn *c, void *p, size_t cap)
+/* From the socket, whatever it means. */
+static int64_t receive_raw(lmn_http_conn *c, void *p, size_t cap)
 {
     const int64_t got = lmn_sock_recv(c->fd, p, cap);
     if (got < (int64_t)cap && (!c->half || got <= 0)) c->readable = false;
     if (got > 0) {
         lmn_http_bump(&c->loop->counts.bytes_in, (uint64_t)got);
         c->moved += (uint64_t)got;
-    } else if (got == 0) {
+    }
+    return got;
+}
+
+/* Bytes that came, 0 at the end, negative: nothing now, or the connection is dead. */
+static int64_t receive(lmn_http_conn *c, void *p, size_t cap)
+{
+    const int64_t got = LMN_UNLIKELY(c->session && !c->finished) ? lmn_http_tls_recv(c, p, cap)
+                                                                 : receive_raw(c, p, cap);
+    if (got == 0) {
         c->ended = c->half = true;
     } else if (got == LMN_SOCK_LOST) {
         lmn_http_conn_lost(c);
@@ -99,6 +109,7 @@ void lmn_http_conn_end(lmn_http_conn *c)
     free_input(c);
     free_body(c);
     if (!c->finished) {
+        if (c->session && !lmn_http_tls_finish(c)) return;
         lmn_sock_finish(c->fd);
         c->finished = true;
         c->body_want = LMN_HTTP_LINGER_BYTES;
@@ -327,6 +338,7 @@ static bool open_request(lmn_http_conn *c, const lmn_http1_head *h)
                               .n_fields = h->n_fields,
                               .version = h->version,
                               .local = c->local,
+                              .secure = c->session != NULL,
                               .peer = {(const uint8_t *)c->peer, c->peer_n},
                               .listener = c->listener,
                               .declared_bytes = h->body_bytes,
@@ -470,6 +482,7 @@ static void read_head(lmn_http_conn *c)
 
 void lmn_http_conn_go(lmn_http_conn *c)
 {
+    if (lmn_http_tls_shaking(c) && c->phase == LMN_HTTP_HEADS && !lmn_http_tls_shake(c)) return;
     switch (c->phase) {
     case LMN_HTTP_HEADS: read_head(c); break;
     case LMN_HTTP_BODY: read_body(c); break;
@@ -536,6 +549,7 @@ void lmn_http_conn_sent(lmn_http_conn *c)
     switch (c->phase) {
     case LMN_HTTP_ENDING: lmn_http_conn_end(c); break;
     case LMN_HTTP_HEADS:
+        if (lmn_http_tls_shaking(c)) break;
         lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
         if (c->at < c->n || c->readable) lmn_http_queue(c);
         break;
@@ -560,7 +574,10 @@ void lmn_http_conn_event(lmn_http_conn *c, uint32_t what)
             return;
         }
     }
-    if (what & (LMN_POLL_IN | LMN_POLL_HALF | LMN_POLL_DEAD)) c->readable = true;
+    if (what & (LMN_POLL_IN | LMN_POLL_HALF | LMN_POLL_DEAD)) {
+        c->readable = true;
+        c->dry = false;
+    }
     if ((what & LMN_POLL_OUT) && c->out && lmn_http_out_flush(c) && !c->out) lmn_http_conn_sent(c);
     if (c->readable && !c->queued) lmn_http_conn_go(c); /* once a turn */
 }
@@ -585,7 +602,7 @@ void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
     if (kind != LMN_HTTP_TIMER_LINGER) lmn_http_bump(&c->loop->counts.timed_out, 1);
     const bool reading =
         c->phase == LMN_HTTP_HEADS || c->phase == LMN_HTTP_BODY || c->phase == LMN_HTTP_CHUNKS;
-    if (kind != LMN_HTTP_TIMER_LINGER && reading && !c->out) {
+    if (kind != LMN_HTTP_TIMER_LINGER && reading && !c->out && !lmn_http_tls_shaking(c)) {
         refuse(c, 408);
     } else {
         drop(c);

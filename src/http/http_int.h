@@ -13,6 +13,7 @@
 #include "base/os/os_thread.h"
 #include "base/recycle.h"
 #include "http/http1_chunk.h"
+#include "http/tls.h"
 
 typedef struct lmn_http_conn lmn_http_conn;
 
@@ -68,6 +69,7 @@ typedef struct lmn_http_seg {
     lmn_span left;
     uint8_t *own; /* NULL: lent */
     size_t own_bytes;
+    bool sealed; /* records of TLS; these stand before all that is not */
     lmn_http_piece piece;
 } lmn_http_seg;
 
@@ -93,7 +95,12 @@ struct lmn_http_conn {
     bool closing;  /* after the output */
     bool finished; /* we said that no more will come */
     bool queued, dirty, local;
+    /* TLS. `readable` then is about plain bytes; `dry`: the socket has nothing now. */
+    bool dry, shaken, notified, wants_h2;
     uint32_t listener;
+    lmn_tls_session *session; /* NULL: plain */
+    const lmn_tls_table *tls;
+    size_t pulled; /* by one call */
     /* Input: in[at..n) is not used up; the head of the open request lies before `at`. */
     uint8_t *in;
     uint32_t in_bytes, at, n;
@@ -135,6 +142,7 @@ typedef struct lmn_http_list {
 typedef lmn_atomic(uint64_t) lmn_http_count;
 typedef struct lmn_http_counts {
     lmn_http_count accepted, open, requests, in_flight, bytes_in, bytes_out, timed_out, reset;
+    lmn_http_count handshakes, bad_handshakes;
     lmn_http_count refused[600];
 } lmn_http_counts;
 
@@ -174,6 +182,7 @@ struct lmn_http_loop {
     lmn_recycle blocks;
     lmn_http_field *fields; /* limits.n_fields: of the head that is being read */
     uint8_t *scratch;
+    uint8_t *sealed; /* records on their way; NULL: no listener has TLS */
     lmn_thread thread;
     lamina_error error;
     lmn_http_counts counts;
@@ -184,6 +193,7 @@ typedef struct lmn_http_door {
     lmn_address address; /* as bound */
     int shared;          /* the descriptor of all loops; -1: each has its own */
     bool ours;           /* a UNIX path that was made here */
+    lmn_http_tls *tls;   /* NULL: plain */
 } lmn_http_door;
 
 struct lmn_http_server {
@@ -204,6 +214,8 @@ void lmn_http_buf_give(lmn_http_loop *l, uint8_t *p, size_t bytes);
 bool lmn_http_out_send(lmn_http_conn *c, lmn_span head, const lmn_http_piece *pieces, uint32_t n);
 bool lmn_http_out_copy(lmn_http_conn *c, lmn_span bytes); /* into the queue, not sent yet */
 bool lmn_http_out_flush(lmn_http_conn *c);                /* as much as goes */
+/* Records of TLS, before all that is not sealed yet: as much as goes. False: lost, not said yet. */
+bool lmn_http_out_sealed(lmn_http_conn *c, lmn_span records);
 void lmn_http_out_drop(lmn_http_conn *c);
 void lmn_http_pieces_release(const lmn_http_piece *pieces, uint32_t n);
 
@@ -222,6 +234,20 @@ void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind);
 void lmn_http_conn_lost(lmn_http_conn *c);
 /* Close when the output is sent, in a way that lets it arrive. */
 void lmn_http_conn_end(lmn_http_conn *c);
+
+/* http_tls.c: a connection behind TLS. */
+bool lmn_http_tls_begin(lmn_http_conn *c, lmn_http_tls *t); /* false: no memory */
+void lmn_http_tls_free(lmn_http_conn *c);
+static inline bool lmn_http_tls_shaking(const lmn_http_conn *c)
+{
+    return c->session && !c->shaken;
+}
+/* A step of the handshake. False: there will be more, or it failed and the connection ends. */
+bool lmn_http_tls_shake(lmn_http_conn *c);
+/* As lmn_sock_recv, of plain bytes; keeps `readable`. */
+int64_t lmn_http_tls_recv(lmn_http_conn *c, void *p, size_t cap);
+/* Say that no more will come. False: that waits to be sent, or the connection is lost. */
+bool lmn_http_tls_finish(lmn_http_conn *c);
 
 /* http_reply.c. Answer with an error of this room, and close. */
 void lmn_http_refuse(lmn_http_conn *c, uint32_t status);

@@ -92,7 +92,10 @@ static void open_conn(lmn_http_loop *l, const lmn_http_listener *from, int fd,
     memcpy(c->peer, peer, sizeof c->peer);
     c->peer_n = (uint32_t)strlen(c->peer);
     const uint32_t what = LMN_POLL_IN | LMN_POLL_OUT | LMN_POLL_HALF | LMN_POLL_EDGE;
-    if (lmn_poll_add(l->poll, fd, what, c, NULL) != LAMINA_OK) {
+    lmn_http_tls *tls = l->server->doors[from->index].tls;
+    if ((tls && !lmn_http_tls_begin(c, tls)) ||
+        lmn_poll_add(l->poll, fd, what, c, NULL) != LAMINA_OK) {
+        lmn_http_tls_free(c);
         lmn_sock_close(fd);
         lmn_objpool_give(&l->conn_pool, c);
         return;
@@ -103,7 +106,7 @@ static void open_conn(lmn_http_loop *l, const lmn_http_listener *from, int fd,
     l->n_conns++;
     lmn_http_bump(&l->counts.accepted, 1);
     lmn_http_bump(&l->counts.open, 1);
-    lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
+    lmn_http_timer_set(c, tls ? LMN_HTTP_TIMER_HEAD : LMN_HTTP_TIMER_IDLE);
 }
 
 static void stop_accepting(lmn_http_loop *l)
@@ -402,7 +405,10 @@ static lamina_status fill(lmn_http_loop *l, lamina_error *err)
     l->fields = lmn_calloc(&l->alloc, l->limits.n_fields, sizeof *l->fields, "http");
     l->listeners = lmn_calloc(&l->alloc, n, sizeof *l->listeners, "http");
     for (uint32_t i = 0; l->listeners && i < n; i++) l->listeners[i].fd = -1;
-    if (!l->scratch || !l->fields || !l->listeners)
+    bool secure = false;
+    for (uint32_t i = 0; i < n; i++) secure |= l->server->doors[i].tls != NULL;
+    if (secure) l->sealed = lmn_alloc(&l->alloc, LMN_TLS_OUT_BYTES, 64, "http");
+    if (!l->scratch || !l->fields || !l->listeners || (secure && !l->sealed))
         return lmn_fail(err, LAMINA_E_NOMEM, "no memory for an event loop");
     LMN_TRY(lmn_poll_open(&l->poll, err));
     LMN_TRY(lmn_wake_open(&l->wake_fd, err));
@@ -452,6 +458,7 @@ void lmn_http_loop_close(lmn_http_loop *l)
     lmn_objpool_finish(&l->slab_pool);
     (void)lmn_recycle_trim(&l->blocks, &alloc, 0);
     lmn_free(&alloc, l->scratch, LMN_HTTP_SCRATCH, 64, "http");
+    lmn_free(&alloc, l->sealed, LMN_TLS_OUT_BYTES, 64, "http");
     lmn_cfree(&alloc, l->fields, l->limits.n_fields, sizeof *l->fields, "http");
     lmn_cfree(&alloc, l->listeners, n, sizeof *l->listeners, "http");
     lmn_free(&alloc, l, sizeof *l, LMN_APART, "http loop");

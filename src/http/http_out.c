@@ -53,7 +53,7 @@ static lmn_http_seg *append(lmn_http_conn *c)
 static bool copy(lmn_http_conn *c, lmn_span bytes)
 {
     lmn_http_seg *last = c->out_last;
-    if (last && last->own) { /* fill it up first */
+    if (last && last->own && !last->sealed) { /* fill it up first */
         const size_t begin = (size_t)(last->left.p - last->own), used = begin + last->left.n;
         const size_t room = last->own_bytes - used, k = bytes.n < room ? bytes.n : room;
         if (k) memcpy(last->own + used, bytes.p, k);
@@ -153,28 +153,32 @@ static uint32_t gather(lmn_span head, const lmn_http_piece *pieces, uint32_t n, 
     return 1;
 }
 
+/* What went of `all` bytes: 1 all, 0 less, -1 the connection is lost. */
+static int went(lmn_http_conn *c, int64_t sent, size_t all)
+{
+    if (sent == LMN_SOCK_LOST) return -1;
+    if (sent <= 0) return 0;
+    lmn_http_bump(&c->loop->counts.bytes_out, (uint64_t)sent);
+    c->moved += (uint64_t)sent;
+    return (size_t)sent == all;
+}
+
 bool lmn_http_out_send(lmn_http_conn *c, lmn_span head, const lmn_http_piece *pieces, uint32_t n)
 {
     lmn_span spans[SPANS];
-    if (c->out || n >= SPANS) {
+    if (c->out || n >= SPANS || c->session) {
         const bool first = c->out == NULL;
         return keep_rest(c, head, pieces, n, 0) && (!first || lmn_http_out_flush(c));
     }
     const size_t all = head.n + total(pieces, n);
     const int64_t sent = lmn_sock_send(c->fd, spans, gather(head, pieces, n, spans));
-    if (sent == LMN_SOCK_LOST) {
+    const int how = went(c, sent, all);
+    if (how) {
         lmn_http_pieces_release(pieces, n);
-        lmn_http_conn_lost(c);
-        return false;
+        if (how < 0) lmn_http_conn_lost(c);
+        return how > 0;
     }
-    const size_t went = sent > 0 ? (size_t)sent : 0;
-    lmn_http_bump(&c->loop->counts.bytes_out, went);
-    c->moved += went;
-    if (went == all) {
-        lmn_http_pieces_release(pieces, n);
-        return true;
-    }
-    if (!keep_rest(c, head, pieces, n, went)) return false;
+    if (!keep_rest(c, head, pieces, n, sent > 0 ? (size_t)sent : 0)) return false;
     lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
     return true;
 }
@@ -192,28 +196,97 @@ static void consume(lmn_http_conn *c, size_t sent)
     if (c->out) c->out->left = (lmn_span){c->out->left.p + sent, c->out->left.n - sent};
 }
 
-bool lmn_http_out_flush(lmn_http_conn *c)
+/* ---- plain, or sealed before ---- */
+
+static int send_some(lmn_http_conn *c)
 {
     lmn_span spans[SPANS];
+    uint32_t n = 0;
+    size_t all = 0;
+    const bool sealed = c->out->sealed;
+    for (lmn_http_seg *s = c->out; s && n < SPANS && s->sealed == sealed; s = s->next) {
+        all += s->left.n;
+        spans[n++] = s->left;
+    }
+    const int64_t sent = lmn_sock_send(c->fd, spans, n);
+    const int how = went(c, sent, all);
+    if (sent > 0) consume(c, (size_t)sent);
+    return how;
+}
+
+/* ---- TLS ---- */
+
+/* Behind the last that is sealed: records have numbers. */
+static bool keep_sealed(lmn_http_conn *c, lmn_span records)
+{
+    size_t cap;
+    size_t wait = 0;
+    lmn_http_seg *before = NULL;
+    for (lmn_http_seg *s = c->out; s && s->sealed; s = s->next) {
+        before = s;
+        wait += s->left.n;
+    }
+    if (wait > LMN_TLS_OUT_BYTES) return false; /* who asks for records and takes none is cut */
+    uint8_t *own = lmn_http_buf_take(c->loop, records.n, &cap);
+    lmn_http_seg *s = own ? lmn_objpool_take(&c->loop->seg_pool) : NULL;
+    if (!s) {
+        lmn_http_buf_give(c->loop, own, cap);
+        return false;
+    }
+    memcpy(own, records.p, records.n);
+    *s = (lmn_http_seg){.next = before ? before->next : c->out,
+                        .left = {own, records.n},
+                        .own = own,
+                        .own_bytes = cap,
+                        .sealed = true};
+    if (before)
+        before->next = s;
+    else
+        c->out = s;
+    if (!s->next) c->out_last = s;
+    c->out_bytes += records.n;
+    return true;
+}
+
+bool lmn_http_out_sealed(lmn_http_conn *c, lmn_span records)
+{
+    int64_t sent = 0;
+    if (records.n == 0) return true;
+    if (!c->out || !c->out->sealed) {
+        sent = lmn_sock_send(c->fd, &records, 1);
+        const int how = went(c, sent, records.n);
+        if (how) return how > 0;
+        if (sent < 0) sent = 0;
+    }
+    return keep_sealed(c, (lmn_span){records.p + sent, records.n - (size_t)sent});
+}
+
+/* Seal as much as one call may carry, and send it. */
+static int seal_some(lmn_http_conn *c)
+{
+    lmn_tls_wire w = {.out = c->loop->sealed};
+    size_t n = 0;
+    for (const lmn_http_seg *s = c->out; s && n < LMN_TLS_SEAL_MOST; s = s->next) {
+        const size_t room = LMN_TLS_SEAL_MOST - n, k = s->left.n < room ? s->left.n : room;
+        if (!c->tls->write(c->session, &w, s->left.p, k)) return -1;
+        n += k;
+    }
+    consume(c, n);
+    if (!lmn_http_out_sealed(c, (lmn_span){w.out, w.out_n})) return -1;
+    return !c->out || !c->out->sealed;
+}
+
+bool lmn_http_out_flush(lmn_http_conn *c)
+{
     while (c->out) {
-        uint32_t n = 0;
-        size_t all = 0;
-        for (lmn_http_seg *s = c->out; s && n < SPANS; s = s->next) {
-            all += s->left.n;
-            spans[n++] = s->left;
-        }
-        const int64_t sent = lmn_sock_send(c->fd, spans, n);
-        if (sent == LMN_SOCK_LOST) {
+        const int how = c->session && !c->out->sealed ? seal_some(c) : send_some(c);
+        if (how < 0) {
             lmn_http_conn_lost(c);
             return false;
         }
-        if (sent > 0) {
-            lmn_http_bump(&c->loop->counts.bytes_out, (uint64_t)sent);
-            c->moved += (uint64_t)sent;
-            consume(c, (size_t)sent);
-        }
-        if (sent < 0 || (size_t)sent < all) { /* what is left goes when there is room */
-            if (c->timer != LMN_HTTP_TIMER_STALL) lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
+        if (how == 0) { /* what is left goes when there is room */
+            if (c->timer != LMN_HTTP_TIMER_STALL && !lmn_http_tls_shaking(c))
+                lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
             return true;
         }
     }

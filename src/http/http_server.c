@@ -64,8 +64,7 @@ static lamina_status resolve(lmn_http_server *s, uint32_t i, const lmn_http_list
                              lamina_error *err)
 {
     lmn_http_door *door = &s->doors[i];
-    if (l->tls)
-        return lmn_fail(err, LAMINA_E_UNSUPPORTED, "this build has no TLS; put a proxy before it");
+    door->tls = l->tls;
     if (strncmp(l->where, "fd:", 3) == 0) {
         LMN_TRY(adopt(l->where + 3, &door->shared, err));
         lmn_sock_address(door->shared, &door->address);
@@ -205,6 +204,8 @@ void lmn_http_get_stats(const lmn_http_server *s, lmn_http_stats *out)
         out->bytes_out += lmn_atomic_load(&c->bytes_out, relaxed);
         out->timed_out += lmn_atomic_load(&c->timed_out, relaxed);
         out->reset += lmn_atomic_load(&c->reset, relaxed);
+        out->handshakes += lmn_atomic_load(&c->handshakes, relaxed);
+        out->bad_handshakes += lmn_atomic_load(&c->bad_handshakes, relaxed);
         for (size_t k = 0; k < LMN_COUNT(out->refused); k++)
             out->refused[k] += lmn_atomic_load(&c->refused[k], relaxed);
     }

@@ -179,12 +179,12 @@ static uint64_t rig_turn(void *ctx, lmn_http_loop *loop, void *user)
     return UINT64_MAX;
 }
 
-/* A server at `where`; NULL limits: the defaults. */
-LMN_UNUSED static bool rig_start(rig *g, t_env *env, const char *where,
-                                 const lmn_http_limits *limits, uint32_t n_loops)
+/* A server at `where`, behind TLS unless that is NULL; NULL limits: the defaults. */
+LMN_UNUSED static bool rig_start_tls(rig *g, t_env *env, const char *where, lmn_http_tls *tls,
+                                     const lmn_http_limits *limits, uint32_t n_loops)
 {
     lamina_error err;
-    const lmn_http_listen listen = {.where = where};
+    const lmn_http_listen listen = {.where = where, .tls = tls};
     memset(g, 0, sizeof *g);
     g->env = env;
     g->big = malloc(RIG_BIG);
@@ -201,6 +201,12 @@ LMN_UNUSED static bool rig_start(rig *g, t_env *env, const char *where,
     }
     g->has_worker = lmn_thread_start(&g->worker, rig_worker, g) == LAMINA_OK;
     return g->has_worker;
+}
+
+LMN_UNUSED static bool rig_start(rig *g, t_env *env, const char *where,
+                                 const lmn_http_limits *limits, uint32_t n_loops)
+{
+    return rig_start_tls(g, env, where, NULL, limits, n_loops);
 }
 
 LMN_UNUSED static void rig_stop(rig *g)
