@@ -10,6 +10,7 @@
 #include "lamina/serve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 
 const char cli_help_serve[] =
     "usage: lamina serve MODELS [--listen ADDR]... [--admin ADDR] [--tokens FILE] [--insecure]\n"
+    "                    [--tls CERT KEY] [--client-ca FILE]\n"
     "                    [--loops N] [--threads N] [--max-batch N] [--delay TIME] [--queue ROWS]\n"
     "                    [--instances N] [--precision P] [--model-control MODE] [--load NAME]...\n"
     "                    [--poll-interval TIME] [--max-body SIZE] [--max-connections N]\n"
@@ -33,7 +35,9 @@ const char cli_help_serve[] =
     "                        127.0.0.1:8000; port 0: any\n"
     "  --admin ADDR          where load and unload requests are answered: unix:/PATH or loopback\n"
     "  --tokens FILE         a token a line; requests then need Authorization: Bearer TOKEN\n"
-    "  --insecure            other machines may come without a token\n"
+    "  --tls CERT KEY        PEM files: speak TLS, but on UNIX sockets; SIGHUP: read them again\n"
+    "  --client-ca FILE      clients must show a certificate that one of these signed\n"
+    "  --insecure            other machines may come without token and certificate\n"
     "  --loops N             threads that read and answer; default 1\n"
     "  --threads N           threads for models; default: what this process may use\n"
     "  --max-batch N         most rows that run together; 0: no batches. Default: found out, or\n"
@@ -64,6 +68,7 @@ const char cli_help_serve[] =
     "examples:\n"
     "  lamina serve model.onnx\n"
     "  lamina serve models/ --model-control poll --listen 0.0.0.0:8000 --tokens tokens.txt\n"
+    "  lamina serve models/ --listen 0.0.0.0:8443 --tls cert.pem key.pem --tokens tokens.txt\n"
     "  lamina serve models/ --model-control explicit --load '*' --admin unix:/run/lamina.sock\n"
     "  curl -s http://127.0.0.1:8000/v2/models/model/infer \\\n"
     "    -d "
@@ -77,6 +82,7 @@ typedef struct serve_job {
     char activated[MAX_LISTEN][32];
     const char *log_dir;
     uint64_t drain_delay_ms, drain_ms;
+    lamina_tls_opts tls; /* cert NULL: none */
     cli_sandbox sandbox;
     bool no_sandbox, json;
 } serve_job;
@@ -161,6 +167,8 @@ static const cli_opt SPEC[] = {{"--listen", true},
                                {"--drain-timeout", true},
                                {"--no-sandbox", false},
                                {"--json", false},
+                               {"--tls", true},
+                               {"--client-ca", true},
                                {NULL, false}};
 
 static bool read_option(serve_job *j, int option, const char *v)
@@ -198,7 +206,9 @@ static bool read_option(serve_job *j, int option, const char *v)
     case 19: return read_time("--drain-delay", v, &us) && (j->drain_delay_ms = us / 1000, true);
     case 20: return read_time("--drain-timeout", v, &us) && (j->drain_ms = us / 1000, true);
     case 21: return j->no_sandbox = true;
-    default: return j->json = true;
+    case 22: return j->json = true;
+    case 23: return j->tls.cert = v, true;
+    default: return j->tls.client_ca = v, true;
     }
 }
 
@@ -210,6 +220,8 @@ static int read_args(serve_job *j, int argc, char **argv)
         if (o == -2) return CLI_USAGE;
         if (o > 0) {
             if (!read_option(j, o, value)) return CLI_USAGE;
+            if (o == 23 && i == argc) return cli_usage("serve", "--tls wants CERT and KEY");
+            if (o == 23) j->tls.key = argv[i++];
             continue;
         }
         if (j->opts.models) return cli_usage("serve", "one file or folder, not also \"%s\"", value);
@@ -218,6 +230,7 @@ static int read_args(serve_job *j, int argc, char **argv)
     if (!j->opts.models) return cli_usage("serve", "which model, or folder of models?");
     if (j->opts.n_load && j->opts.control != LAMINA_CONTROL_EXPLICIT)
         return cli_usage("serve", "--load goes with --model-control explicit");
+    if (j->tls.client_ca && !j->tls.cert) return cli_usage("serve", "--client-ca goes with --tls");
     if (!j->log_dir) j->opts.log_sample = 0;
     j->opts.load = j->load;
     return CLI_OK;
@@ -265,9 +278,10 @@ static void url_of(const serve_job *j, const lamina_server *s, uint32_t i, char 
     if (!port)
         (void)snprintf(buf, cap, "%s", where);
     else if (!colon || strncmp(where, "fd:", 3) == 0)
-        (void)snprintf(buf, cap, "http://127.0.0.1:%u", port);
+        (void)snprintf(buf, cap, "http%s://127.0.0.1:%u", j->tls.cert ? "s" : "", port);
     else
-        (void)snprintf(buf, cap, "http://%.*s:%u", (int)(colon - where), where, port);
+        (void)snprintf(buf, cap, "http%s://%.*s:%u", j->tls.cert ? "s" : "", (int)(colon - where),
+                       where, port);
 }
 
 static void print_json(const serve_job *j, lamina_server *s)
@@ -301,8 +315,10 @@ static void print_json(const serve_job *j, lamina_server *s)
 static void print_curl(const serve_job *j, const char *url, const lamina_server_model_info *m)
 {
     const bool socket = strncmp(url, "unix:", 5) == 0;
-    printf("\ntry it:\n  curl -s%s%s%s %s/v2/models/%s/infer -d '%s'\n",
+    printf("\ntry it:\n  curl -s%s%s%s%s%s %s/v2/models/%s/infer -d '%s'\n",
            socket ? " --unix-socket " : "", socket ? url + 5 : "",
+           !socket && j->tls.cert ? " -k" : "",
+           !socket && j->tls.client_ca ? " --cert \"$CERT\" --key \"$KEY\"" : "",
            j->opts.tokens ? " -H \"Authorization: Bearer $TOKEN\"" : "",
            socket ? "http://localhost" : url, m->name, m->example);
 }
@@ -345,12 +361,13 @@ static void sleep_ms(uint64_t ms)
 }
 
 /* Blocked before any thread is there, so that this one alone is told. */
-static void block_signals(sigset_t *set)
+static void block_signals(sigset_t *set, bool hangup)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(set);
     (void)sigaddset(set, SIGTERM);
     (void)sigaddset(set, SIGINT);
+    if (hangup) (void)sigaddset(set, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
@@ -372,13 +389,37 @@ static bool folder_of_socket(const char *where, char *buf, size_t cap)
     return snprintf(buf, cap, "%.*s", n, where + 5) < (int)cap;
 }
 
+/* Files that are replaced have other inodes, and links lead elsewhere: so the folders that these
+ * lie in, as named and as meant. */
+static size_t folders_of_tls(const lamina_tls_opts *o, char (*buf)[PATH_MAX], const char **out)
+{
+    const char *files[] = {o->cert, o->key, o->client_ca};
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        for (int meant = 0; files[i] && meant < 2; meant++) {
+            if (meant ? !realpath(files[i], buf[n])
+                      : snprintf(buf[n], PATH_MAX, "%s", files[i]) >= PATH_MAX)
+                continue;
+            char *slash = strrchr(buf[n], '/');
+            if (!slash)
+                (void)snprintf(buf[n], PATH_MAX, ".");
+            else
+                slash[slash == buf[n]] = 0; /* "/" stays */
+            out[n] = buf[n];
+            n++;
+        }
+    }
+    return n;
+}
+
 /* After what is opened for writing is open, before there are threads. */
 static void enter_sandbox(serve_job *j)
 {
     char cache[1000] = "", folders[MAX_LISTEN + 1][1000];
     const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME"),
                *tune = getenv("LAMINA_TUNE");
-    const char *read[4] = {j->opts.models}, *sockets[MAX_LISTEN + 1];
+    const char *read[4 + 2 * 3] = {j->opts.models}, *sockets[MAX_LISTEN + 1];
+    char beside[2 * 3][PATH_MAX];
     if (j->no_sandbox) return;
     j->sandbox.read = read;
     j->sandbox.n_read = 1;
@@ -389,6 +430,7 @@ static void enter_sandbox(serve_job *j)
         (void)snprintf(cache, sizeof cache, "%s/.cache/lamina", home);
     if (*cache) read[j->sandbox.n_read++] = cache; /* choices of `lamina tune` */
     if (tune && *tune) read[j->sandbox.n_read++] = tune;
+    j->sandbox.n_read += folders_of_tls(&j->tls, beside, read + j->sandbox.n_read);
     j->sandbox.sockets = sockets;
     for (uint32_t i = 0; i <= j->opts.n_listen; i++) {
         const char *where = i < j->opts.n_listen ? j->listen[i] : j->opts.admin;
@@ -399,14 +441,31 @@ static void enter_sandbox(serve_job *j)
     cli_sandbox_enter(&j->sandbox);
 }
 
+/* Until a signal says that it is over; others read the certificates again. */
+static void await_end(serve_job *j, const sigset_t *set)
+{
+    int signo = 0;
+    lamina_error err = {0};
+    while (sigwait(set, &signo) != 0 || signo == SIGHUP) {
+        if (signo != SIGHUP) continue;
+        const bool ok = lamina_tls_reload(j->opts.tls, &err) == LAMINA_OK;
+        if (j->opts.log)
+            (void)lamina_log(j->opts.log, ok ? LAMINA_LOG_INFO : LAMINA_LOG_ERROR, "%s",
+                             ok ? "certificates were read again" : err.msg);
+        if (!ok) fprintf(stderr, "lamina: %s\n", err.msg);
+        signo = 0;
+    }
+}
+
 static int serve(serve_job *j, lamina_engine *e)
 {
     sigset_t set;
     lamina_server *s = NULL;
     lamina_error err = {0};
-    int signo = 0;
-    block_signals(&set);
+    block_signals(&set, j->tls.cert != NULL);
     allow_descriptors();
+    if (j->tls.cert && lamina_tls_open(e, &j->tls, &j->opts.tls, &err) != LAMINA_OK)
+        return cli_fail("%s", err.msg);
     enter_sandbox(j);
     if (lamina_server_start(e, &j->opts, &s, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
     if (j->json)
@@ -415,7 +474,7 @@ static int serve(serve_job *j, lamina_engine *e)
         print_text(j, s);
     (void)fflush(stdout);
     notify("READY=1");
-    while (sigwait(&set, &signo) != 0) continue;
+    await_end(j, &set);
     notify("STOPPING=1");
     (void)signal(SIGTERM, SIG_DFL); /* a second one ends us at once */
     (void)signal(SIGINT, SIG_DFL);
@@ -428,8 +487,10 @@ static int serve(serve_job *j, lamina_engine *e)
 
 int cli_serve(int argc, char **argv)
 {
-    serve_job j = {
-        .opts = {.size = sizeof j.opts, .log_sample = 1}, .drain_delay_ms = 500, .drain_ms = 30000};
+    serve_job j = {.opts = {.size = sizeof j.opts, .log_sample = 1},
+                   .tls = {.size = sizeof j.tls},
+                   .drain_delay_ms = 500,
+                   .drain_ms = 30000};
     lamina_engine *e = NULL;
     lamina_logger *log = NULL;
     lamina_error err = {0};
@@ -445,6 +506,7 @@ int cli_serve(int argc, char **argv)
     rc = cli_engine(j.opts.n_threads, &e);
     if (rc == CLI_OK) {
         rc = serve(&j, e);
+        lamina_tls_close(j.opts.tls);
         lamina_engine_destroy(e);
     }
     lamina_logger_close(log);

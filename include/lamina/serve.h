@@ -1,5 +1,6 @@
 /*
- * lamina/serve.h - a model server inside your process: HTTP/1.1 with the KServe v2 protocol.
+ * lamina/serve.h - a model server inside your process: HTTP/1.1 with the KServe v2 protocol, over
+ * TLS where it is asked for.
  *
  * One file, or a folder of models laid out as Triton and KServe have it
  * (DIR/<model>/<version>/model.onnx, with config.json or config.pbtxt beside the versions), is
@@ -34,6 +35,19 @@ extern "C" {
 /* A running server. */
 typedef struct lamina_server lamina_server;
 
+/* Certificates for TLS, and the plug-in that speaks it: liblamina-tls.so, looked for in the folder
+   that the environment variable LAMINA_PLUGIN_PATH names, else beside the library or program. */
+typedef struct lamina_tls lamina_tls;
+
+/* Options of lamina_tls_open(). Set `size`, `cert` and `key`. Append only. */
+typedef struct lamina_tls_opts {
+    size_t size;           /* sizeof(lamina_tls_opts) */
+    const char *cert;      /* PEM: the server's certificate, then those between it and a root */
+    const char *key;       /* PEM: its key, without a passphrase */
+    const char *client_ca; /* PEM: clients must show a certificate that one of these signed;
+                              NULL: they need none */
+} lamina_tls_opts;
+
 /* Who decides which models of a folder are loaded. */
 typedef enum lamina_model_control {
     LAMINA_CONTROL_NONE = 0,     /* all, once, at the start */
@@ -53,7 +67,8 @@ typedef struct lamina_server_opts {
     const char *admin;  /* one more address, where load and unload are answered; NULL: nowhere */
     const char *tokens; /* a file with a token a line: requests then need "Authorization: Bearer
                            TOKEN", but for health; NULL: no tokens */
-    bool insecure;      /* listen on other than loopback and UNIX sockets without tokens */
+    bool insecure;      /* listen on other than loopback and UNIX sockets without tokens and without
+                           `client_ca` of `tls` */
 
     uint32_t n_loops;     /* threads that read and answer; 0 = 1 */
     uint32_t n_threads;   /* threads a run of a model may use; 0 = the engine's width */
@@ -73,7 +88,50 @@ typedef struct lamina_server_opts {
 
     lamina_logger *log; /* borrowed until the server is gone; what happens, and requests; or NULL */
     uint32_t log_sample; /* one request of so many is logged; 0 = none */
+
+    lamina_tls *tls; /* of all addresses but UNIX sockets and `admin`; NULL: plain. Borrowed until
+                        the server is gone */
 } lamina_server_opts;
+
+/**
+ * Find the plug-in and read certificate and key.
+ *
+ * @param engine  borrowed; must outlive the result.
+ * @param opts    borrowed until return.
+ * @param out     on success owned, released by lamina_tls_close. On failure untouched.
+ * @param err     borrowed; NULL allowed; one sentence on failure.
+ * @return LAMINA_OK; E_INVALID; E_UNSUPPORTED (there is no plug-in); E_IO, E_PARSE, E_LIMIT (a
+ *         file); E_NOMEM.
+ *
+ * Shapes:   none.   Units: none.
+ * Threads:  any.    Memory: small; that of the plug-in's library is its own.
+ * Blocking: reads three files.   Source: RFC 8446, RFC 5246; docs/rooms/http.md.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_tls_open(lamina_engine *engine,
+                                                          const lamina_tls_opts *opts,
+                                                          lamina_tls **out, lamina_error *err);
+
+/**
+ * Read the files again, for the connections that come from now on. What fails changes nothing.
+ *
+ * @param tls  borrowed.
+ * @param err  borrowed; NULL allowed; one sentence on failure.
+ * @return as lamina_tls_open.
+ *
+ * Shapes:   none.   Units: none.
+ * Threads:  any, also while servers use it.   Memory: small.   Blocking: reads three files.
+ * Source:   none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_tls_reload(lamina_tls *tls, lamina_error *err);
+
+/**
+ * Release it.
+ *
+ * @param tls  owned; NULL does nothing. Servers that use it are gone.
+ *
+ * Shapes:   none.   Units: none.   Threads: one.   Memory: frees all.   Since: 0.1
+ */
+LAMINA_API void lamina_tls_close(lamina_tls *tls);
 
 /**
  * Load the models and serve them. When it returns, requests are answered.
@@ -83,9 +141,9 @@ typedef struct lamina_server_opts {
  * @param out     on success owned, released by lamina_server_stop. On failure untouched.
  * @param err     borrowed; NULL allowed; one sentence on failure.
  * @return LAMINA_OK; E_INVALID (options; a model that is one file and contradicts itself); E_PERM
- *         (an address that others can reach, without tokens or `insecure`); E_BUSY (address in
- *         use); E_IO, E_PARSE and others of lamina_model_load for one file; E_OS; E_NOMEM. A model
- *         of a folder that cannot be loaded is no failure: the repository index says why.
+ *         (an address that others can reach, without tokens, `client_ca` or `insecure`); E_BUSY
+ * (address in use); E_IO, E_PARSE and others of lamina_model_load for one file; E_OS; E_NOMEM. A
+ * model of a folder that cannot be loaded is no failure: the repository index says why.
  *
  * Shapes:   none.   Units: rows, microseconds, milliseconds, bytes.
  * Threads:  any. The server has threads of its own: loops, one that loads, instances of models.

@@ -76,6 +76,11 @@ static void of_http(const observer *o)
     lmn_metric_u64(m, "lamina_http_rejected", LMN_METRIC_COUNTER, "reason=\"timeout\"",
                    st.timed_out);
     lmn_metric_u64(m, "lamina_http_rejected", LMN_METRIC_COUNTER, "reason=\"reset\"", st.reset);
+    lmn_metric_family(m, "lamina_tls_handshakes", LMN_METRIC_COUNTER, NULL,
+                      "Handshakes of TLS, by how they ended.");
+    lmn_metric_u64(m, "lamina_tls_handshakes", LMN_METRIC_COUNTER, "outcome=\"ok\"", st.handshakes);
+    lmn_metric_u64(m, "lamina_tls_handshakes", LMN_METRIC_COUNTER, "outcome=\"failed\"",
+                   st.bad_handshakes);
 }
 
 /* Every version that is seen: calls `each` with its labels. */

@@ -97,13 +97,15 @@ static lamina_status check_addresses(const lamina_server_opts *o, const char *co
     if (n > LMN_SERVE_MAX_LISTEN)
         return lmn_fail(err, LAMINA_E_LIMIT, "at most %u addresses", LMN_SERVE_MAX_LISTEN);
     for (uint32_t i = 0; i < n; i++)
-        if (is_public(listen[i]) && !o->tokens && !o->insecure) {
+        if (is_public(listen[i]) && !o->tokens && !o->insecure &&
+            !(o->tls && o->tls->asks_clients)) {
             char shown[100];
             (void)lmn_format_name(shown, sizeof shown, listen[i], strlen(listen[i]));
-            return lmn_fail(err, LAMINA_E_PERM,
-                            "\"%s\" can be reached by others: give a file of tokens, or say that "
-                            "this may be insecure",
-                            shown);
+            return lmn_fail(
+                err, LAMINA_E_PERM,
+                "\"%s\" can be reached by others: give a file of tokens, ask clients for "
+                "certificates, or say that this may be insecure",
+                shown);
         }
     if (o->admin && is_public(o->admin))
         return lmn_fail(err, LAMINA_E_PERM, "the admin address must be a UNIX socket or loopback");
@@ -151,7 +153,10 @@ static lamina_status open_http(lamina_server *s, const lamina_server_opts *o,
                                const char *const *listen, uint32_t n, lamina_error *err)
 {
     lmn_http_listen where[LMN_SERVE_MAX_LISTEN + 1] = {{0}};
-    for (uint32_t i = 0; i < n; i++) where[i].where = listen[i];
+    for (uint32_t i = 0; i < n; i++) {
+        where[i].where = listen[i];
+        if (o->tls && strncmp(listen[i], "unix:", 5) != 0) where[i].tls = o->tls->http;
+    }
     s->admin = UINT32_MAX;
     if (o->admin) {
         s->admin = n;

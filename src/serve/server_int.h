@@ -127,6 +127,13 @@ void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out);
 void lmn_openapi_write(lmn_jsonw *w);
 extern const char lmn_page_css[], lmn_page_js[];
 
+/* server_tls.c */
+struct lamina_tls {
+    const lamina_allocator *alloc;
+    lmn_http_tls *http;
+    bool asks_clients;
+};
+
 /* tokens.c */
 lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *err);
 bool lmn_tokens_allow(const lamina_server *s, const lmn_http_request *r);
