@@ -51,7 +51,8 @@ def body_of(values):
 class Server:
     """`lamina serve`, until the end of the with."""
 
-    def __init__(self, program, models, *args, env=None, listen="127.0.0.1:0", **more):
+    def __init__(self, program, models, *args, env=None, listen="127.0.0.1:0", tls=None, **more):
+        self.tls = tls  # an ssl.SSLContext: how to reach it
         where = ["--listen", listen] if listen else []
         if SLOW > 1:
             where.append("--no-sandbox")  # the leak checker wants to trace
@@ -82,6 +83,9 @@ class Server:
         want("Sanitizer" not in err and "runtime error" not in err, err[-3000:])
 
     def connect(self, admin=False):
+        if self.tls and not admin:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30 * SLOW,
+                                               context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port,
                                           timeout=30 * SLOW)
 
