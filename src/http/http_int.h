@@ -100,7 +100,6 @@ struct lmn_http_conn {
     uint32_t listener;
     lmn_tls_session *session; /* NULL: plain */
     const lmn_tls_table *tls;
-    size_t pulled; /* by one call */
     /* Input: in[at..n) is not used up; the head of the open request lies before `at`. */
     uint8_t *in;
     uint32_t in_bytes, at, n;
@@ -182,6 +181,7 @@ struct lmn_http_loop {
     lmn_recycle blocks;
     lmn_http_field *fields; /* limits.n_fields: of the head that is being read */
     uint8_t *scratch;
+    size_t pulled;   /* bytes, by the call of a session that runs */
     uint8_t *sealed; /* records on their way; NULL: no listener has TLS */
     lmn_thread thread;
     lamina_error error;

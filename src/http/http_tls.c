@@ -145,7 +145,7 @@ static int64_t pull(void *ctx, void *buf, size_t cap)
 {
     lmn_http_conn *c = ctx;
     if (c->dry) return LMN_TLS_AGAIN;
-    if (c->pulled >= LMN_HTTP_READ_MOST) {
+    if (c->loop->pulled >= LMN_HTTP_READ_MOST) {
         lmn_http_queue(c);
         return LMN_TLS_AGAIN;
     }
@@ -154,14 +154,14 @@ static int64_t pull(void *ctx, void *buf, size_t cap)
     if (got > 0) {
         lmn_http_bump(&c->loop->counts.bytes_in, (uint64_t)got);
         c->moved += (uint64_t)got;
-        c->pulled += (size_t)got;
+        c->loop->pulled += (size_t)got;
     }
     return got;
 }
 
 static lmn_tls_wire wire_of(lmn_http_conn *c)
 {
-    c->pulled = 0;
+    c->loop->pulled = 0;
     return (lmn_tls_wire){.recv = pull, .ctx = c, .out = c->loop->sealed};
 }
 

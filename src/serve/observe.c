@@ -83,6 +83,31 @@ static void of_http(const observer *o)
                    st.bad_handshakes);
 }
 
+/* Those without a name together. */
+static void of_tokens(const observer *o)
+{
+    static const char *const OUTCOMES[] = {"admitted", "limited", "forbidden"};
+    const lamina_server *s = o->s;
+    uint64_t rest[LMN_TOKEN_OUTCOMES] = {0};
+    char labels[LABELS];
+    if (!s->n_tokens) return;
+    lmn_metric_family(&o->m, "lamina_token_requests", LMN_METRIC_COUNTER, NULL,
+                      "Requests that came with a token, by its name and what became of them.");
+    for (uint32_t t = 0; t <= s->n_tokens; t++)
+        for (uint32_t k = 0; k < LMN_TOKEN_OUTCOMES; k++) {
+            const char *name = t < s->n_tokens ? s->tokens[t].name : "";
+            uint64_t n = t < s->n_tokens ? 0 : rest[k];
+            for (uint32_t i = 0; t < s->n_tokens && i < s->n_loops; i++)
+                if (s->loops[i]) n += lmn_atomic_load(&s->loops[i]->tokens[t].n[k], relaxed);
+            if (t < s->n_tokens && !*name) rest[k] += n;
+            if (!n || (t < s->n_tokens && !*name)) continue;
+            labels[0] = 0;
+            lmn_metric_label(labels, sizeof labels, "token", name);
+            lmn_metric_label(labels, sizeof labels, "outcome", OUTCOMES[k]);
+            lmn_metric_u64(&o->m, "lamina_token_requests", LMN_METRIC_COUNTER, labels, n);
+        }
+}
+
 /* Every version that is seen: calls `each` with its labels. */
 static void versions(const observer *o,
                      void (*each)(const observer *o, const lmn_version *v, const char *labels))
@@ -320,6 +345,7 @@ void lmn_observe(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out, bool open
     const observer o = {s, l, {out, open}};
     lmn_mutex_lock(&s->lock);
     of_routes(&o);
+    of_tokens(&o);
     lmn_mutex_unlock(&s->lock);
     of_http(&o);
     of_models(&o);

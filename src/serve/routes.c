@@ -572,21 +572,62 @@ static bool method_fits(lmn_http_method m, what w)
     return m == LMN_HTTP_GET || m == LMN_HTTP_HEAD;
 }
 
-static bool may_enter(const lamina_server *s, const lmn_http_request *r)
+/* Needs no token: health, and who has the admin socket. */
+static bool is_open(const lamina_server *s, const lmn_http_request *r)
 {
     return !s->n_tokens || is(r->path, "/v2/health/live") || is(r->path, "/v2/health/ready") ||
-           (r->local && r->listener == s->admin) || lmn_tokens_allow(s, r);
+           (r->local && r->listener == s->admin);
+}
+
+/* Who has some models sees these, and nothing that tells of others. */
+static bool is_for(const lmn_token *token, const lmn_http_request *r)
+{
+    if (!token->models) return true;
+    const target t = find(r->path);
+    switch (t.what) {
+    case INFER:
+    case MODEL:
+    case MODEL_READY:
+    case MODEL_CONFIG:
+    case MODEL_STATS: return lmn_token_has_model(token, t.name);
+    case NOTHING:
+    case SERVER:
+    case OPENAPI: return true;
+    default: return false;
+    }
+}
+
+/* False: it was answered. */
+static bool enter(lmn_serve_loop *l, lmn_http_request *r)
+{
+    const lamina_server *s = l->server;
+    char text[160];
+    lmn_token *token = lmn_tokens_find(s, r);
+    if (!token) {
+        lmn_serve_error(l, r, LMN_ROUTE_OTHER, 401,
+                        "this server wants a token: Authorization: Bearer TOKEN", 0);
+        return false;
+    }
+    lmn_token_shard *shard = &l->tokens[token - s->tokens];
+    if (!is_for(token, r)) {
+        lmn_count(&shard->n[LMN_TOKEN_FORBIDDEN], 1);
+        lmn_serve_error(l, r, LMN_ROUTE_OTHER, 403, "this token is for other models", 0);
+        return false;
+    }
+    const uint64_t wait = lmn_token_take(token, r->head_ns);
+    lmn_count(&shard->n[wait ? LMN_TOKEN_LIMITED : LMN_TOKEN_ADMITTED], 1);
+    if (!wait) return true;
+    (void)lmn_format(text, sizeof text, "this token may ask %u times in %u s",
+                     (unsigned)token->rate, (unsigned)(token->window_ns / 1000000000u));
+    lmn_serve_error(l, r, LMN_ROUTE_OTHER, 429, text, (uint32_t)(wait / 1000000000u + 1));
+    return false;
 }
 
 uint64_t lmn_routes_head(void *ctx, lmn_http_request *r)
 {
     const lamina_server *s = ctx;
     const lmn_span p = r->path;
-    if (LMN_UNLIKELY(!may_enter(s, r))) {
-        lmn_serve_error(lmn_http_loop_user(r->loop), r, LMN_ROUTE_OTHER, 401,
-                        "this server wants a token: Authorization: Bearer TOKEN", 0);
-        return 0;
-    }
+    if (LMN_UNLIKELY(!is_open(s, r)) && !enter(lmn_http_loop_user(r->loop), r)) return 0;
     const bool infer = p.n > 6 && memcmp(p.p + p.n - 6, "/infer", 6) == 0;
     return infer ? s->max_body : 64u << 10;
 }

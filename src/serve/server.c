@@ -17,6 +17,13 @@ static lamina_status loop_begin(void *ctx, lmn_http_loop *loop, void **user, lam
     lamina_server *s = ctx;
     lmn_serve_loop *l = lmn_calloc(s->alloc, 1, sizeof *l, "serve loop");
     if (!l) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    if (s->n_tokens) {
+        l->tokens = lmn_calloc(s->alloc, s->n_tokens, sizeof *l->tokens, "serve loop");
+        if (!l->tokens) {
+            lmn_cfree(s->alloc, l, 1, sizeof *l, "serve loop");
+            return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+        }
+    }
     l->server = s;
     l->loop = loop;
     l->thread = lmn_thread_key();
@@ -41,6 +48,7 @@ static void loop_end(void *ctx, lmn_http_loop *loop, void *user)
     lmn_call_free_all(l);
     lmn_repo_unsee(s->repo, &l->view);
     lmn_strbuf_finish(&l->text);
+    lmn_cfree(s->alloc, l->tokens, s->n_tokens, sizeof *l->tokens, "serve loop");
     lmn_cfree(s->alloc, l, 1, sizeof *l, "serve loop");
 }
 
@@ -181,7 +189,7 @@ static lamina_status open_http(lamina_server *s, const lamina_server_opts *o,
 static void release(lamina_server *s)
 {
     lmn_repo_close(s->repo);
-    lmn_free(s->alloc, s->tokens, s->cap_tokens * LMN_SHA256_BYTES, 16, "tokens");
+    lmn_tokens_free(s);
     lmn_mutex_finish(&s->lock);
     lmn_cfree(s->alloc, s, 1, sizeof *s, "server");
 }

@@ -20,6 +20,29 @@
 
 typedef struct lmn_call lmn_call;
 
+/* Who may come, and how often. Made before there are loops. */
+typedef struct lmn_token {
+    uint8_t digest[LMN_SHA256_BYTES];
+    char name[64];           /* in metrics; "": none */
+    uint32_t rate;           /* requests in window_ns; 0: no limit */
+    uint64_t window_ns;      /* a second, a minute, an hour: so much of its rate may come at once */
+    lmn_atomic(uint64_t) at; /* up to when its rate is used up, ahead of now by a window at most */
+    char *models;            /* names, each with its zero; NULL: all */
+    size_t models_bytes;
+} lmn_token;
+
+typedef enum lmn_token_outcome {
+    LMN_TOKEN_ADMITTED,
+    LMN_TOKEN_LIMITED,   /* 429 */
+    LMN_TOKEN_FORBIDDEN, /* 403 */
+    LMN_TOKEN_OUTCOMES
+} lmn_token_outcome;
+
+/* Of one token, written by one loop. */
+typedef struct lmn_token_shard {
+    lmn_atomic(uint64_t) n[LMN_TOKEN_OUTCOMES];
+} lmn_token_shard;
+
 /* A version that has something to run at the end of a turn. */
 typedef struct lmn_pending {
     lmn_version *version; /* a reference */
@@ -38,7 +61,8 @@ typedef struct lmn_serve_loop {
     size_t cap_pending;
     lmn_strbuf text; /* an answer being written */
     lmn_http_shard shard;
-    uint32_t until_log; /* requests to let pass before the next is logged */
+    lmn_token_shard *tokens; /* of each token */
+    uint32_t until_log;      /* requests to let pass before the next is logged */
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;
@@ -72,7 +96,7 @@ struct lamina_server {
     lmn_atomic(uint32_t) draining;
     lmn_atomic(uint64_t) jobs; /* load and unload requests that are not answered */
     uint64_t started_ns, max_body;
-    uint8_t (*tokens)[LMN_SHA256_BYTES];
+    lmn_token *tokens;
     uint32_t n_tokens;
     size_t cap_tokens;
     lamina_logger *log;
@@ -136,6 +160,11 @@ struct lamina_tls {
 
 /* tokens.c */
 lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *err);
-bool lmn_tokens_allow(const lamina_server *s, const lmn_http_request *r);
+void lmn_tokens_free(lamina_server *s);
+/* The token that a request came with; NULL: none of ours. */
+lmn_token *lmn_tokens_find(const lamina_server *s, const lmn_http_request *r);
+bool lmn_token_has_model(const lmn_token *t, lmn_span name);
+/* One request at `now`; 0: it may come; else nanoseconds until one may. Any thread. */
+uint64_t lmn_token_take(lmn_token *t, uint64_t now);
 
 #endif

@@ -1,28 +1,144 @@
 /*
- * Bearer tokens: kept as SHA-256 only, compared in a time that does not depend on them.
+ * Bearer tokens: kept as SHA-256 only, compared in a time that does not depend on them. A token may
+ * have a name, a rate and models: `TOKEN [name=N] [rate=100/s] [models=a,b]`.
+ *
+ * A rate is one word, the instant up to which it is used up: a request moves it by its share of the
+ * window, and is refused when it would lie more than a window ahead. So a whole window's requests
+ * may come at once, loops share one limit, and nothing ticks.
  */
 #include "serve/server_int.h"
+
+#include "base/text.h"
 
 #include <string.h>
 
 #define MAX_FILE ((uint64_t)1 << 20)
 #define MAX_TOKEN 512u
+#define MAX_RATE 1000000000
+#define SECOND UINT64_C(1000000000)
 
-static lamina_status add(lamina_server *s, const uint8_t *p, size_t n, lamina_error *err)
+/* --- the file --- */
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* The next word of a line; empty: there is none. */
+static lmn_span word_of(lmn_span *line)
+{
+    while (line->n && is_blank(*line->p)) line->p++, line->n--;
+    lmn_span w = {line->p, 0};
+    while (w.n < line->n && !is_blank(w.p[w.n])) w.n++;
+    line->p += w.n;
+    line->n -= w.n;
+    return w;
+}
+
+/* What stands behind "key="; false: it is something else. */
+static bool value_of(lmn_span word, const char *key, lmn_span *value)
+{
+    const size_t n = strlen(key);
+    if (word.n < n || memcmp(word.p, key, n) != 0) return false;
+    *value = (lmn_span){word.p + n, word.n - n};
+    return true;
+}
+
+static lamina_status set_name(lmn_token *t, lmn_span v, lamina_error *err)
+{
+    bool ok = v.n && v.n < sizeof t->name && !t->name[0];
+    for (size_t i = 0; ok && i < v.n; i++)
+        ok = (v.p[i] >= '0' && v.p[i] <= '9') || (v.p[i] >= 'a' && v.p[i] <= 'z') ||
+             (v.p[i] >= 'A' && v.p[i] <= 'Z') || memchr("._-", v.p[i], 3);
+    if (!ok)
+        return lmn_fail(err, LAMINA_E_INVALID, "a name has 1 to %u letters, digits, '.', '_', '-'",
+                        (unsigned)sizeof t->name - 1);
+    memcpy(t->name, v.p, v.n);
+    return LAMINA_OK;
+}
+
+static lamina_status set_rate(lmn_token *t, lmn_span v, lamina_error *err)
+{
+    int64_t n = 0;
+    const uint8_t unit = v.n > 2 && v.p[v.n - 2] == '/' ? v.p[v.n - 1] : 0;
+    t->window_ns = unit == 's' ? SECOND : unit == 'm' ? 60 * SECOND : 3600 * SECOND;
+    if (t->rate || !unit || !memchr("smh", unit, 3) || !lmn_parse_i64(v.p, v.n - 2, &n) || n < 1 ||
+        n > MAX_RATE)
+        return lmn_fail(err, LAMINA_E_INVALID, "a rate is like 100/s, 100/m or 100/h");
+    t->rate = (uint32_t)n;
+    return LAMINA_OK;
+}
+
+static lamina_status set_models(const lamina_server *s, lmn_token *t, lmn_span v, lamina_error *err)
+{
+    bool ok = v.n && !t->models;
+    for (size_t i = 0, from = 0; ok && i <= v.n; i++) {
+        if (i < v.n && v.p[i] != ',') continue;
+        ok = lmn_repo_name_ok((lmn_span){v.p + from, i - from});
+        from = i + 1;
+    }
+    if (!ok) return lmn_fail(err, LAMINA_E_INVALID, "models are names with commas between them");
+    t->models = lmn_alloc(s->alloc, v.n + 1, 1, "token models");
+    if (!t->models) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    t->models_bytes = v.n + 1;
+    for (size_t i = 0; i < v.n; i++) t->models[i] = v.p[i] == ',' ? 0 : (char)v.p[i];
+    t->models[v.n] = 0;
+    return LAMINA_OK;
+}
+
+static lamina_status add(lamina_server *s, lmn_span line, lamina_error *err)
 {
     void *grown = s->tokens;
     lmn_sha256 h;
-    if (n < 8 || n > MAX_TOKEN)
+    lmn_span value;
+    const lmn_span secret = word_of(&line);
+    if (secret.n < 8 || secret.n > MAX_TOKEN)
         return lmn_fail(err, LAMINA_E_INVALID, "a token must have 8 to %u characters", MAX_TOKEN);
-    const lamina_status st = lmn_grow(s->alloc, &grown, &s->cap_tokens, s->n_tokens + 1,
-                                      LMN_SERVE_MAX_TOKENS, LMN_SHA256_BYTES, "tokens");
+    lamina_status st = lmn_grow(s->alloc, &grown, &s->cap_tokens, s->n_tokens + 1,
+                                LMN_SERVE_MAX_TOKENS, sizeof *s->tokens, "tokens");
     if (st != LAMINA_OK)
         return lmn_fail(err, st, "there are more than %u tokens", LMN_SERVE_MAX_TOKENS);
     s->tokens = grown;
+    lmn_token *t = &s->tokens[s->n_tokens++];
+    memset(t, 0, sizeof *t);
     lmn_sha256_init(&h);
-    lmn_sha256_add(&h, p, n);
-    lmn_sha256_finish(&h, s->tokens[s->n_tokens++]);
-    return LAMINA_OK;
+    lmn_sha256_add(&h, secret.p, secret.n);
+    lmn_sha256_finish(&h, t->digest);
+    for (lmn_span word; st == LAMINA_OK && (word = word_of(&line)).n;) {
+        if (value_of(word, "name=", &value))
+            st = set_name(t, value, err);
+        else if (value_of(word, "rate=", &value))
+            st = set_rate(t, value, err);
+        else if (value_of(word, "models=", &value))
+            st = set_models(s, t, value, err);
+        else
+            st = lmn_fail(err, LAMINA_E_INVALID, "behind a token stand name=, rate= and models=");
+    }
+    for (uint32_t i = 0; st == LAMINA_OK && t->name[0] && i + 1 < s->n_tokens; i++)
+        if (strcmp(s->tokens[i].name, t->name) == 0)
+            st = lmn_fail(err, LAMINA_E_INVALID, "another token has that name");
+    return st;
+}
+
+static lamina_status read_lines(lamina_server *s, lmn_span text, lamina_error *err)
+{
+    uint32_t number = 0;
+    while (text.n) {
+        const uint8_t *stop = memchr(text.p, '\n', text.n);
+        lmn_span line = {text.p, stop ? (size_t)(stop - text.p) : text.n};
+        const size_t used = line.n + (stop != NULL);
+        text = (lmn_span){text.p + used, text.n - used};
+        number++;
+        while (line.n && (line.p[line.n - 1] == '\r' || is_blank(line.p[line.n - 1]))) line.n--;
+        if (!line.n || *line.p == '#') continue;
+        const lamina_status st = add(s, line, err);
+        if (st != LAMINA_OK) {
+            lmn_error_prefix(err, "line %u of the file of tokens", (unsigned)number);
+            return st;
+        }
+    }
+    return s->n_tokens ? LAMINA_OK
+                       : lmn_fail(err, LAMINA_E_INVALID, "the file of tokens holds none");
 }
 
 /* One a line; empty lines and those that begin with '#' are passed over. */
@@ -38,37 +154,58 @@ lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *
     else
         st = lmn_os_read_at(fd, 0, text, (size_t)bytes, err);
     lmn_os_close(fd);
-    for (const uint8_t *p = text, *end = text ? text + bytes : NULL; st == LAMINA_OK && p < end;) {
-        const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
-        if (!stop) stop = end;
-        size_t n = (size_t)(stop - p);
-        while (n && (p[n - 1] == '\r' || p[n - 1] == ' ' || p[n - 1] == '\t')) n--;
-        if (n && *p != '#') st = add(s, p, n, err);
-        p = stop < end ? stop + 1 : end;
-    }
-    if (text) memset(text, 0, (size_t)bytes);
+    if (st == LAMINA_OK) st = read_lines(s, (lmn_span){text, (size_t)bytes}, err);
+    if (text) explicit_bzero(text, (size_t)bytes);
     lmn_free(s->alloc, text, (size_t)bytes + 1, 16, "tokens");
-    if (st == LAMINA_OK && !s->n_tokens)
-        st = lmn_fail(err, LAMINA_E_INVALID, "the file of tokens holds none");
     return st;
 }
 
-bool lmn_tokens_allow(const lamina_server *s, const lmn_http_request *r)
+void lmn_tokens_free(lamina_server *s)
+{
+    for (uint32_t i = 0; i < s->n_tokens; i++)
+        lmn_free(s->alloc, s->tokens[i].models, s->tokens[i].models_bytes, 1, "token models");
+    lmn_free(s->alloc, s->tokens, s->cap_tokens * sizeof *s->tokens, 16, "tokens");
+}
+
+/* --- requests --- */
+
+lmn_token *lmn_tokens_find(const lamina_server *s, const lmn_http_request *r)
 {
     const lmn_span v = lmn_http_field_get(r, "authorization");
     uint8_t digest[LMN_SHA256_BYTES];
     lmn_sha256 h;
     uint32_t found = 0;
     if (v.n < 8 || v.n > 7 + MAX_TOKEN || (v.p[0] | 0x20) != 'b' || memcmp(v.p + 1, "earer ", 6))
-        return false;
+        return NULL;
     lmn_sha256_init(&h);
     lmn_sha256_add(&h, v.p + 7, v.n - 7);
     lmn_sha256_finish(&h, digest);
     for (uint32_t i = 0; i < s->n_tokens; i++) {
         uint32_t differ = 0;
         for (size_t k = 0; k < LMN_SHA256_BYTES; k++)
-            differ |= (uint32_t)(s->tokens[i][k] ^ digest[k]);
-        found |= (differ - 1) >> 31; /* 1 when differ is 0 */
+            differ |= (uint32_t)(s->tokens[i].digest[k] ^ digest[k]);
+        found |= (0u - ((differ - 1) >> 31)) & (i + 1); /* all ones when differ is 0 */
     }
-    return found != 0;
+    return found && found <= s->n_tokens ? &s->tokens[found - 1] : NULL;
+}
+
+bool lmn_token_has_model(const lmn_token *t, lmn_span name)
+{
+    if (!t->models) return true;
+    for (size_t i = 0; i < t->models_bytes; i += strlen(t->models + i) + 1)
+        if (strlen(t->models + i) == name.n && memcmp(t->models + i, name.p, name.n) == 0)
+            return true;
+    return false;
+}
+
+uint64_t lmn_token_take(lmn_token *t, uint64_t now)
+{
+    if (!t->rate) return 0;
+    const uint64_t share = t->window_ns / t->rate;
+    uint64_t at = lmn_atomic_load(&t->at, relaxed), next;
+    do {
+        next = (at > now ? at : now) + share;
+        if (next > now + t->window_ns) return next - now - t->window_ns;
+    } while (!lmn_atomic_cas(&t->at, &at, next, relaxed));
+    return 0;
 }

@@ -106,6 +106,11 @@ static bool say(client *c, const void *p, size_t n)
     return SSL_write(c->ssl, p, (int)n) == (int)n;
 }
 
+static bool say_text(client *c, const char *text)
+{
+    return say(c, text, strlen(text));
+}
+
 /* One answer with Content-Length: its status, the body in buf. 0: there was none. */
 static int answer(client *c, char *buf, size_t cap)
 {
@@ -129,7 +134,7 @@ static int answer(client *c, char *buf, size_t cap)
 
 static int ask(client *c, const char *text, char *buf, size_t cap)
 {
-    return say(c, text, strlen(text)) ? answer(c, buf, cap) : 0;
+    return say_text(c, text) ? answer(c, buf, cap) : 0;
 }
 
 #define HELLO "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -209,7 +214,7 @@ static void test_many(t_env *env)
     for (int i = 0; i < N; i++)
         T_CHECK(connect_tls(&c[i], &g, i % 2 ? TLS1_2_VERSION : TLS1_3_VERSION));
     for (int i = 0; i < N; i++) T_EQ(ask(&c[i], HELLO, body, sizeof body), 200);
-    T_CHECK(say(&c[0], "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n", 34));
+    T_CHECK(say_text(&c[0], "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
     RIG_UNTIL(lmn_http_in_flight(g.server) == 1);
     leave(&c[0]); /* while its answer is made */
     rig_stop(&g);
@@ -424,20 +429,19 @@ static void test_stream(t_env *env)
     lmn_http_tls *t = open_tls(env, &f, false);
     T_REQUIRE(t && rig_start_tls(&g, env, "127.0.0.1:0", t, &limits, 1));
     T_REQUIRE(connect_tls(&c, &g, TLS1_3_VERSION));
-    static const char STREAM[] = "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    T_CHECK(say(&c, STREAM, sizeof STREAM - 1));
+    T_CHECK(say_text(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
     for (int k; (k = SSL_read(c.ssl, all + n, (int)(sizeof all - 1 - n))) > 0;) n += (size_t)k;
     all[n] = 0;
     T_CHECK(strstr(all, "data: 9\n\n") && strcmp(all + n - 5, "0\r\n\r\n") == 0);
     leave(&c);
     T_REQUIRE(connect_tls(&c, &g, TLS1_3_VERSION));
-    T_CHECK(say(&c, "GET /flood HTTP/1.1\r\nHost: a\r\n\r\n", 33));
+    T_CHECK(say_text(&c, "GET /flood HTTP/1.1\r\nHost: a\r\n\r\n"));
     lmn_http_stats stats;
     RIG_UNTIL((lmn_http_get_stats(g.server, &stats), stats.open == 0));
     leave(&c);
     /* an answer that nobody fetches */
     T_REQUIRE(connect_tls(&c, &g, TLS1_3_VERSION));
-    T_CHECK(say(&c, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n", 31));
+    T_CHECK(say_text(&c, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"));
     RIG_UNTIL((lmn_http_get_stats(g.server, &stats), stats.open == 0));
     T_EQ(stats.timed_out, 1);
     leave(&c);

@@ -210,6 +210,41 @@ def addresses(program, d):
         want(got == 200 and b"[3" in body, f"over a UNIX socket: {got} {body}")
 
 
+def tenants(program, d):
+    """Tokens with a rate, or for some models."""
+    repo = d / "tenants"
+    for name in ("a", "b"):
+        replace(repo / name / "1" / "model.onnx", scale_model(2))
+    replace(d / "tenants.txt", "token-slow name=slow rate=2/h\ntoken-of-a name=only-a models=a\n"
+                               "token-free\n")
+    with Server(program, repo, "--loops", "2", "--tokens", str(d / "tenants.txt")) as s:
+        def as_who(token, path="/v2/models/a"):
+            return s.ask("GET", path, headers={"Authorization": f"Bearer {token}"})
+
+        got = [as_who("token-slow") for _ in range(5)]
+        want([g[0] for g in got] == [200, 200, 429, 429, 429], f"2/h: {[g[0] for g in got]}")
+        want(1700 < int(got[-1][1].get("Retry-After", 0)) <= 1801 and "2 times" in
+             got[-1][2]["error"], f"429: {got[-1][1]} {got[-1][2]}")
+        for path, status in [("/v2/models/a", 200), ("/v2/models/a/stats", 200), ("/v2", 200),
+                             ("/v2/models/b", 403), ("/v2/models/b/versions/1/infer", 403),
+                             ("/v2/models/stats", 403), ("/v2/repository/index", 403),
+                             ("/metrics", 403), ("/", 403), ("/v2/health/ready", 200)]:
+            got, _, body = as_who("token-of-a", path)
+            want(got == status, f"{path} for a alone: {got} {body}")
+        for _ in range(20):
+            want(as_who("token-free", "/v2/models/b")[0] == 200, "no limit")
+        text = as_who("token-free", "/metrics")[2].decode()
+        for sample in ['{token="slow",outcome="admitted"} 2', '{token="slow",outcome="limited"} 3',
+                       '{token="only-a",outcome="admitted"} 3',
+                       '{token="only-a",outcome="forbidden"} 6', '{token="",outcome="admitted"} 21']:
+            want(f"lamina_token_requests_total{sample}\n" in text, f"{sample} is not in metrics")
+        want("token-" not in text, "a token in metrics")
+    replace(d / "wrong.txt", "token-free\ntoken-slow speed=1\n")
+    p = subprocess.run([program, "serve", str(repo), "--tokens", str(d / "wrong.txt")],
+                       capture_output=True, text=True, timeout=60, check=False)
+    want(p.returncode == 1 and "line 2" in p.stderr, f"a wrong line: {p.stderr}")
+
+
 def pasted(program, d):
     """The command that is printed does what it says."""
     one = d / "one.onnx"
@@ -276,6 +311,7 @@ def main():
             page(s)
             triton(s)
         addresses(program, d)
+        tenants(program, d)
         pasted(program, d)
         logged(program, d)
         sandboxed(program, d)
