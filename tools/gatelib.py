@@ -10,7 +10,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("GATES_BUILD", "build")
-CODE_DIRS = ("include", "src", "stmc", "cli", "tests", "bench", "examples", "bindings", "lab")
+CODE_DIRS = ("include", "src", "stmc", "cli", "plugins", "tests", "bench", "examples", "bindings",
+             "lab")
 ISA_TOKENS = ("avx2", "avx512", "avx512vnni", "avx512bf16", "avx512fp16", "avx512icl", "avx512spr",
               "amx", "neon", "neondot", "neonbf16", "sve")
 

@@ -66,7 +66,8 @@ typedef struct lamina_server_opts {
     uint32_t n_listen;
     const char *admin;  /* one more address, where load and unload are answered; NULL: nowhere */
     const char *tokens; /* a file with a token a line: requests then need "Authorization: Bearer
-                           TOKEN", but for health; NULL: no tokens */
+                           TOKEN", but for health; NULL: no tokens. Behind a token may stand
+                           name=N (in metrics), rate=100/s (/m, /h; else 429), models=A,B */
     bool insecure;      /* listen on other than loopback and UNIX sockets without tokens and without
                            `client_ca` of `tls` */
 

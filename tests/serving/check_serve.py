@@ -236,7 +236,8 @@ def tenants(program, d):
         text = as_who("token-free", "/metrics")[2].decode()
         for sample in ['{token="slow",outcome="admitted"} 2', '{token="slow",outcome="limited"} 3',
                        '{token="only-a",outcome="admitted"} 3',
-                       '{token="only-a",outcome="forbidden"} 6', '{token="",outcome="admitted"} 21']:
+                       '{token="only-a",outcome="forbidden"} 6',
+                       '{token="",outcome="admitted"} 21']:
             want(f"lamina_token_requests_total{sample}\n" in text, f"{sample} is not in metrics")
         want("token-" not in text, "a token in metrics")
     replace(d / "wrong.txt", "token-free\ntoken-slow speed=1\n")
