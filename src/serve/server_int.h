@@ -160,6 +160,8 @@ struct lamina_tls {
 
 /* tokens.c */
 lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *err);
+/* The text of such a file. What fails leaves tokens behind for lmn_tokens_free. */
+lamina_status lmn_tokens_parse(lamina_server *s, lmn_span text, lamina_error *err);
 void lmn_tokens_free(lamina_server *s);
 /* The token that a request came with; NULL: none of ours. */
 lmn_token *lmn_tokens_find(const lamina_server *s, const lmn_http_request *r);

@@ -120,7 +120,8 @@ static lamina_status add(lamina_server *s, lmn_span line, lamina_error *err)
     return st;
 }
 
-static lamina_status read_lines(lamina_server *s, lmn_span text, lamina_error *err)
+/* One a line; empty lines and those that begin with "#" are passed over. */
+lamina_status lmn_tokens_parse(lamina_server *s, lmn_span text, lamina_error *err)
 {
     uint32_t number = 0;
     while (text.n) {
@@ -141,7 +142,6 @@ static lamina_status read_lines(lamina_server *s, lmn_span text, lamina_error *e
                        : lmn_fail(err, LAMINA_E_INVALID, "the file of tokens holds none");
 }
 
-/* One a line; empty lines and those that begin with '#' are passed over. */
 lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *err)
 {
     int fd = -1;
@@ -154,7 +154,7 @@ lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *
     else
         st = lmn_os_read_at(fd, 0, text, (size_t)bytes, err);
     lmn_os_close(fd);
-    if (st == LAMINA_OK) st = read_lines(s, (lmn_span){text, (size_t)bytes}, err);
+    if (st == LAMINA_OK) st = lmn_tokens_parse(s, (lmn_span){text, (size_t)bytes}, err);
     if (text) explicit_bzero(text, (size_t)bytes);
     lmn_free(s->alloc, text, (size_t)bytes + 1, 16, "tokens");
     return st;

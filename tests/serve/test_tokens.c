@@ -9,11 +9,9 @@
 
 static lamina_status read_text(t_env *env, lamina_server *s, const char *text, lamina_error *err)
 {
-    char path[512];
     memset(s, 0, sizeof *s);
     s->alloc = &env->alloc;
-    return lmn_tokens_read(s, t_write(env, "tokens.txt", text, strlen(text), path, sizeof path),
-                           err);
+    return lmn_tokens_parse(s, (lmn_span){(const uint8_t *)text, strlen(text)}, err);
 }
 
 static lmn_token *find(const lamina_server *s, const char *authorization)
