@@ -27,6 +27,7 @@ py() { python3 -c "$1" 2> /dev/null || echo none; }
 need python3-venv "$(py 'import ensurepip; print(ensurepip.__file__)')"
 need python3-dev "$(py 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')"
 need libpng-dev /usr/include/png.h
+need libssl-dev /usr/include/openssl/ssl.h # the plug-in for TLS
 [ -e /usr/include/jpeglib.h ] || [ -e "/usr/include/$(uname -m)-linux-gnu/jpeglib.h" ] ||
     missing="$missing libjpeg62-turbo-dev"
 if [ "${1:-}" = sync-peers ]; then
