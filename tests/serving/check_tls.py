@@ -131,6 +131,23 @@ def reloads(program, d):
         want(serial() == "0C", "a reload that failed changed something")
 
 
+def ends(program, d):
+    """SIGTERM: connections that rest are told that no more will come."""
+    context = trusting(d / "server.pem")
+    with Server(program, d / "one.onnx", "--tls", str(d / "server.pem"), str(d / "server.key"),
+                tls=context) as s:
+        resting = [shaken(s.port, context) for _ in range(5)]
+        for sock in resting:
+            sock.suppress_ragged_eofs = False
+            sock.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
+            want(b"200 OK" in sock.recv(4096), "an answer")
+        s.p.terminate()
+        for sock in resting:
+            want(sock.recv(100) == b"", "an end that is said")  # else an SSLEOFError
+            sock.close()
+        want(s.p.wait(timeout=30 * SLOW) == 0, "SIGTERM")
+
+
 def clients(program, d):
     """Certificates of clients, and what an address that others can reach wants."""
     tls = ["--tls", str(d / "server.pem"), str(d / "server.key")]
@@ -176,6 +193,7 @@ def main():
         make_cert(d, "server")
         make_cert(d, "client")
         speaks(program, d)
+        ends(program, d)
         clients(program, d)
         reloads(program, d)
     finish()
