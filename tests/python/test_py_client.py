@@ -159,7 +159,8 @@ class Served(unittest.TestCase):
 
     def test_what_a_server_says(self):
         c = self.client
-        self.assertTrue(c.live() and c.ready() and c.model_ready("two") and c.model_ready("scale", 2))
+        self.assertTrue(c.live() and c.ready())
+        self.assertTrue(c.model_ready("two") and c.model_ready("scale", 2))
         self.assertFalse(c.model_ready("none") or c.model_ready("two", "9"))
         c.wait_ready()
         c.wait_ready(model="two")
@@ -229,7 +230,8 @@ class Served(unittest.TestCase):
                 for x, r in zip(xs, rs, strict=True):
                     np.testing.assert_array_equal(r["y"], 3 * x)
                 self.assertTrue(rs[0]["y"].flags.writeable)
-                self.assertEqual((await c.infer("scale", {"x": [[1] * 4]}))["y"].tolist(), [[3] * 4])
+                r = await c.infer("scale", {"x": [[1] * 4]})
+                self.assertEqual(r["y"].tolist(), [[3] * 4])
                 with self.assertRaises(NotFound):
                     await c.metadata("none")
                 big = np.ones((30, 10000), np.float32)
@@ -367,7 +369,8 @@ class Wire(unittest.TestCase):
                            (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "length"),
                            (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", "length"),
                            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "coded"),
-                           (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxy\r\n", "chunk"),
+                           (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxy\r\n",
+                            "chunk"),
                            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n",
                             "chunk"),
                            (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300 + b"\r\n", "fields"),

@@ -55,7 +55,7 @@ class Address:
         except ValueError as e:
             raise invalid(f"{text!r} is no address: {e}") from None
         if u.scheme not in ("http", "https") or not u.hostname or u.query or u.username:
-            raise invalid(f"{text!r} is no address: give host:port, an http or https URL, unix:/PATH")
+            raise invalid(f"{text!r} is no address: host:port, http://, https:// or unix:/PATH")
         self.name, self.host, self.prefix = text, u.netloc, u.path.rstrip("/")
         self.at = (u.hostname, port)
         if u.scheme == "https":
