@@ -86,6 +86,10 @@ typedef struct lmn_http_answer {
     const lmn_http_piece *pieces; /* the array is borrowed until return, the bytes till released */
     uint32_t n_pieces;
     bool close; /* and end the connection */
+    /* Behind the body, borrowed until return; at most 4. HTTP/2 alone carries them: without a body
+     * they stand in the head. */
+    const lmn_http_field *trailers;
+    uint32_t n_trailers;
 } lmn_http_answer;
 
 /* Answer; r is gone afterwards, unless it had been answered by a stream. Small pieces are copied
@@ -101,6 +105,19 @@ void lmn_http_reply(lmn_http_request *r, const lmn_http_answer *a);
 lamina_status lmn_http_stream_begin(lmn_http_request *r, const lmn_http_answer *a, size_t limit);
 lamina_status lmn_http_stream_write(lmn_http_request *r, lmn_span bytes);
 void lmn_http_stream_end(lmn_http_request *r);
+/* Just before its end: fields that follow (version 20). */
+void lmn_http_stream_trailers(lmn_http_request *r, const lmn_http_field *fields, uint32_t n);
+
+/*
+ * Instead of a whole body, version 20: its parts as they come. Called in `head`; `request` is not
+ * called then, and nothing limits the body but windows: a part counts until `took` says so. `last`:
+ * nothing follows; the client is through, or `gone`. r is answered at any time, as ever; once it is
+ * no parts come.
+ */
+void lmn_http_body_parts(lmn_http_request *r,
+                         void (*part)(void *ctx, lmn_http_request *r, lmn_span bytes, bool last),
+                         void *ctx);
+void lmn_http_body_took(lmn_http_request *r, size_t n);
 
 /* What happens, told to whoever gives meaning to requests. */
 typedef struct lmn_http_handler {
@@ -118,6 +135,9 @@ typedef struct lmn_http_handler {
     /* The events of one turn are handled: run what was gathered. Returns the monotonic instant at
      * which to be called again at the latest; UINT64_MAX: when there is something. May be NULL. */
     uint64_t (*turn)(void *ctx, lmn_http_loop *loop, void *user);
+    /* A request of HTTP/2 cannot be taken: 400, 413, 414, 431, 501, 503. True: it was answered.
+     * May be NULL: this room answers. */
+    bool (*refused)(void *ctx, lmn_http_request *r, uint32_t status);
 } lmn_http_handler;
 
 /* Work handed to a loop by another thread: part of the object that is handed over. */
@@ -171,6 +191,8 @@ typedef struct lmn_http_stats {
 /* Binds and starts the loops. E_INVALID, E_PERM, E_BUSY (address in use), E_OS with a sentence. */
 lamina_status lmn_http_start(const lamina_allocator *alloc, const lmn_http_server_opts *opts,
                              lmn_http_server **out, lamina_error *err);
+/* Who speaks HTTP/2 here; NULL: nobody. */
+const char *lmn_http_h2_name(const lmn_http_server *s);
 uint16_t lmn_http_port(const lmn_http_server *s, uint32_t listener);
 /* Stop accepting; answer what is there with `Connection: close`; connections that are idle for a
  * quarter of a second are closed (a request may be on its way before). Done when `open` of the

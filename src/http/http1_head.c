@@ -182,8 +182,7 @@ static lmn_http_method method_of(lmn_span m)
     return LMN_HTTP_OTHER;
 }
 
-/* host [":" port] of RFC 3986, not empty. */
-static bool good_host(lmn_span h)
+bool lmn_http1_good_host(lmn_span h)
 {
     size_t i = 0;
     if (h.n && h.p[0] == '[') {
@@ -212,7 +211,7 @@ static bool absolute(lmn_span *t, lmn_span *host)
     while (p < end && *p != '/' && *p != '?') p++;
     *host = (lmn_span){from, (size_t)(p - from)};
     *t = (lmn_span){p, (size_t)(end - p)};
-    return good_host(*host);
+    return lmn_http1_good_host(*host);
 }
 
 static uint32_t parse_target(lmn_span t, lmn_http1_head *out)
@@ -275,7 +274,7 @@ static uint32_t one_field(const lmn_http_field *x, lmn_http1_head *out, framing 
     switch (name.n) {
     case 4:
         if (!lmn_http1_is(name, "host")) break;
-        if (f->host || !good_host(x->value)) return 400;
+        if (f->host || !lmn_http1_good_host(x->value)) return 400;
         f->host = true;
         if (!out->host.p) out->host = x->value; /* that of the target wins: RFC 9112 3.2.2 */
         break;

@@ -51,6 +51,7 @@ uint32_t lmn_http1_parse(const uint8_t *p, const lmn_http1_scan *s, lmn_http_fie
 
 /* Words of lists that HTTP/1 heads hold, both ways. */
 bool lmn_http1_is(lmn_span text, const char *lower); /* equal without case */
+bool lmn_http1_good_host(lmn_span host);             /* host [":" port] of RFC 3986, not empty */
 bool lmn_http1_parse_length(lmn_span text, int64_t *out);
 typedef struct lmn_http1_options {
     bool close, keep;

@@ -25,7 +25,7 @@ static void free_body(lmn_http_conn *c)
     c->body_n = c->body_bytes = 0;
 }
 
-static void free_input(lmn_http_conn *c)
+void lmn_http_conn_used(lmn_http_conn *c)
 {
     lmn_http_buf_give(c->loop, c->in, c->in_bytes);
     c->in = NULL;
@@ -42,9 +42,13 @@ static void drop(lmn_http_conn *c)
     c->fd = -1;
     c->phase = LMN_HTTP_DEAD;
     lmn_http_timer_set(c, LMN_HTTP_TIMER_NONE);
-    lmn_http_out_drop(c);
     c->loop->n_conns--;
     lmn_http_bump(&c->loop->counts.open, UINT64_MAX);
+    if (c->h2) {
+        if (lmn_h2_drop(c)) lmn_http_bury(c);
+        return;
+    }
+    lmn_http_out_drop(c);
     if (c->open && handed) {
         lmn_atomic_store(&c->open->r.gone, 1, release);
         return;
@@ -56,6 +60,11 @@ static void drop(lmn_http_conn *c)
 void lmn_http_conn_lost(lmn_http_conn *c)
 {
     lmn_http_bump(&c->loop->counts.reset, 1);
+    drop(c);
+}
+
+void lmn_http_conn_drop(lmn_http_conn *c)
+{
     drop(c);
 }
 
@@ -72,7 +81,7 @@ static int64_t receive_raw(lmn_http_conn *c, void *p, size_t cap)
 }
 
 /* Bytes that came, 0 at the end, negative: nothing now, or the connection is dead. */
-static int64_t receive(lmn_http_conn *c, void *p, size_t cap)
+int64_t lmn_http_conn_receive(lmn_http_conn *c, void *p, size_t cap)
 {
     const int64_t got = LMN_UNLIKELY(c->session && !c->finished) ? lmn_http_tls_recv(c, p, cap)
                                                                  : receive_raw(c, p, cap);
@@ -93,7 +102,7 @@ static void linger(lmn_http_conn *c)
         if (!c->readable) return;
         const size_t cap =
             c->body_want < LMN_HTTP_SCRATCH ? (size_t)c->body_want : (size_t)LMN_HTTP_SCRATCH;
-        const int64_t got = receive(c, c->loop->scratch, cap);
+        const int64_t got = lmn_http_conn_receive(c, c->loop->scratch, cap);
         if (got == 0) break;
         if (got < 0) return;
         c->body_want -= (uint64_t)got;
@@ -106,7 +115,7 @@ void lmn_http_conn_end(lmn_http_conn *c)
     c->closing = true;
     c->phase = LMN_HTTP_ENDING;
     if (c->out) return;
-    free_input(c);
+    lmn_http_conn_used(c);
     free_body(c);
     if (!c->finished) {
         if (c->session && !lmn_http_tls_finish(c)) return;
@@ -172,7 +181,7 @@ static void read_body_in_place(lmn_http_conn *c)
     const size_t want = (size_t)c->body_want;
     while (c->n - c->at < want) {
         if (!c->readable) return;
-        const int64_t got = receive(c, c->in + c->n, c->in_bytes - c->n);
+        const int64_t got = lmn_http_conn_receive(c, c->in + c->n, c->in_bytes - c->n);
         if (got == 0) ended(c);
         if (got <= 0) return;
         c->n += (uint32_t)got;
@@ -201,7 +210,7 @@ static void read_body(lmn_http_conn *c)
         const uint64_t end = c->body_want < c->body_bytes ? c->body_want : c->body_bytes;
         size_t cap = (size_t)end - c->body_n;
         if (cap > most) cap = most;
-        const int64_t got = receive(c, c->body + c->body_n, cap);
+        const int64_t got = lmn_http_conn_receive(c, c->body + c->body_n, cap);
         if (got == 0) ended(c);
         if (got <= 0) return;
         c->body_n += (size_t)got;
@@ -257,7 +266,7 @@ static void read_chunks(lmn_http_conn *c)
         size_t cap = c->body_bytes - c->body_n;
         if (cap > LMN_HTTP_SCRATCH) cap = LMN_HTTP_SCRATCH;
         if (cap > most) cap = most;
-        const int64_t got = receive(c, c->body + c->body_n, cap);
+        const int64_t got = lmn_http_conn_receive(c, c->body + c->body_n, cap);
         if (got == 0) ended(c);
         if (got <= 0 || !decode(c, (size_t)got)) return;
         most -= (size_t)got;
@@ -301,7 +310,7 @@ static void skip(lmn_http_conn *c)
         if (!c->readable) return;
         const size_t cap =
             c->body_want < LMN_HTTP_SCRATCH ? (size_t)c->body_want : (size_t)LMN_HTTP_SCRATCH;
-        const int64_t got = receive(c, c->loop->scratch, cap);
+        const int64_t got = lmn_http_conn_receive(c, c->loop->scratch, cap);
         if (got == 0) drop(c);
         if (got <= 0) return;
         c->body_want -= (uint64_t)got;
@@ -345,6 +354,7 @@ static bool open_request(lmn_http_conn *c, const lmn_http1_head *h)
                               .began_ns = c->began_ns,
                               .head_ns = l->now};
     o->c = c;
+    o->h2 = NULL;
     o->stream_limit = 0;
     o->streaming = o->chunked = false;
     o->head_only = h->method == LMN_HTTP_HEAD;
@@ -398,6 +408,7 @@ static void begin_request(lmn_http_conn *c)
     } else if (!open_request(c, &h)) {
         refuse(c, 503);
     } else {
+        c->spoken = true;
         c->at += c->scan.at;
         c->scan = (lmn_http1_scan){0};
         c->body_want = h.body_bytes > 0 ? (uint64_t)h.body_bytes : 0;
@@ -436,7 +447,7 @@ static bool make_room(lmn_http_conn *c)
 static void await_head(lmn_http_conn *c)
 {
     if (c->n == c->at) {
-        free_input(c);
+        lmn_http_conn_used(c);
     } else if (c->timer != LMN_HTTP_TIMER_HEAD) {
         lmn_http_timer_set(c, LMN_HTTP_TIMER_HEAD);
         c->began_ns = c->timer_ns;
@@ -450,7 +461,9 @@ static void read_head(lmn_http_conn *c)
                                      l->limits.n_fields};
     if (c->out) return; /* first its answers */
     for (int i = 0; i < 4; i++) {
-        if (c->n - c->at > c->scan.at) {
+        const lmn_h2_greeting h2 = lmn_h2_greet(c);
+        if (h2 == LMN_H2_WHOLE) return;
+        if (h2 == LMN_H2_NONE && c->n - c->at > c->scan.at) {
             const uint32_t step = lmn_http1_find(&c->scan, &limits, c->in + c->at, c->n - c->at);
             if (step == LMN_HTTP1_READY) {
                 begin_request(c);
@@ -469,7 +482,7 @@ static void read_head(lmn_http_conn *c)
             refuse(c, 503);
             return;
         }
-        const int64_t got = receive(c, c->in + c->n, c->in_bytes - c->n);
+        const int64_t got = lmn_http_conn_receive(c, c->in + c->n, c->in_bytes - c->n);
         if (got == 0) {
             ended(c);
             return;
@@ -488,6 +501,7 @@ void lmn_http_conn_go(lmn_http_conn *c)
     case LMN_HTTP_BODY: read_body(c); break;
     case LMN_HTTP_CHUNKS: read_chunks(c); break;
     case LMN_HTTP_SKIPPING: skip(c); break;
+    case LMN_HTTP_H2: lmn_h2_go(c); break;
     case LMN_HTTP_ENDING:
         if (c->finished) linger(c);
         break;
@@ -528,13 +542,13 @@ void lmn_http_conn_answered(lmn_http_conn *c)
     }
     if (c->body) free_body(c);
     if (c->rest) {
-        free_input(c);
+        lmn_http_conn_used(c);
         c->in = c->rest;
         c->in_bytes = c->rest_bytes;
         c->n = c->rest_n;
         c->rest = NULL;
     }
-    if (c->at == c->n && c->in) free_input(c);
+    if (c->at == c->n && c->in) lmn_http_conn_used(c);
     if (c->closing) {
         lmn_http_conn_end(c);
         return;
@@ -548,6 +562,10 @@ void lmn_http_conn_sent(lmn_http_conn *c)
 {
     switch (c->phase) {
     case LMN_HTTP_ENDING: lmn_http_conn_end(c); break;
+    case LMN_HTTP_H2:
+        lmn_http_soil(c); /* there may be more */
+        if (c->readable) lmn_http_queue(c);
+        break;
     case LMN_HTTP_HEADS:
         if (lmn_http_tls_shaking(c)) break;
         lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
@@ -593,6 +611,7 @@ void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
 {
     if (kind == LMN_HTTP_TIMER_IDLE) {
         if (c->phase == LMN_HTTP_HEADS) lmn_http_conn_end(c);
+        if (c->phase == LMN_HTTP_H2) lmn_h2_idle(c);
         return;
     }
     if (kind == LMN_HTTP_TIMER_STALL && !stalled(c)) {

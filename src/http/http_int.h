@@ -13,14 +13,19 @@
 #include "base/os/os_thread.h"
 #include "base/recycle.h"
 #include "http/http1_chunk.h"
+#include "http/http_plugin.h"
 #include "http/tls.h"
 
 typedef struct lmn_http_conn lmn_http_conn;
+struct lmn_h2_stream;
+struct lmn_h2_conn;
+struct lmn_h2_table;
 
 /* Sizes. */
 enum {
     LMN_HTTP_SLAB = 4096,            /* of a buffer that most requests fit into */
     LMN_HTTP_SCRATCH = 64 << 10,     /* of a loop: heads of answers, what is read to be dropped */
+    LMN_HTTP_H2_INPUT = 64 << 10,    /* one read of frames */
     LMN_HTTP_HEAD_MOST = 16 << 10,   /* of an answer, else it is a 500 */
     LMN_HTTP_COPY_MOST = 4096,       /* pieces below are copied rather than lent */
     LMN_HTTP_FIRST_BODY = 5 << 18,   /* reserved on a client's word alone */
@@ -49,6 +54,7 @@ typedef enum lmn_http_phase {
     LMN_HTTP_CHUNKS,
     LMN_HTTP_HANDLING, /* for the answer */
     LMN_HTTP_SKIPPING, /* a body whose request was answered */
+    LMN_HTTP_H2,       /* for frames */
     LMN_HTTP_ENDING,   /* for the client to close, or for the rest of the output */
     LMN_HTTP_DEAD      /* closed; kept for its request, or until the turn ends */
 } lmn_http_phase;
@@ -77,7 +83,8 @@ typedef struct lmn_http_seg {
 typedef struct lmn_http_open {
     lmn_http_request r; /* first: what the handler sees */
     lmn_http_conn *c;
-    lmn_http_field *many; /* NULL: few */
+    struct lmn_h2_stream *h2; /* NULL: HTTP/1 */
+    lmn_http_field *many;     /* NULL: few */
     size_t stream_limit;
     bool streaming, chunked, head_only, keep_alive, expects;
     lmn_http_field few[LMN_HTTP_FEW_FIELDS];
@@ -87,7 +94,8 @@ struct lmn_http_conn {
     lmn_http_source source;
     int fd;
     lmn_http_loop *loop;
-    lmn_http_open *open;
+    lmn_http_open *open;    /* HTTP/1 */
+    struct lmn_h2_conn *h2; /* NULL: HTTP/1 */
     lmn_http_phase phase;
     bool readable; /* there may be something to read */
     bool half;     /* the client sends no more */
@@ -97,6 +105,7 @@ struct lmn_http_conn {
     bool queued, dirty, local;
     /* TLS. `readable` then is about plain bytes; `dry`: the socket has nothing now. */
     bool dry, shaken, notified, wants_h2;
+    bool spoken; /* HTTP/1, and will go on so */
     uint32_t listener;
     lmn_tls_session *session; /* NULL: plain */
     const lmn_tls_table *tls;
@@ -177,12 +186,13 @@ struct lmn_http_loop {
     uint64_t timer_ns[LMN_HTTP_TIMERS];
     uint64_t held; /* bytes of buffers */
     lamina_allocator alloc;
-    lmn_objpool conn_pool, open_pool, slab_pool, seg_pool;
+    lmn_objpool conn_pool, open_pool, slab_pool, seg_pool, stream_pool;
     lmn_recycle blocks;
     lmn_http_field *fields; /* limits.n_fields: of the head that is being read */
     uint8_t *scratch;
     size_t pulled;   /* bytes, by the call of a session that runs */
     uint8_t *sealed; /* records on their way; NULL: no listener has TLS */
+    uint8_t *h2_input; /* NULL: nobody spoke it yet. Requests are answered while it is read */
     lmn_thread thread;
     lamina_error error;
     lmn_http_counts counts;
@@ -200,6 +210,8 @@ struct lmn_http_server {
     lamina_allocator alloc;
     const lmn_http_handler *handler;
     lmn_http_loop **loops;
+    lmn_http_plugin h2_plugin;
+    const struct lmn_h2_table *h2; /* NULL: HTTP/1 alone */
     uint32_t n_loops, n_listen;
     lmn_http_door *doors;             /* n_listen */
     lmn_atomic(uint32_t) n_accepting; /* loops that have not drained */
@@ -249,7 +261,32 @@ int64_t lmn_http_tls_recv(lmn_http_conn *c, void *p, size_t cap);
 /* Say that no more will come. False: that waits to be sent, or the connection is lost. */
 bool lmn_http_tls_finish(lmn_http_conn *c);
 
-/* http_reply.c. Answer with an error of this room, and close. */
+/* Read; as lmn_sock_recv, and then the connection is dead. */
+int64_t lmn_http_conn_receive(lmn_http_conn *c, void *p, size_t cap);
+void lmn_http_conn_used(lmn_http_conn *c); /* all of the input */
+void lmn_http_conn_drop(lmn_http_conn *c); /* as lost, but nobody's fault */
+
+/* http_h2.c: a connection that speaks HTTP/2, from its preface on. */
+typedef enum lmn_h2_greeting { LMN_H2_NONE, LMN_H2_PART, LMN_H2_WHOLE } lmn_h2_greeting;
+/* Does the input begin with its preface? WHOLE: it is the session's from now on. */
+lmn_h2_greeting lmn_h2_greet(lmn_http_conn *c);
+void lmn_h2_go(lmn_http_conn *c);
+void lmn_h2_idle(lmn_http_conn *c);   /* has been so for too long */
+void lmn_h2_finish(lmn_http_conn *c); /* no more frames: end the connection */
+bool lmn_h2_drop(lmn_http_conn *c);   /* output as well. True: nobody holds a request */
+void lmn_h2_free(lmn_http_conn *c);   /* also one that is none */
+size_t lmn_h2_stream_bytes(void);     /* of a record */
+
+/* http_h2_out.c */
+bool lmn_h2_flush(lmn_http_conn *c); /* False: the connection is dead */
+void lmn_h2_reply(struct lmn_h2_stream *s, const lmn_http_answer *a);
+lamina_status lmn_h2_stream_begin(struct lmn_h2_stream *s, const lmn_http_answer *a);
+lamina_status lmn_h2_stream_write(struct lmn_h2_stream *s, lmn_span bytes);
+void lmn_h2_stream_end(struct lmn_h2_stream *s);
+
+/* http_reply.c. What we say with a status of our own. */
+const char *lmn_http_sentence(uint32_t status);
+/* Answer with an error of this room, and close. */
 void lmn_http_refuse(lmn_http_conn *c, uint32_t status);
 
 /* http_loop.c. */

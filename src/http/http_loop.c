@@ -248,13 +248,17 @@ static void flush_streams(lmn_http_loop *l)
     while (c) {
         lmn_http_conn *next = c->next_dirty;
         c->dirty = false;
-        if (c->phase != LMN_HTTP_DEAD && lmn_http_out_flush(c) && !c->out) lmn_http_conn_sent(c);
+        if (c->phase == LMN_HTTP_H2)
+            (void)lmn_h2_flush(c);
+        else if (c->phase != LMN_HTTP_DEAD && lmn_http_out_flush(c) && !c->out)
+            lmn_http_conn_sent(c);
         c = next;
     }
 }
 
 static void free_conn(lmn_http_loop *l, lmn_http_conn *c)
 {
+    lmn_h2_free(c);
     lmn_http_buf_give(l, c->in, c->in_bytes);
     lmn_http_buf_give(l, c->body, c->body_bytes);
     lmn_http_buf_give(l, c->rest, c->rest_bytes);
@@ -382,6 +386,7 @@ static void init_pools(lmn_http_loop *l)
     lmn_objpool_init(&l->conn_pool, &l->alloc, sizeof(lmn_http_conn), SIZE_MAX);
     lmn_objpool_init(&l->open_pool, &l->alloc, sizeof(lmn_http_open), SIZE_MAX);
     lmn_objpool_init(&l->seg_pool, &l->alloc, sizeof(lmn_http_seg), SIZE_MAX);
+    lmn_objpool_init(&l->stream_pool, &l->alloc, lmn_h2_stream_bytes(), SIZE_MAX);
     lmn_objpool_init(&l->slab_pool, &l->alloc, LMN_HTTP_SLAB, n_slabs);
 }
 
@@ -454,9 +459,11 @@ void lmn_http_loop_close(lmn_http_loop *l)
     lmn_poll_close(l->poll);
     lmn_objpool_finish(&l->conn_pool);
     lmn_objpool_finish(&l->open_pool);
+    lmn_objpool_finish(&l->stream_pool);
     lmn_objpool_finish(&l->seg_pool);
     lmn_objpool_finish(&l->slab_pool);
     (void)lmn_recycle_trim(&l->blocks, &alloc, 0);
+    if (l->h2_input) lmn_free(&alloc, l->h2_input, LMN_HTTP_H2_INPUT, 64, "http h2");
     lmn_free(&alloc, l->scratch, LMN_HTTP_SCRATCH, 64, "http");
     lmn_free(&alloc, l->sealed, LMN_TLS_OUT_BYTES, 64, "http");
     lmn_cfree(&alloc, l->fields, l->limits.n_fields, sizeof *l->fields, "http");

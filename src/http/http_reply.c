@@ -39,6 +39,10 @@ void lmn_http_reply(lmn_http_request *r, const lmn_http_answer *a)
 {
     lmn_http_open *o = open_of(r);
     lmn_http_conn *c = o->c;
+    if (o->h2) {
+        lmn_h2_reply(o->h2, a);
+        return;
+    }
     if (c->phase == LMN_HTTP_DEAD) {
         lmn_http_pieces_release(a->pieces, a->n_pieces);
         lmn_http_conn_answered(c);
@@ -64,6 +68,7 @@ lamina_status lmn_http_stream_begin(lmn_http_request *r, const lmn_http_answer *
     lmn_http_conn *c = o->c;
     o->streaming = true;
     o->stream_limit = limit;
+    if (o->h2) return lmn_h2_stream_begin(o->h2, a);
     o->chunked = r->version > 10;
     if (c->phase == LMN_HTTP_DEAD) {
         lmn_http_pieces_release(a->pieces, a->n_pieces);
@@ -104,6 +109,7 @@ lamina_status lmn_http_stream_write(lmn_http_request *r, lmn_span bytes)
 {
     lmn_http_open *o = open_of(r);
     lmn_http_conn *c = o->c;
+    if (o->h2) return lmn_h2_stream_write(o->h2, bytes);
     if (c->phase == LMN_HTTP_DEAD) return LAMINA_E_CLOSED;
     if (bytes.n == 0 || o->head_only) return LAMINA_OK;
     if (c->out_bytes > o->stream_limit || bytes.n > o->stream_limit - c->out_bytes) {
@@ -124,13 +130,17 @@ void lmn_http_stream_end(lmn_http_request *r)
 {
     lmn_http_open *o = open_of(r);
     lmn_http_conn *c = o->c;
+    if (o->h2) {
+        lmn_h2_stream_end(o->h2);
+        return;
+    }
     if (c->phase != LMN_HTTP_DEAD && o->chunked && !o->head_only &&
         lmn_http_out_copy(c, (lmn_span){(const uint8_t *)"0\r\n\r\n", 5}))
         lmn_http_soil(c);
     lmn_http_conn_answered(c);
 }
 
-static const char *sentence(uint32_t status)
+const char *lmn_http_sentence(uint32_t status)
 {
     switch (status) {
     case 408: return "{\"error\":\"the request took too long to arrive\"}";
@@ -140,7 +150,7 @@ static const char *sentence(uint32_t status)
     case 431: return "{\"error\":\"the header fields are too many or too long\"}";
     case 501: return "{\"error\":\"the method or transfer coding is not implemented\"}";
     case 503: return "{\"error\":\"no memory is left for this request; try again\"}";
-    case 505: return "{\"error\":\"only HTTP/1 is spoken here\"}";
+    case 505: return "{\"error\":\"this version of HTTP is not spoken here\"}";
     default: return "{\"error\":\"malformed HTTP\"}";
     }
 }
@@ -149,7 +159,7 @@ void lmn_http_refuse(lmn_http_conn *c, uint32_t status)
 {
     static const lmn_http_field retry = {{(const uint8_t *)"Retry-After", 11},
                                          {(const uint8_t *)"1", 1}};
-    const char *text = sentence(status);
+    const char *text = lmn_http_sentence(status);
     const lmn_http_piece piece = {.bytes = {(const uint8_t *)text, strlen(text)}};
     const lmn_http_answer a = {.status = status,
                                .content_type = "application/json",

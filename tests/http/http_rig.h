@@ -189,7 +189,12 @@ LMN_UNUSED static bool rig_start_tls(rig *g, t_env *env, const char *where, lmn_
     g->env = env;
     g->big = malloc(RIG_BIG);
     memset(g->big, 'b', RIG_BIG);
-    g->handler = (lmn_http_handler){g, rig_begin, rig_end, rig_head, rig_request, rig_turn};
+    g->handler = (lmn_http_handler){.ctx = g,
+                                    .begin = rig_begin,
+                                    .end = rig_end,
+                                    .head = rig_head,
+                                    .request = rig_request,
+                                    .turn = rig_turn};
     const lmn_http_server_opts opts = {.listen = &listen,
                                        .n_listen = 1,
                                        .n_loops = n_loops,

@@ -1,0 +1,540 @@
+/*
+ * HTTP/2 on a connection: what comes in. Bytes are fed to the session, which tells of heads, bodies
+ * and ends; streams become requests. What a client may do without asking for anything is paid out
+ * of a budget, and who overdraws it is sent away (GOAWAY, ENHANCE_YOUR_CALM).
+ */
+#include "http/http_h2_int.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/* ---- streams ---- */
+
+static void set_reading(lmn_h2_stream *s, bool reading)
+{
+    if (s->reading == reading) return;
+    s->reading = reading;
+    s->h->n_reading += reading ? 1u : UINT32_MAX;
+}
+
+static void free_body(lmn_h2_stream *s)
+{
+    if (s->body && s->body_bytes) {
+        s->h->body_bytes -= s->body_bytes;
+        lmn_http_buf_give(s->h->c->loop, s->body, s->body_bytes);
+    }
+    s->body = NULL;
+    s->body_bytes = s->body_n = 0;
+}
+
+static void free_stream(lmn_h2_stream *s)
+{
+    lmn_h2_conn *h = s->h;
+    lmn_http_conn *c = h->c;
+    lmn_http_loop *l = c->loop;
+    if (s->pieces) lmn_http_pieces_release(s->pieces, s->n_pieces);
+    if (s->lent_bytes) lmn_free(&l->alloc, s->pieces, s->lent_bytes, 16, "http h2 pieces");
+    if (s->open.many)
+        lmn_free(&l->alloc, s->open.many, l->limits.n_fields * sizeof *s->open.many, 16,
+                 "http fields");
+    free_body(s);
+    lmn_http_buf_give(l, s->head, s->head_bytes);
+    lmn_http_buf_give(l, s->own, s->own_bytes);
+    lmn_http_buf_give(l, s->trailer_block, s->trailer_bytes);
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        h->streams = s->next;
+    if (s->next) s->next->prev = s->prev;
+    h->n_streams--;
+    lmn_objpool_give(&l->stream_pool, s);
+    if (c->phase == LMN_HTTP_DEAD && h->n_streams == 0 && !h->dropping) lmn_http_bury(c);
+}
+
+void lmn_h2_stream_unref(lmn_h2_stream *s)
+{
+    if (--s->refs == 0) free_stream(s);
+}
+
+/* The session names it no more. */
+static void detach(lmn_h2_stream *s)
+{
+    if (!s->live) return;
+    s->live = false;
+    set_reading(s, false);
+    if (s->writing) s->h->n_writing--;
+    s->writing = false;
+    if (s->held) {
+        lmn_atomic_store(&s->open.r.gone, 1, release);
+        if (s->part) s->part(s->part_ctx, &s->open.r, (lmn_span){NULL, 0}, true);
+    }
+    lmn_h2_stream_unref(s);
+}
+
+size_t lmn_h2_stream_bytes(void)
+{
+    return sizeof(lmn_h2_stream);
+}
+
+static void *on_begin(void *ctx, int32_t id)
+{
+    lmn_h2_conn *h = ctx;
+    lmn_http_conn *c = h->c;
+    lmn_h2_stream *s = h->n_streams < LMN_H2_RECORDS && !h->leaving
+                           ? lmn_objpool_take(&c->loop->stream_pool)
+                           : NULL;
+    if (!s) return NULL;
+    /* the fields of few are written before they are read */
+    memset(s, 0, offsetof(lmn_http_open, few));
+    memset((uint8_t *)s + sizeof s->open, 0, sizeof *s - sizeof s->open);
+    s->open.c = c;
+    s->open.h2 = s;
+    s->open.r.fields = s->open.few;
+    s->open.r.began_ns = c->loop->now;
+    s->h = h;
+    s->id = id;
+    s->refs = 1;
+    s->live = true;
+    s->next = h->streams;
+    if (h->streams) h->streams->prev = s;
+    h->streams = s;
+    h->n_streams++;
+    set_reading(s, true);
+    return s;
+}
+
+/* ---- heads ---- */
+
+static void moved(lmn_span *s, const uint8_t *from, uint8_t *to)
+{
+    if (s->p) s->p = to + (s->p - from);
+}
+
+/* Room for n more bytes of the head; what points into it moves along. */
+static bool head_room(lmn_h2_stream *s, size_t n)
+{
+    size_t bytes;
+    if (s->head_bytes - s->head_n >= n) return true;
+    uint8_t *p = lmn_http_buf_take(s->h->c->loop, 2 * s->head_bytes + n, &bytes);
+    if (!p) return false;
+    lmn_http_field *fields = s->open.many ? s->open.many : s->open.few;
+    if (s->head_n) memcpy(p, s->head, s->head_n);
+    for (uint32_t i = 0; i < s->open.r.n_fields; i++) {
+        moved(&fields[i].name, s->head, p);
+        moved(&fields[i].value, s->head, p);
+    }
+    moved(&s->method, s->head, p);
+    moved(&s->path, s->head, p);
+    moved(&s->authority, s->head, p);
+    lmn_http_buf_give(s->h->c->loop, s->head, s->head_bytes);
+    s->head = p;
+    s->head_bytes = bytes;
+    return true;
+}
+
+static lmn_span keep(lmn_h2_stream *s, lmn_span bytes)
+{
+    uint8_t *p = s->head + s->head_n;
+    if (bytes.n) memcpy(p, bytes.p, bytes.n);
+    s->head_n += bytes.n;
+    return (lmn_span){p, bytes.n};
+}
+
+static bool named(lmn_span name, const char *text, size_t n)
+{
+    return name.n == n && memcmp(name.p, text, n) == 0;
+}
+
+/* Where the next field goes; NULL: there are too many. */
+static lmn_http_field *field_room(lmn_h2_stream *s)
+{
+    lmn_http_loop *l = s->h->c->loop;
+    const uint32_t n = s->open.r.n_fields;
+    if (n >= l->limits.n_fields) return NULL;
+    if (n == LMN_HTTP_FEW_FIELDS && !s->open.many) {
+        s->open.many =
+            lmn_alloc(&l->alloc, l->limits.n_fields * sizeof *s->open.many, 16, "http fields");
+        if (!s->open.many) return NULL;
+        memcpy(s->open.many, s->open.few, sizeof s->open.few);
+        s->open.r.fields = s->open.many;
+    }
+    return (s->open.many ? s->open.many : s->open.few) + n;
+}
+
+static void on_field(void *ctx, void *stream, lmn_span name, lmn_span value)
+{
+    lmn_h2_stream *s = stream;
+    const lmn_http_loop *l = s->h->c->loop;
+    (void)ctx;
+    if (name.n + value.n > LMN_HTTP_H2_INPUT ||
+        (s->fields_bytes += (uint32_t)(name.n + value.n) + 32) > l->limits.header_bytes) {
+        s->refused = true;
+        /* who goes on far beyond the limit wants us to unpack */
+        if (s->fields_bytes > 8 * l->limits.header_bytes) lmn_h2_leave(s->h, LMN_H2_CALM);
+    }
+    if (s->refused || !head_room(s, name.n + value.n)) {
+        s->refused = true;
+        return;
+    }
+    if (name.n && name.p[0] == ':') {
+        if (named(name, ":method", 7)) s->method = keep(s, value);
+        if (named(name, ":path", 5)) s->path = keep(s, value);
+        if (named(name, ":authority", 10)) s->authority = keep(s, value);
+        return;
+    }
+    lmn_http_field *f = field_room(s);
+    if (!f) {
+        s->refused = true;
+        return;
+    }
+    f->name = keep(s, name);
+    f->value = keep(s, value);
+    s->open.r.n_fields++;
+}
+
+static lmn_http_method method_of(lmn_span m)
+{
+    static const struct {
+        const char *text;
+        lmn_http_method method;
+    } rows[] = {{"GET", LMN_HTTP_GET}, {"HEAD", LMN_HTTP_HEAD},     {"POST", LMN_HTTP_POST},
+                {"PUT", LMN_HTTP_PUT}, {"DELETE", LMN_HTTP_DELETE}, {"OPTIONS", LMN_HTTP_OPTIONS}};
+    for (size_t i = 0; i < LMN_COUNT(rows); i++)
+        if (named(m, rows[i].text, strlen(rows[i].text))) return rows[i].method;
+    return LMN_HTTP_OTHER;
+}
+
+static bool good_path(lmn_span p)
+{
+    if (p.n == 0 || p.p[0] != '/') return false;
+    for (size_t i = 0; i < p.n; i++)
+        if (p.p[i] <= ' ' || p.p[i] >= 0x7f || p.p[i] == '#') return false;
+    return true;
+}
+
+/* What the fields say about the request. 0, or the status to refuse it with. */
+static uint32_t read_head(lmn_h2_stream *s, bool last)
+{
+    lmn_http_request *r = &s->open.r;
+    lmn_span host = s->authority;
+    r->declared_bytes = last ? 0 : -1;
+    for (uint32_t i = 0; i < r->n_fields; i++) {
+        const lmn_http_field *f = &r->fields[i];
+        if (named(f->name, "content-length", 14)) {
+            if (!lmn_http1_parse_length(f->value, &r->declared_bytes)) return 400;
+        } else if (named(f->name, "host", 4)) {
+            if (host.n && (host.n != f->value.n || memcmp(host.p, f->value.p, host.n) != 0))
+                return 400;
+            host = f->value;
+        }
+    }
+    if (s->method.n > 32 || named(s->method, "CONNECT", 7)) return 501;
+    if (s->path.n > s->h->c->loop->limits.line_bytes) return 414;
+    if (!good_path(s->path) || !lmn_http1_good_host(host)) return 400;
+    const uint8_t *mark = memchr(s->path.p, '?', s->path.n);
+    const size_t n = mark ? (size_t)(mark - s->path.p) : s->path.n;
+    r->path = (lmn_span){s->path.p, n};
+    if (mark) r->query = (lmn_span){mark + 1, s->path.n - n - 1};
+    r->host = host;
+    return 0;
+}
+
+static void hand_over(lmn_h2_stream *s)
+{
+    const lmn_http_handler *handler = s->h->c->loop->server->handler;
+    lmn_http_request *r = &s->open.r;
+    r->body = (lmn_span){s->body_n ? s->body : NULL, s->body_n};
+    r->body_ns = s->h->c->loop->now;
+    handler->request(handler->ctx, r);
+}
+
+static void on_head(void *ctx, void *stream, bool last)
+{
+    lmn_h2_stream *s = stream;
+    lmn_http_conn *c = ((lmn_h2_conn *)ctx)->c;
+    lmn_http_loop *l = c->loop;
+    const lmn_http_handler *handler = l->server->handler;
+    lmn_http_request *r = &s->open.r;
+    const uint32_t status = s->refused ? 431 : read_head(s, last);
+    r->loop = l;
+    r->method = method_of(s->method);
+    r->version = 20;
+    r->local = c->local;
+    r->secure = c->session != NULL;
+    r->peer = (lmn_span){(const uint8_t *)c->peer, c->peer_n};
+    r->listener = c->listener;
+    r->head_ns = l->now;
+    s->open.head_only = r->method == LMN_HTTP_HEAD;
+    s->held = true;
+    s->refs++;
+    lmn_http_bump(&l->counts.requests, 1);
+    lmn_http_bump(&l->counts.in_flight, 1);
+    if (last) set_reading(s, false);
+    s->welcome = l->limits.body_bytes;
+    if (status) {
+        lmn_h2_refuse(s, status);
+        return;
+    }
+    if (r->declared_bytes > 0 && (uint64_t)r->declared_bytes > s->welcome) {
+        lmn_h2_refuse(s, 413);
+        return;
+    }
+    if (handler->head) {
+        const uint64_t asked = handler->head(handler->ctx, r);
+        if (!s->held || s->answered) return;
+        if (asked < s->welcome) s->welcome = asked;
+    }
+    if (s->part) {
+        set_reading(s, false); /* as slow as it likes */
+        if (last) s->part(s->part_ctx, r, (lmn_span){NULL, 0}, true);
+    } else if (r->declared_bytes > 0 && (uint64_t)r->declared_bytes > s->welcome) {
+        lmn_h2_refuse(s, 413);
+    } else if (last) {
+        hand_over(s);
+    }
+}
+
+/* ---- bodies ---- */
+
+/* Room for n more bytes: behind the head while they fit, then in a block that doubles. */
+static bool body_room(lmn_h2_stream *s, size_t n)
+{
+    lmn_h2_conn *h = s->h;
+    const size_t at = lmn_align_up(s->head_n, 64), need = s->body_n + n;
+    size_t want = need, bytes;
+    if (!s->body && at < s->head_bytes && need <= s->head_bytes - at) s->body = s->head + at;
+    if (s->body && !s->body_bytes && need <= s->head_bytes - at) return true;
+    if (need <= s->body_bytes) return true;
+    const int64_t declared = s->open.r.declared_bytes;
+    if (want < 2 * s->body_n) want = 2 * s->body_n;
+    if (declared > 0 && want < (uint64_t)declared)
+        want = declared < LMN_HTTP_FIRST_BODY ? (size_t)declared : lmn_align_up(want, 4096);
+    if (h->body_bytes + want > 2 * h->c->loop->limits.body_bytes) return false;
+    uint8_t *p = lmn_http_buf_take(h->c->loop, want, &bytes);
+    if (!p) return false;
+    const size_t had = s->body_n;
+    if (had) memcpy(p, s->body, had);
+    free_body(s);
+    s->body = p;
+    s->body_n = had;
+    s->body_bytes = bytes;
+    h->body_bytes += bytes;
+    return true;
+}
+
+static void on_data(void *ctx, void *stream, lmn_span bytes)
+{
+    lmn_h2_conn *h = ctx;
+    lmn_h2_stream *s = stream;
+    h->c->moved += bytes.n;
+    if (s->held && s->part) {
+        s->part(s->part_ctx, &s->open.r, bytes, false);
+        return;
+    }
+    h->table->consumed(h->session, s->id, bytes.n);
+    if (!s->held || s->answered) { /* nobody wants it */
+        s->skipped += bytes.n;
+        if (s->skipped > LMN_HTTP_SKIP_MOST) h->table->reset(h->session, s->id, LMN_H2_NO_ERROR);
+    } else if (bytes.n > s->welcome || s->body_n > s->welcome - bytes.n) {
+        lmn_h2_refuse(s, 413);
+    } else if (!body_room(s, bytes.n)) {
+        lmn_h2_refuse(s, 503);
+    } else {
+        memcpy(s->body + s->body_n, bytes.p, bytes.n);
+        s->body_n += bytes.n;
+    }
+}
+
+static void on_end(void *ctx, void *stream)
+{
+    lmn_h2_stream *s = stream;
+    (void)ctx;
+    set_reading(s, false);
+    if (!s->held) return;
+    if (s->part)
+        s->part(s->part_ctx, &s->open.r, (lmn_span){NULL, 0}, true);
+    else if (!s->answered)
+        hand_over(s);
+}
+
+static void on_closed(void *ctx, void *stream, uint32_t code)
+{
+    (void)ctx;
+    (void)code;
+    detach(stream);
+}
+
+void lmn_http_body_parts(lmn_http_request *r,
+                         void (*part)(void *ctx, lmn_http_request *r, lmn_span bytes, bool last),
+                         void *ctx)
+{
+    lmn_h2_stream *s = ((lmn_http_open *)(void *)r)->h2;
+    lmn_assert(s);
+    s->part = part;
+    s->part_ctx = ctx;
+}
+
+void lmn_http_body_took(lmn_http_request *r, size_t n)
+{
+    lmn_h2_stream *s = ((lmn_http_open *)(void *)r)->h2;
+    if (!s->h->session) return;
+    s->h->table->consumed(s->h->session, s->live ? s->id : 0, n);
+    lmn_http_soil(s->h->c);
+}
+
+/* ---- budgets ---- */
+
+void lmn_h2_leave(lmn_h2_conn *h, uint32_t code)
+{
+    if (!h->session || h->broken || (h->leaving && code == LMN_H2_NO_ERROR)) return;
+    h->leaving = true;
+    h->broken = code != LMN_H2_NO_ERROR;
+    h->table->go_away(h->session, code);
+    lmn_http_soil(h->c);
+}
+
+static void on_control(void *ctx, lmn_h2_control what)
+{
+    lmn_h2_conn *h = ctx;
+    const uint64_t ns = LMN_HTTP_SECOND / LMN_H2_BUDGET_A_SECOND, now = h->c->loop->now;
+    (void)what;
+    if (--h->budget >= 0 || h->broken) return;
+    h->budget += (int64_t)((now - h->budget_ns) / ns);
+    h->budget_ns = now;
+    if (h->budget > LMN_H2_BUDGET) h->budget = LMN_H2_BUDGET;
+    if (h->budget < 0) lmn_h2_leave(h, LMN_H2_CALM);
+}
+
+/* ---- the connection ---- */
+
+static const lmn_h2_events EVENTS = {.begin = on_begin,
+                                     .field = on_field,
+                                     .head = on_head,
+                                     .data = on_data,
+                                     .end = on_end,
+                                     .closed = on_closed,
+                                     .control = on_control,
+                                     .send_body = lmn_h2_send_body,
+                                     .ready_body = lmn_h2_ready_body};
+
+static void feed(lmn_h2_conn *h, lmn_span bytes)
+{
+    h->busy = true;
+    if (!h->table->feed(h->session, bytes)) h->broken = true;
+    h->busy = false;
+    lmn_http_soil(h->c);
+}
+
+static bool begin(lmn_http_conn *c)
+{
+    lmn_http_loop *l = c->loop;
+    if (!l->h2_input) l->h2_input = lmn_alloc(&l->alloc, LMN_HTTP_H2_INPUT, 64, "http h2");
+    lmn_h2_conn *h = l->h2_input ? lmn_calloc(&l->alloc, 1, sizeof *h, "http h2") : NULL;
+    if (!h) return false;
+    const lmn_h2_settings settings = {LMN_H2_STREAMS, l->limits.header_bytes, LMN_H2_STREAM_WINDOW,
+                                      LMN_H2_CONN_WINDOW};
+    h->c = c;
+    h->table = l->server->h2;
+    h->budget = LMN_H2_BUDGET;
+    h->budget_ns = l->now;
+    c->h2 = h;
+    return h->table->create(&l->alloc, &settings, &EVENTS, h, &h->session) == LAMINA_OK;
+}
+
+lmn_h2_greeting lmn_h2_greet(lmn_http_conn *c)
+{
+    const size_t have = c->n - c->at, n = have < LMN_H2_PREFACE ? have : LMN_H2_PREFACE;
+    if (!c->loop->server->h2 || c->spoken || have == 0) return LMN_H2_NONE;
+    if (c->session && !c->wants_h2) return LMN_H2_NONE; /* over TLS it is agreed upon first */
+    if (memcmp(c->in + c->at, PREFACE, n) != 0) {
+        if (!c->wants_h2) return LMN_H2_NONE;
+    } else if (n < LMN_H2_PREFACE) {
+        return LMN_H2_PART;
+    }
+    if (!begin(c)) {
+        lmn_http_conn_lost(c);
+        return LMN_H2_WHOLE;
+    }
+    const lmn_span bytes = {c->in + c->at, have};
+    c->phase = LMN_HTTP_H2;
+    feed(c->h2, bytes);
+    lmn_http_conn_used(c);
+    if (c->readable) lmn_http_queue(c);
+    return LMN_H2_WHOLE;
+}
+
+void lmn_h2_go(lmn_http_conn *c)
+{
+    lmn_h2_conn *h = c->h2;
+    if (!c->readable || c->out_bytes > LMN_H2_OUT_MOST) return; /* who does not read waits */
+    const int64_t got = lmn_http_conn_receive(c, c->loop->h2_input, LMN_HTTP_H2_INPUT);
+    if (got > 0) feed(h, (lmn_span){c->loop->h2_input, (size_t)got});
+    if (got == 0) {
+        if (h->n_streams)
+            lmn_http_conn_lost(c);
+        else
+            lmn_http_conn_drop(c);
+        return;
+    }
+    if (got > 0 && c->readable) lmn_http_queue(c);
+}
+
+void lmn_h2_retime(lmn_http_conn *c)
+{
+    const lmn_h2_conn *h = c->h2;
+    lmn_http_timer kind = LMN_HTTP_TIMER_NONE;
+    if (h->n_reading || h->n_writing || c->out)
+        kind = LMN_HTTP_TIMER_STALL;
+    else if (!h->n_streams)
+        kind = LMN_HTTP_TIMER_IDLE;
+    if (kind != c->timer) lmn_http_timer_set(c, kind);
+}
+
+/* All streams lose their session. */
+static void part_with(lmn_h2_conn *h)
+{
+    h->dropping = true;
+    for (lmn_h2_stream *s = h->streams, *next; s; s = next) {
+        next = s->next;
+        detach(s);
+    }
+    h->dropping = false;
+    if (h->session) h->table->destroy(h->session);
+    h->session = NULL;
+    h->left = (lmn_span){NULL, 0};
+}
+
+void lmn_h2_finish(lmn_http_conn *c)
+{
+    part_with(c->h2);
+    lmn_http_conn_end(c);
+}
+
+bool lmn_h2_drop(lmn_http_conn *c)
+{
+    part_with(c->h2);
+    c->h2->dropping = true;
+    lmn_http_out_drop(c);
+    c->h2->dropping = false;
+    return c->h2->n_streams == 0;
+}
+
+void lmn_h2_free(lmn_http_conn *c)
+{
+    lmn_h2_conn *h = c->h2;
+    if (!h) return;
+    if (h->session) h->table->destroy(h->session);
+    h->session = NULL;
+    h->dropping = true;
+    while (h->streams) free_stream(h->streams);
+    lmn_cfree(&c->loop->alloc, h, 1, sizeof *h, "http h2");
+    c->h2 = NULL;
+}
+
+void lmn_h2_idle(lmn_http_conn *c)
+{
+    lmn_h2_leave(c->h2, LMN_H2_NO_ERROR);
+    (void)lmn_h2_flush(c);
+}
