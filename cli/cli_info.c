@@ -4,6 +4,8 @@
 #include "cli_machine.h"
 #include "cli_operators.h"
 
+#include "lamina/serve.h"
+
 #include <string.h>
 
 const char cli_help_info[] =
@@ -58,8 +60,21 @@ static void kernel_line(const lamina_engine *e, const lamina_info_row *first, si
     printf("%-22.*s %s%s%s\n", (int)n, first->key, chosen, *others ? ", also " : "", others);
 }
 
-static void as_text(const lamina_engine *e)
+/* What `lamina serve` would speak beside HTTP/1.1. */
+static void find_http2(lamina_engine *e, char *out, size_t cap)
 {
+    lamina_http2 *h = NULL;
+    lamina_error err = {0};
+    if (lamina_http2_open(e, &h, &err) == LAMINA_OK)
+        (void)snprintf(out, cap, "%s", lamina_http2_name(h));
+    else
+        (void)snprintf(out, cap, "none: %s", err.msg);
+    lamina_http2_close(h);
+}
+
+static void as_text(lamina_engine *e)
+{
+    char http2[300];
     char last[64] = "";
     lamina_info_row r = {.size = sizeof r};
     for (size_t k = 0; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
@@ -72,10 +87,13 @@ static void as_text(const lamina_engine *e)
         (void)snprintf(last, sizeof last, "%.*s", (int)n, r.key);
         kernel_line(e, &r, k);
     }
+    find_http2(e, http2, sizeof http2);
+    printf("%-22s %s\n", "serve.http2", http2);
 }
 
-static void as_json(const lamina_engine *e)
+static void as_json(lamina_engine *e)
 {
+    char http2[300];
     lamina_info_row r = {.size = sizeof r};
     printf("{");
     for (size_t k = 0; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
@@ -84,10 +102,13 @@ static void as_json(const lamina_engine *e)
         printf(": ");
         cli_json_string(stdout, r.value);
     }
+    find_http2(e, http2, sizeof http2);
+    printf(",\n  \"serve.http2\": ");
+    cli_json_string(stdout, http2);
     printf("\n}\n");
 }
 
-static void report(const lamina_engine *e, bool ops, bool markdown, bool json)
+static void report(lamina_engine *e, bool ops, bool markdown, bool json)
 {
     if (ops && markdown)
         cli_operators_markdown(e);

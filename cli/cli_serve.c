@@ -28,7 +28,9 @@ const char cli_help_serve[] =
     "                    [--poll-interval TIME] [--max-body SIZE] [--max-connections N]\n"
     "                    [--log DIR] [--log-sample N] [--drain-delay TIME] [--drain-timeout TIME]\n"
     "                    [--no-sandbox] [--json]\n\n"
-    "Serves a model over HTTP with the KServe v2 protocol. MODELS is a model's file, or a folder\n"
+    "Serves a model over HTTP with the KServe v2 protocol; where liblamina-h2.so is (beside the\n"
+    "program or in $LAMINA_PLUGIN_PATH) also over HTTP/2 and gRPC, on the same addresses; it says\n"
+    "at the start what it speaks. MODELS is a model's file, or a folder\n"
     "laid out as MODELS/<model>/<version>/model.onnx, with config.json or Triton's config.pbtxt\n"
     "beside the versions.\n\n"
     "  --listen ADDR         HOST:PORT, [V6]:PORT, PORT of 127.0.0.1, unix:/PATH or fd:N; default\n"
@@ -85,6 +87,7 @@ typedef struct serve_job {
     lamina_tls_opts tls; /* cert NULL: none */
     cli_sandbox sandbox;
     bool no_sandbox, json;
+    char no_http2[300]; /* why there is none */
 } serve_job;
 
 /* A whole number and one of the units. */
@@ -298,8 +301,13 @@ static void print_json(const serve_job *j, lamina_server *s)
     }
     printf("],\"sandbox\":[%s%s%s", j->sandbox.no_new_privs ? "\"no_new_privs\"" : "",
            j->sandbox.landlock ? ",\"landlock\"" : "", j->sandbox.seccomp ? ",\"seccomp\"" : "");
-    if (j->opts.admin) printf("],\"admin_port\":%u,\"models\":[", lamina_server_port(s, n));
-    if (!j->opts.admin) printf("],\"models\":[");
+    printf("],\"http2\":");
+    if (j->opts.http2)
+        cli_json_string(stdout, lamina_http2_name(j->opts.http2));
+    else
+        printf("null");
+    if (j->opts.admin) printf(",\"admin_port\":%u,\"models\":[", lamina_server_port(s, n));
+    if (!j->opts.admin) printf(",\"models\":[");
     for (uint32_t i = 0; lamina_server_model(s, i, &m) == LAMINA_OK; i++) {
         printf("%s{\"name\":", i ? "," : "");
         cli_json_string(stdout, m.name);
@@ -333,6 +341,10 @@ static void print_text(const serve_job *j, lamina_server *s)
         url_of(j, s, k, url, sizeof url);
         printf("listening on %s\n", url);
     }
+    if (j->opts.http2)
+        printf("HTTP/1.1, HTTP/2 and gRPC (%s)\n", lamina_http2_name(j->opts.http2));
+    else
+        printf("HTTP/1.1 alone, no gRPC: %s\n", j->no_http2);
     for (; lamina_server_model(s, i, &m) == LAMINA_OK; i++) {
         if (i >= 20) continue;
         printf("  %-24s ", m.name);
@@ -457,6 +469,16 @@ static void await_end(serve_job *j, const sigset_t *set)
     }
 }
 
+/* Without its plug-in a server still speaks HTTP/1.1, and says what it does not. */
+static void open_http2(serve_job *j, lamina_engine *e)
+{
+    lamina_error err = {0};
+    if (lamina_http2_open(e, &j->opts.http2, &err) == LAMINA_OK) return;
+    (void)snprintf(j->no_http2, sizeof j->no_http2, "%s", err.msg);
+    if (j->opts.log)
+        (void)lamina_log(j->opts.log, LAMINA_LOG_WARN, "HTTP/1.1 alone, no gRPC: %s", err.msg);
+}
+
 static int serve(serve_job *j, lamina_engine *e)
 {
     sigset_t set;
@@ -464,6 +486,8 @@ static int serve(serve_job *j, lamina_engine *e)
     lamina_error err = {0};
     block_signals(&set, j->tls.cert != NULL);
     allow_descriptors();
+    open_http2(j, e);
+    j->tls.http2 = j->opts.http2;
     if (j->tls.cert && lamina_tls_open(e, &j->tls, &j->opts.tls, &err) != LAMINA_OK)
         return cli_fail("%s", err.msg);
     enter_sandbox(j);
@@ -507,6 +531,7 @@ int cli_serve(int argc, char **argv)
     if (rc == CLI_OK) {
         rc = serve(&j, e);
         lamina_tls_close(j.opts.tls);
+        lamina_http2_close(j.opts.http2);
         lamina_engine_destroy(e);
     }
     lamina_logger_close(log);

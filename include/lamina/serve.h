@@ -39,6 +39,9 @@ typedef struct lamina_server lamina_server;
    that the environment variable LAMINA_PLUGIN_PATH names, else beside the library or program. */
 typedef struct lamina_tls lamina_tls;
 
+/* The plug-in that speaks HTTP/2: liblamina-h2.so, looked for as that for TLS is. */
+typedef struct lamina_http2 lamina_http2;
+
 /* Options of lamina_tls_open(). Set `size`, `cert` and `key`. Append only. */
 typedef struct lamina_tls_opts {
     size_t size;           /* sizeof(lamina_tls_opts) */
@@ -46,6 +49,8 @@ typedef struct lamina_tls_opts {
     const char *key;       /* PEM: its key, without a passphrase */
     const char *client_ca; /* PEM: clients must show a certificate that one of these signed;
                               NULL: they need none */
+    const lamina_http2 *http2; /* borrowed until return; offered to clients (ALPN) beside HTTP/1.1,
+                                  by a server that has it, too. NULL: HTTP/1.1 alone */
 } lamina_tls_opts;
 
 /* Who decides which models of a folder are loaded. */
@@ -92,6 +97,8 @@ typedef struct lamina_server_opts {
 
     lamina_tls *tls; /* of all addresses but UNIX sockets and `admin`; NULL: plain. Borrowed until
                         the server is gone */
+    lamina_http2 *http2; /* HTTP/2 and gRPC on all addresses, beside HTTP/1.1; NULL: HTTP/1.1 alone.
+                            Behind TLS if `tls` offers it. Borrowed until the server is gone */
 } lamina_server_opts;
 
 /**
@@ -135,10 +142,43 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_tls_reload(lamina_tls *tls, lam
 LAMINA_API void lamina_tls_close(lamina_tls *tls);
 
 /**
+ * Find the plug-in for HTTP/2 and gRPC.
+ *
+ * @param engine  borrowed; must outlive the result.
+ * @param out     on success owned, released by lamina_http2_close. On failure untouched.
+ * @param err     borrowed; NULL allowed; one sentence on failure.
+ * @return LAMINA_OK; E_INVALID; E_UNSUPPORTED (there is none, or of another version); E_NOMEM.
+ *
+ * Shapes:   none.   Units: none.   Threads: any.   Memory: small; that of the plug-in is its own.
+ * Blocking: reads a file.   Source: RFC 9113; docs/rooms/http.md.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_http2_open(lamina_engine *engine,
+                                                            lamina_http2 **out, lamina_error *err);
+
+/**
+ * Which library speaks it, and its version.
+ *
+ * @param http2  borrowed; NULL: "none".
+ * @return a text that lives as long as http2.
+ *
+ * Shapes:   none.   Units: none.   Threads: any.   Memory: none.   Since: 0.1
+ */
+LAMINA_API const char *lamina_http2_name(const lamina_http2 *http2);
+
+/**
+ * Release it.
+ *
+ * @param http2  owned; NULL does nothing. Servers that use it are gone.
+ *
+ * Shapes:   none.   Units: none.   Threads: any.   Memory: releases it.   Since: 0.1
+ */
+LAMINA_API void lamina_http2_close(lamina_http2 *http2);
+
+/**
  * Load the models and serve them. When it returns, requests are answered.
  *
  * @param engine  borrowed; must outlive the server.
- * @param opts    borrowed until return, but for `log`.
+ * @param opts    borrowed until return, but for `log`, `tls` and `http2`.
  * @param out     on success owned, released by lamina_server_stop. On failure untouched.
  * @param err     borrowed; NULL allowed; one sentence on failure.
  * @return LAMINA_OK; E_INVALID (options; a model that is one file and contradicts itself); E_PERM

@@ -178,6 +178,7 @@ typedef struct lmn_http_server_opts {
     uint32_t n_loops; /* 0: 1 */
     lmn_http_limits limits;
     const lmn_http_handler *handler; /* borrowed until the server is gone */
+    const struct lmn_h2_table *h2;   /* of the plug-in for HTTP/2, likewise; NULL: HTTP/1 alone */
 } lmn_http_server_opts;
 
 /* Counters, for metrics; all since the start but `open`. Any thread. */
@@ -191,8 +192,6 @@ typedef struct lmn_http_stats {
 /* Binds and starts the loops. E_INVALID, E_PERM, E_BUSY (address in use), E_OS with a sentence. */
 lamina_status lmn_http_start(const lamina_allocator *alloc, const lmn_http_server_opts *opts,
                              lmn_http_server **out, lamina_error *err);
-/* Who speaks HTTP/2 here; NULL: nobody. */
-const char *lmn_http_h2_name(const lmn_http_server *s);
 uint16_t lmn_http_port(const lmn_http_server *s, uint32_t listener);
 /* Stop accepting; answer what is there with `Connection: close`; connections that are idle for a
  * quarter of a second are closed (a request may be on its way before). Done when `open` of the

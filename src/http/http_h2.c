@@ -283,7 +283,7 @@ static void on_head(void *ctx, void *stream, bool last)
     }
     if (handler->head) {
         const uint64_t asked = handler->head(handler->ctx, r);
-        if (!s->held || s->answered) return;
+        if (!s->held || (s->answered && !s->part)) return;
         if (asked < s->welcome) s->welcome = asked;
     }
     if (s->part) {

@@ -210,7 +210,6 @@ struct lmn_http_server {
     lamina_allocator alloc;
     const lmn_http_handler *handler;
     lmn_http_loop **loops;
-    lmn_http_plugin h2_plugin;
     const struct lmn_h2_table *h2; /* NULL: HTTP/1 alone */
     uint32_t n_loops, n_listen;
     lmn_http_door *doors;             /* n_listen */

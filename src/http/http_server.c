@@ -2,7 +2,6 @@
  * The server: addresses, loops and their threads. A TCP port is opened once by each loop, and the
  * system spreads connections over them; UNIX sockets and those that were passed are shared.
  */
-#include "http/h2.h"
 #include "http/http_int.h"
 
 #include <string.h>
@@ -90,7 +89,6 @@ static void free_server(lmn_http_server *s)
         lmn_sock_close(s->doors[i].shared);
         if (s->doors[i].ours) lmn_address_remove(&s->doors[i].address);
     }
-    lmn_http_plugin_close(&s->h2_plugin);
     lmn_cfree(&alloc, s->loops, s->n_loops, sizeof *s->loops, "http");
     lmn_cfree(&alloc, s->doors, s->n_listen, sizeof *s->doors, "http");
     lmn_cfree(&alloc, s, 1, sizeof *s, "http");
@@ -157,10 +155,7 @@ lamina_status lmn_http_start(const lamina_allocator *alloc, const lmn_http_serve
     s->n_loops = o->n_loops ? o->n_loops : 1;
     s->n_listen = o->n_listen;
     lmn_atomic_init(&s->n_accepting, s->n_loops);
-    /* without it HTTP/1 alone is spoken */
-    if (lmn_http_plugin_open("h2", LMN_H2_VERSION, sizeof(lmn_h2_table), &s->h2_plugin, NULL) ==
-        LAMINA_OK)
-        s->h2 = (const lmn_h2_table *)(const void *)s->h2_plugin.table;
+    s->h2 = o->h2;
     lamina_status st = open_loops(s, o, err);
     if (st == LAMINA_OK) st = run_loops(s, err);
     if (st != LAMINA_OK) {
@@ -169,11 +164,6 @@ lamina_status lmn_http_start(const lamina_allocator *alloc, const lmn_http_serve
     }
     *out = s;
     return LAMINA_OK;
-}
-
-const char *lmn_http_h2_name(const lmn_http_server *s)
-{
-    return s->h2 ? s->h2->name : NULL;
 }
 
 uint16_t lmn_http_port(const lmn_http_server *s, uint32_t listener)

@@ -40,7 +40,7 @@ lmn_span lmn_call_traceparent(lmn_span v)
     return v;
 }
 
-static lmn_call *take(lmn_serve_loop *l)
+lmn_call *lmn_call_take(lmn_serve_loop *l)
 {
     lmn_call *c = l->spare;
     if (c) {
@@ -58,7 +58,7 @@ static lmn_call *take(lmn_serve_loop *l)
     return c;
 }
 
-static void give(lmn_call *c)
+void lmn_call_give(lmn_call *c)
 {
     lmn_serve_loop *l = c->home;
     for (uint32_t i = 0; i < c->infer.n_result; i++) lamina_tensor_unref(c->infer.result[i]);
@@ -85,7 +85,7 @@ void lmn_call_free_all(lmn_serve_loop *l)
 
 /* --- the answer --- */
 
-static uint32_t http_status(const lmn_infer *r, bool read)
+uint32_t lmn_call_status(const lmn_infer *r, bool read)
 {
     switch (r->status) {
     case LAMINA_E_NOMEM: return 503;
@@ -121,7 +121,7 @@ static uint64_t between(uint64_t from, uint64_t to)
     return from && to > from ? to - from : 0;
 }
 
-static void record(lmn_call *c, uint32_t status, uint64_t now)
+void lmn_call_record(lmn_call *c, uint32_t status, uint64_t now)
 {
     const lmn_infer *r = &c->infer;
     lmn_version_shard *s = &c->version->shards[c->home->index];
@@ -150,11 +150,11 @@ static lmn_http_field timing(const lmn_call *c, uint64_t now, char *buf, size_t 
     return (lmn_http_field){{(const uint8_t *)"Server-Timing", 13}, {(const uint8_t *)buf, n}};
 }
 
-static void released(void *ctx, lmn_span bytes)
+void lmn_call_released(void *ctx, lmn_span bytes)
 {
     lmn_call *c = ctx;
     (void)bytes;
-    if (--c->pieces == 0) give(c);
+    if (--c->pieces == 0) lmn_call_give(c);
 }
 
 static size_t decimal(char buf[24], uint64_t v)
@@ -170,11 +170,11 @@ static size_t decimal(char buf[24], uint64_t v)
 static void fail(lmn_call *c, bool read)
 {
     const lmn_infer *r = &c->infer;
-    const uint32_t status = http_status(r, read);
+    const uint32_t status = lmn_call_status(r, read);
     const char *why = r->error.msg[0] ? r->error.msg : lamina_status_text(r->status);
-    record(c, status, 0);
+    lmn_call_record(c, status, 0);
     lmn_serve_error(c->home, c->req, LMN_ROUTE_INFER, status, why, r->retry_after_s);
-    give(c);
+    lmn_call_give(c);
 }
 
 static void succeed(lmn_call *c)
@@ -205,18 +205,21 @@ static void succeed(lmn_call *c)
     if (c->traceparent.n)
         fields[a.n_fields++] =
             (lmn_http_field){{(const uint8_t *)"traceparent", 11}, c->traceparent};
-    for (uint32_t i = 0; i < a.n_pieces; i++) pieces[i] = (lmn_http_piece){bytes[i], released, c};
+    for (uint32_t i = 0; i < a.n_pieces; i++)
+        pieces[i] = (lmn_http_piece){bytes[i], lmn_call_released, c};
     a.pieces = pieces;
     c->pieces = a.n_pieces + 1;
-    record(c, 200, now);
+    lmn_call_record(c, 200, now);
     lmn_serve_counted(c->home, c->req, LMN_ROUTE_INFER, 200, now);
     lmn_http_reply(c->req, &a);
-    released(c, (lmn_span){0});
+    lmn_call_released(c, (lmn_span){0});
 }
 
 static void finish(lmn_call *c)
 {
-    if (c->infer.status == LAMINA_OK)
+    if (c->rpc)
+        lmn_rpc_finish(c);
+    else if (c->infer.status == LAMINA_OK)
         succeed(c);
     else
         fail(c, false);
@@ -288,31 +291,50 @@ static bool remember(lmn_serve_loop *l, lmn_version *v)
     return true;
 }
 
+lmn_infer *lmn_call_aim(lmn_call *c, lmn_http_request *r, lmn_version *v)
+{
+    lmn_infer *q = &c->infer;
+    c->req = r;
+    c->version = lmn_version_ref(v);
+    c->began_ns = r->head_ns;
+    c->submitted_ns = 0;
+    c->wants_timing = c->rpc = false;
+    c->traceparent = (lmn_span){0};
+    q->model = v->model;
+    q->gone = &r->gone;
+    q->done = done;
+    q->user = c;
+    return q;
+}
+
+bool lmn_call_submit(lmn_call *c)
+{
+    lmn_version *v = c->version;
+    const uint64_t now = lmn_now_ns();
+    c->infer.arrived_ns = c->submitted_ns = now;
+    /* once it is taken in, another loop's turn may be running it: it is not ours to write any more
+     */
+    const lamina_status st =
+        remember(c->home, v) ? lmn_model_submit(v->model, &c->infer, now) : LAMINA_E_NOMEM;
+    if (st != LAMINA_OK) c->infer.status = st;
+    return st == LAMINA_OK;
+}
+
 void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
 {
-    lmn_call *c = take(l);
+    lmn_call *c = lmn_call_take(l);
     int64_t json_bytes;
     if (!c) {
         lmn_serve_error(l, r, LMN_ROUTE_INFER, 503, "out of memory", 1);
         return;
     }
-    c->req = r;
-    c->version = lmn_version_ref(v);
-    c->began_ns = r->head_ns;
-    c->submitted_ns = 0;
-    c->wants_timing = false;
-    c->traceparent = (lmn_span){0};
-    lmn_infer *q = &c->infer;
-    q->model = v->model;
-    q->gone = &r->gone;
-    q->done = done;
-    q->user = c;
+    lmn_infer *q = lmn_call_aim(c, r, v);
     if (!read_fields(c, r, &json_bytes, &q->error)) {
         q->status = q->error.status;
         if (q->status == LAMINA_E_UNSUPPORTED) {
-            record(c, 400, 0);
+            lmn_call_record(c, 400, 0);
             lmn_serve_error(l, r, LMN_ROUTE_INFER, 415, q->error.msg, 0);
-            give(c);
+            lmn_call_give(c);
         } else {
             fail(c, true);
         }
@@ -323,14 +345,7 @@ void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
         fail(c, true);
         return;
     }
-    const uint64_t now = lmn_now_ns();
-    q->arrived_ns = c->submitted_ns = now;
-    /* once it is taken in, another loop's turn may be running it: q is not ours to write any more
-     */
-    const lamina_status st = remember(l, v) ? lmn_model_submit(v->model, q, now) : LAMINA_E_NOMEM;
-    if (st == LAMINA_OK) return;
-    q->status = st;
-    fail(c, false);
+    if (!lmn_call_submit(c)) fail(c, false);
 }
 
 uint64_t lmn_call_turn(lmn_serve_loop *l)

@@ -277,22 +277,30 @@ static void match(void *ctx, const lmn_repo_row *row)
     s->found = true;
 }
 
+bool lmn_serve_not_there(lmn_serve_loop *l, lmn_span name, uint64_t version, bool known,
+                         char sentence[LAMINA_ERROR_MSG_BYTES])
+{
+    char text[LMN_REPO_NAME_MAX + 1];
+    search s = {.name = name};
+    (void)lmn_format(text, sizeof text, "%.*s", (int)name.n, (const char *)name.p);
+    if (!known) lmn_repo_index(l->server->repo, match, &s);
+    if (known)
+        (void)lmn_format(sentence, LAMINA_ERROR_MSG_BYTES, "model \"%s\" has no version %llu here",
+                         text, (unsigned long long)version);
+    else if (s.found)
+        (void)lmn_format(sentence, LAMINA_ERROR_MSG_BYTES, "model \"%s\" is not ready: %s", text,
+                         s.reason[0] ? s.reason : "it is being loaded");
+    else
+        (void)lmn_format(sentence, LAMINA_ERROR_MSG_BYTES, "there is no model \"%s\"", text);
+    return s.found;
+}
+
 /* No such version is loaded: 404, or 503 where the repository knows it and cannot use it. */
 static void not_there(lmn_serve_loop *l, lmn_http_request *r, const target *t, bool known)
 {
-    char name[LMN_REPO_NAME_MAX + 1], what_is[LAMINA_ERROR_MSG_BYTES];
-    search s = {.name = t->name};
-    (void)lmn_format(name, sizeof name, "%.*s", (int)t->name.n, (const char *)t->name.p);
-    if (!known) lmn_repo_index(l->server->repo, match, &s);
-    if (known)
-        (void)lmn_format(what_is, sizeof what_is, "model \"%s\" has no version %llu here", name,
-                         (unsigned long long)t->version);
-    else if (s.found)
-        (void)lmn_format(what_is, sizeof what_is, "model \"%s\" is not ready: %s", name,
-                         s.reason[0] ? s.reason : "it is being loaded");
-    else
-        (void)lmn_format(what_is, sizeof what_is, "there is no model \"%s\"", name);
-    lmn_serve_error(l, r, ROWS[t->what].route, s.found ? 503 : 404, what_is, s.found ? 1 : 0);
+    char sentence[LAMINA_ERROR_MSG_BYTES];
+    const bool found = lmn_serve_not_there(l, t->name, t->version, known, sentence);
+    lmn_serve_error(l, r, ROWS[t->what].route, found ? 503 : 404, sentence, found ? 1 : 0);
 }
 
 static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *v, bool all)
@@ -576,6 +584,9 @@ static bool method_fits(lmn_http_method m, what w)
 static bool is_open(const lamina_server *s, const lmn_http_request *r)
 {
     return !s->n_tokens || is(r->path, "/v2/health/live") || is(r->path, "/v2/health/ready") ||
+           is(r->path, "/inference.GRPCInferenceService/ServerLive") ||
+           is(r->path, "/inference.GRPCInferenceService/ServerReady") ||
+           is(r->path, "/grpc.health.v1.Health/Check") ||
            (r->local && r->listener == s->admin);
 }
 
@@ -597,6 +608,15 @@ static bool is_for(const lmn_token *token, const lmn_http_request *r)
     }
 }
 
+static void turn_away(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, const char *why,
+                      uint32_t retry_after_s)
+{
+    if (lmn_rpc_is(r))
+        lmn_rpc_error(l, r, LMN_ROUTE_OTHER, status, why);
+    else
+        lmn_serve_error(l, r, LMN_ROUTE_OTHER, status, why, retry_after_s);
+}
+
 /* False: it was answered. */
 static bool enter(lmn_serve_loop *l, lmn_http_request *r)
 {
@@ -604,14 +624,14 @@ static bool enter(lmn_serve_loop *l, lmn_http_request *r)
     char text[160];
     lmn_token *token = lmn_tokens_find(s, r);
     if (!token) {
-        lmn_serve_error(l, r, LMN_ROUTE_OTHER, 401,
-                        "this server wants a token: Authorization: Bearer TOKEN", 0);
+        turn_away(l, r, 401, "this server wants a token: Authorization: Bearer TOKEN", 0);
         return false;
     }
     lmn_token_shard *shard = &l->tokens[token - s->tokens];
+    r->user = token; /* messages of gRPC name their models themselves */
     if (!is_for(token, r)) {
         lmn_count(&shard->n[LMN_TOKEN_FORBIDDEN], 1);
-        lmn_serve_error(l, r, LMN_ROUTE_OTHER, 403, "this token is for other models", 0);
+        turn_away(l, r, 403, "this token is for other models", 0);
         return false;
     }
     const uint64_t wait = lmn_token_take(token, r->head_ns);
@@ -619,7 +639,7 @@ static bool enter(lmn_serve_loop *l, lmn_http_request *r)
     if (!wait) return true;
     (void)lmn_format(text, sizeof text, "this token may ask %u times in %u s",
                      (unsigned)token->rate, (unsigned)(token->window_ns / 1000000000u));
-    lmn_serve_error(l, r, LMN_ROUTE_OTHER, 429, text, (uint32_t)(wait / 1000000000u + 1));
+    turn_away(l, r, 429, text, (uint32_t)(wait / 1000000000u + 1));
     return false;
 }
 
@@ -628,6 +648,7 @@ uint64_t lmn_routes_head(void *ctx, lmn_http_request *r)
     const lamina_server *s = ctx;
     const lmn_span p = r->path;
     if (LMN_UNLIKELY(!is_open(s, r)) && !enter(lmn_http_loop_user(r->loop), r)) return 0;
+    if (lmn_rpc_is(r)) return lmn_rpc_head(lmn_http_loop_user(r->loop), r);
     const bool infer = p.n > 6 && memcmp(p.p + p.n - 6, "/infer", 6) == 0;
     return infer ? s->max_body : 64u << 10;
 }
@@ -636,8 +657,12 @@ void lmn_routes_request(void *ctx, lmn_http_request *r)
 {
     lamina_server *s = ctx;
     lmn_serve_loop *l = lmn_http_loop_user(r->loop);
-    const target t = find(r->path);
     lmn_repo_see(s->repo, &l->view);
+    if (lmn_rpc_is(r)) {
+        lmn_rpc_request(l, r);
+        return;
+    }
+    const target t = find(r->path);
     if (LMN_LIKELY(t.what == INFER && r->method == LMN_HTTP_POST)) {
         of_version(l, r, &t);
         return;

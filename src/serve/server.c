@@ -123,6 +123,8 @@ static lamina_status check_addresses(const lamina_server_opts *o, const char *co
 static lamina_status check_opts(const lamina_server_opts *o, lamina_error *err)
 {
     if (!o->models) return lmn_fail(err, LAMINA_E_INVALID, "no models are named");
+    if (o->tls && o->tls->offers_h2 && !o->http2)
+        return lmn_fail(err, LAMINA_E_INVALID, "TLS offers HTTP/2, which this server has not");
     if (o->n_loops > LMN_SERVE_MAX_LOOPS)
         return lmn_fail(err, LAMINA_E_LIMIT, "at most %u loops", LMN_SERVE_MAX_LOOPS);
     if (o->max_batch < -1 || o->max_batch > 1 << 20 || o->n_instances > 256 ||
@@ -175,6 +177,7 @@ static lamina_status open_http(lamina_server *s, const lamina_server_opts *o,
                                     .begin = loop_begin,
                                     .end = loop_end,
                                     .head = lmn_routes_head,
+                                    .refused = lmn_rpc_refused,
                                     .request = lmn_routes_request,
                                     .turn = loop_turn};
     const lmn_http_server_opts h = {
@@ -182,7 +185,8 @@ static lamina_status open_http(lamina_server *s, const lamina_server_opts *o,
         .n_listen = n,
         .n_loops = s->n_loops,
         .limits = {.body_bytes = s->max_body, .n_connections = o->max_connections},
-        .handler = &s->handler};
+        .handler = &s->handler,
+        .h2 = lmn_serve_h2(o->http2)};
     return lmn_http_start(s->alloc, &h, &s->http, err);
 }
 

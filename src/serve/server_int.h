@@ -79,6 +79,12 @@ struct lmn_call {
     uint64_t began_ns, submitted_ns;
     uint32_t pieces; /* not released yet, and one for who answers */
     bool wants_timing;
+    bool rpc;                      /* by gRPC */
+    struct lmn_rpc_stream *stream; /* of messages, or NULL */
+    lmn_call *after;               /* the next of it */
+    bool ready;                    /* its turn has not come */
+    uint8_t *message;              /* its own, with a stream */
+    size_t message_bytes;
     lmn_span traceparent;
     lmn_infer infer; /* last: large, hardly touched */
 };
@@ -126,17 +132,39 @@ void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_ans
 /* {"error": sentence}; retry_after_s 0: no such field. */
 void lmn_serve_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
                      const char *sentence, uint32_t retry_after_s);
+/* Why there is no such version, as a sentence; `known`: the model has others. True: it may come. */
+bool lmn_serve_not_there(lmn_serve_loop *l, lmn_span name, uint64_t version, bool known,
+                         char sentence[LAMINA_ERROR_MSG_BYTES]);
 /* Count it, and log one of so many. */
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now);
 
 /* call.c: inference. */
 void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v);
+/* What the protocols share. A call that is not in use; NULL: no memory. */
+lmn_call *lmn_call_take(lmn_serve_loop *l);
+void lmn_call_give(lmn_call *c);
+lmn_infer *lmn_call_aim(lmn_call *c, lmn_http_request *r, lmn_version *v); /* also sets rpc false */
+bool lmn_call_submit(lmn_call *c); /* false: refused, its status says why */
+void lmn_call_released(void *call, lmn_span bytes);
+/* How it went as a status of HTTP; read: the request could not be read. */
+uint32_t lmn_call_status(const lmn_infer *r, bool read);
+void lmn_call_record(lmn_call *c, uint32_t status, uint64_t now);
 /* Run what is gathered; when to be called again. */
 uint64_t lmn_call_turn(lmn_serve_loop *l);
 void lmn_call_free_all(lmn_serve_loop *l);
 /* `traceparent` of a request, if it is one; else empty. */
 lmn_span lmn_call_traceparent(lmn_span value);
+
+/* server_http2.c. NULL: none. */
+const struct lmn_h2_table *lmn_serve_h2(const lamina_http2 *h);
+
+/* rpc.c: gRPC, over HTTP/2. Is it one of its requests? */
+bool lmn_rpc_is(const lmn_http_request *r);
+uint64_t lmn_rpc_head(lmn_serve_loop *l, lmn_http_request *r); /* as lmn_http_handler.head */
+void lmn_rpc_request(lmn_serve_loop *l, lmn_http_request *r);
+bool lmn_rpc_refused(void *server, lmn_http_request *r, uint32_t status);
+void lmn_rpc_finish(lmn_call *c);
 
 /* report.c: JSON. */
 void lmn_report_stats(lmn_jsonw *w, const lmn_version *v, uint32_t n_shards);
@@ -155,7 +183,7 @@ extern const char lmn_page_css[], lmn_page_js[];
 struct lamina_tls {
     const lamina_allocator *alloc;
     lmn_http_tls *http;
-    bool asks_clients;
+    bool asks_clients, offers_h2;
 };
 
 /* tokens.c */

@@ -16,7 +16,13 @@ lamina_status lamina_tls_open(lamina_engine *engine, const lamina_tls_opts *opts
     if (!t) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
     t->alloc = &engine->alloc;
     t->asks_clients = o.client_ca != NULL;
-    const lmn_http_tls_opts h = {.cert = o.cert, .key = o.key, .client_ca = o.client_ca};
+    static const char BOTH[] = "\x02h2\x08http/1.1";
+    t->offers_h2 = o.http2 != NULL;
+    const lmn_http_tls_opts h = {
+        .cert = o.cert,
+        .key = o.key,
+        .client_ca = o.client_ca,
+        .alpn = {(const uint8_t *)BOTH, t->offers_h2 ? sizeof BOTH - 1 : 0}};
     const lamina_status st = lmn_http_tls_open(t->alloc, &h, &t->http, err);
     if (st == LAMINA_OK)
         *out = t;

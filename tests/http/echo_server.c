@@ -4,7 +4,7 @@
  * its standard input.
  */
 #include "base/alloc.h"
-#include "http/http.h"
+#include "http/h2.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,10 +29,15 @@ int main(void)
 {
     unsigned count = 0;
     lmn_http_server *s;
+    lmn_http_plugin h2 = {NULL, NULL};
+    (void)lmn_http_plugin_open("h2", LMN_H2_VERSION, sizeof(lmn_h2_table), &h2, NULL);
     lamina_error err;
     const lmn_http_listen where = {.where = "127.0.0.1:0"};
     const lmn_http_handler handler = {.ctx = &count, .request = request};
-    const lmn_http_server_opts opts = {.listen = &where, .n_listen = 1, .handler = &handler};
+    const lmn_http_server_opts opts = {.listen = &where,
+                                       .n_listen = 1,
+                                       .handler = &handler,
+                                       .h2 = (const lmn_h2_table *)(const void *)h2.table};
     if (lmn_http_start(&lmn_libc_allocator, &opts, &s, &err) != LAMINA_OK) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;
@@ -42,5 +47,6 @@ int main(void)
     while (getchar() != EOF) {
     }
     lmn_http_stop(s);
+    lmn_http_plugin_close(&h2);
     return 0;
 }

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""
+`lamina serve` and the official client over gRPC: every type, refusals and their codes, streams of
+calls, large tensors, health. check_serve_grpc.py LAMINA; exit 77 without the packages or the plug-in.
+"""
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+
+try:
+    import grpc
+    import numpy as np
+    import tritonclient.grpc as triton
+    from tritonclient.grpc import service_pb2 as pb2
+    from tritonclient.utils import InferenceServerException
+except ImportError as e:
+    print("skip:", e)
+    sys.exit(77)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "cli"))
+import onnxpb as pb  # noqa: E402
+
+failed = 0
+TYPES = {"f32": ("FP32", 1, np.float32), "f16": ("FP16", 10, np.float16),
+         "i8": ("INT8", 3, np.int8), "i64": ("INT64", 7, np.int64),
+         "bool": ("BOOL", 9, np.bool_), "str": ("BYTES", 8, np.object_)}
+
+
+def check(ok, what):
+    global failed
+    if not ok:
+        failed += 1
+        print("FAIL", what)
+
+
+def make_models(folder):
+    for name, (_, dtype, _) in TYPES.items():
+        path = os.path.join(folder, "id_" + name, "1")
+        os.makedirs(path)
+        with open(os.path.join(path, "model.onnx"), "wb") as f:
+            f.write(pb.simple([pb.node("Identity", ["x"], ["y"])],
+                              [pb.info("x", dtype, ["N", "M"])], [pb.info("y", dtype, ["N", "M"])]))
+
+
+def sample(kind, shape):
+    x = np.arange(int(np.prod(shape))).reshape(shape)
+    if kind == np.object_:
+        return np.array([b"word %d" % i for i in x.flat], dtype=kind).reshape(shape)
+    return (x % 2 == 0) if kind == np.bool_ else x.astype(kind)
+
+
+def given(datatype, x):
+    return [triton.InferInput("x", list(x.shape), datatype).set_data_from_numpy(x)]
+
+
+def every_type(client):
+    for name, (datatype, _, kind) in TYPES.items():
+        for shape in ((1, 3), (4, 5), (3, 900)):
+            x = sample(kind, shape)
+            r = client.infer("id_" + name, given(datatype, x), request_id="z")
+            check(np.array_equal(r.as_numpy("y"), x), f"{name} {shape}")
+            check(r.get_response().id == "z", f"{name}: id")
+    x = np.arange(3_000_000, dtype=np.float32).reshape(3, -1)
+    for _ in range(3):
+        check(np.array_equal(client.infer("id_f32", given("FP32", x)).as_numpy("y"), x), "12 MB")
+
+
+def about(client):
+    check(client.is_server_live() and client.is_server_ready(), "live, ready")
+    check(client.is_model_ready("id_f32") and not client.is_model_ready("nobody"), "model ready")
+    check(client.get_server_metadata().name == "lamina", "server metadata")
+    m = client.get_model_metadata("id_f32")
+    check(m.name == "id_f32" and m.inputs[0].datatype == "FP32", f"metadata {m}")
+
+
+def code_of(call, *args, **more):
+    try:
+        call(*args, **more)
+    except grpc.RpcError as e:
+        return e.code().name, e.details()
+    except InferenceServerException as e:
+        return e.status(), e.message()
+    return None, None
+
+
+def refusals(client, channel):
+    x = np.zeros((1, 3), np.float32)
+    code, why = code_of(client.infer, "nobody", given("FP32", x))
+    check(code == "StatusCode.NOT_FOUND" and "nobody" in why, f"no model: {code} {why}")
+    code, why = code_of(client.infer, "id_i64", given("FP32", x))
+    check(code == "StatusCode.INVALID_ARGUMENT" and why, f"wrong type: {code} {why}")
+    infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+    for body, want in ((b"\xff\xff", "INVALID_ARGUMENT"), (b"\0" * (70 << 20), "RESOURCE_EXHAUSTED")):
+        code, why = code_of(infer, body)
+        check(code == want, f"{len(body)} bytes: {code} {why}")
+    code, why = code_of(infer, b"\x0a\x01\xff")
+    check(code in ("NOT_FOUND", "INVALID_ARGUMENT"), f"bad name: {code} {why}")
+    code, why = code_of(infer, b"", compression=grpc.Compression.Gzip)
+    check(code in ("UNIMPLEMENTED", "NOT_FOUND"), f"gzip: {code} {why}")
+    code, why = code_of(infer, bytes(5000), compression=grpc.Compression.Gzip)
+    check(code == "UNIMPLEMENTED", f"gzip: {code} {why}")
+    code, why = code_of(channel.unary_unary("/inference.GRPCInferenceService/Nothing"), b"")
+    check(code == "UNIMPLEMENTED", f"no method: {code} {why}")
+
+
+def health(channel):
+    ask = channel.unary_unary("/grpc.health.v1.Health/Check")
+    check(ask(b"") == b"\x08\x01", "serving")
+    check(code_of(ask, b"\x0a\x03abc")[0] == "NOT_FOUND", "another service")
+
+
+def messages(n, shape):
+    for i in range(n):
+        m = pb2.ModelInferRequest(model_name="id_f32" if i % 50 != 49 else "nobody", id=str(i))
+        t = m.inputs.add(name="x", datatype="FP32")
+        t.shape.extend(shape)
+        m.raw_input_contents.append(np.full(shape, i, np.float32).tobytes())
+        yield m
+
+
+def streams(url, channel):
+    stub = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer",
+                                 pb2.ModelInferRequest.SerializeToString,
+                                 pb2.ModelStreamInferResponse.FromString)
+    for n, shape in ((300, (1, 3)), (100, (2, 700)), (60, (1, 400_000)), (0, (1, 1))):
+        got = 0
+        for i, r in enumerate(stub(messages(n, shape))):
+            got += 1
+            if i % 50 == 49:
+                check("nobody" in r.error_message, f"no model: {r.error_message}")
+                continue
+            y = np.frombuffer(r.infer_response.raw_output_contents[0], np.float32)
+            check(not r.error_message and r.infer_response.id == str(i), f"{i}: {r.error_message}")
+            check(y.size == np.prod(shape) and (y == i).all(), f"{i}: values")
+        check(got == n, f"{got} of {n} answers")
+    call = stub(messages(10 ** 9, (1, 3)))  # left behind
+    next(call)
+    call.cancel()
+    answers = queue.Queue()
+    with triton.InferenceServerClient(url) as client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        for i in range(20):
+            client.async_stream_infer("id_f32", given("FP32", np.full((1, 3), i, np.float32)))
+        for i in range(20):
+            result, error = answers.get(timeout=30)
+            check(error is None and result.as_numpy("y")[0, 0] == i, f"stream {i}: {error}")
+        client.stop_stream()
+
+
+def many(channel):
+    infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer",
+                                pb2.ModelInferRequest.SerializeToString,
+                                pb2.ModelInferResponse.FromString)
+    calls = [infer.future(m) for m in messages(49, (4, 5))] * 4
+    check(all(c.result().id for c in calls), "49 at once")
+
+
+def main():
+    lib = os.path.join(os.path.dirname(sys.argv[1]), "..", "lib", "liblamina-h2.so")
+    if not os.path.exists(lib):
+        print("skip: no", os.path.basename(lib))
+        return 77
+    with tempfile.TemporaryDirectory() as folder:
+        make_models(folder)
+        with subprocess.Popen([sys.argv[1], "serve", folder, "--listen", "127.0.0.1:0", "--json"],
+                              stdout=subprocess.PIPE) as server:
+            try:
+                url = json.loads(server.stdout.readline())["listen"][0]["url"]
+                url = url.removeprefix("http://")
+                options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+                with grpc.insecure_channel(url, options=options) as channel:
+                    every_type(triton.InferenceServerClient(url))
+                    about(triton.InferenceServerClient(url))
+                    refusals(triton.InferenceServerClient(url), channel)
+                    health(channel)
+                    many(channel)
+                    streams(url, channel)
+                server.send_signal(signal.SIGTERM)
+                check(server.wait(60) == 0, "the server ended badly")
+            finally:
+                server.kill()
+    print("failed:", failed)
+    return failed != 0
+
+
+sys.exit(main())
