@@ -472,6 +472,7 @@ void lmn_h2_go(lmn_http_conn *c)
     const int64_t got = lmn_http_conn_receive(c, c->loop->h2_input, LMN_HTTP_H2_INPUT);
     if (got > 0) feed(h, (lmn_span){c->loop->h2_input, (size_t)got});
     if (got == 0) {
+        if (!lmn_h2_flush(c) || c->phase != LMN_HTTP_H2) return; /* why, if that was our doing */
         if (h->n_streams)
             lmn_http_conn_lost(c);
         else

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
 `lamina serve` and the official client over gRPC: every type, refusals and their codes, streams of
-calls, large tensors, health. check_serve_grpc.py LAMINA; exit 77 without the packages or the plug-in.
+calls, large tensors, health. check_serve_grpc.py LAMINA; exit 77 without packages or plug-in.
 """
 import json
 import os
@@ -95,7 +95,8 @@ def refusals(client, channel):
     code, why = code_of(client.infer, "id_i64", given("FP32", x))
     check(code == "StatusCode.INVALID_ARGUMENT" and why, f"wrong type: {code} {why}")
     infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-    for body, want in ((b"\xff\xff", "INVALID_ARGUMENT"), (b"\0" * (70 << 20), "RESOURCE_EXHAUSTED")):
+    for body, want in ((b"\xff\xff", "INVALID_ARGUMENT"),
+                       (b"\0" * (70 << 20), "RESOURCE_EXHAUSTED")):
         code, why = code_of(infer, body)
         check(code == want, f"{len(body)} bytes: {code} {why}")
     code, why = code_of(infer, b"\x0a\x01\xff")
@@ -172,7 +173,7 @@ def main():
             try:
                 url = json.loads(server.stdout.readline())["listen"][0]["url"]
                 url = url.removeprefix("http://")
-                options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+                options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
                 with grpc.insecure_channel(url, options=options) as channel:
                     every_type(triton.InferenceServerClient(url))
                     about(triton.InferenceServerClient(url))
