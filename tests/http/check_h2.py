@@ -15,7 +15,8 @@ CALM = 11
 
 
 def frame(kind, flags, stream, body=b""):
-    return struct.pack(">I", len(body))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + body
+    head = struct.pack(">I", len(body))[1:] + bytes([kind, flags])
+    return head + struct.pack(">I", stream) + body
 
 
 SETTINGS = frame(4, 0, 0)
