@@ -74,7 +74,7 @@ static void find_http2(lamina_engine *e, char *out, size_t cap)
 
 static void as_text(lamina_engine *e)
 {
-    char http2[300];
+    char http2[600];
     char last[64] = "";
     lamina_info_row r = {.size = sizeof r};
     for (size_t k = 0; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {
@@ -93,7 +93,7 @@ static void as_text(lamina_engine *e)
 
 static void as_json(lamina_engine *e)
 {
-    char http2[300];
+    char http2[600];
     lamina_info_row r = {.size = sizeof r};
     printf("{");
     for (size_t k = 0; lamina_engine_info(e, k, &r) == LAMINA_OK; k++) {

@@ -87,7 +87,7 @@ typedef struct serve_job {
     lamina_tls_opts tls; /* cert NULL: none */
     cli_sandbox sandbox;
     bool no_sandbox, json;
-    char no_http2[300]; /* why there is none */
+    char no_http2[600]; /* why there is none */
 } serve_job;
 
 /* A whole number and one of the units. */

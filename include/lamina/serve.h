@@ -44,11 +44,11 @@ typedef struct lamina_http2 lamina_http2;
 
 /* Options of lamina_tls_open(). Set `size`, `cert` and `key`. Append only. */
 typedef struct lamina_tls_opts {
-    size_t size;           /* sizeof(lamina_tls_opts) */
-    const char *cert;      /* PEM: the server's certificate, then those between it and a root */
-    const char *key;       /* PEM: its key, without a passphrase */
-    const char *client_ca; /* PEM: clients must show a certificate that one of these signed;
-                              NULL: they need none */
+    size_t size;               /* sizeof(lamina_tls_opts) */
+    const char *cert;          /* PEM: the server's certificate, then those between it and a root */
+    const char *key;           /* PEM: its key, without a passphrase */
+    const char *client_ca;     /* PEM: clients must show a certificate that one of these signed;
+                                  NULL: they need none */
     const lamina_http2 *http2; /* borrowed until return; offered to clients (ALPN) beside HTTP/1.1,
                                   by a server that has it, too. NULL: HTTP/1.1 alone */
 } lamina_tls_opts;

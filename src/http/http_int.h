@@ -190,8 +190,8 @@ struct lmn_http_loop {
     lmn_recycle blocks;
     lmn_http_field *fields; /* limits.n_fields: of the head that is being read */
     uint8_t *scratch;
-    size_t pulled;   /* bytes, by the call of a session that runs */
-    uint8_t *sealed; /* records on their way; NULL: no listener has TLS */
+    size_t pulled;     /* bytes, by the call of a session that runs */
+    uint8_t *sealed;   /* records on their way; NULL: no listener has TLS */
     uint8_t *h2_input; /* NULL: nobody spoke it yet. Requests are answered while it is read */
     lmn_thread thread;
     lamina_error error;

@@ -586,8 +586,7 @@ static bool is_open(const lamina_server *s, const lmn_http_request *r)
     return !s->n_tokens || is(r->path, "/v2/health/live") || is(r->path, "/v2/health/ready") ||
            is(r->path, "/inference.GRPCInferenceService/ServerLive") ||
            is(r->path, "/inference.GRPCInferenceService/ServerReady") ||
-           is(r->path, "/grpc.health.v1.Health/Check") ||
-           (r->local && r->listener == s->admin);
+           is(r->path, "/grpc.health.v1.Health/Check") || (r->local && r->listener == s->admin);
 }
 
 /* Who has some models sees these, and nothing that tells of others. */

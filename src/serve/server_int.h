@@ -66,6 +66,7 @@ typedef struct lmn_serve_loop {
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;
+    uint64_t stream_bytes; /* of messages that streams of gRPC hold */
 } lmn_serve_loop;
 
 struct lmn_call {
@@ -164,6 +165,9 @@ bool lmn_rpc_is(const lmn_http_request *r);
 uint64_t lmn_rpc_head(lmn_serve_loop *l, lmn_http_request *r); /* as lmn_http_handler.head */
 void lmn_rpc_request(lmn_serve_loop *l, lmn_http_request *r);
 bool lmn_rpc_refused(void *server, lmn_http_request *r, uint32_t status);
+/* lmn_serve_error, for such a request. */
+void lmn_rpc_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
+                   const char *why);
 void lmn_rpc_finish(lmn_call *c);
 
 /* report.c: JSON. */

@@ -153,6 +153,61 @@ def streams(url, channel):
         client.stop_stream()
 
 
+def locked(program, folder):
+    """Behind TLS, and with tokens: who may ask for what."""
+    keys = [os.path.join(folder, name) for name in ("c.pem", "c.key", "tokens")]
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                           "ec_paramgen_curve:P-256", "-nodes", "-keyout", keys[1], "-out", keys[0],
+                           "-days", "2", "-subj", "/CN=localhost", "-addext",
+                           "subjectAltName=IP:127.0.0.1"], capture_output=True, check=False)
+    if made.returncode or not os.path.exists(os.path.join(os.path.dirname(program), "..", "lib",
+                                                          "liblamina-tls.so")):
+        return
+    with open(keys[2], "w", encoding="ascii") as f:
+        f.write("all-of-them\nsome-of-them models=id_f32\nslow-one rate=1/h\n")
+    os.chmod(keys[2], 0o600)
+    x = np.ones((1, 3), np.float32)
+    with Server(program, folder, "--tls", keys[0], keys[1], "--tokens", keys[2]) as url:
+        with open(keys[0], "rb") as f:
+            trust = grpc.ssl_channel_credentials(f.read())
+        with triton.InferenceServerClient(url, ssl=True, creds=trust) as client:
+            def ask(token, model, datatype="FP32", value=x):
+                return code_of(client.infer, model, given(datatype, value),
+                               headers={"authorization": "Bearer " + token})[0]
+            check(client.is_server_live(), "live without a token")
+            check(code_of(client.infer, "id_f32", given("FP32", x))[0] ==
+                  "StatusCode.UNAUTHENTICATED", "no token")
+            check(ask("all-of-them", "id_f32") is None, "token over TLS")
+            check(ask("some-of-them", "id_f32") is None, "its model")
+            check(ask("some-of-them", "id_i64", "INT64", x.astype(np.int64)) ==
+                  "StatusCode.PERMISSION_DENIED", "another model")
+            check(ask("slow-one", "id_f32") is None, "its first")
+            check(ask("slow-one", "id_f32") == "StatusCode.RESOURCE_EXHAUSTED", "its second")
+            big = np.ones((3, 500_000), np.float32)
+            check(ask("all-of-them", "id_f32", value=big) is None, "6 MB over TLS")
+
+
+class Server:
+    """`lamina serve`, whose address is given to the block."""
+
+    def __init__(self, program, *args):
+        more = ["--no-sandbox"] if os.environ.get("LAMINA_SANITIZED") else []
+        self.p = subprocess.Popen([program, "serve", *args, "--listen", "127.0.0.1:0", "--json",
+                                   *more], stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        url = json.loads(self.p.stdout.readline())["listen"][0]["url"]
+        return url.split("://")[1]
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.p.send_signal(signal.SIGTERM)
+            check(self.p.wait(60) == 0, "the server ended badly")
+        self.p.kill()
+        self.p.wait()
+        self.p.stdout.close()
+
+
 def many(channel):
     infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer",
                                 pb2.ModelInferRequest.SerializeToString,
@@ -168,23 +223,16 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as folder:
         make_models(folder)
-        with subprocess.Popen([sys.argv[1], "serve", folder, "--listen", "127.0.0.1:0", "--json"],
-                              stdout=subprocess.PIPE) as server:
-            try:
-                url = json.loads(server.stdout.readline())["listen"][0]["url"]
-                url = url.removeprefix("http://")
-                options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
-                with grpc.insecure_channel(url, options=options) as channel:
-                    every_type(triton.InferenceServerClient(url))
-                    about(triton.InferenceServerClient(url))
-                    refusals(triton.InferenceServerClient(url), channel)
-                    health(channel)
-                    many(channel)
-                    streams(url, channel)
-                server.send_signal(signal.SIGTERM)
-                check(server.wait(60) == 0, "the server ended badly")
-            finally:
-                server.kill()
+        with Server(sys.argv[1], folder) as url:
+            options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
+            with grpc.insecure_channel(url, options=options) as channel:
+                every_type(triton.InferenceServerClient(url))
+                about(triton.InferenceServerClient(url))
+                refusals(triton.InferenceServerClient(url), channel)
+                health(channel)
+                many(channel)
+                streams(url, channel)
+        locked(sys.argv[1], folder)
     print("failed:", failed)
     return failed != 0
 

@@ -1,0 +1,75 @@
+/*
+ * The inside of gRPC: codes, frames and endings, and what its files offer each other. A call of one
+ * message is a request like any other; a stream of calls (ModelStreamInfer) is read as it comes and
+ * answered in the order of its messages.
+ */
+#ifndef LMN_SERVE_RPC_INT_H
+#define LMN_SERVE_RPC_INT_H
+
+#include "serve/grpc_codec.h"
+#include "serve/server_int.h"
+
+#define LMN_RPC_HEAD 5u /* of a frame: compressed, and four bytes of length */
+
+typedef enum lmn_rpc_code {
+    LMN_RPC_OK = 0,
+    LMN_RPC_CANCELLED = 1,
+    LMN_RPC_INVALID = 3,
+    LMN_RPC_DEADLINE = 4,
+    LMN_RPC_NOT_FOUND = 5,
+    LMN_RPC_FORBIDDEN = 7,
+    LMN_RPC_EXHAUSTED = 8,
+    LMN_RPC_UNIMPLEMENTED = 12,
+    LMN_RPC_INTERNAL = 13,
+    LMN_RPC_UNAVAILABLE = 14,
+    LMN_RPC_UNKNOWN_CALLER = 16
+} lmn_rpc_code;
+
+static const char LMN_RPC_COMPRESSED[] = "compressed messages are not taken: send them as they are";
+static const char LMN_RPC_TOO_LARGE[] = "the message is larger than is accepted";
+
+/* rpc_answer.c */
+/* Fields behind the last message. */
+typedef struct lmn_rpc_ending {
+    char number[4], message[1024];
+    lmn_http_field fields[2];
+    uint32_t n;
+} lmn_rpc_ending;
+void lmn_rpc_end(lmn_rpc_ending *e, lmn_rpc_code c, const char *why);
+uint32_t lmn_rpc_http(lmn_rpc_code c); /* what it is counted as */
+/* How a request went; read: it could not be read. */
+lmn_rpc_code lmn_rpc_code_of(const lmn_infer *r, bool read);
+static inline void lmn_rpc_frame(uint8_t out[LMN_RPC_HEAD], size_t n)
+{
+    out[0] = 0;
+    for (int i = 0; i < 4; i++) out[1 + i] = (uint8_t)(n >> (24 - 8 * i));
+}
+/* No message, and why. */
+void lmn_rpc_fail(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, lmn_rpc_code c,
+                  const char *why);
+/* A message of a few bytes. */
+void lmn_rpc_say(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, lmn_span message);
+/* ... that lies in an arena; st: whether it could be written. */
+void lmn_rpc_say_copy(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, lamina_status st,
+                      lmn_span message);
+
+/* rpc_infer.c */
+/* May its token see models of this name? An empty one stands for all. */
+bool lmn_rpc_may(const lmn_http_request *r, lmn_span model);
+/* The version that a message of r is about; NULL: *c and *why say why not. */
+lmn_version *lmn_rpc_find(lmn_serve_loop *l, const lmn_http_request *r, lmn_span message,
+                          lmn_rpc_code *c, char why[LAMINA_ERROR_MSG_BYTES]);
+/* Read the message into c and hand it to its model. False: c says why not; *read: it was read. */
+bool lmn_rpc_begin_call(lmn_call *c, lmn_http_request *r, lmn_version *v, lmn_span message,
+                        bool *read);
+/* The answer as pieces behind the first, which is kept free for heads; all bytes of them. */
+bool lmn_rpc_write_answer(lmn_call *c, lmn_span pieces[1 + LMN_GRPC_MAX_PIECES], uint32_t *n,
+                          size_t *bytes);
+void lmn_rpc_infer(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+
+/* rpc_stream.c */
+void lmn_rpc_stream_open(lmn_serve_loop *l, lmn_http_request *r);
+/* One of its calls is done. */
+void lmn_rpc_stream_ready(lmn_call *c);
+
+#endif
