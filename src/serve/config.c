@@ -520,6 +520,10 @@ static lamina_status obey(reader *r, const lmn_cfg_node *n, const char *key, con
         if (!lmn_parse_i64(value, len, &v) || v < 1 || v > 86400)
             return bad(r, n, "max_run_seconds must be from 1 to 86400");
         m->max_run_ns = (uint64_t)v * 1000000000u;
+    } else if (strcmp(key, "max_queue_bytes") == 0) {
+        if (!lmn_parse_i64(value, len, &v) || v < 1)
+            return bad(r, n, "max_queue_bytes must be a number of bytes above 0");
+        m->batch.max_queue_bytes = (size_t)v;
     } else if (strcmp(key, "rows") == 0) {
         if (strcmp(value, "coupled") != 0) return bad(r, n, "rows can only be coupled");
         m->coupled = "declared";
