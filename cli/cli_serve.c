@@ -36,8 +36,9 @@ const char cli_help_serve[] =
     "  --listen ADDR         HOST:PORT, [V6]:PORT, PORT of 127.0.0.1, unix:/PATH or fd:N; default\n"
     "                        127.0.0.1:8000; port 0: any\n"
     "  --admin ADDR          where load and unload requests are answered: unix:/PATH or loopback\n"
-    "  --tokens FILE         a token a line; requests then need Authorization: Bearer TOKEN\n"
-    "  --tls CERT KEY        PEM files: speak TLS, but on UNIX sockets; SIGHUP: read them again\n"
+    "  --tokens FILE         a token a line; requests then need Authorization: Bearer TOKEN;\n"
+    "                        SIGHUP: read it again, and the files of TLS\n"
+    "  --tls CERT KEY        PEM files: speak TLS, but on UNIX sockets\n"
     "  --client-ca FILE      clients must show a certificate that one of these signed\n"
     "  --insecure            other machines may come without token and certificate\n"
     "  --loops N             threads that read and answer; default 1\n"
@@ -401,13 +402,15 @@ static bool folder_of_socket(const char *where, char *buf, size_t cap)
     return snprintf(buf, cap, "%.*s", n, where + 5) < (int)cap;
 }
 
-/* Files that are replaced have other inodes, and links lead elsewhere: so the folders that these
- * lie in, as named and as meant. */
-static size_t folders_of_tls(const lamina_tls_opts *o, char (*buf)[PATH_MAX], const char **out)
+enum { MAX_BESIDE = 4 };
+
+/* Files that are replaced have other inodes, and links lead elsewhere: so the folders that what is
+ * read again lies in, as named and as meant. */
+static size_t folders_of_files(const serve_job *j, char (*buf)[PATH_MAX], const char **out)
 {
-    const char *files[] = {o->cert, o->key, o->client_ca};
+    const char *files[MAX_BESIDE] = {j->tls.cert, j->tls.key, j->tls.client_ca, j->opts.tokens};
     size_t n = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < MAX_BESIDE; i++) {
         for (int meant = 0; files[i] && meant < 2; meant++) {
             if (meant ? !realpath(files[i], buf[n])
                       : snprintf(buf[n], PATH_MAX, "%s", files[i]) >= PATH_MAX)
@@ -430,19 +433,18 @@ static void enter_sandbox(serve_job *j)
     char cache[1000] = "", folders[MAX_LISTEN + 1][1000];
     const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME"),
                *tune = getenv("LAMINA_TUNE");
-    const char *read[4 + 2 * 3] = {j->opts.models}, *sockets[MAX_LISTEN + 1];
-    char beside[2 * 3][PATH_MAX];
+    const char *read[3 + 2 * MAX_BESIDE] = {j->opts.models}, *sockets[MAX_LISTEN + 1];
+    char beside[2 * MAX_BESIDE][PATH_MAX];
     if (j->no_sandbox) return;
     j->sandbox.read = read;
     j->sandbox.n_read = 1;
-    if (j->opts.tokens) read[j->sandbox.n_read++] = j->opts.tokens;
     if (xdg && *xdg)
         (void)snprintf(cache, sizeof cache, "%s/lamina", xdg);
     else if (home && *home)
         (void)snprintf(cache, sizeof cache, "%s/.cache/lamina", home);
     if (*cache) read[j->sandbox.n_read++] = cache; /* choices of `lamina tune` */
     if (tune && *tune) read[j->sandbox.n_read++] = tune;
-    j->sandbox.n_read += folders_of_tls(&j->tls, beside, read + j->sandbox.n_read);
+    j->sandbox.n_read += folders_of_files(j, beside, read + j->sandbox.n_read);
     j->sandbox.sockets = sockets;
     for (uint32_t i = 0; i <= j->opts.n_listen; i++) {
         const char *where = i < j->opts.n_listen ? j->listen[i] : j->opts.admin;
@@ -453,18 +455,14 @@ static void enter_sandbox(serve_job *j)
     cli_sandbox_enter(&j->sandbox);
 }
 
-/* Until a signal says that it is over; others read the certificates again. */
-static void await_end(serve_job *j, const sigset_t *set)
+/* Until a signal says that it is over; others read tokens and certificates again. */
+static void await_end(lamina_server *s, const sigset_t *set)
 {
     int signo = 0;
     lamina_error err = {0};
     while (sigwait(set, &signo) != 0 || signo == SIGHUP) {
-        if (signo != SIGHUP) continue;
-        const bool ok = lamina_tls_reload(j->opts.tls, &err) == LAMINA_OK;
-        if (j->opts.log)
-            (void)lamina_log(j->opts.log, ok ? LAMINA_LOG_INFO : LAMINA_LOG_ERROR, "%s",
-                             ok ? "certificates were read again" : err.msg);
-        if (!ok) fprintf(stderr, "lamina: %s\n", err.msg);
+        if (signo == SIGHUP && lamina_server_reload(s, &err) != LAMINA_OK)
+            fprintf(stderr, "lamina: %s\n", err.msg);
         signo = 0;
     }
 }
@@ -484,7 +482,7 @@ static int serve(serve_job *j, lamina_engine *e)
     sigset_t set;
     lamina_server *s = NULL;
     lamina_error err = {0};
-    block_signals(&set, j->tls.cert != NULL);
+    block_signals(&set, j->tls.cert || j->opts.tokens);
     allow_descriptors();
     open_http2(j, e);
     j->tls.http2 = j->opts.http2;
@@ -498,7 +496,7 @@ static int serve(serve_job *j, lamina_engine *e)
         print_text(j, s);
     (void)fflush(stdout);
     notify("READY=1");
-    await_end(j, &set);
+    await_end(s, &set);
     notify("STOPPING=1");
     (void)signal(SIGTERM, SIG_DFL); /* a second one ends us at once */
     (void)signal(SIGINT, SIG_DFL);

@@ -208,6 +208,22 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_start(lamina_engine *eng
 LAMINA_API uint16_t lamina_server_port(const lamina_server *server, uint32_t i);
 
 /**
+ * Read the file of tokens and the certificates of `tls` again, for what comes from now on. Of each,
+ * what fails changes nothing. A token that stays keeps its counters and the used part of its rate.
+ *
+ * @param server  borrowed.
+ * @param err     borrowed; NULL allowed; one sentence on failure, the first if both fail; the log
+ *                has each.
+ * @return LAMINA_OK; E_IO, E_INVALID, E_LIMIT, E_PARSE (a file); E_NOMEM.
+ *
+ * Shapes:   none.   Units: none.
+ * Threads:  any, one at a time.   Memory: small.   Blocking: reads files.
+ * Source:   none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_reload(lamina_server *server,
+                                                               lamina_error *err);
+
+/**
  * Begin to end: health/ready says 503 from now on, so that balancers send requests elsewhere, and
  * answers say `Connection: close`. Requests are still taken and answered.
  *

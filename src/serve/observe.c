@@ -87,20 +87,21 @@ static void of_http(const observer *o)
 static void of_tokens(const observer *o)
 {
     static const char *const OUTCOMES[] = {"admitted", "limited", "forbidden"};
-    const lamina_server *s = o->s;
+    const lmn_tokens *all = o->l->tokens;
     uint64_t rest[LMN_TOKEN_OUTCOMES] = {0};
     char labels[LABELS];
-    if (!s->n_tokens) return;
+    if (!all) return;
     lmn_metric_family(&o->m, "lamina_token_requests", LMN_METRIC_COUNTER, NULL,
                       "Requests that came with a token, by its name and what became of them.");
-    for (uint32_t t = 0; t <= s->n_tokens; t++)
+    for (uint32_t t = 0; t <= all->n; t++)
         for (uint32_t k = 0; k < LMN_TOKEN_OUTCOMES; k++) {
-            const char *name = t < s->n_tokens ? s->tokens[t].name : "";
-            uint64_t n = t < s->n_tokens ? 0 : rest[k];
-            for (uint32_t i = 0; t < s->n_tokens && i < s->n_loops; i++)
-                if (s->loops[i]) n += lmn_atomic_load(&s->loops[i]->tokens[t].n[k], relaxed);
-            if (t < s->n_tokens && !*name) rest[k] += n;
-            if (!n || (t < s->n_tokens && !*name)) continue;
+            const lmn_token *one = t < all->n ? &all->token[t] : NULL;
+            const char *name = one ? one->name : "";
+            uint64_t n = one ? 0 : rest[k];
+            for (uint32_t i = 0; one && i < all->n_loops; i++)
+                n += lmn_atomic_load(&one->use->shard[i].n[k], relaxed);
+            if (one && !*name) rest[k] += n;
+            if (!n || (one && !*name)) continue;
             labels[0] = 0;
             lmn_metric_label(labels, sizeof labels, "token", name);
             lmn_metric_label(labels, sizeof labels, "outcome", OUTCOMES[k]);

@@ -581,12 +581,20 @@ static bool method_fits(lmn_http_method m, what w)
 }
 
 /* Needs no token: health, and who has the admin socket. */
-static bool is_open(const lamina_server *s, const lmn_http_request *r)
+static bool is_open(const lmn_serve_loop *l, const lmn_http_request *r)
 {
-    return !s->n_tokens || is(r->path, "/v2/health/live") || is(r->path, "/v2/health/ready") ||
+    return !l->tokens || is(r->path, "/v2/health/live") || is(r->path, "/v2/health/ready") ||
            is(r->path, "/inference.GRPCInferenceService/ServerLive") ||
            is(r->path, "/inference.GRPCInferenceService/ServerReady") ||
-           is(r->path, "/grpc.health.v1.Health/Check") || (r->local && r->listener == s->admin);
+           is(r->path, "/grpc.health.v1.Health/Check") ||
+           (r->local && r->listener == l->server->admin);
+}
+
+bool lmn_serve_may(const lmn_serve_loop *l, const lmn_http_request *r, lmn_span model)
+{
+    if (is_open(l, r)) return true;
+    const lmn_token *token = lmn_tokens_find(l->tokens, r);
+    return token && lmn_token_has_model(token, model);
 }
 
 /* Who has some models sees these, and nothing that tells of others. */
@@ -619,15 +627,13 @@ static void turn_away(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, c
 /* False: it was answered. */
 static bool enter(lmn_serve_loop *l, lmn_http_request *r)
 {
-    const lamina_server *s = l->server;
     char text[160];
-    lmn_token *token = lmn_tokens_find(s, r);
+    lmn_token *token = lmn_tokens_find(l->tokens, r);
     if (!token) {
         turn_away(l, r, 401, "this server wants a token: Authorization: Bearer TOKEN", 0);
         return false;
     }
-    lmn_token_shard *shard = &l->tokens[token - s->tokens];
-    r->user = token; /* messages of gRPC name their models themselves */
+    lmn_token_shard *shard = &token->use->shard[l->index];
     if (!is_for(token, r)) {
         lmn_count(&shard->n[LMN_TOKEN_FORBIDDEN], 1);
         turn_away(l, r, 403, "this token is for other models", 0);
@@ -646,8 +652,10 @@ uint64_t lmn_routes_head(void *ctx, lmn_http_request *r)
 {
     const lamina_server *s = ctx;
     const lmn_span p = r->path;
-    if (LMN_UNLIKELY(!is_open(s, r)) && !enter(lmn_http_loop_user(r->loop), r)) return 0;
-    if (lmn_rpc_is(r)) return lmn_rpc_head(lmn_http_loop_user(r->loop), r);
+    lmn_serve_loop *l = lmn_http_loop_user(r->loop);
+    lmn_tokens_see(l);
+    if (LMN_UNLIKELY(!is_open(l, r)) && !enter(l, r)) return 0;
+    if (lmn_rpc_is(r)) return lmn_rpc_head(l, r);
     const bool infer = p.n > 6 && memcmp(p.p + p.n - 6, "/infer", 6) == 0;
     return infer ? s->max_body : 64u << 10;
 }

@@ -9,12 +9,6 @@
 
 #include <string.h>
 
-bool lmn_rpc_may(const lmn_http_request *r, lmn_span model)
-{
-    const lmn_token *t = r->user;
-    return !t || !t->models || (model.n && lmn_token_has_model(t, model));
-}
-
 static uint64_t timeout_of(const lmn_http_request *r)
 {
     static const char UNITS[] = "HMSmun";
@@ -103,7 +97,7 @@ lmn_version *lmn_rpc_find(lmn_serve_loop *l, const lmn_http_request *r, lmn_span
         (void)lmn_format(why, LAMINA_ERROR_MSG_BYTES, "%s", err.msg);
         return NULL;
     }
-    if (!lmn_rpc_may(r, t.name)) {
+    if (!lmn_serve_may(l, r, t.name)) {
         (void)lmn_format(why, LAMINA_ERROR_MSG_BYTES, "this token is for other models");
         *c = LMN_RPC_FORBIDDEN;
         return NULL;

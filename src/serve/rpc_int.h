@@ -54,8 +54,6 @@ void lmn_rpc_say_copy(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, l
                       lmn_span message);
 
 /* rpc_infer.c */
-/* May its token see models of this name? An empty one stands for all. */
-bool lmn_rpc_may(const lmn_http_request *r, lmn_span model);
 /* The version that a message of r is about; NULL: *c and *why say why not. */
 lmn_version *lmn_rpc_find(lmn_serve_loop *l, const lmn_http_request *r, lmn_span message,
                           lmn_rpc_code *c, char why[LAMINA_ERROR_MSG_BYTES]);

@@ -180,7 +180,7 @@ static void add_call(stream *s, lmn_call *c)
 /* A message counts as a request does, where a token says how many there may be. */
 static bool may_ask(stream *s)
 {
-    lmn_token *t = s->r->user;
+    lmn_token *t = s->l->tokens ? lmn_tokens_find(s->l->tokens, s->r) : NULL;
     return !t || lmn_token_take(t, lmn_now_ns()) == 0;
 }
 

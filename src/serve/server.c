@@ -17,13 +17,6 @@ static lamina_status loop_begin(void *ctx, lmn_http_loop *loop, void **user, lam
     lamina_server *s = ctx;
     lmn_serve_loop *l = lmn_calloc(s->alloc, 1, sizeof *l, "serve loop");
     if (!l) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
-    if (s->n_tokens) {
-        l->tokens = lmn_calloc(s->alloc, s->n_tokens, sizeof *l->tokens, "serve loop");
-        if (!l->tokens) {
-            lmn_cfree(s->alloc, l, 1, sizeof *l, "serve loop");
-            return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
-        }
-    }
     l->server = s;
     l->loop = loop;
     l->thread = lmn_thread_key();
@@ -48,7 +41,7 @@ static void loop_end(void *ctx, lmn_http_loop *loop, void *user)
     lmn_call_free_all(l);
     lmn_repo_unsee(s->repo, &l->view);
     lmn_strbuf_finish(&l->text);
-    lmn_cfree(s->alloc, l->tokens, s->n_tokens, sizeof *l->tokens, "serve loop");
+    lmn_tokens_unref(l->tokens);
     lmn_cfree(s->alloc, l, 1, sizeof *l, "serve loop");
 }
 
@@ -190,10 +183,21 @@ static lamina_status open_http(lamina_server *s, const lamina_server_opts *o,
     return lmn_http_start(s->alloc, &h, &s->http, err);
 }
 
+static lamina_status open_tokens(lamina_server *s, const char *path, lamina_error *err)
+{
+    const size_t n = strlen(path) + 1;
+    s->tokens_path = lmn_alloc(s->alloc, n, 1, "server");
+    if (!s->tokens_path) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    s->tokens_path_bytes = n;
+    memcpy(s->tokens_path, path, n);
+    return lmn_tokens_reload(s, err);
+}
+
 static void release(lamina_server *s)
 {
     lmn_repo_close(s->repo);
-    lmn_tokens_free(s);
+    lmn_tokens_unref(lmn_atomic_load(&s->tokens, relaxed));
+    lmn_free(s->alloc, s->tokens_path, s->tokens_path_bytes, 1, "server");
     lmn_mutex_finish(&s->lock);
     lmn_cfree(s->alloc, s, 1, sizeof *s, "server");
 }
@@ -220,7 +224,8 @@ lamina_status lamina_server_start(lamina_engine *engine, const lamina_server_opt
     s->log_sample = o.log_sample;
     s->started_ns = lmn_now_ns();
     lmn_mutex_init(&s->lock);
-    lamina_status st = o.tokens ? lmn_tokens_read(s, o.tokens, err) : LAMINA_OK;
+    s->tls = o.tls;
+    lamina_status st = o.tokens ? open_tokens(s, o.tokens, err) : LAMINA_OK;
     if (st == LAMINA_OK) st = open_models(s, &o, err);
     if (st == LAMINA_OK) st = open_http(s, &o, listen, n_listen, err);
     if (st != LAMINA_OK) {
@@ -234,6 +239,32 @@ lamina_status lamina_server_start(lamina_engine *engine, const lamina_server_opt
 uint16_t lamina_server_port(const lamina_server *s, uint32_t i)
 {
     return s && i < s->n_listen ? lmn_http_port(s->http, i) : 0;
+}
+
+/* Tell the log how reading something again went; the first failure is the one that is returned. */
+static lamina_status said_reload(const lamina_server *s, lamina_status st, const char *well,
+                                 const lamina_error *why)
+{
+    if (s->log)
+        (void)lamina_log(s->log, st == LAMINA_OK ? LAMINA_LOG_INFO : LAMINA_LOG_ERROR, "%s",
+                         st == LAMINA_OK ? well : why->msg);
+    return st;
+}
+
+lamina_status lamina_server_reload(lamina_server *s, lamina_error *err)
+{
+    lamina_error of_tls = {0}, of_tokens = {0};
+    lamina_status tls = LAMINA_OK, tokens = LAMINA_OK;
+    if (!s) return lmn_fail(err, LAMINA_E_INVALID, "an argument is NULL");
+    if (s->tls)
+        tls = said_reload(s, lamina_tls_reload(s->tls, &of_tls), "certificates were read again",
+                          &of_tls);
+    if (s->tokens_path)
+        tokens =
+            said_reload(s, lmn_tokens_reload(s, &of_tokens), "tokens were read again", &of_tokens);
+    if (err && (tls != LAMINA_OK || tokens != LAMINA_OK))
+        *err = tls != LAMINA_OK ? of_tls : of_tokens;
+    return tls != LAMINA_OK ? tls : tokens;
 }
 
 void lamina_server_drain(lamina_server *s)

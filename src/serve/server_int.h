@@ -20,17 +20,6 @@
 
 typedef struct lmn_call lmn_call;
 
-/* Who may come, and how often. Made before there are loops. */
-typedef struct lmn_token {
-    uint8_t digest[LMN_SHA256_BYTES];
-    char name[64];           /* in metrics; "": none */
-    uint32_t rate;           /* requests in window_ns; 0: no limit */
-    uint64_t window_ns;      /* a second, a minute, an hour: so much of its rate may come at once */
-    lmn_atomic(uint64_t) at; /* up to when its rate is used up, ahead of now by a window at most */
-    char *models;            /* names, each with its zero; NULL: all */
-    size_t models_bytes;
-} lmn_token;
-
 typedef enum lmn_token_outcome {
     LMN_TOKEN_ADMITTED,
     LMN_TOKEN_LIMITED,   /* 429 */
@@ -40,8 +29,35 @@ typedef enum lmn_token_outcome {
 
 /* Of one token, written by one loop. */
 typedef struct lmn_token_shard {
-    lmn_atomic(uint64_t) n[LMN_TOKEN_OUTCOMES];
+    _Alignas(64) lmn_atomic(uint64_t) n[LMN_TOKEN_OUTCOMES];
 } lmn_token_shard;
+
+/* What a token's requests leave behind: outlives the table that it stands in. */
+typedef struct lmn_token_use {
+    lmn_atomic(uint32_t) refs; /* tables with this token */
+    lmn_atomic(uint64_t) at; /* up to when its rate is used up, ahead of now by a window at most */
+    lmn_token_shard shard[]; /* one a loop */
+} lmn_token_use;
+
+/* Who may come, and how often. */
+typedef struct lmn_token {
+    uint8_t digest[LMN_SHA256_BYTES];
+    char name[64];      /* in metrics; "": none */
+    uint32_t rate;      /* requests in window_ns; 0: no limit */
+    uint64_t window_ns; /* a second, a minute, an hour: so much of its rate may come at once */
+    char *models;       /* names, each with its zero; NULL: all */
+    size_t models_bytes;
+    lmn_token_use *use;
+} lmn_token;
+
+/* A file of tokens as it was read once. */
+typedef struct lmn_tokens {
+    const lamina_allocator *alloc;
+    lmn_atomic(uint32_t) refs; /* the server's, and those of loops that saw it */
+    uint32_t n, n_loops;
+    lmn_token *token; /* n */
+    size_t cap;
+} lmn_tokens;
 
 /* A version that has something to run at the end of a turn. */
 typedef struct lmn_pending {
@@ -61,8 +77,8 @@ typedef struct lmn_serve_loop {
     size_t cap_pending;
     lmn_strbuf text; /* an answer being written */
     lmn_http_shard shard;
-    lmn_token_shard *tokens; /* of each token */
-    uint32_t until_log;      /* requests to let pass before the next is logged */
+    lmn_tokens *tokens; /* as it saw them last: a reference; NULL: none are asked for */
+    uint32_t until_log; /* requests to let pass before the next is logged */
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;
@@ -103,9 +119,11 @@ struct lamina_server {
     lmn_atomic(uint32_t) draining;
     lmn_atomic(uint64_t) jobs; /* load and unload requests that are not answered */
     uint64_t started_ns, max_body;
-    lmn_token *tokens;
-    uint32_t n_tokens;
-    size_t cap_tokens;
+    lmn_atomic(lmn_tokens *) tokens; /* a reference, changed under the lock; NULL: none are asked
+                                        for */
+    char *tokens_path;
+    size_t tokens_path_bytes;
+    lamina_tls *tls; /* of the options; NULL: none */
     lamina_logger *log;
     uint32_t log_sample;
 };
@@ -190,13 +208,22 @@ struct lamina_tls {
     bool asks_clients, offers_h2;
 };
 
-/* tokens.c */
-lamina_status lmn_tokens_read(lamina_server *s, const char *path, lamina_error *err);
-/* The text of such a file. What fails leaves tokens behind for lmn_tokens_free. */
-lamina_status lmn_tokens_parse(lamina_server *s, lmn_span text, lamina_error *err);
-void lmn_tokens_free(lamina_server *s);
+/* tokens.c. Read the server's file, again or for the first time; what fails changes nothing. */
+lamina_status lmn_tokens_reload(lamina_server *s, lamina_error *err);
+/* The text of such a file; `old` (or NULL): the table whose counters go on, of as many loops. */
+lamina_status lmn_tokens_parse(const lamina_allocator *alloc, lmn_span text, uint32_t n_loops,
+                               const lmn_tokens *old, lmn_tokens **out, lamina_error *err);
+void lmn_tokens_unref(lmn_tokens *s);
+void lmn_tokens_take(lmn_serve_loop *l);
+/* Makes l->tokens those of now: by the loop, before it looks at a request. */
+static inline void lmn_tokens_see(lmn_serve_loop *l)
+{
+    if (LMN_UNLIKELY(lmn_atomic_load(&l->server->tokens, relaxed) != l->tokens)) lmn_tokens_take(l);
+}
 /* The token that a request came with; NULL: none of ours. */
-lmn_token *lmn_tokens_find(const lamina_server *s, const lmn_http_request *r);
+lmn_token *lmn_tokens_find(const lmn_tokens *s, const lmn_http_request *r);
+/* May who sent r ask that model? For protocols whose path does not name it. */
+bool lmn_serve_may(const lmn_serve_loop *l, const lmn_http_request *r, lmn_span model);
 bool lmn_token_has_model(const lmn_token *t, lmn_span name);
 /* One request at `now`; 0: it may come; else nanoseconds until one may. Any thread. */
 uint64_t lmn_token_take(lmn_token *t, uint64_t now);

@@ -22,14 +22,20 @@ static void judge(lmn_token *t)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    lamina_server *s = calloc(1, sizeof *s);
+    const lamina_allocator *a = &lmn_libc_allocator;
+    lmn_tokens *first = NULL, *again = NULL;
     lamina_error err = {0};
-    if (!s) return 0;
-    s->alloc = &lmn_libc_allocator;
-    const lamina_status st = lmn_tokens_parse(s, (lmn_span){data, size}, &err);
-    if ((st == LAMINA_OK) != (err.msg[0] == 0)) abort();
-    for (uint32_t i = 0; st == LAMINA_OK && i < s->n_tokens; i++) judge(&s->tokens[i]);
-    lmn_tokens_free(s);
-    free(s);
+    const lmn_span text = {data, size};
+    const lamina_status st = lmn_tokens_parse(a, text, 2, NULL, &first, &err);
+    if ((st == LAMINA_OK) != (err.msg[0] == 0) || (st == LAMINA_OK) != (first != NULL)) abort();
+    if (!first) return 0;
+    for (uint32_t i = 0; i < first->n; i++) judge(&first->token[i]);
+    /* read again, every token goes on with what it left behind */
+    if (lmn_tokens_parse(a, text, 2, first, &again, &err) != LAMINA_OK) abort();
+    lmn_tokens_unref(first);
+    if (again->n == 0) abort();
+    for (uint32_t i = 0; i < again->n; i++)
+        if (lmn_atomic_load(&again->token[i].use->refs, relaxed) == 0) abort();
+    lmn_tokens_unref(again);
     return 0;
 }
