@@ -14,7 +14,8 @@ const char cli_help_bench_serve[] =
     "usage: lamina bench serve URL [--rate R] [--duration TIME] [--connections N] [--model NAME]\n"
     "                          [--rows N] [--binary] [--body FILE] [--header LINE]...\n"
     "                          [--token TOKEN] [--warmup TIME] [--timeout TIME] [--steady]\n"
-    "                          [--seed N] [--svg FILE] [--json]\n\n"
+    "                          [--seed N] [--ca FILE] [--cert FILE KEY] [--server-name NAME]\n"
+    "                          [--svg FILE] [--json]\n\n"
     "Sends requests to a server and prints how many were answered and how fast. With a rate the "
     "load\n"
     "is open: requests are due at instants that do not wait for answers, and latency counts from\n"
@@ -36,6 +37,12 @@ const char cli_help_bench_serve[] =
     "  --timeout TIME     of a request from when it was due; default 10s\n"
     "  --steady           equal distances instead of Poisson's\n"
     "  --seed N           of values and arrivals; default 0\n"
+    "  --ca FILE          https: PEM certificates to trust; default those of the system. The "
+    "server's\n"
+    "                     certificate is always checked\n"
+    "  --cert FILE KEY    https: who we are, for servers that ask\n"
+    "  --server-name NAME  https: the name that its certificate must have; default that of the "
+    "URL\n"
     "  --svg FILE         a plot: rate and latency by second, and the distribution\n"
     "  --json             everything, as one JSON object\n\n"
     "exit codes: 0 every request was answered 2xx or refused with 429 or 503, 1 some were not,\n"
@@ -44,6 +51,7 @@ const char cli_help_bench_serve[] =
     "  lamina bench serve http://127.0.0.1:8000 --rate 2000 --duration 30s\n"
     "  lamina bench serve http://127.0.0.1:8000 --connections 64 --binary --rows 8\n"
     "  lamina bench serve http://127.0.0.1:8000/v2/models/m/infer --body request.json --rate 500\n"
+    "  lamina bench serve https://localhost:8443 --ca cert.pem\n"
     "  lamina bench serve http+unix:/run/lamina.sock --model resnet --svg load.svg\n";
 
 static uint32_t stop_word;
@@ -54,25 +62,26 @@ static void on_signal(int signo)
     __atomic_store_n(&stop_word, 1, __ATOMIC_RELAXED);
 }
 
-/* "http://HOST:PORT/PATH" or "http+unix:/SOCKET": the address, and the path or "". */
+/* "http://HOST:PORT/PATH", https:// or "http+unix:/SOCKET": the address, and the path or "". */
 static int take_url(cli_load *l, const char *url)
 {
-    static const char plain[] = "http://", on_unix[] = "http+unix:";
+    static const char plain[] = "http://", secure[] = "https://", on_unix[] = "http+unix:";
     if (strncmp(url, on_unix, sizeof on_unix - 1) == 0) {
         const int n = snprintf(l->address, sizeof l->address, "unix:%s", url + sizeof on_unix - 1);
         return n < (int)sizeof l->address ? CLI_OK
                                           : cli_usage("bench serve", "the URL is too long");
     }
-    if (strncmp(url, "https:", 6) == 0)
-        return cli_usage("bench serve",
-                         "TLS is not spoken here: put the load on the server's plain "
-                         "port");
+    const bool tls = strncmp(url, secure, sizeof secure - 1) == 0;
     if (strncmp(url, plain, sizeof plain - 1) == 0) url += sizeof plain - 1;
+    if (tls) url += sizeof secure - 1;
+    if (!tls && (l->ca || l->cert || l->server_name))
+        return cli_usage("bench serve", "--ca, --cert and --server-name go with https://");
     const size_t n = strcspn(url, "/");
-    if (n == 0 || n + 8 > sizeof l->address || strlen(url + n) >= sizeof l->path)
+    if (n == 0 || n + 16 > sizeof l->address || strlen(url + n) >= sizeof l->path)
         return cli_usage("bench serve", "\"%.80s\" is no URL such as http://127.0.0.1:8000", url);
     const bool port = url[n - 1] != ']' && memchr(url, ':', n);
-    (void)snprintf(l->address, sizeof l->address, "%.*s%s", (int)n, url, port ? "" : ":80");
+    (void)snprintf(l->address, sizeof l->address, "%s%.*s%s", tls ? secure : "", (int)n, url,
+                   port || tls ? "" : ":80");
     (void)snprintf(l->path, sizeof l->path, "%s", strcmp(url + n, "/") ? url + n : "");
     return CLI_OK;
 }
@@ -121,6 +130,9 @@ static int take_option(cli_load *l, int o, const char *v)
     case 13:
         return cli_number("bench serve", "--seed", v, 0, 1L << 40, &l->seed) ? CLI_OK : CLI_USAGE;
     case 14: l->svg = v; return CLI_OK;
+    case 16: l->ca = v; return CLI_OK;
+    case 17: l->cert = v; return CLI_OK;
+    case 18: l->server_name = v; return CLI_OK;
     default: l->json = true; return CLI_OK;
     }
 }
@@ -150,8 +162,13 @@ static int make_example(cli_load *l)
 {
     lamina_error err = {0};
     lamina_example e;
-    const lamina_client_opts opts = {
-        .size = sizeof opts, .timeout_s = l->timeout > 0 ? l->timeout : 10, .token = l->token};
+    const lamina_client_opts opts = {.size = sizeof opts,
+                                     .timeout_s = l->timeout > 0 ? l->timeout : 10,
+                                     .token = l->token,
+                                     .ca = l->ca,
+                                     .cert = l->cert,
+                                     .key = l->key,
+                                     .server_name = l->server_name};
     if (lamina_client_open(l->address, &opts, &l->client, &err) != LAMINA_OK ||
         lamina_client_example(l->client, l->model, l->rows, (uint64_t)l->seed, l->binary, &e,
                               &err) != LAMINA_OK)
@@ -201,7 +218,11 @@ static int run_load(cli_load *l)
                                    .seed = (uint64_t)l->seed,
                                    .stop = &stop_word,
                                    .progress = on_second,
-                                   .progress_ctx = l};
+                                   .progress_ctx = l,
+                                   .ca = l->ca,
+                                   .cert = l->cert,
+                                   .key = l->key,
+                                   .server_name = l->server_name};
     (void)signal(SIGINT, on_signal);
     (void)signal(SIGTERM, on_signal);
     if (lamina_loadgen_run(&o, &l->load, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
@@ -230,10 +251,13 @@ static int all_of_it(cli_load *l)
 int cli_bench_serve(int argc, char **argv)
 {
     static const cli_opt SPEC[] = {
-        {"--rate", true},  {"--duration", true}, {"--connections", true}, {"--model", true},
-        {"--rows", true},  {"--binary", false},  {"--body", true},        {"--header", true},
-        {"--token", true}, {"--warmup", true},   {"--timeout", true},     {"--steady", false},
-        {"--seed", true},  {"--svg", true},      {"--json", false},       {NULL, false}};
+        {"--rate", true},   {"--duration", true}, {"--connections", true},
+        {"--model", true},  {"--rows", true},     {"--binary", false},
+        {"--body", true},   {"--header", true},   {"--token", true},
+        {"--warmup", true}, {"--timeout", true},  {"--steady", false},
+        {"--seed", true},   {"--svg", true},      {"--json", false},
+        {"--ca", true},     {"--cert", true},     {"--server-name", true},
+        {NULL, false}};
     cli_load *l = calloc(1, sizeof *l);
     const char *value, *url = NULL;
     int rc = l ? CLI_OK : cli_fail("out of memory");
@@ -242,8 +266,10 @@ int cli_bench_serve(int argc, char **argv)
          rc == CLI_OK && (o = cli_next("bench serve", SPEC, argc, argv, &i, &value)) != -1;) {
         if (o == -2)
             rc = CLI_USAGE;
+        else if (o == 17 && i == argc)
+            rc = cli_usage("bench serve", "--cert wants FILE and KEY");
         else if (o > 0)
-            rc = take_option(l, o, value);
+            rc = take_option(l, o, value), l->key = o == 17 ? argv[i++] : l->key;
         else if (url)
             rc = cli_usage("bench serve", "one URL, not \"%s\" as well", value);
         else

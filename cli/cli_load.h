@@ -13,7 +13,7 @@
 #define CLI_LOAD_FIELDS 32
 
 typedef struct cli_load {
-    const char *url, *model, *body_path, *token, *svg;
+    const char *url, *model, *body_path, *token, *svg, *ca, *cert, *key, *server_name;
     char address[256], path[2048];
     const char *target, *type;
     const void *body;

@@ -1,6 +1,6 @@
 /*
  * lamina/client.h - a client for model servers: one connection to an HTTP/1.1 server, which is
- * opened again when the server has closed it.
+ * opened again when the server has closed it. With TLS where the address says https.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -22,6 +22,11 @@ typedef struct lamina_client_opts {
     double timeout_s;          /* of a call, connecting included; default 60 */
     uint64_t max_answer_bytes; /* a longer body is E_LIMIT; default 1 GiB */
     const char *token;         /* sent as "Authorization: Bearer"; NULL = none; copied */
+    /* Of https, by the plug-in that lamina/serve.h tells of. The server's certificate is always
+       judged. Files are PEM. */
+    const char *ca;          /* whom to trust; NULL = whom the system trusts */
+    const char *cert, *key;  /* who we are, where the server asks; NULL = nobody */
+    const char *server_name; /* that the certificate must have; NULL = the address's host */
 } lamina_client_opts;
 
 /* An answer. Lent until the next call on the client. */
@@ -36,13 +41,15 @@ typedef struct lamina_answer {
 /**
  * Make a client. Nothing is connected yet.
  *
- * @param address  borrowed: "127.0.0.1:8000", "[::1]:8000", "localhost:8000", "unix:/PATH".
+ * @param address  borrowed: "127.0.0.1:8000", "[::1]:8000", "localhost:8000", "unix:/PATH", or with
+ *                 TLS "https://127.0.0.1:8443", "https://localhost" (port 443).
  * @param opts     borrowed until return; NULL = defaults.
  * @param out      on success owned, released by lamina_client_close. On failure untouched.
  * @param err      borrowed; NULL allowed; filled on failure.
- * @return LAMINA_OK; E_INVALID (address, options); E_NOMEM.
+ * @return LAMINA_OK; E_INVALID (address, options); E_NOMEM; of https E_UNSUPPORTED (no plug-in),
+ *         E_IO, E_PARSE, E_LIMIT (a file).
  *
- * Threads: any; a client is used by one at a time.   Memory: a few KB.   Blocking: none.
+ * Threads: any; a client is used by one at a time.   Memory: some 100 KB.   Blocking: reads files.
  * Source:  RFC 9112.   Since: 0.1
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_client_open(const char *address,
@@ -74,7 +81,8 @@ typedef struct lamina_ask {
  * @param answer  filled on success, whatever its status.
  * @param err     borrowed; NULL allowed; filled on failure.
  * @return LAMINA_OK; E_INVALID (a line break in a field, no target); E_CLOSED (refused, reset,
- *         closed); E_TIMEOUT; E_PROTO (not HTTP/1.1); E_LIMIT; E_NOMEM; E_OS.
+ *         closed); E_PERM (TLS: a certificate that is not to be trusted, or refused ours);
+ *         E_TIMEOUT; E_PROTO (not HTTP/1.1); E_LIMIT; E_NOMEM; E_OS.
  *
  * Shapes:   none.   Units: bytes.
  * Threads:  one at a time.   Memory: the answer's body, kept for the next.

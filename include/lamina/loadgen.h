@@ -27,7 +27,8 @@ typedef struct lamina_loadgen_second {
    Append only. */
 typedef struct lamina_loadgen_opts {
     size_t size;               /* sizeof(lamina_loadgen_opts) */
-    const char *address;       /* "127.0.0.1:8000", "[::1]:8000", "unix:/PATH" */
+    const char *address;       /* "127.0.0.1:8000", "[::1]:8000", "unix:/PATH",
+                                  "https://127.0.0.1:8443" */
     const char *target;        /* "/v2/models/m/infer" */
     const char *method;        /* default POST with a body, else GET */
     const char *content_type;  /* of the body; default application/json */
@@ -47,6 +48,7 @@ typedef struct lamina_loadgen_opts {
     /* Told once a second from the calling thread; may be NULL. */
     void (*progress)(void *ctx, uint32_t second, const lamina_loadgen_second *s);
     void *progress_ctx;
+    const char *ca, *cert, *key, *server_name; /* of https, as lamina/client.h has them */
 } lamina_loadgen_opts;
 
 /* Counters of a run; what was due in warm-up counts nowhere. */
@@ -81,7 +83,8 @@ typedef enum lamina_loadgen_times {
  * requests fail is no failure of the run.
  * @param err   borrowed; NULL allowed; filled on failure.
  * @return LAMINA_OK; E_INVALID (an option; an address that is no number); E_CLOSED (nobody accepts
- *         the first connection); E_NOMEM; E_OS.
+ *         the first connection); E_PERM (nor shakes hands); E_NOMEM; E_OS; of https as
+ *         lamina_client_open.
  *
  * Shapes:   none.   Units: requests a second, seconds.
  * Threads:  any; one thread drives all connections.   Memory: a few KB a connection.

@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <limits.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ struct lmn_tls_context {
     lmn_atomic(uint32_t) refs; /* its maker's and its sessions' */
     SSL_CTX *ssl;
     BIO_METHOD *method;
+    bool client;
     uint32_t n_alpn;
     uint8_t alpn[ALPN_MOST];
 };
@@ -31,6 +33,7 @@ struct lmn_tls_session {
     SSL *ssl;
     lmn_tls_wire *wire; /* of the call that runs; NULL between calls */
     bool lost;          /* the wire is, or the peer broke the protocol */
+    const char *why;    /* then: constant text; NULL: the wire */
 };
 
 /* ---- errors ---- */
@@ -162,24 +165,29 @@ static lamina_status use_key(SSL_CTX *c, lmn_span text, lamina_error *err)
     return fail(err, LAMINA_E_PARSE, "the key cannot be used: %s", reason());
 }
 
-/* Clients must come with a certificate that one of these signed; the list is shown to them. */
-static lamina_status ask_clients(SSL_CTX *c, lmn_span text, lamina_error *err)
+/* The others must come with a certificate that one of these signed; a server shows clients the
+ * list. A client without any trusts whom the system trusts. */
+static lamina_status trust(SSL_CTX *c, lmn_span text, bool client, lamina_error *err)
 {
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify_depth(c, 8);
+    if (client && !text.n) {
+        if (SSL_CTX_set_default_verify_paths(c) == 1) return LAMINA_OK;
+        return fail(err, LAMINA_E_PARSE, "the system's roots cannot be used: %s", reason());
+    }
     BIO *b = over(text);
     X509_STORE *store = SSL_CTX_get_cert_store(c);
     X509 *x;
     bool bad = true, ok = b != NULL;
     uint32_t n = 0;
     for (; ok && (x = next_cert(b, &bad)) != NULL; n++) {
-        ok = X509_STORE_add_cert(store, x) == 1 && SSL_CTX_add_client_CA(c, x) == 1;
+        ok = X509_STORE_add_cert(store, x) == 1 && (client || SSL_CTX_add_client_CA(c, x) == 1);
         X509_free(x);
     }
     BIO_free(b);
-    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_verify_depth(c, 8);
     if (ok && !bad && n) return LAMINA_OK;
-    return fail(err, LAMINA_E_PARSE, "the certificates of the client CA cannot be used: %s",
-                reason());
+    return fail(err, LAMINA_E_PARSE, "the certificates of the %s cannot be used: %s",
+                client ? "CA" : "client CA", reason());
 }
 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
@@ -193,13 +201,13 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
                : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static bool set_rules(SSL_CTX *c)
+static bool set_rules(SSL_CTX *c, bool client)
 {
     static const unsigned char NAME[] = "lamina";
     (void)SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-                                     /* HTTP tells by itself what was cut off */
-                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    /* a request tells by itself what was cut off; the body of an answer need not */
+    if (!client) (void)SSL_CTX_set_options(c, SSL_OP_IGNORE_UNEXPECTED_EOF);
     (void)SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     (void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets need none */
     SSL_CTX_set_read_ahead(c, 1);
@@ -226,14 +234,19 @@ static lamina_status context_make(const lmn_tls_files *f, lmn_tls_context **out,
     }
     lmn_atomic_init(&c->refs, 1);
     c->method = wire_method();
-    c->ssl = SSL_CTX_new(TLS_server_method());
+    c->client = f->client;
+    c->ssl = SSL_CTX_new(f->client ? TLS_client_method() : TLS_server_method());
     lamina_status st = LAMINA_OK;
-    if (!c->method || !c->ssl || !set_rules(c->ssl))
+    if (!c->method || !c->ssl || !set_rules(c->ssl, f->client))
         st = fail(err, LAMINA_E_NOMEM, "OpenSSL makes no context: %s", reason());
-    if (st == LAMINA_OK) st = use_cert(c->ssl, f->cert, err);
-    if (st == LAMINA_OK) st = use_key(c->ssl, f->key, err);
-    if (st == LAMINA_OK && f->client_ca.n) st = ask_clients(c->ssl, f->client_ca, err);
-    if (st == LAMINA_OK && f->alpn.n) {
+    const bool named = !f->client || f->cert.n || f->key.n;
+    if (st == LAMINA_OK && named) st = use_cert(c->ssl, f->cert, err);
+    if (st == LAMINA_OK && named) st = use_key(c->ssl, f->key, err);
+    if (st == LAMINA_OK && (f->ca.n || f->client)) st = trust(c->ssl, f->ca, f->client, err);
+    if (st == LAMINA_OK && f->client && f->alpn.n) {
+        if (SSL_CTX_set_alpn_protos(c->ssl, f->alpn.p, (unsigned)f->alpn.n) != 0)
+            st = fail(err, LAMINA_E_NOMEM, "OpenSSL takes no protocols: %s", reason());
+    } else if (st == LAMINA_OK && f->alpn.n) {
         memcpy(c->alpn, f->alpn.p, f->alpn.n);
         c->n_alpn = (uint32_t)f->alpn.n;
         SSL_CTX_set_alpn_select_cb(c->ssl, choose_alpn, c);
@@ -255,7 +268,18 @@ static void session_free(lmn_tls_session *s)
     OPENSSL_free(s);
 }
 
-static lmn_tls_session *session_make(lmn_tls_context *c)
+/* Whom a client expects: the certificate must name it. Names are also told to the server. */
+static bool expect(SSL *ssl, const char *host)
+{
+    X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
+    X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (!host || !*host) return false;
+    if (X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1) return true;
+    ERR_clear_error();
+    return X509_VERIFY_PARAM_set1_host(p, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+static lmn_tls_session *session_make(lmn_tls_context *c, const char *host)
 {
     lmn_tls_session *s = OPENSSL_zalloc(sizeof *s);
     if (!s) return NULL;
@@ -263,14 +287,18 @@ static lmn_tls_session *session_make(lmn_tls_context *c)
     (void)lmn_atomic_add(&c->refs, 1, relaxed);
     s->ssl = SSL_new(c->ssl);
     BIO *b = s->ssl ? BIO_new(c->method) : NULL;
-    if (!b) {
+    if (!b || (c->client && !expect(s->ssl, host))) {
+        BIO_free(b);
         session_free(s);
         ERR_clear_error();
         return NULL;
     }
     BIO_set_data(b, s);
     SSL_set_bio(s->ssl, b, b);
-    SSL_set_accept_state(s->ssl);
+    if (c->client)
+        SSL_set_connect_state(s->ssl);
+    else
+        SSL_set_accept_state(s->ssl);
     return s;
 }
 
@@ -278,6 +306,9 @@ static lmn_tls_session *session_make(lmn_tls_context *c)
 static int32_t outcome(lmn_tls_session *s, int rc)
 {
     const int e = SSL_get_error(s->ssl, rc);
+    const long unproved = SSL_get_verify_result(s->ssl);
+    if (e == SSL_ERROR_SSL && !s->lost)
+        s->why = unproved != X509_V_OK ? X509_verify_cert_error_string(unproved) : reason();
     ERR_clear_error();
     if (s->lost) return LMN_TLS_LOST;
     if (e == SSL_ERROR_WANT_READ) return LMN_TLS_AGAIN;
@@ -338,6 +369,11 @@ static lmn_span alpn(const lmn_tls_session *s)
     return (lmn_span){p, n};
 }
 
+static const char *why(const lmn_tls_session *s)
+{
+    return s->why;
+}
+
 static const char *about(void)
 {
     return OpenSSL_version(OPENSSL_VERSION);
@@ -354,4 +390,5 @@ const lmn_tls_table lamina_tls_plugin = {.head = {LMN_TLS_VERSION, sizeof lamina
                                          .read = session_read,
                                          .write = session_write,
                                          .finish = finish,
-                                         .alpn = alpn};
+                                         .alpn = alpn,
+                                         .why = why};

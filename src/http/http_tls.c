@@ -7,6 +7,7 @@
 #include "base/os/os_file.h"
 #include "base/os/os_mutex.h"
 #include "http/http_int.h"
+#include "http/tls_link.h"
 
 #include <string.h>
 
@@ -26,17 +27,17 @@ struct lmn_http_tls {
 
 /* ---- certificates ---- */
 
-static void forget(const lmn_http_tls *t, lmn_span *text)
+void lmn_tls_file_forget(const lamina_allocator *alloc, lmn_span *text)
 {
     uint8_t *p = (uint8_t *)(uintptr_t)text->p;
     if (!p) return;
     explicit_bzero(p, text->n);
-    lmn_free(&t->alloc, p, text->n, 16, "tls file");
+    lmn_free(alloc, p, text->n, 16, "tls file");
     *text = (lmn_span){0};
 }
 
-static lamina_status read_file(const lmn_http_tls *t, const char *what, const char *path,
-                               lmn_span *out, lamina_error *err)
+lamina_status lmn_tls_file_read(const lamina_allocator *alloc, const char *what, const char *path,
+                                lmn_span *out, lamina_error *err)
 {
     int fd = -1;
     uint64_t bytes = 0;
@@ -44,7 +45,7 @@ static lamina_status read_file(const lmn_http_tls *t, const char *what, const ch
     if (st == LAMINA_OK && (bytes == 0 || bytes > FILE_MOST))
         st = lmn_fail(err, LAMINA_E_LIMIT, "is empty or too long");
     if (st == LAMINA_OK) {
-        out->p = lmn_alloc(&t->alloc, (size_t)bytes, 16, "tls file");
+        out->p = lmn_alloc(alloc, (size_t)bytes, 16, "tls file");
         out->n = (size_t)bytes;
         st = out->p ? lmn_os_read_at(fd, 0, (void *)(uintptr_t)out->p, (size_t)bytes, err)
                     : lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
@@ -58,14 +59,14 @@ lamina_status lmn_http_tls_reload(lmn_http_tls *t, lamina_error *err)
 {
     lmn_tls_files f = {.alpn = t->alpn};
     lmn_tls_context *made = NULL;
-    lamina_status st = read_file(t, "certificate", t->cert, &f.cert, err);
-    if (st == LAMINA_OK) st = read_file(t, "key", t->key, &f.key, err);
+    lamina_status st = lmn_tls_file_read(&t->alloc, "certificate", t->cert, &f.cert, err);
+    if (st == LAMINA_OK) st = lmn_tls_file_read(&t->alloc, "key", t->key, &f.key, err);
     if (st == LAMINA_OK && t->client_ca[0])
-        st = read_file(t, "client CA", t->client_ca, &f.client_ca, err);
+        st = lmn_tls_file_read(&t->alloc, "client CA", t->client_ca, &f.ca, err);
     if (st == LAMINA_OK) st = t->table->context_make(&f, &made, err);
-    forget(t, &f.cert);
-    forget(t, &f.key);
-    forget(t, &f.client_ca);
+    lmn_tls_file_forget(&t->alloc, &f.cert);
+    lmn_tls_file_forget(&t->alloc, &f.key);
+    lmn_tls_file_forget(&t->alloc, &f.ca);
     if (st != LAMINA_OK) return st;
     lmn_mutex_lock(&t->lock);
     lmn_tls_context *old = t->context;
@@ -128,7 +129,7 @@ void lmn_http_tls_close(lmn_http_tls *t)
 bool lmn_http_tls_begin(lmn_http_conn *c, lmn_http_tls *t)
 {
     lmn_mutex_lock(&t->lock);
-    c->session = t->table->session_make(t->context);
+    c->session = t->table->session_make(t->context, NULL);
     lmn_mutex_unlock(&t->lock);
     c->tls = t->table;
     return c->session != NULL;

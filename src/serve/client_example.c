@@ -63,8 +63,8 @@ static lamina_status ask(lamina_client *c, const char *method, const char *targe
     if (a.status != 200) {
         char why[200];
         (void)lmn_format_name(why, sizeof why, a.body, a.body_bytes < 180 ? a.body_bytes : 180);
-        return lmn_fail(err, LAMINA_E_STATE, "%s answers %u to %s: %s", c->host, a.status, target,
-                        why);
+        return lmn_fail(err, LAMINA_E_STATE, "%s answers %u to %s: %s", c->where.host, a.status,
+                        target, why);
     }
     *out = (lmn_span){a.body, a.body_bytes};
     return LAMINA_OK;
@@ -95,7 +95,7 @@ static lamina_status first_model(lamina_client *c, char name[129], lamina_error 
         }
     }
     if (t.kind == LMN_JSON_ERROR) return LAMINA_E_PARSE;
-    return name[0] ? LAMINA_OK : lmn_fail(err, LAMINA_E_STATE, "%s has no model", c->host);
+    return name[0] ? LAMINA_OK : lmn_fail(err, LAMINA_E_STATE, "%s has no model", c->where.host);
 }
 
 static int32_t type_of(const char *name)
@@ -264,8 +264,8 @@ lamina_status lamina_client_example(lamina_client *client, const char *model, in
     if (err) err->msg[0] = 0;
     lamina_status st = make(&m, metadata);
     if (st == LAMINA_E_PARSE && err && !err->msg[0])
-        st = lmn_fail(err, st, "what %s says of \"%s\" is no metadata of a model", client->host,
-                      name);
+        st = lmn_fail(err, st, "what %s says of \"%s\" is no metadata of a model",
+                      client->where.host, name);
     const size_t json = client->example.n, n_bytes = m.bytes.n;
     lmn_strbuf_add(&client->example, m.bytes.p, n_bytes);
     if (st == LAMINA_OK && (m.bytes.status != LAMINA_OK || client->example.status != LAMINA_OK))

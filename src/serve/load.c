@@ -205,12 +205,12 @@ static lamina_status write_request(lmn_load_run *r, lamina_error *err)
 {
     const lamina_loadgen_opts *o = &r->opts;
     lmn_strbuf *b = &r->request;
-    const bool unix_socket = strncmp(o->address, "unix:", 5) == 0;
+    const bool unix_socket = lmn_address_is_unix(&r->where.address);
     lmn_strbuf_printf(b, "%s %s HTTP/1.1\r\nHost: %s\r\n",
                       o->method       ? o->method
                       : o->body_bytes ? "POST"
                                       : "GET",
-                      o->target, unix_socket ? "localhost" : o->address);
+                      o->target, unix_socket ? "localhost" : r->where.host);
     for (size_t i = 0; i < o->n_fields; i++) {
         if (strpbrk(o->fields[i], "\r\n") || !strchr(o->fields[i], ':'))
             return lmn_fail(err, LAMINA_E_INVALID, "a field is one line \"Name: value\"");
@@ -230,7 +230,9 @@ static lamina_status begin(lmn_load_run *r, lamina_error *err)
 {
     const lamina_loadgen_opts *o = &r->opts;
     LMN_TRY(check(o, err));
-    LMN_TRY(lmn_address_parse(o->address, &r->address, err));
+    const lmn_tls_client_opts tls = {
+        .ca = o->ca, .cert = o->cert, .key = o->key, .host = o->server_name};
+    LMN_TRY(lmn_client_find(o->address, &tls, &r->where, err));
     lmn_strbuf_init(&r->request, r->alloc, 1u << 30);
     r->head_only = o->method && strcmp(o->method, "HEAD") == 0;
     LMN_TRY(write_request(r, err));
@@ -265,6 +267,7 @@ static void run(lmn_load_run *r)
 static void finish(lmn_load_run *r)
 {
     lmn_load_links_finish(r);
+    lmn_tls_client_close(r->where.tls);
     lmn_poll_close(r->poll);
     lmn_strbuf_finish(&r->request);
     lmn_cfree(r->alloc, r->link, r->n_links, sizeof *r->link, TAG);

@@ -11,11 +11,10 @@
 #include "base/atomic.h"
 #include "base/engine.h"
 #include "base/os/os_poll.h"
-#include "base/os/os_socket.h"
 #include "base/os/os_time.h"
 #include "base/rng.h"
-#include "base/strbuf.h"
 #include "http/http1_client.h"
+#include "serve/client_int.h"
 #include "trace/histogram.h"
 
 #define LMN_LOAD_SECONDS 3601u   /* most of a run */
@@ -50,6 +49,7 @@ typedef struct lmn_load_link {
     size_t sent;    /* bytes of the request */
     uint64_t due_ns, sent_ns;
     lmn_http1_reply reply;
+    lmn_tls_link tls;                  /* without a session: plain */
     struct lmn_load_link *next, *prev; /* free (shut or idle), or busy in order of due times */
 } lmn_load_link;
 
@@ -61,7 +61,7 @@ typedef struct lmn_load_run {
     lamina_loadgen_opts opts;
     const lamina_allocator *alloc;
     lamina_loadgen *load;
-    lmn_address address;
+    lmn_client_where where;
     lmn_strbuf request;
     int poll;
     bool head_only; /* the method is HEAD: answers have no body */

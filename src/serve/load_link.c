@@ -6,6 +6,7 @@
 #include "serve/load_int.h"
 
 #define TAG "load"
+#define FIRST_NS UINT64_C(5000000000) /* how long the first connection may take */
 
 static void list_out(lmn_load_list *l, lmn_load_link *c)
 {
@@ -42,6 +43,7 @@ static void shut(lmn_load_run *r, lmn_load_link *c)
     else if (c->state == LMN_LOAD_IDLE)
         list_out(&r->idle, c);
     lmn_poll_remove(r->poll, c->fd);
+    lmn_tls_link_end(&c->tls);
     lmn_sock_close(c->fd);
     c->fd = -1, c->state = LMN_LOAD_SHUT, c->waits_out = false;
     list_first(&r->shut, c);
@@ -60,7 +62,8 @@ static void push(lmn_load_run *r, lmn_load_link *c)
 {
     while (c->sent < r->request.n) {
         const lmn_span rest = {(const uint8_t *)r->request.p + c->sent, r->request.n - c->sent};
-        const int64_t n = lmn_sock_send(c->fd, &rest, 1);
+        const int64_t n = c->tls.session ? lmn_tls_link_send(&c->tls, rest.p, rest.n)
+                                         : lmn_sock_send(c->fd, &rest, 1);
         if (n == LMN_SOCK_AGAIN) return; /* edge triggered: told when there is room */
         if (n < 0) {
             lose(r, c, &r->load->stats.n_broken);
@@ -69,6 +72,8 @@ static void push(lmn_load_run *r, lmn_load_link *c)
         c->sent += (size_t)n;
         r->load->stats.bytes_out += (uint64_t)n;
     }
+    if (c->tls.session && lmn_tls_link_flush(&c->tls) == LMN_SOCK_LOST)
+        lose(r, c, &r->load->stats.n_broken);
 }
 
 static void begin_request(lmn_load_run *r, lmn_load_link *c, uint64_t now)
@@ -80,7 +85,7 @@ static void begin_request(lmn_load_run *r, lmn_load_link *c, uint64_t now)
 
 static bool open_link(lmn_load_run *r, lmn_load_link *c, lamina_error *err)
 {
-    if (lmn_sock_connect(&r->address, &c->fd, err) != LAMINA_OK) {
+    if (lmn_sock_connect(&r->where.address, &c->fd, err) != LAMINA_OK) {
         c->fd = -1;
         return false;
     }
@@ -133,7 +138,8 @@ static void done(lmn_load_run *r, lmn_load_link *c, uint64_t now)
 static void pull(lmn_load_run *r, lmn_load_link *c, uint64_t now)
 {
     while (c->fd >= 0) {
-        const int64_t n = lmn_sock_recv(c->fd, r->room, LMN_LOAD_READ);
+        const int64_t n = c->tls.session ? lmn_tls_link_recv(&c->tls, r->room, LMN_LOAD_READ)
+                                         : lmn_sock_recv(c->fd, r->room, LMN_LOAD_READ);
         if (n == LMN_SOCK_AGAIN) return;
         if (n > 0) r->load->stats.bytes_in += (uint64_t)n;
         if (c->state != LMN_LOAD_BUSY) { /* closed while idle, or bytes that nobody asked for */
@@ -154,15 +160,25 @@ static void pull(lmn_load_run *r, lmn_load_link *c, uint64_t now)
     }
 }
 
+/* 1: it can be asked; LMN_SOCK_AGAIN: not yet; LMN_SOCK_LOST. */
+static int32_t connected(const lmn_load_run *r, lmn_load_link *c, uint32_t what)
+{
+    if (!c->tls.session) {
+        if (!(what & (LMN_POLL_OUT | LMN_POLL_DEAD))) return LMN_SOCK_AGAIN;
+        if (lmn_sock_connected(c->fd, NULL) != LAMINA_OK) return LMN_SOCK_LOST;
+        if (!r->where.tls) return 1;
+        if (!lmn_tls_link_begin(&c->tls, r->where.tls, c->fd)) return LMN_SOCK_LOST;
+    }
+    return lmn_tls_link_shake(&c->tls);
+}
+
 void lmn_load_event(lmn_load_run *r, lmn_load_link *c, uint32_t what, uint64_t now)
 {
     if (c->fd < 0) return; /* closed by an event before this one */
     if (c->state == LMN_LOAD_CONNECTS) {
-        if (!(what & (LMN_POLL_OUT | LMN_POLL_DEAD))) return;
-        if (lmn_sock_connected(c->fd, NULL) != LAMINA_OK) {
-            lose(r, c, &r->load->stats.n_broken);
-            return;
-        }
+        const int32_t is = connected(r, c, what);
+        if (is == LMN_SOCK_LOST) lose(r, c, &r->load->stats.n_broken);
+        if (is != 1) return;
         begin_request(r, c, now);
     } else if (what & LMN_POLL_OUT && c->state == LMN_LOAD_BUSY) {
         push(r, c);
@@ -177,6 +193,22 @@ void lmn_load_expire(lmn_load_run *r, uint64_t now)
         lose(r, r->busy.first, &r->load->stats.n_timeout);
 }
 
+/* Hands are shaken once before the load begins, so that what is wrong is said once. */
+static lamina_status try_tls(const lmn_load_run *r, int fd, lamina_error *err)
+{
+    lmn_tls_link l = {.fd = -1};
+    int32_t is = LMN_SOCK_LOST;
+    if (lmn_tls_link_begin(&l, r->where.tls, fd))
+        while ((is = lmn_tls_link_shake(&l)) == LMN_SOCK_AGAIN)
+            if (!lmn_poll_one(fd, LMN_POLL_IN, FIRST_NS)) break;
+    const char *why = is == LMN_SOCK_AGAIN   ? "it does not answer"
+                      : lmn_tls_link_why(&l) ? lmn_tls_link_why(&l)
+                                             : "it closed the connection";
+    if (is != 1) (void)lmn_fail(err, LAMINA_E_PERM, "no connection with TLS: %s", why);
+    lmn_tls_link_end(&l);
+    return is == 1 ? LAMINA_OK : LAMINA_E_PERM;
+}
+
 lamina_status lmn_load_links_begin(lmn_load_run *r, lamina_error *err)
 {
     for (uint32_t i = r->n_links; i-- > 0;) {
@@ -186,18 +218,21 @@ lamina_status lmn_load_links_begin(lmn_load_run *r, lamina_error *err)
     if (!(r->room = lmn_alloc(r->alloc, LMN_LOAD_READ, 64, TAG)))
         return lmn_fail(err, LAMINA_E_NOMEM, "no memory to read into");
     int fd;
-    LMN_TRY(lmn_sock_connect(&r->address, &fd, err));
-    (void)lmn_poll_one(fd, LMN_POLL_OUT, 5000000000u);
-    const lamina_status st = lmn_sock_connected(fd, err);
+    LMN_TRY(lmn_sock_connect(&r->where.address, &fd, err));
+    (void)lmn_poll_one(fd, LMN_POLL_OUT, FIRST_NS);
+    lamina_status st = lmn_sock_connected(fd, err) == LAMINA_OK ? LAMINA_OK : LAMINA_E_CLOSED;
+    if (st == LAMINA_OK && r->where.tls) st = try_tls(r, fd, err);
     lmn_sock_close(fd);
-    if (st == LAMINA_OK) return st;
-    lmn_error_prefix(err, "%s", r->opts.address);
-    return LAMINA_E_CLOSED;
+    if (st != LAMINA_OK) lmn_error_prefix(err, "%s", r->where.host);
+    return st;
 }
 
 void lmn_load_links_finish(lmn_load_run *r)
 {
     for (uint32_t i = 0; r->link && i < r->n_links; i++)
-        if (r->link[i].fd > 0) lmn_sock_close(r->link[i].fd);
+        if (r->link[i].fd > 0) {
+            lmn_tls_link_end(&r->link[i].tls);
+            lmn_sock_close(r->link[i].fd);
+        }
     lmn_free(r->alloc, r->room, LMN_LOAD_READ, 64, TAG);
 }

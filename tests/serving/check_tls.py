@@ -5,6 +5,7 @@ clients, who may listen where, reload on SIGHUP within the sandbox. Certificates
 program openssl; without it, or without the plug-in, this skips. Usage: check_tls.py LAMINA
 """
 import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -178,6 +179,50 @@ def clients(program, d):
         want(got == 200, "the admin socket is plain")
 
 
+def load(program, port, *args, host="localhost"):
+    """`lamina bench serve` over https: exit code, and what it said."""
+    p = subprocess.run([program, "bench", "serve", f"https://{host}:{port}", "--json", "--warmup",
+                        "0s", "--duration", "300ms", "--connections", "4", *map(str, args)],
+                       capture_output=True, text=True, timeout=120, check=False)
+    return p.returncode, json.loads(p.stdout) if p.returncode == 0 else p.stderr
+
+
+def generator(program, d):
+    """Our own client: it trusts whom it is told to, and only under the right name."""
+    tls = ["--tls", str(d / "server.pem"), str(d / "server.key")]
+    with Server(program, d / "one.onnx", "--max-batch", "0", *tls,
+                tls=trusting(d / "server.pem")) as s:
+        for host in ("localhost", "127.0.0.1"):
+            got, said = load(program, s.port, "--ca", d / "server.pem", "--binary", host=host)
+            want(got == 0 and said["ok"] > 0 and said["broken"] == 0, f"{host}: {said}")
+        got, said = load(program, s.port, "--ca", d / "server.pem", "--rows", "60000")
+        want(got == 0 and said["ok"] > 0, f"large: {said}")
+        for args, why in [([], "self-signed"), (["--ca", d / "client.pem"], "certificate"),
+                          (["--ca", d / "server.pem", "--server-name", "other.example"],
+                           "hostname mismatch"),
+                          (["--ca", d / "server.key"], "the CA"), (["--ca", "/none"], "the CA")]:
+            got, said = load(program, s.port, *args)
+            want(got == 1 and why in said, f"{args}: {got} {said}")
+        got, said = load(program, s.port, "--ca", d / "server.pem", "--server-name", "localhost",
+                         host="127.0.0.1")
+        want(got == 0, f"a name that is given: {said}")
+        text = s.ask("GET", "/metrics")[2].decode()
+        want('lamina_tls_handshakes_total{outcome="ok"}' in text, "metrics")
+    with Server(program, d / "one.onnx", tls=None) as s:
+        got, said = load(program, s.port, "--ca", d / "server.pem")
+        want(got == 1 and "no connection with TLS" in said, f"a plain server: {said}")
+    with Server(program, d / "one.onnx", *tls, "--client-ca", str(d / "client.pem")) as s:
+        got, said = load(program, s.port, "--ca", d / "server.pem", "--cert", d / "client.pem",
+                         d / "client.key")
+        want(got == 0, f"a client's certificate: {said}")
+        got, said = load(program, s.port, "--ca", d / "server.pem")
+        want(got == 1 and "certificate required" in said, f"without one: {said}")
+    for args in (["--ca", "x"], ["--server-name", "x"]):
+        p = subprocess.run([program, "bench", "serve", "http://127.0.0.1:1", *args],
+                           capture_output=True, text=True, timeout=60, check=False)
+        want(p.returncode == 2 and "https://" in p.stderr, f"{args}: {p.stderr}")
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     warnings.simplefilter("ignore", DeprecationWarning)  # TLS 1.1 is old: that is the point
@@ -195,6 +240,7 @@ def main():
         speaks(program, d)
         ends(program, d)
         clients(program, d)
+        generator(program, d)
         reloads(program, d)
     finish()
 
