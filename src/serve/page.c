@@ -94,6 +94,9 @@ static const struct {
              {"/v2/models/{model}/versions/{version}/config", "version_config", false, false},
              {"/v2/models/{model}/versions/{version}/stats", "version_stats", false, false},
              {"/v2/models/{model}/versions/{version}/infer", "version_infer", true, true},
+             {"/v2/models/{model}/trace/setting", "model_traces", false, false},
+             {"/v2/trace/setting", "traces", false, false},
+             {"/v2/logging", "logging", false, false},
              {"/v2/repository/index", "index", true, false},
              {"/metrics", "metrics", false, false}};
 

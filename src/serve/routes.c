@@ -18,7 +18,10 @@ typedef enum what {
     MODEL_READY,
     MODEL_CONFIG,
     MODEL_STATS,
+    MODEL_TRACES,
     ALL_STATS,
+    TRACES,
+    LOGGING,
     SERVER,
     LIVE,
     READY,
@@ -33,20 +36,31 @@ typedef enum what {
     WHATS
 } what;
 
-/* By `what`: the class that is counted, and whether it is a POST. */
+/* By `what`: the class that is counted, and which methods are fine. */
 static const struct {
     lmn_route route;
-    bool post;
-} ROWS[WHATS] = {
-    [NOTHING] = {LMN_ROUTE_OTHER, false},      [INFER] = {LMN_ROUTE_INFER, true},
-    [MODEL] = {LMN_ROUTE_MODEL, false},        [MODEL_READY] = {LMN_ROUTE_MODEL, false},
-    [MODEL_CONFIG] = {LMN_ROUTE_MODEL, false}, [MODEL_STATS] = {LMN_ROUTE_MODEL, false},
-    [ALL_STATS] = {LMN_ROUTE_MODEL, false},    [SERVER] = {LMN_ROUTE_SERVER, false},
-    [LIVE] = {LMN_ROUTE_HEALTH, false},        [READY] = {LMN_ROUTE_HEALTH, false},
-    [INDEX] = {LMN_ROUTE_REPOSITORY, true},    [LOAD] = {LMN_ROUTE_REPOSITORY, true},
-    [UNLOAD] = {LMN_ROUTE_REPOSITORY, true},   [METRICS] = {LMN_ROUTE_METRICS, false},
-    [OPENAPI] = {LMN_ROUTE_SERVER, false},     [PAGE] = {LMN_ROUTE_PAGE, false},
-    [PAGE_CSS] = {LMN_ROUTE_PAGE, false},      [PAGE_JS] = {LMN_ROUTE_PAGE, false}};
+    bool post, get; /* get: beside POST */
+} ROWS[WHATS] = {[NOTHING] = {LMN_ROUTE_OTHER, false, true},
+                 [INFER] = {LMN_ROUTE_INFER, true, false},
+                 [MODEL] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_READY] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_CONFIG] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_STATS] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_TRACES] = {LMN_ROUTE_SERVER, true, true},
+                 [ALL_STATS] = {LMN_ROUTE_MODEL, false, true},
+                 [TRACES] = {LMN_ROUTE_SERVER, true, true},
+                 [LOGGING] = {LMN_ROUTE_SERVER, true, true},
+                 [SERVER] = {LMN_ROUTE_SERVER, false, true},
+                 [LIVE] = {LMN_ROUTE_HEALTH, false, true},
+                 [READY] = {LMN_ROUTE_HEALTH, false, true},
+                 [INDEX] = {LMN_ROUTE_REPOSITORY, true, true}, /* Triton answers it to both */
+                 [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},
+                 [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
+                 [METRICS] = {LMN_ROUTE_METRICS, false, true},
+                 [OPENAPI] = {LMN_ROUTE_SERVER, false, true},
+                 [PAGE] = {LMN_ROUTE_PAGE, false, true},
+                 [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},
+                 [PAGE_JS] = {LMN_ROUTE_PAGE, false, true}};
 
 typedef struct target {
     what what;
@@ -86,11 +100,9 @@ static target of_model(lmn_span p)
     static const struct {
         const char *text;
         what what;
-    } TAILS[] = {{"/infer", INFER},
-                 {"", MODEL},
-                 {"/ready", MODEL_READY},
-                 {"/config", MODEL_CONFIG},
-                 {"/stats", MODEL_STATS}};
+    } TAILS[] = {{"/infer", INFER},       {"", MODEL},
+                 {"/ready", MODEL_READY}, {"/config", MODEL_CONFIG},
+                 {"/stats", MODEL_STATS}, {"/trace/setting", MODEL_TRACES}};
     target t = {NOTHING, {0}, 0};
     if (is(p, "stats")) return (target){ALL_STATS, {0}, 0};
     t.name = segment(&p);
@@ -104,6 +116,7 @@ static target of_model(lmn_span p)
     }
     for (size_t i = 0; i < LMN_COUNT(TAILS); i++)
         if (is(p, TAILS[i].text)) t.what = TAILS[i].what;
+    if (t.what == MODEL_TRACES && t.version) t.what = NOTHING; /* of all versions alike */
     return t;
 }
 
@@ -117,6 +130,8 @@ static target find(lmn_span p)
                  {"/v2/health/live", LIVE},
                  {"/v2/health/ready", READY},
                  {"/v2/repository/index", INDEX},
+                 {"/v2/trace/setting", TRACES},
+                 {"/v2/logging", LOGGING},
                  {"/metrics", METRICS},
                  {"/openapi.json", OPENAPI},
                  {"/", PAGE},
@@ -151,8 +166,11 @@ void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route r
     const uint64_t took = now > r->head_ns ? now - r->head_ns : 0;
     lmn_count(&l->shard.answers[route][lmn_code_index(status)], 1);
     lmn_hist_add(&l->shard.took[route], took);
-    if (!s->log_sample || l->until_log-- != 0) return;
-    l->until_log = s->log_sample - 1;
+    if (!s->log) return;
+    if (!lmn_atomic_load(&s->settings.verbose, relaxed)) {
+        if (!s->log_sample || l->until_log-- != 0) return;
+        l->until_log = s->log_sample - 1;
+    }
     static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "?"};
     lamina_log_record rec;
     lamina_log_begin(&rec, s->log, LAMINA_LOG_INFO, "request");
@@ -236,6 +254,12 @@ void lmn_serve_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, ui
     reply_text(l, r, &a);
 }
 
+void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, const char *type)
+{
+    lmn_serve_answer a = {.status = 200, .route = route, .type = type};
+    reply_text(l, r, &a);
+}
+
 static lmn_jsonw begin_json(lmn_serve_loop *l)
 {
     lmn_jsonw w;
@@ -246,8 +270,7 @@ static lmn_jsonw begin_json(lmn_serve_loop *l)
 
 static void send_json(lmn_serve_loop *l, lmn_http_request *r, what w)
 {
-    lmn_serve_answer a = {.status = 200, .route = ROWS[w].route, .type = "application/json"};
-    reply_text(l, r, &a);
+    lmn_serve_text(l, r, ROWS[w].route, "application/json");
 }
 
 static void send_fixed(lmn_serve_loop *l, lmn_http_request *r, what w, uint32_t status,
@@ -349,6 +372,7 @@ static void of_version(lmn_serve_loop *l, lmn_http_request *r, const target *t)
     case INFER: lmn_call_begin(l, r, v); return;
     case MODEL: metadata(l, r, v, !t->version); return;
     case MODEL_STATS: stats(l, r, v); return;
+    case MODEL_TRACES: lmn_settings_request(l, r, false, t->name); return;
     case MODEL_CONFIG:
         w = begin_json(l);
         lmn_serve_config_write(&w, v->config, &v->sig, lmn_model_get_config(v->model));
@@ -564,7 +588,9 @@ static void wrong_method(lmn_serve_loop *l, lmn_http_request *r, what w)
 {
     lmn_serve_answer a = {.status = r->method == LMN_HTTP_OPTIONS ? 204 : 405,
                           .route = ROWS[w].route};
-    add_field(&a, "Allow", ROWS[w].post ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
+    add_field(&a, "Allow",
+              ROWS[w].post ? ROWS[w].get ? "GET, HEAD, POST, OPTIONS" : "POST, OPTIONS"
+                           : "GET, HEAD, OPTIONS");
     if (a.status == 405) {
         a.type = "application/json";
         a.body = text_span(ROWS[w].post ? "{\"error\":\"this path takes POST\"}"
@@ -575,9 +601,8 @@ static void wrong_method(lmn_serve_loop *l, lmn_http_request *r, what w)
 
 static bool method_fits(lmn_http_method m, what w)
 {
-    /* Triton answers statistics and the index to both. */
-    if (ROWS[w].post) return m == LMN_HTTP_POST || (w == INDEX && m == LMN_HTTP_GET);
-    return m == LMN_HTTP_GET || m == LMN_HTTP_HEAD;
+    if (m == LMN_HTTP_POST) return ROWS[w].post;
+    return ROWS[w].get && (m == LMN_HTTP_GET || m == LMN_HTTP_HEAD);
 }
 
 /* Needs no token: health, and who has the admin socket. */
@@ -607,7 +632,8 @@ static bool is_for(const lmn_token *token, const lmn_http_request *r)
     case MODEL:
     case MODEL_READY:
     case MODEL_CONFIG:
-    case MODEL_STATS: return lmn_token_has_model(token, t.name);
+    case MODEL_STATS:
+    case MODEL_TRACES: return lmn_token_has_model(token, t.name);
     case NOTHING:
     case SERVER:
     case OPENAPI: return true;
@@ -684,6 +710,8 @@ void lmn_routes_request(void *ctx, lmn_http_request *r)
     }
     switch (t.what) {
     case ALL_STATS: stats(l, r, NULL); return;
+    case TRACES:
+    case LOGGING: lmn_settings_request(l, r, t.what == LOGGING, (lmn_span){0}); return;
     case SERVER: server_metadata(l, r); return;
     case LIVE: send_fixed(l, r, LIVE, 200, "application/json", "{\"live\":true}"); return;
     case READY: ready(l, r); return;

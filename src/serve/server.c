@@ -77,7 +77,8 @@ static void models_changed(void *ctx)
 static void models_said(void *ctx, const char *line)
 {
     const lamina_server *s = ctx;
-    if (s->log) (void)lamina_log(s->log, LAMINA_LOG_INFO, "%s", line);
+    if (s->log && lmn_settings_logs(&s->settings, LAMINA_LOG_INFO))
+        (void)lamina_log(s->log, LAMINA_LOG_INFO, "%s", line);
 }
 
 /* --- options --- */
@@ -225,6 +226,7 @@ lamina_status lamina_server_start(lamina_engine *engine, const lamina_server_opt
     s->started_ns = lmn_now_ns();
     lmn_mutex_init(&s->lock);
     s->tls = o.tls;
+    lmn_settings_init(&s->settings, false, 1000);
     lamina_status st = o.tokens ? open_tokens(s, o.tokens, err) : LAMINA_OK;
     if (st == LAMINA_OK) st = open_models(s, &o, err);
     if (st == LAMINA_OK) st = open_http(s, &o, listen, n_listen, err);
@@ -270,7 +272,7 @@ lamina_status lamina_server_reload(lamina_server *s, lamina_error *err)
 void lamina_server_drain(lamina_server *s)
 {
     if (!s || lmn_atomic_exchange(&s->draining, 1, acq_rel)) return;
-    if (s->log) (void)lamina_log(s->log, LAMINA_LOG_INFO, "draining: not ready any more");
+    models_said(s, "draining: not ready any more");
 }
 
 /* Requests that are not answered, and inferences whose models still have them. */

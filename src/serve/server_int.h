@@ -12,6 +12,7 @@
 #include "http/http.h"
 #include "lamina/serve.h"
 #include "serve/repo.h"
+#include "serve/settings.h"
 
 #define LMN_SERVE_MAX_LOOPS 256u
 #define LMN_SERVE_MAX_LISTEN 16u
@@ -79,6 +80,7 @@ typedef struct lmn_serve_loop {
     lmn_http_shard shard;
     lmn_tokens *tokens; /* as it saw them last: a reference; NULL: none are asked for */
     uint32_t until_log; /* requests to let pass before the next is logged */
+    lmn_settings_seen traces;
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;
@@ -126,6 +128,7 @@ struct lamina_server {
     lamina_tls *tls; /* of the options; NULL: none */
     lamina_logger *log;
     uint32_t log_sample;
+    lmn_settings settings;
 };
 
 /* While it drains answers end their connections, so that few are idle when listeners close. */
@@ -154,6 +157,8 @@ void lmn_serve_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, ui
 /* Why there is no such version, as a sentence; `known`: the model has others. True: it may come. */
 bool lmn_serve_not_there(lmn_serve_loop *l, lmn_span name, uint64_t version, bool known,
                          char sentence[LAMINA_ERROR_MSG_BYTES]);
+/* 200, with what stands in the loop's text. */
+void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, const char *type);
 /* Count it, and log one of so many. */
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now);
@@ -187,6 +192,8 @@ bool lmn_rpc_refused(void *server, lmn_http_request *r, uint32_t status);
 void lmn_rpc_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
                    const char *why);
 void lmn_rpc_finish(lmn_call *c);
+/* settings_http.c: GET and POST of settings, of the log or of traces; model empty: of all. */
+void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_span model);
 
 /* report.c: JSON. */
 void lmn_report_stats(lmn_jsonw *w, const lmn_version *v, uint32_t n_shards);

@@ -1,0 +1,86 @@
+"""
+What `lamina serve` tells of itself while it runs, and what of that can be changed: settings of
+traces and of the log.
+"""
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+from serving import Server, finish, replace, scale_model, want
+
+
+def settings(program, d):
+    with Server(program, d, "--admin", "127.0.0.1:0", "--model-control", "explicit", "--load",
+                "*") as s:
+        got, _, body = s.ask("GET", "/v2/trace/setting")
+        want(got == 200 and body["trace_level"] == ["OFF"] and body["trace_rate"] == "1000",
+             f"settings of traces: {got} {body}")
+        got, _, body = s.ask("POST", "/v2/trace/setting", '{"trace_rate": "5"}')
+        want(got == 403 and "admin" in body["error"], f"a change by anybody: {got} {body}")
+        got, _, body = s.ask("POST", "/v2/trace/setting", '{"trace_rate": "5"}', admin=True)
+        want(got == 200 and body["trace_rate"] == "5", f"a change: {got} {body}")
+        got, _, body = s.ask("POST", "/v2/models/a/trace/setting", '{"trace_rate": 7}', admin=True)
+        want(got == 200 and body["trace_rate"] == "7", f"of a model: {got} {body}")
+        _, _, body = s.ask("GET", "/v2/models/b/trace/setting")
+        want(body["trace_rate"] == "5", f"of another model: {body}")
+        got, _, body = s.ask("POST", "/v2/models/a/trace/setting", '{"trace_rate": null}',
+                             admin=True)
+        want(got == 200 and body["trace_rate"] == "5", f"taken back: {got} {body}")
+        for path, change, part in [
+                ("/v2/trace/setting", {"trace_file": "/tmp/trace"}, "trace_file"),
+                ("/v2/trace/setting", {"trace_level": ["TENSORS"]}, "TENSORS"),
+                ("/v2/trace/setting", {"trace_level": ["TIMESTAMPS"]}, "--otlp"),
+                ("/v2/trace/setting", {"nonsense": 1}, "nonsense"),
+                ("/v2/logging", {"log_file": "/tmp/log"}, "log_file"),
+                ("/v2/logging", {"log_info": 1}, "log_info"), ("/v2/logging", [], "object")]:
+            got, _, body = s.ask("POST", path, json.dumps(change), admin=True)
+            want(got == 400 and part in body["error"], f"{path} {change}: {got} {body}")
+        got, _, body = s.ask("GET", "/v2/models/none/trace/setting")
+        want(got == 404, f"of a model that is not there: {got}")
+        got, _, _ = s.ask("GET", "/v2/models/a/versions/1/trace/setting")
+        want(got == 404, f"of a version: {got}")
+        got, headers, _ = s.ask("DELETE", "/v2/logging")
+        want(got == 405 and headers["Allow"] == "GET, HEAD, POST, OPTIONS", f"DELETE: {got}")
+        got, _, body = s.ask("POST", "/v2/logging", '{"log_info": false, "log_verbose_level": 1}',
+                             admin=True)
+        want(got == 200 and body["log_info"] is False and body["log_verbose_level"] == 1,
+             f"settings of the log: {got} {body}")
+        triton(s)
+
+
+def triton(s):
+    """Settings by Triton's client."""
+    try:
+        import tritonclient.http as th
+    except ImportError:
+        print("tritonclient is not there: it did not look")
+        return
+    c = th.InferenceServerClient(f"127.0.0.1:{s.port}")
+    a = th.InferenceServerClient(f"127.0.0.1:{s.admin}")
+    got = a.update_trace_settings(settings={"trace_rate": "9", "trace_count": "100"})
+    want(got["trace_rate"] == "9" and c.get_trace_settings()["trace_count"] == "100",
+         f"tritonclient: {got}")
+    got = a.update_trace_settings("b", {"trace_rate": "3"})
+    want(got["trace_rate"] == "3" and c.get_trace_settings("b")["trace_rate"] == "3",
+         f"tritonclient, a model: {got}")
+    got = a.update_trace_settings("b", {"trace_rate": None})
+    want(got["trace_rate"] == "9", f"tritonclient, taken back: {got}")
+    got = a.update_log_settings({"log_verbose_level": 3, "log_warning": False})
+    want(got["log_verbose_level"] == 3 and c.get_log_settings()["log_warning"] is False,
+         f"tritonclient, log: {got}")
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory() as tmp:
+        d = pathlib.Path(tmp)
+        for name, factor in (("a", 2), ("b", 3)):
+            replace(d / "models" / name / "1" / "model.onnx", scale_model(factor))
+        settings(program, d / "models")
+    finish()
+
+
+if __name__ == "__main__":
+    main()
