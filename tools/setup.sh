@@ -28,6 +28,7 @@ need python3-venv "$(py 'import ensurepip; print(ensurepip.__file__)')"
 need python3-dev "$(py 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')"
 need libpng-dev /usr/include/png.h
 need libssl-dev /usr/include/openssl/ssl.h # the plug-in for TLS
+need libnghttp2-dev /usr/include/nghttp2/nghttp2.h # the plug-in for HTTP/2
 [ -e /usr/include/jpeglib.h ] || [ -e "/usr/include/$(uname -m)-linux-gnu/jpeglib.h" ] ||
     missing="$missing libjpeg62-turbo-dev"
 if [ "${1:-}" = sync-peers ]; then
