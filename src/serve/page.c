@@ -76,29 +76,31 @@ const char lmn_page_js[] =
     "  $('rate').textContent=digits(rates[n-1],0)+' requests/s';$('chart').hidden=false;}\n"
     "turn();\n";
 
-/* Paths of the protocol; a parameter for each brace in them. */
+/* Paths of the protocol; a parameter for each brace in them. `body` is the schema of what is
+ * posted. */
 static const struct {
     const char *path, *id;
-    bool post, body;
-} PATHS[] = {{"/v2", "server", false, false},
-             {"/v2/health/live", "live", false, false},
-             {"/v2/health/ready", "ready", false, false},
-             {"/v2/models/stats", "all_stats", false, false},
-             {"/v2/models/{model}", "model", false, false},
-             {"/v2/models/{model}/ready", "model_ready", false, false},
-             {"/v2/models/{model}/config", "model_config", false, false},
-             {"/v2/models/{model}/stats", "model_stats", false, false},
-             {"/v2/models/{model}/infer", "infer", true, true},
-             {"/v2/models/{model}/versions/{version}", "version", false, false},
-             {"/v2/models/{model}/versions/{version}/ready", "version_ready", false, false},
-             {"/v2/models/{model}/versions/{version}/config", "version_config", false, false},
-             {"/v2/models/{model}/versions/{version}/stats", "version_stats", false, false},
-             {"/v2/models/{model}/versions/{version}/infer", "version_infer", true, true},
-             {"/v2/models/{model}/trace/setting", "model_traces", false, false},
-             {"/v2/trace/setting", "traces", false, false},
-             {"/v2/logging", "logging", false, false},
-             {"/v2/repository/index", "index", true, false},
-             {"/metrics", "metrics", false, false}};
+    bool get, post;
+    const char *body;
+} PATHS[] = {{"/v2", "server", true, false, NULL},
+             {"/v2/health/live", "live", true, false, NULL},
+             {"/v2/health/ready", "ready", true, false, NULL},
+             {"/v2/models/stats", "all_stats", true, false, NULL},
+             {"/v2/models/{model}", "model", true, false, NULL},
+             {"/v2/models/{model}/ready", "model_ready", true, false, NULL},
+             {"/v2/models/{model}/config", "model_config", true, false, NULL},
+             {"/v2/models/{model}/stats", "model_stats", true, false, NULL},
+             {"/v2/models/{model}/infer", "infer", false, true, "infer"},
+             {"/v2/models/{model}/versions/{version}", "version", true, false, NULL},
+             {"/v2/models/{model}/versions/{version}/ready", "version_ready", true, false, NULL},
+             {"/v2/models/{model}/versions/{version}/config", "version_config", true, false, NULL},
+             {"/v2/models/{model}/versions/{version}/stats", "version_stats", true, false, NULL},
+             {"/v2/models/{model}/versions/{version}/infer", "version_infer", false, true, "infer"},
+             {"/v2/models/{model}/trace/setting", "model_traces", true, true, "settings"},
+             {"/v2/trace/setting", "traces", true, true, "settings"},
+             {"/v2/logging", "logging", true, true, "settings"},
+             {"/v2/repository/index", "index", true, true, "which"},
+             {"/metrics", "metrics", true, false, NULL}};
 
 static void path_parameter(lmn_jsonw *w, const char *name, const char *pattern)
 {
@@ -122,20 +124,23 @@ static void json_content(lmn_jsonw *w, const char *schema)
     for (int i = 0; i < 3; i++) lmn_jsonw_end(w);
 }
 
-static void operation(lmn_jsonw *w, size_t i)
+/* "get" or "post"; the answer has a schema only where it is an error. */
+static void operation(lmn_jsonw *w, size_t i, bool post)
 {
-    lmn_jsonw_object(w, PATHS[i].path);
-    lmn_jsonw_object(w, PATHS[i].post ? "post" : "get");
-    lmn_jsonw_str(w, "operationId", PATHS[i].id);
+    char text[64];
+    (void)lmn_format(text, sizeof text, "%s%s", post && PATHS[i].get ? "post_" : "", PATHS[i].id);
+    lmn_jsonw_object(w, post ? "post" : "get");
+    lmn_jsonw_str(w, "operationId", text);
     lmn_jsonw_array(w, "parameters");
     if (strstr(PATHS[i].path, "{model}"))
         path_parameter(w, "model", "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$");
     if (strstr(PATHS[i].path, "{version}")) path_parameter(w, "version", "^[1-9][0-9]{0,17}$");
     lmn_jsonw_end(w);
-    if (PATHS[i].body) {
+    if (post) {
         lmn_jsonw_object(w, "requestBody");
-        lmn_jsonw_bool(w, "required", true);
-        json_content(w, "#/components/schemas/infer");
+        lmn_jsonw_bool(w, "required", !PATHS[i].get);
+        (void)lmn_format(text, sizeof text, "#/components/schemas/%s", PATHS[i].body);
+        json_content(w, text);
         lmn_jsonw_end(w);
     }
     lmn_jsonw_object(w, "responses");
@@ -145,7 +150,15 @@ static void operation(lmn_jsonw *w, size_t i)
     lmn_jsonw_object(w, "default");
     lmn_jsonw_str(w, "description", "what was wrong, in a sentence");
     json_content(w, "#/components/schemas/error");
-    for (int k = 0; k < 4; k++) lmn_jsonw_end(w);
+    for (int k = 0; k < 3; k++) lmn_jsonw_end(w);
+}
+
+static void path_item(lmn_jsonw *w, size_t i)
+{
+    lmn_jsonw_object(w, PATHS[i].path);
+    if (PATHS[i].get) operation(w, i, false);
+    if (PATHS[i].post) operation(w, i, true);
+    lmn_jsonw_end(w);
 }
 
 static void property(lmn_jsonw *w, const char *name, const char *type)
@@ -179,6 +192,12 @@ static void schemas(lmn_jsonw *w)
     lmn_jsonw_object(w, "properties");
     property(w, "error", "string");
     for (int i = 0; i < 3; i++) lmn_jsonw_end(w);
+    property(w, "settings", "object");
+    lmn_jsonw_end(w);
+    property(w, "which", "object");
+    lmn_jsonw_object(w, "properties");
+    property(w, "ready", "boolean");
+    for (int i = 0; i < 3; i++) lmn_jsonw_end(w);
     property(w, "infer", "object");
     required(w, INFER, 1);
     lmn_jsonw_object(w, "properties");
@@ -209,7 +228,7 @@ void lmn_openapi_write(lmn_jsonw *w)
     lmn_jsonw_str(w, "version", LAMINA_VERSION_STRING);
     lmn_jsonw_end(w);
     lmn_jsonw_object(w, "paths");
-    for (size_t i = 0; i < LMN_COUNT(PATHS); i++) operation(w, i);
+    for (size_t i = 0; i < LMN_COUNT(PATHS); i++) path_item(w, i);
     lmn_jsonw_end(w);
     lmn_jsonw_object(w, "components");
     lmn_jsonw_object(w, "schemas");
