@@ -326,22 +326,25 @@ static void not_there(lmn_serve_loop *l, lmn_http_request *r, const target *t, b
     lmn_serve_error(l, r, ROWS[t->what].route, found ? 503 : 404, sentence, found ? 1 : 0);
 }
 
-static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *v, bool all)
+uint32_t lmn_serve_versions(const lmn_serve_loop *l, const lmn_version *v,
+                            uint64_t numbers[LMN_SERVE_VERSIONS])
 {
-    uint64_t numbers[2 * LMN_CONFIG_MAX_VERSIONS];
     uint32_t n = 0;
-    lmn_jsonw w = begin_json(l);
-    numbers[n++] = v->number;
-    for (uint32_t i = 0; all; i++) {
+    for (uint32_t i = 0; n == 0; i++) {
         const lmn_version *first = lmn_repo_at(&l->view, i, 0);
         if (!first) break;
         if (strcmp(first->sig.model, v->sig.model) != 0) continue;
-        n = 0;
-        for (uint32_t k = 0; k < LMN_COUNT(numbers) && lmn_repo_at(&l->view, i, k); k++)
-            numbers[n++] = lmn_repo_at(&l->view, i, k)->number;
-        break;
+        for (; n < LMN_SERVE_VERSIONS && lmn_repo_at(&l->view, i, n); n++)
+            numbers[n] = lmn_repo_at(&l->view, i, n)->number;
     }
-    lmn_kserve_model_metadata(&w, &v->sig, numbers, n);
+    return n;
+}
+
+static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *v, bool all)
+{
+    uint64_t numbers[LMN_SERVE_VERSIONS] = {v->number};
+    lmn_jsonw w = begin_json(l);
+    lmn_kserve_model_metadata(&w, &v->sig, numbers, all ? lmn_serve_versions(l, v, numbers) : 1);
     send_json(l, r, MODEL);
 }
 

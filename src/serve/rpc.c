@@ -63,12 +63,15 @@ static void health(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
     }
 }
 
-static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *v)
+/* Of v, with all versions of its model where none was asked for; NULL: of the server. */
+static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *v, bool all)
 {
+    uint64_t numbers[LMN_SERVE_VERSIONS] = {v ? v->number : 0};
+    const uint32_t n = all ? lmn_serve_versions(l, v, numbers) : 1;
     lmn_arena arena;
     lmn_span message = {NULL, 0};
     lmn_arena_init(&arena, l->server->alloc, LMN_SERVE_TEXT_MAX);
-    const lamina_status st = v ? lmn_grpc_model_metadata(&v->sig, &v->number, 1, &arena, &message)
+    const lamina_status st = v ? lmn_grpc_model_metadata(&v->sig, numbers, n, &arena, &message)
                                : lmn_grpc_server_metadata(&arena, &message);
     lmn_rpc_say_copy(l, r, LMN_ROUTE_MODEL, st, message);
     lmn_arena_finish(&arena);
@@ -77,7 +80,7 @@ static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *
 static void server_metadata(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
 {
     (void)message;
-    metadata(l, r, NULL);
+    metadata(l, r, NULL, false);
 }
 
 static void model_ready(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
@@ -95,9 +98,10 @@ static void model_metadata(lmn_serve_loop *l, lmn_http_request *r, lmn_span mess
 {
     char why[LAMINA_ERROR_MSG_BYTES];
     lmn_rpc_code c;
+    lmn_grpc_target t;
     const lmn_version *v = lmn_rpc_find(l, r, message, &c, why);
     if (v)
-        metadata(l, r, v);
+        metadata(l, r, v, lmn_grpc_read_target(message, &t, NULL) == LAMINA_OK && !t.version.n);
     else
         lmn_rpc_fail(l, r, LMN_ROUTE_MODEL, c, why);
 }

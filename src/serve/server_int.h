@@ -159,6 +159,10 @@ bool lmn_serve_not_there(lmn_serve_loop *l, lmn_span name, uint64_t version, boo
                          char sentence[LAMINA_ERROR_MSG_BYTES]);
 /* 200, with what stands in the loop's text. */
 void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, const char *type);
+/* The versions of v's model that are there, the highest first. */
+#define LMN_SERVE_VERSIONS (2 * LMN_CONFIG_MAX_VERSIONS)
+uint32_t lmn_serve_versions(const lmn_serve_loop *l, const lmn_version *v,
+                            uint64_t numbers[LMN_SERVE_VERSIONS]);
 /* Count it, and log one of so many. */
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now);
