@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -G Ninja -S .
 CTEST := ctest --output-on-failure -j$(JOBS)
 
-.PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang check-arm64 gates demo conformance models environment fuzz \
+.PHONY: build help orderings check check-full check-asan check-release check-tsan check-clang check-arm64 check-clients gates demo conformance models environment fuzz \
 	bench-sync bench-sync-build soak-sync soak-trace \
 	fuzz-build fuzz-all cover install setup clean
 
@@ -60,6 +60,12 @@ check-tsan:
 check-arm64: ## cross build for arm64: kernels and answers under qemu
 	@tools/setup.sh arm64 > /dev/null || echo "the cross compiler and qemu are not all here"
 	@tools/check_arm64.sh $(BUILD) $(JOBS)
+
+# Their packages live apart: some pin what others do not bear.
+CLIENTS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lamina/venv-clients/bin/python
+check-clients: build ## every client of other people against `lamina serve` (ARGS=k6 for some)
+	@tools/setup.sh clients > /dev/null || echo "tools/setup.sh failed: going on with what is here"
+	$(if $(wildcard $(CLIENTS)),$(CLIENTS),$(PYTHON)) tests/clients/client_table.py $(BUILD) $(ARGS)
 
 # They look at a quick build of the libraries alone: what they look for (includes, symbols, sections,
 # registers) does not depend on the optimiser, and a release build may lie far behind.

@@ -4,7 +4,9 @@
 # Prints the path of that environment's python as its last line. With "learned" it adds what trains
 # and converts classical models (requirements-learned.txt), for `make models` only; with
 # "sync-peers" the queues and pools of others (sync_peers.txt), for `make bench-sync` only; with
-# "arm64" a cross compiler and an emulator, for `make check-arm64` only.
+# "arm64" a cross compiler and an emulator, for `make check-arm64` only; with "clients" what speaks
+# to model servers (requirements-clients.txt) into an environment of its own, whose python is then
+# the last line, for `make check-clients` only.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,6 +43,12 @@ if [ "${1:-}" = arm64 ]; then
     need libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/stdio.h
     need qemu-user qemu-aarch64
 fi
+if [ "${1:-}" = clients ]; then
+    need curl curl
+    need nghttp2-client h2load
+    need wrk wrk
+    need openssl openssl
+fi
 if [ -n "$missing" ]; then
     as_root=
     [ "$(id -u)" = 0 ] || as_root=sudo
@@ -60,6 +68,12 @@ install() { # list of packages, then the name of the stamp that says it is there
     "$venv/bin/pip" install -q --disable-pip-version-check -r "$1" >&2
     echo "$stamp" > "$venv/$2"
 }
+if [ "${1:-}" = clients ]; then
+    venv=$cache/venv-clients
+    install tools/requirements-clients.txt .stamp
+    echo "$venv/bin/python"
+    exit
+fi
 install tools/requirements.txt .stamp
 [ "${1:-}" != learned ] || install tools/requirements-learned.txt .stamp-learned
 echo "$venv/bin/python"
