@@ -73,6 +73,10 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     if ((i) < mr) {                                                                            \
         for (int v = 0; v < nv; v++) __builtin_prefetch(full + (i)*h->full_ld + v * VF_LANES); \
     }
+#define FETCH_C(i)                                                               \
+    if ((i) < mr) {                                                              \
+        for (int v = 0; v < nv; v++) __builtin_prefetch(c[i] + v * VF_LANES, 1); \
+    }
 #define CLOSE_V(i, v)                                        \
     if ((v) < nv) {                                          \
         if ((v) == nv - 1)                                   \
@@ -88,11 +92,20 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     const lmn_hgemm_head *h = t->head;
     const float *row = h && h->row ? h->row + i0 : NULL, *col = h && h->col ? h->col + j0 : NULL,
                 *full = h && h->full ? h->full + i0 * h->full_ld + j0 : NULL;
-    if (full) { /* its rows are too far apart for the hardware to foresee */
+    /* Rows of C and of a residual are too far apart for the hardware to foresee, and rows of A too
+       short: those of the next tile come with the last panel. */
+    if (!t->c_past) {
+        EACH_ROW(FETCH_C)
+    }
+    if (full) {
         EACH_ROW(FETCH)
     }
     const int64_t n_k = t->k;
+    const bool more = mr == MR && i0 + MR < t->m && j0 + HG_NR >= t->n;
+    const char *next = (const char *)(a[0] + (more ? MR * t->lda : 0));
+    const int64_t ld = more ? t->lda * (int64_t)sizeof *a[0] : 0;
     for (int64_t k = 0; k < n_k; k += PAIR, b += PAIR * HG_NR) {
+        __builtin_prefetch(next + (k >> 2 & 7) * ld + (k >> 5) * 64);
         const __m512i b0 = load32(b), b1 = nv > 1 ? load32(b + 32) : b0,
                       b2 = nv > 2 ? load32(b + 64) : b0;
         EACH_ROW(STEP)
