@@ -15,6 +15,7 @@ enum {
     KC = 1024,                /* longest k of a packed block; a multiple of every group */
     NC = 192,                 /* columns of a packed block */
     MC = 512,                 /* rows of a chunk */
+    WIDE = 8, WIDE_K = 256,
     SLAB = 96,                /* k brought at once */
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
@@ -49,7 +50,8 @@ static bool by_panels(const lmn_hgemm_plan *p)
 static void cut_blocks(lmn_hgemm_plan *p)
 {
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch, .threads = p->threads};
-    c.mr = p->row->mr, c.nr = p->row->nr, c.mc = MC, c.nc = NC;
+    c.mr = p->row->mr, c.nr = p->row->nr, c.mc = MC;
+    c.nc = NC * lmn_max_i64(1, lmn_min_i64(WIDE, WIDE_K / lmn_max_i64(1, p->k)));
     c.pack = is(p, LMN_HGEMM_PACKED) ? 0 : is(p, LMN_HGEMM_BRING) ? bring_madds : pack_madds;
     c.come = chunk_madds, c.most = max_chunk_madds;
     if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
