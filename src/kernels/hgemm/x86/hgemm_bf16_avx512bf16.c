@@ -69,6 +69,13 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         const vf rv = row ? vf_set1(row[i]) : vf_zero(); \
         HEAD_V(i, 0) HEAD_V(i, 1) HEAD_V(i, 2)           \
     }
+#define HEAD_ROW_V(i, v) \
+    if ((v) < nv) acc[i][v] = vf_min(hi, vf_max(lo, vf_add(acc[i][v], rv)));
+#define HEAD_ROW(i)                                        \
+    if ((i) < mr) {                                        \
+        const vf rv = vf_set1(row[i]);                     \
+        HEAD_ROW_V(i, 0) HEAD_ROW_V(i, 1) HEAD_ROW_V(i, 2) \
+    }
 #define FETCH(i)                                                                               \
     if ((i) < mr) {                                                                            \
         for (int v = 0; v < nv; v++) __builtin_prefetch(full + (i)*h->full_ld + v * VF_LANES); \
@@ -111,7 +118,10 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         EACH_ROW(STEP)
         (void)b1, (void)b2;
     }
-    if (h) {
+    if (row && !col && !full) {
+        const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
+        EACH_ROW(HEAD_ROW)
+    } else if (h) {
         const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
         EACH_ROW(HEAD)
     }
