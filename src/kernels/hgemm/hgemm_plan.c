@@ -15,7 +15,8 @@ enum {
     KC = 1024,                /* longest k of a packed block; a multiple of every group */
     NC = 192,                 /* columns of a packed block */
     MC = 512,                 /* rows of a chunk */
-    WIDE = 8, WIDE_K = 256,
+    WIDE = 8,                 /* times as many columns of short k, so that rows of C are long: */
+    WIDE_K = 256,             /* as many as there are k in this */
     SLAB = 96,                /* k brought at once */
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */

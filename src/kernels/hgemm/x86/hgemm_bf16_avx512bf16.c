@@ -80,6 +80,8 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     if ((i) < mr) {                                                                            \
         for (int v = 0; v < nv; v++) __builtin_prefetch(full + (i)*h->full_ld + v * VF_LANES); \
     }
+#define FETCH_A(i) \
+    if ((i) < mr) __builtin_prefetch(a[i] + k + ahead);
 #define FETCH_C(i)                                                               \
     if ((i) < mr) {                                                              \
         for (int v = 0; v < nv; v++) __builtin_prefetch(c[i] + v * VF_LANES, 1); \
@@ -109,10 +111,11 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     }
     const int64_t n_k = t->k;
     const bool more = mr == MR && i0 + MR < t->m && j0 + HG_NR >= t->n;
-    const char *next = (const char *)(a[0] + (more ? MR * t->lda : 0));
-    const int64_t ld = more ? t->lda * (int64_t)sizeof *a[0] : 0;
+    const int64_t ahead = more ? MR * t->lda : 0;
     for (int64_t k = 0; k < n_k; k += PAIR, b += PAIR * HG_NR) {
-        __builtin_prefetch(next + (k >> 2 & 7) * ld + (k >> 5) * 64);
+        if (k % PAIR_LANES == 0) {
+            EACH_ROW(FETCH_A)
+        }
         const __m512i b0 = load32(b), b1 = nv > 1 ? load32(b + 32) : b0,
                       b2 = nv > 2 ? load32(b + 64) : b0;
         EACH_ROW(STEP)
