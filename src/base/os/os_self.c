@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -57,6 +58,12 @@ void lmn_errno_set(int e)
 void lmn_sleep_ms(uint32_t ms)
 {
     (void)poll(NULL, 0, (int)ms);
+}
+
+void lmn_sleep_us(uint32_t us)
+{
+    const struct timespec ts = {us / 1000000, (long)(us % 1000000) * 1000};
+    (void)nanosleep(&ts, NULL);
 }
 
 static const char *hex(const char *p, uint64_t *out)

@@ -19,6 +19,7 @@ const char *lmn_self_name(void);
 int lmn_errno_get(void);
 void lmn_errno_set(int e);
 void lmn_sleep_ms(uint32_t ms);
+void lmn_sleep_us(uint32_t us);
 
 /* A row of /proc/self/maps. */
 typedef struct lmn_mapping {
