@@ -147,6 +147,11 @@ typedef struct lmn_http_task {
 } lmn_http_task;
 /* Any thread. Tasks of one thread run in order; those posted before the loop ends all run. */
 void lmn_http_post(lmn_http_loop *loop, lmn_http_task *task);
+/* The same, when this thread posts another task to this loop at once: that one wakes it. */
+void lmn_http_post_more(lmn_http_loop *loop, lmn_http_task *task);
+/* By the loop's thread, in overload: sleep so long before the next turn, so that it finds more to
+ * do at once. Tasks wait too. */
+void lmn_http_rest(lmn_http_loop *loop, uint64_t ns);
 void *lmn_http_loop_user(lmn_http_loop *loop);
 
 /* Certificates for TLS, and the plug-in that speaks it. */

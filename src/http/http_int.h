@@ -42,6 +42,9 @@ enum {
 /* Draining: a connection idle for so long has no request on the way. */
 #define LMN_HTTP_GRACE_NS (LMN_HTTP_SECOND / 4)
 #define LMN_HTTP_RETRY_ACCEPT_NS (LMN_HTTP_SECOND / 10)
+/* Turns asked of the system's scheduler: a loop that wakes goes before threads that run models. */
+#define LMN_HTTP_SLICE_NS (LMN_HTTP_SECOND / 10000)
+#define LMN_HTTP_REST_MOST_NS (LMN_HTTP_SECOND / 500)
 #define LMN_HTTP_SLOWEST 1024u /* bytes a second */
 
 /* What an event is about: the first member of whoever waits for one. */
@@ -172,6 +175,8 @@ struct lmn_http_loop {
     lmn_http_server *server;
     lmn_http_limits limits; /* of this loop: its share */
     void *user;
+    uint64_t rest_ns;      /* to sleep before the next turn */
+    uint64_t woke_ns;      /* when this one began */
     uint64_t now, turn_ns; /* when the handler wants its next turn */
     uint64_t date_ns;      /* when the date changes */
     char date[40];

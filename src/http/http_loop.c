@@ -7,6 +7,7 @@
  * Sleep and post: the loop announces its sleep, then looks for tasks; a poster adds its task, then
  * looks whether the loop sleeps. All four are sequentially consistent, so one sees the other.
  */
+#include "base/os/os_self.h"
 #include "base/os/os_time.h"
 #include "http/http_int.h"
 
@@ -287,15 +288,27 @@ static void free_dead(lmn_http_loop *l)
         (void)start_accepting(l, NULL);
 }
 
+/* Longer by what the turn took: the scheduler gives who has just run its next turn at once only
+ * when others have run as long, else not before its next tick. */
+static void rest(lmn_http_loop *l)
+{
+    const uint64_t ns = l->rest_ns + (l->now - l->woke_ns);
+    lmn_sleep_us((uint32_t)((ns < LMN_HTTP_REST_MOST_NS ? ns : LMN_HTTP_REST_MOST_NS) / 1000));
+    l->rest_ns = 0;
+    l->now = lmn_now_ns();
+}
+
 static void wait_for_events(lmn_http_loop *l)
 {
     lmn_poll_event events[LMN_POLL_MOST];
+    if (l->rest_ns) rest(l);
     uint64_t ns = sleep_ns(l);
     lmn_atomic_store(&l->asleep, 1, seq_cst);
     if (lmn_atomic_load(&l->tasks, seq_cst)) ns = 0;
     const uint32_t n = lmn_poll_wait(l->poll, events, LMN_POLL_MOST, ns);
     lmn_atomic_store(&l->asleep, 0, relaxed);
     l->now = lmn_now_ns();
+    l->woke_ns = l->now;
     keep_date(l);
     if (lmn_atomic_load(&l->drain, relaxed)) begin_drain(l);
     for (uint32_t i = 0; i < n; i++) {
@@ -344,6 +357,7 @@ void *lmn_http_loop_main(void *loop)
     lmn_http_loop *l = loop;
     const lmn_http_handler *h = l->server->handler;
     lamina_status st = LAMINA_OK;
+    lmn_thread_brisk(LMN_HTTP_SLICE_NS);
     l->now = lmn_now_ns();
     if (h->begin) st = h->begin(h->ctx, l, &l->user, &l->error);
     l->error.status = st;
@@ -357,12 +371,22 @@ void *lmn_http_loop_main(void *loop)
 
 /* ---- other threads ---- */
 
-void lmn_http_post(lmn_http_loop *l, lmn_http_task *task)
+static void push_task(lmn_http_loop *l, lmn_http_task *task)
 {
-    (void)lmn_atomic_add(&l->posting, 1, relaxed);
     lmn_http_task *newest = lmn_atomic_load(&l->tasks, relaxed);
     do task->next = newest;
     while (!lmn_atomic_cas(&l->tasks, &newest, task, seq_cst));
+}
+
+void lmn_http_post_more(lmn_http_loop *l, lmn_http_task *task)
+{
+    push_task(l, task);
+}
+
+void lmn_http_post(lmn_http_loop *l, lmn_http_task *task)
+{
+    (void)lmn_atomic_add(&l->posting, 1, relaxed);
+    push_task(l, task);
     if (lmn_atomic_load(&l->asleep, seq_cst) && lmn_atomic_exchange(&l->asleep, 0, seq_cst))
         lmn_wake(l->wake_fd);
     (void)lmn_atomic_sub(&l->posting, 1, release);
@@ -371,6 +395,11 @@ void lmn_http_post(lmn_http_loop *l, lmn_http_task *task)
 void lmn_http_loop_notify(lmn_http_loop *l)
 {
     lmn_wake(l->wake_fd);
+}
+
+void lmn_http_rest(lmn_http_loop *l, uint64_t ns)
+{
+    l->rest_ns = ns;
 }
 
 void *lmn_http_loop_user(lmn_http_loop *l)
