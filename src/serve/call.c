@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Refusals that follow each other so soon are overload, which lasts so long after the last. */
+#define CROWDED_GAP_NS UINT64_C(2000000)
+#define CROWDED_NS UINT64_C(20000000)
 #define CALL_ARENA_MAX ((size_t)1 << 30) /* the body is bounded before */
 
 static bool same_name(lmn_span a, const char *lower, size_t n)
@@ -238,7 +241,10 @@ static void done(lmn_infer *r)
         finish(c);
     } else {
         c->task.run = finish_posted;
-        lmn_http_post(c->home->loop, &c->task);
+        if (r->next && r->next->done == done && ((lmn_call *)r->next->user)->home == c->home)
+            lmn_http_post_more(c->home->loop, &c->task);
+        else
+            lmn_http_post(c->home->loop, &c->task);
     }
 }
 
@@ -307,6 +313,12 @@ lmn_infer *lmn_call_aim(lmn_call *c, lmn_http_request *r, lmn_version *v)
     return q;
 }
 
+static void note_refusal(lmn_serve_loop *l, uint64_t now)
+{
+    if (now - l->refused_ns < CROWDED_GAP_NS) l->crowded_until = now + CROWDED_NS;
+    l->refused_ns = now;
+}
+
 bool lmn_call_submit(lmn_call *c)
 {
     lmn_version *v = c->version;
@@ -316,8 +328,31 @@ bool lmn_call_submit(lmn_call *c)
      */
     const lamina_status st =
         remember(c->home, v) ? lmn_model_submit(v->model, &c->infer, now) : LAMINA_E_NOMEM;
+    if (st == LAMINA_E_LIMIT) note_refusal(c->home, now);
     if (st != LAMINA_OK) c->infer.status = st;
     return st == LAMINA_OK;
+}
+
+/* What overload costs is what refusing costs: so it is done by the head of the request alone, and
+ * nothing of it is read, taken or formatted that need not be. */
+bool lmn_call_turn_away(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
+{
+    static const char TEXT[] = "{\"error\":\"the queue of the model is full\"}";
+    char seconds[24];
+    uint32_t retry_after_s;
+    if (!lmn_model_turns_away(v->model, &retry_after_s)) return false;
+    note_refusal(l, r->head_ns);
+    lmn_count(&v->shards[l->index].outcome[LMN_OUTCOME_REFUSED], 1);
+    const lmn_serve_answer a = {
+        .status = 503,
+        .route = LMN_ROUTE_INFER,
+        .type = "application/json",
+        .fields = {{{(const uint8_t *)"Retry-After", 11},
+                    {(const uint8_t *)seconds, decimal(seconds, retry_after_s)}}},
+        .n_fields = 1,
+        .body = {(const uint8_t *)TEXT, sizeof TEXT - 1}};
+    lmn_serve_reply(l, r, &a);
+    return true;
 }
 
 void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)

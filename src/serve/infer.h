@@ -62,7 +62,8 @@ struct lmn_infer {
     lamina_status status;
     uint32_t n_result;
     uint32_t retry_after_s; /* with E_BUSY and E_LIMIT: when to come again */
-    /* Called once, by the thread that computed or refused; never before submit returned. */
+    /* Called once, by the thread that computed or refused; never before submit returned. Meanwhile
+     * `next` is what the same thread calls it for next; NULL: nothing at once. */
     void (*done)(lmn_infer *r);
     void *user;
     lamina_error error;

@@ -9,6 +9,9 @@
 #include <string.h>
 
 #define TAG "load"
+/* Rates beyond never sleep for long enough to poll only at the end of a gap: they would poll all
+ * the time, at the cost of a server that shares the machine, or the core by its other thread. */
+#define POLL_MOST 2000.0
 
 /* ---- histograms --------------------------------------------------------------------------------
  */
@@ -145,6 +148,7 @@ static uint64_t wait_ns(const lmn_load_run *r, uint64_t now)
 {
     uint64_t until = now + 100000000u; /* to look at seconds, time-outs and the stop word */
     if (r->opts.rate > 0 && r->next_due < until) until = r->next_due;
+    if (r->opts.rate > POLL_MOST) return until > now ? until - now : 0;
     /* a sleep shorter than a wake-up takes would be late: poll instead */
     return until < now + 150000u ? 0 : until - now - 100000u;
 }

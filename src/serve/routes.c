@@ -11,6 +11,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#define REFUSING_NS                                                              \
+    UINT64_C(1000000000) /* so long after a refusal heads are looked at for more \
+                          */
+
 typedef enum what {
     NOTHING,
     INFER,
@@ -677,6 +681,17 @@ static bool enter(lmn_serve_loop *l, lmn_http_request *r)
     return false;
 }
 
+/* Shortly after a refusal: should it be the next? */
+static bool is_refused(lmn_serve_loop *l, lmn_http_request *r)
+{
+    bool known;
+    const target t = find(r->path);
+    if (t.what != INFER || r->method != LMN_HTTP_POST) return false;
+    lmn_repo_see(l->server->repo, &l->view);
+    lmn_version *v = lmn_repo_find(&l->view, t.name, t.version, &known);
+    return v && lmn_call_turn_away(l, r, v);
+}
+
 uint64_t lmn_routes_head(void *ctx, lmn_http_request *r)
 {
     const lamina_server *s = ctx;
@@ -686,6 +701,8 @@ uint64_t lmn_routes_head(void *ctx, lmn_http_request *r)
     if (LMN_UNLIKELY(!is_open(l, r)) && !enter(l, r)) return 0;
     if (lmn_rpc_is(r)) return lmn_rpc_head(l, r);
     const bool infer = p.n > 6 && memcmp(p.p + p.n - 6, "/infer", 6) == 0;
+    if (LMN_UNLIKELY(infer && r->head_ns - l->refused_ns < REFUSING_NS) && is_refused(l, r))
+        return 0;
     return infer ? s->max_body : 64u << 10;
 }
 

@@ -157,6 +157,7 @@ static bool step(lmn_model *m, uint64_t now)
 {
     lmn_batch batch;
     const bool any = lmn_batcher_next(&m->batcher, now, &batch);
+    lmn_atomic_store(&m->full, 0, relaxed);
     if (any) run_batch(m, &batch);
     if (m->batcher.answers) answer(m);
     return any;
@@ -227,6 +228,7 @@ void *lmn_model_keeper(void *arg)
     while (!m->ending) {
         const uint64_t now = lmn_now_ns();
         lmn_batcher_expire(&m->batcher, now);
+        lmn_atomic_store(&m->full, 0, relaxed);
         if (m->batcher.answers) answer(m);
         uint64_t at = m->batcher.free_mask ? UINT64_MAX : lmn_batcher_look_again(&m->batcher);
         if (watch_runs(m) && now + KEEPER_NS < at) at = now + KEEPER_NS;
@@ -291,6 +293,24 @@ static void answer_hits(lmn_model *m)
     }
 }
 
+/* r was refused: would every other be? Lock held. */
+static void note_full(lmn_model *m, const lmn_infer *r)
+{
+    const lmn_batcher *b = &m->batcher;
+    const lmn_batch_config *c = &b->config;
+    const uint32_t most = c->n_levels == 1 ? c->level[0].max_queue_size : 0;
+    const bool full = b->rows >= c->max_queue_rows || (most && b->n_queued >= most);
+    if (full && !m->inlined && !m->cached) lmn_atomic_store(&m->full, r->retry_after_s, relaxed);
+}
+
+bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s)
+{
+    *retry_after_s = lmn_atomic_load(&m->full, relaxed);
+    if (!*retry_after_s) return false;
+    (void)lmn_atomic_add(&m->n_away, 1, relaxed);
+    return true;
+}
+
 lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
 {
     LMN_TRY(lmn_model_check(m, r));
@@ -315,6 +335,7 @@ lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
         /* Rather than refuse, the thread that would refuse makes room. */
         if (st != LAMINA_E_LIMIT || !m->inlined || !step(m, now)) break;
     }
+    if (st == LAMINA_E_LIMIT) note_full(m, r);
     if (st != LAMINA_OK)
         m->n_refused++;
     else if (!m->inlined)
@@ -360,6 +381,7 @@ void lmn_model_abort(lmn_model *m)
     lmn_mutex_lock(&m->lock);
     m->closed = m->aborted = true;
     lmn_batcher_cancel_all(&m->batcher);
+    lmn_atomic_store(&m->full, 0, relaxed);
     for (uint32_t i = 0; i < m->batcher.config.n_instances; i++)
         lmn_atomic_store(&m->runner[i].stop, 1, release);
     answer(m);
@@ -411,7 +433,7 @@ void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
     out->oldest_ns = b->oldest ? b->oldest->arrived_ns : 0;
     out->n_ok = m->n_ok;
     out->n_failed = m->n_failed;
-    out->n_refused = m->n_refused;
+    out->n_refused = m->n_refused + lmn_atomic_load(&m->n_away, relaxed);
     out->n_late = m->n_late;
     out->n_cancelled = m->n_cancelled;
     out->n_rows = m->n_rows;

@@ -62,6 +62,9 @@ void lmn_model_get_stats(const lmn_model *m, lmn_model_stats *out);
  * Any thread; `now` is lmn_now_ns().
  */
 lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now);
+/* Is its queue so full that it refuses whatever comes now? That is counted as a refusal. Takes no
+ * lock; what it lets by may be refused all the same. Any thread. */
+bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s);
 /* To be called after requests were submitted, once for all that came together. An inline model runs
  * what has gathered, in this thread, and returns the instant at which to be called again at the
  * latest; UINT64_MAX: nothing waits. A model with threads wakes those it needs and returns that. */

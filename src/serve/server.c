@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Overloaded, a loop rests so long between turns: a turn refuses several then, and who runs models
+ * beside it is not interrupted for each. */
+#define REST_NS UINT64_C(400000)
+
 /* --- loops --- */
 
 static lamina_status loop_begin(void *ctx, lmn_http_loop *loop, void **user, lamina_error *err)
@@ -47,8 +51,11 @@ static void loop_end(void *ctx, lmn_http_loop *loop, void *user)
 
 static uint64_t loop_turn(void *ctx, lmn_http_loop *loop, void *user)
 {
-    (void)ctx, (void)loop;
-    return lmn_call_turn(user);
+    (void)ctx;
+    lmn_serve_loop *l = user;
+    if (LMN_UNLIKELY(l->crowded_until) && lmn_now_ns() > l->crowded_until) l->crowded_until = 0;
+    if (LMN_UNLIKELY(l->crowded_until)) lmn_http_rest(loop, REST_NS);
+    return lmn_call_turn(l);
 }
 
 static void loop_look(lmn_http_task *task, lmn_http_loop *loop)

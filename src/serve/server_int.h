@@ -81,6 +81,8 @@ typedef struct lmn_serve_loop {
     lmn_tokens *tokens; /* as it saw them last: a reference; NULL: none are asked for */
     uint32_t until_log; /* requests to let pass before the next is logged */
     lmn_settings_seen traces;
+    uint64_t refused_ns;    /* when a queue was last found full */
+    uint64_t crowded_until; /* it is overloaded; 0: it is not */
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;
@@ -178,6 +180,8 @@ void lmn_call_released(void *call, lmn_span bytes);
 /* How it went as a status of HTTP; read: the request could not be read. */
 uint32_t lmn_call_status(const lmn_infer *r, bool read);
 void lmn_call_record(lmn_call *c, uint32_t status, uint64_t now);
+/* The head of such a request is there. True: its model's queue is full, and that was answered. */
+bool lmn_call_turn_away(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v);
 /* Run what is gathered; when to be called again. */
 uint64_t lmn_call_turn(lmn_serve_loop *l);
 void lmn_call_free_all(lmn_serve_loop *l);

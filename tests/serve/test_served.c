@@ -734,6 +734,44 @@ static void test_long_runs(t_env *env)
     asks_free(&all);
 }
 
+/* A queue that is full turns away without a lock, until it moves. */
+static void test_turned_away(t_env *env)
+{
+    char path[512];
+    lmn_model_config c = config_auto();
+    lmn_model_stats st;
+    asks all;
+    uint32_t after_s = 7;
+    use_cpu(env);
+    c.where = LMN_RUN_THREADS;
+    c.batch.max_batch_size = 4;
+    c.batch.delay_ns = 30000000000u; /* nothing goes by itself */
+    for (int by_requests = 0; by_requests < 2; by_requests++) {
+        c.batch.max_queue_rows = by_requests ? 64 : 4;
+        c.batch.preferred[0] = 4;
+        c.batch.level[0].max_queue_size = by_requests ? 2 : 0;
+        const int most = by_requests ? 2 : 3;
+        lmn_model *m = open_model(env, mlp_file(env, "N", NULL, path, sizeof path), &c);
+        T_REQUIRE(m);
+        asks_make(&all, 4);
+        for (int i = 0; i < most; i++) {
+            ask_rows(&all.a[i], 1);
+            T_OK(lmn_model_submit(m, &all.a[i].r, lmn_now_ns()));
+        }
+        T_CHECK(!lmn_model_turns_away(m, &after_s));
+        ask_rows(&all.a[3], by_requests ? 1 : 2); /* no room for two; there would be for one */
+        T_EQ(lmn_model_submit(m, &all.a[3].r, lmn_now_ns()), LAMINA_E_LIMIT);
+        T_EQ(lmn_model_turns_away(m, &after_s), by_requests);
+        lmn_model_get_stats(m, &st);
+        T_EQ(st.n_refused, 1 + by_requests);
+        T_CHECK(!by_requests || after_s > 0);
+        lmn_model_abort(m);
+        T_CHECK(!lmn_model_turns_away(m, &after_s));
+        lmn_model_unref(m);
+        asks_free(&all);
+    }
+}
+
 /* Clients that were answered together are waited for a moment; who comes then and stays alone is
    served when the moment is over, though the instance was asleep when it came. */
 static void test_one_comes_back(t_env *env)
@@ -807,4 +845,4 @@ T_MAIN(T_TEST(test_found_out), T_TEST(test_refused_models), T_TEST(test_refused_
        T_TEST(test_inline), T_TEST(test_allocations), T_TEST(test_cache), T_TEST(test_isolation),
        T_TEST(test_strings), T_TEST(test_threads), T_TEST(test_inline_of_many),
        T_TEST(test_ordering), T_TEST(test_close_and_abort), T_TEST(test_long_runs),
-       T_TEST(test_one_comes_back), T_TEST(test_no_memory))
+       T_TEST(test_turned_away), T_TEST(test_one_comes_back), T_TEST(test_no_memory))

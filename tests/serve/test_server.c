@@ -163,6 +163,79 @@ static void test_churn(t_env *env)
     lamina_server_stop(s, 1000);
 }
 
+/* x through a loop of many turns: a run takes long enough for a thread of its own. */
+static void put_slow_model(const char *dir, int64_t turns)
+{
+    static pb g, bytes, body, attr;
+    static const char config[] =
+        "max_batch_size: 4\ninstance_group [{count: 1 kind: KIND_CPU}]\n"
+        "dynamic_batching { default_queue_policy { max_queue_size: 2 } }\n";
+    char path[700];
+    const uint8_t yes = 1;
+    rt_node(&body, "Identity", "c_in", "c_out", NULL);
+    rt_node(&body, "Identity", "v_in", "v_out", NULL);
+    pb_str(&body, 2, "body");
+    rt_port(&body, 11, "i", LAMINA_I64, "");
+    rt_port(&body, 11, "c_in", LAMINA_BOOL, "");
+    rt_port(&body, 11, "v_in", LAMINA_F32, "N 4");
+    rt_port(&body, 12, "c_out", LAMINA_BOOL, "");
+    rt_port(&body, 12, "v_out", LAMINA_F32, "N 4");
+    rt_attr_graph(&attr, "body", &body);
+    rt_node(&g, "Loop", "n c x", "y", &attr);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "n", LAMINA_I64, 0, NULL, &turns, sizeof turns);
+    rt_weight(&g, "c", LAMINA_BOOL, 0, NULL, &yes, 1);
+    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
+    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
+    pb_model(&bytes, &g);
+    (void)snprintf(path, sizeof path, "%s/1", dir);
+    T_OK(lmn_os_dir_make(path, NULL));
+    (void)snprintf(path, sizeof path, "%s/1/model.onnx", dir);
+    T_OK(lmn_os_file_replace(path, bytes.p, bytes.n, NULL));
+    (void)snprintf(path, sizeof path, "%s/config.pbtxt", dir);
+    T_OK(lmn_os_file_replace(path, config, sizeof config - 1, NULL));
+}
+
+/* More clients than the queue holds: refused or served right on one connection each; afterwards all
+ * is as it was. */
+static void test_overload(t_env *env)
+{
+    enum { MANY = 12 };
+    char dir[512], body[4096];
+    const char *listen[] = {"127.0.0.1:0"};
+    lamina_server *s = NULL;
+    lamina_error err = {0};
+    atomic_bool stop = false;
+    client c[MANY];
+    lmn_thread threads[MANY];
+    long long n_ok = 0, n_away = 0;
+    T_OK(lamina_device_register(env->engine, &lmn_device_cpu, NULL, NULL));
+    (void)t_path(env, "m", dir, sizeof dir);
+    T_OK(lmn_os_dir_make(dir, NULL));
+    put_slow_model(dir, 3000);
+    const lamina_server_opts o = {
+        .size = sizeof o, .models = env->dir, .listen = listen, .n_listen = 1, .n_loops = 2};
+    T_REQUIRE(T_OK_ERR(lamina_server_start(env->engine, &o, &s, &err), &err));
+    for (int i = 0; i < MANY; i++) {
+        c[i] = (client){.server = s, .stop = &stop};
+        T_OK(lmn_thread_start(&threads[i], run_client, &c[i]));
+    }
+    lmn_sleep_ms(300);
+    atomic_store(&stop, true);
+    for (int i = 0; i < MANY; i++) {
+        lmn_thread_join(&threads[i]);
+        n_ok += c[i].n_ok;
+        n_away += c[i].n_away;
+        if (!T_EQ(c[i].n_bad, 0)) printf("    said: %s\n", c[i].said);
+    }
+    T_CHECK(n_ok > 0 && n_away > 0);
+    const int fd = dial(lamina_server_port(s, 0));
+    for (int i = 0; i < 5; i++)
+        T_EQ(ask(fd, "POST", "/v2/models/m/infer", REQUEST, body, sizeof body), 200);
+    (void)close(fd);
+    lamina_server_stop(s, 1000);
+}
+
 static void test_options(t_env *env)
 {
     const char *public[] = {"0.0.0.0:0"};
@@ -194,4 +267,4 @@ static void test_options(t_env *env)
     T_EQ(lamina_server_port(NULL, 0), 0);
 }
 
-T_MAIN(T_TEST(test_churn), T_TEST(test_options))
+T_MAIN(T_TEST(test_churn), T_TEST(test_overload), T_TEST(test_options))
