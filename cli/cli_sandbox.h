@@ -1,6 +1,7 @@
 /*
- * What a server gives up before it serves: new privileges, writing and executing files, and system
- * calls that no server needs. What the kernel does not have is left out, and said.
+ * What a server gives up before it serves, and a process in which a model is tried: new privileges,
+ * writing and executing files, and system calls that no server needs. What the kernel does not have
+ * is left out, and said.
  */
 #ifndef LAMINA_CLI_SANDBOX_H
 #define LAMINA_CLI_SANDBOX_H
@@ -18,5 +19,8 @@ typedef struct cli_sandbox {
 
 /* For the calling thread and all that it will start: so before there are others. */
 void cli_sandbox_enter(cli_sandbox *s);
+/* On top of that, for a process that has nobody to talk to: no sockets, no signals to others, no
+ * processes; threads are fine. False: the kernel takes no filter. */
+bool cli_sandbox_enter_alone(void);
 
 #endif

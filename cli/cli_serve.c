@@ -2,7 +2,7 @@
  * lamina serve: a model server. Options, signals, what a service manager wants to be told; the
  * server itself is lamina/serve.h.
  */
-#include "cli_sandbox.h"
+#include "cli_nursery.h"
 
 #include "cli.h"
 
@@ -27,6 +27,7 @@ const char cli_help_serve[] =
     "                    [--instances N] [--precision P] [--model-control MODE] [--load NAME]...\n"
     "                    [--poll-interval TIME] [--max-body SIZE] [--max-connections N]\n"
     "                    [--log DIR] [--log-sample N] [--drain-delay TIME] [--drain-timeout TIME]\n"
+    "                    [--probe MODE] [--probe-time TIME] [--probe-memory SIZE]\n"
     "                    [--no-sandbox] [--json]\n\n"
     "Serves a model over HTTP with the KServe v2 protocol; where liblamina-h2.so is (beside the\n"
     "program or in $LAMINA_PLUGIN_PATH) also over HTTP/2 and gRPC, on the same addresses; it says\n"
@@ -53,16 +54,19 @@ const char cli_help_serve[] =
     "                        explicit: what --load names, then load and unload requests\n"
     "  --load NAME           with explicit: a model to load at the start, * for all\n"
     "  --poll-interval TIME  how often poll looks; default 1s\n"
+    "  --probe MODE          try models in a process of their own first: always, never, auto\n"
+    "                        (default: with poll and explicit)\n"
+    "  --probe-time TIME     that a model may take there; default 60s\n"
+    "  --probe-memory SIZE   that it may take there; default what this machine has\n"
     "  --max-body SIZE       of a request; default 64M\n"
     "  --max-connections N   default 10000\n"
     "  --log DIR             what happens, and requests, into a ring in DIR: `lamina logd DIR`\n"
     "  --log-sample N        of N requests one is logged; default 1, 0: none\n"
     "  --drain-delay TIME    SIGTERM: how long to serve on while not ready; default 500ms\n"
     "  --drain-timeout TIME  and how long requests may take then; default 30s\n"
-    "  --no-sandbox          keep what is given up otherwise, where the kernel can take it: to "
-    "write\n"
-    "                        and execute files, to read others than models and tokens, and system\n"
-    "                        calls that no server needs\n"
+    "  --no-sandbox          do not give up writing and executing files, reading others than "
+    "models\n"
+    "                        and tokens, and system calls that no server needs\n"
     "  --json                print where it listens, and the models, as one line of JSON\n\n"
     "Runs until SIGTERM or SIGINT, which end it without cutting a request; a second one ends it "
     "at\n"
@@ -72,12 +76,11 @@ const char cli_help_serve[] =
     "  lamina serve model.onnx\n"
     "  lamina serve models/ --model-control poll --listen 0.0.0.0:8000 --tokens tokens.txt\n"
     "  lamina serve models/ --listen 0.0.0.0:8443 --tls cert.pem key.pem --tokens tokens.txt\n"
-    "  lamina serve models/ --model-control explicit --load '*' --admin unix:/run/lamina.sock\n"
-    "  curl -s http://127.0.0.1:8000/v2/models/model/infer \\\n"
-    "    -d "
-    "'{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}]}'\n";
+    "  lamina serve models/ --model-control explicit --load '*' --admin unix:/run/lamina.sock\n";
 
-enum { MAX_LISTEN = 16, MAX_LOAD = 256 };
+enum { MAX_LISTEN = 16, MAX_LOAD = 256, MAX_BESIDE = 4, MAX_READ = 3 + 2 * MAX_BESIDE };
+
+typedef enum probe_mode { PROBE_AUTO, PROBE_ALWAYS, PROBE_NEVER } probe_mode;
 
 typedef struct serve_job {
     lamina_server_opts opts;
@@ -87,6 +90,8 @@ typedef struct serve_job {
     uint64_t drain_delay_ms, drain_ms;
     lamina_tls_opts tls; /* cert NULL: none */
     cli_sandbox sandbox;
+    probe_mode probe;
+    cli_nursery nursery;
     bool no_sandbox, json;
     char no_http2[600]; /* why there is none */
 } serve_job;
@@ -131,6 +136,15 @@ static bool read_control(const char *text, lamina_model_control *out)
     return false;
 }
 
+static bool read_probe(const char *text, probe_mode *out)
+{
+    static const char *const NAMES[] = {"auto", "always", "never"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, NAMES[i]) == 0) return *out = (probe_mode)i, true;
+    (void)cli_usage("serve", "--probe is always, never or auto, not \"%s\"", text);
+    return false;
+}
+
 static bool add_name(const char *option, const char **list, uint32_t *n, uint32_t most,
                      const char *value)
 {
@@ -149,31 +163,20 @@ static bool number(const char *option, const char *text, long hi, uint32_t *out)
     return *out = (uint32_t)v, true;
 }
 
-static const cli_opt SPEC[] = {{"--listen", true},
-                               {"--admin", true},
-                               {"--tokens", true},
-                               {"--insecure", false},
-                               {"--loops", true},
-                               {"--threads", true},
-                               {"--max-batch", true},
-                               {"--delay", true},
-                               {"--queue", true},
-                               {"--instances", true},
-                               {"--precision", true},
-                               {"--model-control", true},
-                               {"--load", true},
-                               {"--poll-interval", true},
-                               {"--max-body", true},
-                               {"--max-connections", true},
-                               {"--log", true},
-                               {"--log-sample", true},
-                               {"--drain-delay", true},
-                               {"--drain-timeout", true},
-                               {"--no-sandbox", false},
-                               {"--json", false},
-                               {"--tls", true},
-                               {"--client-ca", true},
-                               {NULL, false}};
+static const cli_opt SPEC[] = {{"--listen", true},       {"--admin", true},
+                               {"--tokens", true},       {"--insecure", false},
+                               {"--loops", true},        {"--threads", true},
+                               {"--max-batch", true},    {"--delay", true},
+                               {"--queue", true},        {"--instances", true},
+                               {"--precision", true},    {"--model-control", true},
+                               {"--load", true},         {"--poll-interval", true},
+                               {"--max-body", true},     {"--max-connections", true},
+                               {"--log", true},          {"--log-sample", true},
+                               {"--drain-delay", true},  {"--drain-timeout", true},
+                               {"--no-sandbox", false},  {"--json", false},
+                               {"--tls", true},          {"--client-ca", true},
+                               {"--probe", true},        {"--probe-time", true},
+                               {"--probe-memory", true}, {NULL, false}};
 
 static bool read_option(serve_job *j, int option, const char *v)
 {
@@ -212,7 +215,12 @@ static bool read_option(serve_job *j, int option, const char *v)
     case 21: return j->no_sandbox = true;
     case 22: return j->json = true;
     case 23: return j->tls.cert = v, true;
-    default: return j->tls.client_ca = v, true;
+    case 24: return j->tls.client_ca = v, true;
+    case 25: return read_probe(v, &j->probe);
+    case 26:
+        if (!read_time("--probe-time", v, &us)) return false;
+        return j->nursery.time_ms = us < 1000 ? 1 : us / 1000, true;
+    default: return read_size("--probe-memory", v, &j->nursery.memory);
     }
 }
 
@@ -402,8 +410,6 @@ static bool folder_of_socket(const char *where, char *buf, size_t cap)
     return snprintf(buf, cap, "%.*s", n, where + 5) < (int)cap;
 }
 
-enum { MAX_BESIDE = 4 };
-
 /* Files that are replaced have other inodes, and links lead elsewhere: so the folders that what is
  * read again lies in, as named and as meant. */
 static size_t folders_of_files(const serve_job *j, char (*buf)[PATH_MAX], const char **out)
@@ -427,23 +433,48 @@ static size_t folders_of_files(const serve_job *j, char (*buf)[PATH_MAX], const 
     return n;
 }
 
+/* What loading models reads. */
+static size_t readable(const serve_job *j, char *cache, size_t cap, const char **out)
+{
+    const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME"),
+               *tune = getenv("LAMINA_TUNE");
+    size_t n = 0;
+    out[n++] = j->opts.models;
+    cache[0] = 0;
+    if (xdg && *xdg)
+        (void)snprintf(cache, cap, "%s/lamina", xdg);
+    else if (home && *home)
+        (void)snprintf(cache, cap, "%s/.cache/lamina", home);
+    if (*cache) out[n++] = cache; /* choices of `lamina tune` */
+    if (tune && *tune) out[n++] = tune;
+    return n;
+}
+
+/* Before anything is open and before there are threads. */
+static int start_nursery(serve_job *j)
+{
+    char cache[1000];
+    const char *read[MAX_READ];
+    const cli_sandbox sandbox = {.read = read, .n_read = readable(j, cache, sizeof cache, read)};
+    const bool changes = j->opts.control != LAMINA_CONTROL_NONE;
+    if (j->probe == PROBE_NEVER || (j->probe == PROBE_AUTO && !changes)) return CLI_OK;
+    if (!j->nursery.memory)
+        j->nursery.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (!cli_nursery_start(&j->nursery, &j->opts, j->no_sandbox ? NULL : &sandbox))
+        return cli_fail("no process to try models in: %s", strerror(errno));
+    j->opts.probe = cli_nursery_try;
+    j->opts.probe_ctx = &j->nursery;
+    return CLI_OK;
+}
+
 /* After what is opened for writing is open, before there are threads. */
 static void enter_sandbox(serve_job *j)
 {
-    char cache[1000] = "", folders[MAX_LISTEN + 1][1000];
-    const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME"),
-               *tune = getenv("LAMINA_TUNE");
-    const char *read[3 + 2 * MAX_BESIDE] = {j->opts.models}, *sockets[MAX_LISTEN + 1];
-    char beside[2 * MAX_BESIDE][PATH_MAX];
+    char cache[1000], folders[MAX_LISTEN + 1][1000], beside[2 * MAX_BESIDE][PATH_MAX];
+    const char *read[MAX_READ], *sockets[MAX_LISTEN + 1];
     if (j->no_sandbox) return;
     j->sandbox.read = read;
-    j->sandbox.n_read = 1;
-    if (xdg && *xdg)
-        (void)snprintf(cache, sizeof cache, "%s/lamina", xdg);
-    else if (home && *home)
-        (void)snprintf(cache, sizeof cache, "%s/.cache/lamina", home);
-    if (*cache) read[j->sandbox.n_read++] = cache; /* choices of `lamina tune` */
-    if (tune && *tune) read[j->sandbox.n_read++] = tune;
+    j->sandbox.n_read = readable(j, cache, sizeof cache, read);
     j->sandbox.n_read += folders_of_files(j, beside, read + j->sandbox.n_read);
     j->sandbox.sockets = sockets;
     for (uint32_t i = 0; i <= j->opts.n_listen; i++) {
@@ -511,6 +542,7 @@ int cli_serve(int argc, char **argv)
 {
     serve_job j = {.opts = {.size = sizeof j.opts, .log_sample = 1},
                    .tls = {.size = sizeof j.tls},
+                   .nursery = {.line = -1, .time_ms = 60000},
                    .drain_delay_ms = 500,
                    .drain_ms = 30000};
     lamina_engine *e = NULL;
@@ -520,6 +552,7 @@ int cli_serve(int argc, char **argv)
     if (rc != CLI_OK) return rc;
     take_sockets(&j);
     j.opts.listen = j.listen;
+    if ((rc = start_nursery(&j)) != CLI_OK) return rc;
     if (j.log_dir) {
         const lamina_logger_opts lo = {.size = sizeof lo, .dir = j.log_dir, .name = "serve"};
         if (lamina_logger_open(&lo, &log, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
@@ -533,5 +566,6 @@ int cli_serve(int argc, char **argv)
         lamina_engine_destroy(e);
     }
     lamina_logger_close(log);
+    cli_nursery_stop(&j.nursery);
     return rc;
 }

@@ -99,6 +99,12 @@ typedef struct lamina_server_opts {
                         the server is gone */
     lamina_http2 *http2; /* HTTP/2 and gRPC on all addresses, beside HTTP/1.1; NULL: HTTP/1.1 alone.
                             Behind TLS if `tls` offers it. Borrowed until the server is gone */
+
+    /* Asked by the loading thread before a model's file is opened; what is not LAMINA_OK keeps it
+       out, with the sentence of `err`. May take its time: lamina_server_try in another process
+       shows what the file does without doing it here. NULL: nobody is asked. */
+    lamina_status (*probe)(void *ctx, const char *path, lamina_error *err);
+    void *probe_ctx;
 } lamina_server_opts;
 
 /**
@@ -195,6 +201,24 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_start(lamina_engine *eng
                                                               const lamina_server_opts *opts,
                                                               lamina_server **out,
                                                               lamina_error *err);
+
+/**
+ * Load the file of a model as a server with these options would, warm it up, and let it go: for a
+ * process whose end is no loss, before a server does the same.
+ *
+ * @param engine  borrowed.
+ * @param opts    borrowed; how to run models; where to listen and the like is passed over.
+ * @param path    borrowed; the file.
+ * @param err     borrowed; NULL allowed; one sentence on failure.
+ * @return LAMINA_OK; as lamina_model_load and lamina_session_run.
+ *
+ * Shapes:   none.   Units: none.
+ * Threads:  any.    Memory: the model's, released.   Blocking: loads and runs.
+ * Source:   none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_try(lamina_engine *engine,
+                                                            const lamina_server_opts *opts,
+                                                            const char *path, lamina_error *err);
 
 /**
  * The port on which address number i is listened to.

@@ -428,6 +428,8 @@ lamina_status lmn_repo_open(lamina_engine *engine, const lmn_repo_opts *o, lmn_r
     r->mode = o->mode;
     r->poll_ms = o->poll_ms ? o->poll_ms : 1000;
     r->n_shards = o->n_shards ? o->n_shards : 1;
+    r->probe = o->probe;
+    r->probe_ctx = o->probe_ctx;
     r->changed = o->changed;
     r->said = o->said;
     r->ctx = o->ctx;

@@ -51,7 +51,10 @@ typedef struct lmn_repo_opts {
     uint32_t n_load, n_shards;    /* shards of metrics for a version: loops; at least 1 */
     const lmn_model_config *over; /* command line: fields that are not 0 (max_batch_size: not -1)
                                      hold for every model; may be NULL */
-    void (*changed)(void *ctx);   /* by the loading thread: there is a new table; may be NULL */
+    /* asked before a file is opened, as lamina_server_opts has it; may be NULL */
+    lamina_status (*probe)(void *ctx, const char *path, lamina_error *err);
+    void *probe_ctx;
+    void (*changed)(void *ctx); /* by the loading thread: there is a new table; may be NULL */
     void (*said)(void *ctx, const char *line); /* one line a change, for a log; may be NULL */
     void *ctx;
 } lmn_repo_opts;
@@ -60,6 +63,10 @@ typedef struct lmn_repo_opts {
  * file that cannot be loaded fails this; of a folder lmn_repo_index tells. Strings are copied. */
 lamina_status lmn_repo_open(lamina_engine *engine, const lmn_repo_opts *opts, lmn_repo **out,
                             lamina_error *err);
+/* Load the file of a model and warm it up as a repository without configurations would, and let it
+ * go. */
+lamina_status lmn_repo_try(lamina_engine *engine, const lmn_model_config *over, const char *path,
+                           lamina_error *err);
 /* No version is held any more by others, no view, no job is running. NULL is fine. */
 void lmn_repo_close(lmn_repo *r);
 /* Every request that is queued or runs is answered E_CANCELLED as soon as may be. */

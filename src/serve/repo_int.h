@@ -34,6 +34,8 @@ struct lmn_repo {
     lmn_repo_mode mode;
     uint32_t poll_ms, n_shards;
     const lmn_model_config *over;
+    lamina_status (*probe)(void *ctx, const char *path, lamina_error *err);
+    void *probe_ctx;
     void (*changed)(void *ctx);
     void (*said)(void *ctx, const char *line);
     void *ctx;

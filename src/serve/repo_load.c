@@ -56,9 +56,8 @@ static lamina_status read_file(lmn_repo *r, lmn_arena *arena, const char *rel, u
     return st;
 }
 
-static void obey_command_line(const lmn_repo *r, lmn_model_config *m)
+static void obey_command_line(const lmn_model_config *o, lmn_model_config *m)
 {
-    const lmn_model_config *o = r->over;
     if (!o) return;
     if (o->batch.max_batch_size >= 0) m->batch.max_batch_size = o->batch.max_batch_size;
     if (o->batch.max_batch_size == 0) m->batch.dynamic = false;
@@ -94,7 +93,20 @@ static lamina_status read_config(lmn_repo *r, const char *name, lmn_arena *arena
     LMN_TRY(st);
     if (c->name && *c->name && strcmp(c->name, name) != 0)
         return lmn_fail(err, LAMINA_E_INVALID, "its configuration is for a model of another name");
-    obey_command_line(r, &c->model);
+    obey_command_line(r->over, &c->model);
+    return LAMINA_OK;
+}
+
+lamina_status lmn_repo_try(lamina_engine *engine, const lmn_model_config *over, const char *path,
+                           lamina_error *err)
+{
+    lmn_serve_config c;
+    lmn_model *m = NULL;
+    lmn_serve_config_init(&c);
+    c.model.batch.dynamic = true;
+    obey_command_line(over, &c.model);
+    LMN_TRY(lmn_model_open(engine, path, "model", "1", &c.model, &m, err));
+    lmn_model_unref(m);
     return LAMINA_OK;
 }
 
@@ -226,6 +238,27 @@ void lmn_version_free(lmn_version *v)
     lmn_cfree(r->alloc, v, 1, sizeof *v, "version");
 }
 
+static bool same_file(const lmn_os_file_id *a, const lmn_os_file_id *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Ask who tries models elsewhere. What is loaded here afterwards must be the file that was tried.
+ */
+static lamina_status try_apart(lmn_repo *r, const char *name, uint64_t number, const char *file,
+                               lmn_os_file_id *tried, lamina_error *err)
+{
+    char path[4400];
+    lmn_os_file_id now = *tried;
+    if (!r->probe) return LAMINA_OK;
+    LMN_TRY(locate(r, name, number, file, path, tried, err));
+    LMN_TRY(r->probe(r->probe_ctx, path, err));
+    LMN_TRY(locate(r, name, number, file, path, &now, err));
+    if (same_file(&now, tried)) return LAMINA_OK;
+    *tried = (lmn_os_file_id){0}; /* so that it is looked at again */
+    return lmn_fail(err, LAMINA_E_STATE, "its file changed while it was tried");
+}
+
 static lamina_status open_version(lmn_repo *r, const char *name, uint64_t number,
                                   lmn_os_file_id *tried, lmn_version **out, lamina_error *err)
 {
@@ -247,6 +280,7 @@ static lamina_status open_version(lmn_repo *r, const char *name, uint64_t number
                            ? read_config(r, name, &v->arena, c, &ignored, err)
                            : lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
     if (st == LAMINA_OK) st = locate(r, name, number, c->file, path, tried, err);
+    if (st == LAMINA_OK) st = try_apart(r, name, number, c->file, tried, err);
     v->file = *tried;
     if (st == LAMINA_OK)
         st = lmn_model_open(r->engine, path, kept_name, kept_number, &c->model, &v->model, err);
@@ -283,11 +317,6 @@ static lmn_repo_slot *add_slot(lmn_repo *r, lmn_repo_model *m, uint64_t number)
     for (; at && m->slots[at - 1].number < number; at--) m->slots[at] = m->slots[at - 1];
     m->slots[at] = (lmn_repo_slot){.number = number};
     return &m->slots[at];
-}
-
-static bool same_file(const lmn_os_file_id *a, const lmn_os_file_id *b)
-{
-    return memcmp(a, b, sizeof *a) == 0;
 }
 
 static lamina_status load_slot(lmn_repo *r, lmn_repo_model *m, uint64_t number, bool config_changed,

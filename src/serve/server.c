@@ -139,14 +139,33 @@ static lamina_status check_opts(const lamina_server_opts *o, lamina_error *err)
     return LAMINA_OK;
 }
 
-static lamina_status open_models(lamina_server *s, const lamina_server_opts *o, lamina_error *err)
+/* What the options say of every model. */
+static lmn_model_config over_of(const lamina_server_opts *o)
 {
-    static const lmn_repo_mode MODES[] = {LMN_REPO_FIXED, LMN_REPO_EXPLICIT, LMN_REPO_POLL};
     lmn_model_config over = {.n_threads = o->n_threads, .precision = o->precision};
     over.batch.max_batch_size = o->max_batch == 0 ? -1 : o->max_batch < 0 ? 0 : o->max_batch;
     over.batch.delay_ns = o->delay_us * 1000u;
     over.batch.max_queue_rows = (int64_t)o->queue_rows;
     over.batch.n_instances = o->n_instances;
+    return over;
+}
+
+lamina_status lamina_server_try(lamina_engine *engine, const lamina_server_opts *opts,
+                                const char *path, lamina_error *err)
+{
+    lamina_server_opts o;
+    if (!engine || !opts || !path) return lmn_fail(err, LAMINA_E_INVALID, "an argument is NULL");
+    if (lmn_opts_read(&o, sizeof o, opts) != LAMINA_OK)
+        return lmn_fail(err, LAMINA_E_INVALID, "an option is set that this version does not know");
+    LMN_TRY(check_opts(&o, err));
+    const lmn_model_config over = over_of(&o);
+    return lmn_repo_try(engine, &over, path, err);
+}
+
+static lamina_status open_models(lamina_server *s, const lamina_server_opts *o, lamina_error *err)
+{
+    static const lmn_repo_mode MODES[] = {LMN_REPO_FIXED, LMN_REPO_EXPLICIT, LMN_REPO_POLL};
+    const lmn_model_config over = over_of(o);
     const lmn_repo_opts r = {.path = o->models,
                              .mode = MODES[o->control],
                              .poll_ms = o->poll_ms,
@@ -154,6 +173,8 @@ static lamina_status open_models(lamina_server *s, const lamina_server_opts *o, 
                              .n_load = o->n_load,
                              .n_shards = s->n_loops,
                              .over = &over,
+                             .probe = o->probe,
+                             .probe_ctx = o->probe_ctx,
                              .changed = models_changed,
                              .said = models_said,
                              .ctx = s};
