@@ -54,6 +54,10 @@ typedef struct cli_opt {
 int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *i,
              const char **value);
 
+/* "http://NAME:PORT/..." with a number for the name; false: nobody knows it. What is no such
+   address is copied. */
+bool cli_resolve(const char *url, char *out, size_t cap);
+
 /* An engine with `threads` (0 = automatic) and the environment's caps; reports failure itself. */
 int cli_engine(uint32_t threads, lamina_engine **out);
 /* The same, writing into a trace; NULL: none. */

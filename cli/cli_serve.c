@@ -27,6 +27,7 @@ const char cli_help_serve[] =
     "                    [--instances N] [--precision P] [--model-control MODE] [--load NAME]...\n"
     "                    [--poll-interval TIME] [--max-body SIZE] [--max-connections N]\n"
     "                    [--log DIR] [--log-sample N] [--drain-delay TIME] [--drain-timeout TIME]\n"
+    "                    [--otlp URL] [--trace-rate N]\n"
     "                    [--probe MODE] [--probe-time TIME] [--probe-memory SIZE]\n"
     "                    [--no-sandbox] [--json]\n\n"
     "Serves a model over HTTP with the KServe v2 protocol; where liblamina-h2.so is (beside the\n"
@@ -62,6 +63,9 @@ const char cli_help_serve[] =
     "  --max-connections N   default 10000\n"
     "  --log DIR             what happens, and requests, into a ring in DIR: `lamina logd DIR`\n"
     "  --log-sample N        of N requests one is logged; default 1, 0: none\n"
+    "  --otlp URL            send traces and metrics to an OpenTelemetry collector at\n"
+    "                        http://HOST:PORT\n"
+    "  --trace-rate N        of N requests that their client does not trace one is; default 1000\n"
     "  --drain-delay TIME    SIGTERM: how long to serve on while not ready; default 500ms\n"
     "  --drain-timeout TIME  and how long requests may take then; default 30s\n"
     "  --no-sandbox          do not give up writing and executing files, reading others than "
@@ -94,6 +98,7 @@ typedef struct serve_job {
     cli_nursery nursery;
     bool no_sandbox, json;
     char no_http2[600]; /* why there is none */
+    char otlp[600];
 } serve_job;
 
 /* A whole number and one of the units. */
@@ -176,7 +181,8 @@ static const cli_opt SPEC[] = {{"--listen", true},       {"--admin", true},
                                {"--no-sandbox", false},  {"--json", false},
                                {"--tls", true},          {"--client-ca", true},
                                {"--probe", true},        {"--probe-time", true},
-                               {"--probe-memory", true}, {NULL, false}};
+                               {"--probe-memory", true}, {"--otlp", true},
+                               {"--trace-rate", true},   {NULL, false}};
 
 static bool read_option(serve_job *j, int option, const char *v)
 {
@@ -220,7 +226,12 @@ static bool read_option(serve_job *j, int option, const char *v)
     case 26:
         if (!read_time("--probe-time", v, &us)) return false;
         return j->nursery.time_ms = us < 1000 ? 1 : us / 1000, true;
-    default: return read_size("--probe-memory", v, &j->nursery.memory);
+    case 27: return read_size("--probe-memory", v, &j->nursery.memory);
+    case 28:
+        if (cli_resolve(v, j->otlp, sizeof j->otlp)) return o->otlp = j->otlp, true;
+        (void)cli_usage("serve", "--otlp: \"%s\" names no host that is known here", v);
+        return false;
+    default: return number("--trace-rate", v, 1000000000, &o->otlp_rate);
     }
 }
 
@@ -242,6 +253,8 @@ static int read_args(serve_job *j, int argc, char **argv)
     if (!j->opts.models) return cli_usage("serve", "which model, or folder of models?");
     if (j->opts.n_load && j->opts.control != LAMINA_CONTROL_EXPLICIT)
         return cli_usage("serve", "--load goes with --model-control explicit");
+    if (j->opts.otlp_rate && !j->opts.otlp)
+        return cli_usage("serve", "--trace-rate goes with --otlp");
     if (j->tls.client_ca && !j->tls.cert) return cli_usage("serve", "--client-ca goes with --tls");
     if (!j->log_dir) j->opts.log_sample = 0;
     j->opts.load = j->load;

@@ -105,6 +105,10 @@ typedef struct lamina_server_opts {
        shows what the file does without doing it here. NULL: nobody is asked. */
     lamina_status (*probe)(void *ctx, const char *path, lamina_error *err);
     void *probe_ctx;
+
+    const char *otlp;   /* a collector of OpenTelemetry, "http://127.0.0.1:4318": traces and metrics
+                           go there by OTLP; the host is a number or localhost. NULL: nowhere */
+    uint32_t otlp_rate; /* of so many requests that nobody traces yet one is; 0 = 1000 */
 } lamina_server_opts;
 
 /**

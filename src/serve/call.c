@@ -31,18 +31,6 @@ static bool same_name(lmn_span a, const char *lower, size_t n)
     return true;
 }
 
-/* 00-(32 hex)-(16 hex)-(2 hex) */
-lmn_span lmn_call_traceparent(lmn_span v)
-{
-    if (v.n != 55) return (lmn_span){0};
-    for (size_t i = 0; i < v.n; i++) {
-        const bool dash = i == 2 || i == 35 || i == 52;
-        const bool hex = (v.p[i] >= '0' && v.p[i] <= '9') || (v.p[i] >= 'a' && v.p[i] <= 'f');
-        if (dash ? v.p[i] != '-' : !hex) return (lmn_span){0};
-    }
-    return v;
-}
-
 lmn_call *lmn_call_take(lmn_serve_loop *l)
 {
     lmn_call *c = l->spare;
@@ -128,6 +116,7 @@ void lmn_call_record(lmn_call *c, uint32_t status, uint64_t now)
 {
     const lmn_infer *r = &c->infer;
     lmn_version_shard *s = &c->version->shards[c->home->index];
+    lmn_trace_end(c, status, now);
     lmn_count(&s->outcome[outcome(status)], 1);
     if (status != 200) return;
     lmn_hist_add(&s->stage[LMN_STAGE_INPUT], between(c->began_ns, c->submitted_ns));
@@ -185,7 +174,7 @@ static void succeed(lmn_call *c)
     lmn_span bytes[1 + LMN_INFER_MAX_PORTS];
     lmn_http_piece pieces[1 + LMN_INFER_MAX_PORTS];
     lmn_http_field fields[3];
-    char json_text[24], timing_text[160];
+    char json_text[24], timing_text[160], trace_text[LMN_TRACEPARENT];
     lmn_http_answer a = {.status = 200,
                          .content_type = "application/json",
                          .fields = fields,
@@ -205,9 +194,11 @@ static void succeed(lmn_call *c)
     }
     const uint64_t now = lmn_now_ns();
     if (c->wants_timing) fields[a.n_fields++] = timing(c, now, timing_text, sizeof timing_text);
-    if (c->traceparent.n)
-        fields[a.n_fields++] =
-            (lmn_http_field){{(const uint8_t *)"traceparent", 11}, c->traceparent};
+    if (c->trace.given) {
+        lmn_traceparent_write(&c->trace, trace_text);
+        fields[a.n_fields++] = (lmn_http_field){{(const uint8_t *)"traceparent", 11},
+                                                {(const uint8_t *)trace_text, LMN_TRACEPARENT}};
+    }
     for (uint32_t i = 0; i < a.n_pieces; i++)
         pieces[i] = (lmn_http_piece){bytes[i], lmn_call_released, c};
     a.pieces = pieces;
@@ -271,8 +262,6 @@ static bool read_fields(lmn_call *c, const lmn_http_request *r, int64_t *json_by
                                "a body with a Content-Encoding is not taken: send it as it is");
                 return false;
             }
-        } else if (same_name(name, "traceparent", 11)) {
-            c->traceparent = lmn_call_traceparent(value);
         } else if (same_name(name, "prefer", 6)) {
             c->wants_timing = same_name(value, "server-timing", 13);
         }
@@ -305,7 +294,7 @@ lmn_infer *lmn_call_aim(lmn_call *c, lmn_http_request *r, lmn_version *v)
     c->began_ns = r->head_ns;
     c->submitted_ns = 0;
     c->wants_timing = c->rpc = false;
-    c->traceparent = (lmn_span){0};
+    lmn_trace_begin(c);
     q->model = v->model;
     q->gone = &r->gone;
     q->done = done;

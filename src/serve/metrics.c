@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "serve/otlp.h"
 
 #include <string.h>
 
@@ -64,6 +65,10 @@ void lmn_metric_family(const lmn_metrics_out *m, const char *name, lmn_metric_ki
                        const char *unit, const char *help)
 {
     static const char *const KINDS[] = {"counter", "gauge", "histogram"};
+    if (m->otlp) {
+        lmn_otlp_family(m->otlp, name, kind, unit, help);
+        return;
+    }
     const char *total = !m->open && kind == LMN_METRIC_COUNTER ? "_total" : "";
     lmn_strbuf_printf(m->out, "# TYPE %s%s %s\n", name, total, KINDS[kind]);
     if (m->open && unit) lmn_strbuf_printf(m->out, "# UNIT %s %s\n", name, unit);
@@ -103,33 +108,56 @@ static void sample_f64(const lmn_metrics_out *m, const char *name, const char *s
 void lmn_metric_u64(const lmn_metrics_out *m, const char *name, lmn_metric_kind kind,
                     const char *labels, uint64_t v)
 {
-    sample_u64(m, name, kind == LMN_METRIC_COUNTER ? "_total" : "", labels, v);
+    if (m->otlp)
+        lmn_otlp_u64(m->otlp, labels, v);
+    else
+        sample_u64(m, name, kind == LMN_METRIC_COUNTER ? "_total" : "", labels, v);
 }
 
 void lmn_metric_f64(const lmn_metrics_out *m, const char *name, lmn_metric_kind kind,
                     const char *labels, double v)
 {
-    sample_f64(m, name, kind == LMN_METRIC_COUNTER ? "_total" : "", labels, v);
+    if (m->otlp)
+        lmn_otlp_f64(m->otlp, labels, v);
+    else
+        sample_f64(m, name, kind == LMN_METRIC_COUNTER ? "_total" : "", labels, v);
+}
+
+/* As OpenMetrics writes floats: 1 is 1.0. */
+static void bound_text(char text[LMN_NUMBER_BYTES + 3], double v)
+{
+    size_t n = lmn_format_f64(text, v);
+    text[n] = 0;
+    if (!strpbrk(text, ".e")) (void)lmn_format(text + n, 3, ".0");
+}
+
+void lmn_metric_buckets(const lmn_metrics_out *m, const char *name, const char *labels,
+                        const double *bounds, const uint64_t *counts, uint32_t n, double sum)
+{
+    char with[512], bound[LMN_NUMBER_BYTES + 3];
+    uint64_t below = 0;
+    if (m->otlp) {
+        lmn_otlp_hist(m->otlp, labels, bounds, counts, n, sum);
+        return;
+    }
+    for (uint32_t i = 0; i <= n; i++) {
+        below += counts[i];
+        (void)lmn_format(with, sizeof with, "%s", labels);
+        if (i < n) bound_text(bound, bounds[i]);
+        lmn_metric_label(with, sizeof with, "le", i < n ? bound : "+Inf");
+        sample_u64(m, name, "_bucket", with, below);
+    }
+    sample_u64(m, name, "_count", labels, below);
+    sample_f64(m, name, "_sum", labels, sum);
 }
 
 void lmn_metric_hist(const lmn_metrics_out *m, const char *name, const char *labels,
                      const lmn_hist_sum *h)
 {
-    char with[512], bound[LMN_NUMBER_BYTES + 1];
-    uint64_t below = 0;
-    for (uint32_t i = 0; i <= LMN_HIST_BOUNDS; i++) {
-        below += h->bucket[i];
-        (void)lmn_format(with, sizeof with, "%s", labels);
-        if (i == LMN_HIST_BOUNDS) {
-            lmn_metric_label(with, sizeof with, "le", "+Inf");
-        } else {
-            bound[lmn_format_f64(bound, (double)(UINT64_C(1) << i) * 1e-6)] = 0;
-            lmn_metric_label(with, sizeof with, "le", bound);
-        }
-        sample_u64(m, name, "_bucket", with, below);
-    }
-    sample_u64(m, name, "_count", labels, below);
-    sample_f64(m, name, "_sum", labels, (double)h->sum_ns * 1e-9);
+    double bounds[LMN_HIST_BOUNDS];
+    for (uint32_t i = 0; i < LMN_HIST_BOUNDS; i++) bounds[i] = (double)(UINT64_C(1) << i) * 1e-6;
+    lmn_metric_buckets(m, name, labels, bounds, h->bucket, LMN_HIST_BOUNDS,
+                       (double)h->sum_ns * 1e-9);
 }
 
 void lmn_metrics_end(const lmn_metrics_out *m)

@@ -95,6 +95,7 @@ double lmn_hist_quantile(const lmn_hist_sum *h, double q);
 typedef struct lmn_metrics_out {
     lmn_strbuf *out;
     bool open;
+    struct lmn_otlp_out *otlp; /* not NULL: there, as OpenTelemetry has them, and no text */
 } lmn_metrics_out;
 
 typedef enum lmn_metric_kind {
@@ -112,6 +113,9 @@ void lmn_metric_f64(const lmn_metrics_out *m, const char *name, lmn_metric_kind 
                     const char *labels, double v);
 void lmn_metric_hist(const lmn_metrics_out *m, const char *name, const char *labels,
                      const lmn_hist_sum *h);
+/* The same by counts of n + 1 buckets with n bounds, at most 32. */
+void lmn_metric_buckets(const lmn_metrics_out *m, const char *name, const char *labels,
+                        const double *bounds, const uint64_t *counts, uint32_t n, double sum);
 /* model="..",version=".." and the like: appended to labels, with a comma where one is needed. */
 void lmn_metric_label(char *labels, size_t cap, const char *name, const char *value);
 void lmn_metrics_end(const lmn_metrics_out *m);

@@ -12,7 +12,7 @@
 
 typedef struct observer {
     lamina_server *s;
-    lmn_serve_loop *l; /* whose view is read */
+    const lmn_repo_view *view;
     lmn_metrics_out m;
 } observer;
 
@@ -87,7 +87,7 @@ static void of_http(const observer *o)
 static void of_tokens(const observer *o)
 {
     static const char *const OUTCOMES[] = {"admitted", "limited", "forbidden"};
-    const lmn_tokens *all = o->l->tokens;
+    const lmn_tokens *all = lmn_atomic_load(&o->s->tokens, relaxed); /* held by the lock */
     uint64_t rest[LMN_TOKEN_OUTCOMES] = {0};
     char labels[LABELS];
     if (!all) return;
@@ -114,9 +114,9 @@ static void versions(const observer *o,
                      void (*each)(const observer *o, const lmn_version *v, const char *labels))
 {
     char labels[LABELS];
-    for (uint32_t i = 0; lmn_repo_at(&o->l->view, i, 0); i++)
-        for (uint32_t k = 0; lmn_repo_at(&o->l->view, i, k); k++) {
-            const lmn_version *v = lmn_repo_at(&o->l->view, i, k);
+    for (uint32_t i = 0; lmn_repo_at(o->view, i, 0); i++)
+        for (uint32_t k = 0; lmn_repo_at(o->view, i, k); k++) {
+            const lmn_version *v = lmn_repo_at(o->view, i, k);
             labels[0] = 0;
             lmn_metric_label(labels, sizeof labels, "model", v->sig.model);
             lmn_metric_label(labels, sizeof labels, "version", v->sig.version);
@@ -179,23 +179,16 @@ static void total_time(const observer *o, const lmn_version *v, const char *labe
 
 static void batch_rows(const observer *o, const lmn_version *v, const char *labels)
 {
+    enum { BOUNDS = 13 };
     lmn_model_stats st = {0};
-    uint64_t below = 0;
-    char with[LABELS], bound[24];
+    uint64_t counts[BOUNDS + 1] = {0};
+    double bounds[BOUNDS];
     lmn_model_get_stats(v->model, &st);
-    for (uint32_t i = 0; i <= 12; i++) {
-        below += st.batch_rows[i];
-        (void)lmn_format(bound, sizeof bound, "%u.0", 1u << i);
-        (void)lmn_format(with, sizeof with, "%s", labels);
-        lmn_metric_label(with, sizeof with, "le", bound);
-        lmn_metric_u64(&o->m, "lamina_batch_rows_bucket", LMN_METRIC_GAUGE, with, below);
-    }
-    for (uint32_t i = 13; i < LMN_COUNT(st.batch_rows); i++) below += st.batch_rows[i];
-    (void)lmn_format(with, sizeof with, "%s", labels);
-    lmn_metric_label(with, sizeof with, "le", "+Inf");
-    lmn_metric_u64(&o->m, "lamina_batch_rows_bucket", LMN_METRIC_GAUGE, with, below);
-    lmn_metric_u64(&o->m, "lamina_batch_rows_count", LMN_METRIC_GAUGE, labels, below);
-    lmn_metric_u64(&o->m, "lamina_batch_rows_sum", LMN_METRIC_GAUGE, labels, st.n_rows);
+    for (uint32_t i = 0; i < LMN_COUNT(st.batch_rows); i++)
+        counts[i < BOUNDS ? i : BOUNDS] += st.batch_rows[i];
+    for (uint32_t i = 0; i < BOUNDS; i++) bounds[i] = (double)(1u << i);
+    lmn_metric_buckets(&o->m, "lamina_batch_rows", labels, bounds, counts, BOUNDS,
+                       (double)st.n_rows);
 }
 
 static void dispatches(const observer *o, const lmn_version *v, const char *labels)
@@ -340,16 +333,37 @@ static void of_process(const observer *o)
                    "version=\"" LAMINA_VERSION_STRING "\"", 1);
 }
 
-/* The lock keeps loops from ending; none of them needs it while requests are served. */
-void lmn_observe(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out, bool open)
+static void of_otlp(const observer *o)
 {
-    const observer o = {s, l, {out, open}};
+    lmn_otlp_stats st;
+    if (!o->s->otlp) return;
+    lmn_otlp_get_stats(o->s->otlp, &st);
+    lmn_metric_family(&o->m, "lamina_otlp_traces", LMN_METRIC_COUNTER, NULL,
+                      "Requests that were traced, by what became of their spans.");
+    lmn_metric_u64(&o->m, "lamina_otlp_traces", LMN_METRIC_COUNTER, "outcome=\"sent\"", st.sent);
+    lmn_metric_u64(&o->m, "lamina_otlp_traces", LMN_METRIC_COUNTER, "outcome=\"dropped\"",
+                   st.dropped);
+    lmn_metric_u64(&o->m, "lamina_otlp_traces", LMN_METRIC_COUNTER, "outcome=\"refused\"",
+                   st.refused);
+    lmn_metric_family(&o->m, "lamina_otlp_exports", LMN_METRIC_COUNTER, NULL,
+                      "Calls of the collector of traces and metrics.");
+    lmn_metric_u64(&o->m, "lamina_otlp_exports", LMN_METRIC_COUNTER, "", st.exports);
+    lmn_metric_family(&o->m, "lamina_otlp_failures", LMN_METRIC_COUNTER, NULL,
+                      "Such calls that failed.");
+    lmn_metric_u64(&o->m, "lamina_otlp_failures", LMN_METRIC_COUNTER, "", st.failures);
+}
+
+/* The lock keeps loops from ending; none of them needs it while requests are served. */
+void lmn_observe(lamina_server *s, const lmn_repo_view *view, const lmn_metrics_out *m)
+{
+    const observer o = {s, view, *m};
     lmn_mutex_lock(&s->lock);
     of_routes(&o);
     of_tokens(&o);
     lmn_mutex_unlock(&s->lock);
     of_http(&o);
     of_models(&o);
+    of_otlp(&o);
     of_process(&o);
-    lmn_metrics_end(&o.m);
+    if (!o.m.otlp) lmn_metrics_end(&o.m);
 }

@@ -184,8 +184,10 @@ void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route r
     lamina_log_u64(&rec, "us", took / 1000u);
     lamina_log_u64(&rec, "bytes_in", r->body.n);
     lamina_log_strn(&rec, "peer", r->peer.p, r->peer.n);
-    const lmn_span trace = lmn_call_traceparent(lmn_http_field_get(r, "traceparent"));
-    if (trace.n) lamina_log_strn(&rec, "traceparent", trace.p, trace.n);
+    const lmn_span trace = lmn_http_field_get(r, "traceparent");
+    lmn_call_trace read;
+    if (trace.n && lmn_traceparent_read(trace, &read))
+        lamina_log_strn(&rec, "traceparent", trace.p, LMN_TRACEPARENT);
     (void)lamina_log_end(&rec);
 }
 
@@ -558,7 +560,7 @@ static void metrics(lmn_serve_loop *l, lmn_http_request *r)
     a.type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                   : "text/plain; version=0.0.4; charset=utf-8";
     lmn_strbuf_reset(&l->text);
-    lmn_observe(l->server, l, &l->text, open);
+    lmn_observe(l->server, &l->view, &(lmn_metrics_out){.out = &l->text, .open = open});
     reply_text(l, r, &a);
 }
 

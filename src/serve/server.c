@@ -30,6 +30,7 @@ static lamina_status loop_begin(void *ctx, lmn_http_loop *loop, void **user, lam
     lmn_assert(l->index < s->n_loops);
     s->loops[l->index] = l;
     lmn_mutex_unlock(&s->lock);
+    lmn_trace_seed(l);
     *user = l;
     return LAMINA_OK;
 }
@@ -224,6 +225,7 @@ static lamina_status open_tokens(lamina_server *s, const char *path, lamina_erro
 
 static void release(lamina_server *s)
 {
+    lmn_otlp_close(s->otlp);
     lmn_repo_close(s->repo);
     lmn_tokens_unref(lmn_atomic_load(&s->tokens, relaxed));
     lmn_free(s->alloc, s->tokens_path, s->tokens_path_bytes, 1, "server");
@@ -254,11 +256,14 @@ lamina_status lamina_server_start(lamina_engine *engine, const lamina_server_opt
     s->started_ns = lmn_now_ns();
     lmn_mutex_init(&s->lock);
     s->tls = o.tls;
-    lmn_settings_init(&s->settings, false, 1000);
+    lmn_settings_init(&s->settings, o.otlp != NULL, o.otlp_rate ? o.otlp_rate : 1000);
     lamina_status st = o.tokens ? open_tokens(s, o.tokens, err) : LAMINA_OK;
     if (st == LAMINA_OK) st = open_models(s, &o, err);
+    if (st == LAMINA_OK && o.otlp) st = lmn_otlp_open(s, o.otlp, s->n_loops, &s->otlp, err);
     if (st == LAMINA_OK) st = open_http(s, &o, listen, n_listen, err);
+    if (st == LAMINA_OK && s->otlp) st = lmn_otlp_start(s->otlp, err);
     if (st != LAMINA_OK) {
+        if (s->http) lmn_http_stop(s->http);
         release(s);
         return st;
     }
@@ -333,6 +338,7 @@ void lamina_server_stop(lamina_server *s, uint32_t grace_ms)
         if (i % 64 == 0) lmn_repo_abort(s->repo);
         lmn_sleep_ms(2);
     }
+    lmn_otlp_finish(s->otlp); /* its last metrics tell of http too */
     lmn_http_stop(s->http);
     release(s);
 }

@@ -8,9 +8,11 @@
 #define LMN_SERVE_SERVER_INT_H
 
 #include "base/os/os_mutex.h"
+#include "base/rng.h"
 #include "base/sha256.h"
 #include "http/http.h"
 #include "lamina/serve.h"
+#include "serve/otlp.h"
 #include "serve/repo.h"
 #include "serve/settings.h"
 
@@ -20,6 +22,14 @@
 #define LMN_SERVE_TEXT_MAX ((size_t)64 << 20) /* of an answer that is text */
 
 typedef struct lmn_call lmn_call;
+
+/* How a request is traced. */
+typedef struct lmn_call_trace {
+    bool on;    /* it is to be sent */
+    bool given; /* trace and parent came with the request, which is told our span */
+    uint8_t trace[LMN_TRACE_ID], parent[LMN_SPAN_ID], span[LMN_SPAN_ID];
+    uint8_t flags;
+} lmn_call_trace;
 
 typedef enum lmn_token_outcome {
     LMN_TOKEN_ADMITTED,
@@ -83,6 +93,7 @@ typedef struct lmn_serve_loop {
     lmn_settings_seen traces;
     uint64_t refused_ns;    /* when a queue was last found full */
     uint64_t crowded_until; /* it is overloaded; 0: it is not */
+    lmn_rng ids;            /* of traces and spans */
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;
@@ -106,7 +117,7 @@ struct lmn_call {
     bool ready;                    /* its turn has not come */
     uint8_t *message;              /* its own, with a stream */
     size_t message_bytes;
-    lmn_span traceparent;
+    lmn_call_trace trace;
     lmn_infer infer; /* last: large, hardly touched */
 };
 
@@ -131,6 +142,7 @@ struct lamina_server {
     lamina_logger *log;
     uint32_t log_sample;
     lmn_settings settings;
+    lmn_otlp *otlp; /* NULL: no collector */
 };
 
 /* While it drains answers end their connections, so that few are idle when listeners close. */
@@ -185,8 +197,17 @@ bool lmn_call_turn_away(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v);
 /* Run what is gathered; when to be called again. */
 uint64_t lmn_call_turn(lmn_serve_loop *l);
 void lmn_call_free_all(lmn_serve_loop *l);
-/* `traceparent` of a request, if it is one; else empty. */
-lmn_span lmn_call_traceparent(lmn_span value);
+
+/* tracing.c: W3C Trace Context. */
+#define LMN_TRACEPARENT 55u
+/* Takes a traceparent apart; false: it is none. */
+bool lmn_traceparent_read(lmn_span value, lmn_call_trace *out);
+void lmn_traceparent_write(const lmn_call_trace *t, char out[LMN_TRACEPARENT]);
+/* A request that has its model: is it traced, under which ids? Reads its fields. */
+void lmn_trace_begin(lmn_call *c);
+/* It is answered, `now` or 0: a moment ago. */
+void lmn_trace_end(lmn_call *c, uint32_t status, uint64_t now);
+void lmn_trace_seed(lmn_serve_loop *l);
 
 /* server_http2.c. NULL: none. */
 const struct lmn_h2_table *lmn_serve_h2(const lamina_http2 *h);
@@ -209,7 +230,7 @@ void lmn_report_index_row(void *jsonw, const lmn_repo_row *row);
 void lmn_report_example(lmn_strbuf *out, const lmn_signature *s);
 
 /* observe.c */
-void lmn_observe(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out, bool open);
+void lmn_observe(lamina_server *s, const lmn_repo_view *view, const lmn_metrics_out *m);
 
 /* page.c */
 void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out);

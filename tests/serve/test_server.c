@@ -141,7 +141,9 @@ static void test_churn(t_env *env)
                                   .control = LAMINA_CONTROL_EXPLICIT,
                                   .load = load,
                                   .n_load = 1,
-                                  .n_loops = 2};
+                                  .n_loops = 2,
+                                  .otlp = "http://127.0.0.1:1", /* nobody is there */
+                                  .otlp_rate = 1};
     T_REQUIRE(T_OK_ERR(lamina_server_start(env->engine, &o, &s, &err), &err));
     for (int i = 0; i < CLIENTS; i++) {
         c[i] = (client){.server = s, .stop = &stop};
@@ -259,6 +261,9 @@ static void test_options(t_env *env)
     o.max_batch = -2;
     T_EQ(lamina_server_start(env->engine, &o, &s, &err), LAMINA_E_INVALID);
     o.max_batch = 0;
+    o.otlp = "https://127.0.0.1:1";
+    T_EQ(lamina_server_start(env->engine, &o, &s, &err), LAMINA_E_INVALID);
+    o.otlp = NULL;
     o.log_sample = 1;
     T_EQ(lamina_server_start(env->engine, &o, &s, &err), LAMINA_E_INVALID);
     T_CHECK(s == T_UNTOUCHED);
