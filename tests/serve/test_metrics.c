@@ -56,7 +56,7 @@ static void test_text(t_env *env)
         lmn_hist h = {0};
         lmn_hist_sum s = {{0}, 0, 0};
         lmn_strbuf_init(&b, &env->alloc, 1 << 16);
-        const lmn_metrics_out m = {&b, open};
+        const lmn_metrics_out m = {&b, open, NULL};
         lmn_metric_label(labels, sizeof labels, "a", "x\"y\\z\n");
         lmn_metric_label(labels, sizeof labels, "b", "1");
         T_STR_EQ(labels, "a=\"x\\\"y\\\\z\\n\",b=\"1\"");
