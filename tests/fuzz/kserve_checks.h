@@ -40,6 +40,21 @@ static void check_input(const lmn_signature *s, const lmn_infer_tensor *t)
     if (bytes != t->bytes) abort();
 }
 
+/* What was read with that status: whole, or refused by a sentence. True: it was taken. */
+static bool check_request(const lmn_signature *s, const lmn_infer *r, lamina_status st,
+                          const lamina_error *err)
+{
+    if (st != LAMINA_OK) {
+        if (!err->msg[0] || err->status != st) abort();
+        return false;
+    }
+    touch(r->id.p, r->id.n);
+    for (uint32_t i = 0; i < r->n_in; i++) check_input(s, &r->in[i]);
+    for (uint32_t i = 0; i < r->n_out; i++)
+        if (r->out[i].port >= s->n_out) abort();
+    return true;
+}
+
 /* As if the model gave back its input. */
 static lamina_tensor *echo(lamina_engine *e, const lmn_infer_tensor *t)
 {
