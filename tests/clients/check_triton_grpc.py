@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """
-tritonclient over gRPC: asyncio, calls in flight, streams, time-outs, parameters, classification, typed contents; then messages that are wrong, of which each must be answered with
-INVALID_ARGUMENT and a reason. tests/serve/check_serve_grpc.py asks what is plain.
+tritonclient over gRPC: asyncio, calls in flight, streams, time-outs, parameters, classification,
+typed contents; then messages that are wrong, of which each must be answered with INVALID_ARGUMENT
+and a reason. tests/serve/check_serve_grpc.py asks what is plain.
 """
 import asyncio
 import pathlib
