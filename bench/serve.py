@@ -5,10 +5,10 @@ has core 0 to itself, the load generator core 1; they take turns, round by round
 is the median of its rounds. CPU is that of the server's whole process tree (user and system) by the
 requests it answered, which a busy machine disturbs least.
 
-sets: json (tiny model, wrk at 1, 16, 64, 256, 1000 connections), idle (64 beside 1000 idle ones),
-heavy (2 ms model with and without batching), large (100,000 floats as JSON, 1 MB binary),
-overload (three times what it can, by `lamina bench serve`), bound (what a bound of the queue
-costs), start (to the first answer; memory)
+sets: grpc (tiny model, unary gRPC by h2load), json (tiny model, wrk at 1, 16, 64, 256, 1000
+connections), idle (64 beside 1000 idle ones), heavy (2 ms model with and without batching), large
+(100,000 floats as JSON, 1 MB binary), overload (three times what it can, by `lamina bench serve`),
+bound (what a bound of the queue costs), start (to the first answer; memory)
 
 Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), nginx
 answering a fixed file (the floor without a model). What is missing is said and left out.
@@ -26,6 +26,7 @@ import tempfile
 import time
 
 import benchlib
+import grpc_load
 
 NAME = "serve"
 benchlib.need_modules(NAME, "numpy", "onnx")
@@ -123,7 +124,7 @@ class Server:
     """One server process on core 0, stopped while others are measured."""
 
     def __init__(self, name, args, port, path, env=None, log=subprocess.DEVNULL):
-        self.name, self.port, self.path = name, port, path
+        self.name, self.port, self.path, self.grpc = name, port, path, port
         t0 = time.monotonic()
         self.p = subprocess.Popen(["taskset", "-c", "0"] + args, stdout=log, stderr=log,
                                   env=dict(os.environ, **(env or {})))
@@ -201,8 +202,10 @@ def triton_server(folder, repo, log, batching):
     args = [os.path.join(root, "bin", "tritonserver"), f"--model-repository={models}",
             f"--backend-directory={backends}", f"--http-port={port}", f"--grpc-port={grpc}",
             f"--metrics-port={metrics}"]
-    return Server("Triton, dynamic batching" if batching else "Triton", args, port,
-                  "/v2/health/ready", {"START_PEER_LIB": os.path.join(capi, library)}, log)
+    s = Server("Triton, dynamic batching" if batching else "Triton", args, port,
+               "/v2/health/ready", {"START_PEER_LIB": os.path.join(capi, library)}, log)
+    s.grpc = grpc
+    return s
 
 
 def nginx_server(folder, repo, log, batching):
@@ -333,6 +336,40 @@ def set_json(runs):
         runs.bar("B1 CPU at 64", m[ours, 64]["cpu"] / m[peer, 64]["cpu"], "x", 1 / 3, peer, False)
     if (ours, 1) in m and (floor, 1) in m:
         runs.bar("B1 p50 at 1", m[ours, 1]["p50"] / m[floor, 1]["p50"], "x", 1.4, floor, False)
+
+
+def set_grpc(runs):
+    """B2: the tiny model by gRPC."""
+    if not shutil.which("h2load"):
+        print("not run: h2load is not here (Debian package nghttp2-client)")
+        return
+    servers = runs.start((lamina_server, True), (triton_server, True))
+    body = grpc_load.write_request(runs.folder, "tiny", [0.25] * 16)
+    print("tiny model, unary gRPC of 16 floats")
+
+    def load(server, connections, streams):
+        cpu = cpu_seconds(server.p.pid)
+        n, took, mean, failed = grpc_load.h2load(server.grpc, body, connections, streams,
+                                                 runs.opts.seconds)
+        cpu = cpu_seconds(server.p.pid) - cpu
+        return {"rate": n / took, "mean": mean, "cpu": cpu / max(1, n) * 1e6, "bad": failed}
+
+    lines, medians = [], {}
+    for shape in ((1, 1), (64, 1), (8, 32)):
+        got = turns(servers, runs.opts.rounds, lambda s, shape=shape: load(s, *shape))
+        for s in servers:
+            m = {k: middle(got[s.name], k) for k in ("rate", "mean", "cpu", "bad")}
+            medians[s.name, shape] = m
+            lines.append([s.name, *shape, round(m["rate"]), m["mean"], m["cpu"], round(m["bad"])])
+            runs.row(set="grpc", server=s.name, connections=shape[0], streams=shape[1], **m)
+    benchlib.table(["server", "connections", "streams", "req/s", "mean us", "CPU us", "failed"],
+                   lines)
+    for s in servers:
+        s.close()
+    if len(servers) == 2:
+        a, b = (medians[s.name, (64, 1)] for s in servers)
+        runs.bar("B2 rate at 64", a["rate"] / b["rate"], "x", 3, servers[1].name)
+        runs.bar("B2 CPU at 64", a["cpu"] / b["cpu"], "x", 1 / 3, servers[1].name, False)
 
 
 def set_heavy(runs):
@@ -516,8 +553,8 @@ def set_start(runs):
         runs.bar("B6 start", found[lamina_server] / found[triton_server], "x", 0.6, "Triton", False)
 
 
-SETS = {"json": set_json, "idle": set_idle, "heavy": set_heavy, "large": set_large,
-        "overload": set_overload, "bound": set_bound, "start": set_start}
+SETS = {"grpc": set_grpc, "json": set_json, "idle": set_idle, "heavy": set_heavy,
+        "large": set_large, "overload": set_overload, "bound": set_bound, "start": set_start}
 
 
 def main():
