@@ -58,6 +58,14 @@ void lmn_h2_stream_unref(lmn_h2_stream *s)
     if (--s->refs == 0) free_stream(s);
 }
 
+/* Nothing follows of a body that is taken in parts: said once. */
+static void end_parts(lmn_h2_stream *s)
+{
+    void (*const part)(void *ctx, lmn_http_request *r, lmn_span bytes, bool last) = s->part;
+    s->part = NULL;
+    part(s->part_ctx, &s->open.r, (lmn_span){NULL, 0}, true);
+}
+
 /* The session names it no more. */
 static void detach(lmn_h2_stream *s)
 {
@@ -68,7 +76,8 @@ static void detach(lmn_h2_stream *s)
     s->writing = false;
     if (s->held) {
         lmn_atomic_store(&s->open.r.gone, 1, release);
-        if (s->part) s->part(s->part_ctx, &s->open.r, (lmn_span){NULL, 0}, true);
+        if (s->part) end_parts(s);
+        if (s->held && !s->given) lmn_h2_let_go(s); /* its body did not come */
     }
     lmn_h2_stream_unref(s);
 }
@@ -247,6 +256,7 @@ static void hand_over(lmn_h2_stream *s)
     lmn_http_request *r = &s->open.r;
     r->body = (lmn_span){s->body_n ? s->body : NULL, s->body_n};
     r->body_ns = s->h->c->loop->now;
+    s->given = true;
     handler->request(handler->ctx, r);
 }
 
@@ -288,7 +298,7 @@ static void on_head(void *ctx, void *stream, bool last)
     }
     if (s->part) {
         set_reading(s, false); /* as slow as it likes */
-        if (last) s->part(s->part_ctx, r, (lmn_span){NULL, 0}, true);
+        if (last) end_parts(s);
     } else if (r->declared_bytes > 0 && (uint64_t)r->declared_bytes > s->welcome) {
         lmn_h2_refuse(s, 413);
     } else if (last) {
@@ -354,7 +364,7 @@ static void on_end(void *ctx, void *stream)
     set_reading(s, false);
     if (!s->held) return;
     if (s->part)
-        s->part(s->part_ctx, &s->open.r, (lmn_span){NULL, 0}, true);
+        end_parts(s);
     else if (!s->answered)
         hand_over(s);
 }
@@ -374,6 +384,7 @@ void lmn_http_body_parts(lmn_http_request *r,
     lmn_assert(s);
     s->part = part;
     s->part_ctx = ctx;
+    s->given = true;
 }
 
 void lmn_http_body_took(lmn_http_request *r, size_t n)

@@ -32,7 +32,8 @@ typedef struct lmn_h2_stream {
     int32_t id;
     uint32_t refs;
     bool live;     /* the session knows it */
-    bool held;     /* by the handler */
+    bool held;     /* by the handler, or by us until it is handed over */
+    bool given;    /* the handler owes an answer */
     bool reading;  /* the request is not complete */
     bool refused;  /* its head is beyond a limit */
     bool answered; /* the head of the answer was handed over */
@@ -96,6 +97,7 @@ void lmn_h2_leave(lmn_h2_conn *h, uint32_t code);
 void lmn_h2_retime(lmn_http_conn *c);
 
 /* http_h2_out.c */
+void lmn_h2_let_go(lmn_h2_stream *s); /* it is answered, or nobody will */
 size_t lmn_h2_ready_body(void *ctx, void *stream, size_t most, bool *last);
 bool lmn_h2_send_body(void *ctx, void *stream, const uint8_t head[9], size_t n);
 

@@ -82,8 +82,7 @@ static void set_writing(lmn_h2_stream *s, bool writing)
     s->h->n_writing += writing ? 1u : UINT32_MAX;
 }
 
-/* The handler is through with it. */
-static void let_go(lmn_h2_stream *s)
+void lmn_h2_let_go(lmn_h2_stream *s)
 {
     s->held = false;
     s->part = NULL;
@@ -171,7 +170,7 @@ static void earn(lmn_h2_conn *h, int64_t frames)
 static bool begin_answer(lmn_h2_stream *s, const lmn_http_answer *a)
 {
     lmn_h2_conn *h = s->h;
-    s->answered = true;
+    s->answered = s->given = true;
     if (!s->live) return false;
     if (a->close || h->c->loop->draining) lmn_h2_leave(h, LMN_H2_NO_ERROR);
     lmn_http_soil(h->c);
@@ -199,7 +198,7 @@ void lmn_h2_reply(lmn_h2_stream *s, const lmn_http_answer *a)
             s->h->table->reset(s->h->session, s->id, LMN_H2_INTERNAL);
     }
     if (here && !s->reading) earn(s->h, LMN_H2_BUDGET_AN_ANSWER);
-    let_go(s);
+    lmn_h2_let_go(s);
 }
 
 void lmn_h2_refuse(lmn_h2_stream *s, uint32_t status)
@@ -310,7 +309,7 @@ void lmn_h2_stream_end(lmn_h2_stream *s)
         lmn_http_soil(s->h->c);
         if (!s->reading) earn(s->h, LMN_H2_BUDGET_AN_ANSWER);
     }
-    let_go(s);
+    lmn_h2_let_go(s);
 }
 
 /* ---- frames ---- */

@@ -179,12 +179,12 @@ static uint64_t rig_turn(void *ctx, lmn_http_loop *loop, void *user)
     return UINT64_MAX;
 }
 
-/* A server at `where`, behind TLS unless that is NULL; NULL limits: the defaults. */
-LMN_UNUSED static bool rig_start_tls(rig *g, t_env *env, const char *where, lmn_http_tls *tls,
-                                     const lmn_http_limits *limits, uint32_t n_loops)
+/* A server that listens as that says; NULL limits: the defaults. */
+LMN_UNUSED static bool rig_start_as(rig *g, t_env *env, lmn_http_listen listen,
+                                    const struct lmn_h2_table *h2, const lmn_http_limits *limits,
+                                    uint32_t n_loops)
 {
     lamina_error err;
-    const lmn_http_listen listen = {.where = where, .tls = tls};
     memset(g, 0, sizeof *g);
     g->env = env;
     g->big = malloc(RIG_BIG);
@@ -199,13 +199,29 @@ LMN_UNUSED static bool rig_start_tls(rig *g, t_env *env, const char *where, lmn_
                                        .n_listen = 1,
                                        .n_loops = n_loops,
                                        .limits = limits ? *limits : (lmn_http_limits){0},
-                                       .handler = &g->handler};
+                                       .handler = &g->handler,
+                                       .h2 = h2};
     if (!T_OK_ERR(lmn_http_start(&env->alloc, &opts, &g->server, &err), &err)) {
         free(g->big);
         return false;
     }
     g->has_worker = lmn_thread_start(&g->worker, rig_worker, g) == LAMINA_OK;
     return g->has_worker;
+}
+
+/* Behind TLS unless that is NULL. */
+LMN_UNUSED static bool rig_start_tls(rig *g, t_env *env, const char *where, lmn_http_tls *tls,
+                                     const lmn_http_limits *limits, uint32_t n_loops)
+{
+    const lmn_http_listen listen = {.where = where, .tls = tls};
+    return rig_start_as(g, env, listen, NULL, limits, n_loops);
+}
+
+LMN_UNUSED static bool rig_start_h2(rig *g, t_env *env, const struct lmn_h2_table *h2,
+                                    const lmn_http_limits *limits, uint32_t n_loops)
+{
+    const lmn_http_listen listen = {.where = "127.0.0.1:0"};
+    return rig_start_as(g, env, listen, h2, limits, n_loops);
 }
 
 LMN_UNUSED static bool rig_start(rig *g, t_env *env, const char *where,
