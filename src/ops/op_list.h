@@ -225,6 +225,7 @@
     X(FusedConv)                                                         \
     X(FusedGemm)                                                         \
     X(FusedMatMul)                                                       \
+    X(ImageConv)                                                         \
     X(QBlockMatMul)                                                      \
     /* com.microsoft */                                                  \
     X(MsAttention)                                                       \

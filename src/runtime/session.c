@@ -29,12 +29,21 @@ static void pass_ran(void *arg, const char *pass)
     p->start = lmn_trace_phase_begin(p->trace);
 }
 
+/* Products of pairs of bf16 are what pays for it. */
+static bool wants_short_images(const lamina_session *s)
+{
+    const lmn_isa pairs = LMN_ISA_AVX512BF16 | LMN_ISA_AMX;
+    return s->opts.precision == LAMINA_PRECISION_BF16 && !s->opts.reference &&
+           (s->engine->cpu.isa & pairs);
+}
+
 static lamina_status optimise(lamina_session *s, lamina_error *err)
 {
     pass_times times = {s->spans.trace, lmn_trace_phase_begin(s->spans.trace)};
     lmn_pass_ctx ctx = {.max_const_bytes = s->opts.max_const_bytes,
                         .ran = s->spans.trace ? pass_ran : NULL,
-                        .arg = &times};
+                        .arg = &times,
+                        .short_images = wants_short_images(s)};
     /* What no output needs never runs, so that it is refused in no way of running. */
     lamina_status st =
         s->opts.no_optimize ? lmn_pass_run(s->g, "dce", &ctx) : lmn_passes_run(s->g, &ctx);

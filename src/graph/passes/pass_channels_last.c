@@ -4,18 +4,23 @@
  * once. A region is convolutions, pools and elementwise nodes that hand values to each other;
  * Transposes stand where values come in and where others read them. A region is turned only if it
  * has at least two convolutions for every such place. Same bits.
+ *
+ * So do convolutions of f32 where the session multiplies in bf16 and wants it: they become
+ * ImageConv, and images between them are of bf16.
  */
 #include "graph/passes/match.h"
+#include "ops/fused.h"
 
 #include <string.h>
 
 #define MS "com.microsoft"
-enum { MAX_ATTRS = 16, MAX_IN = 16, MIN_CONVS = 2 };
+enum { MAX_ATTRS = 16, MAX_IN = 16, MIN_CONVS = 2, MIN_CHANNELS = 16 };
 
-typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP } kind;
+typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP, IMAGE } kind;
 
 typedef struct last {
     lmn_match *m;
+    bool ints, floats;        /* which convolutions are turned */
     size_t n_nodes, n_values; /* before anything was added */
     uint8_t *kind;            /* of a node */
     uint32_t *up;             /* of a node: towards the first of its region */
@@ -31,12 +36,17 @@ static const lmn_fact *fact_of(const last *l, lmn_vid v)
     return &l->m->g->values[v].fact;
 }
 
-/* 8 bits, a batch, channels and one to three spatial axes? */
+/* A batch, channels and one to three spatial axes? */
+static bool is_ranked(const last *l, lmn_vid v)
+{
+    const lmn_fact *f = fact_of(l, v);
+    return v && f->kind == LMN_FACT_TENSOR && f->rank >= 3 && f->rank <= 5;
+}
+/* And of 8 bits? */
 static bool is_image(const last *l, lmn_vid v)
 {
     const lmn_fact *f = fact_of(l, v);
-    return v && f->kind == LMN_FACT_TENSOR && f->rank >= 3 && f->rank <= 5 &&
-           (f->dtype == LAMINA_U8 || f->dtype == LAMINA_I8);
+    return is_ranked(l, v) && (f->dtype == LAMINA_U8 || f->dtype == LAMINA_I8);
 }
 
 static bool is_ms(const lmn_gnode *n, const char *op)
@@ -47,14 +57,46 @@ static bool is_ms(const lmn_gnode *n, const char *op)
 /* Is input k an image that the node works on? */
 static bool is_data(kind what, int32_t k)
 {
-    return k == 0 || (what == SUM && k == 3);
+    return k == 0 || ((what == SUM || what == IMAGE) && k == 3);
+}
+
+/* The steps of a convolution of f32 that ImageConv has: a residual, then a clip. */
+static bool read_steps(const last *l, const lmn_gnode *n, lmn_fused *f)
+{
+    *f = (lmn_fused){0};
+    if (lmn_match_op(n, "Conv")) return n->op.n_in <= 3;
+    if (strcmp(n->op.def->domain, "lamina") != 0 || strcmp(n->op.def->name, "FusedConv") != 0 ||
+        lmn_fused_read(&n->op, 3, f))
+        return false;
+    int32_t i = 0;
+    if (f->step[i].kind == LMN_EPI_ADD) {
+        if (!lmn_match_same_shape(l->m, n->in[f->step[i].operand], n->out[0])) return false;
+        i++;
+    }
+    if (i < f->n_steps && (f->step[i].kind == LMN_EPI_RELU || f->step[i].kind == LMN_EPI_CLIP)) i++;
+    return i == f->n_steps;
+}
+
+static bool is_image_conv(const last *l, const lmn_gnode *n)
+{
+    lmn_fused f;
+    const lmn_vid x = n->in[0], y = n->out[0];
+    if (!l->floats || n->op.n_in < 2 || !is_ranked(l, x) || !is_ranked(l, y) ||
+        fact_of(l, x)->dtype != LAMINA_F32 || fact_of(l, y)->dtype != LAMINA_F32 ||
+        !read_steps(l, n, &f) || lmn_attr_i(&n->op, "group", 1) != 1)
+        return false;
+    const lamina_tensor *w = lmn_match_const(l->m, n->in[1]);
+    return w && w->rank == fact_of(l, x)->rank && lmn_count(w) && w->dims[0] >= MIN_CHANNELS &&
+           w->dims[1] >= MIN_CHANNELS;
 }
 
 static kind kind_of(const last *l, const lmn_gnode *n)
 {
     if (n->dead || n->op.n_in < 1 || n->op.n_in > MAX_IN || n->op.n_out != 1 || n->op.n_caps ||
-        n->op.n_attrs >= MAX_ATTRS || !is_image(l, n->in[0]) || !is_image(l, n->out[0]))
+        n->op.n_attrs >= MAX_ATTRS)
         return NONE;
+    if (is_image_conv(l, n)) return IMAGE;
+    if (!l->ints || !is_image(l, n->in[0]) || !is_image(l, n->out[0])) return NONE;
     if (lmn_match_op(n, "QLinearConv")) {
         const lamina_tensor *w = lmn_match_const(l->m, n->in[3]);
         const bool whole = lmn_attr_i(&n->op, "group", 1) == 1;
@@ -115,7 +157,7 @@ static void count_places(last *l)
     for (uint32_t i = 0; i < l->n_nodes; i++) {
         const lmn_gnode *n = &g->nodes[i];
         const uint32_t r = first_of(l, i);
-        l->convs[r] += l->kind[i] == CONV;
+        l->convs[r] += l->kind[i] == CONV || l->kind[i] == IMAGE;
         for (int32_t k = 0; !n->dead && k < n->op.n_in; k++) {
             const lmn_vid v = n->in[k];
             if (!l->kind[i] || !is_data((kind)l->kind[i], k)) {
@@ -138,10 +180,11 @@ static bool is_chosen(last *l, uint32_t i)
 /* ---- turning -----------------------------------------------------------------------------------
  */
 
-/* A new value: v with its channels last. */
+/* A new value: v with its channels last; one of f32 as bf16. */
 static lmn_vid turned_value(last *l, lmn_vid v)
 {
     lmn_fact f = *fact_of(l, v);
+    if (f.dtype == LAMINA_F32) f.dtype = LAMINA_BF16;
     const lmn_dim channels = f.dims[1];
     for (int32_t i = 1; i + 1 < f.rank; i++) f.dims[i] = f.dims[i + 1];
     f.dims[f.rank - 1] = channels;
@@ -149,34 +192,54 @@ static lmn_vid turned_value(last *l, lmn_vid v)
     return lmn_graph_value(l->m->g, "", &f);
 }
 
-/* A Transpose from one to the other behind node `place` (LMN_NO_NODE: in front of all). `like`
-   gives the name and opset. */
-static lamina_status add_transpose(last *l, lmn_vid from, lmn_vid to, bool to_last, uint32_t place,
-                                   const lmn_opnode *like)
+/* A new node of one attribute from one value to the other behind node `place` (LMN_NO_NODE: in
+   front of all), before those that were put there earlier. `like` gives the name and opset. */
+static lamina_status add_node(last *l, const char *name, const lmn_attr *attr,
+                              const lmn_vid ends[2], uint32_t place, const lmn_opnode *like)
 {
     lmn_graph *g = l->m->g;
-    const int32_t rank = fact_of(l, from)->rank;
-    int64_t *perm = LMN_ARENA_ARRAY(&g->arena, int64_t, (size_t)rank);
-    const lmn_op_def *def = lmn_op_find("", "Transpose");
-    if (!perm || !def) return LAMINA_E_NOMEM;
-    for (int32_t i = 1; i + 1 < rank; i++) perm[to_last ? i : i + 1] = to_last ? i + 1 : i;
-    perm[to_last ? rank - 1 : 1] = to_last ? 1 : rank - 1;
-    const lmn_attr attr = {.name = "perm", .type = LMN_ATTR_INTS, .n = rank, .u.ints = perm};
+    const lmn_op_def *def = lmn_op_find("", name);
     const lmn_opnode op = {.def = def,
                            .name = like->name,
                            .opset = like->opset,
                            .n_in = 1,
                            .n_out = 1,
-                           .attrs = &attr,
+                           .attrs = attr,
                            .n_attrs = 1};
     const size_t at = g->n_nodes;
-    if (at - l->n_nodes >= l->cap_next || !lmn_graph_node(g, &op, &from, &to))
+    if (!def || at - l->n_nodes >= l->cap_next || !lmn_graph_node(g, &op, &ends[0], &ends[1]))
         return LAMINA_E_NOMEM;
     uint32_t *head = &l->head[place == LMN_NO_NODE ? 0 : place + 1];
-    if (from < l->m->n_uses) l->m->uses[from]++;
+    if (ends[0] < l->m->n_uses) l->m->uses[ends[0]]++;
     l->next[at - l->n_nodes] = *head;
     *head = (uint32_t)at + 1;
     return LAMINA_OK;
+}
+
+/* A Transpose from one to the other, and a Cast on the side of the usual order if types differ. */
+static lamina_status add_transpose(last *l, lmn_vid from, lmn_vid to, bool to_last, uint32_t place,
+                                   const lmn_opnode *like)
+{
+    lmn_graph *g = l->m->g;
+    const int32_t rank = fact_of(l, from)->rank;
+    const bool cast = fact_of(l, from)->dtype != fact_of(l, to)->dtype;
+    int64_t *perm = LMN_ARENA_ARRAY(&g->arena, int64_t, (size_t)rank);
+    if (!perm) return LAMINA_E_NOMEM;
+    for (int32_t i = 1; i + 1 < rank; i++) perm[to_last ? i : i + 1] = to_last ? i + 1 : i;
+    perm[to_last ? rank - 1 : 1] = to_last ? 1 : rank - 1;
+    const lmn_attr turn = {.name = "perm", .type = LMN_ATTR_INTS, .n = rank, .u.ints = perm};
+    if (!cast) return add_node(l, "Transpose", &turn, (lmn_vid[]){from, to}, place, like);
+    const lmn_attr type = {
+        .name = "to", .type = LMN_ATTR_INT, .n = 1, .u.i = fact_of(l, to)->dtype};
+    lmn_fact f = *fact_of(l, to_last ? from : to);
+    f.dtype = LAMINA_BF16;
+    const lmn_vid between = lmn_graph_value(g, "", &f);
+    if (!between) return LAMINA_E_NOMEM;
+    const lmn_vid first[2] = {from, between}, second[2] = {between, to};
+    LMN_TRY(to_last ? add_node(l, "Transpose", &turn, second, place, like)
+                    : add_node(l, "Cast", &type, second, place, like));
+    return to_last ? add_node(l, "Cast", &type, first, place, like)
+                   : add_node(l, "Transpose", &turn, first, place, like);
 }
 
 static lamina_status last_of(last *l, lmn_vid v, const lmn_opnode *like, lmn_vid *out)
@@ -192,9 +255,24 @@ static lamina_status last_of(last *l, lmn_vid v, const lmn_opnode *like, lmn_vid
 }
 
 /* Attributes of the node with its channels last. */
-static int32_t new_attrs(const lmn_gnode *n, kind what, lmn_attr *out)
+static int32_t new_attrs(const last *l, const lmn_gnode *n, kind what, lmn_attr *out)
 {
     int32_t count = 0;
+    if (what == IMAGE) {
+        lmn_fused f;
+        (void)read_steps(l, n, &f);
+        for (int32_t i = 0; i < n->op.n_attrs; i++)
+            if (strncmp(n->op.attrs[i].name, "epi", 3) != 0) out[count++] = n->op.attrs[i];
+        const lmn_fused_step *clip = f.n_steps ? &f.step[f.n_steps - 1] : NULL;
+        if (!clip || clip->kind == LMN_EPI_ADD) return count;
+        const bool relu = clip->kind == LMN_EPI_RELU;
+        out[count++] =
+            (lmn_attr){.name = "lo", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = relu ? 0.0f : clip->p0};
+        if (!relu)
+            out[count++] =
+                (lmn_attr){.name = "hi", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = clip->p1};
+        return count;
+    }
     for (int32_t i = 0; i < n->op.n_attrs; i++)
         if (what != POOL || strcmp(n->op.attrs[i].name, "storage_order") != 0)
             out[count++] = n->op.attrs[i];
@@ -210,22 +288,25 @@ static lamina_status turn_node(last *l, uint32_t i)
     const lmn_opnode like = g->nodes[i].op;
     const lmn_vid y = g->nodes[i].out[0];
     lmn_vid in[MAX_IN];
-    lmn_attr attrs[MAX_ATTRS];
+    lmn_attr attrs[MAX_ATTRS + 1];
     memcpy(in, g->nodes[i].in, (size_t)like.n_in * sizeof *in);
     for (int32_t k = 0; k < like.n_in; k++)
         if (is_data(what, k)) LMN_TRY(last_of(l, in[k], &like, &in[k]));
     const lmn_vid t = turned_value(l, y);
     if (!t) return LAMINA_E_NOMEM;
     lmn_gnode *n = &g->nodes[i]; /* not before: adding nodes moves them */
+    const char *op = what == POOL ? "NhwcMaxPool" : what == IMAGE ? "ImageConv" : like.def->name;
     LMN_TRY(lmn_match_become(l->m, n,
-                             &(lmn_rewrite){.domain = what == CLIP ? "" : MS,
-                                            .op = what == POOL ? "NhwcMaxPool" : like.def->name,
+                             &(lmn_rewrite){.domain = what == CLIP    ? ""
+                                                      : what == IMAGE ? "lamina"
+                                                                      : MS,
+                                            .op = op,
                                             .name = like.name,
                                             .opset = like.opset,
                                             .in = in,
                                             .n_in = like.n_in,
                                             .attrs = attrs,
-                                            .n_attrs = new_attrs(n, what, attrs)}));
+                                            .n_attrs = new_attrs(l, n, what, attrs)}));
     n->out[0] = t;
     g->values[t].producer = i, g->values[t].producer_out = 0;
     l->turned[y] = t;
@@ -263,7 +344,7 @@ static bool prepare(last *l)
     l->convs = LMN_ARENA_ARRAY(a, int32_t, n + 1);
     l->places = LMN_ARENA_ARRAY(a, int32_t, n + 1);
     l->head = LMN_ARENA_ARRAY(a, uint32_t, n + 1);
-    l->cap_next = n + v; /* one behind a node, one behind a value */
+    l->cap_next = 2 * (n + v); /* two behind a node, two behind a value */
     l->next = LMN_ARENA_ARRAY(a, uint32_t, l->cap_next);
     l->seen = LMN_ARENA_ARRAY(a, uint32_t, v);
     l->turned = LMN_ARENA_ARRAY(a, lmn_vid, v);
@@ -273,10 +354,13 @@ static bool prepare(last *l)
 static lamina_status run(lmn_match *m)
 {
     last l = {.m = m};
-    bool any = false;
+    l.ints = lmn_op_find(MS, "QLinearConv");
+    l.floats =
+        m->ctx->short_images && lmn_op_find("lamina", "ImageConv") && lmn_op_find("", "Cast");
+    bool any = l.floats;
     for (size_t i = 0; !any && i < m->g->n_nodes; i++)
-        any = lmn_match_op(&m->g->nodes[i], "QLinearConv");
-    if (!any || !lmn_op_find(MS, "QLinearConv") || !lmn_op_find("", "Transpose")) return LAMINA_OK;
+        any = l.ints && lmn_match_op(&m->g->nodes[i], "QLinearConv");
+    if (!any || !lmn_op_find("", "Transpose")) return LAMINA_OK;
     if (!prepare(&l)) return LAMINA_E_NOMEM;
     for (size_t i = 0; i < l.n_nodes; i++) l.kind[i] = (uint8_t)kind_of(&l, &m->g->nodes[i]);
     join(&l);

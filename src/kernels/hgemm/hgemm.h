@@ -38,6 +38,12 @@ typedef struct lmn_hgemm_head {
     const float *row, *col, *full; /* NULL = none */
     int64_t full_ld;
     float lo, hi; /* -inf, +inf = no clip, NaN included */
+    /* Where the result leaves as 16 bits, as by `narrow`, with a residual of 16 bits in front of
+       the clip; row and full are NULL then, and C is lost. out NULL = it stays in C, add NULL =
+       none. */
+    uint16_t *out;
+    const uint16_t *add;
+    int64_t out_ld; /* of both */
 } lmn_hgemm_head;
 
 typedef struct lmn_hgemm_block {

@@ -25,7 +25,9 @@ enum {
     PANELS_MC = 256,     /* rows and columns of a chunk whose panels pass one by one: A in L2, */
     PANELS_NC = 1024,    /* and C */
     FAR_BYTES = 1 << 20, /* packed B comes from beyond L2 */
-    SETS_BYTES = 4096    /* rows so far apart share sets of the caches */
+    SETS_BYTES = 4096,   /* rows so far apart share sets of the caches */
+    ROWS_NC = 1024,      /* columns that share rows brought together, */
+    ROWS_SUMS = 64 << 10 /* and their sums */
 };
 /* The last columns beyond whole panels of the tile, if they are few: a tile would leave its lanes
    idle. Not tuning: what they decide is the order of sums (hgemm_plan.h). */
@@ -55,6 +57,10 @@ static void cut_blocks(lmn_hgemm_plan *p)
     c.nc = NC * lmn_max_i64(1, lmn_min_i64(WIDE, WIDE_K / lmn_max_i64(1, p->k)));
     c.pack = is(p, LMN_HGEMM_PACKED) ? 0 : is(p, LMN_HGEMM_BRING) ? bring_madds : pack_madds;
     c.come = chunk_madds, c.most = max_chunk_madds;
+    if (is(p, LMN_HGEMM_ROWS) && !by_panels(p)) {
+        c.nc = lmn_min_i64(ROWS_NC, lmn_round_up_i64(p->n, c.nr));
+        c.mc = lmn_max_i64(p->row->strip, ROWS_SUMS / c.nc);
+    }
     if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
@@ -78,6 +84,7 @@ static void cut_stream(lmn_hgemm_plan *p)
 /* Is A taken where it lies? Blocks but the last are whole groups. */
 static bool a_in_place(const lmn_hgemm_plan *p)
 {
+    if (is(p, LMN_HGEMM_ROWS)) return false;
     if (by_panels(p) && p->m > 1 && p->k * 2 % SETS_BYTES == 0) return false;
     return p->row->elem == 2 && !is(p, LMN_HGEMM_A_F32 | LMN_HGEMM_TRANS_A) &&
            p->k % p->row->group == 0;
@@ -118,7 +125,7 @@ static int64_t thin_columns(const lmn_hgemm_plan *p)
 /* What a worker's scratch holds. */
 typedef struct parts {
     uint8_t *b, *a, *turned, *room;
-    float *slab, *c;
+    float *slab, *c, *add;
     float *thin, *thin_c; /* thin columns as rows of B's type; their sums, a row a column */
     uint8_t *thin_a;      /* and as rows of 16 bits */
 } parts;
@@ -141,11 +148,13 @@ static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
         take(base, &used,
              p->small || is(p, LMN_HGEMM_PACKED) ? 0 : p->nc / p->row->nr * panel_elems(p) * elem);
     s->a = take(base, &used, a_in_place(p) ? 0 : rows * a_step(p) * elem);
-    s->turned = take(base, &used, is(p, LMN_HGEMM_TRANS_A) ? rows * p->kc * 4 : 0);
+    const bool turn = is(p, LMN_HGEMM_TRANS_A) || (is(p, LMN_HGEMM_ROWS) && elem == 4);
+    s->turned = take(base, &used, turn ? rows * p->kc * 4 : 0);
     const int64_t room = p->small && is(p, LMN_HGEMM_TRANS_B) ? p->row->nt_room : 0;
     s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * room);
     s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
     s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
+    s->add = take(base, &used, is(p, LMN_HGEMM_ADD) ? rows * p->nc * 4 : 0);
     s->thin = take(base, &used, p->thin * p->k * 4);
     s->thin_c = take(base, &used, p->thin * p->mc * 4 * (c_apart(p) ? 2 : 1));
     s->thin_a = take(base, &used, p->thin * p->k * 2);
@@ -202,6 +211,23 @@ typedef struct work {
 TURN(uint16_t)
 TURN(float)
 
+/* Rows of 16 bits that the caller brings together, padded to whole groups. */
+static const void *bring_rows(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k,
+                              int64_t *ld)
+{
+    const lmn_hgemm_row *row = w->p->row;
+    const int64_t padded = lmn_round_up_i64(k, row->group);
+    const bool wide = row->elem == 4;
+    lmn_hgemm_strip s = {.item = w->item, .i = i, .m = m, .k0 = k0, .k = k};
+    *ld = a_step(w->p);
+    s.dst = (uint16_t *)(void *)(wide ? w->s.turned : w->s.a), s.ld_dst = wide ? k : *ld;
+    w->args->rows(w->args->rows_ctx, &s);
+    for (int64_t r = 0; !wide && k < padded && r < m; r++)
+        memset(s.dst + r * *ld + k, 0, (size_t)(padded - k) * 2);
+    if (wide) row->rows(&(lmn_hgemm_rows){w->s.a, *ld, s.dst, k, m, k, padded});
+    return w->s.a;
+}
+
 /* Rows i .. of A from k0 on in the form the row takes; *ld is set. */
 static const void *bring_a(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k, int64_t *ld)
 {
@@ -215,6 +241,7 @@ static const void *bring_a(const work *w, int64_t i, int64_t m, int64_t k0, int6
         *ld = args->lda;
         return half;
     }
+    if (is(p, LMN_HGEMM_ROWS)) return bring_rows(w, i, m, k0, k, ld);
     lmn_hgemm_rows r = {.dst = w->s.a, .ld = args->lda, .m = m, .k = k};
     r.src = f32 ? (const void *)full : half;
     if (turned && f32) turn_float((float *)(void *)w->s.turned, full, args->lda, m, k);
@@ -342,15 +369,39 @@ static lmn_epi_block place_of(const work *w, float *sums, int64_t ld, int64_t i,
     return (lmn_epi_block){sums, ld, args->row0 + i, w->j, m, w->n, args->item0 + w->item};
 }
 
-/* Sums of rows i .. are complete, `ld` apart: the epilogue, and rounding where C is of 16 bits. */
-static void finish(const work *w, const lmn_epi *epi, float *sums, int64_t ld, int64_t i, int64_t m)
+/* What is left to do of an ending: epi, a residual, a clip; NULL = nothing. */
+typedef struct ending {
+    const lmn_epi *epi, *clip;
+    const float *add;
+} ending;
+
+/* Sums of rows i .. are complete, `ld` apart: the ending, and rounding where C is of 16 bits. */
+static void finish(const work *w, const ending *e, float *sums, int64_t ld, int64_t i, int64_t m)
 {
     const lmn_hgemm_args *args = w->args;
-    const lmn_epi_block e = place_of(w, sums, ld, i, m);
-    if (epi && epi->n_ops) w->p->row->epi(epi, &e);
+    const lmn_epi_block at = place_of(w, sums, ld, i, m);
+    if (e->epi && e->epi->n_ops) w->p->row->epi(e->epi, &at);
     if (!c_apart(w->p)) return;
+    const lmn_epi_block own = {.c = sums, .ldc = ld, .m = m, .n = w->n};
+    if (e->add) {
+        const lmn_epi_op op = {
+            .kind = LMN_EPI_ADD, .bcast = LMN_EPI_FULL, .x = e->add, .ld = w->p->nc};
+        w->p->row->epi(&(lmn_epi){.n_ops = 1, .op = {op}}, &own);
+    }
+    if (e->clip) w->p->row->epi(e->clip, &own);
     uint16_t *c = (uint16_t *)args->c + w->item * args->c_batch + i * args->ldc + w->j;
     w->p->row->narrow(c, args->ldc, sums, ld, m, w->n);
+}
+
+/* Rows i .. of the residual as f32. */
+static const float *bring_add(const work *w, int64_t i, int64_t m)
+{
+    const lmn_hgemm_args *args = w->args;
+    if (!is(w->p, LMN_HGEMM_ADD)) return NULL;
+    const int64_t at = w->item * args->c_batch + i * args->ldc + w->j;
+    w->p->row->widen(
+        &(lmn_hgemm_rows){w->s.add, w->p->nc, args->add + at, args->ldc, m, w->n, w->n});
+    return w->s.add;
 }
 
 /* Where sums of rows i .. of the item stand. */
@@ -375,14 +426,16 @@ static void run_small(const work *w)
     t.b = (const uint16_t *)args->b + w->item * args->b_batch + (nt ? w->j * args->ldb : w->j);
     t.c = sums_at(w, w->i, &t.ldc), t.room = w->s.room;
     (nt ? p->row->small_nt : p->row->small_nn)(&t);
-    finish(w, args->epi, t.c, t.ldc, w->i, w->m);
+    finish(w, &(ending){args->epi, args->clip, NULL}, t.c, t.ldc, w->i, w->m);
 }
 
-/* What a tile applies in registers, taken off the front of the chain: the number of operations.
-   Operands are those of the block at `at`. */
-static int32_t take_head(const lmn_epi *epi, const lmn_epi_block *at, lmn_hgemm_head *h)
+/* What a tile applies in registers, taken off the front of the ending, whose epi is replaced by
+   `rest`. Operands are those of the block at `at`. */
+static bool take_head(ending *e, lmn_epi *rest, const lmn_epi_block *at, int64_t ld_add,
+                      lmn_hgemm_head *h)
 {
-    const lmn_epi_op *op = epi->op, *end = epi->op + epi->n_ops;
+    const int32_t n_ops = e->epi ? e->epi->n_ops : 0;
+    const lmn_epi_op *first = e->epi ? e->epi->op : rest->op, *op = first, *end = first + n_ops;
     *h = (lmn_hgemm_head){.lo = -INFINITY, .hi = INFINITY};
     if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_ROW)
         h->row = lmn_epi_operand(op++, at);
@@ -390,54 +443,95 @@ static int32_t take_head(const lmn_epi *epi, const lmn_epi_block *at, lmn_hgemm_
         h->col = lmn_epi_operand(op++, at);
     if (op < end && op->kind == LMN_EPI_ADD && op->bcast == LMN_EPI_FULL)
         h->full_ld = op->ld, h->full = lmn_epi_operand(op++, at);
+    if (op == end && e->add && !h->full) h->full_ld = ld_add, h->full = e->add, e->add = NULL;
+    if (op == end && e->clip && !e->add) op = e->clip->op, end = op + 1, e->clip = NULL;
     if (op < end && op->kind == LMN_EPI_RELU)
         h->lo = 0.0f, op++;
     else if (op < end && op->kind == LMN_EPI_CLIP)
         h->lo = op->p0, h->hi = (op++)->p1;
-    return (int32_t)(op - epi->op);
+    const bool any = op != first;
+    for (rest->n_ops = 0; op < end; op++) rest->op[rest->n_ops++] = *op;
+    e->epi = rest;
+    return any || h->full;
 }
 
-/* The last product of the chunk's rows i .., and its epilogue. */
+/* Is the whole ending, up to the rounding, what a head with `out` has? Then *h is that. */
+static bool leaves_whole(const work *w, const ending *e, int64_t i, const lmn_epi_block *at,
+                         lmn_hgemm_head *h)
+{
+    const lmn_hgemm_args *args = w->args;
+    const int64_t from = w->item * args->c_batch + i * args->ldc + w->j;
+    ending all = *e;
+    lmn_epi rest = {0};
+    if (!c_apart(w->p)) return false;
+    (void)take_head(&all, &rest, at, 0, h);
+    if (rest.n_ops || h->row || h->full || all.clip) return false;
+    const bool clipped = h->lo > -INFINITY || h->hi < INFINITY;
+    if (args->add && clipped && !e->clip) return false; /* epi's comes before the residual */
+    h->out = (uint16_t *)args->c + from, h->out_ld = args->ldc;
+    if (args->add) h->add = args->add + from;
+    return true;
+}
+
+/* The last product of the chunk's rows i .., and its ending. */
 static void run_last(const work *w, lmn_hgemm_block *t, int64_t i)
 {
     const lmn_hgemm_row *row = w->p->row;
-    const lmn_epi *epi = w->args->epi;
+    ending e = {w->args->epi, c_apart(w->p) ? w->args->clip : NULL, NULL};
+    const lmn_epi_block at = place_of(w, t->c, t->ldc, i, t->m);
     lmn_epi rest = {0};
     lmn_hgemm_head head;
-    if (epi && row->heads) {
-        const lmn_epi_block at = place_of(w, t->c, t->ldc, i, t->m);
-        int32_t n = take_head(epi, &at, &head);
-        for (t->head = n ? &head : NULL; n < epi->n_ops; n++) rest.op[rest.n_ops++] = epi->op[n];
-        epi = &rest;
+    if (row->heads && leaves_whole(w, &e, i, &at, &head)) {
+        t->head = &head;
+        row->block(t);
+        return;
     }
+    e.add = bring_add(w, i, t->m);
+    if (row->heads && take_head(&e, &rest, &at, w->p->nc, &head)) t->head = &head;
     row->block(t);
-    finish(w, epi, t->c, t->ldc, i, t->m);
+    finish(w, &e, t->c, t->ldc, i, t->m);
+}
+
+/* Rows i .. of the chunk by the packed columns of w, sums of k0 .. k0 + k - 1. */
+static void run_strip(const work *w, int64_t i, int64_t k0, int64_t k, lmn_hgemm_block *t)
+{
+    const lmn_hgemm_plan *p = w->p;
+    const bool packed = is(p, LMN_HGEMM_PACKED);
+    const int64_t panel = packed ? lmn_hgemm_panel_elems(p->row, p->k) : panel_elems(p);
+    const int64_t at = w->item * w->args->b_batch + w->j / p->row->nr * panel;
+    t->b = packed ? (const char *)w->args->b + (at + k0 * p->row->nr) * p->row->elem
+                  : (const char *)w->s.b;
+    t->b_panel = panel, t->n = w->n, t->beta = k0 > 0;
+    t->k = lmn_round_up_i64(k, p->row->group);
+    t->c = sums_at(w, i, &t->ldc);
+    t->c_past = p->c_past && !w->args->epi;
+    t->b_far = packed && p->k * p->n * p->row->elem > FAR_BYTES;
+    if (k0 + k >= p->k)
+        run_last(w, t, i);
+    else
+        p->row->block(t);
 }
 
 static void run_packed(const work *w)
 {
     const lmn_hgemm_plan *p = w->p;
     const int64_t strip = a_in_place(p) && !c_apart(p) ? w->m : strip_rows(p);
-    const bool packed = is(p, LMN_HGEMM_PACKED);
-    const int64_t panel = packed ? lmn_hgemm_panel_elems(p->row, p->k) : panel_elems(p);
-    const int64_t at = w->item * w->args->b_batch + w->j / p->row->nr * panel;
+    /* Rows brought together meet all columns of the chunk, a few that stay in L2 at a time. */
+    const int64_t step = is(p, LMN_HGEMM_ROWS) && !by_panels(p) ? NC : w->n;
     int64_t k0 = 0;
     do {
         const int64_t k = lmn_min_i64(p->kc, p->k - k0);
-        if (!packed) bring_b(w, k0, k);
+        if (!is(p, LMN_HGEMM_PACKED)) bring_b(w, k0, k);
         for (int64_t i = w->i; i < w->i + w->m; i += strip) {
-            lmn_hgemm_block t = {.b = w->s.b, .b_panel = panel, .n = w->n, .beta = k0 > 0};
-            if (packed) t.b = (const char *)w->args->b + (at + k0 * p->row->nr) * p->row->elem;
-            t.m = lmn_min_i64(strip, w->i + w->m - i);
-            t.k = lmn_round_up_i64(k, p->row->group);
+            lmn_hgemm_block t = {.m = lmn_min_i64(strip, w->i + w->m - i)};
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);
-            t.c = sums_at(w, i, &t.ldc);
-            t.c_past = p->c_past && !w->args->epi;
-            t.b_far = packed && p->k * p->n * p->row->elem > FAR_BYTES;
-            if (k0 + k >= p->k)
-                run_last(w, &t, i);
-            else
-                p->row->block(&t);
+            for (int64_t j = 0; j < w->n; j += step) {
+                work some = *w;
+                some.j = w->j + j, some.n = lmn_min_i64(step, w->n - j);
+                if (w->s.c) some.s.c = w->s.c + j;
+                t.head = NULL;
+                run_strip(&some, i, k0, k, &t);
+            }
         }
         k0 += k;
     } while (k0 < p->k);

@@ -22,9 +22,10 @@ enum {
     LMN_HGEMM_A_F32 = 4,
     LMN_HGEMM_B_F32 = 8,
     LMN_HGEMM_C_F32 = 16,
-    LMN_HGEMM_BRING = 32, /* B comes from args->bring */
-    LMN_HGEMM_PACKED =
-        64 /* b is what lmn_hgemm_prepack() made, b_batch elements from item to item */
+    LMN_HGEMM_BRING = 32,  /* B comes from args->bring */
+    LMN_HGEMM_PACKED = 64, /* b is what lmn_hgemm_prepack() made, b_batch elements between items */
+    LMN_HGEMM_ROWS = 128,  /* A, of 16 bits, comes from args->rows; with PACKED */
+    LMN_HGEMM_ADD = 256    /* args->add; with PACKED, C of 16 bits */
 };
 
 /* Extents >= 0, each below 2^31. */
@@ -56,6 +57,14 @@ typedef struct lmn_hgemm_slab {
 } lmn_hgemm_slab;
 typedef void lmn_hgemm_bring_fn(const void *ctx, const lmn_hgemm_slab *slab);
 
+/* Rows i .. i + m - 1 of A, columns k0 .. k0 + k - 1, of 16 bits, ld_dst apart. */
+typedef struct lmn_hgemm_strip {
+    int64_t item, i, m, k0, k;
+    uint16_t *dst;
+    int64_t ld_dst;
+} lmn_hgemm_strip;
+typedef void lmn_hgemm_strip_fn(const void *ctx, const lmn_hgemm_strip *strip);
+
 /* Strides are in elements: ld from row to row, batch from item to item (0 = shared). */
 typedef struct lmn_hgemm_args {
     const void *a, *b;
@@ -64,9 +73,14 @@ typedef struct lmn_hgemm_args {
     int64_t a_batch, b_batch, c_batch;
     lmn_hgemm_bring_fn *bring;
     const void *bring_ctx;
+    lmn_hgemm_strip_fn *rows;
+    const void *rows_ctx;
     const lmn_epi *epi; /* NULL = none */
-    int64_t item0;      /* number of the first item, for the epilogue's operands */
-    int64_t row0;       /* and of the first row */
+    /* Where C is of 16 bits, behind epi: a residual as C lies, and a clip. NULL = none. */
+    const uint16_t *add;
+    const lmn_epi *clip; /* RELU or CLIP alone */
+    int64_t item0;       /* number of the first item, for the epilogue's operands */
+    int64_t row0;        /* and of the first row */
 } lmn_hgemm_args;
 
 /* A whole B as panels of the row, k padded to whole groups: elements of row->elem bytes. */

@@ -18,6 +18,41 @@ VF_INLINE vf pair_dot_lo(vf sum, __m512i a, __m512i b)
                                                    (__m256bh)_mm512_castsi512_si256(b)));
 }
 
+/* The lines that a tile leaves to, and its residual. */
+static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t m)
+{
+    for (int64_t i = i0; i < i0 + m; i++) {
+        const int64_t at = i * h->out_ld + j0;
+        __builtin_prefetch(h->out + at, 1), __builtin_prefetch(h->out + at + HG_NR - 1, 1);
+        if (h->add) __builtin_prefetch(h->add + at), __builtin_prefetch(h->add + at + HG_NR - 1);
+    }
+}
+
+/* The sums of a tile, still near, as 16 bits. The instruction that rounds makes denormals 0. */
+static __attribute__((noinline)) void leave(const lmn_hgemm_block *t, int64_t i0, int64_t j0,
+                                            int64_t m)
+{
+    enum { DENORMAL = 0x20 };
+    const lmn_hgemm_head *h = t->head;
+    const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
+    const int64_t n = lmn_min_i64(HG_NR, t->n - j0);
+    for (int64_t i = i0; i < i0 + m; i++) {
+        const float *c = t->c + i * t->ldc + j0;
+        const int64_t at = i * h->out_ld + j0;
+        for (int64_t j = 0; j < n; j += VF_LANES) {
+            const vm in = vm_first(n - j);
+            vf v = vf_loadm(c + j, in);
+            if (h->col) v = vf_add(v, vf_loadm(h->col + j0 + j, in));
+            if (h->add) v = vf_add(v, bf16_widen(_mm256_maskz_loadu_epi16(in, h->add + at + j)));
+            v = vf_min(hi, vf_max(lo, v));
+            if (LMN_LIKELY(!_mm512_fpclass_ps_mask(v, DENORMAL)))
+                _mm256_mask_storeu_epi16(h->out + at + j, in, (__m256i)_mm512_cvtneps_pbh(v));
+            else
+                bf16_store(h->out + at + j, v, n - j);
+        }
+    }
+}
+
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
 /* Do whole vectors of C leave past the caches? */
@@ -98,12 +133,15 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         CLOSE_V(i, 0) CLOSE_V(i, 1) CLOSE_V(i, 2) \
     }
     EACH_ROW(OPEN)
-    const lmn_hgemm_head *h = t->head;
+    const bool leaves = t->head && t->head->out;
+    const lmn_hgemm_head *h = leaves ? NULL : t->head;
     const float *row = h && h->row ? h->row + i0 : NULL, *col = h && h->col ? h->col + j0 : NULL,
                 *full = h && h->full ? h->full + i0 * h->full_ld + j0 : NULL;
     /* Rows of C and of a residual are too far apart for the hardware to foresee, and rows of A too
        short: those of the next tile come with the last panel. */
-    if (!t->c_past) {
+    if (leaves) {
+        leave_soon(t->head, i0, j0, mr);
+    } else if (!t->c_past) {
         EACH_ROW(FETCH_C)
     }
     if (full) {
@@ -135,6 +173,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         return;
     }
     EACH_ROW(CLOSE)
+    if (leaves) leave(t, i0, j0, mr);
 }
 
 /* A function each, so that registers are given out one by one. */

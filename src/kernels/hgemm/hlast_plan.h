@@ -1,0 +1,52 @@
+/*
+ * The driver of convolutions of bf16 whose channels come last: the hgemm driver with A = pixels,
+ * where they lie for 1x1 and else brought together a few rows at a time, and B = weights rounded
+ * to bf16 and packed once for all runs (lmn_hlast_prepack). One group.
+ *
+ *   y[n][pixel][co] = clip( bias[co] + sum over taps, c of w x  + add[n][pixel][co] )
+ *
+ * Sums, bias and clip are f32, and the result is rounded once.
+ *
+ * Order   that of hgemm_plan.h over k = (tap, c).
+ */
+#ifndef LMN_KERNELS_HLAST_PLAN_H
+#define LMN_KERNELS_HLAST_PLAN_H
+
+#include "kernels/conv/conv_geom.h"
+#include "kernels/hgemm/hgemm_plan.h"
+
+typedef struct lmn_hlast_plan {
+    lmn_conv_geom g;
+    lmn_hgemm_plan gemm; /* of all images */
+    int64_t n_chunks;
+    size_t scratch_bytes;
+} lmn_hlast_plan;
+
+typedef struct lmn_hlast_args {
+    const uint16_t *x, *w; /* w: what lmn_hlast_prepack() made */
+    uint16_t *y;           /* overlaps x not; may be add */
+    const float *bias;     /* NULL = none */
+    const uint16_t *add;   /* as y; NULL = none */
+    bool clipped;
+    float lo, hi;
+} lmn_hlast_args;
+
+/* Weights [c_out][c_in][taps] of f32 as panels of a row that has rows_f32. */
+typedef struct lmn_hlast_weights {
+    const float *w;
+    int64_t c_out, c_in, taps;
+} lmn_hlast_weights;
+static inline int64_t lmn_hlast_packed_elems(const lmn_hgemm_row *row, const lmn_hlast_weights *w)
+{
+    return lmn_hgemm_packed_elems(row, w->c_in * w->taps, w->c_out);
+}
+void lmn_hlast_prepack(const lmn_hgemm_row *row, const lmn_hlast_weights *w, void *packed);
+
+/* adds: does args->add stand for something? */
+void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool adds,
+                         lmn_hlast_plan *out);
+/* Run chunk `chunk` < n_chunks; `scratch` holds scratch_bytes, contents are lost. */
+void lmn_hlast_chunk(const lmn_hlast_plan *plan, const lmn_hlast_args *args, int64_t chunk,
+                     void *scratch);
+
+#endif
