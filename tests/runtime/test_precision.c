@@ -241,4 +241,58 @@ static void test_unknown(t_env *env)
     lamina_model_unref(m);
 }
 
-T_MAIN(T_TEST(test_sessions), T_TEST(test_auto_refuses), T_TEST(test_16_bits), T_TEST(test_unknown))
+/* Convolutions that hand on images, with a residual, clips, a window and a stride: in bf16 they
+   work with their channels last where the machine multiplies pairs. */
+static void test_chain(t_env *env)
+{
+    static pb g, bytes, attr;
+    rt_cpu(env);
+    g.n = 0, attr.n = 0;
+    const int64_t one[4] = {C_OUT, C_IN, 1, 1}, window[4] = {C_OUT, C_OUT, 1, 2},
+                  last[4] = {C_IN, C_OUT, 1, 1};
+    weight(&g, "w0", LAMINA_F32, 4, one);
+    weight(&g, "w1", LAMINA_F32, 4, window);
+    weight(&g, "w2", LAMINA_F32, 4, (int64_t[]){C_OUT, C_OUT, 1, 1});
+    weight(&g, "w3", LAMINA_F32, 4, last);
+    weight(&g, "b", LAMINA_F32, 1, (int64_t[]){C_OUT});
+    pb_str(&attr, 1, "auto_pad");
+    pb_str(&attr, 4, "SAME_UPPER");
+    pb_int(&attr, 20, 3);
+    rt_node(&g, "Conv", "x w0 b", "y0", NULL);
+    rt_node(&g, "Relu", "y0", "z0", NULL);
+    rt_node(&g, "Conv", "z0 w1 b", "y1", &attr);
+    rt_node(&g, "Relu", "y1", "z1", NULL);
+    rt_node(&g, "Conv", "z1 w2", "y2", NULL);
+    rt_node(&g, "Add", "y2 z0", "s2", NULL);
+    rt_node(&g, "Relu", "s2", "z2", NULL);
+    rt_node(&g, "Conv", "z2 w3", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "2 16 9 9");
+    rt_port(&g, 12, "y", LAMINA_F32, "2 16 9 9");
+    lamina_model *m = rt_load(env, &bytes, &g);
+    lamina_tensor *x = numbers(env, LAMINA_F32, 4, (int64_t[]){2, C_IN, SIDE, SIDE}), *y[3];
+    for (int i = 0; i < 3; i++) {
+        const lamina_session_opts o = {.size = sizeof o,
+                                       .n_threads = i == 2 ? 2 : 1,
+                                       .precision =
+                                           i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT};
+        lamina_session *s = NULL;
+        T_OK(lamina_session_create(m, &o, &s, NULL));
+        const bool pairs = env->engine->cpu.isa & (LMN_ISA_AVX512BF16 | LMN_ISA_AMX);
+        bool turned = false;
+        lamina_node_info info = {.size = sizeof info};
+        for (size_t n = 0; lamina_session_node(s, n, &info) == LAMINA_OK; n++)
+            turned = turned || strcmp(info.op, "ImageConv") == 0;
+        T_EQ(turned, i && pairs);
+        y[i] = run_once(s, x);
+        lamina_session_destroy(s);
+    }
+    T_CHECK(off(y[1], y[0]) < 0.02);
+    T_CHECK(same_bits(y[1], y[2]));
+    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
+    lamina_tensor_unref(x);
+    lamina_model_unref(m);
+}
+
+T_MAIN(T_TEST(test_sessions), T_TEST(test_chain), T_TEST(test_auto_refuses), T_TEST(test_16_bits),
+       T_TEST(test_unknown))
