@@ -572,6 +572,92 @@ static lamina_status parameters(reader *r, const lmn_cfg_node *n, void *into)
     return LAMINA_OK;
 }
 
+/* --- ensembles --- */
+
+static lamina_status link_ports(reader *r, const lmn_cfg_node *at, const char *port,
+                                const lmn_cfg_node *value, bool output, lmn_config_step *s)
+{
+    lmn_config_link **list = output ? &s->out : &s->in;
+    uint32_t *count = output ? &s->n_out : &s->n_in;
+    const char *tensor = "";
+    LMN_TRY(text(r, value, &tensor));
+    if (!*port || !*tensor) return bad(r, at, "has an empty name");
+    if (*count == LMN_CONFIG_MAX_PORTS)
+        return bad(r, at, "has more than %u entries", LMN_CONFIG_MAX_PORTS);
+    if (!*list) *list = LMN_ARENA_ARRAY(r->arena, lmn_config_link, LMN_CONFIG_MAX_PORTS);
+    if (!*list) return no_memory(r);
+    for (uint32_t i = 0; i < *count; i++)
+        if (strcmp((*list)[i].port, port) == 0) return bad(r, at, "says one key twice");
+    (*list)[(*count)++] = (lmn_config_link){port, tensor};
+    return LAMINA_OK;
+}
+
+static lamina_status step_map(reader *r, const lmn_cfg_node *n, bool output, lmn_config_step *s)
+{
+    keyed e;
+    const char *port = "";
+    if (!r->json) {
+        LMN_TRY(entry(r, n, &e));
+        LMN_TRY(text(r, e.key, &port));
+        return link_ports(r, n, port, e.value, output, s);
+    }
+    if (n->kind != LMN_CFG_MESSAGE) return bad(r, n, "must be an object");
+    for (const lmn_cfg_node *v = n->first; v; v = v->next)
+        LMN_TRY(link_ports(r, n, v->name, v, output, s));
+    return LAMINA_OK;
+}
+
+static lamina_status step_inputs(reader *r, const lmn_cfg_node *n, void *into)
+{
+    return step_map(r, n, false, into);
+}
+
+static lamina_status step_outputs(reader *r, const lmn_cfg_node *n, void *into)
+{
+    return step_map(r, n, true, into);
+}
+
+static lamina_status step_model(reader *r, const lmn_cfg_node *n, void *into)
+{
+    return text(r, n, &((lmn_config_step *)into)->model);
+}
+
+static lamina_status step_version(reader *r, const lmn_cfg_node *n, void *into)
+{
+    int64_t v;
+    LMN_TRY(number(r, n, -1, INT64_MAX, &v));
+    if (v == 0) return bad(r, n, "must be -1 or more than 0");
+    ((lmn_config_step *)into)->version = v < 0 ? 0 : (uint64_t)v;
+    return LAMINA_OK;
+}
+
+static lamina_status step(reader *r, const lmn_cfg_node *n, void *into)
+{
+    static const field ROWS[] = {{"model_name", step_model, false},
+                                 {"model_version", step_version, false},
+                                 {"input_map", step_inputs, true},
+                                 {"output_map", step_outputs, true},
+                                 {"model_namespace", NULL, false}};
+    lmn_serve_config *c = into;
+    if (c->n_steps == LMN_CONFIG_MAX_STEPS)
+        return bad(r, n, "stands there more than %u times", LMN_CONFIG_MAX_STEPS);
+    if (!c->steps) c->steps = LMN_ARENA_ARRAY(r->arena, lmn_config_step, LMN_CONFIG_MAX_STEPS);
+    if (!c->steps) return no_memory(r);
+    lmn_config_step *s = &c->steps[c->n_steps];
+    LMN_TRY(each(r, n, ROWS, LMN_COUNT(ROWS), s));
+    if (!s->model || !*s->model) return bad(r, n, "has no model_name");
+    if (!s->n_out) return bad(r, n, "has no output_map: nothing would come of it");
+    c->n_steps++;
+    return LAMINA_OK;
+}
+
+static lamina_status ensemble(reader *r, const lmn_cfg_node *n, void *into)
+{
+    static const field ROWS[] = {{"step", step, true}};
+    LMN_TRY(each(r, n, ROWS, LMN_COUNT(ROWS), into));
+    return r->c->n_steps ? LAMINA_OK : bad(r, n, "has no step");
+}
+
 static lamina_status model_name(reader *r, const lmn_cfg_node *n, void *into)
 {
     return text(r, n, &((lmn_serve_config *)into)->name);
@@ -581,9 +667,11 @@ static lamina_status platform(reader *r, const lmn_cfg_node *n, void *into)
 {
     const char **p = &((lmn_serve_config *)into)->platform;
     LMN_TRY(text(r, n, p));
-    if (strcmp(*p, "onnxruntime_onnx") == 0 || strcmp(*p, "onnx_lamina") == 0 || !**p)
+    if (strcmp(*p, "onnxruntime_onnx") == 0 || strcmp(*p, "onnx_lamina") == 0 ||
+        strcmp(*p, "ensemble") == 0 || !**p)
         return LAMINA_OK;
-    return bad(r, n, "must be onnx_lamina or onnxruntime_onnx: this server runs ONNX models");
+    return bad(r, n,
+               "must be onnx_lamina, onnxruntime_onnx or ensemble: this server runs ONNX models");
 }
 
 static lamina_status backend(reader *r, const lmn_cfg_node *n, void *into)
@@ -623,7 +711,7 @@ static const field MODEL[] = {{"name", model_name, false},
                               {"optimization", NULL, false},
                               {"dynamic_batching", dynamic_batching, false},
                               {"sequence_batching", NULL, false},
-                              {"ensemble_scheduling", NULL, false},
+                              {"ensemble_scheduling", ensemble, false},
                               {"instance_group", instance_group, true},
                               {"default_model_filename", file_name, false},
                               {"cc_model_filenames", NULL, true},
@@ -636,12 +724,41 @@ static const field MODEL[] = {{"name", model_name, false},
                               {"response_cache", cache_enable, false},
                               {"model_metrics", NULL, false}};
 
+/* An ensemble has ports of its own, and no model of its own. */
+static lamina_status settle_ensemble(reader *r)
+{
+    lmn_serve_config *c = r->c;
+    const bool named = c->platform && strcmp(c->platform, "ensemble") == 0;
+    const lmn_batch_config *b = &c->model.batch;
+    if (!c->n_steps)
+        return named ? lmn_fail(r->err, LAMINA_E_INVALID, "an ensemble needs ensemble_scheduling")
+                     : LAMINA_OK;
+    if (!named && c->platform && *c->platform)
+        return lmn_fail(r->err, LAMINA_E_INVALID,
+                        "\"ensemble_scheduling\" needs the platform \"ensemble\"");
+    if (b->dynamic || b->n_instances || c->model.cache_bytes || (c->backend && *c->backend))
+        return lmn_fail(r->err, LAMINA_E_INVALID,
+                        "an ensemble has no dynamic_batching, instance_group, response_cache or "
+                        "backend: they belong to the models of its steps");
+    if (!c->n_in || !c->n_out)
+        return lmn_fail(r->err, LAMINA_E_INVALID, "an ensemble must say its input and output");
+    for (uint32_t i = 0; i < c->n_in + c->n_out; i++) {
+        const lmn_config_port *p = i < c->n_in ? &c->in[i] : &c->out[i - c->n_in];
+        if (p->dtype == LAMINA_DTYPE_NONE || p->rank < 0 || p->rank == LAMINA_MAX_RANK)
+            return lmn_fail(r->err, LAMINA_E_INVALID,
+                            "an ensemble must say data_type and dims of its ports");
+    }
+    if (!c->has_max_batch) c->model.batch.max_batch_size = 0;
+    return LAMINA_OK;
+}
+
 /* What fields say about each other. */
 static lamina_status settle(reader *r)
 {
     lmn_serve_config *c = r->c;
     lmn_batch_config *b = &c->model.batch;
     const uint32_t n_levels = b->n_levels ? b->n_levels : 1;
+    LMN_TRY(settle_ensemble(r));
     if (b->dynamic && c->has_max_batch && b->max_batch_size == 0)
         return lmn_fail(r->err, LAMINA_E_INVALID,
                         "\"dynamic_batching\" needs a max_batch_size above 0");

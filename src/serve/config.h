@@ -14,6 +14,7 @@
 #define LMN_CONFIG_MAX_PORTS 64u
 #define LMN_CONFIG_MAX_VERSIONS 256u
 #define LMN_CONFIG_MAX_PARAMETERS 64u
+#define LMN_CONFIG_MAX_STEPS 64u
 
 typedef struct lmn_config_port {
     const char *name;
@@ -34,6 +35,19 @@ typedef struct lmn_config_parameter {
     const char *key, *value;
 } lmn_config_parameter;
 
+/* A port of a step's model, and the tensor of the ensemble that it is. */
+typedef struct lmn_config_link {
+    const char *port, *tensor;
+} lmn_config_link;
+
+/* A step of an ensemble. */
+typedef struct lmn_config_step {
+    const char *model;
+    uint64_t version; /* 0: the newest */
+    lmn_config_link *in, *out;
+    uint32_t n_in, n_out;
+} lmn_config_step;
+
 typedef struct lmn_serve_config {
     const char *name; /* NULL: that of the folder */
     const char *platform, *backend;
@@ -48,6 +62,8 @@ typedef struct lmn_serve_config {
     uint32_t n_versions; /* of SPECIFIC */
     lmn_config_parameter *parameters;
     uint32_t n_parameters;
+    lmn_config_step *steps; /* of an ensemble; n_steps 0: it is none */
+    uint32_t n_steps;
 } lmn_serve_config;
 
 /* What holds when there is no file. */

@@ -123,6 +123,43 @@ static void write_batching(lmn_jsonw *w, const lmn_batch_config *b, const lmn_ba
     lmn_jsonw_end(w);
 }
 
+static void write_links(lmn_jsonw *w, const char *key, const lmn_config_link *links, uint32_t n)
+{
+    lmn_jsonw_object(w, key);
+    for (uint32_t i = 0; i < n; i++) lmn_jsonw_str(w, links[i].port, links[i].tensor);
+    lmn_jsonw_end(w);
+}
+
+static void write_steps(lmn_jsonw *w, const lmn_serve_config *c)
+{
+    lmn_jsonw_object(w, "ensemble_scheduling");
+    lmn_jsonw_array(w, "step");
+    for (uint32_t i = 0; i < c->n_steps; i++) {
+        const lmn_config_step *s = &c->steps[i];
+        lmn_jsonw_object(w, NULL);
+        lmn_jsonw_str(w, "model_name", s->model);
+        lmn_jsonw_i64(w, "model_version", s->version ? (int64_t)s->version : -1);
+        write_links(w, "input_map", s->in, s->n_in);
+        write_links(w, "output_map", s->out, s->n_out);
+        lmn_jsonw_end(w);
+    }
+    lmn_jsonw_end(w);
+    lmn_jsonw_end(w);
+}
+
+static void write_instances(lmn_jsonw *w, const lmn_serve_config *c, const lmn_signature *s,
+                            uint32_t n)
+{
+    lmn_jsonw_array(w, "instance_group");
+    lmn_jsonw_object(w, NULL);
+    lmn_jsonw_str(w, "name", s->model);
+    lmn_jsonw_str(w, "kind", "KIND_CPU");
+    lmn_jsonw_u64(w, "count", n);
+    lmn_jsonw_end(w);
+    lmn_jsonw_end(w);
+    lmn_jsonw_str(w, "default_model_filename", c->file);
+}
+
 void lmn_serve_config_write(lmn_jsonw *w, const lmn_serve_config *c, const lmn_signature *s,
                             const lmn_model_config *decided)
 {
@@ -130,19 +167,15 @@ void lmn_serve_config_write(lmn_jsonw *w, const lmn_serve_config *c, const lmn_s
     lmn_jsonw_object(w, NULL);
     lmn_jsonw_str(w, "name", s->model);
     lmn_jsonw_str(w, "platform", s->platform);
-    lmn_jsonw_str(w, "backend", "lamina");
+    lmn_jsonw_str(w, "backend", c->n_steps ? "" : "lamina");
     write_policy(w, c);
     lmn_jsonw_i64(w, "max_batch_size", s->max_batch_size);
     write_ports(w, "input", s->in, s->n_in, s, c);
     write_ports(w, "output", s->out, s->n_out, s, c);
-    lmn_jsonw_array(w, "instance_group");
-    lmn_jsonw_object(w, NULL);
-    lmn_jsonw_str(w, "name", s->model);
-    lmn_jsonw_str(w, "kind", "KIND_CPU");
-    lmn_jsonw_u64(w, "count", b->n_instances);
-    lmn_jsonw_end(w);
-    lmn_jsonw_end(w);
-    lmn_jsonw_str(w, "default_model_filename", c->file);
+    if (c->n_steps)
+        write_steps(w, c);
+    else
+        write_instances(w, c, s, b->n_instances);
     lmn_jsonw_object(w, "parameters");
     for (uint32_t i = 0; i < c->n_parameters; i++) {
         lmn_jsonw_object(w, c->parameters[i].key);

@@ -34,6 +34,7 @@ typedef struct lmn_infer lmn_infer;
 struct lmn_infer {
     lmn_infer *next, *prev; /* of the queue that it is in */
     lmn_model *model;       /* a reference */
+    lmn_model *parent;      /* the ensemble that this is a step of (the outermost); NULL: none */
     lmn_span id;            /* "" = none */
     uint32_t n_in, n_out;   /* n_out 0: all, as JSON */
     bool binary_out;        /* default of outputs that say nothing */

@@ -129,7 +129,7 @@ static void outcomes(const observer *o, const lmn_version *v, const char *labels
     for (uint32_t k = 0; k < LMN_OUTCOMES; k++) {
         char with[LABELS];
         uint64_t n = 0;
-        for (uint32_t i = 0; i < o->s->n_loops; i++)
+        for (uint32_t i = 0; i < v->n_shards; i++)
             n += lmn_atomic_load(&v->shards[i].outcome[k], relaxed);
         (void)lmn_format(with, sizeof with, "%s", labels);
         lmn_metric_label(with, sizeof with, "outcome", lmn_outcome_names[k]);
@@ -140,7 +140,7 @@ static void outcomes(const observer *o, const lmn_version *v, const char *labels
 static void rows(const observer *o, const lmn_version *v, const char *labels)
 {
     uint64_t n = 0;
-    for (uint32_t i = 0; i < o->s->n_loops; i++) n += lmn_atomic_load(&v->shards[i].rows, relaxed);
+    for (uint32_t i = 0; i < v->n_shards; i++) n += lmn_atomic_load(&v->shards[i].rows, relaxed);
     lmn_metric_u64(&o->m, "lamina_inference_rows", LMN_METRIC_COUNTER, labels, n);
 }
 
@@ -148,7 +148,7 @@ static void stage(const observer *o, const lmn_version *v, const char *labels, l
                   const char *name)
 {
     lmn_hist_sum sum = {{0}, 0, 0};
-    for (uint32_t i = 0; i < o->s->n_loops; i++) lmn_hist_collect(&sum, &v->shards[i].stage[k]);
+    for (uint32_t i = 0; i < v->n_shards; i++) lmn_hist_collect(&sum, &v->shards[i].stage[k]);
     lmn_metric_hist(&o->m, name, labels, &sum);
 }
 

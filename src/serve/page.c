@@ -271,7 +271,7 @@ static void numbers(const writer *w, const lmn_version *v)
     lmn_model_stats m = {0};
     uint64_t failed = 0, most = 0;
     int best = -1;
-    for (uint32_t i = 0; i < w->s->n_loops; i++) {
+    for (uint32_t i = 0; i < v->n_shards; i++) {
         lmn_hist_collect(&sum, &v->shards[i].stage[LMN_STAGE_TOTAL]);
         for (int k = LMN_OUTCOME_OK + 1; k < LMN_OUTCOMES; k++)
             failed += lmn_atomic_load(&v->shards[i].outcome[k], relaxed);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define MAX_NAMES 100000u
+#define MAX_DEPTH 16u /* ensembles in ensembles */
 
 typedef struct table_model {
     const char *name;
@@ -258,11 +259,35 @@ static lamina_status scan(lmn_repo *r, bool only_changed, lamina_error *err)
             st = lmn_fail(err, LAMINA_E_LIMIT, "the repository has more than %u models",
                           LMN_REPO_MAX_MODELS);
         } else if (!only_changed || !m->wanted || lmn_repo_model_changed(r, m)) {
-            (void)lmn_repo_refresh_model(r, m, &one);
+            (void)lmn_repo_refresh_model(r, m, LMN_REFRESH_PLAIN, &one);
         }
     }
     lmn_arena_finish(&arena);
+    lmn_repo_settle_ensembles(r);
     return st;
+}
+
+/* Load by request: of an ensemble also the models of its steps that are not there yet. */
+static lamina_status load_named(lmn_repo *r, const char *name, uint32_t depth, lamina_error *err)
+{
+    lmn_arena arena;
+    lmn_serve_config c;
+    lmn_os_file_id id;
+    lamina_error one = {0};
+    lmn_repo_model *m = lmn_repo_model_named(r, name, true);
+    if (!m) return lmn_fail(err, LAMINA_E_LIMIT, "there are too many models");
+    lmn_arena_init(&arena, r->alloc, (size_t)64 << 20);
+    if (!r->one_file && lmn_repo_read_config(r, name, &arena, &c, &id, &one) == LAMINA_OK)
+        for (uint32_t i = 0; i < c.n_steps && depth < MAX_DEPTH; i++) {
+            const char *step = c.steps[i].model;
+            const lmn_span span = {(const uint8_t *)step, strlen(step)};
+            const lmn_repo_model *have =
+                lmn_repo_name_ok(span) ? lmn_repo_model_named(r, step, false) : NULL;
+            if (lmn_repo_name_ok(span) && !(have && have->wanted) && model_is_there(r, step))
+                (void)load_named(r, step, depth + 1, &one);
+        }
+    lmn_arena_finish(&arena);
+    return lmn_repo_refresh_model(r, m, LMN_REFRESH_ALL, err);
 }
 
 static void run_job(lmn_repo *r, lmn_repo_job *j)
@@ -281,24 +306,26 @@ static void run_job(lmn_repo *r, lmn_repo_job *j)
     } else if (!m && !model_is_there(r, j->name)) {
         j->status = lmn_fail(&j->error, LAMINA_E_INVALID, "there is no model of that name");
     } else {
-        if (!m) m = lmn_repo_model_named(r, j->name, true);
-        j->status = m ? lmn_repo_refresh_model(r, m, &j->error)
-                      : lmn_fail(&j->error, LAMINA_E_LIMIT, "there are too many models");
+        j->status = load_named(r, j->name, 0, &j->error);
     }
+    lmn_repo_settle_ensembles(r);
     settle_ready(r);
     j->done(j);
 }
 
+/* An ensemble that goes may be the last that held its models. */
 static void bury(lmn_repo *r)
 {
-    lmn_mutex_lock(&r->lock);
-    lmn_version *dead = r->dead;
-    r->dead = NULL;
-    lmn_mutex_unlock(&r->lock);
-    while (dead) {
-        lmn_version *next = dead->next;
-        lmn_version_free(dead);
-        dead = next;
+    for (lmn_version *dead = NULL;;) {
+        lmn_mutex_lock(&r->lock);
+        dead = r->dead;
+        r->dead = NULL;
+        lmn_mutex_unlock(&r->lock);
+        if (!dead) return;
+        for (lmn_version *next; dead; dead = next) {
+            next = dead->next;
+            lmn_version_free(dead);
+        }
     }
 }
 
@@ -376,9 +403,7 @@ static lamina_status first_load(lmn_repo *r, const lmn_repo_opts *o, lamina_erro
     lamina_status st = LAMINA_OK;
     if (r->one_file) {
         name_of_file(r->path, name);
-        lmn_repo_model *m = lmn_repo_model_named(r, name, true);
-        return m ? lmn_repo_refresh_model(r, m, err)
-                 : lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+        return load_named(r, name, 0, err);
     }
     if (r->mode != LMN_REPO_EXPLICIT) return scan(r, false, err);
     for (uint32_t i = 0; st == LAMINA_OK && i < o->n_load; i++) {
@@ -390,9 +415,9 @@ static lamina_status first_load(lmn_repo *r, const lmn_repo_opts *o, lamina_erro
             (void)lmn_format_name(shown, sizeof shown, given.p, given.n);
             st = lmn_fail(err, LAMINA_E_INVALID, "there is no model \"%s\" to load", shown);
         } else {
-            lmn_repo_model *m = lmn_repo_model_named(r, o->load[i], true);
             lamina_error one = {0};
-            if (m) (void)lmn_repo_refresh_model(r, m, &one);
+            (void)load_named(r, o->load[i], 0, &one);
+            lmn_repo_settle_ensembles(r);
         }
     }
     return st;

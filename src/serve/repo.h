@@ -28,7 +28,8 @@ typedef struct lmn_version {
     lmn_model *model;
     const lmn_serve_config *config;
     uint64_t number;
-    lmn_version_shard *shards; /* one a loop */
+    lmn_version_shard *shards; /* one a loop, and one for steps of ensembles */
+    uint32_t n_shards;
     /* the repository's own */
     lmn_repo *repo;
     struct lmn_version *next;

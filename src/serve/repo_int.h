@@ -22,6 +22,9 @@ typedef struct lmn_repo_model {
     size_t cap_slots;
     lmn_os_file_id config_file;
     bool wanted, loading;
+    bool ensemble, stale;               /* stale: its configuration is to be read again */
+    uint64_t tried;                     /* of an ensemble: the generation of its models then */
+    uint64_t mark;                      /* of a walk over steps */
     char reason[LMN_REPO_REASON_BYTES]; /* why there is no version at all */
 } lmn_repo_model;
 
@@ -52,11 +55,22 @@ struct lmn_repo {
     lmn_atomic(uint32_t) stop, ready;
     lmn_thread thread;
     bool started;
+    uint64_t mark; /* of the walk that goes on */
 };
+
+typedef enum lmn_repo_refresh {
+    LMN_REFRESH_PLAIN,    /* of an ensemble only that it is one: it is stale then */
+    LMN_REFRESH_IF_THERE, /* of an ensemble if the models of its steps are loaded; else E_AGAIN */
+    LMN_REFRESH_ALL
+} lmn_repo_refresh;
 
 /* Read what stands in the folder of a model, load what is new, let go what is not wanted. The
  * status says whether anything of it could not be loaded; versions that were loaded stay. */
-lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lamina_error *err);
+lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lmn_repo_refresh how,
+                                     lamina_error *err);
+/* What a model's folder says; the arena is the caller's. */
+lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *arena,
+                                   lmn_serve_config *c, lmn_os_file_id *id, lamina_error *err);
 /* Let all versions go. */
 void lmn_repo_drop_model(lmn_repo *r, lmn_repo_model *m);
 /* The row of a name; made if there is none. NULL: out of memory, or too many. */
@@ -68,6 +82,18 @@ lamina_status lmn_repo_publish(lmn_repo *r);
 void lmn_repo_ring(lmn_repo *r);
 LMN_PRINTF(2, 3)
 void lmn_repo_say(const lmn_repo *r, const char *fmt, ...);
+
+/* repo_ensemble.c */
+/* Are models loaded for all steps? True of what has none. */
+bool lmn_repo_steps_there(lmn_repo *r, const lmn_serve_config *c);
+/* Make v->model of the steps of v->config. */
+lamina_status lmn_repo_open_ensemble(lmn_repo *r, lmn_version *v, const char *name,
+                                     const char *number, lamina_error *err);
+/* Is a model of its steps no longer the one that is served? */
+bool lmn_repo_outdated(lmn_repo *r, const lmn_version *v);
+/* After anything was loaded or let go: make ensembles of what is there now. */
+void lmn_repo_settle_ensembles(lmn_repo *r);
+
 /* A version that nobody holds. */
 void lmn_version_free(lmn_version *v);
 

@@ -71,8 +71,8 @@ static void obey_command_line(const lmn_model_config *o, lmn_model_config *m)
 }
 
 /* config.json, config.pbtxt, or what holds without. */
-static lamina_status read_config(lmn_repo *r, const char *name, lmn_arena *arena,
-                                 lmn_serve_config *c, lmn_os_file_id *id, lamina_error *err)
+lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *arena,
+                                   lmn_serve_config *c, lmn_os_file_id *id, lamina_error *err)
 {
     static const char *const FILES[] = {"config.json", "config.pbtxt"};
     lmn_serve_config_init(c);
@@ -152,6 +152,7 @@ static lamina_status list_versions(lmn_repo *r, const char *name, lmn_arena *are
     }
     for (size_t i = 0; i < kept; i++)
         if (wanted(c, (*out)[i], i)) (*out)[(*n)++] = (*out)[i];
+    if (c->n_steps && !kept) (*out)[(*n)++] = 1; /* an ensemble needs no files */
     if (*n) return LAMINA_OK;
     return lmn_fail(err, LAMINA_E_INVALID,
                     kept ? "no version is there that its policy wants"
@@ -233,7 +234,7 @@ void lmn_version_free(lmn_version *v)
 {
     const lmn_repo *r = v->repo;
     lmn_model_unref(v->model);
-    lmn_cfree(r->alloc, v->shards, r->n_shards, sizeof *v->shards, "version");
+    lmn_cfree(r->alloc, v->shards, v->n_shards, sizeof *v->shards, "version");
     lmn_arena_finish(&v->arena);
     lmn_cfree(r->alloc, v, 1, sizeof *v, "version");
 }
@@ -275,16 +276,21 @@ static lamina_status open_version(lmn_repo *r, const char *name, uint64_t number
     const char *kept_name = lmn_arena_str(&v->arena, name);
     const char *kept_number = lmn_arena_str(&v->arena, text);
     v->config = c;
-    v->shards = lmn_calloc(r->alloc, r->n_shards, sizeof *v->shards, "version");
+    v->n_shards = r->n_shards + 1;
+    v->shards = lmn_calloc(r->alloc, v->n_shards, sizeof *v->shards, "version");
     lamina_status st = c && kept_name && kept_number && v->shards
-                           ? read_config(r, name, &v->arena, c, &ignored, err)
+                           ? lmn_repo_read_config(r, name, &v->arena, c, &ignored, err)
                            : lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
-    if (st == LAMINA_OK) st = locate(r, name, number, c->file, path, tried, err);
-    if (st == LAMINA_OK) st = try_apart(r, name, number, c->file, tried, err);
+    const bool steps = st == LAMINA_OK && c->n_steps;
+    if (st == LAMINA_OK && !steps) st = locate(r, name, number, c->file, path, tried, err);
+    if (st == LAMINA_OK && !steps) st = try_apart(r, name, number, c->file, tried, err);
     v->file = *tried;
-    if (st == LAMINA_OK)
+    if (steps)
+        st = lmn_repo_open_ensemble(r, v, kept_name, kept_number, err);
+    else if (st == LAMINA_OK)
         st = lmn_model_open(r->engine, path, kept_name, kept_number, &c->model, &v->model, err);
     if (st == LAMINA_OK) {
+        lmn_model_count_steps(v->model, &v->shards[r->n_shards]);
         v->sig.model = kept_name;
         st = describe(v, err);
     }
@@ -330,9 +336,11 @@ static lamina_status load_slot(lmn_repo *r, lmn_repo_model *m, uint64_t number, 
     if (!s) s = add_slot(r, m, number);
     lmn_mutex_unlock(&r->lock);
     if (!s) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
-    if (s->loaded && !config_changed &&
-        locate(r, m->name, number, s->loaded->config->file, path, &now, &(lamina_error){0}) ==
-            LAMINA_OK &&
+    const lmn_serve_config *had = s->loaded ? s->loaded->config : NULL;
+    if (had && !config_changed && had->n_steps && !lmn_repo_outdated(r, s->loaded))
+        return LAMINA_OK;
+    if (had && !config_changed && !had->n_steps &&
+        locate(r, m->name, number, had->file, path, &now, &(lamina_error){0}) == LAMINA_OK &&
         same_file(&now, &s->loaded->file))
         return LAMINA_OK;
     const lamina_status st = open_version(r, m->name, number, &now, &fresh, err);
@@ -398,7 +406,8 @@ static void set_loading(lmn_repo *r, lmn_repo_model *m, bool loading, const char
     lmn_mutex_unlock(&r->lock);
 }
 
-lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lamina_error *err)
+lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lmn_repo_refresh how,
+                                     lamina_error *err)
 {
     lmn_arena arena;
     lmn_serve_config c;
@@ -407,9 +416,17 @@ lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lamina_erro
     uint32_t n = 0;
     lamina_error one = {0};
     m->wanted = true;
-    set_loading(r, m, true, "");
     lmn_arena_init(&arena, r->alloc, (size_t)64 << 20);
-    lamina_status st = read_config(r, m->name, &arena, &c, &config_file, err);
+    lamina_status st = lmn_repo_read_config(r, m->name, &arena, &c, &config_file, err);
+    if (st == LAMINA_OK) m->ensemble = c.n_steps > 0;
+    if (st == LAMINA_OK && m->ensemble && how != LMN_REFRESH_ALL) {
+        m->stale = m->stale || how == LMN_REFRESH_PLAIN;
+        if (how == LMN_REFRESH_PLAIN || !lmn_repo_steps_there(r, &c)) {
+            lmn_arena_finish(&arena);
+            return LAMINA_E_AGAIN;
+        }
+    }
+    set_loading(r, m, true, "");
     const bool changed = !same_file(&config_file, &m->config_file);
     m->config_file = config_file;
     if (st == LAMINA_OK) st = list_versions(r, m->name, &arena, &c, &numbers, &n, err);
@@ -444,7 +461,7 @@ bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m)
     uint32_t n = 0;
     char path[4400];
     lmn_arena_init(&arena, r->alloc, (size_t)64 << 20);
-    lamina_status st = read_config(repo, m->name, &arena, &c, &id, &err);
+    lamina_status st = lmn_repo_read_config(repo, m->name, &arena, &c, &id, &err);
     bool changed = !same_file(&id, &m->config_file);
     if (st == LAMINA_OK && !changed)
         st = list_versions(repo, m->name, &arena, &c, &numbers, &n, &err);
@@ -452,7 +469,7 @@ bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m)
     for (uint32_t i = 0; st == LAMINA_OK && !changed && i < n; i++) {
         lmn_os_file_id now = {0};
         const lmn_repo_slot *s = slot_of(m, numbers[i]);
-        (void)locate(r, m->name, numbers[i], c.file, path, &now, &err);
+        if (!c.n_steps) (void)locate(r, m->name, numbers[i], c.file, path, &now, &err);
         changed = !s || !same_file(&now, &s->tried);
         all = all && s && s->loaded;
     }

@@ -15,13 +15,13 @@ static void duration(lmn_jsonw *w, const char *key, uint64_t n, uint64_t ns)
     lmn_jsonw_end(w);
 }
 
-static void stages(const lmn_version *v, uint32_t n_shards, lmn_hist_sum sum[LMN_STAGES],
+static void stages(const lmn_version *v, lmn_hist_sum sum[LMN_STAGES],
                    uint64_t outcome[LMN_OUTCOMES], uint64_t *rows)
 {
     memset(sum, 0, LMN_STAGES * sizeof *sum);
     memset(outcome, 0, LMN_OUTCOMES * sizeof *outcome);
     *rows = 0;
-    for (uint32_t i = 0; i < n_shards; i++) {
+    for (uint32_t i = 0; i < v->n_shards; i++) {
         const lmn_version_shard *s = &v->shards[i];
         for (int k = 0; k < LMN_STAGES; k++) lmn_hist_collect(&sum[k], &s->stage[k]);
         for (int k = 0; k < LMN_OUTCOMES; k++)
@@ -43,12 +43,12 @@ static void batch_sizes(lmn_jsonw *w, const lmn_model_stats *m)
     lmn_jsonw_end(w);
 }
 
-void lmn_report_stats(lmn_jsonw *w, const lmn_version *v, uint32_t n_shards)
+void lmn_report_stats(lmn_jsonw *w, const lmn_version *v)
 {
     lmn_hist_sum sum[LMN_STAGES];
     uint64_t outcome[LMN_OUTCOMES], rows, failed = 0;
     lmn_model_stats m = {0};
-    stages(v, n_shards, sum, outcome, &rows);
+    stages(v, sum, outcome, &rows);
     lmn_model_get_stats(v->model, &m);
     for (int i = LMN_OUTCOME_OK + 1; i < LMN_OUTCOMES; i++) failed += outcome[i];
     const uint64_t ok = sum[LMN_STAGE_TOTAL].n;

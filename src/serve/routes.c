@@ -359,10 +359,10 @@ static void stats(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *onl
     lmn_jsonw w = begin_json(l);
     lmn_jsonw_object(&w, NULL);
     lmn_jsonw_array(&w, "model_stats");
-    if (only) lmn_report_stats(&w, only, l->server->n_loops);
+    if (only) lmn_report_stats(&w, only);
     for (uint32_t i = 0; !only && lmn_repo_at(&l->view, i, 0); i++)
         for (uint32_t k = 0; lmn_repo_at(&l->view, i, k); k++)
-            lmn_report_stats(&w, lmn_repo_at(&l->view, i, k), l->server->n_loops);
+            lmn_report_stats(&w, lmn_repo_at(&l->view, i, k));
     lmn_jsonw_end(&w);
     lmn_jsonw_end(&w);
     send_json(l, r, MODEL_STATS);

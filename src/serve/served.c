@@ -4,7 +4,7 @@
  * (the keeper) that refuses what waited too long while all of them run, and stops a batch whose
  * clients have all left.
  */
-#include "serve/served_int.h"
+#include "serve/ensemble_int.h"
 
 #include "base/hash.h"
 #include "tensor/tensor.h"
@@ -94,7 +94,7 @@ int64_t lmn_model_pad(const lmn_model *m, int64_t rows)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static void count(lmn_model *m, const lmn_infer *r)
+void lmn_model_count(lmn_model *m, const lmn_infer *r)
 {
     if (r->status == LAMINA_OK)
         m->n_ok++;
@@ -104,6 +104,24 @@ static void count(lmn_model *m, const lmn_infer *r)
         m->n_cancelled++;
     else
         m->n_failed++;
+    if (r->parent && m->steps) lmn_ensemble_count(m->steps, r);
+}
+
+/* Tell who asked. Ensembles go on once for all of their steps that were answered together. */
+static void tell(lmn_infer *r)
+{
+    lmn_model *parent = NULL;
+    for (lmn_infer *next; r; r = next) {
+        lmn_model *of = r->parent;
+        next = r->next;
+        if (of && of != parent) {
+            if (parent) lmn_ensemble_go_on(parent);
+            lmn_ensemble_hold(of);
+            parent = of;
+        }
+        r->done(r);
+    }
+    if (parent) lmn_ensemble_go_on(parent);
 }
 
 /* Give back what is done; lock held, let go while `done` is called. With preserve_ordering one
@@ -114,12 +132,9 @@ static void answer(lmn_model *m)
     if (ordered && m->answering) return;
     m->answering = true;
     for (lmn_infer *r; (r = lmn_batcher_answers(&m->batcher)) != NULL;) {
-        for (const lmn_infer *k = r; k; k = k->next) count(m, k);
+        for (const lmn_infer *k = r; k; k = k->next) lmn_model_count(m, k);
         lmn_mutex_unlock(&m->lock);
-        for (lmn_infer *next; r; r = next) {
-            next = r->next;
-            r->done(r);
-        }
+        tell(r);
         lmn_mutex_lock(&m->lock);
     }
     m->answering = false;
@@ -285,12 +300,9 @@ static void answer_hits(lmn_model *m)
     lmn_mutex_lock(&m->lock);
     lmn_infer *r = m->hits;
     m->hits = m->hits_last = NULL;
-    for (const lmn_infer *k = r; k; k = k->next) count(m, k);
+    for (const lmn_infer *k = r; k; k = k->next) lmn_model_count(m, k);
     lmn_mutex_unlock(&m->lock);
-    for (lmn_infer *next; r; r = next) {
-        next = r->next;
-        r->done(r);
-    }
+    tell(r);
 }
 
 /* r was refused: would every other be? Lock held. */
@@ -314,6 +326,7 @@ bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s)
 lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
 {
     LMN_TRY(lmn_model_check(m, r));
+    if (m->ensemble) return lmn_ensemble_submit(m, r, now);
     const bool hit = m->cached && lmn_respcache_find(&m->cache, r);
     lmn_mutex_lock(&m->lock);
     m->n_cache_hits += hit;
@@ -332,20 +345,24 @@ lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
             break;
         }
         st = lmn_batcher_submit(&m->batcher, r, now);
-        /* Rather than refuse, the thread that would refuse makes room. */
-        if (st != LAMINA_E_LIMIT || !m->inlined || !step(m, now)) break;
+        /* Rather than refuse, the thread that would refuse makes room; not for a step, which is
+           submitted where others were answered, and might do so for ever deeper. */
+        if (st != LAMINA_E_LIMIT || !m->inlined || r->parent || !step(m, now)) break;
     }
     if (st == LAMINA_E_LIMIT) note_full(m, r);
-    if (st != LAMINA_OK)
+    if (st == LAMINA_OK) {
+        if (!m->inlined) order_wake(m, r, now);
+    } else {
         m->n_refused++;
-    else if (!m->inlined)
-        order_wake(m, r, now);
+        if (r->parent && m->steps) lmn_ensemble_count(m->steps, r);
+    }
     lmn_mutex_unlock(&m->lock);
     return st;
 }
 
 uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
 {
+    if (m->ensemble) return lmn_ensemble_turn(m, now);
     if (!m->inlined) {
         const uint32_t n = lmn_atomic_exchange(&m->to_wake, 0, acq_rel);
         if (n) lmn_futex_wake(&m->work, (int32_t)n);
@@ -377,6 +394,10 @@ void lmn_model_close(lmn_model *m)
 
 void lmn_model_abort(lmn_model *m)
 {
+    if (m->ensemble) {
+        lmn_ensemble_abort(m);
+        return;
+    }
     lmn_model_ref(m);
     lmn_mutex_lock(&m->lock);
     m->closed = m->aborted = true;
@@ -410,6 +431,11 @@ void lmn_model_unref(lmn_model *m)
     lmn_futex_wake(&m->watch, INT32_MAX);
     for (uint32_t i = 0; i < m->n_started; i++) lmn_thread_join(&m->thread[i]);
     lmn_model_free(m);
+}
+
+void lmn_model_count_steps(lmn_model *m, struct lmn_version_shard *shard)
+{
+    m->steps = shard;
 }
 
 const lmn_signature *lmn_model_signature(const lmn_model *m)

@@ -50,6 +50,9 @@ lmn_model *lmn_model_ref(lmn_model *m);
 /* The last one frees: nothing is queued then, since requests hold references. Any thread but one of
  * the model's own; of an inline model any. */
 void lmn_model_unref(lmn_model *m);
+/* Count here those requests that are steps of ensembles; before the first request. */
+struct lmn_version_shard; /* serve/metrics.h */
+void lmn_model_count_steps(lmn_model *m, struct lmn_version_shard *shard);
 const lmn_signature *lmn_model_signature(const lmn_model *m);
 const lmn_model_config *lmn_model_get_config(const lmn_model *m); /* as decided */
 void lmn_model_get_stats(const lmn_model *m, lmn_model_stats *out);

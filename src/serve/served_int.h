@@ -39,6 +39,9 @@ struct lmn_model {
     lamina_session *session;
     lmn_model_config config;
     lmn_signature signature;
+    struct lmn_ensemble *ensemble; /* serve/ensemble.h: of steps instead of a session; or NULL */
+    struct lmn_version_shard
+        *steps;      /* where requests are counted that are steps of ensembles; or NULL */
     lmn_arena arena; /* of names and ports */
     bool fixed;      /* every dimension but the first is, no input is optional: one key */
     bool find_out;   /* max_batch_size was not given */
@@ -70,6 +73,8 @@ struct lmn_model {
     uint64_t keeper_until;
 };
 
+/* Count an answer by its status; lock held. */
+void lmn_model_count(lmn_model *m, const lmn_infer *r);
 /* Does a request fit the model? Sets its rows, bytes and key; the sentence goes to r->error. */
 lamina_status lmn_model_check(const lmn_model *m, lmn_infer *r);
 /* Rows with which so many are run: few different numbers, since each has a plan of its own. */

@@ -3,7 +3,7 @@
  * held against them, and what it left open is found out by running the model. Everything that says
  * why it cannot be served is a sentence without the path it came from.
  */
-#include "serve/served_int.h"
+#include "serve/ensemble_int.h"
 
 #include <string.h>
 
@@ -171,6 +171,7 @@ void lmn_model_free(lmn_model *m)
 {
     lamina_engine *e = m->engine;
     const uint32_t n = m->batcher.config.n_instances;
+    if (m->ensemble) lmn_ensemble_free(m);
     free_runners(m, n);
     lmn_batcher_finish(&m->batcher);
     if (m->cached) lmn_respcache_finish(&m->cache);

@@ -225,7 +225,7 @@ void lmn_rpc_finish(lmn_call *c);
 void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_span model);
 
 /* report.c: JSON. */
-void lmn_report_stats(lmn_jsonw *w, const lmn_version *v, uint32_t n_shards);
+void lmn_report_stats(lmn_jsonw *w, const lmn_version *v);
 void lmn_report_index_row(void *jsonw, const lmn_repo_row *row);
 void lmn_report_example(lmn_strbuf *out, const lmn_signature *s);
 

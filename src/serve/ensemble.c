@@ -1,0 +1,481 @@
+/*
+ * Requests on their way through an ensemble: a run holds what its steps wrote until the last step
+ * that reads it is done, and submits each step as soon as what it reads is there. One step that
+ * fails fails the request, with the step's name, once none of it is in flight any more.
+ */
+#include "serve/ensemble_int.h"
+
+#include "tensor/tensor.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define TAG "ensemble"
+
+/* A tensor of a run. */
+typedef struct value {
+    lmn_infer_tensor t; /* how steps are given it */
+    lamina_tensor *own; /* NULL: it lies in the request */
+    lmn_span *texts;    /* of strings; n_texts */
+    size_t n_texts;
+    bool there;
+} value;
+
+struct lmn_ensemble_run {
+    lmn_ensemble_run *next; /* spare */
+    lmn_model *model;
+    lmn_infer *outer; /* the request */
+    lmn_mutex lock;
+    uint64_t needed, started, finished, deadline;
+    uint64_t first_ns, last_ns; /* began and ended computing */
+    uint32_t in_flight;
+    bool failed;
+    value *values;
+    lmn_infer *step;
+};
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static size_t run_bytes(const lmn_ensemble *e)
+{
+    return sizeof(lmn_ensemble_run) + e->n_tensors * sizeof(value) + e->n_steps * sizeof(lmn_infer);
+}
+
+static lmn_ensemble_run *new_run(lmn_model *m)
+{
+    const lmn_ensemble *e = m->ensemble;
+    lmn_ensemble_run *u = lmn_alloc(&m->engine->alloc, run_bytes(e), _Alignof(max_align_t), TAG);
+    if (!u) return NULL;
+    memset(u, 0, sizeof *u + e->n_tensors * sizeof(value));
+    u->model = m;
+    u->values = (value *)(void *)(u + 1);
+    u->step = (lmn_infer *)(void *)(u->values + e->n_tensors);
+    lmn_mutex_init(&u->lock);
+    return u;
+}
+
+static void free_run(lmn_model *m, lmn_ensemble_run *u)
+{
+    lmn_mutex_finish(&u->lock);
+    lmn_free(&m->engine->alloc, u, run_bytes(m->ensemble), _Alignof(max_align_t), TAG);
+}
+
+static void drop_value(const lmn_model *m, value *v)
+{
+    lamina_tensor_unref(v->own);
+    lmn_cfree(&m->engine->alloc, v->texts, v->n_texts, sizeof *v->texts, TAG);
+    *v = (value){.there = false};
+}
+
+static void drop_results(lmn_infer *q)
+{
+    for (uint32_t i = 0; i < q->n_result; i++) lamina_tensor_unref(q->result[i]);
+    q->n_result = 0;
+}
+
+/* What a step wrote, as others read it. Takes the reference. */
+static lamina_status keep_value(const lmn_model *m, value *v, lamina_tensor *t)
+{
+    if (t->strided) {
+        lamina_tensor *dense;
+        const lamina_status st = lmn_tensor_clone(m->engine, t, &dense);
+        lamina_tensor_unref(t);
+        LMN_TRY(st);
+        t = dense;
+    }
+    v->own = t;
+    v->there = true;
+    v->t = (lmn_infer_tensor){
+        .dtype = t->dtype, .rank = t->rank, .data = t->data, .bytes = t->data_bytes};
+    memcpy(v->t.dims, t->dims, sizeof v->t.dims);
+    if (t->dtype != LAMINA_STRING) return LAMINA_OK;
+    const size_t n = (size_t)lmn_count(t);
+    v->t.bytes = 0;
+    v->texts = lmn_calloc(&m->engine->alloc, n ? n : 1, sizeof *v->texts, TAG);
+    LMN_CHECK(v->texts, LAMINA_E_NOMEM);
+    v->n_texts = n ? n : 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        const char *p = lamina_tensor_string(t, (int64_t)i, &bytes);
+        v->texts[i] = (lmn_span){(const uint8_t *)p, bytes};
+        v->t.bytes += bytes;
+    }
+    v->t.data = v->texts;
+    return LAMINA_OK;
+}
+
+/* ---- the end of a run ------------------------------------------------------------------------ */
+
+static void hand_over(lmn_ensemble_run *u)
+{
+    const lmn_ensemble *e = u->model->ensemble;
+    lmn_infer *r = u->outer;
+    const uint32_t n = u->model->signature.n_out;
+    uint64_t wanted = r->n_out ? 0 : UINT64_MAX;
+    for (uint32_t i = 0; i < r->n_out; i++) wanted |= (uint64_t)1 << r->out[i].port;
+    for (uint32_t i = 0; i < n; i++) {
+        value *v = &u->values[e->out_tensor[i]];
+        r->result[i] = wanted >> i & 1 ? v->own : NULL;
+        if (r->result[i]) v->own = NULL;
+    }
+    r->n_result = n;
+    r->status = LAMINA_OK;
+}
+
+/* None of it is in flight; it may be used again. `done`: it had been taken in. */
+static void end_run(lmn_ensemble_run *u, bool done)
+{
+    lmn_model *m = u->model;
+    lmn_ensemble *e = m->ensemble;
+    lmn_infer *r = u->outer;
+    r->n_result = 0;
+    if (!u->failed) hand_over(u);
+    for (uint32_t i = 0; i < e->n_tensors; i++) drop_value(m, &u->values[i]);
+    r->started_ns = u->first_ns;
+    r->computed_ns = u->last_ns;
+    lmn_mutex_lock(&m->lock);
+    e->rows -= r->rows;
+    e->n_runs--;
+    if (!done) {
+        m->n_refused++;
+    } else {
+        lmn_model_count(m, r);
+        m->n_runs++;
+        m->n_rows += (uint64_t)r->rows;
+        m->run_ns += u->last_ns - u->first_ns;
+    }
+    u->next = e->spare;
+    e->spare = u;
+    lmn_mutex_unlock(&m->lock);
+    if (done) r->done(r);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+/* The first failure is the request's; lock held. */
+static void fail_run(lmn_ensemble_run *u, uint32_t k, const lmn_infer *q, lamina_status st)
+{
+    const lmn_ensemble *e = u->model->ensemble;
+    lmn_infer *r = u->outer;
+    if (u->failed) return;
+    u->failed = true;
+    r->error = q->error;
+    if (!r->error.msg[0]) (void)lmn_fail(&r->error, st, "%s", lamina_status_text(st));
+    lmn_error_prefix(&r->error, "step %u (\"%s\"): ", e->steps[k].number,
+                     e->members[e->steps[k].member].model->signature.model);
+    r->status = st;
+    r->retry_after_s = q->retry_after_s;
+}
+
+static void fill(const lmn_ensemble_run *u, uint32_t k, lmn_infer *q)
+{
+    const lmn_ensemble *e = u->model->ensemble;
+    const lmn_ensemble_step *s = &e->steps[k];
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        const value *v = &u->values[s->in[i].tensor];
+        if (!v->there) continue; /* an input that may be left out */
+        q->in[q->n_in] = v->t;
+        q->in[q->n_in++].port = s->in[i].port;
+    }
+    for (uint32_t i = 0; i < s->n_out; i++) {
+        const lmn_ensemble_tensor *t = &e->tensors[s->out[i].tensor];
+        const bool wanted = t->out >= 0 || (t->readers & u->needed);
+        if (wanted) q->out[q->n_out++] = (lmn_infer_tensor){.port = s->out[i].port};
+    }
+}
+
+static void step_done(lmn_infer *q);
+
+static lamina_status submit_step(lmn_ensemble_run *u, uint32_t k, uint64_t now)
+{
+    lmn_ensemble *e = u->model->ensemble;
+    const lmn_infer *r = u->outer;
+    lmn_infer *q = &u->step[k];
+    memset(q, 0, offsetof(lmn_infer, result));
+    q->model = e->members[e->steps[k].member].model;
+    q->parent = r->parent ? r->parent : u->model;
+    q->priority = r->priority;
+    q->gone = r->gone;
+    q->done = step_done;
+    q->user = u;
+    fill(u, k, q);
+    if (now >= u->deadline)
+        return q->status = lmn_fail(&q->error, LAMINA_E_TIMEOUT, "the time of the request is over");
+    if (u->deadline != UINT64_MAX) q->timeout_ns = u->deadline - now;
+    const lamina_status st = lmn_model_submit(q->model, q, now);
+    if (st == LAMINA_OK) (void)lmn_atomic_add(&e->work, 1, release);
+    return st;
+}
+
+/* Submit steps that were counted as in flight. True: it failed, and the run is over. After the last
+   was taken in, the run is another thread's. */
+static bool launch(lmn_ensemble_run *u, uint64_t ready, uint64_t now)
+{
+    bool failed = false;
+    for (; ready; ready &= ready - 1) {
+        const uint32_t k = (uint32_t)__builtin_ctzll(ready);
+        const lamina_status st = failed ? LAMINA_E_CANCELLED : submit_step(u, k, now);
+        if (st == LAMINA_OK) continue;
+        lmn_mutex_lock(&u->lock);
+        fail_run(u, k, &u->step[k], st);
+        failed = true;
+        const bool over = --u->in_flight == 0;
+        lmn_mutex_unlock(&u->lock);
+        if (over) return true;
+    }
+    return false;
+}
+
+/* Steps that can go now; counts them as in flight. Lock held, or the run is nobody else's. */
+static uint64_t take_ready(lmn_ensemble_run *u)
+{
+    const lmn_ensemble *e = u->model->ensemble;
+    uint64_t ready = 0;
+    for (uint64_t left = u->needed & ~u->started; left; left &= left - 1) {
+        const uint32_t k = (uint32_t)__builtin_ctzll(left);
+        if (!(e->steps[k].after & ~u->finished)) ready |= (uint64_t)1 << k;
+    }
+    u->started |= ready;
+    u->in_flight += (uint32_t)__builtin_popcountll(ready);
+    return ready;
+}
+
+/* Keep what step k wrote, drop what nobody will read any more; lock held. */
+static lamina_status take_results(lmn_ensemble_run *u, uint32_t k, lmn_infer *q)
+{
+    const lmn_model *m = u->model;
+    const lmn_ensemble *e = m->ensemble;
+    const lmn_ensemble_step *s = &e->steps[k];
+    u->finished |= (uint64_t)1 << k;
+    for (uint32_t i = 0; i < s->n_out; i++) {
+        const lmn_ensemble_tensor *t = &e->tensors[s->out[i].tensor];
+        lamina_tensor **from = &q->result[s->out[i].port];
+        if (s->out[i].port >= q->n_result || !*from) continue;
+        if ((*from)->kind != LAMINA_KIND_TENSOR)
+            return lmn_fail(&q->error, LAMINA_E_UNSUPPORTED, "its output is no tensor");
+        if (t->out < 0 && !(t->readers & u->needed)) continue;
+        lamina_tensor *own = *from;
+        *from = NULL;
+        if (keep_value(m, &u->values[s->out[i].tensor], own) != LAMINA_OK)
+            return lmn_fail(&q->error, LAMINA_E_NOMEM, "out of memory for a tensor");
+    }
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        const lmn_ensemble_tensor *t = &e->tensors[s->in[i].tensor];
+        if (t->out < 0 && !(t->readers & u->needed & ~u->finished))
+            drop_value(m, &u->values[s->in[i].tensor]);
+    }
+    return LAMINA_OK;
+}
+
+static void step_done(lmn_infer *q)
+{
+    lmn_ensemble_run *u = q->user;
+    const uint32_t k = (uint32_t)(q - u->step);
+    lmn_mutex_lock(&u->lock);
+    lamina_status st = q->status;
+    if (q->started_ns && (!u->first_ns || q->started_ns < u->first_ns)) u->first_ns = q->started_ns;
+    if (q->computed_ns > u->last_ns) u->last_ns = q->computed_ns;
+    if (st == LAMINA_OK) st = take_results(u, k, q);
+    if (st != LAMINA_OK) fail_run(u, k, q, st);
+    drop_results(q);
+    const uint64_t ready = u->failed ? 0 : take_ready(u);
+    bool over = --u->in_flight == 0;
+    lmn_mutex_unlock(&u->lock);
+    if (ready) over = launch(u, ready, lmn_now_ns());
+    if (over) end_run(u, true);
+}
+
+/* ---- the contract of served.h ---------------------------------------------------------------- */
+
+/* A run for r, if there is room; m->lock held. */
+static lamina_status admit(lmn_model *m, lmn_infer *r, lmn_ensemble_run **out)
+{
+    lmn_ensemble *e = m->ensemble;
+    r->retry_after_s = 1;
+    if (m->closed) return lmn_fail(&r->error, LAMINA_E_CLOSED, "the model is being unloaded");
+    if (e->n_runs && r->rows > e->max_rows - e->rows)
+        return lmn_fail(&r->error, LAMINA_E_LIMIT,
+                        "as many requests are in the ensemble as its models take");
+    r->retry_after_s = 0;
+    e->rows += r->rows;
+    e->n_runs++;
+    *out = e->spare;
+    if (*out) e->spare = (*out)->next;
+    return LAMINA_OK;
+}
+
+static void begin_run(lmn_ensemble_run *u, lmn_infer *r, uint64_t now)
+{
+    const lmn_model *m = u->model;
+    const lmn_ensemble *e = m->ensemble;
+    u->outer = r;
+    u->started = u->finished = u->first_ns = u->last_ns = u->needed = 0;
+    u->in_flight = 0;
+    u->failed = false;
+    u->deadline =
+        r->timeout_ns && r->timeout_ns < UINT64_MAX - now ? now + r->timeout_ns : UINT64_MAX;
+    for (uint32_t i = 0; i < (r->n_out ? r->n_out : m->signature.n_out); i++)
+        u->needed |= e->needs[r->n_out ? r->out[i].port : i];
+    for (uint32_t i = 0; i < e->n_tensors && e->tensors[i].from < 0; i++)
+        for (uint32_t k = 0; k < r->n_in; k++)
+            if (r->in[k].port == e->tensors[i].port)
+                u->values[i] = (value){.t = r->in[k], .there = true};
+}
+
+lamina_status lmn_ensemble_submit(lmn_model *m, lmn_infer *r, uint64_t now)
+{
+    const int64_t max = m->config.batch.max_batch_size;
+    lmn_ensemble_run *u = NULL;
+    if (max > 0 && r->rows > max)
+        return r->status = lmn_fail(&r->error, LAMINA_E_INVALID,
+                                    "the request has %lld rows, and the model takes at most %lld",
+                                    (long long)r->rows, (long long)max);
+    lmn_mutex_lock(&m->lock);
+    lamina_status st = admit(m, r, &u);
+    m->n_refused += st != LAMINA_OK;
+    lmn_mutex_unlock(&m->lock);
+    if (st == LAMINA_OK && !u && !(u = new_run(m))) {
+        lmn_mutex_lock(&m->lock);
+        m->ensemble->rows -= r->rows;
+        m->ensemble->n_runs--;
+        lmn_mutex_unlock(&m->lock);
+        st = lmn_fail(&r->error, LAMINA_E_NOMEM, "out of memory for a request");
+    }
+    r->status = st;
+    if (st != LAMINA_OK) return st;
+    r->arrived_ns = r->queued_ns = now;
+    begin_run(u, r, now);
+    if (!launch(u, take_ready(u), now)) return LAMINA_OK;
+    st = r->status; /* nothing of it is in flight: it was refused */
+    end_run(u, false);
+    return st;
+}
+
+/* Is this thread in a turn of it already, further up? Else its place, or NULL when there is none.
+ */
+static bool enter(lmn_ensemble *e, lmn_atomic(uintptr_t) * *place)
+{
+    const uintptr_t key = lmn_thread_key();
+    *place = NULL;
+    for (uint32_t i = 0; i < LMN_ENSEMBLE_THREADS; i++)
+        if (lmn_atomic_load(&e->inside[i], relaxed) == key) return false;
+    for (uint32_t i = 0; i < LMN_ENSEMBLE_THREADS && !*place; i++) {
+        uintptr_t none = 0;
+        if (!lmn_atomic_load(&e->inside[i], relaxed) &&
+            lmn_atomic_cas(&e->inside[i], &none, key, relaxed))
+            *place = &e->inside[i];
+    }
+    return true;
+}
+
+/* A turn may answer steps of this very ensemble; those who do so inside it leave the rest to it. */
+uint64_t lmn_ensemble_turn(lmn_model *m, uint64_t now)
+{
+    lmn_ensemble *e = m->ensemble;
+    lmn_atomic(uintptr_t) * place;
+    uint64_t soonest;
+    uint32_t seen;
+    if (!enter(e, &place)) return UINT64_MAX;
+    do {
+        seen = lmn_atomic_load(&e->work, acquire);
+        soonest = UINT64_MAX;
+        for (uint32_t i = 0; i < e->n_members; i++) {
+            const uint64_t at = lmn_model_turn(e->members[i].model, now);
+            if (at < soonest) soonest = at;
+        }
+        now = lmn_now_ns();
+    } while (lmn_atomic_load(&e->work, acquire) != seen);
+    if (place) lmn_atomic_store(place, 0, relaxed);
+    return soonest;
+}
+
+void lmn_ensemble_hold(lmn_model *m)
+{
+    m->ensemble->source.keep(m->ensemble->source.self);
+}
+
+/* The keeper shall turn it at that time. */
+static void set_alarm(lmn_model *m, uint64_t at)
+{
+    lmn_ensemble *e = m->ensemble;
+    lmn_mutex_lock(&m->lock);
+    const bool sooner = at < e->alarm;
+    if (sooner) e->alarm = at;
+    lmn_mutex_unlock(&m->lock);
+    if (!sooner) return;
+    (void)lmn_atomic_add(&e->bell, 1, release);
+    lmn_futex_wake(&e->bell, 1);
+}
+
+void lmn_ensemble_go_on(lmn_model *m)
+{
+    const lmn_ensemble_source source = m->ensemble->source;
+    const uint64_t at = lmn_ensemble_turn(m, lmn_now_ns());
+    if (at != UINT64_MAX) set_alarm(m, at);
+    source.drop(source.self);
+}
+
+/* Turns it when a model of it that has no thread wants to be called later. */
+static void *keep(void *arg)
+{
+    lmn_model *m = arg;
+    lmn_ensemble *e = m->ensemble;
+    for (;;) {
+        const uint32_t heard = lmn_atomic_load(&e->bell, acquire);
+        const uint64_t now = lmn_now_ns();
+        lmn_mutex_lock(&m->lock);
+        const bool ending = e->ending, due = e->alarm <= now;
+        const uint64_t at = e->alarm;
+        if (due) e->alarm = UINT64_MAX;
+        lmn_mutex_unlock(&m->lock);
+        if (ending) return NULL;
+        if (due) {
+            const uint64_t again = lmn_ensemble_turn(m, now);
+            if (again != UINT64_MAX) set_alarm(m, again);
+        } else {
+            lmn_futex_wait(&e->bell, heard, at == UINT64_MAX ? 0 : at - now);
+        }
+    }
+}
+
+lamina_status lmn_ensemble_start(lmn_model *m)
+{
+    lmn_ensemble *e = m->ensemble;
+    e->alarm = UINT64_MAX;
+    if (!e->timed) return LAMINA_OK;
+    LMN_TRY(lmn_thread_start(&e->keeper, keep, m));
+    e->started = true;
+    return LAMINA_OK;
+}
+
+void lmn_ensemble_abort(lmn_model *m)
+{
+    lmn_mutex_lock(&m->lock);
+    m->closed = m->aborted = true;
+    lmn_mutex_unlock(&m->lock);
+    for (uint32_t i = 0; i < m->ensemble->n_members; i++)
+        lmn_model_abort(m->ensemble->members[i].model);
+}
+
+void lmn_ensemble_free(lmn_model *m)
+{
+    lmn_ensemble *e = m->ensemble;
+    if (e->started) {
+        lmn_mutex_lock(&m->lock);
+        e->ending = true;
+        lmn_mutex_unlock(&m->lock);
+        (void)lmn_atomic_add(&e->bell, 1, release);
+        lmn_futex_wake(&e->bell, 1);
+        lmn_thread_join(&e->keeper);
+    }
+    for (lmn_ensemble_run *u = e->spare, *next; u; u = next) {
+        next = u->next;
+        free_run(m, u);
+    }
+    for (uint32_t i = 0; i < e->n_members; i++) e->source.drop(e->members[i].hold);
+}
+
+lmn_model *lmn_ensemble_member(const lmn_model *m, uint32_t i)
+{
+    return m->ensemble && i < m->ensemble->n_members ? m->ensemble->members[i].model : NULL;
+}
