@@ -1,0 +1,234 @@
+/*
+ * Ensembles between threads: requests of several loops go through models that are run by loops and
+ * by threads of their own, while members are loaded anew under them, clients leave, and at the end
+ * all is cancelled. Every request is answered once, and with the right numbers. What ensembles
+ * compute, and which are refused, is judged by tests/serving/check_ensemble.py.
+ */
+#include "runtime/rt_build.h"
+
+#include "base/os/os_dir.h"
+#include "base/os/os_self.h"
+#include "base/os/os_thread.h"
+#include "base/os/os_time.h"
+#include "devices/device_list.h"
+#include "lamina/device.h"
+#include "serve/ensemble.h"
+#include "serve/repo.h"
+
+enum { OPEN = 8, LOOPS = 3 };
+
+static void write_file(t_env *env, const char *name, const void *p, size_t n)
+{
+    char path[600], at[200];
+    for (size_t i = 0; name[i]; i++) {
+        if (name[i] != '/') continue;
+        (void)snprintf(at, sizeof at, "%.*s", (int)i, name);
+        T_OK(lmn_os_dir_make(t_path(env, at, path, sizeof path), NULL));
+    }
+    T_OK(lmn_os_file_replace(t_path(env, name, path, sizeof path), p, n, NULL));
+}
+
+/* y = factor * x + 1, of rows of four. */
+static void put(t_env *env, const char *model, float factor)
+{
+    static pb g, bytes;
+    char name[100];
+    const float one = 1;
+    g.n = bytes.n = 0;
+    rt_node(&g, "Mul", "x f", "m", NULL);
+    rt_node(&g, "Add", "m one", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "f", LAMINA_F32, 1, (int64_t[]){1}, &factor, sizeof factor);
+    rt_weight(&g, "one", LAMINA_F32, 1, (int64_t[]){1}, &one, sizeof one);
+    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
+    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
+    pb_model(&bytes, &g);
+    (void)snprintf(name, sizeof name, "repo/%s/1/model.onnx", model);
+    write_file(env, name, bytes.p, bytes.n);
+}
+
+static void configure(t_env *env, const char *model, const char *text)
+{
+    char name[100];
+    (void)snprintf(name, sizeof name, "repo/%s/config.pbtxt", model);
+    write_file(env, name, text, strlen(text));
+}
+
+#define PORTS                                              \
+    "platform: \"ensemble\" max_batch_size: 16\n"          \
+    "input { name: \"x\" data_type: TYPE_FP32 dims: 4 }\n" \
+    "output { name: \"y\" data_type: TYPE_FP32 dims: 4 }\n"
+#define STEP(model, from, to)                          \
+    "step { model_name: \"" model "\"\n"               \
+    "  input_map { key: \"x\" value: \"" from "\" }\n" \
+    "  output_map { key: \"y\" value: \"" to "\" } }\n"
+
+static void write_models(t_env *env)
+{
+    put(env, "inline", 2);
+    configure(env, "inline",
+              "max_batch_size: 16 dynamic_batching { max_queue_delay_microseconds: 300 }\n"
+              "parameters { key: \"run\" value { string_value: \"inline\" } }");
+    put(env, "threads", 3);
+    configure(env, "threads",
+              "max_batch_size: 16 dynamic_batching { } instance_group { count: 2 }\n"
+              "parameters { key: \"run\" value { string_value: \"threads\" } }");
+    configure(env, "chain",
+              PORTS "ensemble_scheduling { " STEP("inline", "x", "a") STEP("threads", "a", "b")
+                  STEP("inline", "b", "y") "}");
+    configure(env, "outer",
+              PORTS "ensemble_scheduling { " STEP("threads", "x", "a") STEP("chain", "a", "y") "}");
+}
+
+/* ---- a loop ---------------------------------------------------------------------------------- */
+
+typedef struct ask {
+    lmn_infer r;
+    float x[4];
+    lmn_version *version;
+    lmn_atomic(uint32_t) done, gone;
+    bool open, outer;
+} ask;
+
+typedef struct loop {
+    lmn_repo *repo;
+    atomic_bool *stop;
+    bool leaves; /* some of its clients do */
+    ask asks[OPEN];
+    uint64_t n_ok, n_bad, n_wrong, n_other;
+} loop;
+
+static void asked(lmn_infer *r)
+{
+    ask *a = r->user;
+    (void)lmn_atomic_add(&a->done, 1, release);
+}
+
+static bool begin(loop *l, ask *a, lmn_repo_view *v, uint64_t n)
+{
+    bool known;
+    a->outer = n % 3 == 0;
+    const lmn_span name = {(const uint8_t *)(a->outer ? "outer" : "chain"), 5};
+    lmn_version *found = lmn_repo_find(v, name, 0, &known);
+    if (!found) return false;
+    memset(&a->r, 0, sizeof a->r);
+    for (int i = 0; i < 4; i++) a->x[i] = (float)(n % 100 + (uint64_t)i);
+    lmn_atomic_store(&a->done, 0, relaxed);
+    lmn_atomic_store(&a->gone, 0, relaxed);
+    a->version = lmn_version_ref(found);
+    a->r.model = found->model;
+    a->r.n_in = 1;
+    a->r.in[0] = (lmn_infer_tensor){
+        .dtype = LAMINA_F32, .rank = 2, .dims = {1, 4}, .data = a->x, .bytes = sizeof a->x};
+    a->r.gone = &a->gone;
+    a->r.done = asked;
+    a->r.user = a;
+    a->r.timeout_ns = n % 7 == 0 ? 50000000 : 0;
+    a->open = lmn_model_submit(found->model, &a->r, lmn_now_ns()) == LAMINA_OK;
+    if (!a->open) {
+        l->n_other++;
+        lmn_version_unref(a->version);
+    }
+    return a->open;
+}
+
+static void take(loop *l, ask *a)
+{
+    if (lmn_atomic_load(&a->done, acquire) != 1) l->n_bad++;
+    if (a->r.status == LAMINA_OK) {
+        const float *y = lamina_tensor_data(a->r.result[0]);
+        for (int i = 0; i < 4; i++) {
+            const float x = a->outer ? a->x[i] * 3 + 1 : a->x[i];
+            l->n_wrong += y[i] != ((x * 2 + 1) * 3 + 1) * 2 + 1;
+        }
+        for (uint32_t i = 0; i < a->r.n_result; i++) lamina_tensor_unref(a->r.result[i]);
+        l->n_ok++;
+    } else {
+        l->n_other++;
+    }
+    lmn_version_unref(a->version);
+    a->open = false;
+}
+
+/* What a loop of the server does: look, submit, turn, answer. */
+static void *run_loop(void *arg)
+{
+    loop *l = arg;
+    lmn_repo_view v = {0};
+    bool any = true;
+    for (uint64_t n = 0; any; n++) {
+        const bool stop = atomic_load(l->stop);
+        any = !stop;
+        lmn_repo_see(l->repo, &v);
+        for (int i = 0; i < OPEN; i++)
+            if (!stop && !l->asks[i].open) (void)begin(l, &l->asks[i], &v, n * OPEN + (uint64_t)i);
+        for (int i = 0; i < OPEN; i++) {
+            ask *a = &l->asks[i];
+            if (!a->open) continue;
+            if (l->leaves && (n + (uint64_t)i) % 5 == 0) lmn_atomic_store(&a->gone, 1, release);
+            if (!lmn_atomic_load(&a->done, acquire)) (void)lmn_model_turn(a->r.model, lmn_now_ns());
+            any = true;
+            if (lmn_atomic_load(&a->done, acquire)) take(l, a);
+        }
+    }
+    lmn_repo_unsee(l->repo, &v);
+    return NULL;
+}
+
+typedef struct waited {
+    lmn_repo_job job;
+    atomic_int done;
+} waited;
+
+static void job_done(lmn_repo_job *j)
+{
+    atomic_store(&((waited *)j)->done, 1);
+}
+
+static lamina_status load(lmn_repo *r, const char *model)
+{
+    waited w = {.job = {.done = job_done}};
+    (void)snprintf(w.job.name, sizeof w.job.name, "%s", model);
+    lmn_repo_post(r, &w.job);
+    while (!atomic_load(&w.done)) lmn_sleep_ms(1);
+    return w.job.status;
+}
+
+static void test_threads(t_env *env)
+{
+    static const char *const ALL[] = {"outer"}; /* brings the others along */
+    static loop loops[LOOPS];
+    lmn_thread threads[LOOPS];
+    atomic_bool stop = false;
+    char path[512];
+    lamina_error err = {0};
+    lmn_repo *r = NULL;
+    const lmn_repo_opts o = {.path = t_path(env, "repo", path, sizeof path),
+                             .mode = LMN_REPO_EXPLICIT,
+                             .load = ALL,
+                             .n_load = 1};
+    write_models(env);
+    T_OK(lamina_device_register(env->engine, &lmn_device_cpu, NULL, NULL));
+    T_REQUIRE(T_OK_ERR(lmn_repo_open(env->engine, &o, &r, &err), &err));
+    T_CHECK(lmn_repo_ready(r));
+    for (int i = 0; i < LOOPS; i++) {
+        loops[i] = (loop){.repo = r, .stop = &stop, .leaves = i == 2};
+        T_OK(lmn_thread_start(&threads[i], run_loop, &loops[i]));
+    }
+    for (int i = 0; i < 12; i++) {
+        put(env, i % 2 ? "inline" : "threads", i % 2 ? 2.0f : 3.0f);
+        T_OK(load(r, i % 2 ? "inline" : "threads"));
+        lmn_sleep_ms(10);
+    }
+    lmn_repo_abort(r);
+    atomic_store(&stop, true);
+    for (int i = 0; i < LOOPS; i++) {
+        lmn_thread_join(&threads[i]);
+        T_CHECK(loops[i].n_ok > 0);
+        T_EQ(loops[i].n_bad, 0);
+        T_EQ(loops[i].n_wrong, 0);
+    }
+    lmn_repo_close(r);
+}
+
+T_MAIN(T_TEST(test_threads))
