@@ -21,6 +21,10 @@ static void judge(const lmn_serve_config *c)
     for (uint32_t i = 0; i < c->n_out; i++)
         if (!c->out[i].name || c->out[i].rank > LAMINA_MAX_RANK) abort();
     if (strchr(c->file, '/')) abort();
+    if (c->n_steps > LMN_CONFIG_MAX_STEPS || (c->n_steps && b->dynamic)) abort();
+    for (uint32_t i = 0; i < c->n_steps; i++)
+        if (!c->steps[i].model || !c->steps[i].n_out || c->steps[i].n_in > LMN_CONFIG_MAX_PORTS)
+            abort();
 }
 
 /* Show it, and read what was shown; ports are the model's business and are left out. */
@@ -39,7 +43,7 @@ static void around(lmn_arena *a, const lmn_serve_config *c)
         const lmn_span text = {(const uint8_t *)lmn_strbuf_text(&out), out.n};
         if (lmn_serve_config_read(a, text, true, &again, NULL) == LAMINA_OK) {
             if (again.model.batch.delay_ns / 1000 != c->model.batch.delay_ns / 1000) abort();
-            if (again.n_versions != c->n_versions) abort();
+            if (again.n_versions != c->n_versions || again.n_steps != c->n_steps) abort();
         }
     }
     lmn_strbuf_finish(&out);

@@ -120,6 +120,9 @@ static void test_defaults(t_env *env)
     lmn_arena_finish(&a);
 }
 
+#define ENSEMBLE \
+    "ensemble_scheduling { step { model_name: \"a\" output_map { key: \"y\" value: \"y\" } } }\n"
+
 static const bad_case BAD_TEXT[] = {
     {"nonsense: 1", "\"nonsense\" is no field"},
     {"name: \"a\" name: \"b\"", "twice"},
@@ -143,7 +146,24 @@ static const bad_case BAD_TEXT[] = {
     {"input { name: \"x\" } input { name: \"x\" }", "another"},
     {"input { name: \"x\" reshape { shape: 1 } }", "not supported"},
     {"sequence_batching { }", "not supported"},
-    {"ensemble_scheduling { }", "not supported"},
+    {"ensemble_scheduling { }", "has no step"},
+    {"platform: \"ensemble\"", "needs ensemble_scheduling"},
+    {"ensemble_scheduling { step { } }", "no model_name"},
+    {"ensemble_scheduling { step { model_name: \"\" } }", "no model_name"},
+    {"ensemble_scheduling { step { model_name: \"a\" } }", "no output_map"},
+    {"ensemble_scheduling { step { model_name: \"a\" model_version: 0 } }", "-1 or more"},
+    {"ensemble_scheduling { step { model_name: \"a\" model_namespace: \"n\" } }", "not supported"},
+    {"ensemble_scheduling { step { input_map { key: \"x\" value: \"\" } } }", "empty name"},
+    {"ensemble_scheduling { step { input_map { key: \"x\" } } }", "a key and a value"},
+    {"ensemble_scheduling { step { input_map { key: \"x\" value: \"a\" } input_map { key: \"x\" "
+     "value: \"b\" } } }",
+     "one key twice"},
+    {ENSEMBLE, "its input and output"},
+    {ENSEMBLE "platform: \"onnx_lamina\"", "needs the platform"},
+    {ENSEMBLE "dynamic_batching { } max_batch_size: 2", "belong to the models"},
+    {ENSEMBLE "instance_group { }", "belong to the models"},
+    {ENSEMBLE "input { name: \"x\" dims: 1 } output { name: \"y\" dims: 1 }", "data_type"},
+    {ENSEMBLE "input { name: \"x\" data_type: TYPE_FP32 } output { name: \"y\" }", "dims"},
     {"platform: \"tensorflow_graphdef\"", "ONNX"},
     {"backend: \"python\"", "ONNX"},
     {"max_batch_size: -1", "whole number"},
@@ -199,6 +219,10 @@ static const bad_case BAD_JSON[] = {
      "\"priority_queue_policy\":{\"x\":{}}}}",
      "no priority level"},
     {"{\"sequence_batching\":{}}", "not supported"},
+    {"{\"ensemble_scheduling\":{\"step\":[{\"model_name\":\"a\",\"output_map\":[\"y\"]}]}}",
+     "object"},
+    {"{\"ensemble_scheduling\":{\"step\":[{\"model_name\":\"a\",\"output_map\":{\"y\":1}}]}}",
+     "string"},
 };
 
 static void test_bad(t_env *env)
@@ -292,5 +316,42 @@ static void test_write(t_env *env)
     lmn_arena_finish(&a);
 }
 
-T_MAIN(T_TEST(test_full), T_TEST(test_defaults), T_TEST(test_bad), T_TEST(test_memory),
-       T_TEST(test_fits), T_TEST(test_write))
+static void test_ensemble(t_env *env)
+{
+    static const char TEXT[] =
+        "platform: \"ensemble\"\n"
+        "input { name: \"in\" data_type: TYPE_FP32 dims: 4 }\n"
+        "output { name: \"out\" data_type: TYPE_FP32 dims: 4 }\n"
+        "ensemble_scheduling { step [ { model_name: \"a\" model_version: -1\n"
+        "  input_map { key: \"x\" value: \"in\" } input_map { key: \"w\" value: \"in\" }\n"
+        "  output_map { key: \"y\" value: \"m\" } },\n"
+        " { model_name: \"b\" model_version: 3 input_map { key: \"x\" value: \"m\" }\n"
+        "  output_map { key: \"y\" value: \"out\" } } ] }";
+    static const char JSON[] =
+        "{\"platform\":\"ensemble\",\"input\":[{\"name\":\"in\",\"data_type\":\"TYPE_FP32\","
+        "\"dims\":[4]}],\"output\":[{\"name\":\"out\",\"data_type\":\"TYPE_FP32\",\"dims\":[4]}],"
+        "\"ensemble_scheduling\":{\"step\":[{\"model_name\":\"a\",\"model_version\":\"-1\","
+        "\"input_map\":{\"x\":\"in\",\"w\":\"in\"},\"output_map\":{\"y\":\"m\"}},"
+        "{\"model_name\":\"b\",\"model_version\":3,\"input_map\":{\"x\":\"m\"},"
+        "\"output_map\":{\"y\":\"out\"}}]}}";
+    for (int json = 0; json < 2; json++) {
+        lmn_arena a;
+        lmn_serve_config c;
+        lamina_error err;
+        lmn_arena_init(&a, &env->alloc, 1 << 20);
+        T_OK_ERR(read_config(&a, json ? JSON : TEXT, json, &c, &err), &err);
+        T_EQ(c.n_steps, 2);
+        T_EQ(c.model.batch.max_batch_size, 0);
+        T_STR_EQ(c.steps[0].model, "a");
+        T_EQ(c.steps[0].version, 0);
+        T_EQ(c.steps[0].n_in, 2);
+        T_STR_EQ(c.steps[0].in[1].port, "w");
+        T_STR_EQ(c.steps[0].out[0].tensor, "m");
+        T_EQ(c.steps[1].version, 3);
+        T_STR_EQ(c.steps[1].in[0].tensor, "m");
+        lmn_arena_finish(&a);
+    }
+}
+
+T_MAIN(T_TEST(test_ensemble), T_TEST(test_full), T_TEST(test_defaults), T_TEST(test_bad),
+       T_TEST(test_memory), T_TEST(test_fits), T_TEST(test_write))
