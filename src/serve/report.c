@@ -43,6 +43,24 @@ static void batch_sizes(lmn_jsonw *w, const lmn_model_stats *m)
     lmn_jsonw_end(w);
 }
 
+/* Triton's: one entry for each size that was run. */
+static void batch_stats(lmn_jsonw *w, const lmn_model *m)
+{
+    lmn_batch_size sizes[LMN_BATCH_SIZES];
+    const uint32_t n = lmn_model_get_sizes(m, sizes);
+    lmn_jsonw_array(w, "batch_stats");
+    for (uint32_t i = 0; i < n; i++) {
+        const lmn_batch_size *s = &sizes[i];
+        lmn_jsonw_object(w, NULL);
+        lmn_jsonw_i64(w, "batch_size", s->rows);
+        duration(w, "compute_input", s->n, s->input_ns);
+        duration(w, "compute_infer", s->n, s->run_ns);
+        duration(w, "compute_output", s->n, s->output_ns);
+        lmn_jsonw_end(w);
+    }
+    lmn_jsonw_end(w);
+}
+
 void lmn_report_stats(lmn_jsonw *w, const lmn_version *v)
 {
     lmn_hist_sum sum[LMN_STAGES];
@@ -67,8 +85,7 @@ void lmn_report_stats(lmn_jsonw *w, const lmn_version *v)
     duration(w, "cache_hit", m.n_cache_hits, 0);
     duration(w, "cache_miss", m.n_cache_misses, 0);
     lmn_jsonw_end(w);
-    lmn_jsonw_array(w, "batch_stats");
-    lmn_jsonw_end(w);
+    batch_stats(w, v->model);
     lmn_jsonw_array(w, "memory_usage");
     lmn_jsonw_end(w);
     lmn_jsonw_object(w, "lamina");

@@ -140,6 +140,29 @@ static void answer(lmn_model *m)
     m->answering = false;
 }
 
+/* Where runs of so many rows are counted: as lmn_model_pad rounds. */
+static uint32_t size_index(int64_t rows)
+{
+    if (rows <= 16) return (uint32_t)lmn_max_i64(rows, 1) - 1;
+    const uint32_t e = 60 - (uint32_t)__builtin_clzll((uint64_t)rows - 1);
+    const uint64_t steps = ((uint64_t)rows + ((uint64_t)1 << e) - 1) >> e; /* 9 to 16 */
+    const uint32_t i = 16 + (e - 1) * 8 + (uint32_t)steps - 9;
+    return i < LMN_BATCH_SIZES ? i : LMN_BATCH_SIZES - 1;
+}
+
+/* Batches whose requests were run one by one are not counted: took_ns is 0. */
+static void count_size(lmn_model *m, const lmn_runner *u, const lmn_batch *batch, int64_t rows,
+                       uint64_t took_ns, uint64_t now)
+{
+    lmn_batch_size *s = &m->sizes[size_index(rows)];
+    if (!took_ns) return;
+    s->rows = rows;
+    s->n++;
+    s->input_ns += u->began_ns - batch->first->started_ns;
+    s->run_ns += took_ns;
+    s->output_ns += now - u->began_ns - took_ns;
+}
+
 /* Run a batch that was formed; lock held, let go meanwhile. */
 static void run_batch(lmn_model *m, const lmn_batch *batch)
 {
@@ -164,6 +187,7 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     uint32_t k = 0;
     while (k < 32 && (int64_t)1 << k < batch->rows) k++;
     m->batch_rows[k]++;
+    count_size(m, u, batch, rows, took, now);
     lmn_batcher_done(&m->batcher, batch, rows, took, now);
 }
 
@@ -473,4 +497,15 @@ void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
     for (uint32_t i = 0; i < b->config.n_instances; i++) idle = idle && !m->runner[i].batch.n;
     out->beat_ns = idle ? lmn_now_ns() : lmn_atomic_load(&m->beat_ns, relaxed);
     lmn_mutex_unlock(&m->lock);
+}
+
+uint32_t lmn_model_get_sizes(const lmn_model *cm, lmn_batch_size out[LMN_BATCH_SIZES])
+{
+    lmn_model *m = (lmn_model *)(uintptr_t)cm;
+    uint32_t n = 0;
+    lmn_mutex_lock(&m->lock);
+    for (uint32_t i = 0; i < LMN_BATCH_SIZES; i++)
+        if (m->sizes[i].n) out[n++] = m->sizes[i];
+    lmn_mutex_unlock(&m->lock);
+    return n;
 }

@@ -39,6 +39,13 @@ typedef struct lmn_model_stats {
     uint64_t beat_ns; /* monotonic: when an instance last began or ended a run, or was idle */
 } lmn_model_stats;
 
+/* Runs by how many rows they were of: exactly up to 16, then in steps of an eighth at most. */
+#define LMN_BATCH_SIZES 144u
+typedef struct lmn_batch_size {
+    int64_t rows;                            /* of the last such run */
+    uint64_t n, input_ns, run_ns, output_ns; /* gathering rows, running, handing them out */
+} lmn_batch_size;
+
 /*
  * Load `path` and warm up. The file is untrusted. On success one reference, owned by the caller.
  * Blocking: reads, optimises, runs. Never called by a loop's thread.
@@ -56,6 +63,8 @@ void lmn_model_count_steps(lmn_model *m, struct lmn_version_shard *shard);
 const lmn_signature *lmn_model_signature(const lmn_model *m);
 const lmn_model_config *lmn_model_get_config(const lmn_model *m); /* as decided */
 void lmn_model_get_stats(const lmn_model *m, lmn_model_stats *out);
+/* Those that there were, by rows; returns how many. */
+uint32_t lmn_model_get_sizes(const lmn_model *m, lmn_batch_size out[LMN_BATCH_SIZES]);
 
 /*
  * Take a request in. LAMINA_OK: r belongs to the model until r->done, which is not called before

@@ -23,6 +23,7 @@ typedef struct lmn_runner {
         size_t bytes;
     } gather[LMN_INFER_MAX_PORTS];
     lmn_atomic(uint32_t) stop; /* of the run in flight */
+    uint64_t began_ns;         /* when the session did last */
     lmn_batch batch;           /* that runs, n 0: none; guarded by the model's lock */
 } lmn_runner;
 
@@ -53,6 +54,7 @@ struct lmn_model {
     bool closed, aborted, answering;
     uint64_t n_ok, n_failed, n_refused, n_late, n_cancelled;
     uint64_t n_rows, n_runs, run_ns, batch_rows[33];
+    lmn_batch_size sizes[LMN_BATCH_SIZES];
     uint64_t n_cache_hits, n_cache_misses;
     lmn_infer *hits, *hits_last; /* to be answered by the next turn */
     lmn_atomic(uint64_t) beat_ns;

@@ -250,7 +250,7 @@ static uint64_t run_one(lmn_runner *u, lmn_infer *r, int64_t *rows)
     lamina_status st = LAMINA_OK;
     for (uint32_t i = 0; i < s->n_in && st == LAMINA_OK; i++) st = gather_port(&x, i);
     if (st != LAMINA_OK) (void)lmn_fail(&x.err, st, "out of memory for an input");
-    const uint64_t began = lmn_now_ns();
+    const uint64_t began = u->began_ns = lmn_now_ns();
     if (st == LAMINA_OK) st = session_run(&x, r->gone ? r->gone : &u->stop, began);
     const uint64_t took = lmn_now_ns() - began;
     release_strings(&x);
@@ -282,7 +282,7 @@ static bool run_together(lmn_runner *u, const lmn_batch *batch, uint64_t *took, 
     prepare(&x, u, batch->first, batch->n, batch->rows);
     lamina_status st = LAMINA_OK;
     for (uint32_t i = 0; i < n_in && st == LAMINA_OK; i++) st = gather_port(&x, i);
-    const uint64_t began = lmn_now_ns();
+    const uint64_t began = u->began_ns = lmn_now_ns();
     if (st == LAMINA_OK) st = session_run(&x, &u->stop, began);
     *took = lmn_now_ns() - began;
     *rows = x.padded;

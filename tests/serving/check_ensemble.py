@@ -230,6 +230,10 @@ def diamond(program, d):
         stats = {m["name"]: m for m in s.ask("GET", "/v2/models/stats")[2]["model_stats"]}
         want(stats["all"]["execution_count"] == 500, f"{stats['all']}")
         runs, rows = stats["left"]["execution_count"], stats["left"]["inference_count"]
+        sizes = stats["left"]["batch_stats"]
+        want(sum(b["compute_infer"]["count"] for b in sizes) == runs and
+             sum(b["batch_size"] * b["compute_infer"]["count"] for b in sizes) >= rows,
+             f"runs by size: {sizes}")
         want(runs < 900, f"steps share no batch: {runs} runs of {rows} rows")
         # nobody comes: the one that waits for company must still be run
         began = time.monotonic()

@@ -149,6 +149,10 @@ def statistics(s):
     one = body["model_stats"][0]
     want(one["version"] == "10" and one["inference_stats"]["success"]["count"] == 1, f"{one}")
     want(one["inference_stats"]["queue"]["count"] == 1, f"{one}")
+    sizes = one["batch_stats"]
+    want([b["batch_size"] for b in sizes] == [1] and sizes[0]["compute_infer"]["count"] == 1 and
+         0 < sizes[0]["compute_infer"]["ns"] <= one["inference_stats"]["compute_infer"]["ns"] and
+         sizes[0]["compute_input"]["ns"] > 0 and sizes[0]["compute_output"]["ns"] > 0, f"{sizes}")
     _, _, config = s.ask("GET", "/v2/models/many/config")
     want(config["max_batch_size"] == 8 and config["dynamic_batching"]["preferred_batch_size"] ==
          [4, 8] and config["output"][0]["label_filename"] == "labels.txt", f"{config}")
