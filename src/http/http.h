@@ -28,7 +28,7 @@ typedef struct lmn_http_limits {
     uint64_t buffer_bytes;  /* held by all requests and answers at once [1 GiB], else 503 */
     uint64_t header_ns; /* from the first byte of a request to its blank line [10 s], else 408 */
     uint64_t idle_ns;   /* between requests [60 s] */
-    uint64_t stall_ns;  /* a body or a reader slower than 1 KiB/s for so long [10 s] */
+    uint64_t stall_ns;  /* a body or a reader slower than 1 KiB/s: cut within so long [10 s] */
 } lmn_http_limits;
 
 typedef enum lmn_http_method {

@@ -600,11 +600,17 @@ void lmn_http_conn_event(lmn_http_conn *c, uint32_t what)
     if (c->readable && !c->queued) lmn_http_conn_go(c); /* once a turn */
 }
 
-/* Did less move than the slowest client has to? */
-static bool stalled(const lmn_http_conn *c)
+/* A slice is over: did less move than the slowest client has to, for too many of them? Else on to
+ * the next. */
+static bool stalled(lmn_http_conn *c)
 {
     const uint64_t ns = c->loop->timer_ns[LMN_HTTP_TIMER_STALL];
-    return c->moved - c->timer_moved < LMN_HTTP_SLOWEST * (ns / 1000) / 1000000;
+    const bool slow = c->moved - c->timer_moved < LMN_HTTP_SLOWEST * (ns / 1000) / 1000000;
+    const uint32_t n = slow ? c->slow + 1 : 0;
+    if (n == LMN_HTTP_STALL_SLICES - 1) return true;
+    lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
+    c->slow = n;
+    return false;
 }
 
 void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
@@ -614,10 +620,7 @@ void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
         if (c->phase == LMN_HTTP_H2) lmn_h2_idle(c);
         return;
     }
-    if (kind == LMN_HTTP_TIMER_STALL && !stalled(c)) {
-        lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
-        return;
-    }
+    if (kind == LMN_HTTP_TIMER_STALL && !stalled(c)) return;
     if (kind != LMN_HTTP_TIMER_LINGER) lmn_http_bump(&c->loop->counts.timed_out, 1);
     const bool reading =
         c->phase == LMN_HTTP_HEADS || c->phase == LMN_HTTP_BODY || c->phase == LMN_HTTP_CHUNKS;

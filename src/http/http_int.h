@@ -46,6 +46,9 @@ enum {
 #define LMN_HTTP_SLICE_NS (LMN_HTTP_SECOND / 10000)
 #define LMN_HTTP_REST_MOST_NS (LMN_HTTP_SECOND / 500)
 #define LMN_HTTP_SLOWEST 1024u /* bytes a second */
+/* Who stalls is looked at once a slice of the limit, and cut after one less than all of them that
+ * were slow: so the limit is kept wherever in a slice it began. */
+#define LMN_HTTP_STALL_SLICES 5u
 
 /* What an event is about: the first member of whoever waits for one. */
 typedef enum lmn_http_source { LMN_HTTP_CONN, LMN_HTTP_LISTENER, LMN_HTTP_WAKE } lmn_http_source;
@@ -129,6 +132,7 @@ struct lmn_http_conn {
     size_t out_bytes;
     lmn_http_timer timer;
     uint64_t timer_ns;             /* when it began */
+    uint32_t slow;                 /* slices in a row in which too little moved */
     uint64_t moved, timer_moved;   /* bytes in and out, now and then */
     lmn_http_conn *before, *after; /* in the timer's list */
     lmn_http_conn *next_queued, *next_dirty, *next_dead;

@@ -36,6 +36,7 @@ void lmn_http_timer_set(lmn_http_conn *c, lmn_http_timer kind)
     lmn_http_list *list = &c->loop->timers[kind];
     c->timer_ns = c->loop->now;
     c->timer_moved = c->moved;
+    c->slow = 0;
     c->after = NULL;
     c->before = list->last;
     if (list->last)
@@ -465,7 +466,7 @@ lamina_status lmn_http_loop_open(lmn_http_server *s, const lmn_http_limits *limi
     l->alloc = s->alloc;
     l->timer_ns[LMN_HTTP_TIMER_HEAD] = limits->header_ns;
     l->timer_ns[LMN_HTTP_TIMER_IDLE] = limits->idle_ns;
-    l->timer_ns[LMN_HTTP_TIMER_STALL] = limits->stall_ns;
+    l->timer_ns[LMN_HTTP_TIMER_STALL] = limits->stall_ns / LMN_HTTP_STALL_SLICES;
     l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS;
     init_pools(l);
     const lamina_status st = fill(l, err);

@@ -2,13 +2,16 @@
 """
 The probes of hostile.txt through nginx and haproxy with kept connections behind them. Whatever the
 proxy makes of a probe, our server must have seen exactly the requests whose answers came back, and
-the next client must get its own answer.
-Usage: check_desync.py ECHO_SERVER; 77 when neither proxy is installed.
+the next client must get its own answer. With "tls" the proxies speak TLS to both sides, and each
+probe is sent over TLS to our server itself, which answers as it does without.
+Usage: check_desync.py ECHO_SERVER [tls]; 77 when neither proxy is installed.
 """
 import concurrent.futures
 import pathlib
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,8 +27,8 @@ http {{
   keepalive_timeout 100ms; lingering_timeout 200ms; lingering_time 1s;
   upstream lamina {{ server 127.0.0.1:{to}; keepalive 4; }}
   server {{
-    listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://lamina; proxy_http_version 1.1; proxy_request_buffering off;
+    listen 127.0.0.1:{port} {nginx_front};
+    location / {{ proxy_pass http{s}://lamina; proxy_http_version 1.1; proxy_request_buffering off;
                   proxy_set_header Connection ""; proxy_read_timeout 1s; }}
   }}
 }}
@@ -40,11 +43,15 @@ defaults
   timeout http-request 1s
   timeout http-keep-alive 100ms
 frontend f
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port} {haproxy_front}
   default_backend b
 backend b
-  server s 127.0.0.1:{to}
+  server s 127.0.0.1:{to} {haproxy_back}
 """
+PLAIN = {"s": "", "nginx_front": "", "haproxy_front": "", "haproxy_back": ""}
+TLS = {"s": "s", "haproxy_front": "ssl crt {dir}/both.pem", "haproxy_back": "ssl verify none",
+       "nginx_front": "ssl; ssl_certificate {dir}/both.pem; ssl_certificate_key {dir}/both.pem"}
+context = None  # of TLS, to all whom we talk to
 GET = "GET {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0"}
 
@@ -87,7 +94,8 @@ def free_port():
 def talk(port, data):
     """Send, read until the end or 5 s; the bytes that came."""
     got = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        s = context.wrap_socket(plain) if context else plain
         try:
             s.sendall(data)
         except OSError:
@@ -97,6 +105,7 @@ def talk(port, data):
                 got += part
         except OSError:
             pass
+        s.close()
     return got
 
 
@@ -138,12 +147,17 @@ def judge(name, port, to, some):
 def through(name, command, config, server):
     """All probes through one proxy; how many problems."""
     port, wrong = free_port(), ["it does not start"]
-    echo = subprocess.Popen([server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    echo = subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     to = int(echo.stdout.readline())
     all_probes = [(n, *p) for n, p in enumerate(probes())]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "conf"
-        path.write_text(config.format(dir=folder, port=port, to=to))
+        if context:
+            shutil.copy(server[1], path.with_name("both.pem"))
+            with path.with_name("both.pem").open("ab") as f:
+                f.write(pathlib.Path(server[2]).read_bytes())
+        more = {k: v.format(dir=folder) for k, v in (TLS if context else PLAIN).items()}
+        path.write_text(config.format(dir=folder, port=port, to=to, **more))
         proxy = subprocess.Popen([*command, str(path)], stderr=subprocess.DEVNULL)
         for _ in range(200):
             try:
@@ -162,7 +176,39 @@ def through(name, command, config, server):
     return len(wrong)
 
 
+def directly(server):
+    """Probes over TLS to our server: the statuses that hostile.txt lists. How many problems."""
+    own = ("at its head", "the handler takes")  # what another handler refuses than this one
+    echo = subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    to = int(echo.stdout.readline())
+
+    def one(probe):
+        want, got = probe[0].split(":")[0], talk(to, probe[1])
+        came = " ".join(re.findall(r"HTTP/1\.1 (\d\d\d)", got.decode("latin-1")))
+        return None if came == want else f"{probe[0]}: {came}"
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(one, (p for p in probes() if not any(o in p[0] for o in own))))
+    echo.stdin.close()
+    echo.wait()
+    wrong = [text for text in results if text]
+    print("\n".join(wrong + [f"directly: {len(results)} probes, {len(wrong)} problems"]))
+    return len(wrong)
+
+
+def make_cert(folder):
+    """Its file, and that of its key; None without openssl."""
+    cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+    if not shutil.which("openssl"):
+        return None
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days",
+                    "2", "-subj", "/CN=localhost"], check=True, capture_output=True, timeout=60)
+    return [cert, key]
+
+
 def main():
+    global context  # pylint: disable=global-statement
     proxies = []
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
@@ -173,8 +219,20 @@ def main():
     if not proxies:
         print("skip: neither nginx nor haproxy is installed")
         sys.exit(77)
-    with concurrent.futures.ThreadPoolExecutor(len(proxies)) as pool:
-        bad = sum(pool.map(lambda p: through(*p, sys.argv[1]), proxies))
+    bad, server = 0, [sys.argv[1]]
+    with tempfile.TemporaryDirectory() as folder:
+        if sys.argv[2:] == ["tls"]:
+            pair = make_cert(folder)
+            if not pair or not pathlib.Path(server[0]).parent.parent.joinpath(
+                    "lib/liblamina-tls.so").exists():
+                print("skip: no openssl, or the plug-in for TLS is not built")
+                sys.exit(77)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            server += pair
+            bad += directly(server)
+        with concurrent.futures.ThreadPoolExecutor(len(proxies)) as pool:
+            bad += sum(pool.map(lambda p: through(*p, server), proxies))
     sys.exit(1 if bad else 0)
 
 

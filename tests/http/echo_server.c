@@ -1,7 +1,7 @@
 /*
  * A server for check_desync.py: every answer carries X-Echo and tells path and length of the body
- * of its request; /count tells how many others came. Usage: echo_server; prints its port, ends with
- * its standard input.
+ * of its request; /count tells how many others came. Usage: echo_server [CERT KEY]; prints its
+ * port, ends with its standard input.
  */
 #include "base/alloc.h"
 #include "http/h2.h"
@@ -25,14 +25,21 @@ static void request(void *ctx, lmn_http_request *r)
     lmn_http_reply(r, &a);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     unsigned count = 0;
     lmn_http_server *s;
     lmn_http_plugin h2 = {NULL, NULL};
     (void)lmn_http_plugin_open("h2", LMN_H2_VERSION, sizeof(lmn_h2_table), &h2, NULL);
     lamina_error err;
-    const lmn_http_listen where = {.where = "127.0.0.1:0"};
+    lmn_http_listen where = {.where = "127.0.0.1:0"};
+    if (argc == 3) {
+        const lmn_http_tls_opts tls = {.cert = argv[1], .key = argv[2]};
+        if (lmn_http_tls_open(&lmn_libc_allocator, &tls, &where.tls, &err) != LAMINA_OK) {
+            fprintf(stderr, "%s\n", err.msg);
+            return 1;
+        }
+    }
     const lmn_http_handler handler = {.ctx = &count, .request = request};
     const lmn_http_server_opts opts = {.listen = &where,
                                        .n_listen = 1,
@@ -47,6 +54,7 @@ int main(void)
     while (getchar() != EOF) {
     }
     lmn_http_stop(s);
+    lmn_http_tls_close(where.tls);
     lmn_http_plugin_close(&h2);
     return 0;
 }
