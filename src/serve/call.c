@@ -52,6 +52,7 @@ lmn_call *lmn_call_take(lmn_serve_loop *l)
 void lmn_call_give(lmn_call *c)
 {
     lmn_serve_loop *l = c->home;
+    if (l->recorded == c) l->recorded = NULL;
     for (uint32_t i = 0; i < c->infer.n_result; i++) lamina_tensor_unref(c->infer.result[i]);
     c->infer.n_result = 0;
     lmn_arena_rewind(&c->arena, c->empty);
@@ -116,6 +117,7 @@ void lmn_call_record(lmn_call *c, uint32_t status, uint64_t now)
 {
     const lmn_infer *r = &c->infer;
     lmn_version_shard *s = &c->version->shards[c->home->index];
+    c->home->recorded = c;
     lmn_trace_end(c, status, now);
     lmn_count(&s->outcome[outcome(status)], 1);
     if (status != 200) return;
@@ -199,8 +201,11 @@ static void succeed(lmn_call *c)
         fields[a.n_fields++] = (lmn_http_field){{(const uint8_t *)"traceparent", 11},
                                                 {(const uint8_t *)trace_text, LMN_TRACEPARENT}};
     }
-    for (uint32_t i = 0; i < a.n_pieces; i++)
+    c->home->bytes_out = 0;
+    for (uint32_t i = 0; i < a.n_pieces; i++) {
         pieces[i] = (lmn_http_piece){bytes[i], lmn_call_released, c};
+        c->home->bytes_out += bytes[i].n;
+    }
     a.pieces = pieces;
     c->pieces = a.n_pieces + 1;
     lmn_call_record(c, 200, now);

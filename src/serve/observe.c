@@ -258,6 +258,28 @@ static void heartbeat(const observer *o, const lmn_version *v, const char *label
                    age(st.beat_ns));
 }
 
+static void instances(const observer *o, const lmn_version *v, const char *labels)
+{
+    static const char *const STATES[] = {"idle", "busy", "overdue"};
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    const uint64_t n[] = {st.n_instances - st.n_busy, st.n_busy - st.n_overdue, st.n_overdue};
+    for (size_t i = 0; i < LMN_COUNT(STATES); i++) {
+        char with[LABELS];
+        (void)lmn_format(with, sizeof with, "%s", labels);
+        lmn_metric_label(with, sizeof with, "state", STATES[i]);
+        lmn_metric_u64(&o->m, "lamina_instances", LMN_METRIC_GAUGE, with, n[i]);
+    }
+}
+
+static void longest_run(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_f64(&o->m, "lamina_run_seconds", LMN_METRIC_GAUGE, labels,
+                   (double)st.longest_ns * 1e-9);
+}
+
 static void model_state(void *ctx, const lmn_repo_row *row)
 {
     const observer *o = ctx;
@@ -304,6 +326,10 @@ static void of_models(const observer *o)
          load_time},
         {"lamina_engine_heartbeat_seconds", LMN_METRIC_GAUGE, "seconds",
          "Since an instance last began or ended a run, or was idle.", heartbeat},
+        {"lamina_instances", LMN_METRIC_GAUGE, NULL,
+         "Instances by state; overdue: a run takes ten times what it should.", instances},
+        {"lamina_run_seconds", LMN_METRIC_GAUGE, "seconds",
+         "How long the longest run of now takes already.", longest_run},
     };
     for (size_t i = 0; i < LMN_COUNT(FAMILIES); i++) {
         lmn_metric_family(&o->m, FAMILIES[i].name, FAMILIES[i].kind, FAMILIES[i].unit,
@@ -318,6 +344,12 @@ static void of_models(const observer *o)
 static void of_process(const observer *o)
 {
     const lmn_metrics_out *m = &o->m;
+    if (o->s->log) {
+        lmn_metric_family(m, "lamina_log_dropped", LMN_METRIC_COUNTER, NULL,
+                          "Lines that found the log's ring full.");
+        lmn_metric_u64(m, "lamina_log_dropped", LMN_METRIC_COUNTER, "",
+                       lamina_logger_dropped(o->s->log));
+    }
     lmn_metric_family(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "bytes", "Memory, by kind.");
     lmn_metric_u64(m, "lamina_memory_bytes", LMN_METRIC_GAUGE, "pool=\"resident\"",
                    lmn_os_resident());

@@ -93,6 +93,9 @@ void lmn_report_stats(lmn_jsonw *w, const lmn_version *v)
     lmn_jsonw_f64(w, "p99_ms", lmn_hist_quantile(&sum[LMN_STAGE_TOTAL], 0.99) * 1e3);
     lmn_jsonw_u64(w, "queued", m.n_queued);
     lmn_jsonw_u64(w, "queued_rows", m.queued_rows);
+    lmn_jsonw_u64(w, "instances", m.n_instances);
+    lmn_jsonw_u64(w, "overdue", m.n_overdue);
+    lmn_jsonw_f64(w, "run_ms", (double)m.longest_ns * 1e-6);
     for (int i = 0; i < LMN_OUTCOMES; i++) lmn_jsonw_u64(w, lmn_outcome_names[i], outcome[i]);
     lmn_jsonw_bool(w, "inline", lmn_model_is_inline(v->model));
     batch_sizes(w, &m);

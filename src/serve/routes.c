@@ -163,32 +163,27 @@ static void add_field(lmn_serve_answer *a, const char *name, const char *value)
     a->fields[a->n_fields++] = (lmn_http_field){text_span(name), text_span(value)};
 }
 
+/* Is this one to be logged? */
+static bool is_logged(lmn_serve_loop *l)
+{
+    const lamina_server *s = l->server;
+    if (!s->log) return false;
+    if (lmn_atomic_load(&s->settings.verbose, relaxed)) return true;
+    if (!s->log_sample || l->until_log-- != 0) return false;
+    l->until_log = s->log_sample - 1;
+    return true;
+}
+
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now)
 {
-    const lamina_server *s = l->server;
     const uint64_t took = now > r->head_ns ? now - r->head_ns : 0;
     lmn_count(&l->shard.answers[route][lmn_code_index(status)], 1);
     lmn_hist_add(&l->shard.took[route], took);
-    if (!s->log) return;
-    if (!lmn_atomic_load(&s->settings.verbose, relaxed)) {
-        if (!s->log_sample || l->until_log-- != 0) return;
-        l->until_log = s->log_sample - 1;
-    }
-    static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "?"};
-    lamina_log_record rec;
-    lamina_log_begin(&rec, s->log, LAMINA_LOG_INFO, "request");
-    lamina_log_str(&rec, "method", METHODS[r->method]);
-    lamina_log_strn(&rec, "path", r->path.p, r->path.n < 512 ? r->path.n : 512);
-    lamina_log_u64(&rec, "status", status);
-    lamina_log_u64(&rec, "us", took / 1000u);
-    lamina_log_u64(&rec, "bytes_in", r->body.n);
-    lamina_log_strn(&rec, "peer", r->peer.p, r->peer.n);
-    const lmn_span trace = lmn_http_field_get(r, "traceparent");
-    lmn_call_trace read;
-    if (trace.n && lmn_traceparent_read(trace, &read))
-        lamina_log_strn(&rec, "traceparent", trace.p, LMN_TRACEPARENT);
-    (void)lamina_log_end(&rec);
+    if (LMN_UNLIKELY(l->server->log != NULL) && is_logged(l))
+        lmn_serve_log(l, r, route, status, now);
+    l->recorded = NULL;
+    l->bytes_out = 0;
 }
 
 void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_answer *a)
@@ -201,6 +196,7 @@ void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_ans
                                  .pieces = &piece,
                                  .n_pieces = a->body.n ? 1 : 0,
                                  .close = lmn_serve_closing(l)};
+    l->bytes_out = piece.bytes.n;
     lmn_serve_counted(l, r, a->route, a->status, lmn_now_ns());
     lmn_http_reply(r, &out);
 }
@@ -237,6 +233,7 @@ static void reply_text(lmn_serve_loop *l, lmn_http_request *r, lmn_serve_answer 
                                  .pieces = &piece,
                                  .n_pieces = 1,
                                  .close = lmn_serve_closing(l)};
+    l->bytes_out = piece.bytes.n;
     lmn_serve_counted(l, r, a->route, a->status, lmn_now_ns());
     lmn_http_reply(r, &out);
 }
@@ -257,7 +254,9 @@ void lmn_serve_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, ui
         add_field(&a, "Retry-After", seconds);
     }
     if (status == 401) add_field(&a, "WWW-Authenticate", "Bearer");
+    l->reason = sentence;
     reply_text(l, r, &a);
+    l->reason = NULL;
 }
 
 void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, const char *type)
@@ -368,6 +367,22 @@ static void stats(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *onl
     send_json(l, r, MODEL_STATS);
 }
 
+/* Not when all its instances hang: those who could come would wait. */
+static void model_ready(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *v)
+{
+    lmn_model_stats m = {0};
+    lmn_serve_answer a = {.route = LMN_ROUTE_MODEL, .type = "application/json"};
+    lmn_model_get_stats(v->model, &m);
+    const bool ok = m.n_overdue < m.n_instances;
+    lmn_jsonw w = begin_json(l);
+    lmn_jsonw_object(&w, NULL);
+    lmn_jsonw_str(&w, "name", v->sig.model);
+    lmn_jsonw_bool(&w, "ready", ok);
+    lmn_jsonw_end(&w);
+    a.status = ok ? 200 : 503;
+    reply_text(l, r, &a);
+}
+
 static void of_version(lmn_serve_loop *l, lmn_http_request *r, const target *t)
 {
     bool known;
@@ -386,12 +401,7 @@ static void of_version(lmn_serve_loop *l, lmn_http_request *r, const target *t)
         w = begin_json(l);
         lmn_serve_config_write(&w, v->config, &v->sig, lmn_model_get_config(v->model));
         break;
-    default:
-        w = begin_json(l);
-        lmn_jsonw_object(&w, NULL);
-        lmn_jsonw_str(&w, "name", v->sig.model);
-        lmn_jsonw_bool(&w, "ready", true);
-        lmn_jsonw_end(&w);
+    default: model_ready(l, r, v); return;
     }
     send_json(l, r, t->what);
 }
@@ -669,6 +679,7 @@ static bool enter(lmn_serve_loop *l, lmn_http_request *r)
         return false;
     }
     lmn_token_shard *shard = &token->use->shard[l->index];
+    lmn_token_note(l, r, token);
     if (!is_for(token, r)) {
         lmn_count(&shard->n[LMN_TOKEN_FORBIDDEN], 1);
         turn_away(l, r, 403, "this token is for other models", 0);
@@ -700,6 +711,7 @@ uint64_t lmn_routes_head(void *ctx, lmn_http_request *r)
     const lmn_span p = r->path;
     lmn_serve_loop *l = lmn_http_loop_user(r->loop);
     lmn_tokens_see(l);
+    r->user = NULL;
     if (LMN_UNLIKELY(!is_open(l, r)) && !enter(l, r)) return 0;
     if (lmn_rpc_is(r)) return lmn_rpc_head(l, r);
     const bool infer = p.n > 6 && memcmp(p.p + p.n - 6, "/infer", 6) == 0;

@@ -11,8 +11,11 @@
 
 #include <string.h>
 
-#define KEEPER_NS ((uint64_t)5000000)    /* between two looks at what runs */
-#define LONG_RUN_NS ((uint64_t)10000000) /* runs shorter than this are not looked at */
+#define KEEPER_NS ((uint64_t)5000000) /* between two looks at what runs */
+#define OVERDUE_TIMES 10u
+#define OVERDUE_NS ((uint64_t)1000000000)
+#define UNKNOWN_NS ((uint64_t)30000000000) /* overdue, where nobody knows what a run costs */
+#define LONG_RUN_NS ((uint64_t)10000000)   /* runs shorter than this are not looked at */
 
 /* ---- does it fit? ---------------------------------------------------------------------------- */
 
@@ -472,6 +475,23 @@ const lmn_model_config *lmn_model_get_config(const lmn_model *m)
     return &m->config;
 }
 
+/* How long its runs of now take; lock held. */
+static void watch_instances(const lmn_model *m, uint64_t now, lmn_model_stats *out)
+{
+    const lmn_batcher *b = &m->batcher;
+    out->n_instances = b->config.n_instances;
+    for (uint32_t i = 0; i < b->config.n_instances; i++) {
+        const lmn_batch *batch = &m->runner[i].batch;
+        if (!batch->n) continue;
+        const uint64_t began = batch->first->started_ns, took = now > began ? now - began : 0;
+        const uint64_t cost = lmn_batcher_cost(b, batch->rows), least = OVERDUE_NS / OVERDUE_TIMES;
+        const uint64_t most = cost ? OVERDUE_TIMES * (cost > least ? cost : least) : UNKNOWN_NS;
+        out->n_busy++;
+        out->n_overdue += took > most;
+        if (took > out->longest_ns) out->longest_ns = took;
+    }
+}
+
 void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
 {
     lmn_model *m = (lmn_model *)(uintptr_t)cm;
@@ -493,9 +513,9 @@ void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
     out->n_cache_misses = m->n_cache_misses;
     memcpy(out->dispatch, b->dispatch, sizeof out->dispatch);
     memcpy(out->batch_rows, m->batch_rows, sizeof out->batch_rows);
-    bool idle = true;
-    for (uint32_t i = 0; i < b->config.n_instances; i++) idle = idle && !m->runner[i].batch.n;
-    out->beat_ns = idle ? lmn_now_ns() : lmn_atomic_load(&m->beat_ns, relaxed);
+    const uint64_t now = lmn_now_ns();
+    watch_instances(m, now, out);
+    out->beat_ns = out->n_busy ? lmn_atomic_load(&m->beat_ns, relaxed) : now;
     lmn_mutex_unlock(&m->lock);
 }
 

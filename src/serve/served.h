@@ -37,6 +37,9 @@ typedef struct lmn_model_stats {
     uint64_t batch_rows[33]; /* runs by rows: [i]: at most 2^i */
     uint64_t load_ns;        /* how long loading and warm-up took */
     uint64_t beat_ns; /* monotonic: when an instance last began or ended a run, or was idle */
+    /* Instances: all, those that run, those whose run takes ten times what it should and more than
+     * a second (30 s where that is not known), and the longest run of now. */
+    uint64_t n_instances, n_busy, n_overdue, longest_ns;
 } lmn_model_stats;
 
 /* Runs by how many rows they were of: exactly up to 16, then in steps of an eighth at most. */

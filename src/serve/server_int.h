@@ -90,6 +90,10 @@ typedef struct lmn_serve_loop {
     lmn_http_shard shard;
     lmn_tokens *tokens; /* as it saw them last: a reference; NULL: none are asked for */
     uint32_t until_log; /* requests to let pass before the next is logged */
+    /* of the answer that is about to be counted */
+    const lmn_call *recorded;
+    const char *reason; /* what is wrong, NULL: nothing */
+    uint64_t bytes_out;
     lmn_settings_seen traces;
     uint64_t refused_ns;    /* when a queue was last found full */
     uint64_t crowded_until; /* it is overloaded; 0: it is not */
@@ -180,6 +184,12 @@ uint32_t lmn_serve_versions(const lmn_serve_loop *l, const lmn_version *v,
 /* Count it, and log one of so many. */
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now);
+
+/* accesslog.c */
+void lmn_serve_log(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route, uint32_t status,
+                   uint64_t now);
+/* The request came with this token of l->tokens. */
+void lmn_token_note(const lmn_serve_loop *l, lmn_http_request *r, const lmn_token *t);
 
 /* call.c: inference. */
 void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v);

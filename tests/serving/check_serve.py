@@ -137,7 +137,7 @@ def metrics(s):
 def page(s):
     got, headers, text = s.ask("GET", "/")
     text = text.decode()
-    want(got == 200 and "<td>plain<td>1" in text and "unsafe" not in
+    want(got == 200 and 'row">plain<td data-k="version">1' in text and "unsafe" not in
          headers["Content-Security-Policy"], "the page")
     want("<script>" not in text and " style=" not in text, "the page has what its policy forbids")
     for path in re.findall(r'(?:src|href)="(/[^"]*)"', text):
@@ -291,15 +291,36 @@ def logged(program, d):
     ring.mkdir()
     with Server(program, d / "one.onnx", "--log", str(ring)) as s:
         s.infer("one", [1] * 4)
+        s.infer("one", [1] * 3)
         s.ask("GET", "/nothing")
+        want(b"lamina_log_dropped_total 0" in s.ask("GET", "/metrics")[2], "lines are dropped")
+    (d / "who").write_text("token-shop name=shop\n")
+    with Server(program, d / "one.onnx", "--log", str(ring), "--tokens", str(d / "who")) as s:
+        s.infer("one", [1] * 4)
+        s.infer("one", [1] * 4, None, {"Authorization": "Bearer token-shop"})
     p = subprocess.run([program, "logd", str(ring), "--once", "--out", str(d / "log"), "--quiet"],
                        capture_output=True, text=True, timeout=60, check=False)
     want(p.returncode == 0, f"logd: {p.stderr}")
     lines = [json.loads(v) for v in (d / "log").read_text().splitlines()]
     text = json.dumps(lines)
     want("loaded" in text and "draining" in text, f"events: {text[:2000]}")
-    mine = [v for v in lines if v.get("path") == "/v2/models/one/infer"]
+    mine = [v for v in lines if v.get("path") == "/v2/models/one/infer" and v["status"] == 200 and
+            "token" not in v]
     want(len(mine) == 1 and mine[0]["status"] == 200 and mine[0]["method"] == "POST", f"{mine}")
+    one = mine[0]
+    want(one["model"] == "one" and one["version"] == 1 and one["rows"] == 1 and
+         one["route"] == "infer" and one["peer"] == "127.0.0.1" and one["bytes_out"] > 50 and
+         one["bytes_in"] == len(body_of([1] * 4)) and "token" not in one, f"{one}")
+    parts = sum(one[k] for k in ("input_us", "queue_us", "compute_us", "output_us"))
+    want(one["us"] - 4 <= parts <= one["us"], f"stages of {one}")
+    bad = [v for v in lines if v.get("status") == 400]
+    want(len(bad) == 1 and "shape" in bad[0]["reason"] and bad[0]["model"] == "one" and
+         "queue_us" not in bad[0], f"{bad}")
+    lost = [v for v in lines if v.get("path") == "/nothing"]
+    want(len(lost) == 1 and "nothing at this path" in lost[0]["reason"], f"{lost}")
+    want([v.get("token") for v in lines if v.get("status") in (401, 403)] == [None], f"{lines}")
+    named = [v for v in lines if v.get("token")]
+    want(len(named) == 1 and named[0]["token"] == "shop" and named[0]["status"] == 200, f"{named}")
 
 
 def main():
