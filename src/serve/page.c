@@ -11,58 +11,81 @@
 #include <string.h>
 
 const char lmn_page_css[] =
-    ":root{color-scheme:light dark;--ink:#1b1f24;--dim:#5b6570;--paper:#fff;--line:#d8dee4;"
-    "--good:#1a7f37;--bad:#b42318;--bar:#4078c0}\n"
+    ":root{color-scheme:light dark;--ink:#1b1f24;--dim:#57606a;--paper:#fff;--line:#d8dee4;"
+    "--good:#1a7f37;--bad:#b42318;--bar:#2f67b0}\n"
     "@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--dim:#9aa4af;--paper:#12161b;"
     "--line:#2d343c;--good:#4ac26b;--bad:#ff7b72;--bar:#6ea8fe}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0 auto;max-width:72rem;padding:1rem;font:15px/1.5 system-ui,sans-serif;"
     "color:var(--ink);background:var(--paper)}\n"
-    "h1{font-size:1.3rem;margin:.2rem 0}\n"
+    "h1{font-size:1.3rem;margin:.2rem 0}h2{font-size:1rem;margin:1.4rem 0 .3rem}\n"
     "p,dl{color:var(--dim);margin:.3rem 0 1rem}\n"
     "dl{display:flex;flex-wrap:wrap;gap:.3rem 1.6rem}dt,dd{display:inline;margin:0}"
     "dd{color:var(--ink);font-variant-numeric:tabular-nums;margin-left:.4rem}\n"
-    ".wide{overflow-x:auto}\n"
     "table{border-collapse:collapse;width:100%}\n"
-    "th,td{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:right;"
-    "white-space:nowrap;font-variant-numeric:tabular-nums}\n"
-    "th{font-weight:600;color:var(--dim)}th:first-child,td:first-child,.why{text-align:left}\n"
-    ".why{white-space:normal;min-width:14rem;color:var(--dim)}\n"
-    "@media(max-width:60rem){.why{min-width:28rem}}\n"
+    "th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:right;"
+    "vertical-align:top;font-variant-numeric:tabular-nums}\n"
+    "thead th{font-weight:600;color:var(--dim);vertical-align:bottom}\n"
+    "th:first-child,td:first-child{text-align:left;padding-left:0}\n"
+    "tbody th{font-weight:600;overflow-wrap:anywhere}\n"
+    ".why{display:block;font-weight:400;color:var(--dim)}\n"
     ".good{color:var(--good)}.bad{color:var(--bad)}\n"
-    "a{color:var(--bar)}svg{display:block;width:100%;height:56px;margin:.3rem 0 1rem}"
-    "polyline{fill:none;stroke:var(--bar);stroke-width:1.5}\n"
-    "[hidden]{display:none}\n";
+    "a{color:var(--bar)}svg{display:block;width:100%;height:56px;"
+    "border-bottom:1px solid var(--line)}\n"
+    "polyline{fill:none;stroke:var(--bar);stroke-width:1.5;vector-effect:non-scaling-stroke}\n"
+    "[hidden]{display:none}\n"
+    "@media(max-width:60rem){thead{position:absolute;left:-999rem}table,tbody{display:block}"
+    "tr{display:grid;grid-template-columns:repeat(3,1fr);gap:0 .8rem;padding:.5rem 0;"
+    "border-bottom:1px solid var(--line)}tbody th{grid-column:1/-1;padding:0 0 .3rem}"
+    "th,td{border:0}td{text-align:left;padding:.1rem 0}"
+    "td::before{content:attr(data-k);display:block;font-size:.8rem;color:var(--dim)}}\n";
 
 const char lmn_page_js[] =
     "'use strict';\n"
     "const $=id=>document.getElementById(id);\n"
     "const digits=(v,n)=>v.toLocaleString('en',{maximumFractionDigits:n});\n"
-    "let last=null,rates=[];\n"
+    "const KEYS=[...$('models').tHead.rows[0].cells].map(c=>c.textContent);\n"
+    "let last=null,rates=[],turns=0;\n"
     "function cell(row,text,kind){const td=row.insertCell();td.textContent=text;"
-    "if(kind)td.className=kind;}\n"
+    "td.dataset.k=KEYS[row.cells.length-1];if(kind)td.className=kind;}\n"
+    "function name(row,text,why){const th=document.createElement('th');th.scope='row';"
+    "th.textContent=text;if(why){const s=document.createElement('span');s.className='why';"
+    "s.textContent=why;th.append(s);}row.append(th);}\n"
     "function batch(s){const l=s.lamina.batch_rows;let n=0,best=null;for(const b of l)"
-    "if(b.count>n){n=b.count;best=b.at_most;}return best?'<= '+best:'-';}\n"
+    "if(b.count>n){n=b.count;best=b.at_most;}return best?(best>1?'\\u2264 ':'')+best:'-';}\n"
     "async function get(path,opts){const r=await fetch(path,opts);"
-    "if(!r.ok)throw new Error(path);return r.json();}\n"
+    "if(!r.ok)throw new Error(path);return r;}\n"
+    "async function json(path,opts){return (await get(path,opts)).json();}\n"
+    "function value(text,name){const m=text.match(new RegExp('^'+name+' ([0-9.e+]+)$','m'));"
+    "return m?Number(m[1]):0;}\n"
+    "async function process(){const t=await(await get('/metrics')).text();\n"
+    "  $('up').textContent=digits(value(t,'lamina_uptime_seconds'),0)+' s';\n"
+    "  $('open').textContent=digits(value(t,'lamina_http_connections'),0);\n"
+    "  $('memory').textContent=digits(value(t,'lamina_memory_bytes{pool=\"resident\"}')/1048576,0)"
+    "+' MB';}\n"
     "async function turn(){\n"
     "  try{\n"
-    "    const [stats,index]=await Promise.all([get('/v2/models/stats'),"
-    "get('/v2/repository/index',{method:'POST'})]);\n"
+    "    const [stats,index]=await Promise.all([json('/v2/models/stats'),"
+    "json('/v2/repository/index',{method:'POST'})]);\n"
     "    const by=new Map(stats.model_stats.map(s=>[s.name+'/'+s.version,s]));\n"
-    "    const body=document.createElement('tbody');let total=0;\n"
+    "    const body=document.createElement('tbody');let total=0,ready=0;\n"
     "    for(const m of index){\n"
     "      const row=body.insertRow(),s=by.get(m.name+'/'+m.version);\n"
-    "      cell(row,m.name);cell(row,m.version);"
-    "cell(row,m.state.toLowerCase(),m.state==='READY'?'good':'bad');\n"
+    "      const late=s&&s.lamina.overdue>0,ok=m.state==='READY'&&!late;ready+=ok;\n"
+    "      name(row,m.name,late?'a run takes '+digits(s.lamina.run_ms/1000,0)+' s, far longer "
+    "than it should':m.reason);\n"
+    "      cell(row,m.version||'-');"
+    "cell(row,late?'overdue':m.state.toLowerCase(),ok?'good':'bad');\n"
     "      if(s){const i=s.inference_stats,l=s.lamina;total+=i.success.count;\n"
     "        cell(row,digits(i.success.count,0));cell(row,digits(i.fail.count,0));"
-    "cell(row,digits(l.p50_ms,3));cell(row,digits(l.p99_ms,3));"
+    "const n=i.success.count;cell(row,n?digits(l.p50_ms,3):'-');"
+    "cell(row,n?digits(l.p99_ms,3):'-');"
     "cell(row,digits(l.queued,0));cell(row,batch(s));}\n"
     "      else for(let k=0;k<6;k++)cell(row,'-');\n"
-    "      cell(row,m.reason,'why');\n"
     "    }\n"
-    "    $('models').tBodies[0].replaceWith(body);\n"
+    "    if(index.length)$('models').tBodies[0].replaceWith(body);\n"
+    "    $('ready').textContent=ready+' of '+index.length;\n"
+    "    if(turns++%5===0)await process();\n"
     "    const now=performance.now();\n"
     "    if(last){rates.push(Math.max(0,(total-last.total)*1000/(now-last.now)));"
     "rates=rates.slice(-120);draw();}\n"
@@ -70,10 +93,11 @@ const char lmn_page_js[] =
     "  }catch(e){$('state').textContent='no answer';$('state').className='bad';last=null;}\n"
     "  setTimeout(turn,1000);\n"
     "}\n"
-    "function draw(){const top=Math.max(1,...rates),n=rates.length;\n"
+    "function draw(){const most=Math.max(...rates),top=Math.max(1,most),n=rates.length;\n"
     "  $('line').setAttribute('points',rates.map((v,i)=>(600-(n-1-i)*5)+','+(54-52*v/top))"
     ".join(' '));\n"
-    "  $('rate').textContent=digits(rates[n-1],0)+' requests/s';$('chart').hidden=false;}\n"
+    "  $('rate').textContent=digits(rates[n-1],0)+' requests a second, at most '+digits(most,0)"
+    "+' in two minutes';$('chart').hidden=false;}\n"
     "turn();\n";
 
 /* Paths of the protocol; a parameter for each brace in them. `body` is the schema of what is
@@ -256,6 +280,7 @@ typedef struct writer {
     lamina_server *s;
     const lmn_serve_loop *l;
     lmn_strbuf *out;
+    uint32_t rows, ready;
 } writer;
 
 static const lmn_version *version_of(const lmn_serve_loop *l, const lmn_repo_row *row)
@@ -265,10 +290,9 @@ static const lmn_version *version_of(const lmn_serve_loop *l, const lmn_repo_row
     return row->version ? lmn_repo_find(&l->view, name, row->version, &known) : NULL;
 }
 
-static void numbers(const writer *w, const lmn_version *v)
+static void numbers(const writer *w, const lmn_version *v, const lmn_model_stats *m)
 {
     lmn_hist_sum sum = {{0}, 0, 0};
-    lmn_model_stats m = {0};
     uint64_t failed = 0, most = 0;
     int best = -1;
     for (uint32_t i = 0; i < v->n_shards; i++) {
@@ -276,71 +300,110 @@ static void numbers(const writer *w, const lmn_version *v)
         for (int k = LMN_OUTCOME_OK + 1; k < LMN_OUTCOMES; k++)
             failed += lmn_atomic_load(&v->shards[i].outcome[k], relaxed);
     }
-    lmn_model_get_stats(v->model, &m);
     for (int i = 0; i < 33; i++)
-        if (m.batch_rows[i] > most) {
-            most = m.batch_rows[i];
+        if (m->batch_rows[i] > most) {
+            most = m->batch_rows[i];
             best = i;
         }
-    lmn_strbuf_printf(w->out, "<td>%llu<td>%llu<td>%.3f<td>%.3f<td>%llu", (unsigned long long)sum.n,
-                      (unsigned long long)failed, lmn_hist_quantile(&sum, 0.5) * 1e3,
-                      lmn_hist_quantile(&sum, 0.99) * 1e3, (unsigned long long)m.n_queued);
-    if (best < 0)
-        lmn_strbuf_str(w->out, "<td>-");
+    lmn_strbuf_printf(w->out, "<td data-k=\"answered\">%llu<td data-k=\"failed\">%llu",
+                      (unsigned long long)sum.n, (unsigned long long)failed);
+    if (sum.n)
+        lmn_strbuf_printf(w->out, "<td data-k=\"p50 ms\">%.3f<td data-k=\"p99 ms\">%.3f",
+                          lmn_hist_quantile(&sum, 0.5) * 1e3, lmn_hist_quantile(&sum, 0.99) * 1e3);
     else
-        lmn_strbuf_printf(w->out, "<td>&lt;= %llu", 1ull << best);
+        lmn_strbuf_str(w->out, "<td data-k=\"p50 ms\">-<td data-k=\"p99 ms\">-");
+    lmn_strbuf_printf(w->out, "<td data-k=\"waiting\">%llu<td data-k=\"usual batch\">",
+                      (unsigned long long)m->n_queued);
+    if (best < 0)
+        lmn_strbuf_char(w->out, '-');
+    else
+        lmn_strbuf_printf(w->out, best ? "&le; %llu" : "%llu", 1ull << best);
+}
+
+static void note(const writer *w, const lmn_repo_row *row, const lmn_model_stats *m)
+{
+    if (!m->n_overdue && !*row->reason) return;
+    lmn_strbuf_str(w->out, "<span class=\"why\">");
+    if (m->n_overdue)
+        lmn_strbuf_printf(w->out, "a run takes %.0f s, far longer than it should",
+                          (double)m->longest_ns * 1e-9);
+    else
+        escaped(w->out, row->reason);
+    lmn_strbuf_str(w->out, "</span>");
 }
 
 static void page_row(void *ctx, const lmn_repo_row *row)
 {
-    const writer *w = ctx;
-    const bool ready = strcmp(row->state, "READY") == 0;
+    writer *w = ctx;
     const lmn_version *v = version_of(w->l, row);
-    lmn_strbuf_str(w->out, "<tr><td>");
+    lmn_model_stats m = {0};
+    if (v) lmn_model_get_stats(v->model, &m);
+    const bool ready = strcmp(row->state, "READY") == 0, good = ready && !m.n_overdue;
+    w->rows++;
+    w->ready += good;
+    lmn_strbuf_str(w->out, "<tr><th scope=\"row\">");
     escaped(w->out, row->name);
+    note(w, row, &m);
     if (row->version)
-        lmn_strbuf_printf(w->out, "<td>%llu", (unsigned long long)row->version);
+        lmn_strbuf_printf(w->out, "<td data-k=\"version\">%llu", (unsigned long long)row->version);
     else
-        lmn_strbuf_str(w->out, "<td>");
-    lmn_strbuf_printf(w->out, "<td class=\"%s\">%s", ready ? "good" : "bad",
-                      ready                                ? "ready"
+        lmn_strbuf_str(w->out, "<td data-k=\"version\">-");
+    lmn_strbuf_printf(w->out, "<td data-k=\"state\" class=\"%s\">%s", good ? "good" : "bad",
+                      m.n_overdue                          ? "overdue"
+                      : ready                              ? "ready"
                       : strcmp(row->state, "LOADING") == 0 ? "loading"
                                                            : "unavailable");
     if (v)
-        numbers(w, v);
+        numbers(w, v, &m);
     else
-        lmn_strbuf_str(w->out, "<td>-<td>-<td>-<td>-<td>-<td>-");
-    lmn_strbuf_str(w->out, "<td class=\"why\">");
-    escaped(w->out, row->reason);
+        lmn_strbuf_str(w->out, "<td data-k=\"answered\">-<td data-k=\"failed\">-"
+                               "<td data-k=\"p50 ms\">-<td data-k=\"p99 ms\">-"
+                               "<td data-k=\"waiting\">-<td data-k=\"usual batch\">-");
     lmn_strbuf_str(w->out, "</tr>\n");
 }
 
-void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out)
+/* What stands above the table; the rows were written already, and counted. */
+static void page_head(const writer *w, lmn_strbuf *out)
 {
-    writer w = {s, l, out};
     lmn_http_stats st;
-    lmn_http_get_stats(s->http, &st);
-    lmn_strbuf_str(out,
-                   "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-                   "<title>Lamina</title><link rel=\"stylesheet\" href=\"/page.css\">"
-                   "<script src=\"/page.js\" defer></script></head><body>\n<h1>Lamina</h1>\n<dl>");
+    lmn_http_get_stats(w->s->http, &st);
+    lmn_strbuf_str(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+                        "<title>Lamina</title><link rel=\"stylesheet\" href=\"/page.css\">"
+                        "<script src=\"/page.js\" defer></script></head><body><main>\n"
+                        "<h1>Lamina</h1>\n<dl>");
     lmn_strbuf_printf(out, "<div><dt>version<dd>%s</div>", LAMINA_VERSION_STRING);
-    lmn_strbuf_printf(out, "<div><dt>up<dd>%llu s</div>",
-                      (unsigned long long)((lmn_now_ns() - s->started_ns) / 1000000000u));
-    lmn_strbuf_printf(out, "<div><dt>connections<dd>%llu</div>", (unsigned long long)st.open);
-    lmn_strbuf_printf(out, "<div><dt>memory<dd>%llu MB</div>",
+    lmn_strbuf_printf(out, "<div><dt>up<dd id=\"up\">%llu s</div>",
+                      (unsigned long long)((lmn_now_ns() - w->s->started_ns) / 1000000000u));
+    lmn_strbuf_printf(out, "<div><dt>ready<dd id=\"ready\">%u of %u</div>", w->ready, w->rows);
+    lmn_strbuf_printf(out, "<div><dt>connections<dd id=\"open\">%llu</div>",
+                      (unsigned long long)st.open);
+    lmn_strbuf_printf(out, "<div><dt>memory<dd id=\"memory\">%llu MB</div>",
                       (unsigned long long)(lmn_os_resident() >> 20));
     lmn_strbuf_str(out,
                    "<div><dt>this page<dd id=\"state\">as of now</div></dl>\n"
                    "<div id=\"chart\" hidden><div id=\"rate\"></div><svg viewBox=\"0 0 600 56\" "
                    "preserveAspectRatio=\"none\" role=\"img\" aria-label=\"requests a second, "
                    "the last two minutes\"><polyline id=\"line\" points=\"\"/></svg></div>\n"
-                   "<div class=\"wide\"><table id=\"models\"><thead><tr><th>model<th>version"
-                   "<th>state<th>answered<th>failed<th>p50 ms<th>p99 ms<th>waiting"
-                   "<th>usual batch<th class=\"why\">note</tr></thead>\n<tbody>\n");
+                   "<h2 id=\"title\">Models</h2>\n<table id=\"models\" aria-labelledby=\"title\">"
+                   "<thead><tr><th scope=\"col\">model<th scope=\"col\">version<th scope=\"col\">"
+                   "state<th scope=\"col\">answered<th scope=\"col\">failed<th scope=\"col\">p50 ms"
+                   "<th scope=\"col\">p99 ms<th scope=\"col\">waiting<th scope=\"col\">usual batch"
+                   "</tr></thead>\n<tbody>\n");
+}
+
+void lmn_page_write(lamina_server *s, lmn_serve_loop *l, lmn_strbuf *out)
+{
+    lmn_strbuf rows;
+    lmn_strbuf_init(&rows, s->alloc, LMN_SERVE_TEXT_MAX);
+    writer w = {s, l, &rows, 0, 0};
     lmn_repo_index(s->repo, page_row, &w);
-    lmn_strbuf_str(out, "</tbody></table></div>\n<p><a href=\"/metrics\">metrics</a> &middot; "
+    page_head(&w, out);
+    lmn_strbuf_add(out, rows.p, rows.n);
+    if (rows.status != LAMINA_OK) out->status = rows.status;
+    if (!w.rows) lmn_strbuf_str(out, "<tr><td colspan=\"9\">There are no models yet.</tr>\n");
+    lmn_strbuf_finish(&rows);
+    lmn_strbuf_str(out, "</tbody></table>\n</main><p><a href=\"/metrics\">metrics</a> &middot; "
                         "<a href=\"/openapi.json\">openapi.json</a> &middot; "
                         "<a href=\"/v2\">/v2</a></p>\n</body></html>\n");
 }

@@ -5,10 +5,12 @@ traces and of the log.
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
+import time
 
-from serving import Server, finish, replace, scale_model, want
+from serving import SLOW, Server, finish, o, replace, scale_model, want
 
 
 def settings(program, d):
@@ -72,6 +74,58 @@ def triton(s):
          f"tritonclient, log: {got}")
 
 
+def loop_model():
+    """y = x + n, one at a time: as slow as its client wants."""
+    body = o.graph([o.node("Identity", ["c"], ["c2"]), o.node("Add", ["v", "one"], ["v2"])],
+                   [o.info("i", o.I64, ()), o.info("c", o.BOOL, ()), o.info("v", dims=[4])],
+                   [o.info("c2", o.BOOL, ()), o.info("v2", dims=[4])],
+                   [o.floats("one", [1], [1.0])], name="body")
+    return o.model(o.graph([o.node("Loop", ["n", "", "x"], ["y"], o.attr("body", "g", body))],
+                           [o.info("n", o.I64, ()), o.info("x", dims=[4])],
+                           [o.info("y", dims=[4])]))
+
+
+def ask_loop(s, n):
+    return s.ask("POST", "/v2/models/loop/infer", json.dumps({"inputs": [
+        {"name": "n", "shape": [], "datatype": "INT64", "data": [n]},
+        {"name": "x", "shape": [4], "datatype": "FP32", "data": [0, 0, 0, 0]}]}))
+
+
+def hangs(program, d):
+    """An instance whose run takes far longer than its warm-up."""
+    replace(d / "hang" / "loop" / "1" / "model.onnx", loop_model())
+    replace(d / "hang" / "loop" / "config.json",
+            json.dumps({"parameters": {"run": {"string_value": "threads"}}}))
+    replace(d / "hang" / "a" / "1" / "model.onnx", scale_model(2))
+    with Server(program, d / "hang") as s:
+        got, _, body = ask_loop(s, 100)
+        want(got == 200 and body["outputs"][0]["data"] == [100] * 4, f"the loop: {got} {body}")
+        c = s.connect()
+        c.request("POST", "/v2/models/loop/infer", json.dumps({"inputs": [
+            {"name": "n", "shape": [], "datatype": "INT64", "data": [1 << 40]},
+            {"name": "x", "shape": [4], "datatype": "FP32", "data": [0, 0, 0, 0]}]}))
+        until = time.monotonic() + 20 * SLOW
+        overdue = 'lamina_instances{model="loop",version="1",state="overdue"} 1'
+        while overdue not in s.ask("GET", "/metrics")[2].decode() and time.monotonic() < until:
+            time.sleep(0.1)
+        text = s.ask("GET", "/metrics")[2].decode()
+        want(overdue in text, "no watchdog in the metrics")
+        took = re.search(r'lamina_run_seconds\{model="loop",version="1"\} ([0-9.]+)', text)
+        want(took and float(took[1]) > 1, f"how long it runs: {took}")
+        want('lamina_instances{model="a",version="1",state="idle"} 1' in text, "an idle instance")
+        got, _, body = s.ask("GET", "/v2/models/loop/ready")
+        want(got == 503 and body["ready"] is False, f"ready while it hangs: {got} {body}")
+        want(s.ask("GET", "/v2/models/a/ready")[0] == 200, "another model's health")
+        want(s.infer("a", [1] * 4)[0] == 200, "another model")
+        want(b"overdue" in s.ask("GET", "/")[2], "no watchdog on the page")
+        c.close()  # nobody waits any more: it is stopped
+        until = time.monotonic() + 20 * SLOW
+        while s.ask("GET", "/v2/models/loop/ready")[0] != 200 and time.monotonic() < until:
+            time.sleep(0.05)
+        want(s.ask("GET", "/v2/models/loop/ready")[0] == 200, "it hangs for good")
+        want(ask_loop(s, 10)[0] == 200, "a request after it")
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as tmp:
@@ -79,6 +133,7 @@ def main():
         for name, factor in (("a", 2), ("b", 3)):
             replace(d / "models" / name / "1" / "model.onnx", scale_model(factor))
         settings(program, d / "models")
+        hangs(program, d)
     finish()
 
 
