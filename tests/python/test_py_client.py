@@ -32,6 +32,7 @@ from lamina.client import (
     NotFound,
     ProtocolError,
     ServerError,
+    SharedClient,
 )
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "serving"))
@@ -242,6 +243,41 @@ class Served(unittest.TestCase):
             async with AsyncClient(f"unix:{self.d}/admin") as c:
                 self.assertEqual((await c.server())["name"], "lamina")
         asyncio.run(all_of_it())
+
+    def test_shared_memory(self):
+        with self.assertRaises(lamina.InvalidArgument):
+            SharedClient(f"127.0.0.1:{self.server.port}", 4096)
+        with SharedClient(f"unix:{self.d}/admin", 1 << 22, timeout=30 * SLOW) as c:
+            a, b, s = (c.array((30, 4)) for _ in range(3))
+            a[:], b[:] = 1, np.arange(120).reshape(30, 4)
+            try:
+                c.live()
+            except NotFound:
+                self.skipTest("this server takes no memory")
+            r = c.infer("two", {"a": a, "b": b}, {"sum": s, "less": {}})
+            np.testing.assert_array_equal(s, a + b)
+            np.testing.assert_array_equal(r["less"], a - b)
+            self.assertTrue(np.shares_memory(r["sum"], s))
+            for k in range(20):  # the same memory again and again
+                a[:] = k
+                c.infer("two", {"a": a, "b": b}, {"sum": s})
+                np.testing.assert_array_equal(s, k + b)
+            mixed = c.infer("two", {"a": a, "b": np.ones((30, 4), np.float32)})
+            np.testing.assert_array_equal(mixed["sum"], a + 1)
+            odd = c.infer("two", {"a": a.T[:4].T.copy(), "b": b[::-1]}, {"sum": s})
+            np.testing.assert_array_equal(odd["sum"], a + b[::-1])
+            with self.assertRaises(lamina.InvalidArgument):
+                c.infer("two", {"a": a, "b": b}, {"sum": np.zeros((30, 4), np.float32)})
+            with self.assertRaises(lamina.InvalidArgument):
+                c.array((1 << 20,))
+            with self.assertRaises(ServerError) as e:
+                c.infer("two", {"a": a, "b": b}, {"sum": s[:1]})
+            self.assertEqual(e.exception.http_status, 400)
+            c._idle[0].sock.shutdown(socket.SHUT_RDWR)  # another connection, the same memory
+            c.infer("two", {"a": a, "b": b}, {"sum": s})
+            np.testing.assert_array_equal(s, a + b)
+            c.clear()
+            self.assertTrue(np.shares_memory(c.array((4,)), a))
 
     def test_tokens(self):
         with Server(PROGRAM, self.d / "repo", "--tokens", str(self.d / "tokens")) as s:

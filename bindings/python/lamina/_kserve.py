@@ -109,12 +109,16 @@ def _values_of(name, x):
                       "binary=True can") from None
 
 
-def request(inputs, outputs, parameters, id, binary):  # noqa: A002, as the protocol names it
-    """JSON, and the buffers of tensors behind it; inputs are arrays by name."""
+def request(inputs, outputs, parameters, id, binary, lent=None):  # noqa: A002, the protocol's name
+    """JSON, and the buffers of tensors behind it; inputs are arrays by name. `lent` says where an
+    array lies in memory that the server sees, or None."""
     tensors, tail = [], []
     for name, x in inputs.items():
         t = {"name": name, "shape": list(x.shape), "datatype": _datatype(name, x)}
-        if binary:
+        where = lent(x) if lent else None
+        if where:
+            t["parameters"] = where
+        elif binary:
             tail.append(_bytes_of(name, x))
             t["parameters"] = {"binary_data_size": len(tail[-1])}
         else:
@@ -128,7 +132,12 @@ def request(inputs, outputs, parameters, id, binary):  # noqa: A002, as the prot
         body["parameters"] = parameters
     body["inputs"] = tensors
     if outputs is not None:
-        options = outputs if isinstance(outputs, Mapping) else {}
+        options = dict(outputs) if isinstance(outputs, Mapping) else {}
+        for name, said in options.items():
+            if isinstance(said, np.ndarray):
+                options[name] = lent(said) if lent else None
+                if not options[name]:
+                    raise invalid(f'output "{name}": that array is not in memory of this client')
         body["outputs"] = [{"name": n, "parameters": options[n]} if options.get(n) else {"name": n}
                            for n in ([outputs] if isinstance(outputs, str) else outputs)]
     try:
@@ -176,14 +185,20 @@ def _from_values(data, datatype, count):
         return x.reshape(-1).astype(dtype)
 
 
-def _output(o, tail, at):
+def _output(o, tail, at, memory):
     """Name, array, and where the next binary output begins."""
-    size = o.get("parameters", {}).get("binary_data_size")
+    said = o.get("parameters", {})
+    size = said.get("binary_data_size")
     shape = [int(d) for d in o["shape"]]
     count = int(np.prod(shape, dtype=object))
     if min(shape, default=0) < 0:
         raise _bad(f"has the shape {shape}")
-    if size is None:
+    if memory is not None and "shared_memory_region" in said:
+        begin, size = said.get("shared_memory_offset", 0), said["shared_memory_byte_size"]
+        if not 0 <= begin <= begin + size <= len(memory):
+            raise _bad("has tensors outside of the memory")
+        x = _from_bytes(memory[begin:begin + size], o["datatype"], count)
+    elif size is None:
         x = _from_values(o["data"], o["datatype"], count)
     else:
         if not 0 <= size <= len(tail) - at:
@@ -193,13 +208,13 @@ def _output(o, tail, at):
     return o["name"], x.reshape(shape), at
 
 
-def result(answer):
-    """The arrays of an answer of 200."""
+def result(answer, memory=None):
+    """The arrays of an answer of 200; some may lie in memory that the server wrote."""
     tail, at, arrays = memoryview(answer.tail), 0, {}
     try:
         said = json.loads(answer.body)
         for o in said["outputs"]:
-            name, arrays[name], at = _output(o, tail, at)
+            name, arrays[name], at = _output(o, tail, at, memory)
     except (KeyError, TypeError, ValueError, AttributeError, UnboundLocalError) as e:
         raise _bad(f"is not understood: {type(e).__name__} {e}") from None
     return Result(said, arrays, timing(answer.fields.get("server-timing", "")))

@@ -67,10 +67,11 @@ class Address:
 
 
 class Ask:
-    """A request: `parts` are buffers, sent one behind the other."""
+    """A request: `parts` are buffers, sent one behind the other; descriptors go with its head."""
 
-    def __init__(self, method, target, parts=(), fields=()):
+    def __init__(self, method, target, parts=(), fields=(), descriptors=()):
         self.method, self.target, self.parts, self.fields = method, target, parts, fields
+        self.descriptors = descriptors
 
     def head(self, address, token):
         lines = [f"{self.method} {address.prefix}{self.target} HTTP/1.1", f"Host: {address.host}"]
@@ -268,8 +269,10 @@ class Plain:
         sent is no error while there is an answer."""
         self.heard = False
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            for part in ask.buffers(address, token):
+            for i, part in enumerate(ask.buffers(address, token)):
                 self.sock.settimeout(self._left(deadline))
+                if ask.descriptors and i == 0:
+                    part = part[socket.send_fds(self.sock, [part], ask.descriptors):]
                 self.sock.sendall(part)
         reader = read_answer(ask.method, limit)
         want = next(reader)

@@ -10,7 +10,11 @@ A client for model servers that speak KServe v2 (`lamina serve`, Triton and othe
 are not copied on the way. Connections are kept and used again. docs/howto/serve.md has more.
 """
 import asyncio
+import fcntl
+import mmap
+import os
 import re
+import threading
 import time
 import urllib.parse
 
@@ -23,6 +27,7 @@ from ._wire import ConnectionLost, ProtocolError
 
 ANSWER_BYTES = 1 << 30
 IDLE = 64  # connections that are kept
+REGION = "lamina"  # what shared memory is called, on its connection
 
 _STATUS = {400: "E_INVALID", 401: "E_PERM", 403: "E_PERM", 404: "E_STATE", 405: "E_UNSUPPORTED",
            408: "E_TIMEOUT", 413: "E_LIMIT", 415: "E_UNSUPPORTED", 429: "E_BUSY",
@@ -131,21 +136,24 @@ def _arrays(inputs, model, version):
     return out
 
 
-def _infer(model, inputs, version, outputs, parameters, id, binary, fields):  # noqa: A002
+def _infer(model, inputs, version, outputs, parameters, id, binary, fields,  # noqa: A002
+           lent, memory):
     arrays = yield from _arrays(inputs, model, version)
-    body, tail = _kserve.request(arrays, outputs, parameters, id, binary)
+    body, tail = _kserve.request(arrays, outputs, parameters, id, binary, lent)
     if binary:
         fields = [*fields, ("Content-Type", "application/octet-stream"),
                   ("Inference-Header-Content-Length", len(body))]
     else:
         fields = [*fields, ("Content-Type", "application/json")]
     ask = _wire.Ask("POST", _of_model(model, version, "/infer"), [body, *tail], fields)
-    return _kserve.result(_checked((yield ask)))
+    return _kserve.result(_checked((yield ask)), memory)
 
 
 class _Api:
     """What can be asked, for both kinds of client: `_run` takes a generator that yields requests,
     and pauses in seconds, and is sent answers."""
+
+    _lent = _memory = None  # memory that the server sees: SharedClient
 
     def __init__(self, address, *, token=None, timeout=60.0, ca=None, cert=None, tls=None,
                  answer_bytes=ANSWER_BYTES):
@@ -180,7 +188,8 @@ class _Api:
         fields = [("Prefer", "server-timing")] if timing else []
         if traceparent:
             fields.append(("traceparent", traceparent))
-        return self._run(_infer(model, inputs, version, outputs, more, id, binary, fields))
+        return self._run(_infer(model, inputs, version, outputs, more, id, binary, fields,
+                                self._lent, self._memory))
 
     def live(self):
         """Whether the server is there."""
@@ -273,6 +282,9 @@ class Client(_Api):
         except StopIteration as end:
             return end.value
 
+    def _open(self, deadline):
+        return _wire.Plain(self._address, deadline)
+
     def _call(self, ask):
         deadline = time.monotonic() + self._timeout
         while True:
@@ -283,7 +295,7 @@ class Client(_Api):
                 pass
             used = connection is not None
             try:
-                connection = connection or _wire.Plain(self._address, deadline)
+                connection = connection or self._open(deadline)
                 answer = connection.talk(ask, self._address, self._token, self._limit, deadline)
             except BaseException as e:
                 if connection:
@@ -297,6 +309,75 @@ class Client(_Api):
                 raise _wire.lost(self._address, e) from e
             self._give(connection, answer)
             return answer
+
+
+class SharedClient(Client):
+    """
+    A client over a UNIX socket with memory that the server sees too: inputs that lie in it are not
+    sent, and outputs can be written into it.
+
+        with SharedClient("unix:/run/lamina.sock", 1 << 24) as client:
+            x, y = client.array((1, 224, 224, 3)), client.array((1, 1000))
+            x[:] = picture
+            client.infer("resnet", {"image": x}, {"prob": y})   # the answer is in y
+
+    Such memory belongs to one connection, so calls wait for each other; what a call reads or
+    writes must be left alone until it returns.
+    """
+
+    def __init__(self, address, nbytes, **options):
+        super().__init__(address, **options)
+        if not self._address.path:
+            raise _wire.invalid("memory is shared over unix:/PATH alone")
+        self._one, self._used = threading.Lock(), 0
+        self._fd = os.memfd_create("lamina", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self._fd, nbytes)
+        fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        self._bytes = np.frombuffer(mmap.mmap(self._fd, nbytes), np.uint8)
+        self._memory = memoryview(self._bytes)
+
+    def array(self, shape, dtype=np.float32):
+        """An array in the memory, of zeros where it was not used before."""
+        dtype = np.dtype(dtype)
+        begin = -(-self._used // 64) * 64
+        end = begin + int(np.prod(shape, dtype=object)) * dtype.itemsize
+        if dtype.hasobject or end > len(self._bytes):
+            raise _wire.invalid(f"{dtype} of shape {shape} has no room in the memory")
+        self._used = end
+        return self._bytes[begin:end].view(dtype).reshape(shape)
+
+    def clear(self):
+        """Give all arrays back: later ones lie where they lay."""
+        self._used = 0
+
+    def _lent(self, x):
+        begin = x.__array_interface__["data"][0] - self._bytes.__array_interface__["data"][0]
+        if not (0 <= begin <= begin + x.nbytes <= len(self._bytes) and x.flags.c_contiguous and
+                x.nbytes and x.dtype.isnative):
+            return None
+        return {"shared_memory_region": REGION, "shared_memory_byte_size": x.nbytes,
+                "shared_memory_offset": begin}
+
+    def _open(self, deadline):
+        connection = super()._open(deadline)
+        ask = _wire.Ask("POST", f"/v2/systemsharedmemory/region/{REGION}/register", [b"{}"],
+                        [("Content-Type", "application/json")], [self._fd])
+        try:
+            _checked(connection.talk(ask, self._address, self._token, self._limit, deadline))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _call(self, ask):
+        with self._one:
+            return super()._call(ask)
+
+    def close(self):
+        super().close()
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
 
 class AsyncClient(_Api):
@@ -360,4 +441,4 @@ class AsyncClient(_Api):
 
 
 __all__ = ["AsyncClient", "Busy", "Client", "ConnectionLost", "Denied", "NotFound",
-           "ProtocolError", "Result", "ServerError"]
+           "ProtocolError", "Result", "ServerError", "SharedClient"]
