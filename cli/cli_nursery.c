@@ -28,6 +28,13 @@ typedef struct outcome {
 
 /* --- the child: one file --- */
 
+/* The shadow of a sanitizer takes addresses by the terabyte: there they are not bounded. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { ADDRESSES_ARE_BOUNDED = 0 };
+#else
+enum { ADDRESSES_ARE_BOUNDED = 1 };
+#endif
+
 static void limit(int what, uint64_t most)
 {
     const struct rlimit r = {(rlim_t)most, (rlim_t)most};
@@ -44,7 +51,7 @@ static void be_a_child(const cli_nursery *n, const lamina_server_opts *opts,
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_NOFILE, 64);
-    if (n->memory) limit(RLIMIT_AS, n->memory);
+    if (n->memory && ADDRESSES_ARE_BOUNDED) limit(RLIMIT_AS, n->memory);
     if (sandbox) cli_sandbox_enter_alone();
     const lamina_engine_opts eo = {.size = sizeof eo, .n_threads = opts->n_threads};
     o.status = lamina_engine_create(&eo, &engine);
