@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -23,6 +24,7 @@ except ImportError:
     sys.exit(77)
 
 import lamina
+from lamina import _kserve, _wire
 from lamina.client import (
     AsyncClient,
     Busy,
@@ -391,6 +393,23 @@ def ask(answers, **options):
     return out
 
 
+def read(text, limit):
+    """The answer that these bytes are."""
+    reader, at = _wire.read_answer("POST", limit), 0
+    want = next(reader)
+    try:
+        while True:
+            end = len(text) if want == _wire.REST else at + want
+            if want == _wire.LINE:
+                end = text.find(b"\n", at) + 1 or len(text) + 1
+            if end > len(text):
+                raise EOFError
+            part, at = bytes(text[at:end]), end
+            want = reader.send(part.rstrip(b"\r\n") if want == _wire.LINE else part)
+    except StopIteration as done:
+        return done.value
+
+
 class Wire(unittest.TestCase):
     def test_answers_that_are_fine(self):
         for text in (OK, b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"HTTP/1.0 200\r\n\r\n" + OK[-12:],
@@ -455,6 +474,41 @@ class Wire(unittest.TestCase):
             self.assertIsInstance(e.exception, TimeoutError)
         with Bytes(OK, pause=1.0) as at, self.assertRaises(lamina.Timeout):
             asyncio.run(other(at))
+
+    def test_bytes_of_any_kind(self):
+        """Answers with bytes changed, dropped and doubled: an error of ours, or arrays."""
+        body = json.dumps({"model_name": "m", "id": "7", "outputs": [
+            {"name": "y", "shape": [2, 2], "datatype": "FP32",
+             "parameters": {"binary_data_size": 16}},
+            {"name": "z", "shape": [2], "datatype": "BYTES",
+             "parameters": {"binary_data_size": 11}},
+            {"name": "w", "shape": [3], "datatype": "INT64", "data": [1, 2, 3]}]}).encode()
+        tail = np.arange(4, dtype=np.float32).tobytes() + b"\1\0\0\0a\2\0\0\0bc"
+        head = b"HTTP/1.1 200 OK\r\nInference-Header-Content-Length: %d\r\n" % len(body)
+        n = len(body) + len(tail)
+        whole = [head + b"Content-Length: %d\r\n\r\n" % n + body + tail,
+                 head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % n + body + tail +
+                 b"\r\n0\r\n\r\n", head + b"\r\n" + body + tail]
+        rng, fine = random.Random(5), 0
+        for i in range(6000):
+            text = bytearray(whole[i % 3])
+            for _ in range(0 if i < 3 else rng.randrange(1, 4)):
+                at = rng.randrange(len(text))
+                what = rng.randrange(4)
+                if what == 0:
+                    text[at] ^= 1 << rng.randrange(8)
+                elif what == 1:
+                    del text[at:at + rng.randrange(1, 30)]
+                elif what == 2:
+                    text[at:at] = text[at:at + rng.randrange(1, 30)]
+                else:
+                    text[at:at + 1] = rng.choice([b"-1", b"99999999999", b"null", b"1e5", b""])
+            try:
+                r = _kserve.result(read(text, 1 << 20))
+                fine += sum(a.size for a in r.values()) < 1 << 20
+            except (lamina.Error, EOFError):
+                pass
+        self.assertGreater(fine, 50)
 
     def test_addresses(self):
         for bad in ("", "ftp://a", "http://", "http://a:99999", "https://u@a", "http://a?b=c"):
