@@ -265,6 +265,16 @@ void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, con
     reply_text(l, r, &a);
 }
 
+/* As the protocol of the request has it. */
+static void refuse(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
+                   const char *why, uint32_t retry_after_s)
+{
+    if (lmn_rpc_is(r))
+        lmn_rpc_error(l, r, route, status, why);
+    else
+        lmn_serve_error(l, r, route, status, why, retry_after_s);
+}
+
 static lmn_jsonw begin_json(lmn_serve_loop *l)
 {
     lmn_jsonw w;
@@ -353,7 +363,7 @@ static void metadata(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *
     send_json(l, r, MODEL);
 }
 
-static void stats(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *only)
+void lmn_serve_write_stats(lmn_serve_loop *l, const lmn_version *only)
 {
     lmn_jsonw w = begin_json(l);
     lmn_jsonw_object(&w, NULL);
@@ -364,6 +374,11 @@ static void stats(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *onl
             lmn_report_stats(&w, lmn_repo_at(&l->view, i, k));
     lmn_jsonw_end(&w);
     lmn_jsonw_end(&w);
+}
+
+static void stats(lmn_serve_loop *l, lmn_http_request *r, const lmn_version *only)
+{
+    lmn_serve_write_stats(l, only);
     send_json(l, r, MODEL_STATS);
 }
 
@@ -448,19 +463,24 @@ static bool index_wants(lmn_span body, bool *ready_only, lamina_error *err)
     return t.kind == LMN_JSON_OBJECT_END && lmn_json_next(&j, &t) == LMN_JSON_END;
 }
 
-static void repo_list(lmn_serve_loop *l, lmn_http_request *r)
+void lmn_serve_write_index(lmn_serve_loop *l, bool ready_only)
 {
-    lamina_error err = {0};
-    index_writer i = {NULL, false};
-    if (!index_wants(r->body, &i.ready_only, &err)) {
-        lmn_serve_error(l, r, LMN_ROUTE_REPOSITORY, 400, err.msg, 0);
-        return;
-    }
     lmn_jsonw w = begin_json(l);
-    i.w = &w;
+    index_writer i = {&w, ready_only};
     lmn_jsonw_array(&w, NULL);
     lmn_repo_index(l->server->repo, index_row, &i);
     lmn_jsonw_end(&w);
+}
+
+static void repo_list(lmn_serve_loop *l, lmn_http_request *r)
+{
+    lamina_error err = {0};
+    bool ready_only;
+    if (!index_wants(r->body, &ready_only, &err)) {
+        lmn_serve_error(l, r, LMN_ROUTE_REPOSITORY, 400, err.msg, 0);
+        return;
+    }
+    lmn_serve_write_index(l, ready_only);
     send_json(l, r, INDEX);
 }
 
@@ -477,13 +497,14 @@ static void change_answer(lmn_http_task *task, lmn_http_loop *loop)
     lmn_serve_loop *l = c->home;
     lamina_server *s = l->server;
     (void)loop;
-    if (c->job.status == LAMINA_OK)
-        send_fixed(l, c->req, LOAD, 200, "application/json", "{}");
+    const lamina_status st = c->job.status;
+    if (st != LAMINA_OK)
+        refuse(l, c->req, LMN_ROUTE_REPOSITORY,
+               st == LAMINA_E_CLOSED || st == LAMINA_E_NOMEM ? 503 : 400, c->job.error.msg, 0);
+    else if (lmn_rpc_is(c->req))
+        lmn_rpc_done(l, c->req, LMN_ROUTE_REPOSITORY);
     else
-        lmn_serve_error(l, c->req, LMN_ROUTE_REPOSITORY,
-                        c->job.status == LAMINA_E_CLOSED || c->job.status == LAMINA_E_NOMEM ? 503
-                                                                                            : 400,
-                        c->job.error.msg, 0);
+        send_fixed(l, c->req, LOAD, 200, "application/json", "{}");
     lmn_cfree(s->alloc, c, 1, sizeof *c, "serve change");
     (void)lmn_atomic_sub(&s->jobs, 1, release);
 }
@@ -521,11 +542,27 @@ static bool body_is_plain(lmn_span body, bool unload, lamina_error *err)
     return false;
 }
 
-static void change_models(lmn_serve_loop *l, lmn_http_request *r, const target *t)
+void lmn_serve_change(lmn_serve_loop *l, lmn_http_request *r, lmn_span name, bool unload)
 {
     lamina_server *s = l->server;
+    change *c = lmn_calloc(s->alloc, 1, sizeof *c, "serve change");
+    if (!c) {
+        refuse(l, r, LMN_ROUTE_REPOSITORY, 503, "out of memory", 1);
+        return;
+    }
+    c->home = l;
+    c->req = r;
+    c->job.unload = unload;
+    c->job.done = change_done;
+    memcpy(c->job.name, name.p, name.n);
+    (void)lmn_atomic_add(&s->jobs, 1, relaxed);
+    lmn_repo_post(s->repo, &c->job);
+}
+
+static void change_models(lmn_serve_loop *l, lmn_http_request *r, const target *t)
+{
     lamina_error err = {0};
-    if (r->listener != s->admin) {
+    if (r->listener != l->server->admin) {
         lmn_serve_error(l, r, LMN_ROUTE_REPOSITORY, 403,
                         "models are loaded and unloaded on the admin address only", 0);
         return;
@@ -534,18 +571,7 @@ static void change_models(lmn_serve_loop *l, lmn_http_request *r, const target *
         lmn_serve_error(l, r, LMN_ROUTE_REPOSITORY, 400, err.msg, 0);
         return;
     }
-    change *c = lmn_calloc(s->alloc, 1, sizeof *c, "serve change");
-    if (!c) {
-        lmn_serve_error(l, r, LMN_ROUTE_REPOSITORY, 503, "out of memory", 1);
-        return;
-    }
-    c->home = l;
-    c->req = r;
-    c->job.unload = t->what == UNLOAD;
-    c->job.done = change_done;
-    memcpy(c->job.name, t->name.p, t->name.n);
-    (void)lmn_atomic_add(&s->jobs, 1, relaxed);
-    lmn_repo_post(s->repo, &c->job);
+    lmn_serve_change(l, r, t->name, t->what == UNLOAD);
 }
 
 /* --- the server --- */
@@ -660,29 +686,21 @@ static bool is_for(const lmn_token *token, const lmn_http_request *r)
     }
 }
 
-static void turn_away(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, const char *why,
-                      uint32_t retry_after_s)
-{
-    if (lmn_rpc_is(r))
-        lmn_rpc_error(l, r, LMN_ROUTE_OTHER, status, why);
-    else
-        lmn_serve_error(l, r, LMN_ROUTE_OTHER, status, why, retry_after_s);
-}
-
 /* False: it was answered. */
 static bool enter(lmn_serve_loop *l, lmn_http_request *r)
 {
     char text[160];
     lmn_token *token = lmn_tokens_find(l->tokens, r);
     if (!token) {
-        turn_away(l, r, 401, "this server wants a token: Authorization: Bearer TOKEN", 0);
+        refuse(l, r, LMN_ROUTE_OTHER, 401, "this server wants a token: Authorization: Bearer TOKEN",
+               0);
         return false;
     }
     lmn_token_shard *shard = &token->use->shard[l->index];
     lmn_token_note(l, r, token);
     if (!is_for(token, r)) {
         lmn_count(&shard->n[LMN_TOKEN_FORBIDDEN], 1);
-        turn_away(l, r, 403, "this token is for other models", 0);
+        refuse(l, r, LMN_ROUTE_OTHER, 403, "this token is for other models", 0);
         return false;
     }
     const uint64_t wait = lmn_token_take(token, r->head_ns);
@@ -690,7 +708,7 @@ static bool enter(lmn_serve_loop *l, lmn_http_request *r)
     if (!wait) return true;
     (void)lmn_format(text, sizeof text, "this token may ask %u times in %u s",
                      (unsigned)token->rate, (unsigned)(token->window_ns / 1000000000u));
-    turn_away(l, r, 429, text, (uint32_t)(wait / 1000000000u + 1));
+    refuse(l, r, LMN_ROUTE_OTHER, 429, text, (uint32_t)(wait / 1000000000u + 1));
     return false;
 }
 

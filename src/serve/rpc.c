@@ -106,6 +106,13 @@ static void model_metadata(lmn_serve_loop *l, lmn_http_request *r, lmn_span mess
         lmn_rpc_fail(l, r, LMN_ROUTE_MODEL, c, why);
 }
 
+static void shared_memory(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
+{
+    (void)message;
+    lmn_rpc_fail(l, r, LMN_ROUTE_OTHER, LMN_RPC_UNIMPLEMENTED,
+                 "memory is not shared by names that clients choose: send tensors in messages");
+}
+
 /* ---- dispatch ---- */
 
 static const char KSERVE[] = "/inference.GRPCInferenceService/";
@@ -162,9 +169,25 @@ void lmn_rpc_request(lmn_serve_loop *l, lmn_http_request *r)
     static const struct {
         const char *name;
         void (*run)(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
-    } METHODS[] = {{"ModelInfer", lmn_rpc_infer},       {"ServerLive", server_live},
-                   {"ServerReady", server_is_ready},    {"ModelReady", model_ready},
-                   {"ServerMetadata", server_metadata}, {"ModelMetadata", model_metadata}};
+    } METHODS[] = {{"ModelInfer", lmn_rpc_infer},
+                   {"ModelConfig", lmn_rpc_model_config},
+                   {"ModelStatistics", lmn_rpc_model_statistics},
+                   {"RepositoryIndex", lmn_rpc_index},
+                   {"RepositoryModelLoad", lmn_rpc_load},
+                   {"RepositoryModelUnload", lmn_rpc_unload},
+                   {"TraceSetting", lmn_rpc_trace_setting},
+                   {"LogSettings", lmn_rpc_log_settings},
+                   {"SystemSharedMemoryStatus", shared_memory},
+                   {"SystemSharedMemoryRegister", shared_memory},
+                   {"SystemSharedMemoryUnregister", shared_memory},
+                   {"CudaSharedMemoryStatus", shared_memory},
+                   {"CudaSharedMemoryRegister", shared_memory},
+                   {"CudaSharedMemoryUnregister", shared_memory},
+                   {"ServerLive", server_live},
+                   {"ServerReady", server_is_ready},
+                   {"ModelReady", model_ready},
+                   {"ServerMetadata", server_metadata},
+                   {"ModelMetadata", model_metadata}};
     const lmn_span method = method_of(r->path, KSERVE);
     lmn_span message;
     if (!message_of(l, r, &message)) return;

@@ -141,6 +141,11 @@ void lmn_rpc_say(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, lmn_sp
     say(l, r, route, (lmn_http_piece){.bytes = message});
 }
 
+void lmn_rpc_done(lmn_serve_loop *l, lmn_http_request *r, lmn_route route)
+{
+    lmn_rpc_say(l, r, route, (lmn_span){NULL, 0});
+}
+
 static void release(void *ctx, lmn_span bytes)
 {
     lmn_free(ctx, (void *)(uintptr_t)bytes.p, bytes.n, 1, "serve text");

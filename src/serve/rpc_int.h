@@ -65,6 +65,15 @@ bool lmn_rpc_write_answer(lmn_call *c, lmn_span pieces[1 + LMN_GRPC_MAX_PIECES],
                           size_t *bytes);
 void lmn_rpc_infer(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
 
+/* rpc_admin.c, rpc_settings.c: methods */
+void lmn_rpc_model_config(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_model_statistics(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_index(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_load(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_unload(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_trace_setting(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_log_settings(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+
 /* rpc_stream.c */
 void lmn_rpc_stream_open(lmn_serve_loop *l, lmn_http_request *r);
 /* One of its calls is done. */

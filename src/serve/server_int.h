@@ -181,6 +181,11 @@ void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, con
 #define LMN_SERVE_VERSIONS (2 * LMN_CONFIG_MAX_VERSIONS)
 uint32_t lmn_serve_versions(const lmn_serve_loop *l, const lmn_version *v,
                             uint64_t numbers[LMN_SERVE_VERSIONS]);
+/* Into loop->text: statistics of a version or of all, the repository's index. */
+void lmn_serve_write_stats(lmn_serve_loop *l, const lmn_version *only);
+void lmn_serve_write_index(lmn_serve_loop *l, bool ready_only);
+/* Load a model, or unload it, and answer. The name is one; the request may ask for that. */
+void lmn_serve_change(lmn_serve_loop *l, lmn_http_request *r, lmn_span name, bool unload);
 /* Count it, and log one of so many. */
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now);
@@ -231,6 +236,7 @@ bool lmn_rpc_refused(void *server, lmn_http_request *r, uint32_t status);
 void lmn_rpc_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
                    const char *why);
 void lmn_rpc_finish(lmn_call *c);
+void lmn_rpc_done(lmn_serve_loop *l, lmn_http_request *r, lmn_route route); /* nothing to say */
 /* settings_http.c: GET and POST of settings, of the log or of traces; model empty: of all. */
 void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_span model);
 

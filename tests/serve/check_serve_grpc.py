@@ -3,6 +3,7 @@
 `lamina serve` and the official client over gRPC: every type, refusals and their codes, streams of
 calls, large tensors, health. check_serve_grpc.py LAMINA; exit 77 without packages or plug-in.
 """
+import http.client
 import json
 import os
 import queue
@@ -15,6 +16,8 @@ try:
     import grpc
     import numpy as np
     import tritonclient.grpc as triton
+    from google.protobuf import json_format
+    from tritonclient.grpc import model_config_pb2
     from tritonclient.grpc import service_pb2 as pb2
     from tritonclient.utils import InferenceServerException
 except ImportError as e:
@@ -45,6 +48,19 @@ def make_models(folder):
         with open(os.path.join(path, "model.onnx"), "wb") as f:
             f.write(pb.simple([pb.node("Identity", ["x"], ["y"])],
                               [pb.info("x", dtype, ["N", "M"])], [pb.info("y", dtype, ["N", "M"])]))
+
+
+    told = os.path.join(folder, "told")
+    os.makedirs(os.path.join(told, "1"))
+    with open(os.path.join(told, "1", "model.onnx"), "wb") as f:
+        f.write(pb.simple([pb.node("Identity", ["x"], ["y"])], [pb.info("x", 1, ["N", 4])],
+                          [pb.info("y", 1, ["N", 4])]))
+    with open(os.path.join(told, "config.pbtxt"), "w", encoding="ascii") as f:
+        f.write('max_batch_size: 16 parameters { key: "k" value { string_value: "a \\"b\\"" } }\n'
+                'dynamic_batching { preferred_batch_size: [4, 8] priority_levels: 2\n'
+                'default_priority_level: 1 priority_queue_policy { key: 2 value { max_queue_size: 7'
+                ' timeout_action: DELAY default_timeout_microseconds: 5000 } } }\n'
+                'version_policy { all {} } response_cache { enable: true }\n')
 
 
 def sample(kind, shape):
@@ -107,6 +123,75 @@ def refusals(client, channel):
     check(code == "UNIMPLEMENTED", f"gzip: {code} {why}")
     code, why = code_of(channel.unary_unary("/inference.GRPCInferenceService/Nothing"), b"")
     check(code == "UNIMPLEMENTED", f"no method: {code} {why}")
+
+
+def same_as_http(client, url):
+    """Both protocols say the same of models."""
+    def told(path, message, method="GET"):
+        c = http.client.HTTPConnection(url, timeout=30)
+        c.request(method, path)
+        said = json.loads(c.getresponse().read())
+        c.close()
+        if isinstance(said, list):
+            said = {"models": said}
+        return json_format.ParseDict(said, message, ignore_unknown_fields=True)
+
+    for name in ("id_f32", "id_str", "told"):
+        want = told(f"/v2/models/{name}/config", model_config_pb2.ModelConfig())
+        got = client.get_model_config(name).config
+        check(got == want and got.name == name and got.input, f"{name}: {got} is not {want}")
+    check(client.get_model_config("told").config.dynamic_batching.priority_levels == 2, "levels")
+    for path, name in (("/v2/models/stats", ""), ("/v2/models/id_f32/stats", "id_f32")):
+        want = told(path, pb2.ModelStatisticsResponse())
+        check(client.get_inference_statistics(name) == want and want.model_stats, f"{path}")
+    check(sum(m.inference_count for m in want.model_stats) > 0, "some were counted")
+    want = told("/v2/repository/index", pb2.RepositoryIndexResponse(), "POST")
+    got = client.get_model_repository_index()
+    check(got == want and len(got.models) == len(TYPES) + 1, f"{got} is not {want}")
+    for call, args in ((client.get_model_config, ("nobody",)),
+                       (client.get_inference_statistics, ("nobody",))):
+        check(code_of(call, *args)[0] == "StatusCode.NOT_FOUND", f"{call} of nobody")
+    check(code_of(client.load_model, "id_f32")[0] == "StatusCode.PERMISSION_DENIED", "load")
+    check(code_of(client.register_system_shared_memory, "a", "/a", 8)[0] ==
+          "StatusCode.UNIMPLEMENTED", "shared memory")
+    check(code_of(client.get_cuda_shared_memory_status)[0] == "StatusCode.UNIMPLEMENTED", "cuda")
+
+
+def settings(client):
+    rows = client.get_log_settings().settings
+    check("log_verbose_level" in rows and rows["log_info"].WhichOneof("parameter_choice") ==
+          "bool_param", f"log: {rows}")
+    rows = client.get_trace_settings().settings
+    check(len(rows["trace_rate"].value) == 1, f"traces: {rows}")
+    check(client.get_trace_settings("id_f32").settings == rows, "traces of a model")
+    check(code_of(client.get_trace_settings, "nobody")[0] == "StatusCode.NOT_FOUND", "of nobody")
+    check(code_of(client.update_log_settings, {"log_info": False})[0] ==
+          "StatusCode.PERMISSION_DENIED", "the log is not for all to change")
+
+
+def admin(program, folder):
+    """What the admin address alone may do."""
+    with Server(program, folder, "--model-control", "explicit", "--load", "id_f32", "--admin",
+                "127.0.0.1:0", key="admin_port") as url:
+        with triton.InferenceServerClient(url) as client:
+            check(client.is_model_ready("id_f32") and not client.is_model_ready("id_i8"), "one")
+            client.load_model("id_i8")
+            check(client.is_model_ready("id_i8"), "loaded")
+            client.unload_model("id_f32")
+            check(not client.is_model_ready("id_f32"), "unloaded")
+            check(code_of(client.load_model, "nobody")[0] == "StatusCode.INVALID_ARGUMENT",
+                  "load nobody")
+            check(code_of(client.load_model, "../x")[0] == "StatusCode.INVALID_ARGUMENT", "a path")
+            check(code_of(client.load_model, "id_f32", config="{}")[0] ==
+                  "StatusCode.UNIMPLEMENTED", "a configuration")
+            rows = client.update_log_settings({"log_info": False, "log_verbose_level": 1}).settings
+            check(not rows["log_info"].bool_param and rows["log_verbose_level"].uint32_param == 1,
+                  f"log: {rows}")
+            check(client.get_log_settings().settings == rows, "and it stays so")
+            check(code_of(client.update_log_settings, {"nothing": True})[0] in
+                  ("StatusCode.INVALID_ARGUMENT", "StatusCode.UNIMPLEMENTED"), "no setting")
+            code, why = code_of(client.update_trace_settings, None, {"trace_file": "/tmp/x"})
+            check(code == "StatusCode.UNIMPLEMENTED" and why, f"trace_file: {code} {why}")
 
 
 def health(channel):
@@ -188,16 +273,19 @@ def locked(program, folder):
 
 
 class Server:
-    """`lamina serve`, whose address is given to the block."""
+    """`lamina serve`, whose address is given to the block; key: of that port instead."""
 
-    def __init__(self, program, *args):
+    def __init__(self, program, *args, key=None):
+        self.key = key
         more = ["--no-sandbox"] if os.environ.get("LAMINA_SANITIZED") else []
         self.p = subprocess.Popen([program, "serve", *args, "--listen", "127.0.0.1:0", "--json",
                                    *more], stdout=subprocess.PIPE)
 
     def __enter__(self):
-        url = json.loads(self.p.stdout.readline())["listen"][0]["url"]
-        return url.split("://")[1]
+        told = json.loads(self.p.stdout.readline())
+        if self.key:
+            return f"127.0.0.1:{told[self.key]}"
+        return told["listen"][0]["url"].split("://")[1]
 
     def __exit__(self, kind, value, trace):
         if kind is None:
@@ -228,10 +316,13 @@ def main():
             with grpc.insecure_channel(url, options=options) as channel:
                 every_type(triton.InferenceServerClient(url))
                 about(triton.InferenceServerClient(url))
+                same_as_http(triton.InferenceServerClient(url), url)
+                settings(triton.InferenceServerClient(url))
                 refusals(triton.InferenceServerClient(url), channel)
                 health(channel)
                 many(channel)
                 streams(url, channel)
+        admin(sys.argv[1], folder)
         locked(sys.argv[1], folder)
     print("failed:", failed)
     return failed != 0
