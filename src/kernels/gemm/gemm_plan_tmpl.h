@@ -24,8 +24,8 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 1536 / sizeof(GEMM_REAL), /* longest k of a packed block */
-    NC = 192,                      /* columns of a packed block */
+    KC = 2048 / sizeof(GEMM_REAL), /* longest k of a packed block */
+    NC = 96,                       /* columns of a packed block */
     MC = 512,                      /* rows of a chunk */
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */

@@ -29,8 +29,8 @@ typedef struct tile {
     int64_t ldc;
     int64_t k, n;
     int64_t ahead;       /* what lies so far from each row of A is prefetched */
-    const vf_real *soon; /* a line here for every four k is brought to L2, soon_step apart */
-    int64_t soon_step;
+    const vf_real *soon; /* SOON elements here for every LINE of k are brought to L2 */
+    int64_t soon_step;   /* from one such piece to the next */
     int32_t beta;
     bool stream;             /* C goes past the caches; only whole vectors, aligned */
     const gemm_terms *terms; /* NULL = one product */

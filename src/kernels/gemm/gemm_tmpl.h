@@ -87,13 +87,13 @@ VF_INLINE bool bring_panel(const gemm_block *t, int64_t j, int64_t m, int64_t n,
 }
 
 /* The tiles below the first row share the fetching of the next B, so that memory works while they
-   compute: four of them bring one line of every row. */
+   compute: LINE of them bring a piece of every row, which comes as one from memory. */
 VF_INLINE void fetch_next(const gemm_block *t, int64_t i, int64_t j, tile *x)
 {
     const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
-    const int64_t nth = (i / GEMM_MR - 1) * panels + j / GEMM_NR, column = nth / 4 * LINE;
+    const int64_t nth = (i / GEMM_MR - 1) * panels + j / GEMM_NR, column = nth / LINE * SOON;
     if (column >= t->n) return;
-    x->soon = t->b_next + nth % 4 * (t->k / 4) * t->b_from_ld + column;
+    x->soon = t->b_next + nth % LINE * (t->k / LINE) * t->b_from_ld + column;
     x->soon_step = t->b_from_ld;
 }
 

@@ -10,6 +10,7 @@
 enum {
     WHOLE_STEPS = LINE / 4,        /* of four k each, on one line of a row of A */
     WHOLE_FETCH = 8 / WHOLE_STEPS, /* rows of A fetched ahead by each */
+    SOON = WHOLE_STEPS * LINE,     /* elements of a row of the next B that are brought at once */
     WHOLE_B_AHEAD = 8              /* rows of a panel brought from L2 to L1 */
 };
 
@@ -54,7 +55,8 @@ enum {
             if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                       \
             packed += GEMM_NR;                                                     \
         }                                                                          \
-        if (b_kind == B_PACK || b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)      \
+        if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                           \
+        if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                          \
         a0++, a4++, b += ldb;                                                      \
         __asm__("" : "+r"(a0), "+r"(a4), "+r"(b) : : "memory");                    \
     }
@@ -86,7 +88,7 @@ VF_INLINE void whole_run(const tile *t, const int b_kind)
         EACH_ROW(WHOLE_CLEAR)
     }
     const vf_real *soon = t->soon, *next = a0 + t->ahead;
-    const int64_t soon_step = t->soon_step, far = t->far;
+    const int64_t soon_step = t->soon_step - SOON, far = t->far;
     vf_real *packed = t->pack;
     (void)packed, (void)far;
     for (int64_t term = 0;;) {
@@ -103,12 +105,13 @@ VF_INLINE void whole_run(const tile *t, const int b_kind)
                 if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + a_ld3);
                 WHOLE_K
                 __builtin_prefetch(soon, 0, 2);
-                soon += soon_step;
+                soon += LINE;
                 next = (const vf_real *)((const char *)next + WHOLE_FETCH * a_ld);
                 WHOLE_HIDE(next);
                 WHOLE_HIDE(soon);
             }
             next = (const vf_real *)((const char *)next - 8 * a_ld) + LINE;
+            soon += soon_step;
         }
 #pragma GCC unroll 1
         for (int64_t rest = t->k % LINE; rest > 0; rest--) {
