@@ -227,6 +227,49 @@ const uint8_t *lmn_f32_read(const uint8_t *p, const uint8_t *end, float *out)
     return p;
 }
 
+/* How many digits p begins with, at most 8, in *w. Eight bytes are there. */
+INLINE uint32_t word_of(const uint8_t *p, uint64_t *w)
+{
+    uint64_t x;
+    memcpy(&x, p, 8);
+    x ^= 0x3030303030303030;
+    const uint64_t other = ((x + 0x0606060606060606) | x) & 0xf0f0f0f0f0f0f0f0;
+    const uint32_t bits = other ? (uint32_t)__builtin_ctzll(other) & 56 : 64;
+    *w = eight(bits ? x << (64 - bits) : 0);
+    return bits >> 3;
+}
+
+const uint8_t *lmn_f32_read_row(const uint8_t *p, const uint8_t *end, float *out, size_t n,
+                                size_t *done)
+{
+    size_t i = 0;
+    for (; i < n && end - p >= 24; i++) {
+        const uint32_t minus = *p == '-';
+        const uint8_t *q = p + minus;
+        uint64_t whole = (uint64_t)*q - '0', w = 0;
+        uint32_t n_whole = 1, behind = 0;
+        if (LMN_UNLIKELY(q[1] != '.')) n_whole = word_of(q, &whole);
+        if (LMN_UNLIKELY(whole > 9 && (n_whole <= 1 || n_whole > 6))) break; /* or no digit */
+        if (LMN_UNLIKELY(n_whole == 0 || (n_whole > 1 && *q == '0'))) break;
+        q += n_whole;
+        if (LMN_LIKELY(*q == '.')) {
+            behind = word_of(++q, &w);
+            if (LMN_UNLIKELY(behind == 0)) break;
+            q += behind;
+        }
+        if (LMN_UNLIKELY(*q != ',')) break; /* more digits, an exponent, the end */
+        const double v = (double)(whole * TENS[behind] + w) / EXACT[behind];
+        uint64_t bits;
+        memcpy(&bits, &v, 8);
+        if (LMN_UNLIKELY((bits & 0x1fffffff) == 0x10000000)) break; /* as in lmn_f32_read */
+        out[i] = minus ? -(float)v : (float)v;
+        p = q + 1;
+        p += *p == ' ';
+    }
+    *done = i;
+    return p;
+}
+
 /* Digits without point and exponent; false: none, a superfluous zero, or more than 64 bits. */
 static const uint8_t *magnitude(const uint8_t *p, const uint8_t *end, uint64_t *out)
 {

@@ -4,6 +4,7 @@
 #ifndef LMN_SERVE_KSERVE_INT_H
 #define LMN_SERVE_KSERVE_INT_H
 
+#include "base/cpu.h"
 #include "serve/kserve.h"
 
 /* Room for a foreign name in a sentence. */
@@ -39,6 +40,7 @@ typedef struct lmn_kserve_said {
     const char *name;
     int64_t count;
     bool binary;
+    lmn_isa isa; /* what the CPU can that writes it */
 } lmn_kserve_said;
 
 /* How many outputs the answer to r has; the i-th of them; its binary form, in place or in arena. */

@@ -4,6 +4,7 @@
  */
 #include "serve/kserve_int.h"
 
+#include "base/engine.h"
 #include "tensor/tensor.h"
 
 #include <string.h>
@@ -44,7 +45,7 @@ lamina_status lmn_kserve_describe(const lmn_signature *s, const lmn_infer *r, ui
     const lmn_infer_tensor whole = {.port = i, .binary = r->binary_out};
     const lmn_infer_tensor *asked = r->n_out ? &r->out[i] : &whole;
     const lamina_tensor *t = asked->port < r->n_result ? r->result[asked->port] : NULL;
-    *o = (lmn_kserve_said){.count = 0};
+    *o = (lmn_kserve_said){.isa = t && t->engine ? t->engine->cpu.isa : LMN_ISA_REF};
     const lmn_serve_port *port = &s->out[asked->port];
     o->name = port->name;
     o->binary = asked->binary;

@@ -74,10 +74,23 @@ static inline char *put_f64(char *p, double v)
     }                                           \
     break
 
-static char *put_numbers(char *p, lamina_dtype dt, const void *data, int64_t n)
+static char *put_floats(char *p, const float *v, int64_t n, lmn_isa isa)
+{
+    size_t done;
+    for (int64_t i = 0; i < n;) {
+        p = lmn_f32_write_row(p, v + i, (size_t)(n - i), isa, &done);
+        i += (int64_t)done;
+        if (done) continue;
+        p = put_f32(p, v[i++]);
+        *p++ = ',';
+    }
+    return p;
+}
+
+static char *put_numbers(char *p, lamina_dtype dt, const void *data, int64_t n, lmn_isa isa)
 {
     switch (dt) {
-    case LAMINA_F32: EACH(float, put_f32(p, v));
+    case LAMINA_F32: return put_floats(p, data, n, isa);
     case LAMINA_F64: EACH(double, put_f64(p, v));
     case LAMINA_F16: EACH(uint16_t, put_f32(p, lmn_f16_to_f32(v)));
     case LAMINA_BF16: EACH(uint16_t, put_f32(p, lmn_bf16_to_f32(v)));
@@ -105,7 +118,7 @@ static char *put_data(char *p, const lmn_kserve_said *o)
             *p++ = ',';
         }
     } else {
-        p = put_numbers(p, o->t.dtype, o->t.data, o->count);
+        p = put_numbers(p, o->t.dtype, o->t.data, o->count, o->isa);
     }
     if (o->count) p--;
     *p++ = ']';

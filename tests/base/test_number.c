@@ -393,6 +393,83 @@ static void test_ends(t_env *env)
     }
 }
 
+/* Rows of texts are what texts are one by one; what is not plain is left where it stands. */
+static void test_reads_rows(t_env *env)
+{
+    static const char *const odd[] = {
+        "1.",  "01.5",  "-",    ".5", "1e3", "1.5e2", "12345678.5", "", "0.1234567890123",
+        "--1", "1.2.3", "0..1", " 1", "00",  "x"};
+    enum { MOST = 24 };
+    char text[MOST * 32];
+    float got[MOST];
+    for (int round = 0; round < 200000; round++) {
+        const size_t n = t_rand(env) % MOST;
+        size_t len = 0, done;
+        for (size_t i = 0; i < n; i++) {
+            const int digits = (int)(t_rand(env) % 10), kind = (int)(t_rand(env) % 8);
+            const double v = ((double)(t_rand(env) % 2000000001) - 1e9) / pow(10, 3 + kind);
+            len += (size_t)(t_rand(env) % 32
+                                ? sprintf(text + len, "%.*f", digits, v)
+                                : sprintf(text + len, "%s", odd[t_rand(env) % T_COUNT(odd)]));
+            text[len++] = ',';
+            if (t_rand(env) & 1) text[len++] = ' ';
+        }
+        uint8_t *copy = malloc(len + 1); /* so that a byte too far is seen */
+        memcpy(copy, text, len);
+        const uint8_t *end = copy + len, *p = lmn_f32_read_row(copy, end, got, n, &done);
+        const uint8_t *q = copy;
+        T_CHECK(done <= n);
+        for (size_t i = 0; i < done; i++) {
+            float want;
+            q = lmn_f32_read(q, end, &want);
+            if (!T_CHECK(q && q < end && *q == ',' && !memcmp(&want, &got[i], 4))) break;
+            q += 1 + (q + 1 < end && q[1] == ' ');
+        }
+        if (!T_CHECK(p == q)) printf("    of %.*s\n", (int)len, text);
+        free(copy);
+    }
+}
+
+/* Rows of floats are what floats are one by one, whatever the CPU can. */
+static void test_rows(t_env *env)
+{
+    enum { MOST = 64 };
+    static const uint32_t few[] = {0,          0x80000000, 0x3f800000, 0x3f000000, 0x4b800000,
+                                   0x4b7fffff, 0x7f7fffff, 0x00000001, 0x007fffff, 0x00800000,
+                                   0x322bcc77, 0x358637bd, 0x461c4000, 0x49742400, 0x4cbebc20};
+    char text[MOST * 19 + LMN_NUMBER_BYTES], want[MOST * 19 + LMN_NUMBER_BYTES];
+    lmn_cpu cpu;
+    float v[MOST];
+    T_OK(lmn_cpu_detect(&cpu, NULL));
+    const lmn_isa isas[] = {LMN_ISA_REF, cpu.isa};
+    for (int round = 0; round < 60000; round++) {
+        const size_t n = t_rand(env) % (MOST + 1);
+        size_t finite = n;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits = (uint32_t)t_rand(env);
+            if (round & 1) bits = (bits & 0x80ffffff) | (uint32_t)(110 + t_rand(env) % 40) << 23;
+            if (t_rand(env) % 16 == 0) bits = few[t_rand(env) % T_COUNT(few)];
+            if ((bits & 0x7f800000) == 0x7f800000 && t_rand(env) % 8) bits ^= 0x40000000;
+            if ((bits & 0x7f800000) == 0x7f800000 && finite == n) finite = i;
+            memcpy(&v[i], &bits, 4);
+        }
+        char *end = want;
+        for (size_t i = 0; i < finite; i++) {
+            end += lmn_f32_write(end, v[i]);
+            *end++ = ',';
+        }
+        for (size_t k = 0; k < T_COUNT(isas); k++) {
+            char *p = text;
+            size_t at = 0, done = 1;
+            for (; at < finite && done; at += done)
+                p = lmn_f32_write_row(p, v + at, n - at, isas[k], &done);
+            if (!T_EQ(at, finite)) return;
+            if (!T_EQ(p - text, end - want) || !T_CHECK(!memcmp(text, want, (size_t)(p - text))))
+                return;
+        }
+    }
+}
+
 T_MAIN(T_TEST(test_reads_as_libc), T_TEST(test_reads_vectors), T_TEST(test_grammar),
        T_TEST(test_integers), T_TEST(test_writes_vectors), T_TEST(test_writes_shortest),
-       T_TEST(test_every_float), T_TEST(test_ends))
+       T_TEST(test_every_float), T_TEST(test_rows), T_TEST(test_reads_rows), T_TEST(test_ends))
