@@ -38,6 +38,21 @@ static void integers(const uint8_t *data, size_t size, const char *copy)
     if (p && u != strtoull(copy, NULL, 10)) abort();
 }
 
+/* Rows are read as their numbers are. */
+static void rows(const uint8_t *data, size_t size)
+{
+    float row[16], one;
+    size_t n;
+    const uint8_t *end = data + size, *p = data;
+    const uint8_t *behind = lmn_f32_read_row(data, end, row, 16, &n);
+    for (size_t i = 0; i < n; i++) {
+        p = lmn_f32_read(p, end, &one);
+        if (!p || p == end || *p != ',' || memcmp(&one, &row[i], 4) != 0) abort();
+        p += 1 + (p + 1 < end && p[1] == ' ');
+    }
+    if (p != behind) abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size + 1);
@@ -57,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         round_trip(d, f);
     }
     integers(data, size, copy);
+    rows(data, size);
     if (size >= 8) {
         memcpy(&d, data, 8);
         memcpy(&f, data, 4);
