@@ -5,21 +5,28 @@ has core 0 to itself, the load generator core 1; they take turns, round by round
 is the median of its rounds. CPU is that of the server's whole process tree (user and system) by the
 requests it answered, which a busy machine disturbs least.
 
-sets: grpc (tiny model, unary gRPC by h2load), json (tiny model, wrk at 1, 16, 64, 256, 1000
-connections), idle (64 beside 1000 idle ones), heavy (2 ms model with and without batching), large
-(100,000 floats as JSON, 1 MB binary), overload (three times what it can, by `lamina bench serve`),
-bound (what a bound of the queue costs), start (to the first answer; memory)
+sets: grpc (tiny model, unary gRPC by h2load), json (tiny model, wrk at 1, 64, 256, 1000
+connections), idle (64 beside 1000 idle ones), heavy (2 ms model with and without batching), process
+(the same beside itself in process), large (100,000 floats as JSON, 1 MB binary), overload (three
+times what it can, by `lamina bench serve`), bound (what a bound of the queue costs), abandon (the
+next call after 200 clients left), hold (10,000 connections), stream (events to 1,000 clients),
+start (to the first answer; memory)
 
-Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), nginx
-answering a fixed file (the floor without a model). What is missing is said and left out.
+Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), granian
+2.8 (with an application on onnxruntime and orjson), nginx answering a fixed file (the floor without
+a model). What is missing is said and left out.
 """
 import argparse
+import functools
 import http.client
 import json
 import os
+import re
+import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -34,7 +41,7 @@ benchlib.need_modules(NAME, "numpy", "onnx")
 import numpy as np  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper, save  # noqa: E402
 
-CONNECTIONS = (1, 16, 64, 256, 1000)
+CONNECTIONS = (1, 64, 256, 1000)
 TICK = os.sysconf("SC_CLK_TCK")
 LAMINA = os.path.join(benchlib.BUILD, "bin", "lamina")
 
@@ -222,6 +229,54 @@ def nginx_server(folder, repo, log, batching):
     return Server("nginx, fixed answer", ["nginx", "-p", folder, "-c", conf], port, "/", log=log)
 
 
+GRANIAN_APP = """
+import os
+import numpy as np
+import onnxruntime
+import orjson
+
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = options.inter_op_num_threads = 1
+session = onnxruntime.InferenceSession(os.environ["START_PEER_MODEL"], options,
+                                       providers=["CPUExecutionProvider"])
+HEADERS = [(b"content-type", b"application/json")]
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body, more = b"", scope["method"] == "POST"
+    while more:
+        part = await receive()
+        body += part.get("body", b"")
+        more = part.get("more_body", False)
+    out = b"{}"
+    if body:
+        x = orjson.loads(body)["inputs"][0]
+        y = session.run(None, {"x": np.array(x["data"], np.float32).reshape(x["shape"])})[0]
+        out = orjson.dumps({"model_name": "tiny", "outputs": [
+            {"name": "y", "datatype": "FP32", "shape": y.shape, "data": y.ravel()}]},
+            option=orjson.OPT_SERIALIZE_NUMPY)
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": out})
+"""
+
+
+def granian_server(folder, repo, log, batching):
+    """The quickest of Python's servers, with an application written by hand on onnxruntime."""
+    program = os.path.join(os.path.dirname(sys.executable), "granian")
+    if not os.path.exists(program):
+        return None
+    with open(os.path.join(folder, "granian_app.py"), "w") as f:
+        f.write(GRANIAN_APP)
+    port = free_port()
+    args = [program, "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port), "--workers",
+            "1", "--backlog", "4096", "--no-access-log", "granian_app:app"]
+    model = os.path.join(repo, "tiny/1/model.onnx")
+    return Server("granian", args, port, "/", {"START_PEER_MODEL": model, "PYTHONPATH": folder},
+                  log)
+
+
 # ---- load --------------------------------------------------------------------------------------
 
 def infer_body(width, rows=1):
@@ -243,11 +298,20 @@ def wrk_script(folder, body):
     return path
 
 
+@functools.cache
+def generator():
+    """How a load generator is started: ahead of all others on its core, where that is allowed,
+    since the time that it waits to be run would be counted as the server's."""
+    ahead = ["chrt", "-f", "10"]
+    may = subprocess.run(ahead + ["true"], stderr=subprocess.DEVNULL).returncode == 0
+    return ["taskset", "-c", "1"] + (ahead if may else [])
+
+
 def wrk(server, model, script, connections, seconds):
     """req/s, p50 in us, CPU us a request, failed requests."""
     url = f"http://127.0.0.1:{server.port}/v2/models/{model}/infer"
     cpu = cpu_seconds(server.p.pid)
-    got = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}",
+    got = subprocess.run(generator() + ["wrk", "-t1", f"-c{connections}",
                           f"-d{seconds}s", "--timeout", "10s", "-s", script, url],
                          capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     cpu, got = cpu_seconds(server.p.pid) - cpu, json.loads(got)
@@ -324,7 +388,8 @@ def by_connections(runs, servers, model, script, connections):
 
 def set_json(runs):
     """B1: the tiny model."""
-    servers = runs.start((lamina_server, True), (triton_server, True), (nginx_server, True))
+    servers = runs.start((lamina_server, True), (triton_server, True), (granian_server, True),
+                         (nginx_server, True))
     script = wrk_script(runs.folder, infer_body(16))
     print("tiny model, JSON of 16 floats")
     m = by_connections(runs, servers, "tiny", script, CONNECTIONS)
@@ -334,6 +399,10 @@ def set_json(runs):
     if (ours, 64) in m and (peer, 64) in m:
         runs.bar("B1 rate at 64", m[ours, 64]["rate"] / m[peer, 64]["rate"], "x", 3, peer)
         runs.bar("B1 CPU at 64", m[ours, 64]["cpu"] / m[peer, 64]["cpu"], "x", 1 / 3, peer, False)
+    for n in (256, 1000):
+        if (ours, n) in m and ("granian", n) in m:
+            runs.bar(f"B1 rate at {n}", m[ours, n]["rate"] / m["granian", n]["rate"], "x", 2.8,
+                     "granian")
     if (ours, 1) in m and (floor, 1) in m:
         runs.bar("B1 p50 at 1", m[ours, 1]["p50"] / m[floor, 1]["p50"], "x", 1.4, floor, False)
 
@@ -383,6 +452,53 @@ def set_heavy(runs):
         s.close()
 
 
+def in_process(model, rows):
+    """Rows a second of a run in one thread, by `lamina bench` on the server's core."""
+    done = subprocess.run(["taskset", "-c", "0", LAMINA, "bench", model, "--threads", "1", "--dim",
+                           f"N={rows}", "--seconds", "1", "--json"], capture_output=True,
+                          text=True, check=True)
+    return rows / json.loads(done.stdout)["p50_ms"] * 1e3
+
+
+def set_process(runs):
+    """B3: the heavy model beside itself in process; what batching adds for one connection."""
+    batched, single = runs.start((lamina_server, True), (lamina_server, False))
+    script = wrk_script(runs.folder, infer_body(16))
+    model = os.path.join(runs.repo, "heavy/1/model.onnx")
+    got = {k: [] for k in ("in process, 1 row", "served singly", "in process, 64 rows",
+                           "served in batches", "p50 us, singly", "p50 us, in batches")}
+
+    def turn(server, model, connections, key):
+        server.wake()
+        r = wrk(server, model, script, connections, runs.opts.seconds)
+        server.rest()
+        return r[key]
+
+    for s in (batched, single):
+        s.rest()
+    for _ in range(runs.opts.rounds):
+        for key, value in zip(got, (
+                in_process(model, 1), turn(single, "heavy", 16, "rate"), in_process(model, 64),
+                turn(batched, "heavy", 64, "rate"), turn(single, "tiny", 1, "p50"),
+                turn(batched, "tiny", 1, "p50"))):
+            got[key].append(value)
+    for s in (batched, single):
+        s.wake()
+        s.close()
+    one, alone, many, together, p50, p50_batched = got.values()
+
+    def share(a, b):
+        return benchlib.median([x / y for x, y in zip(a, b)])
+
+    benchlib.table(["", "rows/s or us"], [[k, benchlib.median(v)] for k, v in got.items()])
+    runs.row(set="process", **got)
+    runs.bar("B3 singly at 16", share(alone, one), "of in process", 0.97, "lamina bench, 1 row")
+    runs.bar("B3 in batches at 64", share(together, many), "of in process", 0.9,
+             "lamina bench, 64 rows")
+    runs.bar("B3 batching adds", benchlib.median([b - a for a, b in zip(p50, p50_batched)]), "us",
+             5, "without batching", False)
+
+
 def set_idle(runs):
     """B1: 1000 idle connections beside 64 that work."""
     servers = runs.start((lamina_server, True), (triton_server, True))
@@ -393,10 +509,10 @@ def set_idle(runs):
     for s in servers:
         s.wake()
         alone, beside = [], []
-        for _ in range(runs.opts.rounds):
-            alone.append(wrk(s, "tiny", script, 64, runs.opts.seconds)["rate"])
+        for _ in range(3 * runs.opts.rounds):  # a few percent are looked for: many short turns
+            alone.append(wrk(s, "tiny", script, 64, 1)["rate"])
             idle = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(1000)]
-            beside.append(wrk(s, "tiny", script, 64, runs.opts.seconds)["rate"])
+            beside.append(wrk(s, "tiny", script, 64, 1)["rate"])
             for c in idle:
                 c.close()
         s.rest()
@@ -490,14 +606,6 @@ def set_large(runs):
         s.close()
 
 
-def generator():
-    """How our load generator is started: ahead of all others on its core, where that is allowed,
-    since the time that it waits to be run would be counted as the server's."""
-    ahead = ["chrt", "-f", "10"]
-    may = subprocess.run(ahead + ["true"], stderr=subprocess.DEVNULL).returncode == 0
-    return ["taskset", "-c", "1"] + (ahead if may else [])
-
-
 def set_overload(runs):
     """B5: three times what the server can, open loop; capacity is measured before and after."""
     server = runs.start((lamina_server, True))[0]
@@ -564,6 +672,84 @@ def set_bound(runs):
     server.close()
 
 
+def request_of(body, model):
+    return (f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: b\r\nContent-Length: {len(body)}"
+            f"\r\n\r\n{body}").encode()
+
+
+def set_abandon(runs):
+    """B5: how long the next call takes after 200 clients sent a request and reset."""
+    server = runs.start((lamina_server, True))[0]
+    body, took = infer_body(16), []
+    for _ in range(3 * runs.opts.rounds):
+        left = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
+        for c in left:
+            c.sendall(request_of(body, "heavy"))
+        for c in left:
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            c.close()
+        c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        t0 = time.monotonic()
+        c.request("POST", "/v2/models/heavy/infer", body)
+        c.getresponse().read()
+        took.append((time.monotonic() - t0) * 1e3)
+        time.sleep(0.3)
+    print("next call after 200 abandoned requests, ms: " + ", ".join(f"{t:.1f}" for t in took))
+    runs.row(set="abandon", ms=took)
+    runs.bar("B5 after 200 abandoned", benchlib.median(took), "ms", 20, "the next call", False)
+    server.close()
+
+
+def set_hold(runs):
+    """B6: 10,000 connections, each of which was served once: memory of each, and all alive."""
+    n = 10000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < n + 100:
+        print(f"not run: hold: {n} connections need as many descriptors, and {hard} are allowed")
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, n + 100), hard))
+    server = runs.start((lamina_server, True))[0]
+    ask_one, held = request_of(infer_body(16), "tiny"), []
+    before = rss_mb(server.p.pid)
+    try:
+        for i in range(n):
+            c = socket.create_connection(("127.0.0.1", server.port))
+            c.sendall(ask_one)
+            held.append(c)
+            if i % 50 == 49:
+                for c in held[-50:]:
+                    c.recv(4096)
+        each = (rss_mb(server.p.pid) - before) * 1024 / n
+        alive = 0
+        for c in held[::100]:
+            c.sendall(ask_one)
+            alive += c.recv(4096).startswith(b"HTTP/1.1 200")
+        print(f"{n} connections held: {each:.2f} KB of the server each; {alive} of 100 asked "
+              "again were answered")
+        runs.row(set="hold", kb_each=each, alive=alive)
+        runs.bar("B6 memory of a connection", each if alive == 100 else 1e9, "KB", 4,
+                 "10,000 held", False)
+    finally:
+        for c in held:
+            c.close()
+        server.close()
+
+
+def set_stream(runs):
+    """B7: events to 1,000 clients, 20 a second each, by bench_serve_stream."""
+    program = os.path.join(benchlib.BUILD, "bin", "bench_serve_stream")
+    if not os.path.exists(program):
+        print("not run: stream: bench_serve_stream is not built")
+        return
+    said = subprocess.run([program, "1000", "20", "5"], capture_output=True, text=True,
+                          check=True).stdout
+    print(said.strip())
+    failed = int(re.search(r"(\d+) failed", said)[1])
+    p99 = float(re.search(r"p99 ([\d.]+)", said)[1])
+    runs.row(set="stream", said=said)
+    runs.bar("B7 event p99", p99 if failed == 0 else 1e9, "ms", 15, "1,000 clients x 20/s", False)
+
+
 def set_start(runs):
     """B6: start to the first answer, and memory beside the weights."""
     lines, found = [], {}
@@ -588,11 +774,14 @@ def set_start(runs):
             runs.row(set="start", server=s.name, seconds=seconds, mb=mb)
     benchlib.table(["server", "s to the first answer", "PSS MB, four models"], lines)
     if len(found) == 2:
-        runs.bar("B6 start", found[lamina_server] / found[triton_server], "x", 0.6, "Triton", False)
+        runs.bar("B6 start", found[lamina_server] / found[triton_server], "x", 0.6, "Triton",
+                 False)
 
 
 SETS = {"grpc": set_grpc, "json": set_json, "idle": set_idle, "heavy": set_heavy,
-        "large": set_large, "overload": set_overload, "bound": set_bound, "start": set_start}
+        "process": set_process, "large": set_large, "stream": set_stream,
+        "overload": set_overload, "bound": set_bound,
+        "abandon": set_abandon, "hold": set_hold, "start": set_start}
 
 
 def main():
