@@ -39,8 +39,8 @@ enum {
 #define LMN_HTTP_LINGER_NS (2 * LMN_HTTP_SECOND)
 /* An end of input that comes so soon after a request says "no more requests", not "I have left". */
 #define LMN_HTTP_HALF_NS (LMN_HTTP_SECOND / 50)
-/* Draining: a connection idle for so long has no request on the way. */
-#define LMN_HTTP_GRACE_NS (LMN_HTTP_SECOND / 4)
+/* Draining: a connection that rests for so long has no request on the way. */
+#define LMN_HTTP_GRACE_NS (LMN_HTTP_SECOND * 3 / 4)
 #define LMN_HTTP_RETRY_ACCEPT_NS (LMN_HTTP_SECOND / 10)
 /* Turns asked of the system's scheduler: a loop that wakes goes before threads that run models. */
 #define LMN_HTTP_SLICE_NS (LMN_HTTP_SECOND / 10000)

@@ -168,8 +168,12 @@ static void begin_drain(lmn_http_loop *l)
         if (s->doors[i].ours) lmn_address_remove(&s->doors[i].address);
     }
     l->draining = true;
-    if (l->timer_ns[LMN_HTTP_TIMER_IDLE] > LMN_HTTP_GRACE_NS)
+    if (l->timer_ns[LMN_HTTP_TIMER_IDLE] > LMN_HTTP_GRACE_NS) {
+        /* A request may be on its way on any of them: all rest since now. */
+        for (lmn_http_conn *c = l->timers[LMN_HTTP_TIMER_IDLE].first; c; c = c->after)
+            c->timer_ns = l->now;
         l->timer_ns[LMN_HTTP_TIMER_IDLE] = LMN_HTTP_GRACE_NS;
+    }
     l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS / 4;
 }
 
