@@ -6,7 +6,9 @@
 
 #include "base/map.h"
 #include "base/os/os_dir.h"
+#include "base/os/os_poll.h"
 #include "base/os/os_time.h"
+#include "base/os/os_watch.h"
 
 #include <string.h>
 
@@ -134,7 +136,10 @@ void lmn_version_unref(lmn_version *v)
 void lmn_repo_ring(lmn_repo *r)
 {
     (void)lmn_atomic_add(&r->bell, 1, release);
-    lmn_futex_wake(&r->bell, 1);
+    if (r->poll >= 0)
+        lmn_wake(r->wake);
+    else
+        lmn_futex_wake(&r->bell, 1);
 }
 
 void lmn_repo_say(const lmn_repo *r, const char *fmt, ...)
@@ -232,10 +237,13 @@ static bool model_is_there(const lmn_repo *r, const char *name)
     return lmn_os_path_kind(dir) == LMN_PATH_DIR;
 }
 
-/* Every folder with a name that a model may have; `only_changed`: of those loaded before, the
- * changed ones. */
-static lamina_status scan(lmn_repo *r, bool only_changed, lamina_error *err)
+#define AT_ONCE UINT64_MAX
+
+/* Every folder with a name that a model may have, or of those the ones that changed and have been
+ * quiet for so long. */
+static lamina_status scan(lmn_repo *r, uint64_t quiet_ns, lamina_error *err)
 {
+    uint64_t print;
     lmn_arena arena;
     char **names = NULL;
     size_t n = 0;
@@ -258,7 +266,8 @@ static lamina_status scan(lmn_repo *r, bool only_changed, lamina_error *err)
         if (!m) {
             st = lmn_fail(err, LAMINA_E_LIMIT, "the repository has more than %u models",
                           LMN_REPO_MAX_MODELS);
-        } else if (!only_changed || !m->wanted || lmn_repo_model_changed(r, m)) {
+        } else if (quiet_ns == AT_ONCE || ((lmn_repo_model_changed(r, m, &print) || !m->wanted) &&
+                                           lmn_repo_is_quiet(r, m, print, quiet_ns))) {
             (void)lmn_repo_refresh_model(r, m, LMN_REFRESH_PLAIN, &one);
         }
     }
@@ -339,29 +348,48 @@ static bool next_job(lmn_repo *r, lmn_repo_job **out)
     return *out != NULL;
 }
 
-/* Waits for the bell; in poll mode at most until it is time to look again. */
-static void rest(lmn_repo *r, uint32_t heard)
+#define NEWS_QUIET_NS ((uint64_t)25000000)    /* of files whose writer is done */
+#define FOLDER_QUIET_NS ((uint64_t)250000000) /* of files that nothing was told of */
+#define NEWS_APART_NS ((uint64_t)10000000)
+
+/* Look at the folders; returns when to look again. */
+static uint64_t look(lmn_repo *r, uint32_t news)
 {
-    const uint64_t ns = r->mode == LMN_REPO_POLL ? (uint64_t)r->poll_ms * 1000000u : 0;
-    if (lmn_atomic_load(&r->bell, acquire) == heard) lmn_futex_wait(&r->bell, heard, ns);
+    const uint64_t poll_ns = (uint64_t)r->poll_ms * 1000000u;
+    uint64_t quiet_ns = poll_ns;
+    lamina_error err = {0};
+    if (news & LMN_WATCH_FOLDER && quiet_ns > FOLDER_QUIET_NS) quiet_ns = FOLDER_QUIET_NS;
+    if (news & LMN_WATCH_DONE && quiet_ns > NEWS_QUIET_NS) quiet_ns = NEWS_QUIET_NS;
+    r->pending_at = UINT64_MAX;
+    if (scan(r, quiet_ns, &err) != LAMINA_OK) lmn_repo_say(r, "%s", err.msg);
+    lmn_repo_watch_all(r);
+    settle_ready(r);
+    const uint64_t at = lmn_now_ns() + poll_ns;
+    return at < r->pending_at ? at : r->pending_at;
 }
 
 static void *loader(void *arg)
 {
     lmn_repo *r = arg;
     lmn_repo_job *job;
-    uint64_t looked = lmn_now_ns();
+    const bool polls = r->mode == LMN_REPO_POLL;
+    uint64_t looked = lmn_now_ns(), at = polls ? looked + (uint64_t)r->poll_ms * 1000000u : 0;
+    uint32_t news = 0;
+    if (polls) lmn_repo_watch_all(r);
     while (!lmn_atomic_load(&r->stop, acquire)) {
         const uint32_t heard = lmn_atomic_load(&r->bell, acquire);
         bury(r);
         while (next_job(r, &job)) run_job(r, job);
-        if (r->mode == LMN_REPO_POLL && lmn_now_ns() - looked >= (uint64_t)r->poll_ms * 1000000u) {
-            lamina_error err = {0};
-            if (scan(r, true, &err) != LAMINA_OK) lmn_repo_say(r, "%s", err.msg);
-            settle_ready(r);
-            looked = lmn_now_ns();
+        const uint64_t now = lmn_now_ns();
+        if (polls && now >= at) {
+            at = look(r, news);
+            /* what waits to be quiet was told of once */
+            if (r->pending_at == UINT64_MAX) news = 0;
+            looked = now;
         }
-        rest(r, heard);
+        const uint32_t more = lmn_repo_rest(r, heard, polls ? at : UINT64_MAX);
+        news |= more;
+        if (more && looked + NEWS_APART_NS < at) at = looked + NEWS_APART_NS;
     }
     return NULL;
 }
@@ -405,11 +433,11 @@ static lamina_status first_load(lmn_repo *r, const lmn_repo_opts *o, lamina_erro
         name_of_file(r->path, name);
         return load_named(r, name, 0, err);
     }
-    if (r->mode != LMN_REPO_EXPLICIT) return scan(r, false, err);
+    if (r->mode != LMN_REPO_EXPLICIT) return scan(r, AT_ONCE, err);
     for (uint32_t i = 0; st == LAMINA_OK && i < o->n_load; i++) {
         const lmn_span given = {(const uint8_t *)o->load[i], strlen(o->load[i])};
         if (strcmp(o->load[i], "*") == 0) {
-            st = scan(r, false, err);
+            st = scan(r, AT_ONCE, err);
         } else if (!lmn_repo_name_ok(given) || !model_is_there(r, o->load[i])) {
             char shown[80];
             (void)lmn_format_name(shown, sizeof shown, given.p, given.n);
@@ -460,6 +488,7 @@ lamina_status lmn_repo_open(lamina_engine *engine, const lmn_repo_opts *o, lmn_r
     r->ctx = o->ctx;
     lmn_arena_init(&r->arena, alloc, (size_t)1 << 20);
     lmn_mutex_init(&r->lock);
+    lmn_repo_watch_open(r);
     lamina_status st = look_at_path(r, o->path, err);
     if (st == LAMINA_OK && o->over &&
         !(r->over = lmn_arena_dup(&r->arena, o->over, sizeof *o->over)))
@@ -511,6 +540,7 @@ void lmn_repo_close(lmn_repo *r)
         lmn_cfree(r->alloc, m, 1, sizeof *m, "repo");
     }
     bury(r);
+    lmn_repo_watch_close(r);
     lmn_free(r->alloc, r->models, r->cap_models * sizeof *r->models, 16, "repo");
     lmn_arena_finish(&r->arena);
     lmn_mutex_finish(&r->lock);

@@ -23,6 +23,7 @@ typedef struct lmn_repo_model {
     lmn_os_file_id config_file;
     bool wanted, loading;
     bool ensemble, stale;               /* stale: its configuration is to be read again */
+    uint64_t print, print_ns;           /* what its files looked like last, and since when */
     uint64_t tried;                     /* of an ensemble: the generation of its models then */
     uint64_t mark;                      /* of a walk over steps */
     char reason[LMN_REPO_REASON_BYTES]; /* why there is no version at all */
@@ -55,7 +56,9 @@ struct lmn_repo {
     lmn_atomic(uint32_t) stop, ready;
     lmn_thread thread;
     bool started;
-    uint64_t mark; /* of the walk that goes on */
+    int poll, wake, watch; /* of LMN_REPO_POLL, to wait for the bell and for news; -1: none */
+    uint64_t pending_at;   /* when a model that changes may be quiet */
+    uint64_t mark;         /* of the walk that goes on */
 };
 
 typedef enum lmn_repo_refresh {
@@ -75,13 +78,24 @@ lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *are
 void lmn_repo_drop_model(lmn_repo *r, lmn_repo_model *m);
 /* The row of a name; made if there is none. NULL: out of memory, or too many. */
 lmn_repo_model *lmn_repo_model_named(lmn_repo *r, const char *name, bool make);
-/* Has anything changed on the disk since it was looked at? */
-bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m);
+/* Has anything changed on the disk since it was looked at? *print: of what is there now. */
+bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m, uint64_t *print);
 /* Make the table of what is loaded now, and tell. */
 lamina_status lmn_repo_publish(lmn_repo *r);
 void lmn_repo_ring(lmn_repo *r);
 LMN_PRINTF(2, 3)
 void lmn_repo_say(const lmn_repo *r, const char *fmt, ...);
+
+/* repo_watch.c: the loading thread's wait, and what tells it that files changed. */
+/* Without what it needs it looks at the clock alone. */
+void lmn_repo_watch_open(lmn_repo *r);
+void lmn_repo_watch_close(lmn_repo *r);
+/* Folders of the repository that are there now will tell. */
+void lmn_repo_watch_all(lmn_repo *r);
+/* Wait for the bell or news until `at`; what was told: LMN_WATCH_DONE, LMN_WATCH_FOLDER. */
+uint32_t lmn_repo_rest(lmn_repo *r, uint32_t heard, uint64_t at);
+/* A model whose files are as they were `quiet_ns` ago is not being written. */
+bool lmn_repo_is_quiet(lmn_repo *r, lmn_repo_model *m, uint64_t print, uint64_t quiet_ns);
 
 /* repo_ensemble.c */
 /* Are models loaded for all steps? True of what has none. */

@@ -7,6 +7,7 @@
  */
 #include "serve/repo_int.h"
 
+#include "base/hash.h"
 #include "base/os/os_dir.h"
 #include "base/text.h"
 
@@ -450,7 +451,7 @@ lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lmn_repo_re
 
 /* By the ids of the files: of the configuration, of each version; and by which versions there are.
  */
-bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m)
+bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m, uint64_t *print)
 {
     lmn_repo *repo = (lmn_repo *)(uintptr_t)r; /* reads only */
     lmn_arena arena;
@@ -463,14 +464,15 @@ bool lmn_repo_model_changed(const lmn_repo *r, const lmn_repo_model *m)
     lmn_arena_init(&arena, r->alloc, (size_t)64 << 20);
     lamina_status st = lmn_repo_read_config(repo, m->name, &arena, &c, &id, &err);
     bool changed = !same_file(&id, &m->config_file);
-    if (st == LAMINA_OK && !changed)
-        st = list_versions(repo, m->name, &arena, &c, &numbers, &n, &err);
+    *print = lmn_hash_bytes((uint64_t)st, &id, sizeof id);
+    if (st == LAMINA_OK) st = list_versions(repo, m->name, &arena, &c, &numbers, &n, &err);
     bool all = st == LAMINA_OK;
-    for (uint32_t i = 0; st == LAMINA_OK && !changed && i < n; i++) {
+    for (uint32_t i = 0; st == LAMINA_OK && i < n; i++) {
         lmn_os_file_id now = {0};
         const lmn_repo_slot *s = slot_of(m, numbers[i]);
         if (!c.n_steps) (void)locate(r, m->name, numbers[i], c.file, path, &now, &err);
-        changed = !s || !same_file(&now, &s->tried);
+        *print = lmn_hash_bytes(*print ^ numbers[i], &now, sizeof now);
+        changed = changed || !s || !same_file(&now, &s->tried);
         all = all && s && s->loaded;
     }
     if (all && m->n_slots > n) changed = true; /* what was kept in place of a broken one may go */

@@ -146,6 +146,48 @@ def polling(program, d):
         want(s.ask("POST", "/v2/repository/models/a/load")[0] == 403, "load while polling")
 
 
+def noticed(program, d):
+    """With the interval far away, the system's word is enough; what is being written waits."""
+    repo = d / "noticed"
+    file = repo / "a" / "1" / "model.onnx"
+    replace(file, scale_model(1))
+    with Server(program, repo, "--model-control", "poll", "--poll-interval", "60s") as s:
+        def first(model="a"):
+            got, _, body = s.infer(model, [1] * 4)
+            return body["outputs"][0]["data"][0] if got == 200 else got
+
+        def row(model):
+            return next((r for r in s.ask("POST", "/v2/repository/index")[2]
+                         if r["name"] == model), None)
+        took = []
+        for i in range(10):
+            replace(file, scale_model(10 + i))
+            began = time.monotonic()
+            want(wait_for(lambda: first() == 10.0 + i), "a new file is not noticed")
+            took.append(time.monotonic() - began)
+            time.sleep(0.03)
+        print(f"a new file is served after {sorted(took)[5] * 1e3:.0f} ms")
+        want(sorted(took)[5] < 0.5 * SLOW, f"a new file is noticed after {took}")
+        # in place, in pieces
+        model = scale_model(3)
+        with open(file, "wb") as f:
+            for at in range(0, len(model), len(model) // 10):
+                f.write(model[at:at + len(model) // 10])
+                f.flush()
+                time.sleep(0.05)
+            want(first() == 19.0 and not row("a")["reason"], f"half a model is loaded: {row('a')}")
+        want(wait_for(lambda: first() == 3.0), "what was written in place is not noticed")
+        replace(repo / "b" / "1" / "model.onnx", scale_model(4))
+        want(wait_for(lambda: first("b") == 4.0), "a new folder is not noticed")
+        replace(repo / "b" / "2" / "model.onnx", scale_model(5))
+        want(wait_for(lambda: first("b") == 5.0), "a new version is not noticed")
+        os.remove(repo / "b" / "2" / "model.onnx")
+        os.rmdir(repo / "b" / "2")
+        want(wait_for(lambda: first("b") == 4.0), "a version that goes is not noticed")
+        os.rename(repo / "b", d / "away2")
+        want(wait_for(lambda: first("b") == 503), "a folder that goes is not noticed")
+
+
 def killed(program, d):
     """kill -9 while models are loaded: the folder is as it was, and is served again."""
     repo = d / "killed"
@@ -224,6 +266,7 @@ def main():
         reloads(program, d, n)
         broken(program, d)
         polling(program, d)
+        noticed(program, d)
         killed(program, d)
         ended(program, d)
         manager(program, d)
