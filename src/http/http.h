@@ -96,6 +96,13 @@ typedef struct lmn_http_answer {
  * into the connection's output and released at once. */
 void lmn_http_reply(lmn_http_request *r, const lmn_http_answer *a);
 
+/* HTTP/1 over a UNIX socket: the descriptor that came with the request or since the one before,
+ * owned from now on; -1: none. */
+int lmn_http_take_passed(lmn_http_request *r);
+/* What the handler keeps with the connection of r, NULL at first: handler.closed is told its end.
+ * NULL: connections of this kind keep nothing (HTTP/2). */
+void **lmn_http_kept(lmn_http_request *r);
+
 /*
  * An answer whose end is not known: chunked (HTTP/1.0: until close). After `begin`, `write` takes
  * bytes to be sent (copied) until `end`, which makes r gone. E_CLOSED: the client has left;
@@ -132,6 +139,9 @@ typedef struct lmn_http_handler {
     uint64_t (*head)(void *ctx, lmn_http_request *r);
     /* All of it is there: reply now, or later from this thread. */
     void (*request)(void *ctx, lmn_http_request *r);
+    /* A connection for which something is kept is gone, after the last of its requests was
+     * answered. By the loop's thread, also after `end`. NULL if nothing is ever kept. */
+    void (*closed)(void *ctx, void *kept);
     /* The events of one turn are handled: run what was gathered. Returns the monotonic instant at
      * which to be called again at the latest; UINT64_MAX: when there is something. May be NULL. */
     uint64_t (*turn)(void *ctx, lmn_http_loop *loop, void *user);

@@ -68,10 +68,38 @@ void lmn_http_conn_drop(lmn_http_conn *c)
     drop(c);
 }
 
+/* A descriptor may come along; one that nobody took gives way. */
+static int64_t receive_local(lmn_http_conn *c, void *p, size_t cap)
+{
+    int passed = -1;
+    const int64_t got = lmn_sock_recv_passed(c->fd, p, cap, &passed);
+    if (passed >= 0) {
+        lmn_sock_close(c->passed);
+        c->passed = passed;
+    }
+    return got;
+}
+
+int lmn_http_take_passed(lmn_http_request *r)
+{
+    const lmn_http_open *o = (const lmn_http_open *)(const void *)r;
+    if (o->h2) return -1;
+    const int fd = o->c->passed;
+    o->c->passed = -1;
+    return fd;
+}
+
+void **lmn_http_kept(lmn_http_request *r)
+{
+    const lmn_http_open *o = (const lmn_http_open *)(const void *)r;
+    return o->h2 ? NULL : &o->c->kept;
+}
+
 /* From the socket, whatever it means. */
 static int64_t receive_raw(lmn_http_conn *c, void *p, size_t cap)
 {
-    const int64_t got = lmn_sock_recv(c->fd, p, cap);
+    const int64_t got =
+        LMN_UNLIKELY(c->local) ? receive_local(c, p, cap) : lmn_sock_recv(c->fd, p, cap);
     if (got < (int64_t)cap && (!c->half || got <= 0)) c->readable = false;
     if (got > 0) {
         lmn_http_bump(&c->loop->counts.bytes_in, (uint64_t)got);

@@ -112,6 +112,8 @@ struct lmn_http_conn {
     /* TLS. `readable` then is about plain bytes; `dry`: the socket has nothing now. */
     bool dry, shaken, notified, wants_h2;
     bool spoken; /* HTTP/1, and will go on so */
+    int passed;  /* a descriptor that came and was not taken; -1: none */
+    void *kept;  /* the handler's */
     uint32_t listener;
     lmn_tls_session *session; /* NULL: plain */
     const lmn_tls_table *tls;

@@ -86,6 +86,7 @@ static void open_conn(lmn_http_loop *l, const lmn_http_listener *from, int fd,
     memset(c, 0, sizeof *c);
     c->source = LMN_HTTP_CONN;
     c->fd = fd;
+    c->passed = -1;
     c->loop = l;
     c->phase = LMN_HTTP_HEADS;
     c->timer = LMN_HTTP_TIMER_NONE;
@@ -264,6 +265,8 @@ static void flush_streams(lmn_http_loop *l)
 
 static void free_conn(lmn_http_loop *l, lmn_http_conn *c)
 {
+    lmn_sock_close(c->passed);
+    if (c->kept) l->server->handler->closed(l->server->handler->ctx, c->kept);
     lmn_h2_free(c);
     lmn_http_buf_give(l, c->in, c->in_bytes);
     lmn_http_buf_give(l, c->body, c->body_bytes);

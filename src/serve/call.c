@@ -300,6 +300,7 @@ lmn_infer *lmn_call_aim(lmn_call *c, lmn_http_request *r, lmn_version *v)
     c->submitted_ns = 0;
     c->wants_timing = c->rpc = false;
     lmn_trace_begin(c);
+    q->lent = r->local && lmn_http_kept(r) ? *lmn_http_kept(r) : NULL;
     q->model = v->model;
     q->gone = &r->gone;
     q->done = done;

@@ -10,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/error.h"
 #include "lamina/tensor.h"
+#include "serve/lent.h"
 #include "serve/orderset.h"
 
 #define LMN_INFER_MAX_PORTS 64u /* inputs, and outputs asked for, of one request */
@@ -26,6 +27,7 @@ typedef struct lmn_infer_tensor {
     size_t bytes;       /* of the elements; for STRING of their text */
     bool binary;        /* output: wanted as binary */
     uint32_t n_classes; /* output: > 0: the classification extension, so many best */
+    lmn_lent_part lent; /* output: where its bytes go, instead of into the answer */
 } lmn_infer_tensor;
 
 typedef struct lmn_model lmn_model; /* a version of a model: serve/served.h */
@@ -38,6 +40,7 @@ struct lmn_infer {
     lmn_span id;            /* "" = none */
     uint32_t n_in, n_out;   /* n_out 0: all, as JSON */
     bool binary_out;        /* default of outputs that say nothing */
+    const lmn_lent *lent;   /* memory of the client's that its tensors may lie in; NULL: none */
 
     /* Set by lmn_model_submit. */
     int64_t rows; /* of the batch dimension; 1 when the model has none */

@@ -41,6 +41,7 @@ typedef struct lmn_kserve_said {
     int64_t count;
     bool binary;
     lmn_isa isa; /* what the CPU can that writes it */
+    lmn_lent_part lent; /* where its bytes go; without a region: into the answer */
 } lmn_kserve_said;
 
 /* How many outputs the answer to r has; the i-th of them; its binary form, in place or in arena. */

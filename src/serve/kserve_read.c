@@ -25,6 +25,7 @@ typedef struct input {
     bool named, typed, shaped, read;
     const uint8_t *data;  /* where they begin that were passed over */
     int64_t binary_bytes; /* -1: none */
+    lmn_lent_part lent;
     char name[LMN_KSERVE_NAME];
 } input;
 
@@ -141,6 +142,47 @@ static bool begins(const lmn_json_token *t, const char *with)
     return t->text.n >= n && memcmp(t->text.p, with, n) == 0;
 }
 
+static lamina_status want_size(reader *d, const char *key, size_t *out)
+{
+    int64_t n = 0;
+    LMN_TRY(want_count(d, key, INT64_MAX, &n));
+    *out = (size_t)n;
+    return LAMINA_OK;
+}
+
+/* Where in the memory that the client has lent the bytes of a tensor lie, or are to go. */
+static lamina_status lent_parameter(reader *d, const lmn_json_token *key, uint32_t *seen,
+                                    lmn_lent_part *part)
+{
+    static const char *const KEYS[] = {"shared_memory_region", "shared_memory_byte_size",
+                                       "shared_memory_offset"};
+    const uint32_t which = key_of(key, KEYS, LMN_COUNT(KEYS));
+    lmn_json_token t;
+    char shown[LMN_KSERVE_NAME];
+    if (which == LMN_COUNT(KEYS)) return wrong(d, "there is no such parameter of shared memory");
+    LMN_TRY(once(d, seen, 8 + which, KEYS[which]));
+    if (which == 1) return want_size(d, KEYS[which], &part->bytes);
+    if (which == 2) return want_size(d, KEYS[which], &part->offset);
+    LMN_TRY(want(d, LMN_JSON_STRING, KEYS[which], "a string", &t));
+    const lmn_span name = text_of(d, &t);
+    if (!name.p) return no_memory(d);
+    part->region = lmn_lent_find(d->r->lent, name);
+    if (part->region) return LAMINA_OK;
+    (void)lmn_format_name(shown, sizeof shown, name.p, name.n);
+    return lmn_fail(d->err, LAMINA_E_INVALID, "no region \"%s\" was registered on this connection",
+                    shown);
+}
+
+/* All of its parameters are there, and it lies within its region. */
+static lamina_status lent_end(reader *d, uint32_t seen, const lmn_lent_part *part)
+{
+    if (!(seen & 7u << 8)) return LAMINA_OK;
+    if (!part->region || !(seen & 2u << 8))
+        return wrong(d, "shared memory wants \"shared_memory_region\" and "
+                        "\"shared_memory_byte_size\"");
+    return lmn_lent_check(part, d->err);
+}
+
 static lamina_status request_parameters(reader *d)
 {
     static const char *const KEYS[] = {"priority", "timeout", "binary_data_output"};
@@ -178,7 +220,11 @@ static lamina_status input_parameters(reader *d, input *in)
     LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
     for (;;) {
         LMN_TRY(next_key(d, &t, &more));
-        if (!more) return LAMINA_OK;
+        if (!more) return lent_end(d, seen, &in->lent);
+        if (d->r->lent && begins(&t, "shared_memory_")) {
+            LMN_TRY(lent_parameter(d, &t, &seen, &in->lent));
+            continue;
+        }
         if (lmn_json_is(&t, "binary_data_size")) {
             LMN_TRY(once(d, &seen, 0, "binary_data_size"));
             LMN_TRY(want_count(d, "binary_data_size", INT64_MAX, &in->binary_bytes));
@@ -266,6 +312,24 @@ static lamina_status take_binary(reader *d, input *in)
     return lmn_kserve_binary(raw, &in->t, in->name, d->arena, d->err);
 }
 
+/* What the client can still change is copied before anything is made of it. */
+static lamina_status take_lent(reader *d, input *in)
+{
+    const lmn_passed *m = &in->lent.region->memory;
+    lmn_span raw = {m->p + in->lent.offset, in->lent.bytes};
+    if (in->read || in->data || in->binary_bytes >= 0)
+        return lmn_fail(d->err, LAMINA_E_INVALID,
+                        "input \"%s\": shared memory excludes \"data\" and \"binary_data_size\"",
+                        in->name);
+    if (!m->fixed && raw.n) {
+        uint8_t *copy = lmn_arena_bump(d->arena, raw.n, 64);
+        if (!copy) return no_memory(d);
+        memcpy(copy, raw.p, raw.n);
+        raw.p = copy;
+    }
+    return lmn_kserve_binary(raw, &in->t, in->name, d->arena, d->err);
+}
+
 /* The object is whole. */
 static lamina_status input_end(reader *d, input *in)
 {
@@ -274,7 +338,9 @@ static lamina_status input_end(reader *d, input *in)
     if (lacks)
         return lmn_fail(d->err, LAMINA_E_INVALID, "input \"%s\" has no \"%s\"", in->name, lacks);
     LMN_TRY(lmn_kserve_check_type(d->s, &in->t, in->name, d->err));
-    if (in->binary_bytes >= 0)
+    if (in->lent.region)
+        LMN_TRY(take_lent(d, in));
+    else if (in->binary_bytes >= 0)
         LMN_TRY(take_binary(d, in));
     else if (in->data && !lmn_kserve_data(in->data, d->j.end, &in->t, in->name, d->arena, d->err))
         return bad_json(d);
@@ -318,7 +384,11 @@ static lamina_status output_parameters(reader *d, lmn_infer_tensor *out)
     LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
     for (;;) {
         LMN_TRY(next_key(d, &t, &more));
-        if (!more) return LAMINA_OK;
+        if (!more) return lent_end(d, seen, &out->lent);
+        if (d->r->lent && begins(&t, "shared_memory_")) {
+            LMN_TRY(lent_parameter(d, &t, &seen, &out->lent));
+            continue;
+        }
         const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
         int64_t n;
         if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));

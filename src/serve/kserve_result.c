@@ -48,7 +48,8 @@ lamina_status lmn_kserve_describe(const lmn_signature *s, const lmn_infer *r, ui
     *o = (lmn_kserve_said){.isa = t && t->engine ? t->engine->cpu.isa : LMN_ISA_REF};
     const lmn_serve_port *port = &s->out[asked->port];
     o->name = port->name;
-    o->binary = asked->binary;
+    o->binary = asked->binary && !asked->lent.region;
+    o->lent = asked->lent;
     if (!t) return cannot(err, o->name, "has no value");
     if (t->kind != LAMINA_KIND_TENSOR || !lmn_kserve_type(t->dtype))
         return cannot(err, o->name, "is of a type that the protocol does not know");

@@ -128,8 +128,8 @@ static char *put_data(char *p, const lmn_kserve_said *o)
 /* Bytes that surely hold what put_output writes; 0: too many. */
 static size_t room_for(const lmn_kserve_said *o)
 {
-    size_t n = 160 + 6 * strlen(o->name) + 21 * LAMINA_MAX_RANK, data;
-    if (o->binary) return n;
+    size_t n = 260 + 6 * (strlen(o->name) + LMN_LENT_NAME) + 21 * LAMINA_MAX_RANK, data;
+    if (o->binary || o->lent.region) return n;
     if (o->t.dtype == LAMINA_STRING) {
         if (!lmn_mul_size(o->t.bytes, 6, &data) || !lmn_add_size(n, data, &n)) return 0;
         if (!lmn_mul_size((size_t)o->count, 3, &data) || !lmn_add_size(n, data, &n)) return 0;
@@ -159,6 +159,16 @@ static char *put_output(char *p, const lmn_kserve_said *o, size_t binary_bytes)
         p = PUT(p, "}}");
         return p;
     }
+    if (o->lent.region) {
+        const char *name = o->lent.region->name;
+        p = PUT(p, ",\"parameters\":{\"shared_memory_region\":");
+        p += lmn_json_quote(p, name, strlen(name));
+        p = PUT(p, ",\"shared_memory_byte_size\":");
+        p += lmn_u64_write(p, o->lent.bytes);
+        p = PUT(p, ",\"shared_memory_offset\":");
+        p += lmn_u64_write(p, o->lent.offset);
+        return PUT(p, "}}");
+    }
     p = PUT(p, ",\"data\":");
     p = put_data(p, o);
     *p++ = '}';
@@ -178,6 +188,24 @@ static char *put_head(char *p, const lmn_signature *s, const lmn_infer *r)
     return PUT(p, ",\"outputs\":[");
 }
 
+/* The bytes of an output into the memory that the client has lent for them. */
+static lamina_status lend(lmn_kserve_said *o, lmn_arena *arena, lamina_error *err)
+{
+    lmn_span raw;
+    const lmn_passed *m = &o->lent.region->memory;
+    LMN_TRY(lmn_kserve_binary_of(o, arena, &raw, err));
+    if (!m->writable)
+        return lmn_fail(err, LAMINA_E_INVALID, "the region of output \"%s\" cannot be written",
+                        o->name);
+    if (raw.n > o->lent.bytes)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "output \"%s\" has %zu bytes, and %zu of its region are for it", o->name,
+                        raw.n, o->lent.bytes);
+    if (raw.n) memcpy(m->p + o->lent.offset, raw.p, raw.n);
+    o->lent.bytes = raw.n;
+    return LAMINA_OK;
+}
+
 /* All outputs described, their binary forms in pieces, and the room for the JSON. */
 static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena,
                             lmn_kserve_said *all, lmn_span *pieces, uint32_t *n_pieces,
@@ -190,7 +218,9 @@ static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_aren
     *n_pieces = 1;
     for (uint32_t i = 0; i < n; i++) {
         LMN_TRY(lmn_kserve_describe(s, r, i, arena, &all[i], err));
-        if (all[i].binary)
+        if (all[i].lent.region)
+            LMN_TRY(lend(&all[i], arena, err));
+        else if (all[i].binary)
             LMN_TRY(lmn_kserve_binary_of(&all[i], arena, &pieces[(*n_pieces)++], err));
         more = room_for(&all[i]);
         if (!more || !lmn_add_size(*room, more, room)) return no_memory(err);

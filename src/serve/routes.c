@@ -37,6 +37,7 @@ typedef enum what {
     PAGE,
     PAGE_CSS,
     PAGE_JS,
+    LENT, /* `name` is the rest of the path, which says what */
     WHATS
 } what;
 
@@ -60,6 +61,7 @@ static const struct {
                  [INDEX] = {LMN_ROUTE_REPOSITORY, true, true}, /* Triton answers it to both */
                  [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},
                  [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
+                 [LENT] = {LMN_ROUTE_SERVER, true, true},
                  [METRICS] = {LMN_ROUTE_METRICS, false, true},
                  [OPENAPI] = {LMN_ROUTE_SERVER, false, true},
                  [PAGE] = {LMN_ROUTE_PAGE, false, true},
@@ -142,6 +144,7 @@ static target find(lmn_span p)
                  {"/page.css", PAGE_CSS},
                  {"/page.js", PAGE_JS}};
     if (skip(&p, "/v2/models/")) return of_model(p);
+    if (skip(&p, "/v2/systemsharedmemory/")) return (target){LENT, p, 0};
     for (size_t i = 0; i < LMN_COUNT(FIXED); i++)
         if (is(p, FIXED[i].path)) return (target){FIXED[i].what, {0}, 0};
     target t = {NOTHING, {0}, 0};
@@ -680,6 +683,7 @@ static bool is_for(const lmn_token *token, const lmn_http_request *r)
     case MODEL_STATS:
     case MODEL_TRACES: return lmn_token_has_model(token, t.name);
     case NOTHING:
+    case LENT:
     case SERVER:
     case OPENAPI: return true;
     default: return false;
@@ -770,6 +774,7 @@ void lmn_routes_request(void *ctx, lmn_http_request *r)
     case INDEX: repo_list(l, r); return;
     case LOAD:
     case UNLOAD: change_models(l, r, &t); return;
+    case LENT: lmn_lent_request(l, r, t.name); return;
     case METRICS: metrics(l, r); return;
     case OPENAPI: describe(l, r); return;
     case PAGE: page(l, r); return;

@@ -200,6 +200,7 @@ static lamina_status open_http(lamina_server *s, const lamina_server_opts *o,
                                     .begin = loop_begin,
                                     .end = loop_end,
                                     .head = lmn_routes_head,
+                                    .closed = lmn_lent_closed,
                                     .refused = lmn_rpc_refused,
                                     .request = lmn_routes_request,
                                     .turn = loop_turn};

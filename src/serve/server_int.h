@@ -8,6 +8,7 @@
 #define LMN_SERVE_SERVER_INT_H
 
 #include "base/os/os_mutex.h"
+#include "base/os/os_socket.h"
 #include "base/rng.h"
 #include "base/sha256.h"
 #include "http/http.h"
@@ -136,7 +137,8 @@ struct lamina_server {
     uint32_t n_loops, n_listen;
     uint32_t admin; /* number of that listener; UINT32_MAX: none */
     lmn_atomic(uint32_t) draining;
-    lmn_atomic(uint64_t) jobs; /* load and unload requests that are not answered */
+    lmn_atomic(uint64_t) jobs;       /* load and unload requests that are not answered */
+    lmn_atomic(uint64_t) lent_bytes; /* of clients' memory that is mapped */
     uint64_t started_ns, max_body;
     lmn_atomic(lmn_tokens *) tokens; /* a reference, changed under the lock; NULL: none are asked
                                         for */
@@ -259,6 +261,10 @@ struct lamina_tls {
     lmn_http_tls *http;
     bool asks_clients, offers_h2;
 };
+
+/* lent_routes.c: memory of clients. `path` is what stands behind /v2/systemsharedmemory/ */
+void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path);
+void lmn_lent_closed(void *server, void *kept); /* as lmn_http_handler.closed */
 
 /* tokens.c. Read the server's file, again or for the first time; what fails changes nothing. */
 lamina_status lmn_tokens_reload(lamina_server *s, lamina_error *err);

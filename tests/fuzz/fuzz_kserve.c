@@ -1,7 +1,7 @@
 /*
  * Fuzz target: KServe bodies. The first byte says which model and how much of the rest is JSON.
  * What is taken has tensors that can be read to their last byte, and the answer made of one of them
- * is JSON.
+ * is JSON. Memory that is lent has its exact size, so that reading or writing past it is seen.
  */
 #include "kserve_checks.h"
 
@@ -39,6 +39,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2 || (!begun && lmn_engine_init(&e, NULL) != LAMINA_OK)) return 0;
     begun = true;
     lmn_infer *r = malloc(sizeof *r);
+    /* memory that the client lent, which it may or may not change */
+    lmn_lent *lent = calloc(1, sizeof *lent);
+    uint8_t *memory = calloc(1, 64);
+    lent->n = 1;
+    lent->region[0] = (lmn_lent_region){
+        .name = "r", .memory = {.p = memory, .bytes = 64, .fixed = data[1] & 1, .writable = true}};
+    r->lent = data[1] & 2 ? lent : NULL;
     const lmn_signature *s = &KM_MODELS[data[0] % N];
     /* the tail is as long as the second byte says */
     const size_t n = size - 2, tail = data[1] < n ? data[1] : n;
@@ -51,6 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (check_request(s, r, st, &err)) check_answer(&e, s, r, &arena);
     lmn_arena_finish(&arena);
     free(body);
+    free(memory);
+    free(lent);
     free(r);
     return 0;
 }

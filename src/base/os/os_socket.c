@@ -23,6 +23,8 @@ _Static_assert(sizeof(lmn_span) == sizeof(struct iovec) &&
                    offsetof(lmn_span, n) == offsetof(struct iovec, iov_len),
                "spans are what the system calls an iovec");
 
+enum { PASSED_MOST = 4 }; /* descriptors that one message may bring */
+
 static const struct sockaddr *as_sockaddr(const lmn_address *a)
 {
     return (const struct sockaddr *)(const void *)a->bytes;
@@ -258,6 +260,41 @@ int64_t lmn_sock_recv(int fd, void *buf, size_t cap)
     for (;;) {
         const ssize_t n = recv(fd, buf, cap, 0);
         if (n >= 0) return n;
+        if (errno != EINTR) return failed();
+    }
+}
+
+/* Keep the first descriptor, close what else came. */
+static void take_passed(struct msghdr *m, int *passed)
+{
+    int all[PASSED_MOST], n = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+        const size_t bytes = c->cmsg_len - CMSG_LEN(0);
+        for (size_t i = 0; i < bytes / sizeof(int) && n < PASSED_MOST; i++)
+            memcpy(&all[n++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+    }
+    for (int i = 0; i < n; i++)
+        if (i)
+            (void)close(all[i]);
+        else
+            *passed = all[i];
+}
+
+int64_t lmn_sock_recv_passed(int fd, void *buf, size_t cap, int *passed)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(PASSED_MOST * sizeof(int))];
+    struct iovec v = {.iov_base = buf, .iov_len = cap};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control}; /* what does not fit the system closes */
+    for (;;) {
+        const ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+        if (n >= 0) {
+            take_passed(&m, passed);
+            return n;
+        }
         if (errno != EINTR) return failed();
     }
 }

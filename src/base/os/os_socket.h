@@ -44,6 +44,9 @@ enum {
 int lmn_sock_accept(int listener, char peer[LMN_PEER_BYTES]);
 /* How many bytes came; 0: the end. */
 int64_t lmn_sock_recv(int fd, void *buf, size_t cap);
+/* The same over a UNIX socket, with a descriptor that may come along: *passed is it, owned, or is
+ * left as it is. Of several the first. */
+int64_t lmn_sock_recv_passed(int fd, void *buf, size_t cap, int *passed);
 /* How many bytes of the spans went; never raises a signal. n_spans <= 64. */
 int64_t lmn_sock_send(int fd, const lmn_span *spans, uint32_t n_spans);
 /* Say that no more will be sent. */

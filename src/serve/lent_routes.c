@@ -1,0 +1,138 @@
+/*
+ * Paths of "system shared memory": regions are registered with the descriptor of their memory,
+ * which only a UNIX socket can carry. What the protocol has as a key, a name that the server opens,
+ * is refused: whoever knew another's name would read and write his tensors.
+ */
+#include "serve/server_int.h"
+
+#include <string.h>
+
+#define HELD_MOST \
+    ((uint64_t)1 << 30) /* of all connections: pages that they touch are ours to pay */
+
+static bool ends_with(lmn_span *s, const char *tail)
+{
+    const size_t n = strlen(tail);
+    if (s->n < n || memcmp(s->p + s->n - n, tail, n) != 0) return false;
+    s->n -= n;
+    return true;
+}
+
+static bool is(lmn_span s, const char *text)
+{
+    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+}
+
+static void say_error(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, const char *why)
+{
+    lmn_serve_error(l, r, LMN_ROUTE_SERVER, status, why, 0);
+}
+
+static void say_done(lmn_serve_loop *l, lmn_http_request *r)
+{
+    static const uint8_t EMPTY[] = {'{', '}'};
+    const lmn_serve_answer a = {.status = 200,
+                                .route = LMN_ROUTE_SERVER,
+                                .type = "application/json",
+                                .body = {EMPTY, sizeof EMPTY}};
+    lmn_serve_reply(l, r, &a);
+}
+
+/* Names that a client chose for memory of its own mean nothing here. */
+static bool names_a_key(lmn_span body)
+{
+    lmn_json j;
+    lmn_json_token t;
+    lamina_error err = {0};
+    lmn_json_init(&j, body, &err);
+    if (!body.n || lmn_json_next(&j, &t) != LMN_JSON_OBJECT) return false;
+    while (lmn_json_next(&j, &t) == LMN_JSON_KEY) {
+        if (lmn_json_is(&t, "key")) return true;
+        if (!lmn_json_skip(&j, &t)) return false;
+    }
+    return false;
+}
+
+static void enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
+{
+    lamina_server *s = l->server;
+    lamina_error err = {0};
+    const int fd = lmn_http_take_passed(r);
+    void **kept = lmn_http_kept(r);
+    if (fd < 0 || !kept) {
+        say_error(l, r, 400,
+                  "memory is registered by its descriptor, passed with the request over a UNIX "
+                  "socket; names of shared memory are not opened");
+        return;
+    }
+    if (names_a_key(r->body)) {
+        lmn_sock_close(fd);
+        say_error(l, r, 400, "\"key\" means nothing here: the descriptor says which memory it is");
+        return;
+    }
+    if (!*kept) *kept = lmn_lent_make(s->alloc, &s->lent_bytes);
+    lamina_status st = *kept ? lmn_lent_add(*kept, name, fd, s->max_body, HELD_MOST, &err)
+                             : lmn_fail(&err, LAMINA_E_NOMEM, "out of memory");
+    lmn_sock_close(fd);
+    if (st == LAMINA_OK)
+        say_done(l, r);
+    else
+        say_error(l, r, st == LAMINA_E_NOMEM || st == LAMINA_E_OS ? 503 : 400, err.msg);
+}
+
+static void show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
+{
+    lmn_jsonw w;
+    void **kept = lmn_http_kept(r);
+    const lmn_lent *mine = kept ? *kept : NULL;
+    if (name.n && !lmn_lent_find(mine, name)) {
+        say_error(l, r, 404, "no such region was registered on this connection");
+        return;
+    }
+    lmn_strbuf_reset(&l->text);
+    lmn_jsonw_init(&w, &l->text, 0);
+    lmn_lent_write(mine, name, &w);
+    lmn_serve_text(l, r, LMN_ROUTE_SERVER, "application/json");
+}
+
+static void leave(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
+{
+    void **kept = lmn_http_kept(r);
+    if (name.n && !(kept && *kept && lmn_lent_drop(*kept, name))) {
+        say_error(l, r, 404, "no such region was registered on this connection");
+        return;
+    }
+    if (!name.n && kept && *kept) {
+        lmn_lent_free(*kept);
+        *kept = NULL;
+    }
+    say_done(l, r);
+}
+
+void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path)
+{
+    static const char REGION[] = "region/";
+    lmn_span name = path;
+    const bool post = r->method == LMN_HTTP_POST;
+    const bool one = path.n > sizeof REGION - 1 && !memcmp(path.p, REGION, sizeof REGION - 1);
+    if (one) name = (lmn_span){path.p + sizeof REGION - 1, path.n - (sizeof REGION - 1)};
+    const bool shows = one ? ends_with(&name, "/status") : is(path, "status");
+    const bool leaves = one ? ends_with(&name, "/unregister") : is(path, "unregister");
+    const bool enters = one && ends_with(&name, "/register");
+    if (!(shows || leaves || enters) || (one && !lmn_repo_name_ok(name)))
+        lmn_serve_error(l, r, LMN_ROUTE_OTHER, 404, "there is nothing at this path", 0);
+    else if (post == shows)
+        say_error(l, r, 405, shows ? "this path takes GET" : "this path takes POST");
+    else if (shows)
+        show(l, r, one ? name : (lmn_span){0});
+    else if (leaves)
+        leave(l, r, one ? name : (lmn_span){0});
+    else
+        enter(l, r, name);
+}
+
+void lmn_lent_closed(void *server, void *kept)
+{
+    (void)server;
+    lmn_lent_free(kept);
+}
