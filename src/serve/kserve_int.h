@@ -40,7 +40,7 @@ typedef struct lmn_kserve_said {
     const char *name;
     int64_t count;
     bool binary;
-    lmn_isa isa; /* what the CPU can that writes it */
+    lmn_isa isa;        /* what the CPU can that writes it */
     lmn_lent_part lent; /* where its bytes go; without a region: into the answer */
 } lmn_kserve_said;
 

@@ -49,7 +49,9 @@ def asynchronous(at):
     check(c.infer("scale", [given(xs[0])], response_compression_algorithm="gzip"), "gzip wanted")
     e = raises(InferenceServerException, lambda: c.load_model("scale"), "load by anybody")
     check(e.status() == "403", e)
-    raises(InferenceServerException, c.get_system_shared_memory_status, "shared memory")
+    check(c.get_system_shared_memory_status() == [], "no memory is lent")
+    raises(InferenceServerException,
+           lambda: c.register_system_shared_memory("mine", "/mine", 64), "shared memory by a key")
     check({m["name"] for m in c.get_model_repository_index()} == {"scale", "two", "text", "big",
                                                                  "u8"}, "index")
     check(len(c.get_inference_statistics()["model_stats"]) == 6, "statistics of all")
