@@ -125,6 +125,9 @@ void lmn_http_body_parts(lmn_http_request *r,
                          void (*part)(void *ctx, lmn_http_request *r, lmn_span bytes, bool last),
                          void *ctx);
 void lmn_http_body_took(lmn_http_request *r, size_t n);
+/* From within a part, while no `last` was told: what follows is owed now, so that stalling counts;
+ * else the client may take all the time that it likes, as at first. */
+void lmn_http_body_owed(lmn_http_request *r, bool owed);
 
 /* What happens, told to whoever gives meaning to requests. */
 typedef struct lmn_http_handler {

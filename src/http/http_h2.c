@@ -63,6 +63,7 @@ static void end_parts(lmn_h2_stream *s)
 {
     void (*const part)(void *ctx, lmn_http_request *r, lmn_span bytes, bool last) = s->part;
     s->part = NULL;
+    set_reading(s, false);
     part(s->part_ctx, &s->open.r, (lmn_span){NULL, 0}, true);
 }
 
@@ -392,6 +393,14 @@ void lmn_http_body_took(lmn_http_request *r, size_t n)
     lmn_h2_stream *s = ((lmn_http_open *)(void *)r)->h2;
     if (!s->h->session) return;
     s->h->table->consumed(s->h->session, s->live ? s->id : 0, n);
+    lmn_http_soil(s->h->c);
+}
+
+void lmn_http_body_owed(lmn_http_request *r, bool owed)
+{
+    lmn_h2_stream *s = ((lmn_http_open *)(void *)r)->h2;
+    if (!s->live || !s->part) return;
+    set_reading(s, owed);
     lmn_http_soil(s->h->c);
 }
 

@@ -141,7 +141,10 @@ static void go_on(stream *s)
         lmn_http_body_took(s->r, owed);
     }
     s->busy = false;
-    if (!s->n_calls && s->over) end(s);
+    if (!s->n_calls && s->over)
+        end(s);
+    else if (!s->over) /* between messages it may rest, but where we let it send the next */
+        lmn_http_body_owed(s->r, s->head_n && !s->owed);
 }
 
 void lmn_rpc_stream_ready(lmn_call *c)

@@ -153,6 +153,7 @@ static void part(void *ctx, lmn_http_request *r, lmn_span bytes, bool last)
         lmn_http_body_took(r, bytes.n / 2);
     else
         lmn_http_body_took(r, bytes.n);
+    if (!last) lmn_http_body_owed(r, w->delay & 64);
     h->over = last;
     if (!last || (w->delay & 32)) return; /* the end comes later */
     let_go(w, h);

@@ -2,7 +2,8 @@
  * What tests of the http room share: a server whose handler does what the path says, and a raw
  * client over loopback. Paths: /echo (the body again), /later (the same, answered by another
  * thread), /head (refused with 401 at its head), /small (takes 10 bytes of body), /big (8 MiB),
- * /stream (10 events), /flood (a stream without end), /hold (answered when the rig lets go).
+ * /stream (10 events), /parts (its body again, as it comes), /flood (a stream without end), /hold
+ * (answered when the rig lets go).
  */
 #ifndef LMN_TESTS_HTTP_RIG_H
 #define LMN_TESTS_HTTP_RIG_H
@@ -145,9 +146,25 @@ static void rig_request(void *ctx, lmn_http_request *r)
     }
 }
 
+/* Up to an 'e' the next part is owed. */
+static void rig_part(void *ctx, lmn_http_request *r, lmn_span bytes, bool last)
+{
+    (void)ctx;
+    (void)lmn_http_stream_write(r, bytes);
+    lmn_http_body_took(r, bytes.n);
+    if (!last) lmn_http_body_owed(r, bytes.n && bytes.p[bytes.n - 1] != 'e');
+    if (last) lmn_http_stream_end(r);
+}
+
 static uint64_t rig_head(void *ctx, lmn_http_request *r)
 {
     rig *g = ctx;
+    if (rig_is(r, "/parts")) {
+        const lmn_http_answer a = {.status = 200};
+        lmn_http_body_parts(r, rig_part, g);
+        (void)lmn_http_stream_begin(r, &a, RIG_BIG);
+        return 0;
+    }
     if (rig_is(r, "/head")) {
         rig_answer(g, r, 401, (lmn_span){(const uint8_t *)"no", 2});
         return 0;

@@ -19,6 +19,7 @@ typedef struct call {
     const char *body;
     size_t left, got; /* of the body that is sent, of that which came */
     bool stays_open;  /* the body does not end */
+    bool ends_with_e; /* what is sent of it */
     bool closed, same;
     uint32_t code;
 } call;
@@ -85,6 +86,7 @@ static ssize_t read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t ca
     (void)s, (void)source;
     if (n == 0 && k->stays_open) return NGHTTP2_ERR_DEFERRED;
     memset(buf, 'b', n);
+    if (n && k->ends_with_e) buf[n - 1] = 'e';
     k->left -= n;
     if (k->left == 0 && !k->stays_open) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)n;
@@ -198,6 +200,7 @@ static void test_requests(t_env *env)
         (void)ask(&c, "/small", 9);
         (void)ask(&c, "/small", 11);
         (void)ask(&c, "/stream", -1);
+        (void)ask(&c, "/parts", 200000);
         until_closed(&c, c.n);
         const call *k = &c.calls[at];
         for (int i = 0; i < 2; i++)
@@ -208,6 +211,7 @@ static void test_requests(t_env *env)
         T_EQ(k[3].status, 413);
         T_EQ(k[4].status, 200);
         T_EQ(k[4].got, 90);
+        check_call(&k[5], 200, 200000);
     }
     close_client(&c);
     stop(&g);
@@ -294,6 +298,28 @@ static void test_time_limits(t_env *env)
     }
     close_client(&c);
     RIG_UNTIL(lmn_http_in_flight(g.server) == 0);
+    T_CASE("a part that is owed");
+    open_client(&c, &g, 0);
+    ask(&c, "/parts", 5)->stays_open = true;
+    while (step(&c)) {
+    }
+    T_CHECK(!c.calls[0].closed && c.calls[0].got == 5);
+    close_client(&c);
+    RIG_UNTIL(lmn_http_in_flight(g.server) == 0);
+    T_CASE("parts that take their time");
+    open_client(&c, &g, 0);
+    call *slow = ask(&c, "/parts", 5);
+    slow->stays_open = true;
+    slow->ends_with_e = true;
+    while (slow->got < 5 && step(&c)) {
+    }
+    usleep(500000);
+    slow->stays_open = false;
+    slow->left = 3;
+    T_EQ(nghttp2_session_resume_data(c.s, slow->id), 0);
+    until_closed(&c, 1);
+    check_call(slow, 200, 8);
+    close_client(&c);
     T_CASE("a reader that does not read");
     open_client(&c, &g, 0);
     (void)ask(&c, "/big", -1);
