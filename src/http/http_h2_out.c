@@ -317,6 +317,7 @@ void lmn_h2_stream_end(lmn_h2_stream *s)
 /* The bytes that go next and lie together. */
 static lmn_span first_bytes(const lmn_h2_stream *s)
 {
+    if (s->open.streaming && !s->own) return (lmn_span){NULL, 0};
     if (s->open.streaming) return (lmn_span){s->own + s->at, s->own_n - s->at};
     if (s->span == s->n_spans) return (lmn_span){NULL, 0};
     return s->spans[s->span];
