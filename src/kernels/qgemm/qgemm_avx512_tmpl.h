@@ -98,6 +98,16 @@ static inline bool all_finite(const float *x, int64_t n)
     return !odd;
 }
 
+static inline bool rows_add_nothing(const lmn_qgemm_block *t)
+{
+    __mmask16 odd = 0;
+    for (int64_t i = 0; i < t->m; i += LANES) {
+        const __m512i add = _mm512_maskz_loadu_epi32(lanes(t->m - i), t->end.row_add + i);
+        odd |= _mm512_test_epi32_mask(add, add);
+    }
+    return !odd;
+}
+
 /* Bytes of the whole range of their type by factors of columns below 1, to which rows add nothing:
    no product is beyond 32 bits, and packing bounds it. */
 static inline bool gives_small_bytes(const lmn_qgemm_block *t)
@@ -110,11 +120,7 @@ static inline bool gives_small_bytes(const lmn_qgemm_block *t)
         odd |= _mm512_cmp_ps_mask(
             _mm512_abs_ps(_mm512_maskz_loadu_ps(lanes(t->n - j), e->col_mul + j)), most,
             _CMP_NLT_UQ);
-    for (int64_t i = 0; i < t->m; i += LANES) {
-        const __m512i add = _mm512_maskz_loadu_epi32(lanes(t->m - i), e->row_add + i);
-        odd |= _mm512_test_epi32_mask(add, add);
-    }
-    return !odd;
+    return !odd && rows_add_nothing(t);
 }
 
 static inline leaving leaving_of(const lmn_qgemm_block *t)

@@ -1,9 +1,10 @@
 /*
  * bf16 hgemm row on AMX: blocks of 32 x 32 in four accumulator tiles (0..3), two tiles of A (4, 5)
- * and two of B (6, 7), 32 k a step. A panel of B stays in the first cache or near it while all rows
- * of A pass. The rows left over have a configuration of their own; columns behind n are zeros of
- * the panel and leave through a small buffer. Few rows go to vdpbf16ps with
- * row-major B; transposed B is the first operand of tiles where it lies.
+ * and two of B (6, 7), 32 k a step. Rows of A stay in the first cache while all panels of B pass,
+ * or, if they are long, a panel does while all rows of A pass. The rows left over have a
+ * configuration of their own; columns behind n are zeros of the panel and leave through a small
+ * buffer. Few rows go to vdpbf16ps with row-major B; transposed B is the first operand of tiles
+ * where it lies.
  */
 #define HG_NR 32
 #define HG_OWN_NT
@@ -15,6 +16,10 @@
 HG_DEFINE(amx)
 
 enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t), MOST_LINES = 8 };
+
+/* Of 32 rows of A that stay in the first cache while all panels pass, read in order from the
+   second. */
+enum { NEAR_BYTES = 32 << 10 };
 
 /* Tiles for blocks of top + bottom rows; bottom may be 0. */
 static void configure(amx_cfg *c, int64_t top, int64_t bottom)
@@ -143,8 +148,13 @@ void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
     if (whole > 0) {
         configure(&cfg, AMX_ROWS, AMX_ROWS);
         amx_enter(&cfg);
-        for (int64_t j = 0; j < t->n; j += HG_NR)
-            for (int64_t i = 0; i < whole; i += 32) block_at(t, i, j, 32);
+        if (!t->b_far && t->k * 32 * (int64_t)sizeof(uint16_t) <= NEAR_BYTES) {
+            for (int64_t i = 0; i < whole; i += 32)
+                for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, i, j, 32);
+        } else {
+            for (int64_t j = 0; j < t->n; j += HG_NR)
+                for (int64_t i = 0; i < whole; i += 32) block_at(t, i, j, 32);
+        }
     }
     if (rest > 0) {
         configure(&cfg, lmn_min_i64(rest, AMX_ROWS), lmn_max_i64(0, rest - AMX_ROWS));

@@ -39,6 +39,7 @@ typedef struct waiting {
     const lmn_qgemm_end *end;
     tile_sums s; /* no rows = nothing */
     leaving how;
+    bool direct; /* INTS to which rows add nothing: whole panels go to C from the tiles */
 } waiting;
 
 /* bytes_end for at most 32 columns: two rows fill a vector. by_col: is there a factor of each
@@ -124,8 +125,9 @@ static void leave_last(waiting *w)
 typedef struct spot {
     int64_t i, j, m;
     const int32_t *from; /* the sums it begins with, NULL = none */
+    const int32_t *add;  /* else, not NULL: those of one row, the same for all */
     int32_t *to;
-    int64_t ld;          /* sums from row to row of both */
+    int64_t ld;          /* sums from row to row of from and to */
     const uint8_t *next; /* `lines` lines from here on are fetched a step; NULL = none */
     int64_t lines;
 } spot;
@@ -151,13 +153,14 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
     const int64_t lda = t->lda, ld = at->ld, step = ld * 4;
     const uint8_t *a = (const uint8_t *)t->a + at->i * lda;
     const uint8_t *b = (const uint8_t *)t->b + at->j / NR * t->b_panel;
-    const int32_t *from = at->from;
+    const int32_t *from = at->from ? at->from : at->add;
     int32_t *to = at->to;
     if (from) {
-        AMX_LOAD(0, from, step);
-        if (right) AMX_LOAD(1, from + LANES, step);
-        if (lower) AMX_LOAD(2, from + AMX_ROWS * ld, step);
-        if (lower && right) AMX_LOAD(3, from + AMX_ROWS * ld + LANES, step);
+        const int64_t apart = at->from ? ld : 0;
+        AMX_LOAD(0, from, apart * 4);
+        if (right) AMX_LOAD(1, from + LANES, apart * 4);
+        if (lower) AMX_LOAD(2, from + AMX_ROWS * apart, apart * 4);
+        if (lower && right) AMX_LOAD(3, from + AMX_ROWS * apart + LANES, apart * 4);
     } else {
         AMX_ZERO(0);
         if (right) AMX_ZERO(1);
@@ -207,6 +210,12 @@ static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
         panel(t, at, w);
         return;
     }
+    if (w->direct && !at->from && t->n - at->j >= NR) {
+        at->add = t->end.col_add + at->j;
+        at->to = (int32_t *)t->end.c + at->i * t->end.ldc + at->j, at->ld = t->end.ldc;
+        panel(t, at, w);
+        return;
+    }
     if (at->from) { /* sums wait with another step than ours */
         for (int64_t i = 0; i < at->m; i++)
             memcpy(sums + i * NR, at->from + i * t->ld_part, NR * sizeof *sums);
@@ -225,6 +234,7 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
     int32_t sums[2][MR * NR] __attribute__((aligned(64)));
     const int64_t whole = t->m / MR * MR;
     waiting w = {.end = &t->end, .how = leaving_of(t)};
+    w.direct = w.how == INTS && rows_add_nothing(t);
     int turn = 0;
     if (whole) configure(MR);
     for (int64_t j = 0; whole && j < t->n; j += NR)
