@@ -20,7 +20,9 @@ enum {
     SLAB = 64,                /* rows of B brought at once */
     ROWS_M = 64,
     ROWS_BYTES = 256 << 10, /* rows of A brought at once */
-    FAR_BYTES = 1 << 20     /* packed B comes from beyond L2 */
+    FAR_BYTES = 1 << 20,    /* packed B comes from beyond L2 */
+    SHORT_K = 64,           /* sums so short are mostly C ... */
+    SHORT_BYTES = 256 << 10 /* ... while B stays in L2 */
 };
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 640 << 20, chunk_madds = 12e4;
@@ -35,6 +37,9 @@ static void cut_blocks(lmn_qgemm_plan *p, int32_t threads)
     /* panels that few rows pass need not stay */
     const bool once = p->packed && p->m <= ROWS_M;
     c.mc = MC, c.nc = once ? NC : lmn_min_i64(NC, lmn_max_i64(2 * nr, fit));
+    /* whole rows of C, in the order of its memory */
+    if (!p->bring && p->k <= SHORT_K && p->k * p->n <= SHORT_BYTES)
+        c.nc = lmn_round_up_i64(p->n, nr);
     c.pack = p->packed ? 0 : p->bring ? bring_madds : pack_madds;
     c.come = chunk_madds, c.most = max_chunk_madds;
     lmn_cut_blocks(&c);

@@ -6,7 +6,7 @@
  */
 #include "kernels/qgemm/qgemm_avx512_tmpl.h"
 
-enum { MR = 8, NR = 48, GROUP = 4, NEAR_BYTES = 20 << 10 };
+enum { MR = 8, NR = 48, GROUP = 4, NEAR_BYTES = 20 << 10, SHORT_K = 64 };
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
@@ -217,7 +217,8 @@ static void by_panels(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], lea
     }
 }
 
-/* Panels that stay in the first cache: whole lines of C are written one after the other. */
+/* Panels that stay in the first cache, or short ones in the second: whole lines of C are written
+   one after the other. */
 static void by_rows(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], leaving how)
 {
     int64_t strips = (t->m + MR - 1) / MR;
@@ -239,7 +240,8 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 #undef TILES
     leaving how = leaving_of(t);
     if (how == BYTES && gives_small_bytes(t)) how = SMALL_BYTES;
-    (t->n * t->k <= NEAR_BYTES ? by_rows : by_panels)(t, tiles, how);
+    const bool rows = t->n * t->k <= NEAR_BYTES || t->k <= SHORT_K;
+    (rows ? by_rows : by_panels)(t, tiles, how);
 }
 
 void lmn_qgemm_i8_pack_a_avx512vnni(const lmn_qgemm_pack *p)
