@@ -10,6 +10,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/cell/cell.h"
 #include "kernels/conv/dwconv.h"
+#include "kernels/conv/dwlast.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/pool.h"
 #include "kernels/conv/wino.h"

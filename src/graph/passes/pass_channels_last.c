@@ -83,11 +83,16 @@ static bool is_image_conv(const last *l, const lmn_gnode *n)
     const lmn_vid x = n->in[0], y = n->out[0];
     if (!l->floats || n->op.n_in < 2 || !is_ranked(l, x) || !is_ranked(l, y) ||
         fact_of(l, x)->dtype != LAMINA_F32 || fact_of(l, y)->dtype != LAMINA_F32 ||
-        !read_steps(l, n, &f) || lmn_attr_i(&n->op, "group", 1) != 1)
+        !read_steps(l, n, &f))
         return false;
     const lamina_tensor *w = lmn_match_const(l->m, n->in[1]);
-    return w && w->rank == fact_of(l, x)->rank && lmn_count(w) && w->dims[0] >= MIN_CHANNELS &&
-           w->dims[1] >= MIN_CHANNELS;
+    if (!w || w->rank != fact_of(l, x)->rank || !lmn_count(w) || w->dims[0] < MIN_CHANNELS)
+        return false;
+    const int64_t groups = lmn_attr_i(&n->op, "group", 1);
+    const bool deep = groups == w->dims[0] && w->dims[1] == 1 && w->rank == 4 &&
+                      fact_of(l, x)->dims[1] == fact_of(l, y)->dims[1] &&
+                      (!f.n_steps || f.step[0].kind != LMN_EPI_ADD);
+    return deep || (groups == 1 && w->dims[1] >= MIN_CHANNELS);
 }
 
 static kind kind_of(const last *l, const lmn_gnode *n)

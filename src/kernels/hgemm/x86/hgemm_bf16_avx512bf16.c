@@ -28,6 +28,34 @@ static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t 
     }
 }
 
+/* Whole rows of a tile from registers: bias, residual, clip, rounding; `at` is the first column. */
+VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, vf v0, vf v1, vf v2)
+{
+    enum { DENORMAL = 0x20 };
+    const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
+    uint16_t *out = h->out + at;
+    if (col) {
+        v0 = vf_add(v0, vf_load(col)), v1 = vf_add(v1, vf_load(col + 16));
+        v2 = vf_add(v2, vf_load(col + 32));
+    }
+    if (h->add) {
+        const __m512i a = load32(h->add + at);
+        const __m256i b = _mm256_loadu_si256((const void *)(h->add + at + 32));
+        v0 = vf_add(v0, bf16_widen(_mm512_castsi512_si256(a)));
+        v1 = vf_add(v1, bf16_widen(_mm512_extracti64x4_epi64(a, 1)));
+        v2 = vf_add(v2, bf16_widen(b));
+    }
+    v0 = vf_min(hi, vf_max(lo, v0)), v1 = vf_min(hi, vf_max(lo, v1));
+    v2 = vf_min(hi, vf_max(lo, v2));
+    if (LMN_LIKELY(!(_mm512_fpclass_ps_mask(v0, DENORMAL) | _mm512_fpclass_ps_mask(v1, DENORMAL) |
+                     _mm512_fpclass_ps_mask(v2, DENORMAL)))) {
+        _mm512_storeu_si512(out, f32_join(v0, v1));
+        _mm256_storeu_si256((void *)(out + 32), (__m256i)_mm512_cvtneps_pbh(v2));
+    } else {
+        bf16_store(out, v0, 16), bf16_store(out + 16, v1, 16), bf16_store(out + 32, v2, 16);
+    }
+}
+
 /* The sums of a tile, still near, as 16 bits. The instruction that rounds makes denormals 0. */
 static __attribute__((noinline)) void leave(const lmn_hgemm_block *t, int64_t i0, int64_t j0,
                                             int64_t m)
@@ -170,6 +198,13 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     vf_stream(c[i], acc[i][0]), vf_stream(c[i] + 16, acc[i][1]), vf_stream(c[i] + 32, acc[i][2]);
     if (mr == MR && nv == 3 && !half && last == 0xffff && goes_past(t)) {
         EACH_ROW(PAST)
+        return;
+    }
+#define LEAVE(i) \
+    leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i][0], acc[i][1], acc[i][2]);
+    if (mr == MR && nv == 3 && !half && last == 0xffff && leaves) {
+        const float *out_col = t->head->col ? t->head->col + j0 : NULL;
+        EACH_ROW(LEAVE)
         return;
     }
     EACH_ROW(CLOSE)

@@ -1,0 +1,58 @@
+/*
+ * dwlast family, bf16: depthwise convolution of images whose channels come last, over two axes
+ * (depth 1), by f32 weights and bias, clipped, rounded once.
+ *
+ *   y[n][oy][ox][c] = clip( bias[c] + sum over ky, kx of  w[ky][kx][c] * x[n][iy][ix][c] )
+ *
+ * Order   one chain of fused multiply-adds over (ky, kx) from +0, taps outside of the input left
+ *         out; the same in every row but ref (f64).
+ * Error   class dot(kh kw + 1), then one rounding to nearest even. y overlaps nothing.
+ */
+#ifndef LMN_KERNELS_DWLAST_H
+#define LMN_KERNELS_DWLAST_H
+
+#include "kernels/conv/conv_geom.h"
+#include "kernels/krow.h"
+
+/* Packed weights are [block of channels][tap][channel], padded with 0, of a block the even channels
+   first. */
+enum { LMN_DWLAST_BLOCK = 32 };
+
+typedef struct lmn_dwlast_block {
+    const lmn_conv_geom *g; /* lmn_dwlast_takes */
+    const uint16_t *x;
+    const float *w;    /* lmn_dwlast_prepack */
+    const float *bias; /* NULL = none */
+    uint16_t *y;
+    int64_t line, n_lines; /* of outputs: image * out[1] + oy */
+    float lo, hi;          /* -inf, +inf = no clip, NaN included */
+} lmn_dwlast_block;
+
+static inline bool lmn_dwlast_takes(const lmn_conv_geom *g)
+{
+    const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
+    return flat && g->groups == g->c_in && g->c_out == g->c_in;
+}
+
+static inline int64_t lmn_dwlast_blocks(int64_t channels)
+{
+    return lmn_ceil_div_i64(channels, LMN_DWLAST_BLOCK);
+}
+static inline int64_t lmn_dwlast_packed_elems(int64_t channels, int64_t taps)
+{
+    return lmn_dwlast_blocks(channels) * taps * LMN_DWLAST_BLOCK;
+}
+/* w [channels][taps]. */
+void lmn_dwlast_prepack(const float *w, int64_t channels, int64_t taps, float *packed);
+
+typedef void lmn_dwlast_fn(const lmn_dwlast_block *b);
+
+typedef struct lmn_dwlast_row {
+    lmn_krow head;
+    lmn_dwlast_fn *run;
+} lmn_dwlast_row;
+
+extern const lmn_dwlast_row lmn_dwlast_bf16_rows[];
+extern const int32_t lmn_dwlast_bf16_n_rows;
+
+#endif

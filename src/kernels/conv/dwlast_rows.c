@@ -1,0 +1,59 @@
+/*
+ * The table of dwlast rows, made from dwlast_variants.h, the order of packed weights, and the
+ * portable row: the contract in its plainest form, sums in f64.
+ */
+#include "kernels/conv/dwlast.h"
+#include "kernels/hgemm/hgemm_half.h"
+
+#define X(dt, var, isa, prio) lmn_dwlast_fn lmn_dwlast_##dt##_##var;
+#include "kernels/conv/dwlast_variants.h"
+#undef X
+
+const lmn_dwlast_row lmn_dwlast_bf16_rows[] = {
+#define X(dt, var, isa, prio) {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var},
+#include "kernels/conv/dwlast_variants.h"
+#undef X
+};
+const int32_t lmn_dwlast_bf16_n_rows = (int32_t)LMN_COUNT(lmn_dwlast_bf16_rows);
+
+static int64_t packed_at(int64_t taps, int64_t t, int64_t c)
+{
+    enum { BLOCK = LMN_DWLAST_BLOCK };
+    const int64_t at = c % BLOCK;
+    return (c / BLOCK * taps + t) * BLOCK + (at % 2) * (BLOCK / 2) + at / 2;
+}
+
+void lmn_dwlast_prepack(const float *w, int64_t channels, int64_t taps, float *packed)
+{
+    for (int64_t c = 0; c < lmn_dwlast_blocks(channels) * LMN_DWLAST_BLOCK; c++) {
+        for (int64_t t = 0; t < taps; t++)
+            packed[packed_at(taps, t, c)] = c < channels ? w[c * taps + t] : 0.0f;
+    }
+}
+
+static double pixel_sum(const lmn_dwlast_block *b, int64_t line, int64_t ox, int64_t c)
+{
+    const lmn_conv_geom *g = b->g;
+    const int64_t taps = g->kernel[1] * g->kernel[2], image = line / g->out[1];
+    double sum = 0;
+    for (int64_t t = 0; t < taps; t++) {
+        const int64_t iy = lmn_conv_at(g, 1, line % g->out[1], t / g->kernel[2]);
+        const int64_t ix = lmn_conv_at(g, 2, ox, t % g->kernel[2]);
+        if (iy < 0 || iy >= g->in[1] || ix < 0 || ix >= g->in[2]) continue;
+        const int64_t at = ((image * g->in[1] + iy) * g->in[2] + ix) * g->c_in + c;
+        sum += (double)b->w[packed_at(taps, t, c)] * (double)hgemm_from_bf16(b->x[at]);
+    }
+    return b->bias ? sum + (double)b->bias[c] : sum;
+}
+
+void lmn_dwlast_bf16_ref(const lmn_dwlast_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    for (int64_t l = b->line; l < b->line + b->n_lines; l++)
+        for (int64_t i = 0; i < g->out[2] * g->c_in; i++) {
+            float v = (float)pixel_sum(b, l, i / g->c_in, i % g->c_in);
+            v = v < b->lo ? b->lo : v;
+            v = v > b->hi ? b->hi : v;
+            b->y[l * g->out[2] * g->c_in + i] = hgemm_to_bf16(v);
+        }
+}
