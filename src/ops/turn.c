@@ -1,5 +1,6 @@
 /*
- * Planes turned (turn.h). Elements of four bytes go by blocks of 4 x 4 in registers; where one axis
+ * Planes turned (turn.h). Elements of four bytes go by blocks of 4 x 4 in registers, those of two
+ * by 8 x 8; where one axis
  * has two or three elements, by shuffles that deal out or join so many planes. Other sizes go tile
  * by tile.
  *
@@ -48,6 +49,51 @@ static void turn_tiles(const lmn_plane *p, uint8_t *dst, const uint8_t *src)
             default: PLANE(u128m); break;
             }
         }
+    }
+}
+
+/* Eight neighbours of two bytes. */
+typedef uint16_t __attribute__((vector_size(16), aligned(1), may_alias)) oct;
+#define LOW1(x, y) MIX8(x, y, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH1(x, y) MIX8(x, y, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LOW2(x, y) MIX8(x, y, 0, 1, 8, 9, 2, 3, 10, 11)
+#define HIGH2(x, y) MIX8(x, y, 4, 5, 12, 13, 6, 7, 14, 15)
+#define LOW4(x, y) MIX8(x, y, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HIGH4(x, y) MIX8(x, y, 4, 5, 6, 7, 12, 13, 14, 15)
+#define MIX8(x, y, a, b, c, d, e, f, g, h) __builtin_shufflevector(x, y, a, b, c, d, e, f, g, h)
+#define OCT(p) (*(oct *)(p))
+#define ROW(i) (*(const oct *)(s + (i)*ssb))
+
+/* d[a dsa + b] = s[a + b ssb] for 8 x 8 elements. */
+static inline void turn_oct(u16m *d, int64_t dsa, const u16m *s, int64_t ssb)
+{
+    const oct r0 = ROW(0), r1 = ROW(1), r2 = ROW(2), r3 = ROW(3), r4 = ROW(4), r5 = ROW(5),
+              r6 = ROW(6), r7 = ROW(7);
+    const oct a0 = LOW1(r0, r1), a1 = HIGH1(r0, r1), a2 = LOW1(r2, r3), a3 = HIGH1(r2, r3),
+              a4 = LOW1(r4, r5), a5 = HIGH1(r4, r5), a6 = LOW1(r6, r7), a7 = HIGH1(r6, r7);
+    const oct b0 = LOW2(a0, a2), b1 = HIGH2(a0, a2), b2 = LOW2(a1, a3), b3 = HIGH2(a1, a3),
+              c0 = LOW2(a4, a6), c1 = HIGH2(a4, a6), c2 = LOW2(a5, a7), c3 = HIGH2(a5, a7);
+    OCT(d) = LOW4(b0, c0), OCT(d + dsa) = HIGH4(b0, c0);
+    OCT(d + 2 * dsa) = LOW4(b1, c1), OCT(d + 3 * dsa) = HIGH4(b1, c1);
+    OCT(d + 4 * dsa) = LOW4(b2, c2), OCT(d + 5 * dsa) = HIGH4(b2, c2);
+    OCT(d + 6 * dsa) = LOW4(b3, c3), OCT(d + 7 * dsa) = HIGH4(b3, c3);
+}
+
+/* As turn_words. */
+static void turn_halves(const lmn_plane *p, u16m *d, const u16m *s)
+{
+    enum { WIDE = 32 };
+    const int64_t nb = p->nb, n8 = nb / 8 * 8, dsa = p->dsa, ssb = p->ssb;
+    for (int64_t a0 = 0; a0 < p->na; a0 += WIDE) {
+        const int64_t a1 = lmn_min_i64(p->na, a0 + WIDE), a8 = a0 + (a1 - a0) / 8 * 8;
+        for (int64_t b = 0; b < n8; b += 8) {
+            for (int64_t a = a0; a < a8; a += 8)
+                turn_oct(d + a * dsa + b, dsa, s + a + b * ssb, ssb);
+            for (int64_t a = a8; a < a1; a++)
+                for (int64_t k = b; k < b + 8; k++) d[a * dsa + k] = s[a + k * ssb];
+        }
+        for (int64_t b = n8; b < nb; b++)
+            for (int64_t a = a0; a < a1; a++) d[a * dsa + b] = s[a + b * ssb];
     }
 }
 
@@ -155,7 +201,9 @@ void lmn_plane_turn(const lmn_plane *p, uint8_t *dst, const uint8_t *src)
     u32m *d = (u32m *)(void *)dst;
     const u32m *s = (const u32m *)(const void *)src;
     const bool deals = p->na == p->ssb, joins = p->nb == p->dsa;
-    if (p->eb != sizeof(u32m))
+    if (p->eb == sizeof(u16m) && p->na >= 8 && p->nb >= 8)
+        turn_halves(p, (u16m *)(void *)dst, (const u16m *)(const void *)src);
+    else if (p->eb != sizeof(u32m))
         turn_tiles(p, dst, src);
     else if (p->na >= 4 && p->nb >= 4)
         turn_words(p, d, s);
