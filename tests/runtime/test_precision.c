@@ -241,19 +241,21 @@ static void test_unknown(t_env *env)
     lamina_model_unref(m);
 }
 
-/* Convolutions that hand on images, with a residual, clips, a window and a stride: in bf16 they
-   work with their channels last where the machine multiplies pairs. */
+/* Convolutions that hand on images, with a residual, clips, a window and a depthwise one: in bf16
+   they work with their channels last where the machine multiplies pairs. */
 static void test_chain(t_env *env)
 {
-    static pb g, bytes, attr;
+    static pb g, bytes, attr, groups;
     rt_cpu(env);
-    g.n = 0, attr.n = 0;
+    g.n = 0, attr.n = 0, groups.n = 0;
     const int64_t one[4] = {C_OUT, C_IN, 1, 1}, window[4] = {C_OUT, C_OUT, 1, 2},
                   last[4] = {C_IN, C_OUT, 1, 1};
     weight(&g, "w0", LAMINA_F32, 4, one);
     weight(&g, "w1", LAMINA_F32, 4, window);
     weight(&g, "w2", LAMINA_F32, 4, (int64_t[]){C_OUT, C_OUT, 1, 1});
     weight(&g, "w3", LAMINA_F32, 4, last);
+    weight(&g, "wd", LAMINA_F32, 4, (int64_t[]){C_OUT, 1, 3, 3});
+    rt_attr_int(&groups, "group", C_OUT);
     weight(&g, "b", LAMINA_F32, 1, (int64_t[]){C_OUT});
     pb_str(&attr, 1, "auto_pad");
     pb_str(&attr, 4, "SAME_UPPER");
@@ -265,10 +267,12 @@ static void test_chain(t_env *env)
     rt_node(&g, "Conv", "z1 w2", "y2", NULL);
     rt_node(&g, "Add", "y2 z0", "s2", NULL);
     rt_node(&g, "Relu", "s2", "z2", NULL);
-    rt_node(&g, "Conv", "z2 w3", "y", NULL);
+    rt_node(&g, "Conv", "z2 wd b", "y3", &groups);
+    rt_node(&g, "Relu", "y3", "z3", NULL);
+    rt_node(&g, "Conv", "z3 w3", "y", NULL);
     pb_str(&g, 2, "g");
     rt_port(&g, 11, "x", LAMINA_F32, "2 16 9 9");
-    rt_port(&g, 12, "y", LAMINA_F32, "2 16 9 9");
+    rt_port(&g, 12, "y", LAMINA_F32, "2 16 7 7");
     lamina_model *m = rt_load(env, &bytes, &g);
     lamina_tensor *x = numbers(env, LAMINA_F32, 4, (int64_t[]){2, C_IN, SIDE, SIDE}), *y[3];
     for (int i = 0; i < 3; i++) {

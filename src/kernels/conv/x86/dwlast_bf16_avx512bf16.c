@@ -96,8 +96,9 @@ VF_INLINE void run_lines(const lane *l, const bool square, const bool full)
     WEIGHT(1)
     WEIGHT(2)
     WEIGHT(3)
-    WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8) WEIGHT(9) WEIGHT(10) WEIGHT(11) WEIGHT(12)
-        WEIGHT(13) WEIGHT(14) WEIGHT(15) WEIGHT(16) WEIGHT(17)
+    WEIGHT(4)
+    WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8) WEIGHT(9) WEIGHT(10) WEIGHT(11) WEIGHT(12) WEIGHT(13)
+        WEIGHT(14) WEIGHT(15) WEIGHT(16) WEIGHT(17)
         /* Outputs from `first` to `end` - 1 have all taps of a line. */
         int64_t first,
         end, none;
