@@ -12,7 +12,7 @@
 
 /* Overloaded, a loop rests so long between turns: a turn refuses several then, and who runs models
  * beside it is not interrupted for each. */
-#define REST_NS UINT64_C(400000)
+#define REST_NS UINT64_C(800000)
 
 /* --- loops --- */
 
