@@ -80,4 +80,31 @@ LMN_UNUSED static void rt_weight(pb *graph, const char *name, lamina_dtype dt, i
     pb_msg(graph, 5, &t);
 }
 
+/* y = x after n turns of "v = op(ins)" in a Loop, where v is "v_in" and of `dims`, as is what is
+   captured (or NULL). */
+LMN_UNUSED static void rt_looped(pb *bytes, int64_t n, const char *op, const char *ins,
+                                 const char *dims, const char *captured)
+{
+    static pb g, body, attr;
+    const uint8_t yes = 1;
+    body.n = g.n = bytes->n = 0;
+    rt_node(&body, "Identity", "c_in", "c_out", NULL);
+    rt_node(&body, op, ins, "v_out", NULL);
+    pb_str(&body, 2, "body");
+    rt_port(&body, 11, "i", LAMINA_I64, "");
+    rt_port(&body, 11, "c_in", LAMINA_BOOL, "");
+    rt_port(&body, 11, "v_in", LAMINA_F32, dims);
+    rt_port(&body, 12, "c_out", LAMINA_BOOL, "");
+    rt_port(&body, 12, "v_out", LAMINA_F32, dims);
+    rt_attr_graph(&attr, "body", &body);
+    rt_node(&g, "Loop", "n c x", "y", &attr);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "n", LAMINA_I64, 0, NULL, &n, sizeof n);
+    rt_weight(&g, "c", LAMINA_BOOL, 0, NULL, &yes, 1);
+    rt_port(&g, 11, "x", LAMINA_F32, dims);
+    if (captured) rt_port(&g, 11, captured, LAMINA_F32, dims);
+    rt_port(&g, 12, "y", LAMINA_F32, dims);
+    pb_model(bytes, &g);
+}
+
 #endif

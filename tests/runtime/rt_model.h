@@ -96,26 +96,7 @@ LMN_UNUSED static lamina_model *rt_chain(t_env *env, int n)
 /* y = x after n turns of "v = v * w" in a Loop; w is captured. */
 LMN_UNUSED static void rt_loop_bytes(pb *bytes, int64_t n)
 {
-    static pb g, body, attr;
-    const uint8_t yes = 1;
-    body.n = g.n = 0;
-    rt_node(&body, "Identity", "c_in", "c_out", NULL);
-    rt_node(&body, "MatMul", "v_in w", "v_out", NULL);
-    pb_str(&body, 2, "body");
-    rt_port(&body, 11, "i", LAMINA_I64, "");
-    rt_port(&body, 11, "c_in", LAMINA_BOOL, "");
-    rt_port(&body, 11, "v_in", LAMINA_F32, "N N");
-    rt_port(&body, 12, "c_out", LAMINA_BOOL, "");
-    rt_port(&body, 12, "v_out", LAMINA_F32, "N N");
-    rt_attr_graph(&attr, "body", &body);
-    rt_node(&g, "Loop", "n c x", "y", &attr);
-    pb_str(&g, 2, "g");
-    rt_weight(&g, "n", LAMINA_I64, 0, NULL, &n, sizeof n);
-    rt_weight(&g, "c", LAMINA_BOOL, 0, NULL, &yes, 1);
-    rt_port(&g, 11, "x", LAMINA_F32, "N N");
-    rt_port(&g, 11, "w", LAMINA_F32, "N N");
-    rt_port(&g, 12, "y", LAMINA_F32, "N N");
-    pb_model(bytes, &g);
+    rt_looped(bytes, n, "MatMul", "v_in w", "N N", "w");
 }
 LMN_UNUSED static lamina_model *rt_loop(t_env *env, int64_t n)
 {
