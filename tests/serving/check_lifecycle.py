@@ -220,6 +220,7 @@ def ended(program, d):
             s.p.wait(timeout=30 * SLOW)
             took = time.monotonic() - began
         bad = [b for b in load.bad if "Refused" not in str(b)]
+        print(f"SIGTERM under 32 clients: {load.n_ok} answers, {len(bad)} cut, {took:.2f} s")
         want(not bad and load.n_ok > 32, f"{load.n_ok} answers, cut: {bad[:3]}")
         want(took < 10 * SLOW, f"the end took {took:.1f} s")
     with Server(program, repo, "--drain-delay", "60s") as s:
