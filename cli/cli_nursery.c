@@ -21,19 +21,24 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What a sanitizer reserves is more than any limit. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 typedef struct outcome {
     int32_t status;
     char msg[LAMINA_ERROR_MSG_BYTES];
 } outcome;
 
 /* --- the child: one file --- */
-
-/* The shadow of a sanitizer takes addresses by the terabyte: there they are not bounded. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { ADDRESSES_ARE_BOUNDED = 0 };
-#else
-enum { ADDRESSES_ARE_BOUNDED = 1 };
-#endif
 
 static void limit(int what, uint64_t most)
 {
@@ -51,7 +56,7 @@ static void be_a_child(const cli_nursery *n, const lamina_server_opts *opts,
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_NOFILE, 64);
-    if (n->memory && ADDRESSES_ARE_BOUNDED) limit(RLIMIT_AS, n->memory);
+    if (n->memory && !SANITIZED) limit(RLIMIT_AS, n->memory);
     if (sandbox) cli_sandbox_enter_alone();
     const lamina_engine_opts eo = {.size = sizeof eo, .n_threads = opts->n_threads};
     o.status = lamina_engine_create(&eo, &engine);
