@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """
-tritonclient over gRPC: asyncio, calls in flight, streams, time-outs, parameters, classification,
-typed contents; then messages that are wrong, of which each must be answered with INVALID_ARGUMENT
-and a reason. tests/serve/check_serve_grpc.py asks what is plain.
+tritonclient over gRPC: asyncio, calls in flight, streams, time-outs, cancelled calls, parameters,
+classification, typed contents; then messages that are wrong, of which each must be answered with
+INVALID_ARGUMENT and a reason. tests/serve/check_serve_grpc.py asks what is plain.
 """
 import asyncio
 import pathlib
@@ -59,6 +59,8 @@ def in_flight(at):
         check(c.get_model_metadata("scale", "1", as_json=True)["versions"] == ["1"], "a version")
         big = np.random.default_rng(1).random((8, 500_000), np.float32)
         check(np.array_equal(c.infer("big", [given(big)]).as_numpy("y"), big), "16 MB")
+        c.async_infer("big", [given(big)], told("left")).cancel()  # its body never comes whole
+        check(c.is_server_ready(), "after a call that was cancelled")
         e = raises(InferenceServerException, lambda: c.infer("scale", [given(rows(1))],
                                                              sequence_id=7), "a sequence")
         check(e.status() == "StatusCode.INVALID_ARGUMENT" and "sequences" in e.message(), e)
