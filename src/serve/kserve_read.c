@@ -183,6 +183,13 @@ static lamina_status lent_end(reader *d, uint32_t seen, const lmn_lent_part *par
     return lmn_lent_check(part, d->err);
 }
 
+/* A parameter without a meaning here; those that begin so ask for `what`, which is not done. */
+static lamina_status other_parameter(reader *d, const lmn_json_token *key, const char *begin,
+                                     const char *what)
+{
+    return begins(key, begin) ? refuse_parameter(d, what) : pass_parameter(d);
+}
+
 static lamina_status request_parameters(reader *d)
 {
     static const char *const KEYS[] = {"priority", "timeout", "binary_data_output"};
@@ -204,10 +211,8 @@ static lamina_status request_parameters(reader *d)
             d->r->timeout_ns = (uint64_t)n * 1000;
         } else if (key == 2) {
             LMN_TRY(want_bool(d, KEYS[key], &d->r->binary_out));
-        } else if (begins(&t, "sequence_")) {
-            LMN_TRY(refuse_parameter(d, "sequences"));
         } else {
-            LMN_TRY(pass_parameter(d));
+            LMN_TRY(other_parameter(d, &t, "sequence_", "sequences"));
         }
     }
 }
@@ -228,10 +233,8 @@ static lamina_status input_parameters(reader *d, input *in)
         if (lmn_json_is(&t, "binary_data_size")) {
             LMN_TRY(once(d, &seen, 0, "binary_data_size"));
             LMN_TRY(want_count(d, "binary_data_size", INT64_MAX, &in->binary_bytes));
-        } else if (begins(&t, "shared_memory_")) {
-            LMN_TRY(refuse_parameter(d, "shared memory regions"));
         } else {
-            LMN_TRY(pass_parameter(d));
+            LMN_TRY(other_parameter(d, &t, "shared_memory_", "shared memory regions"));
         }
     }
 }
@@ -397,10 +400,8 @@ static lamina_status output_parameters(reader *d, lmn_infer_tensor *out)
         } else if (key == 1) {
             LMN_TRY(want_count(d, KEYS[key], UINT32_MAX, &n));
             out->n_classes = (uint32_t)n;
-        } else if (begins(&t, "shared_memory_")) {
-            LMN_TRY(refuse_parameter(d, "shared memory regions"));
         } else {
-            LMN_TRY(pass_parameter(d));
+            LMN_TRY(other_parameter(d, &t, "shared_memory_", "shared memory regions"));
         }
     }
 }
