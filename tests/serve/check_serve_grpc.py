@@ -277,7 +277,8 @@ class Server:
 
     def __init__(self, program, *args, key=None):
         self.key = key
-        more = ["--no-sandbox"] if os.environ.get("LAMINA_SANITIZED") else []
+        sanitized = os.environ.get("LAMINA_SANITIZED")
+        more = ["--no-sandbox", "--probe", "never"] if sanitized else []
         self.p = subprocess.Popen([program, "serve", *args, "--listen", "127.0.0.1:0", "--json",
                                    *more], stdout=subprocess.PIPE)
 
