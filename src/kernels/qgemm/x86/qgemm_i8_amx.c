@@ -7,6 +7,9 @@
 #include "kernels/simd/amx_tile.h"
 
 enum { MR = 32, NR = 32, DEEP = 64 };
+/* From here on the end of the tile before comes first: steps so many are no longer at work together
+   when their loop is done. */
+enum { LONG_K = 512 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_amx;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_amx, lmn_qgemm_i8_taps_avx512vnni;
@@ -34,7 +37,8 @@ static void configure(int64_t m)
 }
 
 /* Sums whose end is still to be made: behind the steps of the next tile, which are then still at
-   work. (A few rows of it after every step keep the tiles waiting: half as fast.) */
+   work, or, where those are many, before them. (A few rows of it after every step keep the tiles
+   waiting: half as fast.) */
 typedef struct waiting {
     const lmn_qgemm_end *end;
     tile_sums s; /* no rows = nothing */
@@ -148,6 +152,7 @@ ALWAYS void fetch_panel(const lmn_qgemm_block *t, spot *at)
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
                      const bool right, const bool far)
 {
+    if (t->k >= LONG_K) leave_last(w);
     const uint8_t *next = at->next;
     const int64_t lines = at->lines;
     const int64_t lda = t->lda, ld = at->ld, step = ld * 4;
