@@ -79,10 +79,11 @@ VF_INLINE void pixels_3(const lane *l, const uint16_t *x, uint16_t *y, int64_t n
     const lmn_conv_geom *g = l->b->g;
     const int64_t c = g->c_in, row = l->row, step = g->stride[2] * c;
 #define LOAD(p) (full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16(l->in, p))
-#define TAP(i) sum = tap(sum, LOAD(x + (i) / 3 * row + (i) % 3 * c), w[2 * (i)], w[2 * (i) + 1]);
+#define TAP(i) sum = tap(sum, LOAD(x + (i) / 3 * row + (i) % 3 * c), w[2 * (i)], w[2 * (i) + 1])
     for (int64_t i = 0; i < n; i++, x += step, y += c) {
         both sum = {vf_zero(), vf_zero()};
-        TAP(0) TAP(1) TAP(2) TAP(3) TAP(4) TAP(5) TAP(6) TAP(7) TAP(8) leave(l, y, sum, full);
+        TAP(0), TAP(1), TAP(2), TAP(3), TAP(4), TAP(5), TAP(6), TAP(7), TAP(8);
+        leave(l, y, sum, full);
     }
 }
 
@@ -91,17 +92,12 @@ VF_INLINE void run_lines(const lane *l, const bool square, const bool full)
     const lmn_conv_geom *g = l->b->g;
     const int64_t image = g->in[1] * l->row, s = g->stride[2];
     vf w[18];
-#define WEIGHT(i) w[i] = square ? vf_load(l->w + (i)*VF_LANES) : vf_zero();
-    WEIGHT(0)
-    WEIGHT(1)
-    WEIGHT(2)
-    WEIGHT(3)
-    WEIGHT(4)
-    WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8) WEIGHT(9) WEIGHT(10) WEIGHT(11) WEIGHT(12) WEIGHT(13)
-        WEIGHT(14) WEIGHT(15) WEIGHT(16) WEIGHT(17)
-        /* Outputs from `first` to `end` - 1 have all taps of a line. */
-        int64_t first,
-        end, none;
+#define WEIGHT(i) w[i] = square ? vf_load(l->w + (i)*VF_LANES) : vf_zero()
+    WEIGHT(0), WEIGHT(1), WEIGHT(2), WEIGHT(3), WEIGHT(4), WEIGHT(5), WEIGHT(6), WEIGHT(7);
+    WEIGHT(8), WEIGHT(9), WEIGHT(10), WEIGHT(11), WEIGHT(12), WEIGHT(13), WEIGHT(14);
+    WEIGHT(15), WEIGHT(16), WEIGHT(17);
+    /* Outputs from `first` to `end` - 1 have all taps of a line. */
+    int64_t first, end, none;
     lmn_conv_inside(g, 0, g->out[2], 0, &first, &none);
     lmn_conv_inside(g, 0, g->out[2], g->kernel[2] - 1, &none, &end);
     end = lmn_max_i64(first, end);
