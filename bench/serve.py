@@ -509,12 +509,14 @@ def set_idle(runs):
     for s in servers:
         s.wake()
         alone, beside = [], []
-        for _ in range(3 * runs.opts.rounds):  # a few percent are looked for: many short turns
-            alone.append(wrk(s, "tiny", script, 64, 1)["rate"])
-            idle = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(1000)]
-            beside.append(wrk(s, "tiny", script, 64, 1)["rate"])
-            for c in idle:
-                c.close()
+        for i in range(4 * runs.opts.rounds):  # a few percent are looked for: many short turns
+            idle = []
+            for there in (False, True) if i % 2 else (True, False):
+                if there:
+                    idle = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(1000)]
+                (beside if there else alone).append(wrk(s, "tiny", script, 64, 1)["rate"])
+                while idle and there:
+                    idle.pop().close()
         s.rest()
         change = benchlib.median([b / a for a, b in zip(alone, beside)]) - 1
         lines.append([s.name, benchlib.median(alone), benchlib.median(beside), change * 100])
@@ -662,7 +664,7 @@ def set_bound(runs):
     server = lamina_server(runs.folder, repo, runs.log, True)
     script = wrk_script(runs.folder, infer_body(16))
     got = {"free": [], "bounded": []}
-    for i in range(2 * runs.opts.rounds):
+    for i in range(4 * runs.opts.rounds):
         for name in ("free", "bounded") if i % 2 else ("bounded", "free"):
             got[name].append(wrk(server, name, script, 64, runs.opts.seconds)["rate"])
     cost = 1 - benchlib.median([b / a for a, b in zip(got["free"], got["bounded"])])
