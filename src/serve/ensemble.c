@@ -161,7 +161,7 @@ static void fail_run(lmn_ensemble_run *u, uint32_t k, const lmn_infer *q, lamina
     u->failed = true;
     r->error = q->error;
     if (!r->error.msg[0]) (void)lmn_fail(&r->error, st, "%s", lamina_status_text(st));
-    lmn_error_prefix(&r->error, "step %u (\"%s\"): ", e->steps[k].number,
+    lmn_error_prefix(&r->error, "step %u (\"%s\")", e->steps[k].number,
                      e->members[e->steps[k].member].model->signature.model);
     r->status = st;
     r->retry_after_s = q->retry_after_s;

@@ -85,7 +85,7 @@ lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *are
         (void)lmn_format(rel, sizeof rel, "%s/%s", name, FILES[i]);
         st = read_file(r, arena, rel, (uint64_t)1 << 20, &text, id, err);
         if (st == LAMINA_OK) st = lmn_serve_config_read(arena, text, i == 0, c, err);
-        if (st != LAMINA_OK && st != LAMINA_E_STATE) lmn_error_prefix(err, "%s: ", FILES[i]);
+        if (st != LAMINA_OK && st != LAMINA_E_STATE) lmn_error_prefix(err, "%s", FILES[i]);
     }
     if (st == LAMINA_E_STATE) {
         c->model.batch.dynamic = true;

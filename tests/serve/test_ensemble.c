@@ -231,4 +231,77 @@ static void test_threads(t_env *env)
     lmn_repo_close(r);
 }
 
-T_MAIN(T_TEST(test_threads))
+/* ---- without memory ----------------------------------------------------------------------------
+ */
+
+static lmn_model *find_it(void *ctx, const char *name, uint64_t version, void **hold,
+                          lamina_error *err)
+{
+    (void)name, (void)version, (void)err;
+    return *hold = ctx;
+}
+
+static void nothing(void *hold)
+{
+    (void)hold;
+}
+
+/* Three steps of one inline model, from strings of the configuration to the last answer: wherever
+   memory fails, the request is refused or answered once. */
+static void test_memory(t_env *env)
+{
+    static const char TEXT[] = PORTS "ensemble_scheduling { " STEP("inline", "x", "a")
+        STEP("inline", "a", "b") STEP("inline", "b", "y") "}";
+    static ask a;
+    char path[600];
+    lamina_error err = {0};
+    lmn_model *of = NULL;
+    lmn_arena arena;
+    lmn_serve_config c;
+    const lmn_model_config mc = {
+        .batch = {.dynamic = true, .max_batch_size = 16}, .where = LMN_RUN_INLINE, .warm_up = true};
+    put(env, "inline", 2);
+    T_OK(lamina_device_register(env->engine, &lmn_device_cpu, NULL, NULL));
+    (void)t_path(env, "repo/inline/1/model.onnx", path, sizeof path);
+    T_REQUIRE(T_OK_ERR(lmn_model_open(env->engine, path, "inline", "1", &mc, &of, &err), &err));
+    lmn_arena_init(&arena, &env->alloc, 1 << 20);
+    T_OK_ERR(lmn_serve_config_read(&arena, (lmn_span){(const uint8_t *)TEXT, sizeof TEXT - 1},
+                                   false, &c, &err),
+             &err);
+    const lmn_ensemble_source source = {of, find_it, nothing, nothing, NULL};
+    uint64_t n_answered = 0;
+    for (int nth = 1;; nth++) {
+        lmn_model *m = NULL;
+        memset(&a, 0, sizeof a);
+        t_fail_alloc(env, nth);
+        lamina_status st = lmn_ensemble_open(env->engine, "e", "1", &c, &source, &m, &err);
+        if (st == LAMINA_OK) {
+            a.r.model = m;
+            a.r.n_in = 1;
+            a.r.in[0] = (lmn_infer_tensor){
+                .dtype = LAMINA_F32, .rank = 2, .dims = {1, 4}, .data = a.x, .bytes = sizeof a.x};
+            a.r.done = asked;
+            a.r.user = &a;
+            st = lmn_model_submit(m, &a.r, lmn_now_ns());
+            (void)lmn_model_turn(m, lmn_now_ns());
+            T_EQ(lmn_atomic_load(&a.done, acquire), st == LAMINA_OK);
+            if (st == LAMINA_OK) st = a.r.status;
+        }
+        const bool over = t_fail_pending(env);
+        t_fail_alloc(env, 0);
+        /* a queue that cannot grow is a full one */
+        T_CHECK(st == LAMINA_OK || (!over && (st == LAMINA_E_NOMEM || st == LAMINA_E_LIMIT)));
+        if (st == LAMINA_OK) {
+            n_answered++;
+            T_EQ(((const float *)lamina_tensor_data(a.r.result[0]))[0], 7);
+            for (uint32_t i = 0; i < a.r.n_result; i++) lamina_tensor_unref(a.r.result[i]);
+        }
+        lmn_model_unref(m);
+        if (over) break;
+    }
+    T_CHECK(n_answered > 0);
+    lmn_arena_finish(&arena);
+    lmn_model_unref(of);
+}
+
+T_MAIN(T_TEST(test_memory), T_TEST(test_threads))
