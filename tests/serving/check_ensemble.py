@@ -273,7 +273,8 @@ def failing(program, d):
                 want(got == 200 and struct.unpack("<f", out["y"][2])[0] == 10.0 * (i % 8),
                      f"a neighbour fails: {got} {out}")
             else:
-                want(got in (400, 500) and out.startswith('step 2 ("table"): '), f"{i}: {got} {out}")
+                want(got in (400, 500) and out.startswith('step 2 ("table"): '),
+                     f"{i}: {got} {out}")
         # more than its models take: refused at once or at a step, never stuck
         x = f32([1, 2048])
         with concurrent.futures.ThreadPoolExecutor(200) as pool:
