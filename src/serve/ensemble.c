@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define TAG "ensemble"
+#define MORE_ROUNDS 4u /* of a turn, beyond those that its own requests need */
 
 /* A tensor of a run. */
 typedef struct value {
@@ -368,13 +369,15 @@ static bool enter(lmn_ensemble *e, lmn_atomic(uintptr_t) * *place)
     return true;
 }
 
-/* A turn may answer steps of this very ensemble; those who do so inside it leave the rest to it. */
+/* A turn may answer steps of this very ensemble; those who do so inside it leave the rest to it.
+   Others may submit all the while: after some rounds the caller is asked to come again at once, so
+   that a loop gets back to its connections. */
 uint64_t lmn_ensemble_turn(lmn_model *m, uint64_t now)
 {
     lmn_ensemble *e = m->ensemble;
     lmn_atomic(uintptr_t) * place;
     uint64_t soonest;
-    uint32_t seen;
+    uint32_t seen, rounds = 0;
     if (!enter(e, &place)) return UINT64_MAX;
     do {
         seen = lmn_atomic_load(&e->work, acquire);
@@ -384,7 +387,9 @@ uint64_t lmn_ensemble_turn(lmn_model *m, uint64_t now)
             if (at < soonest) soonest = at;
         }
         now = lmn_now_ns();
-    } while (lmn_atomic_load(&e->work, acquire) != seen);
+        if (lmn_atomic_load(&e->work, acquire) == seen) break;
+        if (++rounds > e->n_steps + MORE_ROUNDS) soonest = now;
+    } while (rounds <= e->n_steps + MORE_ROUNDS);
     if (place) lmn_atomic_store(place, 0, relaxed);
     return soonest;
 }
@@ -410,7 +415,9 @@ static void set_alarm(lmn_model *m, uint64_t at)
 void lmn_ensemble_go_on(lmn_model *m)
 {
     const lmn_ensemble_source source = m->ensemble->source;
-    const uint64_t at = lmn_ensemble_turn(m, lmn_now_ns());
+    uint64_t at;
+    do at = lmn_ensemble_turn(m, lmn_now_ns());
+    while (at <= lmn_now_ns());
     if (at != UINT64_MAX) set_alarm(m, at);
     source.drop(source.self);
 }
