@@ -39,6 +39,8 @@ enum {
 #define LMN_HTTP_LINGER_NS (2 * LMN_HTTP_SECOND)
 /* An end of input that comes so soon after a request says "no more requests", not "I have left". */
 #define LMN_HTTP_HALF_NS (LMN_HTTP_SECOND / 50)
+/* Draining: so long from the last SYN that is heard to the close of a listener. */
+#define LMN_HTTP_DOOR_NS (LMN_HTTP_SECOND / 50)
 /* Draining: a connection that rests for so long has no request on the way. */
 #define LMN_HTTP_GRACE_NS (LMN_HTTP_SECOND * 3 / 4)
 #define LMN_HTTP_RETRY_ACCEPT_NS (LMN_HTTP_SECOND / 10)
@@ -187,6 +189,7 @@ struct lmn_http_loop {
     uint64_t date_ns;      /* when the date changes */
     char date[40];
     lmn_http_listener *listeners;
+    uint64_t close_ns; /* when its doors close; 0: they are not about to */
     bool accepting, draining;
     uint64_t accept_ns; /* when to try again; 0: not waiting for that */
     uint32_t n_conns;

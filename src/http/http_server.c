@@ -179,6 +179,11 @@ void lmn_http_drain(lmn_http_server *s)
     }
 }
 
+bool lmn_http_listens(const lmn_http_server *s)
+{
+    return lmn_atomic_load(&s->n_accepting, acquire) > 0;
+}
+
 uint64_t lmn_http_in_flight(const lmn_http_server *s)
 {
     uint64_t n = 0;

@@ -333,7 +333,7 @@ void lamina_server_stop(lamina_server *s, uint32_t grace_ms)
     lamina_server_drain(s);
     lmn_http_drain(s->http);
     const uint64_t until = lmn_now_ns() + (uint64_t)grace_ms * 1000000u;
-    while (connections(s) && lmn_now_ns() < until) lmn_sleep_ms(2);
+    while ((lmn_http_listens(s->http) || connections(s)) && lmn_now_ns() < until) lmn_sleep_ms(2);
     /* What is left is told to stop; models stop before their next node. */
     for (uint32_t i = 0; in_flight(s); i++) {
         if (i % 64 == 0) lmn_repo_abort(s->repo);

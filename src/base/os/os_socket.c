@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -313,6 +314,21 @@ int64_t lmn_sock_send(int fd, const lmn_span *spans, uint32_t n_spans)
 void lmn_sock_finish(int fd)
 {
     (void)shutdown(fd, SHUT_WR);
+}
+
+/* Linux runs a listener's filter over a segment from its TCP header on; byte 13 holds the flags.
+ * What is accepted inherits the filter, which lets all through that comes later on a connection. */
+void lmn_sock_refuse(int fd)
+{
+    static struct sock_filter no_syn[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog filter = {.len = sizeof no_syn / sizeof *no_syn, .filter = no_syn};
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+        (domain == AF_INET || domain == AF_INET6))
+        (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 void lmn_sock_close(int fd)

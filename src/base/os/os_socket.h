@@ -51,6 +51,9 @@ int64_t lmn_sock_recv_passed(int fd, void *buf, size_t cap, int *passed);
 int64_t lmn_sock_send(int fd, const lmn_span *spans, uint32_t n_spans);
 /* Say that no more will be sent. */
 void lmn_sock_finish(int fd);
+/* A listener lets nobody new begin to connect; who has can still be accepted. Where the system
+   cannot, nothing: who comes between the last accept and the close is reset. */
+void lmn_sock_refuse(int fd);
 void lmn_sock_close(int fd);
 
 /* Begin to connect; when the socket is writable lmn_sock_connected tells how it went. */
