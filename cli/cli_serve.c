@@ -8,6 +8,7 @@
 
 #include "lamina/log.h"
 #include "lamina/serve.h"
+#include "lamina/trace.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -550,6 +551,7 @@ int cli_serve(int argc, char **argv)
                    .drain_ms = 30000};
     lamina_engine *e = NULL;
     lamina_logger *log = NULL;
+    lamina_trace *trace = NULL;
     lamina_error err = {0};
     int rc = read_args(&j, argc, argv);
     if (rc != CLI_OK) return rc;
@@ -561,7 +563,15 @@ int cli_serve(int argc, char **argv)
         if (lamina_logger_open(&lo, &log, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
         j.opts.log = log;
     }
-    rc = cli_engine(j.opts.n_threads, &e);
+    /* what GET /v2/admin/trace shows; the variable asks for one that others read */
+    const lamina_trace_opts to = {
+        .size = sizeof to, .lane_events = 4096, .level = LAMINA_TRACE_LEVEL_RUNS};
+    if (j.opts.admin && !getenv("LAMINA_TRACE") &&
+        lamina_trace_create(NULL, &to, &trace, &err) != LAMINA_OK) {
+        lamina_logger_close(log);
+        return cli_fail("%s", err.msg);
+    }
+    rc = cli_engine_traced(j.opts.n_threads, trace, &e);
     if (rc == CLI_OK) {
         rc = serve(&j, e);
         lamina_tls_close(j.opts.tls);

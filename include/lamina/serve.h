@@ -16,9 +16,11 @@
  *     lamina_server_stop(server, 30000);        // answer what is there, then end
  *
  * What it answers: GET /v2, /v2/health/live, /v2/health/ready, /v2/models/M[/versions/V] and
- * .../ready, .../config, .../stats; POST .../infer; POST /v2/repository/index, and
- * /v2/repository/models/M/load and .../unload on the admin address; GET /metrics, /openapi.json and
- * / (a page that shows what goes on).
+ * .../ready, .../config, .../stats, /v2/models/M/trace/setting, /v2/trace/setting, /v2/logging;
+ * POST .../infer; POST /v2/repository/index; GET /metrics, /openapi.json and / (a page that shows
+ * what goes on). On the admin address alone: POST /v2/repository/models/M/load and .../unload, POST
+ * of settings, GET /v2/admin/trace?seconds=N (what the engine does, for Perfetto, if it has a
+ * trace).
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -26,6 +26,7 @@ typedef enum what {
     ALL_STATS,
     TRACES,
     LOGGING,
+    CAPTURE,
     SERVER,
     LIVE,
     READY,
@@ -45,28 +46,19 @@ typedef enum what {
 static const struct {
     lmn_route route;
     bool post, get; /* get: beside POST */
-} ROWS[WHATS] = {[NOTHING] = {LMN_ROUTE_OTHER, false, true},
-                 [INFER] = {LMN_ROUTE_INFER, true, false},
-                 [MODEL] = {LMN_ROUTE_MODEL, false, true},
-                 [MODEL_READY] = {LMN_ROUTE_MODEL, false, true},
-                 [MODEL_CONFIG] = {LMN_ROUTE_MODEL, false, true},
-                 [MODEL_STATS] = {LMN_ROUTE_MODEL, false, true},
-                 [MODEL_TRACES] = {LMN_ROUTE_SERVER, true, true},
-                 [ALL_STATS] = {LMN_ROUTE_MODEL, false, true},
-                 [TRACES] = {LMN_ROUTE_SERVER, true, true},
-                 [LOGGING] = {LMN_ROUTE_SERVER, true, true},
-                 [SERVER] = {LMN_ROUTE_SERVER, false, true},
-                 [LIVE] = {LMN_ROUTE_HEALTH, false, true},
-                 [READY] = {LMN_ROUTE_HEALTH, false, true},
-                 [INDEX] = {LMN_ROUTE_REPOSITORY, true, true}, /* Triton answers it to both */
-                 [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},
-                 [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
-                 [LENT] = {LMN_ROUTE_SERVER, true, true},
-                 [METRICS] = {LMN_ROUTE_METRICS, false, true},
-                 [OPENAPI] = {LMN_ROUTE_SERVER, false, true},
-                 [PAGE] = {LMN_ROUTE_PAGE, false, true},
-                 [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},
-                 [PAGE_JS] = {LMN_ROUTE_PAGE, false, true}};
+} ROWS[WHATS] = {
+    [NOTHING] = {LMN_ROUTE_OTHER, false, true},      [INFER] = {LMN_ROUTE_INFER, true, false},
+    [MODEL] = {LMN_ROUTE_MODEL, false, true},        [MODEL_READY] = {LMN_ROUTE_MODEL, false, true},
+    [MODEL_CONFIG] = {LMN_ROUTE_MODEL, false, true}, [MODEL_STATS] = {LMN_ROUTE_MODEL, false, true},
+    [MODEL_TRACES] = {LMN_ROUTE_SERVER, true, true}, [ALL_STATS] = {LMN_ROUTE_MODEL, false, true},
+    [TRACES] = {LMN_ROUTE_SERVER, true, true},       [LOGGING] = {LMN_ROUTE_SERVER, true, true},
+    [CAPTURE] = {LMN_ROUTE_SERVER, false, true},     [SERVER] = {LMN_ROUTE_SERVER, false, true},
+    [LIVE] = {LMN_ROUTE_HEALTH, false, true},        [READY] = {LMN_ROUTE_HEALTH, false, true},
+    [INDEX] = {LMN_ROUTE_REPOSITORY, true, true}, /* Triton answers it to both */
+    [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},    [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
+    [LENT] = {LMN_ROUTE_SERVER, true, true},         [METRICS] = {LMN_ROUTE_METRICS, false, true},
+    [OPENAPI] = {LMN_ROUTE_SERVER, false, true},     [PAGE] = {LMN_ROUTE_PAGE, false, true},
+    [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},      [PAGE_JS] = {LMN_ROUTE_PAGE, false, true}};
 
 typedef struct target {
     what what;
@@ -138,6 +130,7 @@ static target find(lmn_span p)
                  {"/v2/repository/index", INDEX},
                  {"/v2/trace/setting", TRACES},
                  {"/v2/logging", LOGGING},
+                 {"/v2/admin/trace", CAPTURE},
                  {"/metrics", METRICS},
                  {"/openapi.json", OPENAPI},
                  {"/", PAGE},
@@ -768,6 +761,7 @@ void lmn_routes_request(void *ctx, lmn_http_request *r)
     case ALL_STATS: stats(l, r, NULL); return;
     case TRACES:
     case LOGGING: lmn_settings_request(l, r, t.what == LOGGING, (lmn_span){0}); return;
+    case CAPTURE: lmn_capture_request(l, r); return;
     case SERVER: server_metadata(l, r); return;
     case LIVE: send_fixed(l, r, LIVE, 200, "application/json", "{\"live\":true}"); return;
     case READY: ready(l, r); return;

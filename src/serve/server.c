@@ -331,6 +331,7 @@ void lamina_server_stop(lamina_server *s, uint32_t grace_ms)
 {
     if (!s) return;
     lamina_server_drain(s);
+    lmn_capture_end(s);
     lmn_http_drain(s->http);
     const uint64_t until = lmn_now_ns() + (uint64_t)grace_ms * 1000000u;
     while ((lmn_http_listens(s->http) || connections(s)) && lmn_now_ns() < until) lmn_sleep_ms(2);

@@ -148,7 +148,8 @@ struct lamina_server {
     lamina_logger *log;
     uint32_t log_sample;
     lmn_settings settings;
-    lmn_otlp *otlp; /* NULL: no collector */
+    lmn_otlp *otlp;                             /* NULL: no collector */
+    lmn_atomic(uint32_t) capturing, no_capture; /* one at a time; none any more */
 };
 
 /* While it drains answers end their connections, so that few are idle when listeners close. */
@@ -241,6 +242,11 @@ void lmn_rpc_finish(lmn_call *c);
 void lmn_rpc_done(lmn_serve_loop *l, lmn_http_request *r, lmn_route route); /* nothing to say */
 /* settings_http.c: GET and POST of settings, of the log or of traces; model empty: of all. */
 void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_span model);
+
+/* capture.c: GET /v2/admin/trace. */
+void lmn_capture_request(lmn_serve_loop *l, lmn_http_request *r);
+/* What is under way ends now. */
+void lmn_capture_end(lamina_server *s);
 
 /* report.c: JSON. */
 void lmn_report_stats(lmn_jsonw *w, const lmn_version *v);

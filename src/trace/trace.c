@@ -6,6 +6,7 @@
 
 #include "base/engine.h"
 #include "base/os/os_env.h"
+#include "trace/trace_watch.h"
 
 #define TAG "trace"
 #define DEFAULT_LANES 16u
@@ -331,4 +332,18 @@ void lamina_trace_destroy(lamina_trace *t)
     lmn_cfree(&a, t->threads, t->counts.threads, sizeof *t->threads, TAG);
     lmn_mutex_finish(&t->lock);
     lmn_cfree(&a, t, 1, sizeof *t, TAG);
+}
+
+double lmn_trace_level_swap(lamina_trace *t, double level)
+{
+    uint64_t bits;
+    memcpy(&bits, &level, sizeof bits);
+    const uint64_t was = lmn_atomic_exchange(t->level, bits, relaxed);
+    memcpy(&level, &was, sizeof level);
+    return level;
+}
+
+int lmn_trace_fd(const lamina_trace *t)
+{
+    return t->file.fd;
 }

@@ -8,6 +8,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import threading
 import time
 
 from serving import SLOW, Server, finish, o, replace, scale_model, want
@@ -126,6 +127,40 @@ def hangs(program, d):
         want(ask_loop(s, 10)[0] == 200, "a request after it")
 
 
+def captured(program, d):
+    """What the engine does, on the admin address."""
+    with Server(program, d, "--admin", "127.0.0.1:0") as s:
+        path = "/v2/admin/trace?seconds=1"
+        want(s.ask("GET", path)[0] == 403, "a capture by anybody")
+        for bad in ("seconds=0", "seconds=61", "seconds=x", "level=4", "what=1", "seconds=1&"):
+            got = s.ask("GET", "/v2/admin/trace?" + bad, admin=True)[0]
+            want(got == (200 if bad.endswith("&") else 400), f"{bad}: {got}")
+        got = []
+        t = threading.Thread(target=lambda: got.append(s.ask("GET", path, admin=True)))
+        t.start()
+        time.sleep(0.2)
+        want(s.ask("GET", path, admin=True)[0] == 503, "two captures at once")
+        for _ in range(20):
+            s.infer("a", [1] * 4)
+        t.join()
+        status, _, body = got[0]
+        events = body["traceEvents"]
+        nodes = [e for e in events if e["cat"] == "node"]
+        runs = [e for e in events if e["name"] == "run"]
+        want(status == 200 and nodes and runs and nodes[0]["ph"] == "X" and nodes[0]["dur"] >= 0 and
+             "kernel" in nodes[0]["args"], f"{events[:3]}")
+        want(body["otherData"]["events"] == len(events) and not body["otherData"]["truncated"],
+             f"{body['otherData']}")
+        t = threading.Thread(target=lambda: s.ask("GET", "/v2/admin/trace?seconds=60", admin=True))
+        t.start()
+        time.sleep(0.2)
+        begin = time.monotonic()
+        s.p.terminate()
+        s.p.wait(30 * SLOW)
+        want(time.monotonic() - begin < 10 * SLOW, "a capture holds up the end")
+        t.join()
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as tmp:
@@ -134,6 +169,7 @@ def main():
             replace(d / "models" / name / "1" / "model.onnx", scale_model(factor))
         settings(program, d / "models")
         hangs(program, d)
+        captured(program, d / "models")
     finish()
 
 
