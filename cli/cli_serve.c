@@ -567,10 +567,8 @@ int cli_serve(int argc, char **argv)
     const lamina_trace_opts to = {
         .size = sizeof to, .lane_events = 4096, .level = LAMINA_TRACE_LEVEL_RUNS};
     if (j.opts.admin && !getenv("LAMINA_TRACE") &&
-        lamina_trace_create(NULL, &to, &trace, &err) != LAMINA_OK) {
-        lamina_logger_close(log);
-        return cli_fail("%s", err.msg);
-    }
+        lamina_trace_create(NULL, &to, &trace, &err) != LAMINA_OK)
+        fprintf(stderr, "lamina: no /v2/admin/trace: %s\n", err.msg);
     rc = cli_engine_traced(j.opts.n_threads, trace, &e);
     if (rc == CLI_OK) {
         rc = serve(&j, e);
@@ -578,6 +576,7 @@ int cli_serve(int argc, char **argv)
         lamina_http2_close(j.opts.http2);
         lamina_engine_destroy(e);
     }
+    lamina_trace_destroy(trace);
     lamina_logger_close(log);
     cli_nursery_stop(&j.nursery);
     return rc;
