@@ -93,7 +93,8 @@ void lmn_spans_begin_run(lmn_run *run)
     lmn_spans *p = &run->session->spans;
     lmn_run_spans *r = &run->spans;
     const uint32_t skip = lmn_atomic_load(&p->n_skip, relaxed);
-    if (skip) { /* two at once may skip the same one: it is about the rate */
+    if (skip && lmn_atomic_load(&p->at, relaxed) == lmn_atomic_load(p->trace->level, relaxed)) {
+        /* two at once may skip the same one: it is about the rate */
         lmn_atomic_store(&p->n_skip, skip - 1, relaxed);
         return;
     }
@@ -115,6 +116,7 @@ static void space_out(lmn_spans *p, const lmn_run_spans *r, uint64_t ns)
     const double due = (RUN_NS + r->n_nodes * NODE_NS) / ((double)(ns + 1) * share);
     const uint32_t skip = due <= 1 ? 0 : due < 64 ? (uint32_t)due : 64;
     lmn_atomic_store(&p->weight, skip + 1, relaxed);
+    lmn_atomic_store(&p->at, lmn_atomic_load(p->trace->level, relaxed), relaxed);
     lmn_atomic_store(&p->n_skip, skip, relaxed);
 }
 

@@ -31,6 +31,7 @@ typedef struct lmn_spans {
     lamina_trace_metric *run_ns, *errors, *plans;
     lmn_mutex_hook lock_hook;
     lmn_atomic(uint32_t) n_skip; /* runs to come that are not noted */
+    lmn_atomic(uint64_t) at; /* the level at which they are passed over: another one ends that */
     lmn_atomic(uint32_t) weight; /* runs that the next noted one stands for */
 } lmn_spans;
 
