@@ -189,7 +189,7 @@ struct lmn_http_loop {
     uint64_t date_ns;      /* when the date changes */
     char date[40];
     lmn_http_listener *listeners;
-    uint64_t close_ns; /* when its doors close; 0: they are not about to */
+    uint64_t close_ns; /* when its doors close; 0: not, or no more */
     bool accepting, draining;
     uint64_t accept_ns; /* when to try again; 0: not waiting for that */
     uint32_t n_conns;

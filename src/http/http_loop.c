@@ -150,20 +150,28 @@ static void accept_some(lmn_http_loop *l, const lmn_http_listener *from, uint32_
     }
 }
 
-/* Nobody new may knock, and who is at the door has a moment to come in: a listener that is closed
- * while clients come and go cuts those that it has not accepted. */
-static void refuse(lmn_http_loop *l)
+/* Answers end their connections from now on. Nobody new may knock, and who is at the door has a
+ * moment to come in: a listener that is closed while clients come and go cuts those that it has not
+ * accepted. */
+static void begin_drain(lmn_http_loop *l)
 {
-    if (l->close_ns) return;
+    l->draining = true;
     l->close_ns = l->now + LMN_HTTP_DOOR_NS;
     for (uint32_t i = 0; i < l->server->n_listen; i++) lmn_sock_refuse(l->listeners[i].fd);
+    if (l->timer_ns[LMN_HTTP_TIMER_IDLE] > LMN_HTTP_GRACE_NS) {
+        /* A request may be on its way on any of them: all rest since now. */
+        for (lmn_http_conn *c = l->timers[LMN_HTTP_TIMER_IDLE].first; c; c = c->after)
+            c->timer_ns = l->now;
+        l->timer_ns[LMN_HTTP_TIMER_IDLE] = LMN_HTTP_GRACE_NS;
+    }
+    l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS / 4;
 }
 
 /* Take who knocked already, then close the doors; the last loop closes those that all share. */
-static void begin_drain(lmn_http_loop *l)
+static void close_doors(lmn_http_loop *l)
 {
     lmn_http_server *s = l->server;
-    if (l->draining || l->now < l->close_ns) return;
+    l->close_ns = 0;
     stop_accepting(l); /* before it counts: the last one closes what all share */
     const bool last = lmn_atomic_sub(&s->n_accepting, 1, acq_rel) == 1;
     for (uint32_t i = 0; i < s->n_listen; i++) {
@@ -177,14 +185,6 @@ static void begin_drain(lmn_http_loop *l)
         if (from->shared) s->doors[i].shared = -1;
         if (s->doors[i].ours) lmn_address_remove(&s->doors[i].address);
     }
-    l->draining = true;
-    if (l->timer_ns[LMN_HTTP_TIMER_IDLE] > LMN_HTTP_GRACE_NS) {
-        /* A request may be on its way on any of them: all rest since now. */
-        for (lmn_http_conn *c = l->timers[LMN_HTTP_TIMER_IDLE].first; c; c = c->after)
-            c->timer_ns = l->now;
-        l->timer_ns[LMN_HTTP_TIMER_IDLE] = LMN_HTTP_GRACE_NS;
-    }
-    l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS / 4;
 }
 
 /* ---- a turn ---- */
@@ -224,7 +224,7 @@ static uint64_t sleep_ns(const lmn_http_loop *l)
     uint64_t until = next_timer(l);
     if (l->turn_ns < until) until = l->turn_ns;
     if (l->accept_ns && l->accept_ns < until) until = l->accept_ns;
-    if (l->close_ns && !l->draining && l->close_ns < until) until = l->close_ns;
+    if (l->close_ns && l->close_ns < until) until = l->close_ns;
     if (until == UINT64_MAX) return until;
     return until > l->now ? until - l->now : 0; /* the clock was read at the end of the last turn */
 }
@@ -328,10 +328,8 @@ static void wait_for_events(lmn_http_loop *l)
     l->now = lmn_now_ns();
     l->woke_ns = l->now;
     keep_date(l);
-    if (lmn_atomic_load(&l->drain, relaxed)) {
-        refuse(l);
-        begin_drain(l);
-    }
+    if (lmn_atomic_load(&l->drain, relaxed) && !l->draining) begin_drain(l);
+    if (l->close_ns && l->now >= l->close_ns) close_doors(l);
     for (uint32_t i = 0; i < n; i++) {
         switch (*(lmn_http_source *)events[i].who) {
         case LMN_HTTP_CONN: lmn_http_conn_event(events[i].who, events[i].what); break;
