@@ -211,9 +211,9 @@ typedef struct lmn_http_stats {
 lamina_status lmn_http_start(const lamina_allocator *alloc, const lmn_http_server_opts *opts,
                              lmn_http_server **out, lamina_error *err);
 uint16_t lmn_http_port(const lmn_http_server *s, uint32_t listener);
-/* Stop accepting; answer what is there with `Connection: close`; connections that are idle for three
- * quarters of a second are closed (a request may be on its way before). Done when `open` of the
- * stats is 0. Any thread; returns at once. */
+/* Stop accepting; answer what is there with `Connection: close`; connections that are idle for
+ * three quarters of a second are closed (a request may be on its way before). Done when `open` of
+ * the stats is 0. Any thread; returns at once. */
 void lmn_http_drain(lmn_http_server *s);
 /* Are there doors that a drain has still to close? */
 bool lmn_http_listens(const lmn_http_server *s);

@@ -320,7 +320,7 @@ void lmn_sock_finish(int fd)
  * What is accepted inherits the filter, which lets all through that comes later on a connection. */
 void lmn_sock_refuse(int fd)
 {
-    static struct sock_filter no_syn[] = {
+    struct sock_filter no_syn[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
     const struct sock_fprog filter = {.len = sizeof no_syn / sizeof *no_syn, .filter = no_syn};
