@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define TAG "http h2"
-#define HEAD 16u         /* before each block: its size */
+#define HEAD 16u         /* before each block: its size, and who is next in limbo */
 #define MAX_FIELDS 64u   /* of an answer */
 #define MAX_PENDING 100u /* answers to PING and SETTINGS that nobody reads */
 
@@ -20,6 +20,9 @@ struct lmn_h2_session {
     void *ctx;
     lamina_allocator alloc;
     nghttp2_mem mem;
+    void *limbo; /* blocks given back by a call that is not over, or that failed */
+    bool inside; /* a call of nghttp2 that may fail, or nothing is given back any more */
+    bool failed; /* for want of memory: the session is at its end */
     bool trailed;
 };
 
@@ -31,18 +34,70 @@ static void *take(size_t n, void *user)
     if (n > SIZE_MAX - HEAD) return NULL;
     uint8_t *p = s->alloc.alloc(s->alloc.ctx, n + HEAD, HEAD, TAG);
     if (!p) return NULL;
+    memset(p, 0, HEAD);
     memcpy(p, &n, sizeof n);
     return p + HEAD;
 }
 
-static void give(void *ptr, void *user)
+static void *next_of(const uint8_t *p)
 {
-    const lmn_h2_session *s = user;
+    void *next;
+    memcpy(&next, p + sizeof(size_t), sizeof next);
+    return next;
+}
+
+static void give_now(lmn_h2_session *s, uint8_t *p)
+{
     size_t n;
-    if (!ptr) return;
-    uint8_t *p = (uint8_t *)ptr - HEAD;
     memcpy(&n, p, sizeof n);
     s->alloc.free(s->alloc.ctx, p, n + HEAD, HEAD, TAG);
+}
+
+/*
+ * Out of memory, nghttp2 1.52 gives back what it attached to a stream (submit_data and its kin) and
+ * leaves it attached, so that the end of the session reads it and gives it back again. So what a
+ * call gives back waits until the call is over; where one failed, until the session is.
+ */
+static void give(void *ptr, void *user)
+{
+    lmn_h2_session *s = user;
+    if (!ptr) return;
+    uint8_t *p = (uint8_t *)ptr - HEAD;
+    if (next_of(p)) return; /* waits already */
+    if (!s->inside) {
+        give_now(s, p);
+        return;
+    }
+    void *next = s->limbo ? s->limbo : s; /* the last one's is not NULL either */
+    memcpy(p + sizeof(size_t), &next, sizeof next);
+    s->limbo = p;
+}
+
+static void empty_limbo(lmn_h2_session *s)
+{
+    while (s->limbo) {
+        uint8_t *p = s->limbo;
+        void *next = next_of(p);
+        s->limbo = next == s ? NULL : next;
+        give_now(s, p);
+    }
+}
+
+/* Around calls that may run out of memory, which callbacks make inside of others too. */
+static bool go_in(lmn_h2_session *s)
+{
+    const bool was = s->inside;
+    s->inside = true;
+    return was;
+}
+
+/* code: what the call said. */
+static int64_t come_out(lmn_h2_session *s, bool was, int64_t code)
+{
+    s->failed |= code == NGHTTP2_ERR_NOMEM;
+    s->inside = was || s->failed;
+    if (!s->inside) empty_limbo(s);
+    return code;
 }
 
 static void *take_zeroed(size_t n, size_t bytes, void *user)
@@ -203,7 +258,7 @@ static uint32_t convert(const lmn_http_field *fields, uint32_t n, nghttp2_nv nv[
     return n;
 }
 
-static lamina_status status_of(int code)
+static lamina_status status_of(int64_t code)
 {
     if (code == 0) return LAMINA_OK;
     return code == NGHTTP2_ERR_NOMEM ? LAMINA_E_NOMEM : LAMINA_E_CLOSED;
@@ -215,7 +270,9 @@ static lamina_status answer(lmn_h2_session *s, int32_t id, const lmn_http_field 
     nghttp2_nv nv[MAX_FIELDS];
     const nghttp2_data_provider provider = {.read_callback = read_body};
     if (!convert(fields, n, nv)) return LAMINA_E_LIMIT;
-    return status_of(nghttp2_submit_response(s->session, id, nv, n, body ? &provider : NULL));
+    const bool was = go_in(s);
+    const int code = nghttp2_submit_response(s->session, id, nv, n, body ? &provider : NULL);
+    return status_of(come_out(s, was, code));
 }
 
 static lamina_status trailers(lmn_h2_session *s, int32_t id, const lmn_http_field *fields,
@@ -223,7 +280,8 @@ static lamina_status trailers(lmn_h2_session *s, int32_t id, const lmn_http_fiel
 {
     nghttp2_nv nv[MAX_FIELDS];
     if (!convert(fields, n, nv)) return LAMINA_E_LIMIT;
-    const int code = nghttp2_submit_trailer(s->session, id, nv, n);
+    const bool was = go_in(s);
+    const int64_t code = come_out(s, was, nghttp2_submit_trailer(s->session, id, nv, n));
     if (code == 0) s->trailed = true;
     return status_of(code);
 }
@@ -278,6 +336,7 @@ static void destroy(lmn_h2_session *s)
 {
     const lamina_allocator alloc = s->alloc;
     nghttp2_session_del(s->session);
+    empty_limbo(s);
     alloc.free(alloc.ctx, s, sizeof *s, 16, TAG);
 }
 
@@ -297,48 +356,55 @@ static lamina_status create(const lamina_allocator *alloc, const lmn_h2_settings
 
 static bool feed(lmn_h2_session *s, lmn_span bytes)
 {
+    const bool was = go_in(s);
     const ssize_t n = nghttp2_session_mem_recv(s->session, bytes.p, bytes.n);
+    int code = n < 0 ? (int)n : 0;
     if (n == NGHTTP2_ERR_FLOODED)
-        (void)nghttp2_session_terminate_session(s->session, NGHTTP2_ENHANCE_YOUR_CALM);
+        code = nghttp2_session_terminate_session(s->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    (void)come_out(s, was, code);
     return n >= 0;
 }
 
 static int64_t next(lmn_h2_session *s, const uint8_t **p)
 {
-    return nghttp2_session_mem_send(s->session, p);
+    const bool was = go_in(s);
+    return come_out(s, was, nghttp2_session_mem_send(s->session, p));
 }
 
 static void resume(lmn_h2_session *s, int32_t id)
 {
-    (void)nghttp2_session_resume_data(s->session, id);
+    const bool was = go_in(s);
+    (void)come_out(s, was, nghttp2_session_resume_data(s->session, id));
 }
 
 static void reset(lmn_h2_session *s, int32_t id, uint32_t code)
 {
-    (void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id, code);
+    const bool was = go_in(s);
+    (void)come_out(s, was, nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id, code));
 }
 
 static void consumed(lmn_h2_session *s, int32_t id, size_t n)
 {
-    if (id)
-        (void)nghttp2_session_consume(s->session, id, n);
-    else
-        (void)nghttp2_session_consume_connection(s->session, n);
+    const bool was = go_in(s);
+    (void)come_out(s, was,
+                   id ? nghttp2_session_consume(s->session, id, n)
+                      : nghttp2_session_consume_connection(s->session, n));
 }
 
 static void go_away(lmn_h2_session *s, uint32_t code)
 {
-    if (code == LMN_H2_NO_ERROR)
-        (void)nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE,
-                                    nghttp2_session_get_last_proc_stream_id(s->session), code, NULL,
-                                    0);
-    else
-        (void)nghttp2_session_terminate_session(s->session, code);
+    const bool was = go_in(s);
+    const int32_t last = nghttp2_session_get_last_proc_stream_id(s->session);
+    (void)come_out(s, was,
+                   code == LMN_H2_NO_ERROR
+                       ? nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE, last, code, NULL, 0)
+                       : nghttp2_session_terminate_session(s->session, code));
 }
 
 static bool over(const lmn_h2_session *s)
 {
-    return !nghttp2_session_want_read(s->session) && !nghttp2_session_want_write(s->session);
+    return s->failed ||
+           (!nghttp2_session_want_read(s->session) && !nghttp2_session_want_write(s->session));
 }
 
 extern const lmn_h2_table lamina_h2_plugin;

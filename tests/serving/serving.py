@@ -56,8 +56,6 @@ class Server:
         where = ["--listen", listen] if listen else []
         if SLOW > 1:
             where.append("--no-sandbox")  # the leak checker wants to trace
-            if not any(str(v).startswith("--probe") for v in args):
-                where += ["--probe", "never"]  # shadow memory needs more than its limit
         self.p = subprocess.Popen([program, "serve", str(models), "--json", *where, *args],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   env=dict(os.environ, **(env or {})), **more)
