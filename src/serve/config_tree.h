@@ -1,7 +1,7 @@
 /*
  * A configuration as a tree of named values, read from JSON or from protobuf's text format, so that
- * one table of fields (config.c) understands both. A field that is repeated stands as several nodes
- * of one name, in order; a list is flattened into such nodes.
+ * one table of fields (config.c and its neighbours) understands both. A field that is repeated
+ * stands as several nodes of one name, in order; a list is flattened into such nodes.
  *
  * The text is foreign: its length, depth and number of values are bounded, and every failure names
  * the line.
