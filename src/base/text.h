@@ -7,6 +7,14 @@
 
 #include "base/number.h"
 
+#include <string.h>
+
+/* Are these the bytes of `text`, and no more? */
+static inline bool lmn_text_is(lmn_span s, const char *text)
+{
+    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+}
+
 /* Length of the valid UTF-8 sequence at p (1..4), or 0. RFC 3629: no surrogates, no overlong. */
 size_t lmn_utf8_len(const uint8_t *p, size_t n);
 /* Write code point `cp` (a valid scalar) as UTF-8; returns 1..4. */

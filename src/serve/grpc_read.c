@@ -6,6 +6,7 @@
 #include "serve/grpc_codec.h"
 
 #include "base/pbwire.h"
+#include "base/text.h"
 #include "serve/kserve_int.h"
 #include "tensor/dtype.h"
 
@@ -80,7 +81,7 @@ static lamina_status parameter_of(const lmn_pb_field *field, parameter *out, lam
 
 static bool is(const parameter *p, const char *key)
 {
-    return p->key.n == strlen(key) && memcmp(p->key.p, key, p->key.n) == 0;
+    return lmn_text_is(p->key, key);
 }
 
 static bool begins(const parameter *p, const char *with)

@@ -5,6 +5,8 @@
  */
 #include "serve/server_int.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 #define HELD_MOST \
@@ -16,11 +18,6 @@ static bool ends_with(lmn_span *s, const char *tail)
     if (s->n < n || memcmp(s->p + s->n - n, tail, n) != 0) return false;
     s->n -= n;
     return true;
-}
-
-static bool is(lmn_span s, const char *text)
-{
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
 }
 
 static void say_error(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, const char *why)
@@ -82,15 +79,13 @@ static void enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 
 static void show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 {
-    lmn_jsonw w;
     void **kept = lmn_http_kept(r);
     const lmn_lent *mine = kept ? *kept : NULL;
     if (name.n && !lmn_lent_find(mine, name)) {
         say_error(l, r, 404, "no such region was registered on this connection");
         return;
     }
-    lmn_strbuf_reset(&l->text);
-    lmn_jsonw_init(&w, &l->text, 0);
+    lmn_jsonw w = lmn_serve_json(l);
     lmn_lent_write(mine, name, &w);
     lmn_serve_text(l, r, LMN_ROUTE_SERVER, "application/json");
 }
@@ -116,8 +111,8 @@ void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path)
     const bool post = r->method == LMN_HTTP_POST;
     const bool one = path.n > sizeof REGION - 1 && !memcmp(path.p, REGION, sizeof REGION - 1);
     if (one) name = (lmn_span){path.p + sizeof REGION - 1, path.n - (sizeof REGION - 1)};
-    const bool shows = one ? ends_with(&name, "/status") : is(path, "status");
-    const bool leaves = one ? ends_with(&name, "/unregister") : is(path, "unregister");
+    const bool shows = one ? ends_with(&name, "/status") : lmn_text_is(path, "status");
+    const bool leaves = one ? ends_with(&name, "/unregister") : lmn_text_is(path, "unregister");
     const bool enters = one && ends_with(&name, "/register");
     if (!(shows || leaves || enters) || (one && !lmn_repo_name_ok(name)))
         lmn_serve_error(l, r, LMN_ROUTE_OTHER, 404, "there is nothing at this path", 0);

@@ -4,12 +4,9 @@
  */
 #include "serve/rpc_int.h"
 
-#include <string.h>
+#include "base/text.h"
 
-static bool is(lmn_span s, const char *text)
-{
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
+#include <string.h>
 
 static bool begins(lmn_span s, const char *text)
 {
@@ -55,7 +52,7 @@ static void health(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
     lamina_error err = {0};
     if (lmn_grpc_read_target(message, &t, &err) != LAMINA_OK) {
         lmn_rpc_fail(l, r, LMN_ROUTE_HEALTH, LMN_RPC_INVALID, err.msg);
-    } else if (t.name.n && !is(t.name, "inference.GRPCInferenceService")) {
+    } else if (t.name.n && !lmn_text_is(t.name, "inference.GRPCInferenceService")) {
         lmn_rpc_fail(l, r, LMN_ROUTE_HEALTH, LMN_RPC_NOT_FOUND, "there is no such service");
     } else {
         const uint8_t status[2] = {1 << 3, server_ready(l->server) ? 1 : 2};
@@ -130,15 +127,15 @@ uint64_t lmn_rpc_head(lmn_serve_loop *l, lmn_http_request *r)
 {
     const lmn_span coding = lmn_http_field_get(r, "grpc-encoding");
     const lmn_span method = method_of(r->path, KSERVE);
-    if (coding.n && !is(coding, "identity")) {
+    if (coding.n && !lmn_text_is(coding, "identity")) {
         lmn_rpc_fail(l, r, LMN_ROUTE_OTHER, LMN_RPC_UNIMPLEMENTED, LMN_RPC_COMPRESSED);
         return 0;
     }
-    if (is(method, "ModelStreamInfer")) {
+    if (lmn_text_is(method, "ModelStreamInfer")) {
         lmn_rpc_stream_open(l, r);
         return 0;
     }
-    return is(method, "ModelInfer") ? l->server->max_body + LMN_RPC_HEAD : 64u << 10;
+    return lmn_text_is(method, "ModelInfer") ? l->server->max_body + LMN_RPC_HEAD : 64u << 10;
 }
 
 /* The one message of a request. False: it was answered. */
@@ -192,11 +189,11 @@ void lmn_rpc_request(lmn_serve_loop *l, lmn_http_request *r)
     lmn_span message;
     if (!message_of(l, r, &message)) return;
     for (size_t i = 0; i < LMN_COUNT(METHODS); i++)
-        if (is(method, METHODS[i].name)) {
+        if (lmn_text_is(method, METHODS[i].name)) {
             METHODS[i].run(l, r, message);
             return;
         }
-    if (is(method_of(r->path, HEALTH), "Check"))
+    if (lmn_text_is(method_of(r->path, HEALTH), "Check"))
         health(l, r, message);
     else
         lmn_rpc_fail(l, r, LMN_ROUTE_OTHER, LMN_RPC_UNIMPLEMENTED, "there is no such method");

@@ -30,14 +30,12 @@ void lmn_rpc_model_config(lmn_serve_loop *l, lmn_http_request *r, lmn_span messa
 {
     char why[LAMINA_ERROR_MSG_BYTES];
     lmn_rpc_code c;
-    lmn_jsonw w;
     const lmn_version *v = lmn_rpc_find(l, r, message, &c, why);
     if (!v) {
         lmn_rpc_fail(l, r, LMN_ROUTE_MODEL, c, why);
         return;
     }
-    lmn_strbuf_reset(&l->text);
-    lmn_jsonw_init(&w, &l->text, 0);
+    lmn_jsonw w = lmn_serve_json(l);
     lmn_serve_config_write(&w, v->config, &v->sig, lmn_model_get_config(v->model));
     say_text(l, r, LMN_ROUTE_MODEL, &lmn_grpc_model_config, 1);
 }

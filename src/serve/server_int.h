@@ -162,7 +162,36 @@ static inline bool lmn_serve_closing(const lmn_serve_loop *l)
 uint64_t lmn_routes_head(void *ctx, lmn_http_request *r);
 void lmn_routes_request(void *ctx, lmn_http_request *r);
 
-/* Answers with bytes that lie in loop->text or are constant; counts them under the route. */
+/* What a path is about, for who may see some models alone. */
+typedef enum lmn_about {
+    LMN_ABOUT_MODEL,  /* the one it names */
+    LMN_ABOUT_MODELS, /* several, or what the server does */
+    LMN_ABOUT_NONE    /* nothing of a model */
+} lmn_about;
+lmn_about lmn_routes_about(lmn_span path, lmn_span *model);
+/* Why there is no such version, as a sentence; `known`: the model has others. True: it may come. */
+bool lmn_serve_not_there(lmn_serve_loop *l, lmn_span name, uint64_t version, bool known,
+                         char sentence[LAMINA_ERROR_MSG_BYTES]);
+/* The versions of v's model that are there, the highest first. */
+#define LMN_SERVE_VERSIONS (2 * LMN_CONFIG_MAX_VERSIONS)
+uint32_t lmn_serve_versions(const lmn_serve_loop *l, const lmn_version *v,
+                            uint64_t numbers[LMN_SERVE_VERSIONS]);
+/* Into loop->text: statistics of a version or of all. */
+void lmn_serve_write_stats(lmn_serve_loop *l, const lmn_version *only);
+
+/* routes_repo.c: the index and changes as paths ask for them. */
+void lmn_repo_list_request(lmn_serve_loop *l, lmn_http_request *r);
+void lmn_repo_change_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span name, bool unload);
+void lmn_serve_write_index(lmn_serve_loop *l, bool ready_only); /* into loop->text */
+/* Load a model, or unload it, and answer. The name is one; the request may ask for that. */
+void lmn_serve_change(lmn_serve_loop *l, lmn_http_request *r, lmn_span name, bool unload);
+
+/* admission.c: the head of a request is there. False: it may not come, and that was answered. */
+bool lmn_serve_admit(lmn_serve_loop *l, lmn_http_request *r);
+/* May who sent r ask that model? For protocols whose path does not name it. */
+bool lmn_serve_may(const lmn_serve_loop *l, const lmn_http_request *r, lmn_span model);
+
+/* answers.c. Bytes that lie in loop->text or are constant; counted under the route. */
 typedef struct lmn_serve_answer {
     uint32_t status;
     lmn_route route;
@@ -171,24 +200,23 @@ typedef struct lmn_serve_answer {
     uint32_t n_fields;
     lmn_span body;
 } lmn_serve_answer;
+void lmn_answer_field(lmn_serve_answer *a, const char *name, const char *value);
 void lmn_serve_reply(lmn_serve_loop *l, lmn_http_request *r, const lmn_serve_answer *a);
+/* With loop->text as the body. */
+void lmn_answer_text(lmn_serve_loop *l, lmn_http_request *r, lmn_serve_answer *a);
+/* 200, with what stands in the loop's text. */
+void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, const char *type);
+/* A text that does not change. */
+void lmn_serve_fixed(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
+                     const char *type, const char *body);
 /* {"error": sentence}; retry_after_s 0: no such field. */
 void lmn_serve_error(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
                      const char *sentence, uint32_t retry_after_s);
-/* Why there is no such version, as a sentence; `known`: the model has others. True: it may come. */
-bool lmn_serve_not_there(lmn_serve_loop *l, lmn_span name, uint64_t version, bool known,
-                         char sentence[LAMINA_ERROR_MSG_BYTES]);
-/* 200, with what stands in the loop's text. */
-void lmn_serve_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, const char *type);
-/* The versions of v's model that are there, the highest first. */
-#define LMN_SERVE_VERSIONS (2 * LMN_CONFIG_MAX_VERSIONS)
-uint32_t lmn_serve_versions(const lmn_serve_loop *l, const lmn_version *v,
-                            uint64_t numbers[LMN_SERVE_VERSIONS]);
-/* Into loop->text: statistics of a version or of all, the repository's index. */
-void lmn_serve_write_stats(lmn_serve_loop *l, const lmn_version *only);
-void lmn_serve_write_index(lmn_serve_loop *l, bool ready_only);
-/* Load a model, or unload it, and answer. The name is one; the request may ask for that. */
-void lmn_serve_change(lmn_serve_loop *l, lmn_http_request *r, lmn_span name, bool unload);
+/* The same as the protocol of the request has it. */
+void lmn_serve_refuse(lmn_serve_loop *l, lmn_http_request *r, lmn_route route, uint32_t status,
+                      const char *why, uint32_t retry_after_s);
+/* JSON into loop->text, which is emptied. */
+lmn_jsonw lmn_serve_json(lmn_serve_loop *l);
 /* Count it, and log one of so many. */
 void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route route,
                        uint32_t status, uint64_t now);
@@ -286,8 +314,6 @@ static inline void lmn_tokens_see(lmn_serve_loop *l)
 }
 /* The token that a request came with; NULL: none of ours. */
 lmn_token *lmn_tokens_find(const lmn_tokens *s, const lmn_http_request *r);
-/* May who sent r ask that model? For protocols whose path does not name it. */
-bool lmn_serve_may(const lmn_serve_loop *l, const lmn_http_request *r, lmn_span model);
 bool lmn_token_has_model(const lmn_token *t, lmn_span name);
 /* One request at `now`; 0: it may come; else nanoseconds until one may. Any thread. */
 uint64_t lmn_token_take(lmn_token *t, uint64_t now);

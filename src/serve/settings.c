@@ -12,11 +12,6 @@
 
 enum { OWN_LEVEL = 1, OWN_RATE = 2, OWN_COUNT = 4 };
 
-static bool is(lmn_span s, const char *text)
-{
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 void lmn_settings_init(lmn_settings *t, bool traced, uint32_t rate)
 {
     memset(t, 0, sizeof *t);
@@ -38,7 +33,7 @@ void lmn_settings_init(lmn_settings *t, bool traced, uint32_t rate)
 static uint32_t row_of(const lmn_settings *t, lmn_span model)
 {
     uint32_t i = 1;
-    while (i < t->n && !(t->row[i].own && is(model, t->row[i].model))) i++;
+    while (i < t->n && !(t->row[i].own && lmn_text_is(model, t->row[i].model))) i++;
     return model.n && i < t->n ? i : 0;
 }
 
@@ -124,7 +119,7 @@ void lmn_log_edit_begin(lamina_server *s, lmn_settings_edit *e)
 
 static bool is_one(const lmn_setting_value *v, const char *text)
 {
-    return v->n == 1 && is(v->text[0], text);
+    return v->n == 1 && lmn_text_is(v->text[0], text);
 }
 
 /* A whole number from lo to hi, as a text, a list of one or a number. */
@@ -139,11 +134,11 @@ static lamina_status set_level(lmn_settings_edit *e, const lmn_setting_value *v,
     e->trace.timestamps = e->otherwise.timestamps;
     e->trace.own &= ~(uint32_t)OWN_LEVEL;
     for (uint32_t i = 0; i < v->n; i++) {
-        const bool on = is(v->text[i], "TIMESTAMPS");
-        if (is(v->text[i], "TENSORS"))
+        const bool on = lmn_text_is(v->text[i], "TIMESTAMPS");
+        if (lmn_text_is(v->text[i], "TENSORS"))
             return lmn_fail(err, LAMINA_E_UNSUPPORTED,
                             "trace_level TENSORS is not supported: traces hold times, no tensors");
-        if (!on && !(v->n == 1 && is(v->text[i], "OFF")))
+        if (!on && !(v->n == 1 && lmn_text_is(v->text[i], "OFF")))
             return lmn_fail(err, LAMINA_E_INVALID, "trace_level is OFF or TIMESTAMPS");
         if (on && !e->possible)
             return lmn_fail(err, LAMINA_E_UNSUPPORTED,
@@ -271,7 +266,7 @@ lamina_status lmn_settings_edit_set(lmn_settings_edit *e, lmn_span name, const l
 {
     char shown[100];
     for (uint32_t i = 0; i < LMN_COUNT(RULES); i++) {
-        if (RULES[i].log != e->log || !is(name, RULES[i].name)) continue;
+        if (RULES[i].log != e->log || !lmn_text_is(name, RULES[i].name)) continue;
         if (e->said >> i & 1u)
             return lmn_fail(err, LAMINA_E_INVALID, "%s is given twice", RULES[i].name);
         e->said |= 1u << i;

@@ -88,7 +88,6 @@ void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_
     lmn_setting rows[LMN_SETTINGS_ROWS];
     lmn_settings_edit e;
     lamina_error err = {0};
-    lmn_jsonw w;
     if (r->method == LMN_HTTP_POST) {
         if (r->listener != s->admin) {
             lmn_serve_error(l, r, LMN_ROUTE_SERVER, 403,
@@ -106,8 +105,7 @@ void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_
         }
     }
     const uint32_t n = log ? lmn_log_settings_get(s, rows) : lmn_trace_settings_get(s, model, rows);
-    lmn_strbuf_reset(&l->text);
-    lmn_jsonw_init(&w, &l->text, 0);
+    lmn_jsonw w = lmn_serve_json(l);
     lmn_jsonw_object(&w, NULL);
     for (uint32_t i = 0; i < n; i++) write_setting(&w, &rows[i]);
     lmn_jsonw_end(&w);

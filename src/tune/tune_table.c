@@ -109,11 +109,6 @@ static uint64_t sum_of(const void *bytes, size_t n)
     return h;
 }
 
-static bool is(lmn_span s, const char *text)
-{
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 /* Exactly 16 digits. */
 static bool hex(lmn_span s, uint64_t *out)
 {
@@ -156,7 +151,8 @@ static bool read_choice(lmn_span s, lmn_choice *c)
     int64_t v[3];
     if (split(s, ',', part, 4) != 4) return false;
     c->path = 0;
-    while (c->path < LMN_CHOICE_COUNT && !is(part[0], lmn_choice_path_name(c->path))) c->path++;
+    while (c->path < LMN_CHOICE_COUNT && !lmn_text_is(part[0], lmn_choice_path_name(c->path)))
+        c->path++;
     if (c->path == LMN_CHOICE_COUNT) return false;
     for (int i = 0; i < 3; i++)
         if (!lmn_parse_i64(part[i + 1].p, part[i + 1].n, &v[i]) || v[i] < 0 ||
@@ -173,7 +169,7 @@ static bool read_row(lmn_span s, const lmn_kset *set, int32_t *family, bool *use
         const char *name = lmn_tune_family_name(*family);
         const size_t n = strlen(name);
         if (s.n <= n || memcmp(s.p, name, n) != 0 || s.p[n] != ':') continue;
-        *used = is((lmn_span){s.p + n + 1, s.n - n - 1}, lmn_tune_variant(*family, set));
+        *used = lmn_text_is((lmn_span){s.p + n + 1, s.n - n - 1}, lmn_tune_variant(*family, set));
         return true;
     }
     return false;
@@ -204,12 +200,12 @@ static int32_t read_line(lmn_span line, const lmn_tune_origin *from, lmn_tune_re
     const int n = split(line, ' ', f, N_FIELDS);
     if (n < 2 || f[F_HEAD].n < strlen(HEAD) || memcmp(f[F_HEAD].p, HEAD, strlen(HEAD)) != 0)
         return LMN_TUNE_DAMAGED;
-    if (!is(f[F_HEAD], HEAD FORMAT)) return LMN_TUNE_FORMAT;
+    if (!lmn_text_is(f[F_HEAD], HEAD FORMAT)) return LMN_TUNE_FORMAT;
     if (n != N_FIELDS || !hex(f[F_SUM], &sum) ||
         sum != sum_of(line.p, (size_t)(f[F_SUM].p - line.p)) || !hex(f[F_MACHINE], &machine))
         return LMN_TUNE_DAMAGED;
     if (machine != from->machine) return LMN_TUNE_MACHINE;
-    if (!is(f[F_VERSION], from->version)) return LMN_TUNE_LIBRARY;
+    if (!lmn_text_is(f[F_VERSION], from->version)) return LMN_TUNE_LIBRARY;
     if (!read_row(f[F_ROW], from->set, &out->key.family, &used) ||
         !read_words(f[F_WORDS], &out->key) || !read_choice(f[F_CHOICE], &out->choice) ||
         !read_gain(f[F_GAIN], &out->gain))

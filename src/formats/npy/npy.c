@@ -4,6 +4,8 @@
  */
 #include "formats/npy/npy.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 #define FAIL(st, ...) lmn_fail(err, (st), __VA_ARGS__)
@@ -54,11 +56,6 @@ static bool quoted(text *t, lmn_span *out)
     return true;
 }
 
-static bool is(lmn_span s, const char *word)
-{
-    return s.n == strlen(word) && memcmp(s.p, word, s.n) == 0;
-}
-
 static bool number(text *t, int64_t *out)
 {
     int64_t v = 0;
@@ -86,7 +83,7 @@ static bool shape(text *t, header *h)
 
 static bool descr(lmn_span s, header *h)
 {
-    h->dtype = is(s, "bfloat16") ? LAMINA_BF16 : LAMINA_DTYPE_NONE;
+    h->dtype = lmn_text_is(s, "bfloat16") ? LAMINA_BF16 : LAMINA_DTYPE_NONE;
     if (h->dtype) return true;
     if (s.n < 3 || s.n > 4 || !memchr("<>|=", s.p[0], 4)) return false;
     unsigned bytes = 0;
@@ -114,7 +111,7 @@ static lamina_status parse_value(text *t, lmn_span key, header *h, unsigned *see
                                  lamina_error *err)
 {
     lmn_span value;
-    if (is(key, "descr")) {
+    if (lmn_text_is(key, "descr")) {
         if (!quoted(t, &value))
             return FAIL(LAMINA_E_UNSUPPORTED, "records (structured arrays) are not supported");
         char shown[40];
@@ -125,12 +122,12 @@ static lamina_status parse_value(text *t, lmn_span key, header *h, unsigned *see
         *seen |= 1;
         return LAMINA_OK;
     }
-    if (is(key, "fortran_order")) {
+    if (lmn_text_is(key, "fortran_order")) {
         *seen |= 2;
         if (truth(t, &h->fortran)) return LAMINA_OK;
         return FAIL(LAMINA_E_PARSE, "fortran_order in the .npy header is no truth value");
     }
-    if (is(key, "shape")) {
+    if (lmn_text_is(key, "shape")) {
         *seen |= 4;
         if (shape(t, h)) return LAMINA_OK;
         return FAIL(LAMINA_E_PARSE,
