@@ -2,15 +2,16 @@
  * bf16 hgemm row on AMX: blocks of 32 x 32 in four accumulator tiles (0..3), two tiles of A (4, 5)
  * and two of B (6, 7), 32 k a step. Rows of A stay in the first cache while all panels of B pass,
  * or, if they are long, a panel does while all rows of A pass. The rows left over have a
- * configuration of their own; columns behind n are zeros of the panel and leave through a small
- * buffer. Few rows go to vdpbf16ps with row-major B; transposed B is the first operand of tiles
- * where it lies.
+ * configuration of their own. Sums that something is left to be done with leave through a small
+ * buffer while the next block multiplies. Few rows go to vdpbf16ps with row-major B; transposed B
+ * is the first operand of tiles where it lies.
  */
 #define HG_NR 32
 #define HG_OWN_NT
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
 #include "kernels/simd/amx_tile.h"
 
+#include <math.h>
 #include <string.h>
 
 HG_DEFINE(amx)
@@ -34,70 +35,167 @@ static void configure(amx_cfg *c, int64_t top, int64_t bottom)
     amx_cfg_tile(c, 6, AMX_ROWS, AMX_ROW_BYTES), amx_cfg_tile(c, 7, AMX_ROWS, AMX_ROW_BYTES);
 }
 
+/* Sums of a tile on their way out, in a buffer: what is left to do is done behind the steps of the
+   next tile, which are then still at work, or, where those are many, before them. */
+typedef struct waiting {
+    const lmn_hgemm_block *t;
+    const float *sums;  /* HG_NR apart */
+    int64_t i, j, m, n; /* m == 0: nothing waits */
+} waiting;
+
+/* From this k on the end of the tile before comes first: steps so many are no longer at work
+   together when their loop is done. */
+enum { LONG_K = 128 };
+
+/* Sixteen columns of a row: bias, clip. Adding -0 changes nothing. */
+VF_INLINE vf ended(vf v, vf col, vf add, vf lo, vf hi)
+{
+    return vf_min(hi, vf_max(lo, vf_add(vf_add(v, col), add)));
+}
+
+/* Rows of 16 bits. add: is there a residual; whole: are there 32 columns. Constants at every call.
+   The instruction that rounds makes denormals 0. */
+VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole)
+{
+    enum { DENORMAL = 0x20 };
+    const lmn_hgemm_head h = *w->t->head; /* a copy, which stores cannot change */
+    const vm in0 = whole ? 0xffff : vm_first(w->n),
+             in1 = whole ? 0xffff : vm_first(w->n - VF_LANES);
+    const __mmask32 in = first32(w->n);
+    const vf none = vf_set1(-0.0f), lo = vf_set1(h.lo), hi = vf_set1(h.hi);
+    const vf col0 = h.col ? vf_loadm(h.col + w->j, in0) : none;
+    const vf col1 = h.col ? vf_loadm(h.col + w->j + VF_LANES, in1) : none;
+    uint16_t *out = h.out + w->i * h.out_ld + w->j;
+    const uint16_t *from = add ? h.add + w->i * h.out_ld + w->j : NULL;
+    const float *sums = w->sums;
+    for (int64_t i = 0; i < w->m; i++, sums += HG_NR, out += h.out_ld) {
+        vf add0 = none, add1 = none;
+        if (add) {
+            const __m512i x = whole ? load32(from) : load32n(from, w->n);
+            add0 = bf16_widen(_mm512_castsi512_si256(x));
+            add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
+            from += h.out_ld;
+        }
+        const vf v0 = ended(vf_load(sums), col0, add0, lo, hi);
+        const vf v1 = ended(vf_load(sums + VF_LANES), col1, add1, lo, hi);
+        if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
+                         _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
+            if (whole)
+                _mm512_storeu_si512(out, f32_join(v0, v1));
+            else
+                _mm512_mask_storeu_epi16(out, in, f32_join(v0, v1));
+        } else {
+            bf16_store(out, v0, w->n), bf16_store(out + VF_LANES, v1, w->n - VF_LANES);
+        }
+    }
+}
+
+/* Rows of f32. */
+static void leave_f32(const waiting *w)
+{
+    static const lmn_hgemm_head nothing = {.lo = -INFINITY, .hi = INFINITY};
+    const lmn_hgemm_head h = w->t->head ? *w->t->head : nothing;
+    const vf none = vf_set1(-0.0f), lo = vf_set1(h.lo), hi = vf_set1(h.hi);
+    for (int64_t v = 0; v < w->n; v += VF_LANES) {
+        const vm in = vm_first(w->n - v);
+        const vf col = h.col ? vf_loadm(h.col + w->j + v, in) : none;
+        const float *full = h.full ? h.full + w->i * h.full_ld + w->j + v : NULL;
+        float *c = w->t->c + w->i * w->t->ldc + w->j + v;
+        for (int64_t i = 0; i < w->m; i++, c += w->t->ldc) {
+            vf x = vf_load(w->sums + i * HG_NR + v);
+            if (h.row) x = vf_add(x, vf_set1(h.row[w->i + i]));
+            vf_storem(c, in,
+                      ended(x, col, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
+        }
+    }
+}
+
+static __attribute__((noinline)) void leave(const waiting *w)
+{
+    const lmn_hgemm_head *h = w->t->head;
+    if (!h || !h->out)
+        leave_f32(w);
+    else if (h->add && w->n == HG_NR)
+        leave_short(w, true, true);
+    else if (h->add)
+        leave_short(w, true, false);
+    else if (w->n == HG_NR)
+        leave_short(w, false, true);
+    else
+        leave_short(w, false, false);
+}
+
+static void leave_last(waiting *w)
+{
+    if (w->m) leave(w);
+    w->m = 0;
+}
+
 typedef struct place {
     const char *a, *b;
-    int64_t a_step; /* bytes from row to row */
-    float *c;
-    int64_t c_step; /* bytes */
+    int64_t a_step;    /* bytes from row to row */
+    const float *from; /* sums that come first; NULL = none */
+    float *to;
+    int64_t from_step, to_step; /* bytes */
     int64_t k;
     const char *next; /* `lines` lines from here on are fetched a step; NULL = none */
     int64_t lines;
 } place;
 
-/* both: are there two tiles of A; beta: does C come first; far: is there something to fetch.
-   Constants at every call. */
-VF_INLINE void block32(const place *p, const bool both, const bool beta, const bool far)
+/* lower: are there two tiles of A; right: and of B; far: is there something to fetch. Constants at
+   every call. */
+VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
+                       const bool far)
 {
+    if (p->k >= LONG_K) leave_last(w);
     const char *next = p->next;
     const int64_t lines = p->lines;
-    const char *a0 = p->a, *a1 = p->a + 16 * p->a_step, *b = p->b;
-    char *c = (char *)p->c, *c_low = c + 16 * p->c_step;
-    if (beta) {
-        AMX_LOAD(0, c, p->c_step);
-        AMX_LOAD(1, c + AMX_ROW_BYTES, p->c_step);
-        if (both) AMX_LOAD(2, c_low, p->c_step);
-        if (both) AMX_LOAD(3, c_low + AMX_ROW_BYTES, p->c_step);
+    const char *a0 = p->a, *a1 = p->a + AMX_ROWS * p->a_step, *b = p->b;
+    if (p->from) {
+        const char *c = (const char *)p->from, *low = c + AMX_ROWS * p->from_step;
+        AMX_LOAD(0, c, p->from_step);
+        if (right) AMX_LOAD(1, c + AMX_ROW_BYTES, p->from_step);
+        if (lower) AMX_LOAD(2, low, p->from_step);
+        if (lower && right) AMX_LOAD(3, low + AMX_ROW_BYTES, p->from_step);
     } else {
         AMX_ZERO(0);
-        AMX_ZERO(1);
-        if (both) AMX_ZERO(2);
-        if (both) AMX_ZERO(3);
+        if (right) AMX_ZERO(1);
+        if (lower) AMX_ZERO(2);
+        if (lower && right) AMX_ZERO(3);
     }
     for (int64_t k = 0; k < p->k; k += STEP_K) {
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(4, a0, p->a_step);
         AMX_LOAD(6, b, B_STEP);
         AMX_BF16(0, 4, 6);
-        AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
-        AMX_BF16(1, 4, 7);
-        if (both) {
-            AMX_LOAD(5, a1, p->a_step);
-            AMX_BF16(2, 5, 6);
-            AMX_BF16(3, 5, 7);
-        }
+        if (right) AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
+        if (right) AMX_BF16(1, 4, 7);
+        if (lower) AMX_LOAD(5, a1, p->a_step);
+        if (lower) AMX_BF16(2, 5, 6);
+        if (lower && right) AMX_BF16(3, 5, 7);
         a0 += STEP_K * sizeof(uint16_t), a1 += STEP_K * sizeof(uint16_t);
         b += STEP_K / PAIR * B_STEP;
     }
-    AMX_STORE(0, c, p->c_step);
-    AMX_STORE(1, c + AMX_ROW_BYTES, p->c_step);
-    if (both) AMX_STORE(2, c_low, p->c_step);
-    if (both) AMX_STORE(3, c_low + AMX_ROW_BYTES, p->c_step);
+    leave_last(w);
+    char *c = (char *)p->to, *low = c + AMX_ROWS * p->to_step;
+    AMX_STORE(0, c, p->to_step);
+    if (right) AMX_STORE(1, c + AMX_ROW_BYTES, p->to_step);
+    if (lower) AMX_STORE(2, low, p->to_step);
+    if (lower && right) AMX_STORE(3, low + AMX_ROW_BYTES, p->to_step);
 }
 
-VF_INLINE void block_any(const place *p, bool both, bool beta)
+static void block_any(const place *p, waiting *w, bool lower, bool right)
 {
-    if (both && p->next && beta)
-        block32(p, true, true, true);
-    else if (both && p->next)
-        block32(p, true, false, true);
-    else if (both && beta)
-        block32(p, true, true, false);
-    else if (both)
-        block32(p, true, false, false);
-    else if (beta)
-        block32(p, false, true, false);
+    if (lower && right && p->next)
+        block32(p, w, true, true, true);
+    else if (lower && right)
+        block32(p, w, true, true, false);
+    else if (lower)
+        block32(p, w, true, false, false);
+    else if (right)
+        block32(p, w, false, true, false);
     else
-        block32(p, false, false, false);
+        block32(p, w, false, false, false);
 }
 
 /* The blocks of a panel share the fetching of the next, a line of 64 bytes for every k. */
@@ -111,57 +209,69 @@ VF_INLINE void fetch_panel(const lmn_hgemm_block *t, int64_t i, place *p)
     p->next = p->b + t->b_panel * (int64_t)sizeof(uint16_t) + from * 64;
 }
 
-/* m <= 32 rows and n <= 32 columns; where n is less, C comes and goes through a buffer. */
-static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m)
+/* The lines that a block leaves to, and its residual: too far apart for the hardware to foresee. */
+static void leave_soon(const lmn_hgemm_head *h, int64_t i, int64_t j, int64_t m)
 {
-    float buffer[32 * HG_NR];
+    for (int64_t r = i; r < i + m; r++) {
+        __builtin_prefetch(h->out + r * h->out_ld + j, 1);
+        if (h->add) __builtin_prefetch(h->add + r * h->out_ld + j);
+    }
+}
+
+/* m <= 32 rows and n <= 32 columns of sums; C itself takes them where nothing is left to do. */
+static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, float *sums,
+                     waiting *w)
+{
     const int64_t n = lmn_min_i64(HG_NR, t->n - j);
     float *c = t->c + i * t->ldc + j;
     place p = {.a = (const char *)t->a + i * t->lda * (int64_t)sizeof(uint16_t),
                .b = (const char *)t->b + j / HG_NR * t->b_panel * (int64_t)sizeof(uint16_t),
                .a_step = t->lda * (int64_t)sizeof(uint16_t),
-               .c = c,
-               .c_step = t->ldc * (int64_t)sizeof(float),
+               .from = t->beta ? c : NULL,
+               .from_step = t->ldc * (int64_t)sizeof(float),
                .k = t->k};
+    const bool direct = n == HG_NR && !t->head;
+    p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
     if (t->b_far) fetch_panel(t, i, &p);
-    if (n == HG_NR) {
-        block_any(&p, m > AMX_ROWS, t->beta);
-        return;
+    if (t->head && t->head->out) leave_soon(t->head, i, j, m);
+    if (p.from && n < HG_NR) {
+        const vm low = vm_first(n), high = vm_first(n - VF_LANES);
+        for (int64_t r = 0; r < m; r++) {
+            vf_store(sums + r * HG_NR, vf_loadm(c + r * t->ldc, low));
+            vf_store(sums + r * HG_NR + VF_LANES, vf_loadm(c + r * t->ldc + VF_LANES, high));
+        }
+        p.from = sums, p.from_step = p.to_step;
     }
-    p.c = buffer, p.c_step = HG_NR * sizeof(float);
-    const vm low = vm_first(n), high = vm_first(n - VF_LANES);
-    for (int64_t r = 0; t->beta && r < m; r++) {
-        vf_store(buffer + r * HG_NR, vf_loadm(c + r * t->ldc, low));
-        vf_store(buffer + r * HG_NR + VF_LANES, vf_loadm(c + r * t->ldc + VF_LANES, high));
-    }
-    block_any(&p, m > AMX_ROWS, t->beta);
-    for (int64_t r = 0; r < m; r++) {
-        vf_storem(c + r * t->ldc, low, vf_load(buffer + r * HG_NR));
-        vf_storem(c + r * t->ldc + VF_LANES, high, vf_load(buffer + r * HG_NR + VF_LANES));
-    }
+    block_any(&p, w, m > AMX_ROWS, n > VF_LANES);
+    if (!direct) *w = (waiting){t, sums, i, j, m, n};
 }
 
 void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
 {
     const int64_t whole = t->m / 32 * 32, rest = t->m - whole;
+    float sums[2][32 * HG_NR] __attribute__((aligned(64)));
+    waiting w = {.m = 0};
+    int turn = 0;
     amx_cfg cfg;
     if (whole > 0) {
         configure(&cfg, AMX_ROWS, AMX_ROWS);
         amx_enter(&cfg);
         if (!t->b_far && t->k * 32 * (int64_t)sizeof(uint16_t) <= NEAR_BYTES) {
             for (int64_t i = 0; i < whole; i += 32)
-                for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, i, j, 32);
+                for (int64_t j = 0; j < t->n; j += HG_NR)
+                    block_at(t, i, j, 32, sums[turn ^= 1], &w);
         } else {
             for (int64_t j = 0; j < t->n; j += HG_NR)
-                for (int64_t i = 0; i < whole; i += 32) block_at(t, i, j, 32);
+                for (int64_t i = 0; i < whole; i += 32) block_at(t, i, j, 32, sums[turn ^= 1], &w);
         }
     }
     if (rest > 0) {
         configure(&cfg, lmn_min_i64(rest, AMX_ROWS), lmn_max_i64(0, rest - AMX_ROWS));
         amx_enter(&cfg);
-        for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, whole, j, rest);
+        for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, whole, j, rest, sums[turn ^= 1], &w);
     }
     amx_leave();
+    leave_last(&w);
 }
 
 /* ---- few rows, B transposed -------------------------------------------------------------------
