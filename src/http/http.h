@@ -26,9 +26,9 @@ typedef struct lmn_http_limits {
     uint32_t n_chunks;      /* of one body [65536], else 413 */
     uint32_t n_connections; /* of the server [10000]; more wait in the backlog */
     uint64_t buffer_bytes;  /* held by all requests and answers at once [1 GiB], else 503 */
-    uint64_t header_ns; /* from the first byte of a request to its blank line [10 s], else 408 */
-    uint64_t idle_ns;   /* between requests [60 s] */
-    uint64_t stall_ns;  /* a body or a reader slower than 1 KiB/s: cut within so long [10 s] */
+    uint64_t header_ns;     /* from the first byte of a request to its blank line [9 s], else 408 */
+    uint64_t idle_ns;       /* between requests [60 s] */
+    uint64_t stall_ns;      /* a body or a reader slower than 1 KiB/s: cut within so long [9 s] */
 } lmn_http_limits;
 
 typedef enum lmn_http_method {

@@ -649,11 +649,13 @@ void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
         return;
     }
     if (kind == LMN_HTTP_TIMER_STALL && !stalled(c)) return;
-    if (kind != LMN_HTTP_TIMER_LINGER) lmn_http_bump(&c->loop->counts.timed_out, 1);
+    const bool lingers = kind == LMN_HTTP_TIMER_LINGER || kind == LMN_HTTP_TIMER_LATE;
+    if (!lingers) lmn_http_bump(&c->loop->counts.timed_out, 1);
     const bool reading =
         c->phase == LMN_HTTP_HEADS || c->phase == LMN_HTTP_BODY || c->phase == LMN_HTTP_CHUNKS;
-    if (kind != LMN_HTTP_TIMER_LINGER && reading && !c->out && !lmn_http_tls_shaking(c)) {
+    if (!lingers && reading && !c->out && !lmn_http_tls_shaking(c)) {
         refuse(c, 408);
+        if (c->timer == LMN_HTTP_TIMER_LINGER) lmn_http_timer_set(c, LMN_HTTP_TIMER_LATE);
     } else {
         drop(c);
     }

@@ -439,8 +439,29 @@ static const lmn_h2_events EVENTS = {.begin = on_begin,
                                      .send_body = lmn_h2_send_body,
                                      .ready_body = lmn_h2_ready_body};
 
+/* Where within a frame the input ends. */
+static void follow(lmn_h2_conn *h, lmn_span in)
+{
+    while (in.n) {
+        const size_t want = h->awaited ? h->awaited : sizeof h->frame - h->n_frame;
+        const size_t n = in.n < want ? in.n : want;
+        if (h->awaited) {
+            h->awaited -= (uint32_t)n;
+        } else {
+            memcpy(h->frame + h->n_frame, in.p, n);
+            h->n_frame += (uint32_t)n;
+        }
+        in.p += n;
+        in.n -= n;
+        if (h->n_frame < sizeof h->frame) continue;
+        h->awaited = (uint32_t)h->frame[0] << 16 | (uint32_t)h->frame[1] << 8 | h->frame[2];
+        h->n_frame = 0;
+    }
+}
+
 static void feed(lmn_h2_conn *h, lmn_span bytes)
 {
+    follow(h, bytes);
     h->busy = true;
     if (!h->table->feed(h->session, bytes)) h->broken = true;
     h->busy = false;
@@ -459,6 +480,7 @@ static bool begin(lmn_http_conn *c)
     h->table = l->server->h2;
     h->budget = LMN_H2_BUDGET;
     h->budget_ns = l->now;
+    h->awaited = LMN_H2_PREFACE;
     c->h2 = h;
     return h->table->create(&l->alloc, &settings, &EVENTS, h, &h->session) == LAMINA_OK;
 }
@@ -509,7 +531,7 @@ void lmn_h2_retime(lmn_http_conn *c)
     if (h->n_reading || h->n_writing || c->out)
         kind = LMN_HTTP_TIMER_STALL;
     else if (!h->n_streams)
-        kind = LMN_HTTP_TIMER_IDLE;
+        kind = h->awaited || h->n_frame ? LMN_HTTP_TIMER_STALL : LMN_HTTP_TIMER_IDLE;
     if (kind != c->timer) lmn_http_timer_set(c, kind);
 }
 

@@ -79,6 +79,9 @@ typedef struct lmn_h2_conn {
     lmn_h2_stream *streams;
     uint32_t n_streams, n_reading, n_writing;
     uint64_t body_bytes; /* in blocks of their own */
+    uint32_t awaited;    /* bytes of the frame that has begun */
+    uint8_t frame[9];    /* its head, n_frame of it */
+    uint32_t n_frame;
     int64_t budget;
     uint64_t budget_ns;
     size_t earned;    /* bytes sent since the last that counted */

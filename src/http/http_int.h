@@ -37,6 +37,8 @@ enum {
 };
 #define LMN_HTTP_SECOND UINT64_C(1000000000)
 #define LMN_HTTP_LINGER_NS (2 * LMN_HTTP_SECOND)
+/* ... of who was refused for its slowness: its time is up. */
+#define LMN_HTTP_LATE_NS (LMN_HTTP_SECOND / 4)
 /* An end of input that comes so soon after a request says "no more requests", not "I have left". */
 #define LMN_HTTP_HALF_NS (LMN_HTTP_SECOND / 50)
 /* Draining: so long from the last SYN that is heard to the close of a listener. */
@@ -73,6 +75,7 @@ typedef enum lmn_http_timer {
     LMN_HTTP_TIMER_IDLE,
     LMN_HTTP_TIMER_STALL,
     LMN_HTTP_TIMER_LINGER,
+    LMN_HTTP_TIMER_LATE, /* a short linger */
     LMN_HTTP_TIMERS,
     LMN_HTTP_TIMER_NONE = LMN_HTTP_TIMERS
 } lmn_http_timer;

@@ -486,6 +486,7 @@ lamina_status lmn_http_loop_open(lmn_http_server *s, const lmn_http_limits *limi
     l->timer_ns[LMN_HTTP_TIMER_IDLE] = limits->idle_ns;
     l->timer_ns[LMN_HTTP_TIMER_STALL] = limits->stall_ns / LMN_HTTP_STALL_SLICES;
     l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS;
+    l->timer_ns[LMN_HTTP_TIMER_LATE] = LMN_HTTP_LATE_NS;
     init_pools(l);
     const lamina_status st = fill(l, err);
     if (st == LAMINA_OK) {

@@ -29,9 +29,9 @@ static lmn_http_limits share_of(const lmn_http_limits *l, uint32_t n_loops)
                              .n_chunks = l->n_chunks ? l->n_chunks : 65536,
                              .n_connections = (n_connections + n_loops - 1) / n_loops,
                              .buffer_bytes = bytes < LMN_HTTP_SLAB ? LMN_HTTP_SLAB : bytes,
-                             .header_ns = or_default(l->header_ns, 10 * LMN_HTTP_SECOND),
+                             .header_ns = or_default(l->header_ns, 9 * LMN_HTTP_SECOND),
                              .idle_ns = or_default(l->idle_ns, 60 * LMN_HTTP_SECOND),
-                             .stall_ns = or_default(l->stall_ns, 10 * LMN_HTTP_SECOND)};
+                             .stall_ns = or_default(l->stall_ns, 9 * LMN_HTTP_SECOND)};
 }
 
 static lamina_status adopt(const char *number, int *fd, lamina_error *err)
