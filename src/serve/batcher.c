@@ -85,6 +85,7 @@ lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
     if (!c->default_level) c->default_level = 1;
     if (!c->n_instances) c->n_instances = 1;
     if (!c->max_queue_bytes) c->max_queue_bytes = (size_t)256 << 20;
+    if (!c->rejoin_ns) c->rejoin_ns = LMN_BATCH_REJOIN_NS;
     if (c->max_queue_rows <= 0) c->max_queue_rows = lmn_max_i64(64, 4 * c->max_batch_size);
     c->max_queue_rows = lmn_max_i64(c->max_queue_rows, c->max_batch_size);
     b->n_buckets = 16;
@@ -588,7 +589,7 @@ void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint
     if (b->config.rejoin) {
         const uint64_t wait = took_ns / 16;
         b->back_n = batch->n > 1 ? batch->n : 0;
-        b->back_until = later(now, wait < LMN_BATCH_REJOIN_NS ? wait : LMN_BATCH_REJOIN_NS);
+        b->back_until = later(now, wait < b->config.rejoin_ns ? wait : b->config.rejoin_ns);
     }
     b->free_mask |= (uint64_t)1 << batch->instance;
     for (lmn_infer *r = batch->first, *next; r; r = next) {

@@ -61,10 +61,11 @@ typedef struct lmn_batch_config {
     uint64_t delay_ns; /* max_queue_delay_microseconds */
     bool preserve_ordering;
     /* Clients that are answered together come back together: after a batch of several, an instance
-     * waits for as many as were answered, a full batch, or a sixteenth of the time that it ran (2
-     * ms at most), whatever comes first. Without it the first that are back would run alone. Not
-     * with a delay. */
+     * waits for as many as were answered, a full batch, or a sixteenth of the time that it ran (at
+     * most rejoin_ns), whatever comes first. Without it the first that are back would run alone.
+     * Not with a delay. */
     bool rejoin;
+    uint64_t rejoin_ns;               /* default 2 ms */
     uint32_t n_levels, default_level; /* 1-based; n_levels 0 = one, level[0] */
     lmn_batch_level level[LMN_BATCH_MAX_LEVELS];
     int64_t max_queue_rows; /* default max(64, 4 x max_batch_size) */

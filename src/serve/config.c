@@ -248,6 +248,10 @@ static lamina_status obey(lmn_cfg_reader *r, const lmn_cfg_node *n, const char *
         if (!lmn_parse_i64(value, len, &v) || v < 1)
             return lmn_cfg_bad(r, n, "max_queue_bytes must be a number of bytes above 0");
         m->batch.max_queue_bytes = (size_t)v;
+    } else if (strcmp(key, "rejoin_microseconds") == 0) {
+        if (!lmn_parse_i64(value, len, &v) || v < 1 || v > 1000000)
+            return lmn_cfg_bad(r, n, "rejoin_microseconds must be from 1 to 1000000");
+        m->batch.rejoin_ns = (uint64_t)v * 1000u;
     } else if (strcmp(key, "rows") == 0) {
         if (strcmp(value, "coupled") != 0) return lmn_cfg_bad(r, n, "rows can only be coupled");
         m->coupled = "declared";

@@ -193,6 +193,7 @@ static const bad_case BAD_TEXT[] = {
     {"model_transaction_policy { decoupled: true }", "must be false"},
     {"parameters { key: \"run\" value { string_value: \"here\" } }", "inline"},
     {"parameters { key: \"max_queue_bytes\" value { string_value: \"0\" } }", "above 0"},
+    {"parameters { key: \"rejoin_microseconds\" value { string_value: \"0\" } }", "from 1"},
     {"parameters { key: \"a\" value { } } parameters { key: \"a\" value { } }", "twice"},
     {"default_model_filename: \"../m\"", "name of a file"},
     {"default_model_filename: \"a/b\"", "name of a file"},
