@@ -15,9 +15,12 @@ import tempfile
 import threading
 
 import benchlib
-import serve
 
 NAME = "serve-watch"
+benchlib.need_modules(NAME, "numpy", "onnx")
+
+from serve_load import infer_body, middle, turns, wrk, wrk_script  # noqa: E402
+from serve_peers import LAMINA, Server, free_port, make_models  # noqa: E402
 
 
 class Sink:
@@ -48,9 +51,9 @@ class Sink:
 
 
 def start(folder, repo, log, name, *more):
-    port = serve.free_port()
-    return serve.Server(name, [serve.LAMINA, "serve", repo, "--listen", str(port), *more], port,
-                        "/v2/health/ready", log=log)
+    port = free_port()
+    return Server(name, [LAMINA, "serve", repo, "--listen", str(port), *more], port,
+                  "/v2/health/ready", log=log)
 
 
 def main():
@@ -62,12 +65,12 @@ def main():
         benchlib.not_run(NAME, "wrk is not installed (Debian package wrk)")
     rows, bars = [], {}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        repo, script = serve.make_models(folder), serve.wrk_script(folder, serve.infer_body(16))
+        repo, script = make_models(folder), wrk_script(folder, infer_body(16))
         ring = os.path.join(folder, "ring")
         os.makedirs(ring)
         sink = f"http://127.0.0.1:{Sink().port}"
         with open(os.path.join(folder, "log"), "w") as log:
-            logd = subprocess.Popen(["taskset", "-c", "1", serve.LAMINA, "logd", ring, "--out",
+            logd = subprocess.Popen(["taskset", "-c", "1", LAMINA, "logd", ring, "--out",
                                      os.path.join(folder, "lines"), "--rotate-size", "16M",
                                      "--keep", "1"], stdout=log, stderr=log)
             servers = [start(folder, repo, log, "not watched")]
@@ -75,15 +78,15 @@ def main():
                               str(n)) for n in (1, 10, 100)]
             servers += [start(folder, repo, log, f"traces, one in {n}", "--otlp", sink,
                               "--trace-rate", str(n)) for n in (1, 10, 1000)]
-            got = serve.turns(servers, opts.rounds,
-                              lambda s: serve.wrk(s, "tiny", script, 64, opts.seconds))
+            got = turns(servers, opts.rounds,
+                        lambda s: wrk(s, "tiny", script, 64, opts.seconds))
             for s in servers:
                 s.close()
             logd.terminate()
             logd.wait()
-    cpu = {name: serve.middle(v, "cpu") for name, v in got.items()}
+    cpu = {name: middle(v, "cpu") for name, v in got.items()}
     for name, v in got.items():
-        rows.append({"server": name, "cpu": cpu[name], "rate": serve.middle(v, "rate")})
+        rows.append({"server": name, "cpu": cpu[name], "rate": middle(v, "rate")})
     benchlib.table(["server", "req/s", "CPU us", "more"],
                    [[r["server"], round(r["rate"]), r["cpu"],
                      f"{100 * (r['cpu'] / cpu['not watched'] - 1):.1f} %"] for r in rows])

@@ -1,0 +1,177 @@
+"""
+Sets of bench/serve.py that ask how many requests a second and what each costs: json, grpc, heavy,
+process, idle.
+"""
+import json
+import os
+import shutil
+import socket
+import subprocess
+
+import benchlib
+import grpc_load
+from serve_load import infer_body, middle, turns, wrk, wrk_script
+from serve_peers import (LAMINA, cpu_seconds, granian_server, lamina_server, nginx_server,
+                         triton_server)
+
+CONNECTIONS = (1, 64, 256, 1000)
+
+
+def by_connections(runs, servers, model, script, connections):
+    """A table of one model; returns {(server, connections): medians}."""
+    medians, lines = {}, []
+    for n in connections:
+        got = turns(servers, runs.opts.rounds,
+                    lambda s, n=n: wrk(s, model, script, n, runs.opts.seconds))
+        for s in servers:
+            m = {k: middle(got[s.name], k) for k in ("rate", "p50", "p99", "cpu", "bad")}
+            medians[s.name, n] = m
+            lines.append([s.name, n, round(m["rate"]), m["p50"], m["p99"], m["cpu"],
+                          round(m["bad"])])
+            runs.row(model=model, server=s.name, connections=n, **m)
+    benchlib.table(["server", "connections", "req/s", "p50 us", "p99 us", "CPU us", "failed"],
+                   sorted(lines, key=lambda r: (r[1], r[0])))
+    return medians
+
+
+def set_json(runs):
+    """B1: the tiny model."""
+    servers = runs.start((lamina_server, True), (triton_server, True), (granian_server, True),
+                         (nginx_server, True))
+    script = wrk_script(runs.folder, infer_body(16))
+    print("tiny model, JSON of 16 floats")
+    m = by_connections(runs, servers, "tiny", script, CONNECTIONS)
+    for s in servers:
+        s.close()
+    ours, peer, floor = "lamina", "Triton, dynamic batching", "nginx, fixed answer"
+    if (ours, 64) in m and (peer, 64) in m:
+        runs.bar("B1 rate at 64", m[ours, 64]["rate"] / m[peer, 64]["rate"], "x", 3, peer)
+        runs.bar("B1 CPU at 64", m[ours, 64]["cpu"] / m[peer, 64]["cpu"], "x", 1 / 3, peer, False)
+    for n in (256, 1000):
+        if (ours, n) in m and ("granian", n) in m:
+            runs.bar(f"B1 rate at {n}", m[ours, n]["rate"] / m["granian", n]["rate"], "x", 2.8,
+                     "granian")
+    if (ours, 1) in m and (floor, 1) in m:
+        runs.bar("B1 p50 at 1", m[ours, 1]["p50"] / m[floor, 1]["p50"], "x", 1.4, floor, False)
+
+
+def set_grpc(runs):
+    """B2: the tiny model by gRPC."""
+    if not shutil.which("h2load"):
+        print("not run: h2load is not here (Debian package nghttp2-client)")
+        return
+    servers = runs.start((lamina_server, True), (triton_server, True))
+    body = grpc_load.write_request(runs.folder, "tiny", [0.25] * 16)
+    print("tiny model, unary gRPC of 16 floats")
+
+    def load(server, connections, streams):
+        cpu = cpu_seconds(server.p.pid)
+        n, took, mean, failed = grpc_load.h2load(server.grpc, body, connections, streams,
+                                                 runs.opts.seconds)
+        cpu = cpu_seconds(server.p.pid) - cpu
+        return {"rate": n / took, "mean": mean, "cpu": cpu / max(1, n) * 1e6, "bad": failed}
+
+    lines, medians = [], {}
+    for shape in ((1, 1), (64, 1), (8, 32)):
+        got = turns(servers, runs.opts.rounds, lambda s, shape=shape: load(s, *shape))
+        for s in servers:
+            m = {k: middle(got[s.name], k) for k in ("rate", "mean", "cpu", "bad")}
+            medians[s.name, shape] = m
+            lines.append([s.name, *shape, round(m["rate"]), m["mean"], m["cpu"], round(m["bad"])])
+            runs.row(set="grpc", server=s.name, connections=shape[0], streams=shape[1], **m)
+    benchlib.table(["server", "connections", "streams", "req/s", "mean us", "CPU us", "failed"],
+                   lines)
+    for s in servers:
+        s.close()
+    if len(servers) == 2:
+        a, b = (medians[s.name, (64, 1)] for s in servers)
+        runs.bar("B2 rate at 64", a["rate"] / b["rate"], "x", 3, servers[1].name)
+        runs.bar("B2 CPU at 64", a["cpu"] / b["cpu"], "x", 1 / 3, servers[1].name, False)
+
+
+def set_heavy(runs):
+    """B3: a model of 2 ms, request by request and batched."""
+    servers = runs.start((lamina_server, True), (lamina_server, False), (triton_server, True),
+                         (triton_server, False))
+    script = wrk_script(runs.folder, infer_body(16))
+    print("heavy model, JSON of 16 floats")
+    by_connections(runs, servers, "heavy", script, (1, 16, 64))
+    for s in servers:
+        s.close()
+
+
+def in_process(model, rows):
+    """Rows a second of a run in one thread, by `lamina bench` on the server's core."""
+    done = subprocess.run(["taskset", "-c", "0", LAMINA, "bench", model, "--threads", "1", "--dim",
+                           f"N={rows}", "--seconds", "1", "--json"], capture_output=True,
+                          text=True, check=True)
+    return rows / json.loads(done.stdout)["p50_ms"] * 1e3
+
+
+def set_process(runs):
+    """B3: the heavy model beside itself in process; what batching adds for one connection."""
+    batched, single = runs.start((lamina_server, True), (lamina_server, False))
+    script = wrk_script(runs.folder, infer_body(16))
+    model = os.path.join(runs.repo, "heavy/1/model.onnx")
+    got = {k: [] for k in ("in process, 1 row", "served singly", "in process, 64 rows",
+                           "served in batches", "p50 us, singly", "p50 us, in batches")}
+
+    def turn(server, model, connections, key):
+        server.wake()
+        r = wrk(server, model, script, connections, runs.opts.seconds)
+        server.rest()
+        return r[key]
+
+    for s in (batched, single):
+        s.rest()
+    for _ in range(runs.opts.rounds):
+        for key, value in zip(got, (
+                in_process(model, 1), turn(single, "heavy", 16, "rate"), in_process(model, 64),
+                turn(batched, "heavy", 64, "rate"), turn(single, "tiny", 1, "p50"),
+                turn(batched, "tiny", 1, "p50"))):
+            got[key].append(value)
+    for s in (batched, single):
+        s.wake()
+        s.close()
+    one, alone, many, together, p50, p50_batched = got.values()
+
+    def share(a, b):
+        return benchlib.median([x / y for x, y in zip(a, b)])
+
+    benchlib.table(["", "rows/s or us"], [[k, benchlib.median(v)] for k, v in got.items()])
+    runs.row(set="process", **got)
+    runs.bar("B3 singly at 16", share(alone, one), "of in process", 0.97, "lamina bench, 1 row")
+    runs.bar("B3 in batches at 64", share(together, many), "of in process", 0.9,
+             "lamina bench, 64 rows")
+    runs.bar("B3 batching adds", benchlib.median([b - a for a, b in zip(p50, p50_batched)]), "us",
+             5, "without batching", False)
+
+
+def set_idle(runs):
+    """B1: 1000 idle connections beside 64 that work."""
+    servers = runs.start((lamina_server, True), (triton_server, True))
+    script, lines = wrk_script(runs.folder, infer_body(16)), []
+    print("tiny model at 64 connections, alone and beside 1000 idle ones")
+    for s in servers:
+        s.rest()
+    for s in servers:
+        s.wake()
+        alone, beside = [], []
+        for i in range(4 * runs.opts.rounds):  # a few percent are looked for: many short turns
+            idle = []
+            for there in (False, True) if i % 2 else (True, False):
+                if there:
+                    idle = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(1000)]
+                (beside if there else alone).append(wrk(s, "tiny", script, 64, 1)["rate"])
+                while idle and there:
+                    idle.pop().close()
+        s.rest()
+        change = benchlib.median([b / a for a, b in zip(alone, beside)]) - 1
+        lines.append([s.name, benchlib.median(alone), benchlib.median(beside), change * 100])
+        runs.row(set="idle", server=s.name, alone=alone, beside=beside)
+        if s.name == "lamina":
+            runs.bar("B1 idle", -change * 100, "% slower", 3, "itself without them", False)
+    benchlib.table(["server", "req/s alone", "req/s beside", "change %"], lines)
+    for s in servers:
+        s.wake()
+        s.close()
