@@ -98,10 +98,10 @@ lamina_status lmn_cfg_settle_ensemble(lmn_cfg_reader *r)
     if (!named && c->platform && *c->platform)
         return lmn_fail(r->err, LAMINA_E_INVALID,
                         "\"ensemble_scheduling\" needs the platform \"ensemble\"");
-    if (b->dynamic || b->n_instances || c->model.cache_bytes || (c->backend && *c->backend))
+    if (b->dynamic || b->n_instances || (c->backend && *c->backend))
         return lmn_fail(r->err, LAMINA_E_INVALID,
-                        "an ensemble has no dynamic_batching, instance_group, response_cache or "
-                        "backend: they belong to the models of its steps");
+                        "an ensemble has no dynamic_batching, instance_group or backend: they "
+                        "belong to the models of its steps");
     if (!c->n_in || !c->n_out)
         return lmn_fail(r->err, LAMINA_E_INVALID, "an ensemble must say its input and output");
     for (uint32_t i = 0; i < c->n_in + c->n_out; i++) {

@@ -148,7 +148,9 @@ static void end_run(lmn_ensemble_run *u, bool done)
     u->next = e->spare;
     e->spare = u;
     lmn_mutex_unlock(&m->lock);
-    if (done) r->done(r);
+    if (!done) return;
+    if (m->cached && r->status == LAMINA_OK) lmn_respcache_keep(&m->cache, r);
+    r->done(r);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -381,6 +383,7 @@ uint64_t lmn_ensemble_turn(lmn_model *m, uint64_t now)
     if (!enter(e, &place)) return UINT64_MAX;
     do {
         seen = lmn_atomic_load(&e->work, acquire);
+        if (m->cached) lmn_model_answer_hits(m);
         soonest = UINT64_MAX;
         for (uint32_t i = 0; i < e->n_members; i++) {
             const uint64_t at = lmn_model_turn(e->members[i].model, now);

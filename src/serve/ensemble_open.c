@@ -344,6 +344,7 @@ lamina_status lmn_ensemble_open(lamina_engine *engine, const char *name, const c
         m->ensemble->source = *source;
         st = sign(&k, name, version);
     }
+    if (st == LAMINA_OK) st = lmn_model_make_cache(m, err);
     if (st == LAMINA_OK) st = make(&k);
     if (st != LAMINA_OK) {
         lmn_model_unref(m);

@@ -314,6 +314,7 @@ static void take_hit(lmn_model *m, lmn_infer *r, uint64_t now)
     r->next = NULL;
     *(m->hits ? &m->hits_last->next : &m->hits) = r;
     m->hits_last = r;
+    if (m->ensemble) (void)lmn_atomic_add(&m->ensemble->work, 1, release);
 }
 
 static void drop_hit(lmn_infer *r)
@@ -322,7 +323,7 @@ static void drop_hit(lmn_infer *r)
     r->n_result = 0;
 }
 
-static void answer_hits(lmn_model *m)
+void lmn_model_answer_hits(lmn_model *m)
 {
     lmn_mutex_lock(&m->lock);
     lmn_infer *r = m->hits;
@@ -353,7 +354,7 @@ bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s)
 lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
 {
     LMN_TRY(lmn_model_check(m, r));
-    if (m->ensemble) return lmn_ensemble_submit(m, r, now);
+    if (m->ensemble && !m->cached) return lmn_ensemble_submit(m, r, now);
     const bool hit = m->cached && lmn_respcache_find(&m->cache, r);
     lmn_mutex_lock(&m->lock);
     m->n_cache_hits += hit;
@@ -363,6 +364,10 @@ lamina_status lmn_model_submit(lmn_model *m, lmn_infer *r, uint64_t now)
         take_hit(m, r, now);
         lmn_mutex_unlock(&m->lock);
         return LAMINA_OK;
+    }
+    if (m->ensemble) {
+        lmn_mutex_unlock(&m->lock);
+        return lmn_ensemble_submit(m, r, now);
     }
     lamina_status st;
     for (;;) {
@@ -393,11 +398,11 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
     if (!m->inlined) {
         const uint32_t n = lmn_atomic_exchange(&m->to_wake, 0, acq_rel);
         if (n) lmn_futex_wake(&m->work, (int32_t)n);
-        if (m->cached) answer_hits(m);
+        if (m->cached) lmn_model_answer_hits(m);
         return UINT64_MAX;
     }
     lmn_model_ref(m); /* an answer may let go of the last reference */
-    if (m->cached) answer_hits(m);
+    if (m->cached) lmn_model_answer_hits(m);
     lmn_mutex_lock(&m->lock);
     while (step(m, now))
         if (m->batcher.n_queued) now = lmn_now_ns();

@@ -77,6 +77,10 @@ struct lmn_model {
 
 /* Count an answer by its status; lock held. */
 void lmn_model_count(lmn_model *m, const lmn_infer *r);
+/* Give the answers that were kept. */
+void lmn_model_answer_hits(lmn_model *m);
+/* Its response cache, where the configuration has one. */
+lamina_status lmn_model_make_cache(lmn_model *m, lamina_error *err);
 /* Does a request fit the model? Sets its rows, bytes and key; the sentence goes to r->error. */
 lamina_status lmn_model_check(const lmn_model *m, lmn_infer *r);
 /* Rows with which so many are run: few different numbers, since each has a plan of its own. */

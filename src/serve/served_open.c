@@ -215,6 +215,15 @@ static void choose_place(lmn_model *m, const lmn_warm *warm)
     m->config.where = m->inlined ? LMN_RUN_INLINE : LMN_RUN_THREADS;
 }
 
+lamina_status lmn_model_make_cache(lmn_model *m, lamina_error *err)
+{
+    if (!m->config.cache_bytes) return LAMINA_OK;
+    if (lmn_respcache_init(&m->cache, m->engine, m->config.cache_bytes) != LAMINA_OK)
+        return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a response cache");
+    m->cached = true;
+    return LAMINA_OK;
+}
+
 static lamina_status prepare(lmn_model *m, lamina_error *err)
 {
     lmn_warm warm = {.ran = false};
@@ -256,11 +265,7 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
         if (warm.cost_ns[i]) lmn_batcher_seed(&m->batcher, (int64_t)1 << i, warm.cost_ns[i]);
     if (make_runners(m, m->batcher.config.n_instances) != LAMINA_OK)
         return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for the instances of a model");
-    if (m->config.cache_bytes) {
-        if (lmn_respcache_init(&m->cache, m->engine, m->config.cache_bytes) != LAMINA_OK)
-            return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a response cache");
-        m->cached = true;
-    }
+    LMN_TRY(lmn_model_make_cache(m, err));
     return m->inlined ? LAMINA_OK : start_threads(m, err);
 }
 

@@ -75,7 +75,7 @@ static void write_models(t_env *env)
               "parameters { key: \"run\" value { string_value: \"threads\" } }");
     configure(env, "chain",
               PORTS "ensemble_scheduling { " STEP("inline", "x", "a") STEP("threads", "a", "b")
-                  STEP("inline", "b", "y") "}");
+                  STEP("inline", "b", "y") "} response_cache { enable: true }");
     configure(env, "outer",
               PORTS "ensemble_scheduling { " STEP("threads", "x", "a") STEP("chain", "a", "y") "}");
 }
@@ -246,12 +246,12 @@ static void nothing(void *hold)
     (void)hold;
 }
 
-/* Three steps of one inline model, from strings of the configuration to the last answer: wherever
-   memory fails, the request is refused or answered once. */
+/* Three steps of one inline model, from strings of the configuration to the last answer, and the
+   same from the cache: wherever memory fails, a request is refused or answered once. */
 static void test_memory(t_env *env)
 {
     static const char TEXT[] = PORTS "ensemble_scheduling { " STEP("inline", "x", "a")
-        STEP("inline", "a", "b") STEP("inline", "b", "y") "}";
+        STEP("inline", "a", "b") STEP("inline", "b", "y") "} response_cache { enable: true }";
     static ask a;
     char path[600];
     lamina_error err = {0};
@@ -269,13 +269,15 @@ static void test_memory(t_env *env)
                                    false, &c, &err),
              &err);
     const lmn_ensemble_source source = {of, find_it, nothing, nothing, NULL};
-    uint64_t n_answered = 0;
+    uint64_t n_answered = 0, n_hits = 0;
+    memset(&a, 0, sizeof a);
     for (int nth = 1;; nth++) {
         lmn_model *m = NULL;
-        memset(&a, 0, sizeof a);
         t_fail_alloc(env, nth);
         lamina_status st = lmn_ensemble_open(env->engine, "e", "1", &c, &source, &m, &err);
-        if (st == LAMINA_OK) {
+        for (int k = 0; k < 2 && st == LAMINA_OK; k++) {
+            for (uint32_t i = 0; i < a.r.n_result; i++) lamina_tensor_unref(a.r.result[i]);
+            memset(&a, 0, sizeof a);
             a.r.model = m;
             a.r.n_in = 1;
             a.r.in[0] = (lmn_infer_tensor){
@@ -292,14 +294,20 @@ static void test_memory(t_env *env)
         /* a queue that cannot grow is a full one */
         T_CHECK(st == LAMINA_OK || (!over && (st == LAMINA_E_NOMEM || st == LAMINA_E_LIMIT)));
         if (st == LAMINA_OK) {
+            lmn_model_stats stats;
+            lmn_model_get_stats(m, &stats);
             n_answered++;
+            n_hits += stats.n_cache_hits;
+            T_EQ(stats.n_ok, 2);
+            T_EQ(stats.n_cache_hits + stats.n_cache_misses, 2);
             T_EQ(((const float *)lamina_tensor_data(a.r.result[0]))[0], 7);
-            for (uint32_t i = 0; i < a.r.n_result; i++) lamina_tensor_unref(a.r.result[i]);
         }
+        for (uint32_t i = 0; i < a.r.n_result; i++) lamina_tensor_unref(a.r.result[i]);
+        a.r.n_result = 0;
         lmn_model_unref(m);
         if (over) break;
     }
-    T_CHECK(n_answered > 0);
+    T_CHECK(n_answered > 0 && n_hits > 0);
     lmn_arena_finish(&arena);
     lmn_model_unref(of);
 }

@@ -295,7 +295,10 @@ def members(program, d):
     chain = [step("a", dict(x="x"), dict(y="m")), step("b", dict(x="m"), dict(y="y"))]
     replace(repo / "e" / "config.json", ensemble([port("x", [8])], [port("y", [8])], chain))
     x = f32([2, 8])
-    with Server(program, repo, "--model-control", "explicit", "--load", "e",
+    cached = json.loads((repo / "e" / "config.json").read_text())
+    cached["response_cache"] = dict(enable=True)
+    replace(repo / "kept" / "config.json", json.dumps(cached))
+    with Server(program, repo, "--model-control", "explicit", "--load", "e", "--load", "kept",
                 "--admin", "127.0.0.1:0") as s:
         def change(what, model):
             return s.ask("POST", f"/v2/repository/models/{model}/{what}", admin=True)[0]
@@ -311,7 +314,7 @@ def members(program, d):
 
         def load_it():
             while not stop:
-                got, out = ask(s, "e", x=x)
+                got, out = ask(s, random.choice(("e", "kept")), x=x)
                 if got != 200:
                     bad.append(out)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -322,6 +325,7 @@ def members(program, d):
                     put(repo, "b", dense(8, 8, 3 + i))
                     want(change("load", "b") == 200, "reload of a member")
                     want(ask(s, "e", x=x)[1]["y"] == composed(), f"{i}: the old member is served")
+                    want(ask(s, "kept", x=x)[1]["y"] == composed(), f"{i}: kept of the old member")
             finally:
                 stop.append(1)
         want(not bad, f"{len(bad)} failed while members were replaced: {bad[:2]}")
@@ -335,6 +339,42 @@ def members(program, d):
         want(change("load", "b") == 200 and change("load", "a") == 200, "members come back")
         want(ask(s, "e", x=x)[1]["y"] == composed(), "the ensemble does not come back")
         want(change("unload", "e") == 200 and ask(s, "e", x=x)[0] == 503, "unload")
+
+
+def cached(program, d):
+    """The whole answer is kept: what was asked before asks nothing of the steps."""
+    repo = d / "cached"
+    put(repo, "a", dense(8, 8, 1))
+    put(repo, "b", dense(8, 8, 2))
+    steps = [step("a", dict(x="x"), dict(y="m")), step("b", dict(x="m"), dict(y="y"))]
+    config = dict(json.loads(ensemble([port("x", [8])], [port("m", [8]), port("y", [8])], steps)),
+                  response_cache=dict(enable=True))
+    replace(repo / "e" / "config.json", json.dumps(config))
+    outer = [step("e", dict(x="x"), dict(y="p")), step("e", dict(x="p"), dict(y="y"))]
+    replace(repo / "twice" / "config.json", ensemble([port("x", [8])], [port("y", [8])], outer))
+    with Server(program, repo) as s:
+        want(s.ask("GET", "/v2/models/e/config")[2]["response_cache"] == {"enable": True}, "config")
+
+        def counts(model):
+            row = s.ask("GET", f"/v2/models/{model}/stats")[2]["model_stats"][0]
+            return [int(row["inference_stats"][k]["count"]) for k in ("cache_hit", "cache_miss")]
+
+        def runs():
+            return s.ask("GET", "/v2/models/b/stats")[2]["model_stats"][0]["execution_count"]
+        x, z = f32([2, 8]), f32([1, 8])
+        first, before = ask(s, "e", x=x), runs()
+        want(ask(s, "e", x=x) == first and first[0] == 200, "another answer from the cache")
+        want(runs() == before and counts("e") == [1, 1], f"{runs()}, {before}, {counts('e')}")
+        got, some = ask(s, "e", ["m"], x=x)
+        want(got == 200 and some["m"] == first[1]["m"] and "y" not in some, "one output")
+        want(counts("e") == [1, 2], "other outputs are another request")
+        want(ask(s, "e", x=z)[0] == 200 and counts("e") == [1, 3], "other inputs")
+        other = ask(s, "twice", x=z)
+        want(other[0] == 200 and ask(s, "twice", x=z) == other, "in another ensemble")
+        want(counts("twice") == [0, 0] and counts("e") == [3, 5], f"{counts('e')}")
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            all_of = list(pool.map(lambda i: ask(s, "twice" if i % 2 else "e", x=z), range(400)))
+        want(all(a == (other if i % 2 else ask(s, "e", x=z)) for i, a in enumerate(all_of)), "many")
 
 
 def refused(program, d):
@@ -386,6 +426,7 @@ def main():
         diamond(program, d)
         failing(program, d)
         members(program, d)
+        cached(program, d)
         refused(program, d)
     finish()
 
