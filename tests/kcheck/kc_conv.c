@@ -36,39 +36,9 @@ static lmn_conv_geom random_geom(kc_ctx *kc, bool flat)
     return g;
 }
 
-const char *kc_conv_text(const lmn_conv_geom *g)
-{
-    static char text[256];
-    snprintf(text, sizeof text,
-             "n%d c%d->%d/%d in %dx%dx%d out %dx%dx%d k %dx%dx%d s %d,%d,%d d %d,%d,%d p %d,%d,%d",
-             (int)g->n, (int)g->c_in, (int)g->c_out, (int)g->groups, (int)g->in[0], (int)g->in[1],
-             (int)g->in[2], (int)g->out[0], (int)g->out[1], (int)g->out[2], (int)g->kernel[0],
-             (int)g->kernel[1], (int)g->kernel[2], (int)g->stride[0], (int)g->stride[1],
-             (int)g->stride[2], (int)g->dilation[0], (int)g->dilation[1], (int)g->dilation[2],
-             (int)g->pad[0], (int)g->pad[1], (int)g->pad[2]);
-    return text;
-}
-
-/* Offset in the plane of tap number t of output `pixel`; *inside says whether there is one. */
-static int64_t tap_at(const lmn_conv_geom *g, int64_t pixel, int64_t t, bool *inside)
-{
-    const int64_t o[3] = {pixel / g->out[2] / g->out[1], pixel / g->out[2] % g->out[1],
-                          pixel % g->out[2]};
-    const int64_t k[3] = {t / g->kernel[2] / g->kernel[1], t / g->kernel[2] % g->kernel[1],
-                          t % g->kernel[2]};
-    int64_t at = 0;
-    *inside = true;
-    for (int i = 0; i < 3; i++) {
-        int64_t x = o[i] * g->stride[i] + k[i] * g->dilation[i] - g->pad[i];
-        if (x < 0 || x >= g->in[i]) *inside = false;
-        at = at * g->in[i] + x;
-    }
-    return at;
-}
-
 static float tap(const lmn_conv_geom *g, const float *plane, int64_t pixel, int64_t t, bool *inside)
 {
-    int64_t at = tap_at(g, pixel, t, inside);
+    int64_t at = kc_conv_tap(g, pixel, t, inside);
     return *inside ? plane[at] : 0.0f;
 }
 
@@ -173,7 +143,7 @@ static double padded_taps(const lmn_conv_geom *g, int64_t pixel)
     for (int a = 0; a < 3; a++) wide.in[a] += g->pad[a] + g->pad_end[a], wide.pad[a] = 0;
     for (int64_t t = 0; t < lmn_conv_volume(g->kernel); t++) {
         bool inside;
-        tap_at(&wide, pixel, t, &inside);
+        kc_conv_tap(&wide, pixel, t, &inside);
         n += inside;
     }
     return n;
@@ -362,13 +332,9 @@ static void bench_conv(kc_ctx *kc, const lmn_krow *head)
     for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
         const int64_t k = bench_shapes[i].kernel, s = bench_shapes[i].stride,
                       d = bench_shapes[i].size;
-        lmn_conv_geom g = {.n = 1, .c_in = bench_shapes[i].c_in, .c_out = bench_shapes[i].c_out};
+        lmn_conv_geom g = kc_conv_square(d, k, s);
+        g.c_in = bench_shapes[i].c_in, g.c_out = bench_shapes[i].c_out;
         g.groups = bench_shapes[i].groups;
-        for (int a = 0; a < 3; a++) {
-            g.in[a] = a ? d : 1, g.kernel[a] = a ? k : 1, g.stride[a] = a ? s : 1,
-            g.dilation[a] = 1;
-            g.pad[a] = a ? k / 2 : 0, g.out[a] = a ? (d + 2 * (k / 2) - k) / s + 1 : 1;
-        }
         conv_bench b;
         lmn_conv_f32_plan(&set, &g, &b.plan);
         const int64_t pixels = lmn_conv_volume(g.out), taps = g.c_in / g.groups * k * k;

@@ -2,7 +2,7 @@
  * kcheck driver of the hgemm family under convolutions with the channels last: any geometry on
  * small integers, whose sums are exact, and residuals of any bits under sums of zero. Class exact.
  */
-#include "kcheck/kcheck.h"
+#include "kcheck/kc_conv.h"
 
 #include "kernels/hgemm/hgemm_half.h"
 #include "kernels/hgemm/hlast_plan.h"
@@ -23,17 +23,7 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     g.c_out = lmn_max_i64(1, kc_extent(kc, 48, 250));
     const bool deep = kc_int(kc, 0, 20) == 0; /* k is cut */
     if (deep) g.c_in = kc_int(kc, 1000, 2200), g.c_out = kc_int(kc, 1, 60);
-    for (int i = 0; i < 3; i++) {
-        const bool one = pointwise || (i == 0 && flat);
-        g.kernel[i] = one ? 1 : kc_int(kc, 1, i == 2 ? 7 : 3);
-        g.stride[i] = one ? 1 : kc_int(kc, 1, 3);
-        g.dilation[i] = one || kc_int(kc, 0, 2) ? 1 : 2;
-        g.pad[i] = one ? 0 : kc_int(kc, 0, 4), g.pad_end[i] = one ? 0 : kc_int(kc, 0, 4);
-        const int64_t reach = (g.kernel[i] - 1) * g.dilation[i] + 1;
-        g.in[i] = i == 0 && flat ? 1 : kc_int(kc, 1, i == 0 ? 3 : deep ? 3 : 9);
-        g.in[i] = lmn_max_i64(g.in[i], reach - g.pad[i] - g.pad_end[i]);
-        g.out[i] = (g.in[i] + g.pad[i] + g.pad_end[i] - reach) / g.stride[i] + 1;
-    }
+    kc_conv_axes(kc, &(kc_conv_sizes){pointwise, flat, 7, 3, 3, deep ? 3 : 9}, &g);
     return g;
 }
 
@@ -72,18 +62,10 @@ static uint16_t expected(const draw *d, int64_t e)
     const lmn_conv_geom *g = &d->g;
     const int64_t kvol = lmn_conv_volume(g->kernel), pixels = lmn_conv_volume(g->out);
     const int64_t co = e % g->c_out, p = e / g->c_out % pixels, image = e / g->c_out / pixels;
-    const int64_t o[3] = {p / (g->out[1] * g->out[2]), p / g->out[2] % g->out[1], p % g->out[2]};
     double sum = d->a.bias ? (double)d->a.bias[co] : 0;
     for (int64_t tap = 0; tap < kvol; tap++) {
-        const int64_t t[3] = {tap / (g->kernel[1] * g->kernel[2]),
-                              tap / g->kernel[2] % g->kernel[1], tap % g->kernel[2]};
-        int64_t at = image;
-        bool inside = true;
-        for (int i = 0; i < 3; i++) {
-            const int64_t x = lmn_conv_at(g, i, o[i], t[i]);
-            inside = inside && x >= 0 && x < g->in[i];
-            at = at * g->in[i] + x;
-        }
+        bool inside;
+        const int64_t at = image * lmn_conv_volume(g->in) + kc_conv_tap(g, p, tap, &inside);
         for (int64_t c = 0; inside && c < g->c_in; c++)
             sum += (double)hgemm_from_bf16(d->a.x[at * g->c_in + c]) *
                    (double)d->w[(co * g->c_in + c) * kvol + tap];
@@ -93,12 +75,12 @@ static uint16_t expected(const draw *d, int64_t e)
     return hgemm_to_bf16((float)sum);
 }
 
-static void compare(kc_ctx *kc, const draw *d, const char *what)
+static void compare(kc_ctx *kc, const draw *d)
 {
     for (int64_t e = 0; e < d->g.n * lmn_conv_volume(d->g.out) * d->g.c_out; e++) {
         const uint16_t want = expected(d, e), got = d->a.y[e];
         if (got == want || (got << 1 == 0 && want << 1 == 0)) continue; /* zeros of either sign */
-        kc_fail(kc, "%s: element %d is %04x, not %04x", what, (int)e, got, want);
+        kc_fail(kc, "%s: element %d is %04x, not %04x", kc_conv_text(&d->g), (int)e, got, want);
         return;
     }
 }
@@ -124,12 +106,7 @@ static void check_last(kc_ctx *kc, const lmn_krow *head)
             memset(scratch, 0xff, plan.scratch_bytes);
             KC_CALL(kc, lmn_hlast_chunk(&plan, &d.a, i, scratch));
         }
-        char what[128];
-        snprintf(what, sizeof what, "in %dx%dx%d kernel %dx%dx%d stride %d,%d,%d channels %d to %d",
-                 (int)g->in[0], (int)g->in[1], (int)g->in[2], (int)g->kernel[0], (int)g->kernel[1],
-                 (int)g->kernel[2], (int)g->stride[0], (int)g->stride[1], (int)g->stride[2],
-                 (int)g->c_in, (int)g->c_out);
-        compare(kc, &d, what);
+        compare(kc, &d);
     }
 }
 

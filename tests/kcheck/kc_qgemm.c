@@ -32,13 +32,6 @@ static uint8_t *some_bytes(kc_ctx *kc, int64_t n)
     return p;
 }
 
-static int32_t *some_ints(kc_ctx *kc, int64_t n, int64_t lo, int64_t hi)
-{
-    int32_t *p = kc_buffer(kc, (size_t)n * sizeof *p);
-    for (int64_t i = 0; i < n; i++) p[i] = (int32_t)kc_int(kc, lo, hi);
-    return p;
-}
-
 static float a_factor(kc_ctx *kc)
 {
     static const float odd[] = {NAN, INFINITY, -INFINITY, 0.0f, 1e30f, 0.5f, -0.25f, 1.0f};
@@ -76,10 +69,10 @@ static void draw_ends(kc_ctx *kc, qproduct *p)
     a->a_zp = zero_point(kc, a->a_signed), a->b_zp = zero_point(kc, a->b_signed);
     if (kc_int(kc, 0, 3) == 0) a->b_zp = 0;
     const int64_t a_lo = a->a_signed ? -128 : 0, b_lo = a->b_signed ? -128 : 0;
-    if (kc_int(kc, 0, 3) == 0) a->a_zps = some_ints(kc, m, a_lo, a_lo + 255);
-    if (kc_int(kc, 0, 3) == 0) a->b_zps = some_ints(kc, n, b_lo, b_lo + 255);
-    if (kc_int(kc, 0, 2) == 0) a->row_bias = some_ints(kc, m, INT32_MIN, INT32_MAX);
-    if (kc_int(kc, 0, 2) == 0) a->col_bias = some_ints(kc, n, -100000, 100000);
+    if (kc_int(kc, 0, 3) == 0) a->a_zps = kc_ints(kc, m, a_lo, a_lo + 255);
+    if (kc_int(kc, 0, 3) == 0) a->b_zps = kc_ints(kc, n, b_lo, b_lo + 255);
+    if (kc_int(kc, 0, 2) == 0) a->row_bias = kc_ints(kc, m, INT32_MIN, INT32_MAX);
+    if (kc_int(kc, 0, 2) == 0) a->col_bias = kc_ints(kc, n, -100000, 100000);
     a->out = (lmn_qgemm_out)kc_int(kc, LMN_QGEMM_I32, LMN_QGEMM_F32);
     a->mul = a_factor(kc);
     a->div = kc_int(kc, 0, 1) ? 1.0f : 0.7f;

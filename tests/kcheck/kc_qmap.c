@@ -6,13 +6,6 @@
 
 #include "kernels/qmap/qmap.h"
 
-static uint8_t *some_bytes(kc_ctx *kc, int64_t n)
-{
-    uint8_t *p = kc_buffer(kc, (size_t)n);
-    for (int64_t i = 0; i < n; i++) p[i] = (uint8_t)kc_int(kc, 0, 255);
-    return p;
-}
-
 static lmn_qmap_side some_side(kc_ctx *kc)
 {
     static const float odd[] = {0.0f, INFINITY, NAN, 1e-40f, 1e38f};
@@ -63,7 +56,7 @@ static void check_pair(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t f
 {
     lmn_qmap_pair p = {.kind = (lmn_qmap_kind)kc_int(kc, 0, 1), .n = n, .flip = flip};
     p.a_one = kc_int(kc, 0, 3) == 0, p.b_one = kc_int(kc, 0, 3) == 0;
-    p.a = some_bytes(kc, p.a_one ? 1 : n), p.b = some_bytes(kc, p.b_one ? 1 : n);
+    p.a = kc_bytes(kc, p.a_one ? 1 : n), p.b = kc_bytes(kc, p.b_one ? 1 : n);
     p.qa = some_side(kc), p.qb = some_side(kc), p.qc = some_side(kc);
     if (kc_int(kc, 0, 2) == 0) { /* many sums in the middle between two integers */
         p.qb.scale = p.qa.scale;
@@ -83,8 +76,8 @@ static void check_pair(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t f
 static void check_bytes(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t flip)
 {
     const int64_t step = kc_int(kc, 1, 3);
-    const uint8_t *x = some_bytes(kc, n ? (n - 1) * step + 1 : 0);
-    uint8_t *got = some_bytes(kc, n), *want = kc_buffer(kc, (size_t)n);
+    const uint8_t *x = kc_bytes(kc, n ? (n - 1) * step + 1 : 0);
+    uint8_t *got = kc_bytes(kc, n), *want = kc_buffer(kc, (size_t)n);
     for (int64_t i = 0; i < n; i++) {
         const uint8_t a = got[i] ^ flip, b = x[i * step] ^ flip;
         want[i] = (uint8_t)((a > b ? a : b) ^ flip);
@@ -127,7 +120,7 @@ static void check_bounds(kc_ctx *kc, const lmn_qmap_row *row, int64_t n)
 static void check_sums(kc_ctx *kc, const lmn_qmap_row *row, int64_t n, uint8_t flip)
 {
     const lmn_qmap_side q = some_side(kc);
-    const uint8_t *x = some_bytes(kc, n);
+    const uint8_t *x = kc_bytes(kc, n);
     double *got = kc_buffer(kc, (size_t)n * sizeof *got);
     for (int64_t i = 0; i < n; i++) got[i] = (double)kc_int(kc, 0, 9);
     double *want = kc_buffer(kc, (size_t)n * sizeof *want);

@@ -101,6 +101,20 @@ void *kc_buffer(kc_ctx *kc, size_t bytes)
     return kc->side ? s->base + page + s->cap - bytes : s->base + page;
 }
 
+uint8_t *kc_bytes(kc_ctx *kc, int64_t n)
+{
+    uint8_t *p = kc_buffer(kc, (size_t)n);
+    for (int64_t i = 0; i < n; i++) p[i] = (uint8_t)kc_int(kc, 0, 255);
+    return p;
+}
+
+int32_t *kc_ints(kc_ctx *kc, int64_t n, int64_t lo, int64_t hi)
+{
+    int32_t *p = kc_buffer(kc, (size_t)n * sizeof *p);
+    for (int64_t i = 0; i < n; i++) p[i] = (int32_t)kc_int(kc, lo, hi);
+    return p;
+}
+
 static void *heap_alloc(kc_ctx *kc, size_t bytes)
 {
     if (kc->n_heap == MAX_HEAP) die("too many copies in one case");

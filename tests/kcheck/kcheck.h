@@ -44,6 +44,9 @@ int64_t kc_extent(kc_ctx *kc, int64_t unit, int64_t max);
 /* Forget all buffers of the case before; the guard side alternates with every buffer. */
 void kc_case(kc_ctx *kc);
 void *kc_buffer(kc_ctx *kc, size_t bytes);
+/* Such buffers of random bytes, and of integers from lo to hi. */
+uint8_t *kc_bytes(kc_ctx *kc, int64_t n);
+int32_t *kc_ints(kc_ctx *kc, int64_t n, int64_t lo, int64_t hi);
 kc_mat kc_input(kc_ctx *kc, kc_style style, int64_t rows, int64_t cols, int64_t ld);
 /* All poison: a signalling pattern no kernel computes. */
 kc_mat kc_output(kc_ctx *kc, int64_t rows, int64_t cols, int64_t ld);
