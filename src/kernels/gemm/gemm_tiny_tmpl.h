@@ -40,12 +40,15 @@ enum { LEAN_WHOLE, LEAN_MASK, LEAN_HALF };
 #define LEAN_12(M, L) LEAN_11(M, L) M(11, L)
 /* clang-format on */
 
+#define w_BCAST(p) vf_bcast(p)
 #define w_LOAD(p) vf_load(p)
 #define w_FMA(x, y, z) vf_fma(x, y, z)
 #define w_STORE(p, v) vf_store(p, v)
+#define m_BCAST(p) vf_bcast(p)
 #define m_LOAD(p) vf_loadm(p, tail)
 #define m_FMA(x, y, z) vf_fma(x, y, z)
 #define m_STORE(p, v) vf_storem(p, tail, v)
+#define h_BCAST(p) vf_bcast_lo(p)
 #define h_LOAD(p) vf_loadm_lo(p, tail)
 #define h_FMA(x, y, z) vf_fma_lo(x, y, z)
 #define h_STORE(p, v) vf_storem_lo(p, tail, v)
@@ -71,10 +74,11 @@ enum { LEAN_WHOLE, LEAN_MASK, LEAN_HALF };
 #define LEAN_B_2(L) const vf b0 = vf_load(b), b1 = L##_LOAD(b + VF_LANES);
 #define LEAN_B_3(L) \
     const vf b0 = vf_load(b), b1 = vf_load(b + VF_LANES), b2 = L##_LOAD(b + 2 * VF_LANES);
-#define LEAN_A(i) vf_bcast((const vf_real *)(const void *)(at[(i) / 3] + (i) % 3 * step))
+#define LEAN_FROM(i) (const vf_real *)(const void *)(at[(i) / 3] + (i) % 3 * step)
+#define LEAN_A(i) vf_bcast(LEAN_FROM(i))
 #define LEAN_STEP_1(i, L)                       \
     {                                           \
-        const vf av = LEAN_A(i);                \
+        const vf av = L##_BCAST(LEAN_FROM(i));  \
         acc[i][0] = L##_FMA(av, b0, acc[i][0]); \
     }
 #define LEAN_STEP_2(i, L)                       \
@@ -120,7 +124,11 @@ enum { LEAN_WHOLE, LEAN_MASK, LEAN_HALF };
 /* vm_first without a branch: the tail of a whole vector is not used. */
 VF_INLINE vm lean_tail(int64_t n)
 {
+#if LEAN_WIDE
+    return (vm)((1u << (n & (VF_LANES - 1))) - 1);
+#else
     return vm_first(n & (VF_LANES - 1));
+#endif
 }
 
 /* lean_<rows>_<vectors>{w,m,h} */
@@ -202,17 +210,19 @@ VF_INLINE uint64_t lean_kind(uint64_t n)
 VF_INLINE void lean_columns(const gemm_tiny *t, const vf_real *b, vf_real *c, uint64_t n)
 {
     const uint64_t form = (n - 1) / VF_LANES, kind = lean_kind(n);
-    const int64_t most = lean_most[form];
-    if (t->m <= most) {
+    const uint64_t most = lean_most[form];
+    if ((uint64_t)t->m <= most) {
         lean_table[form][t->m - 1][kind](t, t->a, b, c, (int64_t)n);
         return;
     }
     const vf_real *a = t->a;
-    int64_t left = t->m;
-    for (int64_t tiles = (left + most - 1) / most; tiles > 0; tiles--) {
-        const int64_t m = (left + tiles - 1) / tiles;
+    const uint64_t tiles = ((uint64_t)t->m + most - 1) / most, each = (uint64_t)t->m / tiles;
+    uint64_t longer = (uint64_t)t->m % tiles; /* tiles of a row more */
+    for (uint64_t i = tiles; i > 0; i--) {
+        const uint64_t m = each + (longer > 0);
+        longer -= longer > 0;
         lean_table[form][m - 1][kind](t, a, b, c, (int64_t)n);
-        a += m * t->lda, c += m * t->ldc, left -= m;
+        a += (int64_t)m * t->lda, c += (int64_t)m * t->ldc;
     }
 }
 

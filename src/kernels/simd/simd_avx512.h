@@ -97,10 +97,15 @@ VF_INLINE vf vf_loadm_lo(const float *p, vm m)
 {
     return _mm512_castps256_ps512(_mm256_maskz_loadu_ps((__mmask8)m, p));
 }
+VF_INLINE vf vf_bcast_lo(const float *p)
+{
+    typedef float anywhere __attribute__((aligned(1), may_alias));
+    return _mm512_castps256_ps512(_mm256_set1_ps(*(const anywhere *)p));
+}
 VF_INLINE void vf_storem_lo(float *p, vm m, vf v)
 {
-    /* Whole: gcc makes of the half a masked vextract, which faults on lanes that are off. */
-    _mm512_mask_storeu_ps(p, m, v);
+    /* Told to the letter: gcc makes of it a masked vextract, which faults on lanes that are off. */
+    __asm__("vmovups %t2, %0%{%1%}" : "+m"(*(float(*)[8])p) : "Yk"(m), "v"(v));
 }
 VF_INLINE vf vf_fma_lo(vf a, vf b, vf c)
 {
