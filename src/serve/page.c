@@ -100,31 +100,41 @@ const char lmn_page_js[] =
     "+' in two minutes';$('chart').hidden=false;}\n"
     "turn();\n";
 
-/* Paths of the protocol; a parameter for each brace in them. `body` is the schema of what is
- * posted. */
+/* Paths of the protocol; a parameter for each brace in them, and how long to watch. `body` is the
+ * schema of what is posted. A region is memory that a client lends: its descriptor goes with the
+ * request that registers it. */
 static const struct {
     const char *path, *id;
     bool get, post;
     const char *body;
-} PATHS[] = {{"/v2", "server", true, false, NULL},
-             {"/v2/health/live", "live", true, false, NULL},
-             {"/v2/health/ready", "ready", true, false, NULL},
-             {"/v2/models/stats", "all_stats", true, false, NULL},
-             {"/v2/models/{model}", "model", true, false, NULL},
-             {"/v2/models/{model}/ready", "model_ready", true, false, NULL},
-             {"/v2/models/{model}/config", "model_config", true, false, NULL},
-             {"/v2/models/{model}/stats", "model_stats", true, false, NULL},
-             {"/v2/models/{model}/infer", "infer", false, true, "infer"},
-             {"/v2/models/{model}/versions/{version}", "version", true, false, NULL},
-             {"/v2/models/{model}/versions/{version}/ready", "version_ready", true, false, NULL},
-             {"/v2/models/{model}/versions/{version}/config", "version_config", true, false, NULL},
-             {"/v2/models/{model}/versions/{version}/stats", "version_stats", true, false, NULL},
-             {"/v2/models/{model}/versions/{version}/infer", "version_infer", false, true, "infer"},
-             {"/v2/models/{model}/trace/setting", "model_traces", true, true, "settings"},
-             {"/v2/trace/setting", "traces", true, true, "settings"},
-             {"/v2/logging", "logging", true, true, "settings"},
-             {"/v2/repository/index", "index", true, true, "which"},
-             {"/metrics", "metrics", true, false, NULL}};
+} PATHS[] = {
+    {"/v2", "server", true, false, NULL},
+    {"/v2/health/live", "live", true, false, NULL},
+    {"/v2/health/ready", "ready", true, false, NULL},
+    {"/v2/models/stats", "all_stats", true, false, NULL},
+    {"/v2/models/{model}", "model", true, false, NULL},
+    {"/v2/models/{model}/ready", "model_ready", true, false, NULL},
+    {"/v2/models/{model}/config", "model_config", true, false, NULL},
+    {"/v2/models/{model}/stats", "model_stats", true, false, NULL},
+    {"/v2/models/{model}/infer", "infer", false, true, "infer"},
+    {"/v2/models/{model}/versions/{version}", "version", true, false, NULL},
+    {"/v2/models/{model}/versions/{version}/ready", "version_ready", true, false, NULL},
+    {"/v2/models/{model}/versions/{version}/config", "version_config", true, false, NULL},
+    {"/v2/models/{model}/versions/{version}/stats", "version_stats", true, false, NULL},
+    {"/v2/models/{model}/versions/{version}/infer", "version_infer", false, true, "infer"},
+    {"/v2/models/{model}/trace/setting", "model_traces", true, true, "settings"},
+    {"/v2/trace/setting", "traces", true, true, "settings"},
+    {"/v2/logging", "logging", true, true, "settings"},
+    {"/v2/repository/index", "index", true, true, "which"},
+    {"/v2/systemsharedmemory/status", "regions", true, false, NULL},
+    {"/v2/systemsharedmemory/unregister", "regions_unregister", false, true, NULL},
+    {"/v2/systemsharedmemory/region/{region}/status", "region", true, false, NULL},
+    {"/v2/systemsharedmemory/region/{region}/register", "region_register", false, true, "region"},
+    {"/v2/systemsharedmemory/region/{region}/unregister", "region_unregister", false, true,
+     "nothing"},
+    {"/v2/admin/trace", "admin_trace", true, false, NULL},
+    {"/v2/admin/profile", "admin_profile", true, false, NULL},
+    {"/metrics", "metrics", true, false, NULL}};
 
 static void path_parameter(lmn_jsonw *w, const char *name, const char *pattern)
 {
@@ -135,6 +145,19 @@ static void path_parameter(lmn_jsonw *w, const char *name, const char *pattern)
     lmn_jsonw_object(w, "schema");
     lmn_jsonw_str(w, "type", "string");
     lmn_jsonw_str(w, "pattern", pattern);
+    lmn_jsonw_end(w);
+    lmn_jsonw_end(w);
+}
+
+static void seconds_parameter(lmn_jsonw *w)
+{
+    lmn_jsonw_object(w, NULL);
+    lmn_jsonw_str(w, "name", "seconds");
+    lmn_jsonw_str(w, "in", "query");
+    lmn_jsonw_object(w, "schema");
+    lmn_jsonw_str(w, "type", "integer");
+    lmn_jsonw_u64(w, "minimum", 1);
+    lmn_jsonw_u64(w, "maximum", 60);
     lmn_jsonw_end(w);
     lmn_jsonw_end(w);
 }
@@ -151,18 +174,20 @@ static void json_content(lmn_jsonw *w, const char *schema)
 /* "get" or "post"; the answer has a schema only where it is an error. */
 static void operation(lmn_jsonw *w, size_t i, bool post)
 {
+    static const char NAME[] = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$";
     char text[64];
     (void)lmn_format(text, sizeof text, "%s%s", post && PATHS[i].get ? "post_" : "", PATHS[i].id);
     lmn_jsonw_object(w, post ? "post" : "get");
     lmn_jsonw_str(w, "operationId", text);
     lmn_jsonw_array(w, "parameters");
-    if (strstr(PATHS[i].path, "{model}"))
-        path_parameter(w, "model", "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$");
+    if (strstr(PATHS[i].path, "{model}")) path_parameter(w, "model", NAME);
+    if (strstr(PATHS[i].path, "{region}")) path_parameter(w, "region", NAME);
     if (strstr(PATHS[i].path, "{version}")) path_parameter(w, "version", "^[1-9][0-9]{0,17}$");
+    if (strstr(PATHS[i].path, "/admin/")) seconds_parameter(w);
     lmn_jsonw_end(w);
-    if (post) {
+    if (post && PATHS[i].body) {
         lmn_jsonw_object(w, "requestBody");
-        lmn_jsonw_bool(w, "required", !PATHS[i].get);
+        lmn_jsonw_bool(w, "required", strcmp(PATHS[i].body, "infer") == 0);
         (void)lmn_format(text, sizeof text, "#/components/schemas/%s", PATHS[i].body);
         json_content(w, text);
         lmn_jsonw_end(w);
@@ -218,6 +243,12 @@ static void schemas(lmn_jsonw *w)
     for (int i = 0; i < 3; i++) lmn_jsonw_end(w);
     property(w, "settings", "object");
     lmn_jsonw_end(w);
+    property(w, "region", "object");
+    lmn_jsonw_object(w, "properties");
+    property(w, "byte_size", "integer");
+    lmn_jsonw_end(w);
+    property(w, "offset", "integer");
+    for (int i = 0; i < 3; i++) lmn_jsonw_end(w);
     property(w, "which", "object");
     lmn_jsonw_object(w, "properties");
     property(w, "ready", "boolean");
