@@ -11,7 +11,9 @@
 #include "lamina/trace.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <limits.h>
+#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +75,8 @@ const char cli_help_serve[] =
     "  lamina serve models/ --listen 0.0.0.0:8443 --tls cert.pem key.pem --tokens tokens.txt\n"
     "  lamina serve models/ --model-control explicit --load '*' --admin unix:/run/lamina.sock\n";
 
-enum { MAX_LISTEN = 16, MAX_LOAD = 256, MAX_BESIDE = 4, MAX_READ = 3 + 2 * MAX_BESIDE };
+enum { MAX_LISTEN = 16, MAX_LOAD = 256, MAX_BESIDE = 4, MAX_OWN = 32 };
+enum { MAX_READ = 3 + 2 * MAX_BESIDE + MAX_OWN };
 
 typedef enum probe_mode { PROBE_AUTO, PROBE_ALWAYS, PROBE_NEVER } probe_mode;
 
@@ -454,6 +457,38 @@ static size_t readable(const serve_job *j, char *cache, size_t cap, const char *
     return n;
 }
 
+/* --- what a profile needs --- */
+
+typedef struct own_files {
+    const char **out;
+    size_t n;
+    char exe[PATH_MAX];
+} own_files;
+
+static int note_file(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    own_files *o = ctx;
+    (void)size;
+    if (o->n < MAX_OWN && info->dlpi_name && info->dlpi_name[0] == '/')
+        o->out[o->n++] = info->dlpi_name;
+    return 0;
+}
+
+/* Files that this process is made of: GET /v2/admin/profile names functions by their symbols. Names
+ * of libraries stay where they are. */
+static size_t files_of_ours(own_files *o)
+{
+    void *first[2];
+    (void)backtrace(first, 2); /* loads what walks the stack, while it can be read */
+    const ssize_t k = readlink("/proc/self/exe", o->exe, sizeof o->exe - 1);
+    if (k > 0) {
+        o->exe[k] = 0;
+        o->out[o->n++] = o->exe;
+    }
+    (void)dl_iterate_phdr(note_file, o);
+    return o->n;
+}
+
 /* Before anything is open and before there are threads. */
 static int start_nursery(serve_job *j)
 {
@@ -476,10 +511,13 @@ static void enter_sandbox(serve_job *j)
 {
     char cache[1000], folders[MAX_LISTEN + 1][1000], beside[2 * MAX_BESIDE][PATH_MAX];
     const char *read[MAX_READ], *sockets[MAX_LISTEN + 1];
+    own_files own = {0};
     if (j->no_sandbox) return;
     j->sandbox.read = read;
     j->sandbox.n_read = readable(j, cache, sizeof cache, read);
     j->sandbox.n_read += folders_of_files(j, beside, read + j->sandbox.n_read);
+    own.out = read + j->sandbox.n_read;
+    if (j->opts.admin) j->sandbox.n_read += files_of_ours(&own);
     j->sandbox.sockets = sockets;
     for (uint32_t i = 0; i <= j->opts.n_listen; i++) {
         const char *where = i < j->opts.n_listen ? j->listen[i] : j->opts.admin;

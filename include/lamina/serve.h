@@ -20,7 +20,7 @@
  * POST .../infer; POST /v2/repository/index; GET /metrics, /openapi.json and / (a page that shows
  * what goes on). On the admin address alone: POST /v2/repository/models/M/load and .../unload, POST
  * of settings, GET /v2/admin/trace?seconds=N (what the engine does, for Perfetto, if it has a
- * trace).
+ * trace), GET /v2/admin/profile?seconds=N (where CPU time goes, as folded stacks; uses SIGPROF).
  *
  * SPDX-License-Identifier: Apache-2.0
  */

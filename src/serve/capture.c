@@ -2,11 +2,11 @@
  * GET /v2/admin/trace?seconds=S[&level=L]: what the engine does for so long (runs, nodes, chunks),
  * as Trace Event Format that Perfetto and Chrome show. A thread raises the level of the engine's
  * trace, empties its lanes every few milliseconds and lowers the level again; one at a time, in
- * bounded time and memory. Requests are served meanwhile.
+ * bounded time and memory. Requests are served meanwhile. GET /v2/admin/profile?seconds=S comes in
+ * here too; what its thread does is profiling.c's.
  */
-#include "serve/server_int.h"
+#include "serve/capture.h"
 
-#include "base/os/os_thread.h"
 #include "base/os/os_time.h"
 #include "base/text.h"
 #include "trace/trace_watch.h"
@@ -18,23 +18,24 @@
 #define MAX_BYTES ((size_t)32 << 20)
 #define LOOK_NS ((uint64_t)10000000)
 
-typedef struct capture {
-    lmn_http_task task;
-    lmn_serve_loop *home;
-    lmn_http_request *req;
-    lamina_trace *trace;
-    uint64_t ns;
-    uint32_t level;
-    lmn_thread thread;
-    lamina_status status;
-    lamina_error error;
-    lmn_strbuf text;
+/* Of a trace, on the stack of its thread. */
+typedef struct trace_watch {
+    lmn_capture *c;
     lmn_jsonw json;
     uint64_t n_events;
     bool full; /* later events were left out */
-} capture;
+} trace_watch;
 
 /* --- the thread --- */
+
+bool lmn_capture_wait(lmn_capture *c, uint64_t until, uint64_t step_ns)
+{
+    lamina_server *s = c->home->server;
+    const uint64_t now = lmn_now_ns();
+    if (now >= until || lmn_atomic_load(&s->no_capture, acquire)) return false;
+    lmn_futex_wait(&s->no_capture, 0, until - now < step_ns ? until - now : step_ns);
+    return true;
+}
 
 static void argument(lmn_jsonw *w, const lamina_trace_arg *a)
 {
@@ -47,15 +48,15 @@ static void argument(lmn_jsonw *w, const lamina_trace_arg *a)
 }
 
 /* Waits may have begun in another thread, so they would not nest: left out, as are values. */
-static void event(capture *c, const lamina_trace_event *e)
+static void event(trace_watch *t, const lamina_trace_event *e)
 {
-    lmn_jsonw *w = &c->json;
+    lmn_jsonw *w = &t->json;
     if (e->kind != LAMINA_TRACE_SPAN && e->kind != LAMINA_TRACE_MARK) return;
-    if (c->full || c->text.n > MAX_BYTES) {
-        c->full = true;
+    if (t->full || t->c->text.n > MAX_BYTES) {
+        t->full = true;
         return;
     }
-    c->n_events++;
+    t->n_events++;
     lmn_jsonw_object(w, NULL);
     lmn_jsonw_str(w, "name", e->name);
     lmn_jsonw_str(w, "cat", e->category);
@@ -71,43 +72,59 @@ static void event(capture *c, const lamina_trace_event *e)
 }
 
 /* Events that came up to now; `keep`: into the answer. */
-static lamina_status take_events(capture *c, lamina_trace_reader *r, bool keep)
+static lamina_status take_events(trace_watch *t, lamina_trace_reader *r, bool keep)
 {
     lamina_trace_event e = {.size = sizeof e};
-    LMN_TRY(lamina_trace_poll(r, &c->error));
-    while (keep && lamina_trace_next(r, &e) == LAMINA_OK) event(c, &e);
+    LMN_TRY(lamina_trace_poll(r, &t->c->error));
+    while (keep && lamina_trace_next(r, &e) == LAMINA_OK) event(t, &e);
     return LAMINA_OK;
 }
 
-static lamina_status watch(capture *c, lamina_trace_reader *r)
+static lamina_status watch_events(lmn_capture *c, lamina_trace_reader *r)
 {
-    lamina_server *s = c->home->server;
+    trace_watch t = {.c = c};
     lamina_trace_info before = {.size = sizeof before}, after = {.size = sizeof after};
-    LMN_TRY(take_events(c, r, false)); /* what was before */
+    lmn_jsonw_init(&t.json, &c->text, 0);
+    lmn_jsonw_object(&t.json, NULL);
+    lmn_jsonw_array(&t.json, "traceEvents");
+    LMN_TRY(take_events(&t, r, false)); /* what was before */
     LMN_TRY(lamina_trace_get_info(r, &before));
     const double was = lmn_trace_level_swap(c->trace, c->level);
     const uint64_t until = lmn_now_ns() + c->ns;
     lamina_status st = LAMINA_OK;
-    while (st == LAMINA_OK && lmn_now_ns() < until && !lmn_atomic_load(&s->no_capture, acquire)) {
-        lmn_futex_wait(&s->no_capture, 0, LOOK_NS);
-        st = take_events(c, r, true);
-    }
+    while (st == LAMINA_OK && lmn_capture_wait(c, until, LOOK_NS)) st = take_events(&t, r, true);
     (void)lmn_trace_level_swap(c->trace, was);
     LMN_TRY(st);
     LMN_TRY(lamina_trace_get_info(r, &after));
-    lmn_jsonw_end(&c->json);
-    lmn_jsonw_object(&c->json, "otherData");
-    lmn_jsonw_u64(&c->json, "events", c->n_events);
-    lmn_jsonw_u64(&c->json, "lost", after.n_lost - before.n_lost);
-    lmn_jsonw_bool(&c->json, "truncated", c->full);
-    lmn_jsonw_end(&c->json);
-    lmn_jsonw_end(&c->json);
+    lmn_jsonw_end(&t.json);
+    lmn_jsonw_object(&t.json, "otherData");
+    lmn_jsonw_u64(&t.json, "events", t.n_events);
+    lmn_jsonw_u64(&t.json, "lost", after.n_lost - before.n_lost);
+    lmn_jsonw_bool(&t.json, "truncated", t.full);
+    lmn_jsonw_end(&t.json);
+    lmn_jsonw_end(&t.json);
     return c->text.status;
+}
+
+lamina_status lmn_capture_reader(lmn_capture *c, lamina_trace_reader **out)
+{
+    char path[64];
+    (void)lmn_format(path, sizeof path, "/proc/self/fd/%d", lmn_trace_fd(c->trace));
+    return lamina_trace_open(path, c->home->server->alloc, out, &c->error);
+}
+
+static lamina_status trace_events(lmn_capture *c)
+{
+    lamina_trace_reader *r = NULL;
+    lamina_status st = lmn_capture_reader(c, &r);
+    if (st == LAMINA_OK) st = watch_events(c, r);
+    lamina_trace_close(r);
+    return st;
 }
 
 static void answer(lmn_http_task *task, lmn_http_loop *loop)
 {
-    capture *c = (capture *)(void *)((uint8_t *)task - offsetof(capture, task));
+    lmn_capture *c = (lmn_capture *)(void *)((uint8_t *)task - offsetof(lmn_capture, task));
     lmn_serve_loop *l = c->home;
     lamina_server *s = l->server;
     (void)loop;
@@ -115,7 +132,7 @@ static void answer(lmn_http_task *task, lmn_http_loop *loop)
     if (c->status == LAMINA_OK) {
         lmn_strbuf_reset(&l->text);
         lmn_strbuf_add(&l->text, c->text.p, c->text.n);
-        lmn_serve_text(l, c->req, LMN_ROUTE_SERVER, "application/json");
+        lmn_serve_text(l, c->req, LMN_ROUTE_SERVER, c->type);
     } else {
         lmn_serve_error(l, c->req, LMN_ROUTE_SERVER, 500,
                         c->error.msg[0] ? c->error.msg : "out of memory", 0);
@@ -128,16 +145,8 @@ static void answer(lmn_http_task *task, lmn_http_loop *loop)
 
 static void *run(void *arg)
 {
-    capture *c = arg;
-    lamina_trace_reader *r = NULL;
-    char path[64];
-    (void)lmn_format(path, sizeof path, "/proc/self/fd/%d", lmn_trace_fd(c->trace));
-    lmn_jsonw_init(&c->json, &c->text, 0);
-    lmn_jsonw_object(&c->json, NULL);
-    lmn_jsonw_array(&c->json, "traceEvents");
-    c->status = lamina_trace_open(path, c->home->server->alloc, &r, &c->error);
-    if (c->status == LAMINA_OK) c->status = watch(c, r);
-    lamina_trace_close(r);
+    lmn_capture *c = arg;
+    c->status = c->watch(c);
     c->task.run = answer;
     lmn_http_post(c->home->loop, &c->task);
     return NULL;
@@ -145,22 +154,22 @@ static void *run(void *arg)
 
 /* --- the request --- */
 
-/* "seconds=S", "level=L", in any order; what is not said stays. */
+/* "seconds=S" and, unless that is NULL, "level=L", in any order; what is not said stays. */
 static bool read_query(lmn_span q, int64_t *seconds, int64_t *level)
 {
     while (q.n) {
         const uint8_t *end = memchr(q.p, '&', q.n);
         const size_t n = end ? (size_t)(end - q.p) : q.n;
         const bool is_s = n > 8 && memcmp(q.p, "seconds=", 8) == 0;
-        const bool is_l = n > 6 && memcmp(q.p, "level=", 6) == 0;
+        const bool is_l = level && n > 6 && memcmp(q.p, "level=", 6) == 0;
         if (is_s ? !lmn_parse_i64(q.p + 8, n - 8, seconds)
                  : !is_l || !lmn_parse_i64(q.p + 6, n - 6, level))
             return false;
         q.p += n + (end != NULL);
         q.n -= n + (end != NULL);
     }
-    return *seconds >= 1 && *seconds <= MAX_SECONDS && *level >= LAMINA_TRACE_LEVEL_RUNS &&
-           *level <= LAMINA_TRACE_LEVEL_CHUNKS;
+    if (*seconds < 1 || *seconds > MAX_SECONDS) return false;
+    return !level || (*level >= LAMINA_TRACE_LEVEL_RUNS && *level <= LAMINA_TRACE_LEVEL_CHUNKS);
 }
 
 static void refuse(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, const char *why)
@@ -168,34 +177,18 @@ static void refuse(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, cons
     lmn_serve_error(l, r, LMN_ROUTE_SERVER, status, why, status == 503 ? 1 : 0);
 }
 
-void lmn_capture_request(lmn_serve_loop *l, lmn_http_request *r)
+static void begin(lmn_serve_loop *l, lmn_http_request *r, const lmn_capture *what)
 {
     lamina_server *s = l->server;
-    int64_t seconds = 1, level = LAMINA_TRACE_LEVEL_NODES;
-    if (r->listener != s->admin) {
-        refuse(l, r, 403, "the engine is watched on the admin address only");
-        return;
-    }
-    if (!read_query(r->query, &seconds, &level)) {
-        refuse(l, r, 400, "the query is seconds=1..60 and level=1..3: runs, nodes, chunks");
-        return;
-    }
-    lamina_trace *t = s->engine->slot[LMN_SLOT_TRACE].ptr;
-    if (!t) {
-        refuse(l, r, 501, "this server's engine has no trace");
-        return;
-    }
     if (lmn_atomic_exchange(&s->capturing, 1, acq_rel)) {
-        refuse(l, r, 503, "somebody else is watching the engine: one at a time");
+        refuse(l, r, 503, "somebody else is watching the server: one at a time");
         return;
     }
-    capture *c = lmn_calloc(s->alloc, 1, sizeof *c, "capture");
+    lmn_capture *c = lmn_calloc(s->alloc, 1, sizeof *c, "capture");
     if (c) {
+        *c = *what;
         c->home = l;
         c->req = r;
-        c->trace = t;
-        c->ns = (uint64_t)seconds * 1000000000u;
-        c->level = (uint32_t)level;
         lmn_strbuf_init(&c->text, s->alloc, LMN_SERVE_TEXT_MAX - 1);
         (void)lmn_atomic_add(&s->jobs, 1, relaxed);
         if (lmn_thread_start(&c->thread, run, c) == LAMINA_OK) return;
@@ -204,6 +197,32 @@ void lmn_capture_request(lmn_serve_loop *l, lmn_http_request *r)
     }
     lmn_atomic_store(&s->capturing, 0, release);
     refuse(l, r, 503, "out of memory");
+}
+
+void lmn_capture_request(lmn_serve_loop *l, lmn_http_request *r, bool profile)
+{
+    const lamina_server *s = l->server;
+    int64_t seconds = profile ? 10 : 1, level = LAMINA_TRACE_LEVEL_NODES;
+    lmn_capture c = {.trace = s->engine->slot[LMN_SLOT_TRACE].ptr};
+    if (r->listener != s->admin) {
+        refuse(l, r, 403, "the server is watched on the admin address only");
+        return;
+    }
+    if (!read_query(r->query, &seconds, profile ? NULL : &level)) {
+        refuse(l, r, 400,
+               profile ? "the query is seconds=1..60"
+                       : "the query is seconds=1..60 and level=1..3: runs, nodes, chunks");
+        return;
+    }
+    if (!c.trace && !profile) {
+        refuse(l, r, 501, "this server's engine has no trace");
+        return;
+    }
+    c.ns = (uint64_t)seconds * 1000000000u;
+    c.level = (uint32_t)level;
+    c.type = profile ? "text/plain; charset=utf-8" : "application/json";
+    c.watch = profile ? lmn_profiling_watch : trace_events;
+    begin(l, r, &c);
 }
 
 void lmn_capture_end(lamina_server *s)

@@ -25,6 +25,7 @@ typedef enum what {
     TRACES,
     LOGGING,
     CAPTURE,
+    PROFILE,
     SERVER,
     LIVE,
     READY,
@@ -56,7 +57,8 @@ static const struct {
     [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},    [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
     [LENT] = {LMN_ROUTE_SERVER, true, true},         [METRICS] = {LMN_ROUTE_METRICS, false, true},
     [OPENAPI] = {LMN_ROUTE_SERVER, false, true},     [PAGE] = {LMN_ROUTE_PAGE, false, true},
-    [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},      [PAGE_JS] = {LMN_ROUTE_PAGE, false, true}};
+    [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},      [PAGE_JS] = {LMN_ROUTE_PAGE, false, true},
+    [PROFILE] = {LMN_ROUTE_SERVER, false, true}};
 
 typedef struct target {
     what what;
@@ -124,6 +126,7 @@ static target find(lmn_span p)
                  {"/v2/trace/setting", TRACES},
                  {"/v2/logging", LOGGING},
                  {"/v2/admin/trace", CAPTURE},
+                 {"/v2/admin/profile", PROFILE},
                  {"/metrics", METRICS},
                  {"/openapi.json", OPENAPI},
                  {"/", PAGE},
@@ -411,7 +414,8 @@ void lmn_routes_request(void *ctx, lmn_http_request *r)
     case ALL_STATS: stats(l, r, NULL); return;
     case TRACES:
     case LOGGING: lmn_settings_request(l, r, t.what == LOGGING, (lmn_span){0}); return;
-    case CAPTURE: lmn_capture_request(l, r); return;
+    case CAPTURE:
+    case PROFILE: lmn_capture_request(l, r, t.what == PROFILE); return;
     case SERVER: server_metadata(l, r); return;
     case LIVE:
         lmn_serve_fixed(l, r, LMN_ROUTE_HEALTH, 200, "application/json", "{\"live\":true}");

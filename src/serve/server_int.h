@@ -271,8 +271,8 @@ void lmn_rpc_done(lmn_serve_loop *l, lmn_http_request *r, lmn_route route); /* n
 /* settings_http.c: GET and POST of settings, of the log or of traces; model empty: of all. */
 void lmn_settings_request(lmn_serve_loop *l, lmn_http_request *r, bool log, lmn_span model);
 
-/* capture.c: GET /v2/admin/trace. */
-void lmn_capture_request(lmn_serve_loop *l, lmn_http_request *r);
+/* capture.c: GET /v2/admin/trace, GET /v2/admin/profile. */
+void lmn_capture_request(lmn_serve_loop *l, lmn_http_request *r, bool profile);
 /* What is under way ends now. */
 void lmn_capture_end(lamina_server *s);
 

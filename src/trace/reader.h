@@ -10,6 +10,7 @@
 #include "base/os/os_ticks.h"
 #include "lamina/trace.h"
 #include "trace/trace_file.h"
+#include "trace/trace_watch.h"
 
 /* "node(run:u,name:s)", taken apart. */
 typedef struct lmn_trace_form {
@@ -50,8 +51,5 @@ struct lamina_trace_reader {
     lmn_raw_event *events; /* of the last poll, by time */
     size_t n_events, cap_events, next;
 };
-
-/* Text of name i; "?" for one that is not there. */
-const char *lmn_reader_name(const lamina_trace_reader *r, uint64_t i);
 
 #endif

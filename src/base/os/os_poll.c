@@ -4,6 +4,8 @@
  */
 #include "base/os/os_poll.h"
 
+#include "base/os/os_time.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -72,10 +74,17 @@ uint32_t lmn_poll_wait(int poll, lmn_poll_event *out, uint32_t cap, uint64_t tim
 
 uint32_t lmn_poll_one(int fd, uint32_t what, uint64_t timeout_ns)
 {
+    const uint64_t until =
+        timeout_ns > UINT64_MAX - lmn_now_ns() ? UINT64_MAX : lmn_now_ns() + timeout_ns;
     struct pollfd p = {.fd = fd};
     if (what & LMN_POLL_IN) p.events |= POLLIN;
     if (what & LMN_POLL_OUT) p.events |= POLLOUT;
-    if (poll(&p, 1, timeout_ns == UINT64_MAX ? -1 : milliseconds(timeout_ns)) <= 0) return 0;
+    for (int n = -1; n < 0;) { /* a signal is not the end of the time */
+        n = poll(&p, 1, until == UINT64_MAX ? -1 : milliseconds(timeout_ns));
+        if (n == 0 || (n < 0 && errno != EINTR)) return 0;
+        const uint64_t now = lmn_now_ns();
+        timeout_ns = until > now ? until - now : 0;
+    }
     return (p.revents & POLLIN ? LMN_POLL_IN : 0u) | (p.revents & POLLOUT ? LMN_POLL_OUT : 0u) |
            (p.revents & (POLLHUP | POLLERR | POLLNVAL) ? LMN_POLL_DEAD : 0u);
 }
