@@ -40,15 +40,14 @@ typedef struct strip3 {
 } strip3;
 static plane_fn plane_3_1, plane_3_2;
 static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox);
-static bool own_pairs(const lmn_conv_geom *g); /* can they take two planes at once? */
 #endif
 
-/* One plane, or two: what the loops need of the geometry, and the taps' valid output ranges. */
+/* A plane, or a few: what the loops need of the geometry, and the taps' valid output ranges. */
 struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
-    int64_t n_planes;         /* 1, or 2 that follow each other */
+    int64_t n_planes;         /* that follow each other */
     int64_t n_c, n_in, n_out; /* input channels of the group, elements of each, and of the output */
     bool fused, clip;         /* bias, then clip, in registers; the bits of the epilogue */
     const float *bias;        /* that of the plane; always readable for n_planes */
@@ -278,7 +277,9 @@ static int64_t plane_strips(plane *p, plane_fn *run)
     if (run == plane_3_1 || run == plane_3_2) {
         for (int64_t i = 0; i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
             p->strip3[i] = strip3_at(g, i * VF_LANES);
-        return own_pairs(g) ? 2 : 1;
+        /* Small planes in a row, as many as stay in L1: what a call takes is longer than a plane.
+         */
+        return g->groups == g->c_out ? lmn_max_i64(1, 4096 / (p->n_in + p->n_out + 1)) : 1;
     }
 #endif
     for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
@@ -289,7 +290,7 @@ static int64_t plane_strips(plane *p, plane_fn *run)
 /* `apply` is the epilogue of the gemm row of the same level. */
 static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply)
 {
-    static const float none[2];
+    static const float none[1];
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
     plane_fn *const run = plane_pick(g);

@@ -31,23 +31,11 @@ static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox)
     return t;
 }
 
-/* Small planes whose taps beside the eight columns that are loaded all lie in the padding. */
-static bool own_pairs(const lmn_conv_geom *g)
-{
-    const int64_t w = g->out[2];
-    if (g->groups != g->c_out || w > 8 || g->pad[2] == 0) return false;
-    return g->stride[2] == 2 || w < 8 || g->in[2] <= 9 - g->pad[2];
-}
-
 #define STRIP(name) whole_##name
 #define STRIP_LANES 16
 #include "kernels/conv/dwconv_strip_tmpl.h"
 #define STRIP(name) half_##name
 #define STRIP_LANES 8
-#include "kernels/conv/dwconv_strip_tmpl.h"
-#define STRIP(name) pair_##name
-#define STRIP_LANES 16
-#define STRIP_PAIR 1
 #include "kernels/conv/dwconv_strip_tmpl.h"
 
 /* Output rows from oy on that are made at once: of more than one only the first and the last input
@@ -65,10 +53,6 @@ VF_INLINE void plane_3(const plane *p, const int s)
     int64_t n;
     for (int64_t oy = 0; oy < p->g->out[1]; oy += n) {
         n = group_of(p->g, oy, s);
-        if (p->n_planes == 2) {
-            pair_group(p, &p->strip3[0], oy, n, s);
-            continue;
-        }
         for (int64_t ox = 0; ox < p->g->out[2]; ox += VF_LANES) {
             const int64_t i = ox / VF_LANES;
             const strip3 t = i < DW_STRIPS ? p->strip3[i] : strip3_at(p->g, ox);
