@@ -1,6 +1,7 @@
 /*
  * kcheck driver of the dwlast family: any window, stride and dilation on small integers, whose sums
- * are exact, and on signed zeros, denormals and NaN behind a window of one. Class exact.
+ * are exact, and on signed zeros, denormals and NaN behind a window of one; maxima of any bits.
+ * Class exact.
  */
 #include "kcheck/kcheck.h"
 
@@ -99,4 +100,51 @@ static void check_run(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+static uint16_t expected_max(const lmn_dwlast_block *b, int64_t e)
+{
+    const lmn_conv_geom *g = b->g;
+    const int64_t c = e % g->c_in, ox = e / g->c_in % g->out[2], line = e / g->c_in / g->out[2];
+    uint16_t most = 0xff80;
+    for (int64_t t = 0; t < g->kernel[1] * g->kernel[2]; t++) {
+        const int64_t iy = lmn_conv_at(g, 1, line % g->out[1], t / g->kernel[2]);
+        const int64_t ix = lmn_conv_at(g, 2, ox, t % g->kernel[2]);
+        if (iy < 0 || iy >= g->in[1] || ix < 0 || ix >= g->in[2]) continue;
+        const int64_t at = ((line / g->out[1] * g->in[1] + iy) * g->in[2] + ix) * g->c_in + c;
+        if (isnan(hgemm_from_bf16(b->x[at]))) return b->x[at];
+        if (hgemm_from_bf16(b->x[at]) > hgemm_from_bf16(most)) most = b->x[at];
+    }
+    return most;
+}
+
+static void check_max(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_dwlast_row *row = (const lmn_dwlast_row *)(const void *)head;
+    const int n_cases = kc_quick(kc) ? 200 : 2000;
+    for (int i = 0; i < n_cases; i++) {
+        kc_case(kc);
+        lmn_conv_geom g = some_geom(kc);
+        const int64_t n_x = g.n * g.in[1] * g.in[2] * g.c_in;
+        const int64_t n_y = g.n * g.out[1] * g.out[2] * g.c_in;
+        uint16_t *x = kc_buffer(kc, (size_t)n_x * 2);
+        for (int64_t e = 0; e < n_x; e++) /* any bits, or no NaN */
+            x[e] = (uint16_t)kc_int(kc, 0, 0xffff) & (i % 2 ? 0xffff : 0xbfff);
+        lmn_dwlast_block b = {.g = &g, .x = x};
+        b.y = kc_buffer(kc, (size_t)n_y * 2);
+        const int64_t lines = g.n * g.out[1], cut = kc_int(kc, 0, lines);
+        b.line = cut, b.n_lines = lines - cut;
+        KC_CALL(kc, row->max(&b));
+        b.line = 0, b.n_lines = cut;
+        KC_CALL(kc, row->max(&b));
+        for (int64_t e = 0; e < n_y; e++) {
+            const uint16_t want = expected_max(&b, e);
+            if (same(b.y[e], want)) continue;
+            kc_fail(kc, "in %dx%d kernel %dx%d channels %d: maximum %d is %04x, not %04x",
+                    (int)g.in[1], (int)g.in[2], (int)g.kernel[1], (int)g.kernel[2], (int)g.c_in,
+                    (int)e, b.y[e], want);
+            break;
+        }
+    }
+}
+
+const kc_driver kc_dwlast_max = {"dwlast", "max", check_max, NULL};
 const kc_driver kc_dwlast_run = {"dwlast", "run", check_run, NULL};

@@ -241,6 +241,37 @@ static void test_unknown(t_env *env)
     lamina_model_unref(m);
 }
 
+/* A model of x [2, 16, 9, 9] whose convolutions hand on images: in bf16 one region of them where
+   the machine multiplies pairs, near f32, the same bits with two threads. */
+static void expect_images(t_env *env, lamina_model *m)
+{
+    T_REQUIRE(m);
+    lamina_tensor *x = numbers(env, LAMINA_F32, 4, (int64_t[]){2, C_IN, SIDE, SIDE}), *y[3];
+    for (int i = 0; i < 3; i++) {
+        const lamina_session_opts o = {.size = sizeof o,
+                                       .n_threads = i == 2 ? 2 : 1,
+                                       .precision =
+                                           i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT};
+        lamina_session *s = NULL;
+        T_OK(lamina_session_create(m, &o, &s, NULL));
+        const bool pairs = env->engine->cpu.isa & (LMN_ISA_AVX512BF16 | LMN_ISA_AMX);
+        int turned = 0, images = 0;
+        lamina_node_info info = {.size = sizeof info};
+        for (size_t n = 0; lamina_session_node(s, n, &info) == LAMINA_OK; n++)
+            turned += strcmp(info.op, "Transpose") == 0,
+                images += strcmp(info.op, "ImageConv") == 0;
+        T_EQ(images > 0, i && pairs);
+        T_EQ(turned, i && pairs ? 2 : 0);
+        y[i] = run_once(s, x);
+        lamina_session_destroy(s);
+    }
+    T_CHECK(off(y[1], y[0]) < 0.02);
+    T_CHECK(same_bits(y[1], y[2]));
+    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
+    lamina_tensor_unref(x);
+    lamina_model_unref(m);
+}
+
 /* Convolutions that hand on images, with a residual, clips, a window and a depthwise one: in bf16
    they work with their channels last where the machine multiplies pairs. */
 static void test_chain(t_env *env)
@@ -273,30 +304,45 @@ static void test_chain(t_env *env)
     pb_str(&g, 2, "g");
     rt_port(&g, 11, "x", LAMINA_F32, "2 16 9 9");
     rt_port(&g, 12, "y", LAMINA_F32, "2 16 7 7");
-    lamina_model *m = rt_load(env, &bytes, &g);
-    lamina_tensor *x = numbers(env, LAMINA_F32, 4, (int64_t[]){2, C_IN, SIDE, SIDE}), *y[3];
-    for (int i = 0; i < 3; i++) {
-        const lamina_session_opts o = {.size = sizeof o,
-                                       .n_threads = i == 2 ? 2 : 1,
-                                       .precision =
-                                           i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT};
-        lamina_session *s = NULL;
-        T_OK(lamina_session_create(m, &o, &s, NULL));
-        const bool pairs = env->engine->cpu.isa & (LMN_ISA_AVX512BF16 | LMN_ISA_AMX);
-        bool turned = false;
-        lamina_node_info info = {.size = sizeof info};
-        for (size_t n = 0; lamina_session_node(s, n, &info) == LAMINA_OK; n++)
-            turned = turned || strcmp(info.op, "ImageConv") == 0;
-        T_EQ(turned, i && pairs);
-        y[i] = run_once(s, x);
-        lamina_session_destroy(s);
-    }
-    T_CHECK(off(y[1], y[0]) < 0.02);
-    T_CHECK(same_bits(y[1], y[2]));
-    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
-    lamina_tensor_unref(x);
-    lamina_model_unref(m);
+    expect_images(env, rt_load(env, &bytes, &g));
 }
 
-T_MAIN(T_TEST(test_sessions), T_TEST(test_chain), T_TEST(test_auto_refuses), T_TEST(test_16_bits),
-       T_TEST(test_unknown))
+/* SiLU between them, and what moves pixels or chooses among them. */
+static void test_movers(t_env *env)
+{
+    static const float scales[4] = {1, 1, 2, 2};
+    static pb g, bytes, two, axis, window;
+    rt_cpu(env);
+    g.n = 0, window.n = 0;
+    weight(&g, "w0", LAMINA_F32, 4, (int64_t[]){C_OUT, C_IN, 1, 1});
+    weight(&g, "w1", LAMINA_F32, 4, (int64_t[]){C_OUT, 2 * C_OUT, 1, 1});
+    weight(&g, "w2", LAMINA_F32, 4, (int64_t[]){C_OUT, C_OUT, 1, 1});
+    weight(&g, "w3", LAMINA_F32, 4, (int64_t[]){C_IN, C_OUT, 1, 1});
+    weight(&g, "b", LAMINA_F32, 1, (int64_t[]){C_OUT});
+    rt_weight(&g, "scales", LAMINA_F32, 1, (int64_t[]){4}, scales, sizeof scales);
+    rt_attr_int(&two, "axis", 1);
+    rt_attr_int(&axis, "axis", (uint64_t)-3);
+    pb_str(&window, 1, "kernel_shape");
+    pb_int(&window, 8, 2), pb_int(&window, 8, 2), pb_int(&window, 20, 7);
+    rt_node(&g, "Conv", "x w0 b", "y0", NULL);
+    rt_node(&g, "Sigmoid", "y0", "s0", NULL);
+    rt_node(&g, "Mul", "y0 s0", "z0", NULL);
+    rt_weight(&g, "parts", LAMINA_I64, 1, (int64_t[]){2}, (int64_t[]){8, 16}, 16);
+    rt_node(&g, "Split", "z0 parts", "p q", &two);
+    rt_node(&g, "Concat", "q z0 p", "c", &axis);
+    rt_node(&g, "Conv", "c w1", "y1", NULL);
+    rt_node(&g, "Sigmoid", "y1", "s1", NULL);
+    rt_node(&g, "Mul", "y1 s1", "a1", NULL);
+    rt_node(&g, "Add", "a1 z0", "z1", NULL);
+    rt_node(&g, "MaxPool", "z1", "m", &window);
+    rt_node(&g, "Resize", "m - scales", "r", NULL);
+    rt_node(&g, "Conv", "r w2", "y2", NULL);
+    rt_node(&g, "Conv", "y2 w3", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "2 16 9 9");
+    rt_port(&g, 12, "y", LAMINA_F32, "2 16 16 16");
+    expect_images(env, rt_load(env, &bytes, &g));
+}
+
+T_MAIN(T_TEST(test_sessions), T_TEST(test_chain), T_TEST(test_movers), T_TEST(test_auto_refuses),
+       T_TEST(test_16_bits), T_TEST(test_unknown))

@@ -20,6 +20,8 @@
     X(qlinear_conv)          \
     X(qlast_conv)            \
     X(qlast_max_pool)        \
+    X(image_max_pool)        \
+    X(image_cast)            \
     X(quantize)              \
     X(dequantize)            \
     X(dynamic_quantize)      \

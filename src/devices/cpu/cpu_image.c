@@ -156,7 +156,8 @@ static bool read_operands(lmn_eval *ec, image_job *j, lmn_conv_geom *g, int64_t 
     g->threads = lmn_par_width(ec->par);
     dims[0] = g->n, dims[x->rank - 1] = g->c_out;
     for (int32_t i = 1; i + 1 < x->rank; i++) dims[i] = spatial[i - 1];
-    const bool deep = g->groups > 1 && from.c_in == 1 && !z && lmn_dwlast_takes(g);
+    const bool deep = g->groups > 1 && from.c_in == 1 && !z && lmn_dwlast_takes(g) &&
+                      !lmn_attr_i(ec->node, "silu", 0);
     if (!deep && (g->groups != 1 || g->c_in != from.c_in)) return false;
     if (g->n < 1 || g->c_out >= LMN_CPU_EXTENT_MAX || from.c_in * from.taps >= LMN_CPU_EXTENT_MAX ||
         lmn_conv_volume(g->out) >= LMN_CPU_EXTENT_MAX / g->n)
@@ -166,6 +167,7 @@ static bool read_operands(lmn_eval *ec, image_job *j, lmn_conv_geom *g, int64_t 
     for (int32_t i = 0; z && i < x->rank; i++)
         if (z->dims[i] != dims[i]) return false;
     j->args = (lmn_hlast_args){.x = x->data, .bias = b ? b->data : NULL, .add = z ? z->data : NULL};
+    j->args.silu = lmn_attr_i(ec->node, "silu", 0) != 0;
     j->args.lo = lmn_attr_f(ec->node, "lo", -INFINITY);
     j->args.hi = lmn_attr_f(ec->node, "hi", INFINITY);
     j->args.clipped = lmn_attr_find(ec->node, "lo") || lmn_attr_find(ec->node, "hi");

@@ -6,7 +6,8 @@
  * has at least two convolutions for every such place. Same bits.
  *
  * So do convolutions of f32 where the session multiplies in bf16 and wants it: they become
- * ImageConv, and images between them are of bf16.
+ * ImageConv, and images between them are of bf16, through maxima of windows, Concat, Split and
+ * Resize to the nearest as well.
  */
 #include "graph/passes/match.h"
 #include "ops/fused.h"
@@ -14,9 +15,9 @@
 #include <string.h>
 
 #define MS "com.microsoft"
-enum { MAX_ATTRS = 16, MAX_IN = 16, MIN_CONVS = 2, MIN_CHANNELS = 16 };
+enum { MAX_ATTRS = 16, MAX_IN = 16, MAX_OUT = 16, MIN_CONVS = 2, MIN_CHANNELS = 16 };
 
-typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP, IMAGE } kind;
+typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP, IMAGE, JOIN, CUT, GROW } kind;
 
 typedef struct last {
     lmn_match *m;
@@ -57,10 +58,10 @@ static bool is_ms(const lmn_gnode *n, const char *op)
 /* Is input k an image that the node works on? */
 static bool is_data(kind what, int32_t k)
 {
-    return k == 0 || ((what == SUM || what == IMAGE) && k == 3);
+    return k == 0 || what == JOIN || ((what == SUM || what == IMAGE) && k == 3);
 }
 
-/* The steps of a convolution of f32 that ImageConv has: a residual, then a clip. */
+/* The steps of a convolution of f32 that ImageConv has: SiLU, a residual, a clip, in this order. */
 static bool read_steps(const last *l, const lmn_gnode *n, lmn_fused *f)
 {
     *f = (lmn_fused){0};
@@ -68,8 +69,8 @@ static bool read_steps(const last *l, const lmn_gnode *n, lmn_fused *f)
     if (strcmp(n->op.def->domain, "lamina") != 0 || strcmp(n->op.def->name, "FusedConv") != 0 ||
         lmn_fused_read(&n->op, 3, f))
         return false;
-    int32_t i = 0;
-    if (f->step[i].kind == LMN_EPI_ADD) {
+    int32_t i = f->step[0].kind == LMN_EPI_SILU;
+    if (i < f->n_steps && f->step[i].kind == LMN_EPI_ADD) {
         if (!lmn_match_same_shape(l->m, n->in[f->step[i].operand], n->out[0])) return false;
         i++;
     }
@@ -89,17 +90,49 @@ static bool is_image_conv(const last *l, const lmn_gnode *n)
     if (!w || w->rank != fact_of(l, x)->rank || !lmn_count(w) || w->dims[0] < MIN_CHANNELS)
         return false;
     const int64_t groups = lmn_attr_i(&n->op, "group", 1);
-    const bool deep = groups == w->dims[0] && w->dims[1] == 1 && w->rank == 4 &&
-                      fact_of(l, x)->dims[1] == fact_of(l, y)->dims[1] &&
-                      (!f.n_steps || f.step[0].kind != LMN_EPI_ADD);
-    return deep || (groups == 1 && w->dims[1] >= MIN_CHANNELS);
+    const bool deep =
+        groups == w->dims[0] && w->dims[1] == 1 && w->rank == 4 &&
+        fact_of(l, x)->dims[1] == fact_of(l, y)->dims[1] &&
+        (!f.n_steps || (f.step[0].kind != LMN_EPI_ADD && f.step[0].kind != LMN_EPI_SILU));
+    return deep || (groups == 1 && lmn_count(w) / w->dims[0] >= MIN_CHANNELS);
+}
+
+static bool is_f32_image(const last *l, lmn_vid v)
+{
+    return is_ranked(l, v) && fact_of(l, v)->dtype == LAMINA_F32;
+}
+
+/* What moves pixels of f32 or chooses among them. */
+static kind mover_of(const last *l, const lmn_gnode *n)
+{
+    const int32_t rank = fact_of(l, n->in[0])->rank;
+    const int64_t axis = lmn_attr_i(&n->op, "axis", 0);
+    const bool one = n->op.n_out == 1, channels = axis == 1 || axis == 1 - rank;
+    for (int32_t o = 0; o < n->op.n_out; o++)
+        if (!is_f32_image(l, n->out[o])) return NONE;
+    if (lmn_match_op(n, "Split")) return channels ? CUT : NONE;
+    if (one && lmn_match_op(n, "MaxPool") && rank == 4 && lmn_op_find(MS, "NhwcMaxPool"))
+        return POOL;
+    if (one && lmn_match_op(n, "Resize") && !lmn_attr_find(&n->op, "axes") &&
+        !lmn_attr_find(&n->op, "keep_aspect_ratio_policy") && (n->op.n_in < 2 || !n->in[1]) &&
+        lmn_attr_is(&n->op, "mode", "nearest", "nearest"))
+        return GROW;
+    if (!one || !channels || !lmn_match_op(n, "Concat")) return NONE;
+    for (int32_t k = 1; k < n->op.n_in; k++)
+        if (!is_f32_image(l, n->in[k])) return NONE;
+    return JOIN;
 }
 
 static kind kind_of(const last *l, const lmn_gnode *n)
 {
-    if (n->dead || n->op.n_in < 1 || n->op.n_in > MAX_IN || n->op.n_out != 1 || n->op.n_caps ||
-        n->op.n_attrs >= MAX_ATTRS)
+    if (n->dead || n->op.n_in < 1 || n->op.n_in > MAX_IN || n->op.n_out < 1 ||
+        n->op.n_out > MAX_OUT || n->op.n_caps || n->op.n_attrs >= MAX_ATTRS)
         return NONE;
+    if (l->floats && is_f32_image(l, n->in[0])) {
+        const kind mover = mover_of(l, n);
+        if (mover) return mover;
+    }
+    if (n->op.n_out != 1) return NONE;
     if (is_image_conv(l, n)) return IMAGE;
     if (!l->ints || !is_image(l, n->in[0]) || !is_image(l, n->out[0])) return NONE;
     if (lmn_match_op(n, "QLinearConv")) {
@@ -268,8 +301,10 @@ static int32_t new_attrs(const last *l, const lmn_gnode *n, kind what, lmn_attr 
         (void)read_steps(l, n, &f);
         for (int32_t i = 0; i < n->op.n_attrs; i++)
             if (strncmp(n->op.attrs[i].name, "epi", 3) != 0) out[count++] = n->op.attrs[i];
+        if (f.n_steps && f.step[0].kind == LMN_EPI_SILU)
+            out[count++] = (lmn_attr){.name = "silu", .type = LMN_ATTR_INT, .n = 1, .u.i = 1};
         const lmn_fused_step *clip = f.n_steps ? &f.step[f.n_steps - 1] : NULL;
-        if (!clip || clip->kind == LMN_EPI_ADD) return count;
+        if (!clip || (clip->kind != LMN_EPI_RELU && clip->kind != LMN_EPI_CLIP)) return count;
         const bool relu = clip->kind == LMN_EPI_RELU;
         out[count++] =
             (lmn_attr){.name = "lo", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = relu ? 0.0f : clip->p0};
@@ -278,12 +313,26 @@ static int32_t new_attrs(const last *l, const lmn_gnode *n, kind what, lmn_attr 
                 (lmn_attr){.name = "hi", .type = LMN_ATTR_FLOAT, .n = 1, .u.f = clip->p1};
         return count;
     }
+    const bool on_axis = what == JOIN || what == CUT;
     for (int32_t i = 0; i < n->op.n_attrs; i++)
-        if (what != POOL || strcmp(n->op.attrs[i].name, "storage_order") != 0)
+        if ((what != POOL || strcmp(n->op.attrs[i].name, "storage_order") != 0) &&
+            (!on_axis || strcmp(n->op.attrs[i].name, "axis") != 0))
             out[count++] = n->op.attrs[i];
+    if (on_axis) out[count++] = (lmn_attr){.name = "axis", .type = LMN_ATTR_INT, .n = 1, .u.i = -1};
     if (what == CONV || what == MEAN)
         out[count++] = (lmn_attr){.name = "channels_last", .type = LMN_ATTR_INT, .n = 1, .u.i = 1};
     return count;
+}
+
+/* Which axes the scales of a Resize, in the usual order, are of. */
+static lamina_status add_axes(last *l, int32_t rank, lmn_attr *attrs, int32_t *n)
+{
+    int64_t *axes = LMN_ARENA_ARRAY(&l->m->g->arena, int64_t, (size_t)rank);
+    if (!axes) return LAMINA_E_NOMEM;
+    axes[0] = 0, axes[1] = rank - 1;
+    for (int32_t i = 2; i < rank; i++) axes[i] = i - 1;
+    attrs[(*n)++] = (lmn_attr){.name = "axes", .type = LMN_ATTR_INTS, .n = rank, .u.ints = axes};
+    return LAMINA_OK;
 }
 
 static lamina_status turn_node(last *l, uint32_t i)
@@ -291,18 +340,21 @@ static lamina_status turn_node(last *l, uint32_t i)
     lmn_graph *g = l->m->g;
     const kind what = (kind)l->kind[i];
     const lmn_opnode like = g->nodes[i].op;
-    const lmn_vid y = g->nodes[i].out[0];
-    lmn_vid in[MAX_IN];
+    const int32_t n_out = like.n_out;
+    lmn_vid in[MAX_IN], out[MAX_OUT];
     lmn_attr attrs[MAX_ATTRS + 1];
+    int32_t n_attrs = new_attrs(l, &g->nodes[i], what, attrs);
+    if (what == GROW) LMN_TRY(add_axes(l, fact_of(l, g->nodes[i].in[0])->rank, attrs, &n_attrs));
     memcpy(in, g->nodes[i].in, (size_t)like.n_in * sizeof *in);
     for (int32_t k = 0; k < like.n_in; k++)
         if (is_data(what, k)) LMN_TRY(last_of(l, in[k], &like, &in[k]));
-    const lmn_vid t = turned_value(l, y);
-    if (!t) return LAMINA_E_NOMEM;
+    for (int32_t o = 0; o < n_out; o++)
+        if (!(out[o] = turned_value(l, g->nodes[i].out[o]))) return LAMINA_E_NOMEM;
     lmn_gnode *n = &g->nodes[i]; /* not before: adding nodes moves them */
     const char *op = what == POOL ? "NhwcMaxPool" : what == IMAGE ? "ImageConv" : like.def->name;
+    const bool kept = what == CLIP || what == JOIN || what == CUT || what == GROW;
     LMN_TRY(lmn_match_become(l->m, n,
-                             &(lmn_rewrite){.domain = what == CLIP    ? ""
+                             &(lmn_rewrite){.domain = kept            ? ""
                                                       : what == IMAGE ? "lamina"
                                                                       : MS,
                                             .op = op,
@@ -311,11 +363,16 @@ static lamina_status turn_node(last *l, uint32_t i)
                                             .in = in,
                                             .n_in = like.n_in,
                                             .attrs = attrs,
-                                            .n_attrs = new_attrs(l, n, what, attrs)}));
-    n->out[0] = t;
-    g->values[t].producer = i, g->values[t].producer_out = 0;
-    l->turned[y] = t;
-    return add_transpose(l, t, y, false, i, &like);
+                                            .n_attrs = n_attrs}));
+    lmn_vid *outs = n->out;
+    for (int32_t o = 0; o < n_out; o++) {
+        const lmn_vid y = outs[o], t = out[o];
+        outs[o] = t;
+        g->values[t].producer = i, g->values[t].producer_out = o;
+        l->turned[y] = t;
+        LMN_TRY(add_transpose(l, t, y, false, i, &like));
+    }
+    return LAMINA_OK;
 }
 
 /* ---- the pass ----------------------------------------------------------------------------------
@@ -349,7 +406,7 @@ static bool prepare(last *l)
     l->convs = LMN_ARENA_ARRAY(a, int32_t, n + 1);
     l->places = LMN_ARENA_ARRAY(a, int32_t, n + 1);
     l->head = LMN_ARENA_ARRAY(a, uint32_t, n + 1);
-    l->cap_next = 2 * (n + v); /* two behind a node, two behind a value */
+    l->cap_next = 2 * n + 4 * v; /* two in front of a node, two on either side of a value */
     l->next = LMN_ARENA_ARRAY(a, uint32_t, l->cap_next);
     l->seen = LMN_ARENA_ARRAY(a, uint32_t, v);
     l->turned = LMN_ARENA_ARRAY(a, lmn_vid, v);

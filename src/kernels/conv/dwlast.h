@@ -7,6 +7,8 @@
  * Order   one chain of fused multiply-adds over (ky, kx) from +0, taps outside of the input left
  *         out; the same in every row but ref (f64).
  * Error   class dot(kh kw + 1), then one rounding to nearest even. y overlaps nothing.
+ *
+ * max: the largest of a window instead, by no weights; NaN if there is one, -inf of no taps. Exact.
  */
 #ifndef LMN_KERNELS_DWLAST_H
 #define LMN_KERNELS_DWLAST_H
@@ -49,7 +51,7 @@ typedef void lmn_dwlast_fn(const lmn_dwlast_block *b);
 
 typedef struct lmn_dwlast_row {
     lmn_krow head;
-    lmn_dwlast_fn *run;
+    lmn_dwlast_fn *run, *max; /* max: w, bias, lo and hi are not looked at */
 } lmn_dwlast_row;
 
 extern const lmn_dwlast_row lmn_dwlast_bf16_rows[];

@@ -5,12 +5,13 @@
 #include "kernels/conv/dwlast.h"
 #include "kernels/hgemm/hgemm_half.h"
 
-#define X(dt, var, isa, prio) lmn_dwlast_fn lmn_dwlast_##dt##_##var;
+#define X(dt, var, isa, prio) lmn_dwlast_fn lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var;
 #include "kernels/conv/dwlast_variants.h"
 #undef X
 
 const lmn_dwlast_row lmn_dwlast_bf16_rows[] = {
-#define X(dt, var, isa, prio) {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var},
+#define X(dt, var, isa, prio) \
+    {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var},
 #include "kernels/conv/dwlast_variants.h"
 #undef X
 };
@@ -56,4 +57,27 @@ void lmn_dwlast_bf16_ref(const lmn_dwlast_block *b)
             v = v > b->hi ? b->hi : v;
             b->y[l * g->out[2] * g->c_in + i] = hgemm_to_bf16(v);
         }
+}
+
+static uint16_t pixel_max(const lmn_dwlast_block *b, int64_t line, int64_t ox, int64_t c)
+{
+    const lmn_conv_geom *g = b->g;
+    uint16_t most = 0xff80; /* -inf */
+    for (int64_t t = 0; t < g->kernel[1] * g->kernel[2]; t++) {
+        const int64_t iy = lmn_conv_at(g, 1, line % g->out[1], t / g->kernel[2]);
+        const int64_t ix = lmn_conv_at(g, 2, ox, t % g->kernel[2]);
+        if (iy < 0 || iy >= g->in[1] || ix < 0 || ix >= g->in[2]) continue;
+        const uint16_t x = b->x[((line / g->out[1] * g->in[1] + iy) * g->in[2] + ix) * g->c_in + c];
+        if ((x & 0x7fff) > 0x7f80) return 0x7fc0;
+        if (hgemm_from_bf16(x) > hgemm_from_bf16(most)) most = x;
+    }
+    return most;
+}
+
+void lmn_dwlast_bf16_max_ref(const lmn_dwlast_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    for (int64_t l = b->line; l < b->line + b->n_lines; l++)
+        for (int64_t i = 0; i < g->out[2] * g->c_in; i++)
+            b->y[l * g->out[2] * g->c_in + i] = pixel_max(b, l, i / g->c_in, i % g->c_in);
 }

@@ -18,6 +18,7 @@ enum {
     WIDE = 8,                 /* times as many columns of short k, so that rows of C are long: */
     WIDE_K = 256,             /* as many as there are k in this */
     SLAB = 96,                /* k brought at once */
+    MOST_GROUP = 32,          /* of any row */
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
@@ -101,7 +102,7 @@ static int64_t padded_k(const lmn_hgemm_plan *p)
 /* Elements from row to row of packed A: not a multiple of 4 KiB, so that rows share no sets. */
 static int64_t a_step(const lmn_hgemm_plan *p)
 {
-    return lmn_round_up_i64(padded_k(p), 32) + 32;
+    return lmn_round_up_i64(padded_k(p), 32) + MOST_GROUP;
 }
 static int64_t strip_rows(const lmn_hgemm_plan *p)
 {
@@ -222,8 +223,8 @@ static const void *bring_rows(const work *w, int64_t i, int64_t m, int64_t k0, i
     *ld = a_step(w->p);
     s.dst = (uint16_t *)(void *)(wide ? w->s.turned : w->s.a), s.ld_dst = wide ? k : *ld;
     w->args->rows(w->args->rows_ctx, &s);
-    for (int64_t r = 0; !wide && k < padded && r < m; r++)
-        memset(s.dst + r * *ld + k, 0, (size_t)(padded - k) * 2);
+    for (int64_t r = 0; !wide && k < padded && r < m; r++) /* a_step leaves room for a word */
+        memset(s.dst + r * *ld + k, 0, MOST_GROUP * 2);
     if (wide) row->rows(&(lmn_hgemm_rows){w->s.a, *ld, s.dst, k, m, k, padded});
     return w->s.a;
 }
@@ -465,8 +466,15 @@ static bool leaves_whole(const work *w, const ending *e, int64_t i, const lmn_ep
     lmn_epi rest = {0};
     if (!c_apart(w->p)) return false;
     (void)take_head(&all, &rest, at, 0, h);
-    if (rest.n_ops || h->row || h->full || all.clip) return false;
+    const bool silu = rest.n_ops == 1 && rest.op[0].kind == LMN_EPI_SILU;
+    if (silu && all.clip) /* which take_head leaves to what comes behind its part */
+        h->lo = all.clip->op[0].kind == LMN_EPI_RELU ? 0.0f : all.clip->op[0].p0,
+        h->hi = all.clip->op[0].kind == LMN_EPI_RELU ? INFINITY : all.clip->op[0].p1;
+    else if (rest.n_ops > silu || all.clip)
+        return false;
+    if (h->row || h->full) return false;
     const bool clipped = h->lo > -INFINITY || h->hi < INFINITY;
+    h->silu = silu;
     if (args->add && clipped && !e->clip) return false; /* epi's comes before the residual */
     h->out = (uint16_t *)args->c + from, h->out_ld = args->ldc;
     if (args->add) h->add = args->add + from;

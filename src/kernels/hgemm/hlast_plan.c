@@ -79,6 +79,24 @@ typedef struct pixels {
     int64_t run; /* taps of a line that are copied as one */
 } pixels;
 
+typedef uint8_t sixteen __attribute__((vector_size(16), aligned(1), may_alias));
+
+/* Short runs, where a call costs more than the bytes: the last word overlaps the one before. */
+static inline void copy_run(uint16_t *to, const uint16_t *from, int64_t len)
+{
+    uint8_t *dst = (uint8_t *)to;
+    const uint8_t *src = (const uint8_t *)from;
+    const int64_t n = len * 2;
+    if (n < 16 || n >= 256) {
+        memcpy(dst, src, (size_t)n);
+        return;
+    }
+    const sixteen last = *(const sixteen *)(const void *)(src + n - 16);
+    for (int64_t i = 0; i + 16 < n; i += 16)
+        *(sixteen *)(void *)(dst + i) = *(const sixteen *)(const void *)(src + i);
+    *(sixteen *)(void *)(dst + n - 16) = last;
+}
+
 /* len elements of a line from element `at` on, where those outside of 0 .. end - 1 are 0. */
 static void copy_line(uint16_t *dst, const uint16_t *line, int64_t at, int64_t len, int64_t end)
 {
@@ -89,38 +107,54 @@ static void copy_line(uint16_t *dst, const uint16_t *line, int64_t at, int64_t l
     if (len > hi) memset(dst + hi, 0, (size_t)(len - hi) * 2);
 }
 
-/* The window of one output, k0 .. k0 + k - 1 of its elements. */
-static void copy_window(const pixels *p, const uint16_t *image, const int64_t o[3], int64_t k0,
-                        int64_t k, uint16_t *dst)
+/* Taps that are neighbours in the image, of all rows of a strip: elements lo .. hi - 1 of the run q
+   of a window go to `dst` in the first row. */
+typedef struct piece {
+    const pixels *p;
+    const lmn_hgemm_strip *s;
+    int64_t q, lo, hi;
+    uint16_t *dst;
+} piece;
+
+/* Of n outputs of the line at o, the rows from `dst` on. */
+static void copy_outputs(const piece *c, int64_t image, const int64_t o[3], int64_t n,
+                         uint16_t *dst)
 {
-    const lmn_conv_geom *g = p->g;
-    const int64_t run = p->run * g->c_in, width = g->in[2] * g->c_in;
-    for (int64_t done = 0, len; done < k; done += len, dst += len) {
-        const int64_t q = (k0 + done) / run, at = (k0 + done) % run, tap = q * p->run;
-        const int64_t iz = lmn_conv_at(g, 0, o[0], tap / g->kernel[2] / g->kernel[1]);
-        const int64_t iy = lmn_conv_at(g, 1, o[1], tap / g->kernel[2] % g->kernel[1]);
-        const int64_t ix = lmn_conv_at(g, 2, o[2], tap % g->kernel[2]);
-        const bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
-        len = lmn_min_i64(run - at, k - done);
-        copy_line(dst, image + (inside ? (iz * g->in[1] + iy) * width : 0), ix * g->c_in + at, len,
-                  inside ? width : 0);
+    const lmn_conv_geom *g = c->p->g;
+    const int64_t tap = c->q * c->p->run, width = g->in[2] * g->c_in, len = c->hi - c->lo;
+    const int64_t iz = lmn_conv_at(g, 0, o[0], tap / g->kernel[2] / g->kernel[1]);
+    const int64_t iy = lmn_conv_at(g, 1, o[1], tap / g->kernel[2] % g->kernel[1]);
+    const bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
+    const int64_t line = inside ? ((image * g->in[0] + iz) * g->in[1] + iy) * width : 0;
+    const int64_t end = inside ? width : 0, step = g->stride[2] * g->c_in;
+    int64_t at = lmn_conv_at(g, 2, o[2], tap % g->kernel[2]) * g->c_in + c->lo;
+    for (int64_t i = 0; i < n; i++, at += step, dst += c->s->ld_dst) {
+        if (at >= 0 && at + len <= end)
+            copy_run(dst, c->p->x + line + at, len);
+        else
+            copy_line(dst, c->p->x + line, at, len, end);
+    }
+}
+
+static void copy_piece(const piece *c)
+{
+    const lmn_conv_geom *g = c->p->g;
+    const int64_t plane = lmn_conv_volume(g->out), last = c->s->i + c->s->m;
+    for (int64_t i = c->s->i, n; i < last; i += n) {
+        const int64_t at = i % plane, line = at / g->out[2];
+        const int64_t o[3] = {line / g->out[1], line % g->out[1], at % g->out[2]};
+        n = lmn_min_i64(g->out[2] - o[2], last - i);
+        copy_outputs(c, i / plane, o, n, c->dst + (i - c->s->i) * c->s->ld_dst);
     }
 }
 
 static void bring_rows(const void *ctx, const lmn_hgemm_strip *s)
 {
     const pixels *p = ctx;
-    const lmn_conv_geom *g = p->g;
-    const int64_t plane = lmn_conv_volume(g->out), image = lmn_conv_volume(g->in) * g->c_in;
-    int64_t n = s->i / plane, at = s->i % plane;
-    int64_t o[3] = {at / g->out[2] / g->out[1], at / g->out[2] % g->out[1], at % g->out[2]};
-    for (int64_t r = 0; r < s->m; r++) {
-        copy_window(p, p->x + n * image, o, s->k0, s->k, s->dst + r * s->ld_dst);
-        if (++o[2] < g->out[2]) continue;
-        o[2] = 0;
-        if (++o[1] < g->out[1]) continue;
-        o[1] = 0;
-        if (++o[0] == g->out[0]) o[0] = 0, n++;
+    const int64_t run = p->run * p->g->c_in, end = s->k0 + s->k;
+    for (int64_t q = s->k0 / run; q * run < end; q++) {
+        const int64_t lo = lmn_max_i64(s->k0, q * run), hi = lmn_min_i64(end, (q + 1) * run);
+        copy_piece(&(piece){p, s, q, lo - q * run, hi - q * run, s->dst + lo - s->k0});
     }
 }
 
@@ -129,8 +163,10 @@ void lmn_hlast_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, int64_
 {
     const lmn_conv_geom *g = &p->g;
     const pixels from = {g, args->x, g->dilation[2] == 1 ? g->kernel[2] : 1};
-    lmn_epi bias = {.n_ops = 1}, clip = {.n_ops = 1};
-    bias.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_COL, .x = args->bias};
+    lmn_epi epi = {.n_ops = 0}, clip = {.n_ops = 1};
+    const lmn_epi_op bias = {.kind = LMN_EPI_ADD, .bcast = LMN_EPI_COL, .x = args->bias};
+    if (args->bias) epi.op[epi.n_ops++] = bias;
+    if (args->silu) epi.op[epi.n_ops++] = (lmn_epi_op){.kind = LMN_EPI_SILU};
     clip.op[0] = (lmn_epi_op){.kind = LMN_EPI_CLIP, .p0 = args->lo, .p1 = args->hi};
     const lmn_hgemm_args a = {.a = args->x,
                               .b = args->w,
@@ -139,7 +175,7 @@ void lmn_hlast_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, int64_
                               .ldc = g->c_out,
                               .rows = bring_rows,
                               .rows_ctx = &from,
-                              .epi = args->bias ? &bias : NULL,
+                              .epi = epi.n_ops ? &epi : NULL,
                               .add = args->add,
                               .clip = args->clipped ? &clip : NULL};
     lmn_hgemm_chunk(&p->gemm, &a, chunk, scratch);

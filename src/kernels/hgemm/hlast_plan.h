@@ -3,9 +3,9 @@
  * where they lie for 1x1 and else brought together a few rows at a time, and B = weights rounded
  * to bf16 and packed once for all runs (lmn_hlast_prepack). One group.
  *
- *   y[n][pixel][co] = clip( bias[co] + sum over taps, c of w x  + add[n][pixel][co] )
+ *   y[n][pixel][co] = clip( f( bias[co] + sum over taps, c of w x )  + add[n][pixel][co] )
  *
- * Sums, bias and clip are f32, and the result is rounded once.
+ * f is nothing or SiLU. Sums, bias, f and clip are f32, and the result is rounded once.
  *
  * Order   that of hgemm_plan.h over k = (tap, c).
  */
@@ -27,7 +27,7 @@ typedef struct lmn_hlast_args {
     uint16_t *y;           /* overlaps x not; may be add */
     const float *bias;     /* NULL = none */
     const uint16_t *add;   /* as y; NULL = none */
-    bool clipped;
+    bool silu, clipped;
     float lo, hi;
 } lmn_hlast_args;
 

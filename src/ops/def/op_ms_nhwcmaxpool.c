@@ -1,5 +1,6 @@
 /*
- * NhwcMaxPool (com.microsoft, since 1): MaxPool of 8-bit images with the channels last.
+ * NhwcMaxPool (com.microsoft, since 1): MaxPool of 8-bit images with the channels last. Here of
+ * bf16 as well, which passes make.
  */
 #include "ops/mapeval.h"
 #include "ops/mslinear.h"
@@ -18,8 +19,9 @@ static lamina_status canon_nhwcmaxpool(lmn_canon *c)
     return lmn_map_end(&m);
 }
 
-static const lmn_port IN[] = {{"x", 'T', 0, LMN_D_8BIT}, {0}};
-static const lmn_port OUT[] = {{"y", 'T', 0, LMN_D_8BIT}, {0}};
+enum { TYPES = LMN_D_8BIT | LMN_DBIT(LAMINA_BF16) };
+static const lmn_port IN[] = {{"x", 'T', 0, TYPES}, {0}};
+static const lmn_port OUT[] = {{"y", 'T', 0, TYPES}, {0}};
 static const lmn_attr_schema ATTRS[] = {{"auto_pad", LMN_ATTR_STRING, 0},
                                         {"ceil_mode", LMN_ATTR_INT, 0},
                                         {"dilations", LMN_ATTR_INTS, 0},

@@ -23,6 +23,7 @@ typedef struct nearest_job {
     size_t bytes; /* of an element */
     uint8_t fill[16];
     int64_t inner; /* output elements of a chunk: the extents after axis 1 */
+    int64_t whole; /* elements that stay together: a last axis that is not resized, else 1 */
     bool plain_rows;
     bool doubled; /* along the last axis every element comes twice */
 } nearest_job;
@@ -90,10 +91,11 @@ static void nearest_chunk(void *arg, int64_t chunk, int32_t worker)
         nearest_rows(j, chunk * j->inner, (word *)(void *)to);
         return;
     }
-    for (int64_t i = 0; i < j->inner; i++, to += j->bytes) {
+    const size_t step = (size_t)j->whole * j->bytes;
+    for (int64_t i = 0; i < j->inner; i += j->whole, to += step) {
         const int64_t at = nearest_source(j, chunk * j->inner + i);
-        memcpy(to, at < 0 ? j->fill : (const uint8_t *)j->x->data + (size_t)at * j->bytes,
-               j->bytes);
+        lmn_run_copy(to, at < 0 ? j->fill : (const uint8_t *)j->x->data + (size_t)at * j->bytes,
+                     step);
     }
 }
 
@@ -110,6 +112,17 @@ static lamina_status nearest_strings(lmn_eval *ec, const nearest_job *j)
     return LAMINA_OK;
 }
 
+/* Elements of the last axis if nothing is resized along it and nothing extrapolated, else 1. */
+static int64_t whole_axis(const lmn_resize *r, const lmn_taps *taps)
+{
+    if (r->rank < 3 || r->axis[r->rank - 1].in != r->axis[r->rank - 1].out) return 1;
+    const int64_t n = r->axis[r->rank - 1].out;
+    bool whole = true;
+    for (int32_t a = 0; a < r->rank; a++) whole = whole && !taps[a].beyond;
+    for (int64_t i = 0; whole && i < n; i++) whole = taps[r->rank - 1].index[i] == i;
+    return whole ? n : 1;
+}
+
 static lamina_status run_nearest(lmn_eval *ec, const lmn_resize *r, const lmn_taps *taps,
                                  lamina_tensor *y)
 {
@@ -119,6 +132,7 @@ static lamina_status run_nearest(lmn_eval *ec, const lmn_resize *r, const lmn_ta
     lmn_convert(x->dtype, j.fill, LAMINA_F64, &r->extrapolation, 1, true);
     const int64_t outer = r->rank > 1 ? r->axis[0].out * r->axis[1].out : 1;
     j.inner = lmn_count(y) / (outer ? outer : 1);
+    j.whole = whole_axis(r, taps);
     j.plain_rows = j.bytes == sizeof(word) && r->rank > 2;
     for (int32_t a = 0; a < r->rank; a++)
         if (taps[a].beyond) j.plain_rows = false;

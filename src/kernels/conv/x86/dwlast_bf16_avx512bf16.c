@@ -152,3 +152,62 @@ void lmn_dwlast_bf16_avx512bf16(const lmn_dwlast_block *b)
             run_lines(&l, false, false);
     }
 }
+
+/* ---- maxima ------------------------------------------------------------------------------------
+ */
+
+/* As integers with a sign that are in the order of the numbers, and back. */
+VF_INLINE __m512i as_ordered(__m512i x)
+{
+    const __m512i low = _mm512_set1_epi16(0x7fff);
+    return _mm512_xor_si512(x, _mm512_and_si512(_mm512_srai_epi16(x, 15), low));
+}
+
+/* The taps ky0 .. ky1 - 1 by kx0 .. kx1 - 1 of 32 channels; x is the first of the window. */
+VF_INLINE __m512i window_max(const lmn_conv_geom *g, const uint16_t *x, __mmask32 in,
+                             const int64_t ky[2], const int64_t kx[2])
+{
+    const int64_t down = g->dilation[1] * g->in[2] * g->c_in, along = g->dilation[2] * g->c_in;
+    const __m512i size = _mm512_set1_epi16(0x7fff), inf = _mm512_set1_epi16(0x7f80);
+    __m512i most = as_ordered(_mm512_set1_epi16((int16_t)0xff80)), largest = inf;
+    for (int64_t y = ky[0]; y < ky[1]; y++)
+        for (int64_t i = kx[0]; i < kx[1]; i++) {
+            const __m512i v = _mm512_maskz_loadu_epi16(in, x + y * down + i * along);
+            most = _mm512_max_epi16(most, as_ordered(v));
+            largest = _mm512_max_epu16(largest, _mm512_and_si512(v, size));
+        }
+    const __mmask32 nan = _mm512_cmpneq_epi16_mask(largest, inf);
+    return _mm512_mask_mov_epi16(as_ordered(most), nan, _mm512_set1_epi16(0x7fc0));
+}
+
+/* The taps of axis i that output o has inside of the input. */
+static void taps_inside(const lmn_conv_geom *g, int i, int64_t o, int64_t k[2])
+{
+    k[0] = 0, k[1] = g->kernel[i];
+    while (k[0] < k[1] && lmn_conv_at(g, i, o, k[0]) < 0) k[0]++;
+    while (k[0] < k[1] && lmn_conv_at(g, i, o, k[1] - 1) >= g->in[i]) k[1]--;
+}
+
+lmn_dwlast_fn lmn_dwlast_bf16_max_avx512bf16;
+
+void lmn_dwlast_bf16_max_avx512bf16(const lmn_dwlast_block *b)
+{
+    const lmn_conv_geom *g = b->g;
+    for (int64_t line = b->line; line < b->line + b->n_lines; line++) {
+        const int64_t oy = line % g->out[1], image = line / g->out[1] * g->in[1];
+        int64_t ky[2], kx[2];
+        taps_inside(g, 1, oy, ky);
+        for (int64_t ox = 0; ox < g->out[2]; ox++) {
+            taps_inside(g, 2, ox, kx);
+            const int64_t at = (image + lmn_conv_at(g, 1, oy, 0)) * g->in[2];
+            const int64_t from = (at + lmn_conv_at(g, 2, ox, 0)) * g->c_in;
+            uint16_t *y = b->y + (line * g->out[2] + ox) * g->c_in;
+            for (int64_t c = 0; c < g->c_in; c += BLOCK) {
+                const int64_t left = g->c_in - c;
+                const __mmask32 in = left >= BLOCK ? ~(__mmask32)0 : (__mmask32)((1u << left) - 1);
+                const __m512i v = window_max(g, b->x + from + c, in, ky, kx);
+                _mm512_mask_storeu_epi16(y + c, in, v);
+            }
+        }
+    }
+}

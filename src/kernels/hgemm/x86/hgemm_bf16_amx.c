@@ -10,6 +10,7 @@
 #define HG_OWN_NT
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
 #include "kernels/simd/amx_tile.h"
+#include "kernels/simd/simd_math.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,15 +48,17 @@ typedef struct waiting {
    together when their loop is done. */
 enum { LONG_K = 128 };
 
-/* Sixteen columns of a row: bias, clip. Adding -0 changes nothing. */
-VF_INLINE vf ended(vf v, vf col, vf add, vf lo, vf hi)
+/* Sixteen columns of a row: bias, SiLU, residual, clip. Adding -0 changes nothing. */
+VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
 {
-    return vf_min(hi, vf_max(lo, vf_add(vf_add(v, col), add)));
+    v = vf_add(v, col);
+    if (silu) v = vf_silu(v);
+    return vf_min(hi, vf_max(lo, vf_add(v, add)));
 }
 
-/* Rows of 16 bits. add: is there a residual; whole: are there 32 columns. Constants at every call.
-   The instruction that rounds makes denormals 0. */
-VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole)
+/* Rows of 16 bits. add: is there a residual; whole: are there 32 columns; constants at every call,
+   as silu. The instruction that rounds makes denormals 0. */
+VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, const bool silu)
 {
     enum { DENORMAL = 0x20 };
     const lmn_hgemm_head h = *w->t->head; /* a copy, which stores cannot change */
@@ -68,6 +71,7 @@ VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole)
     uint16_t *out = h.out + w->i * h.out_ld + w->j;
     const uint16_t *from = add ? h.add + w->i * h.out_ld + w->j : NULL;
     const float *sums = w->sums;
+    const bool right = whole || w->n > VF_LANES; /* else that half holds nothing */
     for (int64_t i = 0; i < w->m; i++, sums += HG_NR, out += h.out_ld) {
         vf add0 = none, add1 = none;
         if (add) {
@@ -76,8 +80,9 @@ VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole)
             add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
             from += h.out_ld;
         }
-        const vf v0 = ended(vf_load(sums), col0, add0, lo, hi);
-        const vf v1 = ended(vf_load(sums + VF_LANES), col1, add1, lo, hi);
+        const vf v0 = ended(vf_load(sums), col0, silu, add0, lo, hi);
+        vf v1 = vf_zero();
+        if (right) v1 = ended(vf_load(sums + VF_LANES), col1, silu, add1, lo, hi);
         if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
                          _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
             if (whole)
@@ -104,8 +109,9 @@ static void leave_f32(const waiting *w)
         for (int64_t i = 0; i < w->m; i++, c += w->t->ldc) {
             vf x = vf_load(w->sums + i * HG_NR + v);
             if (h.row) x = vf_add(x, vf_set1(h.row[w->i + i]));
-            vf_storem(c, in,
-                      ended(x, col, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
+            vf_storem(
+                c, in,
+                ended(x, col, false, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
         }
     }
 }
@@ -115,14 +121,18 @@ static __attribute__((noinline)) void leave(const waiting *w)
     const lmn_hgemm_head *h = w->t->head;
     if (!h || !h->out)
         leave_f32(w);
+    else if (h->silu && h->add)
+        leave_short(w, true, false, true);
+    else if (h->silu)
+        leave_short(w, false, false, true);
     else if (h->add && w->n == HG_NR)
-        leave_short(w, true, true);
+        leave_short(w, true, true, false);
     else if (h->add)
-        leave_short(w, true, false);
+        leave_short(w, true, false, false);
     else if (w->n == HG_NR)
-        leave_short(w, false, true);
+        leave_short(w, false, true, false);
     else
-        leave_short(w, false, false);
+        leave_short(w, false, false, false);
 }
 
 static void leave_last(waiting *w)

@@ -5,6 +5,7 @@
  */
 #define HG_NR 48
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
+#include "kernels/simd/simd_math.h"
 
 HG_DEFINE(avx512bf16)
 
@@ -71,6 +72,7 @@ static __attribute__((noinline)) void leave(const lmn_hgemm_block *t, int64_t i0
             const vm in = vm_first(n - j);
             vf v = vf_loadm(c + j, in);
             if (h->col) v = vf_add(v, vf_loadm(h->col + j0 + j, in));
+            if (h->silu) v = vf_silu(v);
             if (h->add) v = vf_add(v, bf16_widen(_mm256_maskz_loadu_epi16(in, h->add + at + j)));
             v = vf_min(hi, vf_max(lo, v));
             if (LMN_LIKELY(!_mm512_fpclass_ps_mask(v, DENORMAL)))
@@ -202,7 +204,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     }
 #define LEAVE(i) \
     leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i][0], acc[i][1], acc[i][2]);
-    if (mr == MR && nv == 3 && !half && last == 0xffff && leaves) {
+    if (mr == MR && nv == 3 && !half && last == 0xffff && leaves && !t->head->silu) {
         const float *out_col = t->head->col ? t->head->col + j0 : NULL;
         EACH_ROW(LEAVE)
         return;
