@@ -1,8 +1,7 @@
 /*
  * Planes turned (turn.h). Elements of four bytes go by blocks of 4 x 4 in registers, those of two
- * by 8 x 8; where one axis
- * has two or three elements, by shuffles that deal out or join so many planes. Other sizes go tile
- * by tile.
+ * by 8 x 8; where one axis has two or three elements, by shuffles that deal out or join so many
+ * planes. Other sizes go tile by tile.
  *
  * Invariant: nothing outside the plane is read or written, and every element is moved whole.
  */
@@ -79,22 +78,28 @@ static inline void turn_oct(u16m *d, int64_t dsa, const u16m *s, int64_t ssb)
     OCT(d + 6 * dsa) = LOW4(b3, c3), OCT(d + 7 * dsa) = HIGH4(b3, c3);
 }
 
-/* As turn_words. */
+/* Whole columns of `wide` elements of the source, so that few lines of the destination are open at
+   once; squares of n by `square`. */
+#define TURN_COLUMNS(square, n, wide)                                                      \
+    do {                                                                                   \
+        const int64_t nb = p->nb, bn = nb / (n) * (n), dsa = p->dsa, ssb = p->ssb;         \
+        for (int64_t a0 = 0; a0 < p->na; a0 += (wide)) {                                   \
+            const int64_t a1 = lmn_min_i64(p->na, a0 + (wide));                            \
+            const int64_t an = a0 + (a1 - a0) / (n) * (n);                                 \
+            for (int64_t b = 0; b < bn; b += (n)) {                                        \
+                for (int64_t a = a0; a < an; a += (n))                                     \
+                    square(d + a * dsa + b, dsa, s + a + b * ssb, ssb);                    \
+                for (int64_t a = an; a < a1; a++)                                          \
+                    for (int64_t k = b; k < b + (n); k++) d[a * dsa + k] = s[a + k * ssb]; \
+            }                                                                              \
+            for (int64_t b = bn; b < nb; b++)                                              \
+                for (int64_t a = a0; a < a1; a++) d[a * dsa + b] = s[a + b * ssb];         \
+        }                                                                                  \
+    } while (0)
+
 static void turn_halves(const lmn_plane *p, u16m *d, const u16m *s)
 {
-    enum { WIDE = 32 };
-    const int64_t nb = p->nb, n8 = nb / 8 * 8, dsa = p->dsa, ssb = p->ssb;
-    for (int64_t a0 = 0; a0 < p->na; a0 += WIDE) {
-        const int64_t a1 = lmn_min_i64(p->na, a0 + WIDE), a8 = a0 + (a1 - a0) / 8 * 8;
-        for (int64_t b = 0; b < n8; b += 8) {
-            for (int64_t a = a0; a < a8; a += 8)
-                turn_oct(d + a * dsa + b, dsa, s + a + b * ssb, ssb);
-            for (int64_t a = a8; a < a1; a++)
-                for (int64_t k = b; k < b + 8; k++) d[a * dsa + k] = s[a + k * ssb];
-        }
-        for (int64_t b = n8; b < nb; b++)
-            for (int64_t a = a0; a < a1; a++) d[a * dsa + b] = s[a + b * ssb];
-    }
+    TURN_COLUMNS(turn_oct, 8, 32);
 }
 
 /* d[a dsa + b] = s[a + b ssb] for 4 x 4 elements. */
@@ -107,23 +112,9 @@ static inline void turn_quad(u32m *d, int64_t dsa, const u32m *s, int64_t ssb)
     AT(d + 2 * dsa) = MIX(t, u, 0, 4, 1, 5), AT(d + 3 * dsa) = MIX(t, u, 2, 6, 3, 7);
 }
 
-/* Whole columns of WIDE elements of the source, so that few lines of the destination are open at
-   once. */
 static void turn_words(const lmn_plane *p, u32m *d, const u32m *s)
 {
-    enum { WIDE = 8 };
-    const int64_t nb = p->nb, n4 = nb / 4 * 4, dsa = p->dsa, ssb = p->ssb;
-    for (int64_t a0 = 0; a0 < p->na; a0 += WIDE) {
-        const int64_t a1 = lmn_min_i64(p->na, a0 + WIDE), a4 = a0 + (a1 - a0) / 4 * 4;
-        for (int64_t b = 0; b < n4; b += 4) {
-            for (int64_t a = a0; a < a4; a += 4)
-                turn_quad(d + a * dsa + b, dsa, s + a + b * ssb, ssb);
-            for (int64_t a = a4; a < a1; a++)
-                for (int64_t k = b; k < b + 4; k++) d[a * dsa + k] = s[a + k * ssb];
-        }
-        for (int64_t b = n4; b < nb; b++)
-            for (int64_t a = a0; a < a1; a++) d[a * dsa + b] = s[a + b * ssb];
-    }
+    TURN_COLUMNS(turn_quad, 4, 8);
 }
 
 /* Two interleaved planes dealt out. */
