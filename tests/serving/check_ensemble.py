@@ -7,15 +7,11 @@ Usage: check_ensemble.py LAMINA
 """
 import concurrent.futures
 import json
-import os
-import pathlib
 import random
 import struct
-import sys
-import tempfile
 import time
 
-from serving import SLOW, Server, finish, o, replace, want
+from serving import SLOW, Server, o, replace, run, want
 
 TRITONS = """
 name: "ensemble_model"
@@ -418,18 +414,5 @@ def refused(program, d):
         want(rows["a"]["state"] == "READY", "a model that is one of their steps")
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as tmp:
-        d = pathlib.Path(tmp)
-        tritons_example(program, d)
-        diamond(program, d)
-        failing(program, d)
-        members(program, d)
-        cached(program, d)
-        refused(program, d)
-    finish()
-
-
 if __name__ == "__main__":
-    main()
+    run(tritons_example, diamond, failing, members, cached, refused)

@@ -5,57 +5,15 @@ change nothing, load and unload by request, polling, a killed server that leaves
 was, an end by SIGTERM that cuts nobody, and what systemd is told.
 Usage: check_lifecycle.py LAMINA [--reloads=N]
 """
-import json
 import os
 import pathlib
 import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 
-from serving import SLOW, Server, body_of, finish, replace, scale_model, want
-
-
-class Load:
-    """Clients that ask all the time; every answer is looked at."""
-
-    def __init__(self, s, model, right, n=8):
-        self.s, self.model, self.right = s, model, right
-        self.stop, self.n_ok, self.bad = False, 0, []
-        self.threads = [threading.Thread(target=self.run) for _ in range(n)]
-
-    def run(self):
-        c, body = None, body_of([1, 1, 1, 1])
-        while not self.stop:
-            try:
-                c = c or self.s.connect()
-                c.request("POST", f"/v2/models/{self.model}/infer", body)
-                r = c.getresponse()
-                data = r.read()
-                if r.status != 200:
-                    self.bad.append((r.status, data[:200]))
-                elif json.loads(data)["outputs"][0]["data"][0] not in self.right:
-                    self.bad.append(data[:200])
-                else:
-                    self.n_ok += 1
-                if r.getheader("Connection") == "close":
-                    c.close()
-                    c = None
-            except OSError as e:
-                self.bad.append(repr(e))
-                c = None
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *what):
-        self.stop = True
-        for t in self.threads:
-            t.join()
+from serving import SLOW, Load, Server, finish, replace, scale_model, want
 
 
 def resident(pid):
@@ -79,7 +37,7 @@ def reloads(program, d, n):
     with Server(program, repo, "--model-control", "explicit", "--load", "*",
                 "--admin", "127.0.0.1:0") as s:
         first = last = 0
-        with Load(s, "m", {1.0, 2.0}) as load:
+        with Load(s.connect, "m", [1] * 4, ([1.0] * 4, [2.0] * 4)) as load:
             for i in range(n):
                 replace(file, scale_model(1 + (i + 1) % 2))
                 got, _, body = s.ask("POST", "/v2/repository/models/m/load", admin=True)
@@ -210,7 +168,7 @@ def ended(program, d):
     """SIGTERM under 32 clients: nobody is cut, nobody sees an error."""
     repo = d / "repo"
     with Server(program, repo, "--drain-delay", "300ms") as s:
-        with Load(s, "m", {1.0, 2.0}, n=32) as load:
+        with Load(s.connect, "m", [1] * 4, ([1.0] * 4, [2.0] * 4), n=32) as load:
             time.sleep(0.3)
             s.p.send_signal(signal.SIGTERM)
             began = time.monotonic()

@@ -4,15 +4,12 @@ parsed by the official messages, every field known; a collector that is away, re
 """
 import http.server
 import json
-import os
-import pathlib
 import re
 import sys
-import tempfile
 import threading
 import time
 
-from serving import SLOW, Server, finish, replace, scale_model, want
+from serving import SLOW, Server, run, two_models, want
 
 try:
     from google.protobuf import unknown_fields
@@ -262,19 +259,14 @@ def hangs(program, repo):
     c.close()
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as tmp:
-        d = pathlib.Path(tmp)
-        for name, factor in (("a", 2), ("b", 3)):
-            replace(d / "models" / name / "1" / "model.onnx", scale_model(factor))
-        (d / "ring").mkdir()
-        traced(program, d / "models")
-        settings(program, d / "models")
-        away(program, d / "models", d / "ring")
-        hangs(program, d / "models")
-    finish()
+def everything(program, d):
+    two_models(d / "models")
+    (d / "ring").mkdir()
+    traced(program, d / "models")
+    settings(program, d / "models")
+    away(program, d / "models", d / "ring")
+    hangs(program, d / "models")
 
 
 if __name__ == "__main__":
-    main()
+    run(everything)

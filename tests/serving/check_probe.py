@@ -7,11 +7,9 @@ a process of their own, says why they are not ready, and goes on. Usage: check_p
 import os
 import pathlib
 import signal
-import sys
-import tempfile
 import time
 
-from serving import SLOW, Server, finish, o, replace, scale_model, want
+from serving import SLOW, Server, o, replace, run, scale_model, want
 
 
 def endless_model():
@@ -177,15 +175,4 @@ def modes(program, d):
             serves(s, "model" if not args or "always" in args else "good")
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder:
-        d = pathlib.Path(folder)
-        refuses(program, d)
-        killed(program, d)
-        hungry(program, d)
-        modes(program, d)
-    finish()
-
-
-main()
+run(refuses, killed, hungry, modes)

@@ -5,7 +5,6 @@ the other ended by SIGTERM and started again. No request may fail.
 Usage: check_rolling.py LAMINA [--restarts=N]; 77 when haproxy is not installed.
 """
 import http.client
-import json
 import os
 import pathlib
 import shutil
@@ -14,10 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-from serving import SLOW, Server, body_of, finish, replace, scale_model, want
+from serving import SLOW, Load, Server, finish, replace, scale_model, want
 
 CONFIG = """
 global
@@ -51,31 +49,6 @@ class Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
-
-
-class Client(threading.Thread):
-    def __init__(self, path):
-        super().__init__()
-        self.path, self.stop, self.n_ok, self.bad = path, False, 0, []
-
-    def run(self):
-        c, body = None, body_of([1, 2, 3, 4])
-        while not self.stop:
-            try:
-                c = c or Connection(self.path)
-                c.request("POST", "/v2/models/m/infer", body)
-                r = c.getresponse()
-                data = r.read()
-                if r.status == 200 and json.loads(data)["outputs"][0]["data"] == [3, 6, 9, 12]:
-                    self.n_ok += 1
-                else:
-                    self.bad.append((r.status, data[:100]))
-                if r.getheader("Connection") == "close":
-                    c.close()
-                    c = None
-            except OSError as e:
-                self.bad.append(repr(e))
-                c = None
 
 
 def is_up(d, name):
@@ -123,37 +96,30 @@ def main():
         (d / "haproxy.cfg").write_text(CONFIG.format(dir=d, **ports))
         proxy = subprocess.Popen([haproxy, "-db", "-f", str(d / "haproxy.cfg")],
                                  stderr=subprocess.DEVNULL)
-        clients = [Client(str(d / "in")) for _ in range(8)]
+        load = Load(lambda: Connection(str(d / "in")), "m", [1, 2, 3, 4], ([3, 6, 9, 12],))
         slowest = 0
         try:
             while not (d / "stats").exists():
                 time.sleep(0.01)
             want(wait_up(d, "a") and wait_up(d, "b"), "start")
-            for c in clients:
-                c.start()
-            for i in range(n):
-                name = "ab"[i % 2]
-                began = time.monotonic()
-                servers[name].p.send_signal(signal.SIGTERM)
-                servers[name].p.wait(timeout=60 * SLOW)
-                slowest = max(slowest, time.monotonic() - began)
-                servers[name].__exit__()
-                servers[name] = start(program, d, ports[name])
-                wait_up(d, name)
+            with load:
+                for i in range(n):
+                    name = "ab"[i % 2]
+                    began = time.monotonic()
+                    servers[name].p.send_signal(signal.SIGTERM)
+                    servers[name].p.wait(timeout=60 * SLOW)
+                    slowest = max(slowest, time.monotonic() - began)
+                    servers[name].__exit__()
+                    servers[name] = start(program, d, ports[name])
+                    wait_up(d, name)
         finally:
-            for c in clients:
-                c.stop = True
-            for c in clients:
-                if c.is_alive():
-                    c.join()
             proxy.terminate()
             proxy.wait()
             for s in servers.values():
                 s.__exit__()
-        bad = [b for c in clients for b in c.bad]
-        n_ok = sum(c.n_ok for c in clients)
-        print(f"{n} restarts, {n_ok} answers, {len(bad)} failed, slowest end {slowest:.2f} s")
-        want(not bad and n_ok > 10 * n, f"{len(bad)} failed: {bad[:3]}")
+        print(f"{n} restarts, {load.n_ok} answers, {len(load.bad)} failed, "
+              f"slowest end {slowest:.2f} s")
+        want(not load.bad and load.n_ok > 10 * n, f"{len(load.bad)} failed: {load.bad[:3]}")
     finish()
 
 

@@ -3,15 +3,11 @@ What `lamina serve` tells of itself while it runs, and what of that can be chang
 traces and of the log.
 """
 import json
-import os
-import pathlib
 import re
-import sys
-import tempfile
 import threading
 import time
 
-from serving import SLOW, Server, finish, o, replace, scale_model, want
+from serving import SLOW, Server, o, replace, run, scale_model, two_models, want
 
 
 def settings(program, d):
@@ -161,17 +157,12 @@ def captured(program, d):
         t.join()
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as tmp:
-        d = pathlib.Path(tmp)
-        for name, factor in (("a", 2), ("b", 3)):
-            replace(d / "models" / name / "1" / "model.onnx", scale_model(factor))
-        settings(program, d / "models")
-        hangs(program, d)
-        captured(program, d / "models")
-    finish()
+def everything(program, d):
+    two_models(d / "models")
+    settings(program, d / "models")
+    hangs(program, d)
+    captured(program, d / "models")
 
 
 if __name__ == "__main__":
-    main()
+    run(everything)

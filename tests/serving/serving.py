@@ -8,6 +8,8 @@ import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
 import onnxpb as o  # noqa: E402
@@ -28,6 +30,15 @@ def finish():
     sys.exit(1 if problems else 0)
 
 
+def run(*checks):
+    """Every check(program, folder) in one folder, which goes afterwards; then the end."""
+    program = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        for check in checks:
+            check(program, pathlib.Path(folder))
+    finish()
+
+
 def scale_model(factor):
     """y = factor * x for rows of four."""
     nodes = [o.node("Mul", ["x", "f"], ["y"])]
@@ -41,6 +52,12 @@ def replace(path, data):
     beside = path.with_name(path.name + ".tmp")
     beside.write_bytes(data if isinstance(data, bytes) else data.encode())
     os.replace(beside, path)
+
+
+def two_models(repo):
+    """Models a and b, which double and treble."""
+    for name, factor in (("a", 2), ("b", 3)):
+        replace(repo / name / "1" / "model.onnx", scale_model(factor))
 
 
 def body_of(values):
@@ -103,6 +120,46 @@ class Server:
     def infer(self, model, values, version=None, headers=None):
         path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
         return self.ask("POST", path, body_of(values), headers)
+
+
+class Load:
+    """Clients that ask all the time, each over what `connect` gives, until the end of the with;
+    every answer must be one of `right`."""
+
+    def __init__(self, connect, model, values, right, n=8):
+        self.connect, self.body, self.right = connect, body_of(values), right
+        self.path = f"/v2/models/{model}/infer"
+        self.stop, self.n_ok, self.bad = False, 0, []
+        self.threads = [threading.Thread(target=self.run) for _ in range(n)]
+
+    def run(self):
+        c = None
+        while not self.stop:
+            try:
+                c = c or self.connect()
+                c.request("POST", self.path, self.body)
+                r = c.getresponse()
+                data = r.read()
+                if r.status == 200 and json.loads(data)["outputs"][0]["data"] in self.right:
+                    self.n_ok += 1
+                else:
+                    self.bad.append((r.status, data[:200]))
+                if r.getheader("Connection") == "close":
+                    c.close()
+                    c = None
+            except OSError as e:
+                self.bad.append(repr(e))
+                c = None
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *what):
+        self.stop = True
+        for t in self.threads:
+            t.join()
 
 
 def unix_ask(path, method, target, body=b""):
