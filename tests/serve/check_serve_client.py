@@ -7,8 +7,6 @@ sentence. check_serve_client.py LAMINA; exit 77 without the packages.
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 import urllib.error
@@ -22,38 +20,14 @@ except ImportError as e:
     print("skip:", e)
     sys.exit(77)
 
+from official import TYPES, o as pb, sample, save, save_types  # noqa: E402
+from serving import Server, finish, want as check  # noqa: E402
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "cli"))
-import onnxpb as pb  # noqa: E402
-
-failed = 0
-# of models id_<name>: name in KServe, in ONNX, in numpy
-TYPES = {"f32": ("FP32", 1, np.float32), "f64": ("FP64", 11, np.float64),
-         "f16": ("FP16", 10, np.float16), "i8": ("INT8", 3, np.int8), "u8": ("UINT8", 2, np.uint8),
-         "i16": ("INT16", 5, np.int16), "u16": ("UINT16", 4, np.uint16),
-         "i32": ("INT32", 6, np.int32), "u32": ("UINT32", 12, np.uint32),
-         "i64": ("INT64", 7, np.int64), "u64": ("UINT64", 13, np.uint64),
-         "bool": ("BOOL", 9, np.bool_), "str": ("BYTES", 8, np.object_)}
-
-
-def check(ok, what):
-    global failed
-    if not ok:
-        failed += 1
-        print("FAIL", what)
-
-
-def save(folder, name, nodes, ins, outs):
-    path = os.path.join(folder, name, "1")
-    os.makedirs(path)
-    with open(os.path.join(path, "model.onnx"), "wb") as f:
-        f.write(pb.simple(nodes, ins, outs))
 
 
 def make_models(folder):
-    for name, (_, dtype, _) in TYPES.items():
-        save(folder, "id_" + name, [pb.node("Identity", ["x"], ["y"])],
-             [pb.info("x", dtype, ["N", "M"])], [pb.info("y", dtype, ["N", "M"])])
+    save_types(folder)
     four = ["N", 4]
     save(folder, "two", [pb.node("Add", ["a", "b"], ["s"]), pb.node("Sub", ["a", "b"], ["d"])],
          [pb.info("a", pb.I32, four), pb.info("b", pb.I32, four)],
@@ -61,13 +35,6 @@ def make_models(folder):
     save(folder, "odd", [pb.node("Div", ["x", "x"], ["n"]), pb.node("Log", ["x"], ["l"])],
          [pb.info("x", pb.F32, ["N", 1])],
          [pb.info("n", pb.F32, ["N", 1]), pb.info("l", pb.F32, ["N", 1])])
-
-
-def sample(kind, shape):
-    x = np.arange(int(np.prod(shape))).reshape(shape)
-    if kind == np.object_:
-        return np.array([b"word %d" % i for i in x.flat], dtype=kind).reshape(shape)
-    return (x % 2 == 0) if kind == np.bool_ else x.astype(kind)
 
 
 def given(name, datatype, x, binary=True):
@@ -168,25 +135,15 @@ def raw_bodies(url):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         make_models(folder)
-        # The leak checker wants to trace, which the sandbox forbids.
-        more = ["--no-sandbox"] if os.environ.get("LAMINA_SANITIZED") else []
-        server = subprocess.Popen([sys.argv[1], "serve", folder, "--listen", "127.0.0.1:0",
-                                   "--json", *more], stdout=subprocess.PIPE)
-        try:
-            url = json.loads(server.stdout.readline())["listen"][0]["url"]
-            client = http.InferenceServerClient(url.removeprefix("http://"))
+        with Server(sys.argv[1], folder) as s:
+            client = http.InferenceServerClient(f"127.0.0.1:{s.port}")
             every_type(client)
             outputs(client)
             about(client)
             refusals(client)
-            raw_bodies(url)
+            raw_bodies(f"http://127.0.0.1:{s.port}")
             client.close()
-            server.send_signal(signal.SIGTERM)
-            check(server.wait(60) == 0, "the server ended badly")
-        finally:
-            server.kill()
-    print("failed:", failed)
-    return failed != 0
+    finish()
 
 
-sys.exit(main())
+main()

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,50 +23,20 @@ except ImportError as e:
     print("skip:", e)
     sys.exit(77)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "cli"))
-import onnxpb as pb  # noqa: E402
-
-failed = 0
-TYPES = {"f32": ("FP32", 1, np.float32), "f16": ("FP16", 10, np.float16),
-         "i8": ("INT8", 3, np.int8), "i64": ("INT64", 7, np.int64),
-         "bool": ("BOOL", 9, np.bool_), "str": ("BYTES", 8, np.object_)}
-
-
-def check(ok, what):
-    global failed
-    if not ok:
-        failed += 1
-        print("FAIL", what)
+from official import TYPES, o as pb, sample, save, save_types  # noqa: E402
+from serving import SLOW, Server, finish, want as check  # noqa: E402
 
 
 def make_models(folder):
-    for name, (_, dtype, _) in TYPES.items():
-        path = os.path.join(folder, "id_" + name, "1")
-        os.makedirs(path)
-        with open(os.path.join(path, "model.onnx"), "wb") as f:
-            f.write(pb.simple([pb.node("Identity", ["x"], ["y"])],
-                              [pb.info("x", dtype, ["N", "M"])], [pb.info("y", dtype, ["N", "M"])]))
-
-
-    told = os.path.join(folder, "told")
-    os.makedirs(os.path.join(told, "1"))
-    with open(os.path.join(told, "1", "model.onnx"), "wb") as f:
-        f.write(pb.simple([pb.node("Identity", ["x"], ["y"])], [pb.info("x", 1, ["N", 4])],
-                          [pb.info("y", 1, ["N", 4])]))
-    with open(os.path.join(told, "config.pbtxt"), "w", encoding="ascii") as f:
+    save_types(folder)
+    save(folder, "told", [pb.node("Identity", ["x"], ["y"])], [pb.info("x", pb.F32, ["N", 4])],
+         [pb.info("y", pb.F32, ["N", 4])])
+    with open(os.path.join(folder, "told", "config.pbtxt"), "w", encoding="ascii") as f:
         f.write('max_batch_size: 16 parameters { key: "k" value { string_value: "a \\"b\\"" } }\n'
                 'dynamic_batching { preferred_batch_size: [4, 8] priority_levels: 2\n'
                 'default_priority_level: 1 priority_queue_policy { key: 2 value { max_queue_size: 7'
                 ' timeout_action: DELAY default_timeout_microseconds: 5000 } } }\n'
                 'version_policy { all {} } response_cache { enable: true }\n')
-
-
-def sample(kind, shape):
-    x = np.arange(int(np.prod(shape))).reshape(shape)
-    if kind == np.object_:
-        return np.array([b"word %d" % i for i in x.flat], dtype=kind).reshape(shape)
-    return (x % 2 == 0) if kind == np.bool_ else x.astype(kind)
 
 
 def given(datatype, x):
@@ -171,9 +140,10 @@ def settings(client):
 
 def admin(program, folder):
     """What the admin address alone may do."""
+    more = ["--probe", "never"] if SLOW > 1 else []
     with Server(program, folder, "--model-control", "explicit", "--load", "id_f32", "--admin",
-                "127.0.0.1:0", key="admin_port") as url:
-        with triton.InferenceServerClient(url) as client:
+                "127.0.0.1:0", *more) as s:
+        with triton.InferenceServerClient(f"127.0.0.1:{s.admin}") as client:
             check(client.is_model_ready("id_f32") and not client.is_model_ready("id_i8"), "one")
             client.load_model("id_i8")
             check(client.is_model_ready("id_i8"), "loaded")
@@ -252,10 +222,10 @@ def locked(program, folder):
         f.write("all-of-them\nsome-of-them models=id_f32\nslow-one rate=1/h\n")
     os.chmod(keys[2], 0o600)
     x = np.ones((1, 3), np.float32)
-    with Server(program, folder, "--tls", keys[0], keys[1], "--tokens", keys[2]) as url:
+    with Server(program, folder, "--tls", keys[0], keys[1], "--tokens", keys[2]) as s:
         with open(keys[0], "rb") as f:
             trust = grpc.ssl_channel_credentials(f.read())
-        with triton.InferenceServerClient(url, ssl=True, creds=trust) as client:
+        with triton.InferenceServerClient(f"127.0.0.1:{s.port}", ssl=True, creds=trust) as client:
             def ask(token, model, datatype="FP32", value=x):
                 return code_of(client.infer, model, given(datatype, value),
                                headers={"authorization": "Bearer " + token})[0]
@@ -272,31 +242,6 @@ def locked(program, folder):
             check(ask("all-of-them", "id_f32", value=big) is None, "6 MB over TLS")
 
 
-class Server:
-    """`lamina serve`, whose address is given to the block; key: of that port instead."""
-
-    def __init__(self, program, *args, key=None):
-        self.key = key
-        sanitized = os.environ.get("LAMINA_SANITIZED")
-        more = ["--no-sandbox", "--probe", "never"] if sanitized else []
-        self.p = subprocess.Popen([program, "serve", *args, "--listen", "127.0.0.1:0", "--json",
-                                   *more], stdout=subprocess.PIPE)
-
-    def __enter__(self):
-        told = json.loads(self.p.stdout.readline())
-        if self.key:
-            return f"127.0.0.1:{told[self.key]}"
-        return told["listen"][0]["url"].split("://")[1]
-
-    def __exit__(self, kind, value, trace):
-        if kind is None:
-            self.p.send_signal(signal.SIGTERM)
-            check(self.p.wait(60) == 0, "the server ended badly")
-        self.p.kill()
-        self.p.wait()
-        self.p.stdout.close()
-
-
 def many(channel):
     infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer",
                                 pb2.ModelInferRequest.SerializeToString,
@@ -309,10 +254,11 @@ def main():
     lib = os.path.join(os.path.dirname(sys.argv[1]), "..", "lib", "liblamina-h2.so")
     if not os.path.exists(lib):
         print("skip: no", os.path.basename(lib))
-        return 77
+        sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
         make_models(folder)
-        with Server(sys.argv[1], folder) as url:
+        with Server(sys.argv[1], folder) as s:
+            url = f"127.0.0.1:{s.port}"
             options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
             with grpc.insecure_channel(url, options=options) as channel:
                 every_type(triton.InferenceServerClient(url))
@@ -325,8 +271,7 @@ def main():
                 streams(url, channel)
         admin(sys.argv[1], folder)
         locked(sys.argv[1], folder)
-    print("failed:", failed)
-    return failed != 0
+    finish()
 
 
-sys.exit(main())
+main()
