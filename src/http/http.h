@@ -16,6 +16,7 @@
 
 typedef struct lmn_http_server lmn_http_server;
 typedef struct lmn_http_loop lmn_http_loop;
+struct lmn_sock_peer; /* base/os/os_socket.h */
 
 /* All hard; 0 = the default in brackets. */
 typedef struct lmn_http_limits {
@@ -102,6 +103,8 @@ int lmn_http_take_passed(lmn_http_request *r);
 /* What the handler keeps with the connection of r, NULL at first: handler.closed is told its end.
  * NULL: connections of this kind keep nothing (HTTP/2). */
 void **lmn_http_kept(lmn_http_request *r);
+/* Which process opened the connection of r; false: not over a UNIX socket, or not known. */
+bool lmn_http_peer(const lmn_http_request *r, struct lmn_sock_peer *out);
 
 /*
  * An answer whose end is not known: chunked (HTTP/1.0: until close). After `begin`, `write` takes

@@ -95,6 +95,12 @@ void **lmn_http_kept(lmn_http_request *r)
     return o->h2 ? NULL : &o->c->kept;
 }
 
+bool lmn_http_peer(const lmn_http_request *r, lmn_sock_peer *out)
+{
+    const lmn_http_open *o = (const lmn_http_open *)(const void *)r;
+    return o->c->local && lmn_sock_peer_of(o->c->fd, out);
+}
+
 /* From the socket, whatever it means. */
 static int64_t receive_raw(lmn_http_conn *c, void *p, size_t cap)
 {

@@ -54,6 +54,7 @@ void lmn_call_give(lmn_call *c)
     lmn_serve_loop *l = c->home;
     if (l->recorded == c) l->recorded = NULL;
     for (uint32_t i = 0; i < c->infer.n_result; i++) lamina_tensor_unref(c->infer.result[i]);
+    if (c->infer.lent) lmn_lent_let_go(c->infer.lent);
     c->infer.n_result = 0;
     lmn_arena_rewind(&c->arena, c->empty);
     if (c->version) lmn_version_unref(c->version);
@@ -300,7 +301,7 @@ lmn_infer *lmn_call_aim(lmn_call *c, lmn_http_request *r, lmn_version *v)
     c->submitted_ns = 0;
     c->wants_timing = c->rpc = false;
     lmn_trace_begin(c);
-    q->lent = r->local && lmn_http_kept(r) ? *lmn_http_kept(r) : NULL;
+    q->lent = LMN_UNLIKELY(r->local) && lmn_lent_view_of(c->home, r, &c->lent) ? &c->lent : NULL;
     q->model = v->model;
     q->gone = &r->gone;
     q->done = done;

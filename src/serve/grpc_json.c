@@ -315,6 +315,14 @@ static const lmn_grpc_message statistics = MESSAGE_OF(STATISTICS);
 static const field ALL_STATISTICS[] = {{"model_stats", 1, MESSAGE, .of = &statistics}};
 const lmn_grpc_message lmn_grpc_model_statistics = MESSAGE_OF(ALL_STATISTICS);
 
+static const field REGION[] = {{"name", 1, .kind = TEXT},
+                               {"key", 2, .kind = TEXT},
+                               {"offset", 3, .kind = NUMBER},
+                               {"byte_size", 4, .kind = NUMBER}};
+static const lmn_grpc_message region = MESSAGE_OF(REGION);
+static const field REGIONS[] = {{"regions", 1, MAP, .of = &region}};
+const lmn_grpc_message lmn_grpc_regions = MESSAGE_OF(REGIONS);
+
 static const field INDEX[] = {{"name", 1, .kind = TEXT},
                               {"version", 2, .kind = TEXT},
                               {"state", 3, .kind = TEXT},

@@ -15,6 +15,8 @@ extern const lmn_grpc_message lmn_grpc_model_config;     /* ModelConfig */
 extern const lmn_grpc_message lmn_grpc_model_statistics; /* ModelStatisticsResponse */
 extern const lmn_grpc_message lmn_grpc_model_index;      /* RepositoryIndexResponse.ModelIndex */
 
+extern const lmn_grpc_message lmn_grpc_regions; /* SystemSharedMemoryStatusResponse */
+
 /* The value of `json`, an object: as field `number` of the message that is out. A list of objects:
  * each as that field. number 0: the object's fields alone. E_PARSE, E_NOMEM. */
 lamina_status lmn_grpc_of_json(const lmn_grpc_message *m, uint32_t number, lmn_span json,

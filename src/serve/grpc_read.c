@@ -18,7 +18,7 @@ typedef struct reader {
     lmn_arena *arena;
     lamina_error *err;
     lmn_pb raw; /* behind the last raw contents that were taken */
-    uint64_t n_raw, n_inputs;
+    uint64_t n_raw, n_inputs, n_lent;
     bool seen_in[LMN_INFER_MAX_PORTS], seen_out[LMN_INFER_MAX_PORTS];
 } reader;
 
@@ -106,6 +106,42 @@ static lamina_status count_of(const parameter *p, const char *key, uint64_t max,
                     (unsigned long long)max);
 }
 
+static lamina_status no_such(const parameter *p, lamina_error *err)
+{
+    char shown[LMN_KSERVE_NAME];
+    (void)lmn_format_name(shown, sizeof shown, p->key.p, p->key.n);
+    return lmn_fail(err, LAMINA_E_INVALID, "there is no parameter \"%s\"", shown);
+}
+
+/* Where in the memory that the client has lent the bytes of a tensor lie, or are to go. */
+static lamina_status lent_parameter(const reader *d, const parameter *p, lmn_lent_part *part,
+                                    bool *sized)
+{
+    uint64_t n = 0;
+    if (!d->r->lent) return refuse(p, "shared memory regions but those of UNIX sockets", d->err);
+    if (is(p, "shared_memory_region")) {
+        if (p->kind == 3) return lmn_lent_find(d->r->lent, p->s, &part->region, d->err);
+        return lmn_fail(d->err, LAMINA_E_INVALID, "\"shared_memory_region\" must be a string");
+    }
+    if (is(p, "shared_memory_byte_size")) {
+        LMN_TRY(count_of(p, "shared_memory_byte_size", INT64_MAX, &n, d->err));
+        part->bytes = (size_t)n;
+        *sized = true;
+        return LAMINA_OK;
+    }
+    if (!is(p, "shared_memory_offset")) return no_such(p, d->err);
+    LMN_TRY(count_of(p, "shared_memory_offset", INT64_MAX, &n, d->err));
+    part->offset = (size_t)n;
+    return LAMINA_OK;
+}
+
+/* All of its parameters were read. */
+static lamina_status lent_end(const reader *d, const lmn_lent_part *part, bool sized)
+{
+    if (!part->region && !sized && !part->offset) return LAMINA_OK;
+    return lmn_kserve_lent_whole(part, sized, d->err);
+}
+
 static lamina_status request_parameter(reader *d, const lmn_pb_field *f)
 {
     parameter p;
@@ -132,6 +168,7 @@ static lamina_status output(reader *d, const lmn_pb_field *field)
     lmn_pb c = lmn_pb_of(field->s);
     lmn_pb_field f;
     lmn_span name = {field->s.p, 0};
+    bool sized = false;
     *out = (lmn_infer_tensor){.binary = true};
     while (lmn_pb_next(&c, &f)) {
         if (f.num == 1) LMN_TRY(text(&f, &name, d->err));
@@ -143,10 +180,11 @@ static lamina_status output(reader *d, const lmn_pb_field *field)
             LMN_TRY(count_of(&p, "classification", UINT32_MAX, &n, d->err));
             out->n_classes = (uint32_t)n;
         } else if (begins(&p, "shared_memory_")) {
-            LMN_TRY(refuse(&p, "shared memory regions", d->err));
+            LMN_TRY(lent_parameter(d, &p, &out->lent, &sized));
         }
     }
     if (c.bad) return damaged(d->err);
+    LMN_TRY(lent_end(d, &out->lent, sized));
     LMN_TRY(lmn_kserve_name_output(d->s, name, d->seen_out, out, d->err));
     d->r->n_out++;
     return LAMINA_OK;
@@ -298,13 +336,19 @@ static lamina_status typed_contents(reader *d, lmn_span bytes, lmn_infer_tensor 
     return LAMINA_OK;
 }
 
+static lamina_status too_few(const reader *d)
+{
+    return lmn_fail(d->err, LAMINA_E_INVALID, "%llu inputs have %llu raw_input_contents",
+                    (unsigned long long)(d->n_inputs - d->n_lent), (unsigned long long)d->n_raw);
+}
+
 /* The raw contents that belong to the next input. */
 static lamina_status raw_contents(reader *d, lmn_infer_tensor *t, const char *name)
 {
     lmn_pb_field f;
     while (lmn_pb_next(&d->raw, &f))
         if (f.num == 7) return lmn_kserve_binary(f.s, t, name, d->arena, d->err);
-    return damaged(d->err); /* they were counted */
+    return too_few(d);
 }
 
 static lamina_status input(reader *d, const lmn_pb_field *field)
@@ -313,6 +357,8 @@ static lamina_status input(reader *d, const lmn_pb_field *field)
     lmn_pb c = lmn_pb_of(field->s);
     lmn_pb_field f;
     lmn_span name = {field->s.p, 0}, type = name, held = {NULL, 0};
+    lmn_lent_part lent = {.region = NULL};
+    bool sized = false;
     char shown[LMN_KSERVE_NAME];
     *t = (lmn_infer_tensor){.rank = 0};
     while (lmn_pb_next(&c, &f)) {
@@ -323,7 +369,7 @@ static lamina_status input(reader *d, const lmn_pb_field *field)
         case 3: LMN_TRY(shape(d, t, &f)); break;
         case 4:
             LMN_TRY(parameter_of(&f, &p, d->err));
-            if (begins(&p, "shared_memory_")) LMN_TRY(refuse(&p, "shared memory regions", d->err));
+            if (begins(&p, "shared_memory_")) LMN_TRY(lent_parameter(d, &p, &lent, &sized));
             break;
         case 5:
             if (held.p) return lmn_fail(d->err, LAMINA_E_INVALID, "\"contents\" stands twice");
@@ -333,15 +379,23 @@ static lamina_status input(reader *d, const lmn_pb_field *field)
         }
     }
     if (c.bad) return damaged(d->err);
+    LMN_TRY(lent_end(d, &lent, sized));
     LMN_TRY(lmn_kserve_name_input(d->s, name, d->seen_in, t, shown, d->err));
     t->dtype = lmn_kserve_type_of(type.p, type.n);
     if (t->dtype == LAMINA_DTYPE_NONE)
         return lmn_fail(d->err, LAMINA_E_DTYPE, "input \"%s\": there is no such datatype", shown);
     LMN_TRY(lmn_kserve_check_type(d->s, t, shown, d->err));
+    if (lent.region && held.n)
+        return lmn_fail(d->err, LAMINA_E_INVALID,
+                        "input \"%s\": contents and shared memory exclude each other", shown);
     if (d->n_raw && held.n)
         return lmn_fail(d->err, LAMINA_E_INVALID,
                         "input \"%s\": contents and raw_input_contents exclude each other", shown);
-    LMN_TRY(d->n_raw ? raw_contents(d, t, shown) : typed_contents(d, held, t, shown));
+    d->n_lent += lent.region != NULL;
+    if (lent.region)
+        LMN_TRY(lmn_kserve_lent_input(&lent, t, shown, d->arena, d->err));
+    else
+        LMN_TRY(d->n_raw ? raw_contents(d, t, shown) : typed_contents(d, held, t, shown));
     d->r->n_in++; /* no port comes twice, so there is room */
     return LAMINA_OK;
 }
@@ -383,10 +437,8 @@ lamina_status lmn_grpc_read_infer(const lmn_signature *s, lmn_span message, lmn_
     r->timeout_ns = 0;
     LMN_TRY(alone(&d, message));
     if (r->id.n > LMN_KSERVE_ID) return lmn_fail(err, LAMINA_E_LIMIT, "\"id\" is too long");
-    if (d.n_raw && d.n_raw != d.n_inputs)
-        return lmn_fail(err, LAMINA_E_INVALID, "%llu inputs have %llu raw_input_contents",
-                        (unsigned long long)d.n_inputs, (unsigned long long)d.n_raw);
     while (lmn_pb_next(&c, &f))
         if (f.num == 5) LMN_TRY(input(&d, &f));
+    if (d.n_raw && d.n_raw != d.n_inputs - d.n_lent) return too_few(&d);
     return lmn_kserve_all_seen(s, d.seen_in, err);
 }

@@ -43,13 +43,45 @@ static void put_text(writer *w, uint32_t field, const char *s)
     put_bytes(w, field, s, strlen(s));
 }
 
-/* A tensor's name, type and shape: fields 1, 2, 3 of InferOutputTensor and of TensorMetadata. */
+/* A tensor's name, type and shape: fields 1, 2, 3 of InferOutputTensor and of TensorMetadata. Of an
+ * output also where its bytes are, when they are in memory that was lent: field 4. */
 typedef struct about {
     const char *name;
     lamina_dtype dtype;
     int32_t rank;
     const int64_t *dims;
+    const lmn_lent_part *lent;
 } about;
+
+/* An entry of a map of parameters: a text, or a number. */
+static void put_parameter(writer *w, const char *key, const char *text, uint64_t number)
+{
+    writer value = {NULL, 0}, entry = {NULL, 0};
+    for (writer *v = &value;; v = w) {
+        if (v == w) {
+            put_text(&entry, 1, key);
+            put_head(&entry, 2, value.n);
+            put_head(w, 4, entry.n + value.n);
+            put_text(w, 1, key);
+            put_head(w, 2, value.n);
+        }
+        if (text) {
+            put_text(v, 3, text);
+        } else {
+            put_varint(v, 2 << 3 | LMN_PB_VARINT);
+            put_varint(v, number);
+        }
+        if (v == w) return;
+    }
+}
+
+static void put_lent(writer *w, const lmn_lent_part *lent)
+{
+    if (!lent || !lent->region) return;
+    put_parameter(w, "shared_memory_region", lent->region->name, 0);
+    put_parameter(w, "shared_memory_byte_size", NULL, lent->bytes);
+    put_parameter(w, "shared_memory_offset", NULL, lent->offset);
+}
 
 static void put_about(writer *w, uint32_t field, const about *a)
 {
@@ -59,11 +91,13 @@ static void put_about(writer *w, uint32_t field, const about *a)
     put_text(&all, 1, a->name);
     put_text(&all, 2, type ? type : "INVALID");
     if (dims.n) put_head(&all, 3, dims.n);
+    put_lent(&all, a->lent);
     put_head(w, field, all.n + dims.n);
     put_text(w, 1, a->name);
     put_text(w, 2, type ? type : "INVALID");
     if (dims.n) put_head(w, 3, dims.n);
     for (int32_t i = 0; i < a->rank; i++) put_varint(w, (uint64_t)a->dims[i]);
+    put_lent(w, a->lent);
 }
 
 static lamina_status no_memory(lamina_error *err)
@@ -79,7 +113,7 @@ static void put_answer(writer *w, const lmn_signature *s, const lmn_infer *r,
     put_text(w, 2, s->version);
     put_bytes(w, 3, r->id.p, r->id.n);
     for (uint32_t i = 0; i < n; i++) {
-        const about a = {all[i].name, all[i].t.dtype, all[i].t.rank, all[i].t.dims};
+        const about a = {all[i].name, all[i].t.dtype, all[i].t.rank, all[i].t.dims, &all[i].lent};
         put_about(w, 5, &a);
     }
 }
@@ -93,7 +127,10 @@ lamina_status lmn_grpc_write_infer(const lmn_signature *s, const lmn_infer *r, l
     arena->failed = false;
     lmn_kserve_said *all = lmn_arena_raw(arena, n + 1, sizeof *all);
     if (!all) return no_memory(err);
-    for (uint32_t i = 0; i < n; i++) LMN_TRY(lmn_kserve_describe(s, r, i, arena, &all[i], err));
+    for (uint32_t i = 0; i < n; i++) {
+        LMN_TRY(lmn_kserve_describe(s, r, i, arena, &all[i], err));
+        if (all[i].lent.region) LMN_TRY(lmn_kserve_lend(&all[i], arena, err));
+    }
     put_answer(&w, s, r, all, n);
     w = (writer){lmn_arena_bump(arena, w.n + 1, 1), 0};
     if (!w.p) return no_memory(err);
@@ -101,8 +138,8 @@ lamina_status lmn_grpc_write_infer(const lmn_signature *s, const lmn_infer *r, l
     pieces[0] = (lmn_span){w.p, w.n};
     *n_pieces = 1;
     for (uint32_t i = 0; i < n; i++) {
-        lmn_span raw;
-        LMN_TRY(lmn_kserve_binary_of(&all[i], arena, &raw, err));
+        lmn_span raw = {NULL, 0}; /* there is one for each, if it holds nothing */
+        if (!all[i].lent.region) LMN_TRY(lmn_kserve_binary_of(&all[i], arena, &raw, err));
         writer head = {lmn_arena_bump(arena, 20, 1), 0};
         if (!head.p) return no_memory(err);
         put_head(&head, 6, raw.n);
@@ -143,7 +180,7 @@ static void put_ports(writer *w, uint32_t field, const lmn_serve_port *ports, ui
     for (uint32_t i = 0; i < n; i++) {
         const bool any = ports[i].rank < 0; /* the protocol cannot say "any rank" */
         const about a = {ports[i].name, ports[i].dtype, any ? 1 : ports[i].rank,
-                         any ? &ANY : ports[i].dims};
+                         any ? &ANY : ports[i].dims, NULL};
         put_about(w, field, &a);
     }
 }

@@ -40,7 +40,7 @@ struct lmn_infer {
     lmn_span id;            /* "" = none */
     uint32_t n_in, n_out;   /* n_out 0: all, as JSON */
     bool binary_out;        /* default of outputs that say nothing */
-    const lmn_lent *lent;   /* memory of the client's that its tensors may lie in; NULL: none */
+    lmn_lent_view *lent;    /* memory of the client's that its tensors may lie in; NULL: none */
 
     /* Set by lmn_model_submit. */
     int64_t rows; /* of the batch dimension; 1 when the model has none */

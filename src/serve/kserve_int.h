@@ -28,6 +28,13 @@ const uint8_t *lmn_kserve_data(const uint8_t *p, const uint8_t *end, lmn_infer_t
 lamina_status lmn_kserve_binary(lmn_span raw, lmn_infer_tensor *t, const char *name,
                                 lmn_arena *arena, lamina_error *err);
 
+/* What was said of a part of lent memory is all that must be said, and lies within its region;
+ * sized: so many bytes were said. */
+lamina_status lmn_kserve_lent_whole(const lmn_lent_part *p, bool sized, lamina_error *err);
+/* lmn_kserve_binary of it; what the client can still change is copied first. */
+lamina_status lmn_kserve_lent_input(const lmn_lent_part *p, lmn_infer_tensor *t, const char *name,
+                                    lmn_arena *arena, lamina_error *err);
+
 /* Which of n ports has that name; n: none. */
 uint32_t lmn_kserve_port(const lmn_serve_port *ports, uint32_t n, lmn_span name);
 /* The one input whose bytes are the whole body; the shape follows from the signature. */
@@ -50,6 +57,9 @@ lamina_status lmn_kserve_describe(const lmn_signature *s, const lmn_infer *r, ui
                                   lmn_arena *arena, lmn_kserve_said *o, lamina_error *err);
 lamina_status lmn_kserve_binary_of(const lmn_kserve_said *o, lmn_arena *arena, lmn_span *out,
                                    lamina_error *err);
+
+/* The bytes of an output into the memory that the client has lent for them. */
+lamina_status lmn_kserve_lend(lmn_kserve_said *o, lmn_arena *arena, lamina_error *err);
 
 /* The input that a request names: in *t its port, which was not `seen` before; `name` is for
  * sentences. And whether its type is the model's. */

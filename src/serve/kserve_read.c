@@ -158,7 +158,6 @@ static lamina_status lent_parameter(reader *d, const lmn_json_token *key, uint32
                                        "shared_memory_offset"};
     const uint32_t which = key_of(key, KEYS, LMN_COUNT(KEYS));
     lmn_json_token t;
-    char shown[LMN_KSERVE_NAME];
     if (which == LMN_COUNT(KEYS)) return wrong(d, "there is no such parameter of shared memory");
     LMN_TRY(once(d, seen, 8 + which, KEYS[which]));
     if (which == 1) return want_size(d, KEYS[which], &part->bytes);
@@ -166,21 +165,14 @@ static lamina_status lent_parameter(reader *d, const lmn_json_token *key, uint32
     LMN_TRY(want(d, LMN_JSON_STRING, KEYS[which], "a string", &t));
     const lmn_span name = text_of(d, &t);
     if (!name.p) return no_memory(d);
-    part->region = lmn_lent_find(d->r->lent, name);
-    if (part->region) return LAMINA_OK;
-    (void)lmn_format_name(shown, sizeof shown, name.p, name.n);
-    return lmn_fail(d->err, LAMINA_E_INVALID, "no region \"%s\" was registered on this connection",
-                    shown);
+    return lmn_lent_find(d->r->lent, name, &part->region, d->err);
 }
 
 /* All of its parameters are there, and it lies within its region. */
 static lamina_status lent_end(reader *d, uint32_t seen, const lmn_lent_part *part)
 {
     if (!(seen & 7u << 8)) return LAMINA_OK;
-    if (!part->region || !(seen & 2u << 8))
-        return wrong(d, "shared memory wants \"shared_memory_region\" and "
-                        "\"shared_memory_byte_size\"");
-    return lmn_lent_check(part, d->err);
+    return lmn_kserve_lent_whole(part, seen & 2u << 8, d->err);
 }
 
 /* A parameter without a meaning here; those that begin so ask for `what`, which is not done. */
@@ -315,22 +307,13 @@ static lamina_status take_binary(reader *d, input *in)
     return lmn_kserve_binary(raw, &in->t, in->name, d->arena, d->err);
 }
 
-/* What the client can still change is copied before anything is made of it. */
 static lamina_status take_lent(reader *d, input *in)
 {
-    const lmn_passed *m = &in->lent.region->memory;
-    lmn_span raw = {m->p + in->lent.offset, in->lent.bytes};
     if (in->read || in->data || in->binary_bytes >= 0)
         return lmn_fail(d->err, LAMINA_E_INVALID,
                         "input \"%s\": shared memory excludes \"data\" and \"binary_data_size\"",
                         in->name);
-    if (!m->fixed && raw.n) {
-        uint8_t *copy = lmn_arena_bump(d->arena, raw.n, 64);
-        if (!copy) return no_memory(d);
-        memcpy(copy, raw.p, raw.n);
-        raw.p = copy;
-    }
-    return lmn_kserve_binary(raw, &in->t, in->name, d->arena, d->err);
+    return lmn_kserve_lent_input(&in->lent, &in->t, in->name, d->arena, d->err);
 }
 
 /* The object is whole. */

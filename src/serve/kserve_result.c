@@ -97,3 +97,20 @@ lamina_status lmn_kserve_binary_of(const lmn_kserve_said *o, lmn_arena *arena, l
     }
     return LAMINA_OK;
 }
+
+lamina_status lmn_kserve_lend(lmn_kserve_said *o, lmn_arena *arena, lamina_error *err)
+{
+    lmn_span raw;
+    const lmn_passed *m = &o->lent.region->memory;
+    LMN_TRY(lmn_kserve_binary_of(o, arena, &raw, err));
+    if (!m->writable)
+        return lmn_fail(err, LAMINA_E_INVALID, "the region of output \"%s\" cannot be written",
+                        o->name);
+    if (raw.n > o->lent.bytes)
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "output \"%s\" has %zu bytes, and %zu of its region are for it", o->name,
+                        raw.n, o->lent.bytes);
+    if (raw.n) memcpy(m->p + o->lent.offset, raw.p, raw.n);
+    o->lent.bytes = raw.n;
+    return LAMINA_OK;
+}

@@ -119,6 +119,28 @@ lamina_status lmn_kserve_binary(lmn_span raw, lmn_infer_tensor *t, const char *n
     return LAMINA_OK;
 }
 
+lamina_status lmn_kserve_lent_whole(const lmn_lent_part *p, bool sized, lamina_error *err)
+{
+    if (p->region && sized) return lmn_lent_check(p, err);
+    return lmn_fail(err, LAMINA_E_INVALID,
+                    "shared memory wants \"shared_memory_region\" and "
+                    "\"shared_memory_byte_size\"");
+}
+
+lamina_status lmn_kserve_lent_input(const lmn_lent_part *p, lmn_infer_tensor *t, const char *name,
+                                    lmn_arena *arena, lamina_error *err)
+{
+    const lmn_passed *m = &p->region->memory;
+    lmn_span raw = {m->p + p->offset, p->bytes};
+    if (!m->fixed && raw.n) {
+        uint8_t *copy = lmn_arena_bump(arena, raw.n, 64);
+        if (!copy) return lmn_fail(err, LAMINA_E_NOMEM, "no memory for the request");
+        memcpy(copy, raw.p, raw.n);
+        raw.p = copy;
+    }
+    return lmn_kserve_binary(raw, t, name, arena, err);
+}
+
 lamina_status lmn_kserve_name_input(const lmn_signature *s, lmn_span given, bool *seen,
                                     lmn_infer_tensor *t, char name[LMN_KSERVE_NAME],
                                     lamina_error *err)

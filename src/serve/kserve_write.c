@@ -188,24 +188,6 @@ static char *put_head(char *p, const lmn_signature *s, const lmn_infer *r)
     return PUT(p, ",\"outputs\":[");
 }
 
-/* The bytes of an output into the memory that the client has lent for them. */
-static lamina_status lend(lmn_kserve_said *o, lmn_arena *arena, lamina_error *err)
-{
-    lmn_span raw;
-    const lmn_passed *m = &o->lent.region->memory;
-    LMN_TRY(lmn_kserve_binary_of(o, arena, &raw, err));
-    if (!m->writable)
-        return lmn_fail(err, LAMINA_E_INVALID, "the region of output \"%s\" cannot be written",
-                        o->name);
-    if (raw.n > o->lent.bytes)
-        return lmn_fail(err, LAMINA_E_INVALID,
-                        "output \"%s\" has %zu bytes, and %zu of its region are for it", o->name,
-                        raw.n, o->lent.bytes);
-    if (raw.n) memcpy(m->p + o->lent.offset, raw.p, raw.n);
-    o->lent.bytes = raw.n;
-    return LAMINA_OK;
-}
-
 /* All outputs described, their binary forms in pieces, and the room for the JSON. */
 static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_arena *arena,
                             lmn_kserve_said *all, lmn_span *pieces, uint32_t *n_pieces,
@@ -219,7 +201,7 @@ static lamina_status gather(const lmn_signature *s, const lmn_infer *r, lmn_aren
     for (uint32_t i = 0; i < n; i++) {
         LMN_TRY(lmn_kserve_describe(s, r, i, arena, &all[i], err));
         if (all[i].lent.region)
-            LMN_TRY(lend(&all[i], arena, err));
+            LMN_TRY(lmn_kserve_lend(&all[i], arena, err));
         else if (all[i].binary)
             LMN_TRY(lmn_kserve_binary_of(&all[i], arena, &pieces[(*n_pieces)++], err));
         more = room_for(&all[i]);

@@ -12,6 +12,8 @@
 #define HELD_MOST \
     ((uint64_t)1 << 30) /* of all connections: pages that they touch are ours to pay */
 
+static const char NOT_THERE[] = "no such region was registered here";
+
 static bool ends_with(lmn_span *s, const char *tail)
 {
     const size_t n = strlen(tail);
@@ -33,6 +35,27 @@ static void say_done(lmn_serve_loop *l, lmn_http_request *r)
                                 .type = "application/json",
                                 .body = {EMPTY, sizeof EMPTY}};
     lmn_serve_reply(l, r, &a);
+}
+
+/* False: it is not known which process asks. */
+static bool owner_of(lmn_serve_loop *l, const lmn_http_request *r, lmn_lent_owner *out)
+{
+    *out = (lmn_lent_owner){.peer = {.pid = 0}};
+    const lmn_token *t = l->tokens ? lmn_tokens_find(l->tokens, r) : NULL;
+    if (t) memcpy(out->token, t->digest, sizeof out->token);
+    return lmn_http_peer(r, &out->peer);
+}
+
+bool lmn_lent_view_of(lmn_serve_loop *l, lmn_http_request *r, lmn_lent_view *out)
+{
+    void *const *kept = lmn_http_kept(r);
+    out->all = &l->server->lents;
+    out->own = NULL;
+    out->n = 0;
+    if (!r->local || !lmn_atomic_load(&out->all->n, relaxed)) return false;
+    if (!kept) return owner_of(l, r, &out->owner);
+    out->own = *kept;
+    return out->own != NULL;
 }
 
 /* Names that a client chose for memory of its own mean nothing here. */
@@ -67,8 +90,10 @@ static void enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
         say_error(l, r, 400, "\"key\" means nothing here: the descriptor says which memory it is");
         return;
     }
-    if (!*kept) *kept = lmn_lent_make(s->alloc, &s->lent_bytes);
-    lamina_status st = *kept ? lmn_lent_add(*kept, name, fd, s->max_body, HELD_MOST, &err)
+    lmn_lent_owner owner;
+    owner_of(l, r, &owner);
+    if (!*kept) *kept = lmn_lent_make(&s->lents);
+    lamina_status st = *kept ? lmn_lent_add(*kept, name, &owner, fd, s->max_body, HELD_MOST, &err)
                              : lmn_fail(&err, LAMINA_E_NOMEM, "out of memory");
     lmn_sock_close(fd);
     if (st == LAMINA_OK)
@@ -77,31 +102,39 @@ static void enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
         say_error(l, r, st == LAMINA_E_NOMEM || st == LAMINA_E_OS ? 503 : 400, err.msg);
 }
 
+static void show_one(void *ctx, const lmn_lent_region *r)
+{
+    lmn_jsonw *w = ctx;
+    lmn_jsonw_object(w, NULL);
+    lmn_jsonw_str(w, "name", r->name);
+    lmn_jsonw_u64(w, "offset", 0);
+    lmn_jsonw_u64(w, "byte_size", r->memory.bytes);
+    lmn_jsonw_end(w);
+}
+
 static void show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 {
-    void **kept = lmn_http_kept(r);
-    const lmn_lent *mine = kept ? *kept : NULL;
-    if (name.n && !lmn_lent_find(mine, name)) {
-        say_error(l, r, 404, "no such region was registered on this connection");
-        return;
-    }
+    lmn_lent_view v;
     lmn_jsonw w = lmn_serve_json(l);
-    lmn_lent_write(mine, name, &w);
-    lmn_serve_text(l, r, LMN_ROUTE_SERVER, "application/json");
+    lmn_jsonw_array(&w, NULL);
+    const uint32_t n = lmn_lent_view_of(l, r, &v) ? lmn_lent_each(&v, name, show_one, &w) : 0;
+    lmn_jsonw_end(&w);
+    if (name.n && !n)
+        say_error(l, r, 404, NOT_THERE);
+    else
+        lmn_serve_text(l, r, LMN_ROUTE_SERVER, "application/json");
 }
 
 static void leave(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 {
-    void **kept = lmn_http_kept(r);
-    if (name.n && !(kept && *kept && lmn_lent_drop(*kept, name))) {
-        say_error(l, r, 404, "no such region was registered on this connection");
-        return;
-    }
-    if (!name.n && kept && *kept) {
-        lmn_lent_free(*kept);
-        *kept = NULL;
-    }
-    say_done(l, r);
+    lmn_lent_view v;
+    lamina_error err = {0};
+    lamina_status st = name.n ? LAMINA_E_RANGE : LAMINA_OK;
+    if (lmn_lent_view_of(l, r, &v)) st = lmn_lent_drop(&v, name, &err);
+    if (st == LAMINA_OK)
+        say_done(l, r);
+    else
+        say_error(l, r, st == LAMINA_E_RANGE ? 404 : 400, err.msg[0] ? err.msg : NOT_THERE);
 }
 
 void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path)

@@ -103,11 +103,11 @@ static void model_metadata(lmn_serve_loop *l, lmn_http_request *r, lmn_span mess
         lmn_rpc_fail(l, r, LMN_ROUTE_MODEL, c, why);
 }
 
-static void shared_memory(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
+static void no_cuda(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
 {
     (void)message;
     lmn_rpc_fail(l, r, LMN_ROUTE_OTHER, LMN_RPC_UNIMPLEMENTED,
-                 "memory is not shared by names that clients choose: send tensors in messages");
+                 "there is no CUDA memory here: send tensors in messages");
 }
 
 /* ---- dispatch ---- */
@@ -174,12 +174,12 @@ void lmn_rpc_request(lmn_serve_loop *l, lmn_http_request *r)
                    {"RepositoryModelUnload", lmn_rpc_unload},
                    {"TraceSetting", lmn_rpc_trace_setting},
                    {"LogSettings", lmn_rpc_log_settings},
-                   {"SystemSharedMemoryStatus", shared_memory},
-                   {"SystemSharedMemoryRegister", shared_memory},
-                   {"SystemSharedMemoryUnregister", shared_memory},
-                   {"CudaSharedMemoryStatus", shared_memory},
-                   {"CudaSharedMemoryRegister", shared_memory},
-                   {"CudaSharedMemoryUnregister", shared_memory},
+                   {"SystemSharedMemoryStatus", lmn_rpc_lent_status},
+                   {"SystemSharedMemoryRegister", lmn_rpc_lent_register},
+                   {"SystemSharedMemoryUnregister", lmn_rpc_lent_unregister},
+                   {"CudaSharedMemoryStatus", no_cuda},
+                   {"CudaSharedMemoryRegister", no_cuda},
+                   {"CudaSharedMemoryUnregister", no_cuda},
                    {"ServerLive", server_live},
                    {"ServerReady", server_is_ready},
                    {"ModelReady", model_ready},

@@ -2,7 +2,6 @@
  * What gRPC tells of models and of the repository, and how these are changed: configuration,
  * statistics, the index, load and unload. What is told is the JSON of HTTP, as messages.
  */
-#include "serve/grpc_json.h"
 #include "serve/rpc_int.h"
 
 #include "base/pbwire.h"
@@ -11,9 +10,8 @@
 
 static const char OTHERS[] = "this token is for other models";
 
-/* The loop's text as a message. */
-static void say_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route,
-                     const lmn_grpc_message *m, uint32_t number)
+void lmn_rpc_say_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route,
+                      const lmn_grpc_message *m, uint32_t number)
 {
     lmn_arena arena;
     lmn_span out = {NULL, 0};
@@ -37,7 +35,7 @@ void lmn_rpc_model_config(lmn_serve_loop *l, lmn_http_request *r, lmn_span messa
     }
     lmn_jsonw w = lmn_serve_json(l);
     lmn_serve_config_write(&w, v->config, &v->sig, lmn_model_get_config(v->model));
-    say_text(l, r, LMN_ROUTE_MODEL, &lmn_grpc_model_config, 1);
+    lmn_rpc_say_text(l, r, LMN_ROUTE_MODEL, &lmn_grpc_model_config, 1);
 }
 
 void lmn_rpc_model_statistics(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
@@ -60,7 +58,7 @@ void lmn_rpc_model_statistics(lmn_serve_loop *l, lmn_http_request *r, lmn_span m
         return;
     }
     lmn_serve_write_stats(l, v);
-    say_text(l, r, LMN_ROUTE_MODEL, &lmn_grpc_model_statistics, 0);
+    lmn_rpc_say_text(l, r, LMN_ROUTE_MODEL, &lmn_grpc_model_statistics, 0);
 }
 
 /* ---- the repository ---- */
@@ -81,7 +79,7 @@ void lmn_rpc_index(lmn_serve_loop *l, lmn_http_request *r, lmn_span message)
         lmn_rpc_fail(l, r, LMN_ROUTE_REPOSITORY, LMN_RPC_FORBIDDEN, OTHERS);
     } else {
         lmn_serve_write_index(l, ready);
-        say_text(l, r, LMN_ROUTE_REPOSITORY, &lmn_grpc_model_index, 1);
+        lmn_rpc_say_text(l, r, LMN_ROUTE_REPOSITORY, &lmn_grpc_model_index, 1);
     }
 }
 

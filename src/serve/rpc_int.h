@@ -7,6 +7,7 @@
 #define LMN_SERVE_RPC_INT_H
 
 #include "serve/grpc_codec.h"
+#include "serve/grpc_json.h"
 #include "serve/server_int.h"
 
 #define LMN_RPC_HEAD 5u /* of a frame: compressed, and four bytes of length */
@@ -73,6 +74,15 @@ void lmn_rpc_load(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
 void lmn_rpc_unload(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
 void lmn_rpc_trace_setting(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
 void lmn_rpc_log_settings(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+
+/* The loop's text, JSON of m, as a message: field `number` of it, 0: its fields alone. */
+void lmn_rpc_say_text(lmn_serve_loop *l, lmn_http_request *r, lmn_route route,
+                      const lmn_grpc_message *m, uint32_t number);
+
+/* rpc_lent.c: methods of system shared memory */
+void lmn_rpc_lent_status(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_lent_register(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
+void lmn_rpc_lent_unregister(lmn_serve_loop *l, lmn_http_request *r, lmn_span message);
 
 /* rpc_stream.c */
 void lmn_rpc_stream_open(lmn_serve_loop *l, lmn_http_request *r);

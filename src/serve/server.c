@@ -230,6 +230,7 @@ static void release(lamina_server *s)
     lmn_repo_close(s->repo);
     lmn_tokens_unref(lmn_atomic_load(&s->tokens, relaxed));
     lmn_free(s->alloc, s->tokens_path, s->tokens_path_bytes, 1, "server");
+    lmn_lents_finish(&s->lents);
     lmn_mutex_finish(&s->lock);
     lmn_cfree(s->alloc, s, 1, sizeof *s, "server");
 }
@@ -256,6 +257,7 @@ lamina_status lamina_server_start(lamina_engine *engine, const lamina_server_opt
     s->log_sample = o.log_sample;
     s->started_ns = lmn_now_ns();
     lmn_mutex_init(&s->lock);
+    lmn_lents_init(&s->lents, s->alloc);
     s->tls = o.tls;
     lmn_settings_init(&s->settings, o.otlp != NULL, o.otlp_rate ? o.otlp_rate : 1000);
     lamina_status st = o.tokens ? open_tokens(s, o.tokens, err) : LAMINA_OK;

@@ -123,6 +123,7 @@ struct lmn_call {
     uint8_t *message;              /* its own, with a stream */
     size_t message_bytes;
     lmn_call_trace trace;
+    lmn_lent_view lent;
     lmn_infer infer; /* last: large, hardly touched */
 };
 
@@ -137,8 +138,8 @@ struct lamina_server {
     uint32_t n_loops, n_listen;
     uint32_t admin; /* number of that listener; UINT32_MAX: none */
     lmn_atomic(uint32_t) draining;
-    lmn_atomic(uint64_t) jobs;       /* load and unload requests that are not answered */
-    lmn_atomic(uint64_t) lent_bytes; /* of clients' memory that is mapped */
+    lmn_atomic(uint64_t) jobs; /* load and unload requests that are not answered */
+    lmn_lents lents;           /* memory of clients */
     uint64_t started_ns, max_body;
     lmn_atomic(lmn_tokens *) tokens; /* a reference, changed under the lock; NULL: none are asked
                                         for */
@@ -299,6 +300,8 @@ struct lamina_tls {
 /* lent_routes.c: memory of clients. `path` is what stands behind /v2/systemsharedmemory/ */
 void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path);
 void lmn_lent_closed(void *server, void *kept); /* as lmn_http_handler.closed */
+/* What r may name; false: nothing. */
+bool lmn_lent_view_of(lmn_serve_loop *l, lmn_http_request *r, lmn_lent_view *out);
 
 /* tokens.c. Read the server's file, again or for the first time; what fails changes nothing. */
 lamina_status lmn_tokens_reload(lamina_server *s, lamina_error *err);

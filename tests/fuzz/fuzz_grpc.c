@@ -1,6 +1,7 @@
 /*
- * Fuzz target: messages of KServe over gRPC. The first byte says which model. What is taken has
- * tensors that can be read to their last byte, and the answer made of one of them is a message.
+ * Fuzz target: messages of KServe over gRPC. The first byte says which model, and whether memory
+ * was lent, which has its exact size. What is taken has tensors that can be read to their last
+ * byte, and the answer made of one of them is a message.
  */
 #include "serve/grpc_codec.h"
 
@@ -53,6 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || (!begun && lmn_engine_init(&e, NULL) != LAMINA_OK)) return 0;
     begun = true;
     lmn_infer *r = malloc(sizeof *r);
+    uint8_t *memory = calloc(1, 64);
+    lmn_lent_region region = {
+        .name = "r", .memory = {.p = memory, .bytes = 64, .fixed = data[0] & 64, .writable = true}};
+    lmn_lent_view lent = {.n = 1, .region = {&region}};
+    r->lent = data[0] & 128 ? &lent : NULL;
     const lmn_signature *s = &KM_MODELS[data[0] % (sizeof KM_MODELS / sizeof KM_MODELS[0])];
     const size_t n = size - 1;
     uint8_t *body = malloc(n ? n : 1); /* the very size: what lies behind is foreign */
@@ -68,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (check_request(s, r, st, &err)) check_answer(&e, s, r, &arena);
     lmn_arena_finish(&arena);
     free(body);
+    free(memory);
     free(r);
     return 0;
 }

@@ -40,12 +40,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begun = true;
     lmn_infer *r = malloc(sizeof *r);
     /* memory that the client lent, which it may or may not change */
-    lmn_lent *lent = calloc(1, sizeof *lent);
     uint8_t *memory = calloc(1, 64);
-    lent->n = 1;
-    lent->region[0] = (lmn_lent_region){
+    lmn_lent_region region = {
         .name = "r", .memory = {.p = memory, .bytes = 64, .fixed = data[1] & 1, .writable = true}};
-    r->lent = data[1] & 2 ? lent : NULL;
+    lmn_lent_view lent = {.n = 1, .region = {&region}};
+    r->lent = data[1] & 2 ? &lent : NULL;
     const lmn_signature *s = &KM_MODELS[data[0] % N];
     /* the tail is as long as the second byte says */
     const size_t n = size - 2, tail = data[1] < n ? data[1] : n;
@@ -59,7 +58,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lmn_arena_finish(&arena);
     free(body);
     free(memory);
-    free(lent);
     free(r);
     return 0;
 }

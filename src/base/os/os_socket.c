@@ -331,6 +331,15 @@ void lmn_sock_refuse(int fd)
         (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
+bool lmn_sock_peer_of(int fd, lmn_sock_peer *out)
+{
+    struct ucred is = {.pid = 0};
+    socklen_t n = sizeof is;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &is, &n) != 0 || is.pid <= 0) return false;
+    *out = (lmn_sock_peer){.pid = is.pid, .uid = is.uid};
+    return true;
+}
+
 void lmn_sock_close(int fd)
 {
     if (fd >= 0) (void)close(fd);

@@ -55,6 +55,13 @@ void lmn_sock_finish(int fd);
    cannot, nothing: who comes between the last accept and the close is reset. */
 void lmn_sock_refuse(int fd);
 void lmn_sock_close(int fd);
+/* Who opened a connection of a UNIX socket; false: that is not known here (another kind of socket,
+ * a process that this one cannot see). */
+typedef struct lmn_sock_peer {
+    int64_t pid;
+    uint32_t uid;
+} lmn_sock_peer;
+bool lmn_sock_peer_of(int fd, lmn_sock_peer *out);
 
 /* Begin to connect; when the socket is writable lmn_sock_connected tells how it went. */
 lamina_status lmn_sock_connect(const lmn_address *a, int *fd, lamina_error *err);
