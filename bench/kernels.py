@@ -60,8 +60,15 @@ SHAPES = (
 # Share of what a plain read of the same bytes takes: key, domain, sets, share.
 ROOFS = (
     ("B2 vectors", "f32", ("vector",), 0.95),
-    ("B7 int4", "weights", ("int4 M=1",), 0.85),
-    ("B7 int8", "weights", ("int8 M=1",), 0.85),
+    ("B7 int4", "weights", ("int4 M=1 panels",), 0.85),
+    ("B7 int8", "weights", ("int8 M=1 panels",), 0.85),
+    ("B7 int4 in place", "weights", ("int4 M=1",), 0.85),
+    ("B7 int8 in place", "weights", ("int8 M=1",), 0.85),
+)
+# Share of the peak of the unit in question: key, domain, sets, share.
+PEAKS = (
+    ("B7 int4 M=8", "weights", ("int4 M=8 panels",), 0.5),
+    ("B7 int8 M=8", "weights", ("int8 M=8 panels",), 0.5),
 )
 
 
@@ -129,7 +136,7 @@ def digest(row):
                              "gops": row["ops"] / t * 1e-9, "ns": t * 1e9, "error": c["error"]})
     for kind in ("plain", "packed", "hot", "roof"):
         ours = [c for c in row["contenders"]
-                if c["ours"] and c["kind"] == ("plain" if kind == "roof" else kind)]
+                if c["ours"] and kind in ("roof", c["kind"])]
         peers = [c for c in row["contenders"] if not c["ours"] and c["kind"] == kind]
         pairs = [(benchlib.median([y / x for x, y in zip(o["seconds"], p["seconds"])]), p["name"])
                  for o in ours[:1] for p in peers]
@@ -154,6 +161,11 @@ def ratios_of(names):
     return ("plain", "packed", *hot, "roof")
 
 
+def share_of(case, rate):
+    """Of the peak; 0 if that is not known."""
+    return case["burst"] and rate["gops"] / (case["burst"] * case["peak"] * case["threads"])
+
+
 def line(case, names):
     """A row of the table: Gop/s of everyone, ratio to the best peer, share of the peak."""
     rates = {(r["name"], r["kind"]): r for r in case["rates"]}
@@ -163,8 +175,7 @@ def line(case, names):
         r = case["ratio"].get(kind)
         text.append(f"{r['value']:.2f} {r['peer']}" if r and kind != "roof" else
                     f"{100 * r['value']:.0f}" if r else "")
-    share = best and case["burst"] and best["gops"] / (case["burst"] * case["peak"]
-                                                       * case["threads"])
+    share = best and share_of(case, best)
     return [case["case"]] + text + [f"{100 * share:.0f}" if share else ""]
 
 
@@ -209,6 +220,12 @@ def judge(cases):
         if got:
             value, where = min(got)
             bars[key] = benchlib.bar(value, "of a read", goal, where)
+    for key, domain, sets, goal in PEAKS:
+        got = [(share_of(c, r), c["case"]) for c in cases for r in c["rates"]
+               if c["domain"] == domain and c["set"] in sets and r["ours"]]
+        if got:
+            value, where = min(got)
+            bars[key] = benchlib.bar(value, "of the peak", goal, where)
     return bars
 
 

@@ -1,12 +1,13 @@
 /*
  * 8-bit products with int32 results and with results requantised to u8, and f32 rows with weights
- * of 4 and 8 bits (groups of 32 or 128), beside a plain read of the weights. One thread: others are
- * measured through models.
+ * of 4 and 8 bits (groups of 32 or 128), where they lie and in panels, beside a plain read of the
+ * weights. One thread: others are measured through models.
  */
 #include "kb.h"
 
 #include "kernels/kset.h"
 #include "kernels/nbits/nbits.h"
+#include "kernels/nbits/nbpanel.h"
 #include "kernels/qgemm/qgemm_plan.h"
 
 #include <math.h>
@@ -205,6 +206,7 @@ typedef struct weights {
     int64_t k;
     const float *x;
     uint8_t *rows; /* of x, as the kernel takes them */
+    lmn_nbpanel_block p;
 } weights;
 
 static void run_rounded(void *arg)
@@ -213,6 +215,15 @@ static void run_rounded(void *arg)
     for (int64_t i = 0; i < w->d.m; i++)
         w->rounded->pack(w->rows + i * w->d.a_step, w->x + i * w->k, w->k, w->d.w.bits, w->d.m > 1);
     w->rounded->run(&w->d);
+}
+
+static void run_panels(void *arg)
+{
+    const weights *w = arg;
+    const lmn_nbpanel_fns *f = lmn_nbpanel_of(w->rounded);
+    for (int64_t i = 0; i < w->p.m; i++)
+        lmn_nbpanel_pack(f, w->rows, w->x + i * w->k, w->p.m, i, w->k, false);
+    f->run(&w->p);
 }
 
 static void run_exact(void *arg)
@@ -229,6 +240,12 @@ static void run_read(void *arg)
     const lmn_nbdot_weights *of = &w->d.w;
     kb_read_bytes(of->q, (size_t)(w->d.n * of->row_bytes));
     kb_read_bytes(of->scale, (size_t)(w->d.n * of->n_blocks) * sizeof(float));
+}
+
+static void run_read_panels(void *arg)
+{
+    const lmn_nbpanel_block *p = &((const weights *)arg)->p;
+    kb_read_bytes(p->w.p, (size_t)(lmn_nbpanel_strips(p->n) * lmn_nbpanel_strip_bytes(&p->w)));
 }
 
 /* Some results against f64 sums; half a step a group is allowed where rows are rounded. */
@@ -266,10 +283,26 @@ static double exact_error(void *arg)
     return weights_error(arg, false);
 }
 
+/* The weights in panels, which are to be freed. */
+static uint8_t *make_panels(weights *w)
+{
+    const lmn_nbdot_weights *of = &w->d.w;
+    lmn_nbpanel_block *p = &w->p;
+    *p = (lmn_nbpanel_block){.a = w->rows, .m = w->d.m, .n = w->d.n, .groups = w->d.groups};
+    p->y = w->d.y, p->ldy = w->d.ldy;
+    p->w = (lmn_nbpanels){.n_blocks = of->n_blocks, .bits = of->bits, .shift = of->shift};
+    uint8_t *panels =
+        kb_alloc((size_t)(lmn_nbpanel_strips(w->d.n) * lmn_nbpanel_strip_bytes(&p->w)));
+    lmn_nbpanel_make(panels, &p->w, of, w->d.n);
+    p->w.p = panels;
+    return panels;
+}
+
 static void contend(kb_case *c, weights *w, const char *name, void (*run)(void *),
                     double (*error)(void *))
 {
-    kb_contender *k = kb_add(c, name, error ? KB_PLAIN : KB_ROOF, error != NULL);
+    const kb_kind kind = !error ? KB_ROOF : run == run_panels ? KB_PACKED : KB_PLAIN;
+    kb_contender *k = kb_add(c, name, kind, error != NULL);
     k->run = run, k->arg = w, k->error = error;
 }
 
@@ -277,6 +310,28 @@ typedef struct layer {
     int32_t bits, group;
     int64_t n, k;
 } layer;
+
+/* Two cases, each beside a read of what it reads: the weights as they come, and in panels. */
+static void contend_all(kb_run *run, weights *w, kb_case *c, const char *set)
+{
+    const kb_case empty = *c;
+    char panels_set[40];
+    if (kb_wants(run, set, c->name, c->ops)) {
+        c->set = set;
+        contend(c, w, "lamina, rounded rows", run_rounded, rounded_error);
+        contend(c, w, "lamina, f32 rows", run_exact, exact_error);
+        if (c->bytes > 0) contend(c, w, "read", run_read, NULL);
+        kb_measure(run, c);
+    }
+    (void)snprintf(panels_set, sizeof panels_set, "%s panels", set);
+    if (!kb_wants(run, panels_set, c->name, c->ops)) return;
+    uint8_t *panels = make_panels(w);
+    *c = empty, c->set = panels_set;
+    contend(c, w, "lamina, rounded rows", run_panels, rounded_error);
+    if (c->bytes > 0) contend(c, w, "read", run_read_panels, NULL);
+    kb_measure(run, c);
+    free(panels);
+}
 
 static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_t m)
 {
@@ -286,7 +341,7 @@ static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_
     (void)snprintf(name, sizeof name, "%dx%dx%d int%d g%d", (int)m, (int)n, (int)k, bits, group);
     (void)snprintf(in, sizeof in, "int%d M=%d", bits, (int)m);
     const double ops = 2.0 * (double)m * (double)n * (double)k;
-    if (!kb_wants(run, in, name, ops)) return;
+    if (run->only && !strstr(name, run->only)) return; /* before many bytes are made */
     weights w = {.rounded = set->nbdot_i8, .exact = set->nbits_f32, .k = k};
     lmn_nbdot_weights *of = &w.d.w;
     of->bits = bits, of->n_blocks = k / group, of->row_bytes = k * bits / 8;
@@ -300,17 +355,14 @@ static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_
     of->q = q, of->scale = scale, w.x = x;
     w.d.m = m, w.d.n = n, w.d.groups = k / 32, w.d.y = y, w.d.ldy = n;
     w.d.a_step = lmn_nbdot_packed_bytes(k);
-    w.rows = kb_alloc((size_t)(m * k) * sizeof *x);
+    w.rows = kb_alloc((size_t)(m * k) * sizeof *x + (size_t)lmn_nbpanel_a_bytes(m, k));
     w.d.a = w.rows;
     w.e = (lmn_nbits_block){.w = *of, .a = x, .a_step = k, .m = m, .n = n, .groups = k / 32};
     w.e.y = y, w.e.ldy = n;
     if (bits == 4) w.e.a = (const float *)(const void *)w.rows;
-    kb_case c = {.domain = "weights", .set = in, .name = name, .ops = ops, .peak = 4};
+    kb_case c = {.domain = "weights", .name = name, .ops = ops, .peak = 4};
     if (m == 1) c.bytes = (double)q_bytes + 4.0 * (double)(n * of->n_blocks);
-    contend(&c, &w, "lamina, rounded rows", run_rounded, rounded_error);
-    contend(&c, &w, "lamina, f32 rows", run_exact, exact_error);
-    if (m == 1) contend(&c, &w, "read", run_read, NULL);
-    kb_measure(run, &c);
+    contend_all(run, &w, &c, in);
     free(q), free(scale), free(x), free(y), free(w.rows);
 }
 
@@ -327,8 +379,10 @@ void kb_int8(kb_run *run)
 void kb_weights(kb_run *run)
 {
     static const int64_t rows[] = {1, 4, 8, 16};
-    static const layer layers[] = {
-        {4, 32, 4096, 4096}, {4, 32, 11008, 4096}, {4, 128, 11008, 4096}, {8, 32, 11008, 4096}};
+    /* The last two are larger than a third cache: weights of models come from memory. */
+    static const layer layers[] = {{4, 32, 4096, 4096}, {4, 32, 11008, 4096}, {4, 128, 11008, 4096},
+                                   {8, 32, 4096, 4096}, {8, 32, 11008, 4096}, {4, 32, 65536, 4096},
+                                   {8, 32, 65536, 4096}};
     lmn_cpu cpu;
     lmn_kset set;
     if (run->threads > 1) return;

@@ -20,7 +20,7 @@ typedef struct lmn_pack_job {
     const lamina_tensor *w; /* borrowed until return */
     uint64_t bytes;         /* what pack() writes at dst, which is aligned to 64 bytes */
     lmn_pack_fn *pack;
-    const void *row; /* for pack(); a static row */
+    const void *row; /* for pack(); static, or of the session */
     int32_t flags;   /* for pack() */
     char layout[LMN_PACK_LAYOUT];
 } lmn_pack_job;

@@ -249,12 +249,13 @@ static void test_ms_products(t_env *env)
 }
 
 /* Packed weights. At level 4 rows are rounded to 8 bits a group: integers of which one in every
-   group is 127 times its scale lose nothing, so that both ways agree. */
+   group is 127 times its scale lose nothing, so that both ways agree. Constant weights of 32 rows
+   and more are packed into panels. */
 static void test_packed(t_env *env)
 {
     for (int i = 0; i < 80; i++) {
         const int64_t block = (int64_t)16 << t_rand_int(env, 0, 4), bits = i % 2 ? 4 : 8;
-        const int64_t k = t_rand_int(env, 1, 13) * (i % 6 ? 32 : 31), n = t_rand_int(env, 1, 40);
+        const int64_t k = t_rand_int(env, 1, 13) * (i % 6 ? 32 : 31), n = t_rand_int(env, 1, 90);
         const int64_t blocks = (k + block - 1) / block, a[2] = {t_rand_int(env, 1, 20), k};
         const int64_t w[3] = {n, blocks, block * bits / 8}, per_row = (blocks * bits + 7) / 8;
         const int64_t zp[2] = {n, per_row}, n_scales = n * blocks;

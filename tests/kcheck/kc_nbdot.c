@@ -1,10 +1,12 @@
 /*
  * kcheck drivers of products with packed weights, with rows as they are (nbits) and rounded
- * (nbdot): against f64 sums, and bit by bit against the reference row. Class exact.
+ * (nbdot), the latter also with weights in panels: against f64 sums, and bit by bit against the
+ * reference row. Class exact.
  */
 #include "kcheck/kcheck.h"
 
 #include "kernels/nbits/nbits.h"
+#include "kernels/nbits/nbpanel.h"
 
 static const lmn_nbdot_row *nbdot_row(const lmn_krow *row)
 {
@@ -47,7 +49,8 @@ static void draw(kc_ctx *kc, product *p)
     p->k = big ? kc_int(kc, 1000, 5000) : lmn_max_i64(1, kc_extent(kc, 32, 300));
     lmn_nbdot_block *b = &p->b;
     lmn_nbdot_weights *w = &b->w;
-    b->m = kc_int(kc, big ? 1 : 0, big ? 3 : 19), b->n = kc_int(kc, 0, big ? 5 : 14);
+    b->m = kc_int(kc, big ? 1 : 0, big ? 9 : 19), b->n = kc_int(kc, 0, big ? 5 : 14);
+    if (kc_int(kc, 0, 9) == 0) b->n += kc_int(kc, 1, 90); /* more than four strips of panels */
     b->groups = lmn_nbdot_groups(p->k), b->ldy = b->n + kc_int(kc, 0, 2);
     w->bits = kc_int(kc, 0, 1) ? 4 : 8, w->shift = (int32_t)kc_int(kc, 0, 4);
     const int64_t block = (int64_t)LMN_NBDOT_GROUP << w->shift;
@@ -143,6 +146,75 @@ static void check_run(kc_ctx *kc, const lmn_krow *head)
         judge(kc, &p, &y, what);
         b->y = z.p;
         ref->run(b);
+        kc_expect_bits(kc, &y, &z, what);
+    }
+}
+
+/* --- panels --------------------------------------------------------------------------------- */
+
+/* Panels of the product's weights. */
+static lmn_nbpanels panels_of(kc_ctx *kc, const product *p)
+{
+    lmn_nbdot_weights w = p->b.w;
+    lmn_nbpanels t = {
+        .n_blocks = w.n_blocks, .bits = w.bits, .shift = w.shift, .zps = w.zp != NULL};
+    const int64_t n = p->b.n, beyond = (w.n_blocks << w.shift) - p->b.groups;
+    const size_t bytes = (size_t)(n * w.row_bytes);
+    /* The last row of weights ends with its last group, and is to end with its last block. */
+    uint8_t *whole = kc_buffer(kc, bytes);
+    uint8_t *panels = kc_buffer(kc, (size_t)(lmn_nbpanel_strips(n) * lmn_nbpanel_strip_bytes(&t)));
+    memset(whole, 0, bytes);
+    if (n) memcpy(whole, w.q, bytes - (size_t)(beyond * 4 * w.bits));
+    w.q = whole;
+    KC_CALL(kc, lmn_nbpanel_make(panels, &t, &w, n));
+    t.p = panels;
+    return t;
+}
+
+static lmn_nbpanel_block panel_block(const product *p, const lmn_nbpanels *w, const uint8_t *a,
+                                     float *y)
+{
+    const lmn_nbdot_block *b = &p->b;
+    return (lmn_nbpanel_block){.w = *w,
+                               .a = a,
+                               .m = b->m,
+                               .n = b->n,
+                               .groups = b->groups,
+                               .bias = b->bias,
+                               .y = y,
+                               .ldy = b->ldy};
+}
+
+static void pack_panel_rows(const lmn_nbpanel_fns *f, const product *p, uint8_t *a)
+{
+    for (int64_t i = 0; i < p->b.m; i++)
+        lmn_nbpanel_pack(f, a, p->x.p + i * p->x.ld, p->b.m, i, p->k, p->b.w.zp != NULL);
+}
+
+static void check_panel(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_nbpanel_fns *f = lmn_nbpanel_of(nbdot_row(head)), *ref = &lmn_nbpanel_i8[0];
+    const int n_cases = kc_quick(kc) ? 150 : 3000;
+    for (int c = 0; c < n_cases; c++) {
+        kc_case(kc);
+        product p;
+        draw(kc, &p);
+        const lmn_nbpanels w = panels_of(kc, &p);
+        const size_t bytes = (size_t)lmn_nbpanel_a_bytes(p.b.m, p.k);
+        uint8_t *a = kc_buffer(kc, bytes), *a_ref = kc_buffer(kc, bytes);
+        const kc_mat y = kc_output(kc, p.b.m, p.b.n, p.b.ldy);
+        const kc_mat z = kc_output(kc, p.b.m, p.b.n, p.b.ldy);
+        char what[96];
+        snprintf(what, sizeof what, "panels m=%d n=%d k=%d bits=%d shift=%d zp=%d", (int)p.b.m,
+                 (int)p.b.n, (int)p.k, (int)w.bits, (int)w.shift, w.zps);
+        KC_CALL(kc, pack_panel_rows(f, &p, a));
+        pack_panel_rows(ref, &p, a_ref);
+        if (bytes && memcmp(a, a_ref, bytes) != 0) kc_fail(kc, "%s: packed rows differ", what);
+        lmn_nbpanel_block b = panel_block(&p, &w, a, y.p);
+        KC_CALL(kc, f->run(&b));
+        judge(kc, &p, &y, what);
+        b.y = z.p;
+        ref->run(&b);
         kc_expect_bits(kc, &y, &z, what);
     }
 }
@@ -301,5 +373,38 @@ static void bench_mul(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+typedef struct panel_bench {
+    const lmn_nbpanel_fns *f;
+    product p;
+    lmn_nbpanel_block b;
+} panel_bench;
+
+static void bench_panel_one(void *arg)
+{
+    panel_bench *t = arg;
+    pack_panel_rows(t->f, &t->p, (uint8_t *)(uintptr_t)t->b.a);
+    t->f->run(&t->b);
+}
+
+static void bench_panel(kc_ctx *kc, const lmn_krow *head)
+{
+    for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
+        char what[64];
+        panel_bench t = {.f = lmn_nbpanel_of(nbdot_row(head)), .p = bench_product(kc, i, what)};
+        const lmn_nbdot_weights *from = &t.p.b.w;
+        lmn_nbpanels w = {.n_blocks = from->n_blocks, .bits = from->bits, .shift = from->shift};
+        const int64_t bytes = lmn_nbpanel_strips(t.p.b.n) * lmn_nbpanel_strip_bytes(&w);
+        uint8_t *panels = (uint8_t *)kc_bench_floats(kc, bytes / 4);
+        lmn_nbpanel_make(panels, &w, from, t.p.b.n);
+        w.p = panels;
+        const int64_t a_bytes = lmn_nbpanel_a_bytes(t.p.b.m, t.p.k);
+        const uint8_t *a = (const uint8_t *)kc_bench_floats(kc, a_bytes / 4);
+        t.b = panel_block(&t.p, &w, a, t.p.b.y);
+        kc_time(kc, head, what, bench_ops(&t.p), bench_bytes(&t.p), bench_panel_one, &t);
+        kc_bench_reset(kc);
+    }
+}
+
+const kc_driver kc_nbpanel_run = {"nbdot", "panel", check_panel, bench_panel};
 const kc_driver kc_nbdot_run = {"nbdot", "run", check_run, bench_run};
 const kc_driver kc_nbits_mul = {"nbits", "mul", check_mul, bench_mul};

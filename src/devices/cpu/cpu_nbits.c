@@ -1,14 +1,18 @@
 /*
  * MatMulNBits. Few rows of A are multiplied by the packed weights where they lie (nbits); for more
  * a block of weight rows is widened to f32 in a worker's scratch and multiplied while it lies in
- * the cache. With accuracy_level 4 the rows of A are rounded to 8 bits (nbdot). Chunks are blocks
- * of output columns; their size depends on the shape only. 16-bit A and results are converted
- * whole.
+ * the cache. With accuracy_level 4 the rows of A are rounded to 8 bits (nbdot), and constant
+ * weights are packed once a session into panels (nbpanel), scales and zero points with them: what
+ * they were made from is not read again. Chunks are blocks of output columns; their size depends on
+ * the shape only. 16-bit A and results are converted whole.
  */
+#include "base/checksum.h"
+
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/nbits/nbdot.h"
 #include "kernels/nbits/nbits.h"
+#include "kernels/nbits/nbpanel.h"
 #include "ops/packbits.h"
 #include "ops/wide.h"
 
@@ -172,8 +176,144 @@ static lamina_status packed_run(const lamina_kernel *k, lmn_eval *ec, const nbit
     return LAMINA_OK;
 }
 
+/* ---- panels -----------------------------------------------------------------------------------
+ */
+
+/* Of what pack() writes: another order of bytes is another number. */
+#define LAYOUT_VERSION 1
+
+typedef struct nbits_state {
+    lmn_packed *panels; /* NULL: weights are read where they lie */
+    lmn_nbpanels shape; /* of panels; p is set at a run */
+    lmn_nbdot_weights from;
+    int64_t n;
+} nbits_state;
+
+static void pack(const void *row, int32_t flags, const lamina_tensor *w, void *dst)
+{
+    const nbits_state *s = row;
+    lmn_nbdot_weights from = s->from;
+    (void)flags;
+    from.q = w->data;
+    lmn_nbpanel_make(dst, &s->shape, &from, s->n);
+}
+
+static const lamina_tensor *const_in(const lamina_node *node, int32_t i)
+{
+    return i < node->op->n_in ? node->in_const[i] : NULL;
+}
+
+/* Constant weights, f32 scales and no zero points or packed constant ones: what panels are made of.
+ */
+static bool panels_of(const lamina_node *node, nbits_state *s)
+{
+    const lmn_opnode *op = node->op;
+    const lamina_tensor *q = const_in(node, 1), *scale = const_in(node, 2), *zp = const_in(node, 3);
+    const int64_t bits = lmn_attr_i(op, "bits", 4), n = lmn_attr_i(op, "N", 0);
+    const int64_t k = lmn_attr_i(op, "K", 0), block = lmn_attr_i(op, "block_size", 0);
+    if (!q || !scale || scale->dtype != LAMINA_F32 || q->dtype != LAMINA_U8) return false;
+    if ((op->n_in > 3 && node->in[3] && (!zp || zp->dtype != LAMINA_U8)) ||
+        (op->n_in > 4 && node->in[4]) || lmn_attr_i(op, "accuracy_level", 0) != 4 ||
+        (bits != 4 && bits != 8))
+        return false;
+    if (n < LMN_NBPANEL_ROWS || n >= LMN_CPU_EXTENT_MAX || k <= 0 || k >= LMN_CPU_EXTENT_MAX ||
+        block < LMN_NBDOT_GROUP || block >= LMN_CPU_EXTENT_MAX || (block & (block - 1)) != 0)
+        return false;
+    lmn_nbdot_weights *w = &s->from;
+    w->bits = (int32_t)bits, w->n_blocks = lmn_ceil_div_i64(k, block);
+    while (block > (int64_t)LMN_NBDOT_GROUP << w->shift) w->shift++;
+    w->row_bytes = w->n_blocks * (block * bits / 8);
+    w->zp_bytes = (w->n_blocks * bits + 7) / 8;
+    w->scale = scale->data, w->zp = zp ? zp->data : NULL, s->n = n;
+    s->shape = (lmn_nbpanels){
+        .n_blocks = w->n_blocks, .bits = w->bits, .shift = w->shift, .zps = zp != NULL};
+    return lmn_count(q) == n * w->row_bytes && lmn_count(scale) == n * w->n_blocks &&
+           (!zp || lmn_count(zp) == n * w->zp_bytes);
+}
+
+/* Panels are known by the weights and, here, by the scales and zero points: where they lie is
+   enough for a session, what they are for a file. */
+static uint64_t others_of(const lamina_node *node)
+{
+    uint64_t by[2] = {0};
+    for (int32_t i = 0; i < 2; i++) {
+        const lamina_tensor *t = const_in(node, 2 + i);
+        if (t)
+            by[i] = node->prepack->kept ? lmn_checksum(t->data, t->data_bytes)
+                                        : (uint64_t)(uintptr_t)t->data;
+    }
+    return lmn_checksum(by, sizeof by);
+}
+
+static lamina_status init_nbits(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
+                                lamina_error *err)
+{
+    nbits_state *s = state;
+    (void)dev;
+    if (!node->prepack || !panels_of(node, s)) return LAMINA_OK;
+    lmn_pack_job job = {.w = node->in_const[1], .pack = pack, .row = s};
+    job.bytes = (uint64_t)(lmn_nbpanel_strips(s->n) * lmn_nbpanel_strip_bytes(&s->shape));
+    (void)lmn_format(job.layout, sizeof job.layout, "nbpanel.i8.%d %d.%d nk %lldx%lld %c %llx",
+                     LAYOUT_VERSION, (int)s->shape.bits, (int)s->shape.shift, (long long)s->n,
+                     (long long)s->shape.n_blocks, s->shape.zps ? 'z' : '-',
+                     (unsigned long long)others_of(node));
+    if (node->prepack->want(node->prepack, &job, &s->panels) == LAMINA_OK) return LAMINA_OK;
+    return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for packed weights");
+}
+
+typedef struct panel_job {
+    const lmn_nbpanel_fns *f;
+    lmn_nbpanel_block b;
+    const float *x;
+    uint8_t *rows;     /* A's records */
+    int64_t k, strips; /* strips a chunk */
+} panel_job;
+
+static void panel_row(void *arg, int64_t i, int32_t worker)
+{
+    const panel_job *j = arg;
+    (void)worker;
+    lmn_nbpanel_pack(j->f, j->rows, j->x + i * j->k, j->b.m, i, j->k, j->b.w.zps);
+}
+
+static void panel_chunk(void *arg, int64_t chunk, int32_t worker)
+{
+    const panel_job *j = arg;
+    const int64_t cols = j->strips * LMN_NBPANEL_ROWS, first = chunk * cols;
+    lmn_nbpanel_block b = j->b;
+    (void)worker;
+    b.w.p += chunk * j->strips * lmn_nbpanel_strip_bytes(&b.w);
+    b.n = lmn_min_i64(cols, b.n - first), b.y += first;
+    if (b.bias) b.bias += first;
+    j->f->run(&b);
+}
+
+static lamina_status panel_run(const lamina_kernel *k, lmn_eval *ec, const nbits_job *n)
+{
+    const nbits_state *s = k->state;
+    panel_job j = {.f = lmn_nbpanel_of(k->dev->kset.nbdot_i8), .x = n->a, .k = n->w.cols};
+    j.b = (lmn_nbpanel_block){
+        .w = s->shape, .m = n->m, .n = s->n, .bias = n->bias, .y = n->y, .ldy = s->n};
+    j.b.groups = lmn_nbdot_groups(j.k);
+    j.b.w.p = lmn_packed_data(s->panels);
+    if (!j.b.w.p) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights");
+    size_t bytes;
+    if (!lmn_mul_size((size_t)n->m, (size_t)lmn_nbpanel_a_bytes(1, j.k), &bytes))
+        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
+    j.rows = lmn_scratch(ec, bytes);
+    if (!j.rows) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    j.b.a = j.rows;
+    lmn_par_for(ec->par, n->m, panel_row, &j);
+    const int64_t strip = lmn_nbpanel_strip_bytes(&j.b.w), strips = lmn_nbpanel_strips(s->n);
+    j.strips = lmn_min_i64(MOST_BYTES / strip, lmn_ceil_div_i64(strips, WANT_CHUNKS));
+    j.strips = lmn_max_i64(j.strips, lmn_max_i64(1, LEAST_BYTES / strip));
+    lmn_par_for(ec->par, lmn_ceil_div_i64(strips, j.strips), panel_chunk, &j);
+    return LAMINA_OK;
+}
+
 static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *j)
 {
+    if (((const nbits_state *)k->state)->panels) return panel_run(k, ec, j);
     if (packed_takes(&j->w)) {
         if (lmn_attr_i(ec->node, "accuracy_level", 0) == 4 && !j->w.zp_f32)
             return packed_run(k, ec, j, true);
@@ -234,5 +374,7 @@ const lmn_cpu_binding lmn_cpu_matmul_nbits = {
     .op = "MatMulNBits",
     .families = "nbits.f32 gemm.f32 nbdot.i8",
     .supports = supports_nbits,
+    .state_bytes = sizeof(nbits_state),
+    .init = init_nbits,
     .run = run_nbits,
 };

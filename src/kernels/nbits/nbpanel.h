@@ -1,0 +1,115 @@
+/*
+ * Panels of nbdot: the products of nbdot.h with weights in another order, made once for weights
+ * that are used often. Rows of weights, 32 a strip, lie side by side, so that a lane of sums
+ * belongs to a row of weights and nothing is folded across lanes:
+ *
+ *   a block of 32 << shift columns of a strip is, one after the other,
+ *     groups  32 columns each, bits lines of 128 B. Bytes 4 r .. 4 r + 3 of line c belong to row r:
+ *             with 8 bits columns 4 c .. 4 c + 3; with 4 bits low halves these, high halves columns
+ *             16 + 4 c .. 16 + 4 c + 3
+ *     128 B   scales, one a row, as f32
+ *      64 B   only if there are zero points: those, a byte a row, and 32 B of zeros
+ *
+ * Blocks of a strip lie after each other, the last one whole as well, and so do strips, so that a
+ * product reads one stream. Behind the last row of weights a strip is filled up with zeros. Without
+ * zero points those are 2^(bits - 1).
+ *
+ *   y = fma(v[g], scale * s[g], y) over g = 0, 1, 2 ..  [+ bias], r, s and v as in nbdot.h
+ *
+ * so results differ from those of weights in place by what sums in another order differ by.
+ *
+ * Rows of A are dealt to tiles of 4, 2 and 1, tile after tile. A tile holds for every group a
+ * record a row: 32 bytes of r, s, and the sum of r times -1, or times -128 if there are no zp.
+ *
+ * Class  exact: every row gives the same bits.
+ * Edges  any number of rows.
+ */
+#ifndef LMN_KERNELS_NBPANEL_H
+#define LMN_KERNELS_NBPANEL_H
+
+#include "kernels/nbits/nbdot.h"
+
+/* Rows of a strip; of a tile of A at most; bytes of a record. */
+enum { LMN_NBPANEL_ROWS = 32, LMN_NBPANEL_M = 4, LMN_NBPANEL_RECORD = 40 };
+
+typedef struct lmn_nbpanels {
+    const uint8_t *p;
+    int64_t n_blocks; /* of a row */
+    int32_t bits, shift;
+    bool zps;
+} lmn_nbpanels;
+
+static inline int64_t lmn_nbpanel_strips(int64_t n)
+{
+    return (n + LMN_NBPANEL_ROWS - 1) / LMN_NBPANEL_ROWS;
+}
+/* Bytes behind the groups of a block, of a group, and of a strip. */
+static inline int64_t lmn_nbpanel_tail_bytes(bool zps)
+{
+    return zps ? 192 : 128;
+}
+static inline int64_t lmn_nbpanel_group_bytes(int32_t bits)
+{
+    return 128 * bits;
+}
+static inline int64_t lmn_nbpanel_strip_bytes(const lmn_nbpanels *w)
+{
+    return w->n_blocks *
+           (lmn_nbpanel_tail_bytes(w->zps) + (lmn_nbpanel_group_bytes(w->bits) << w->shift));
+}
+
+/* Panels of n rows, which the fields of *to but p describe; dst: lmn_nbpanel_strips(n) strips. Rows
+   of weights are read to the end of their last block. */
+void lmn_nbpanel_make(uint8_t *dst, const lmn_nbpanels *to, const lmn_nbdot_weights *from,
+                      int64_t n);
+
+/* Rows of the tile that begins at row i of m. */
+static inline int64_t lmn_nbpanel_tile(int64_t m, int64_t i)
+{
+    int64_t rows = LMN_NBPANEL_M;
+    while (rows > m - i) rows /= 2;
+    return rows;
+}
+static inline int64_t lmn_nbpanel_a_bytes(int64_t m, int64_t k)
+{
+    return m * lmn_nbdot_groups(k) * LMN_NBPANEL_RECORD;
+}
+
+/* Records of a row of k numbers, `step` bytes from group to group. */
+typedef void lmn_nbpanel_pack_fn(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps);
+
+typedef struct lmn_nbpanel_block {
+    lmn_nbpanels w;
+    const uint8_t *a;
+    int64_t m, n, groups; /* n: rows of weights */
+    const float *bias;    /* one a row of weights; NULL = none */
+    float *y;             /* y[i * ldy + j]: row i of a, j of weights */
+    int64_t ldy;
+} lmn_nbpanel_block;
+
+typedef void lmn_nbpanel_run_fn(const lmn_nbpanel_block *b);
+
+typedef struct lmn_nbpanel_fns {
+    lmn_nbpanel_pack_fn *pack;
+    lmn_nbpanel_run_fn *run;
+} lmn_nbpanel_fns;
+
+/* In the order of the rows of nbdot. */
+extern const lmn_nbpanel_fns lmn_nbpanel_i8[];
+
+static inline const lmn_nbpanel_fns *lmn_nbpanel_of(const lmn_nbdot_row *row)
+{
+    return &lmn_nbpanel_i8[row - lmn_nbdot_i8_rows];
+}
+
+/* Row i of m into a, which holds lmn_nbpanel_a_bytes(). */
+static inline void lmn_nbpanel_pack(const lmn_nbpanel_fns *f, uint8_t *a, const float *x, int64_t m,
+                                    int64_t i, int64_t k, bool zps)
+{
+    int64_t first = 0, rows = lmn_nbpanel_tile(m, 0);
+    while (first + rows <= i) first += rows, rows = lmn_nbpanel_tile(m, first);
+    const int64_t at = first * lmn_nbdot_groups(k) + (i - first);
+    f->pack(a + at * LMN_NBPANEL_RECORD, rows * LMN_NBPANEL_RECORD, x, k, zps);
+}
+
+#endif
