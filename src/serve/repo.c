@@ -375,7 +375,6 @@ static void *loader(void *arg)
     const bool polls = r->mode == LMN_REPO_POLL;
     uint64_t looked = lmn_now_ns(), at = polls ? looked + (uint64_t)r->poll_ms * 1000000u : 0;
     uint32_t news = 0;
-    if (polls) lmn_repo_watch_all(r);
     while (!lmn_atomic_load(&r->stop, acquire)) {
         const uint32_t heard = lmn_atomic_load(&r->bell, acquire);
         bury(r);
@@ -493,6 +492,7 @@ lamina_status lmn_repo_open(lamina_engine *engine, const lmn_repo_opts *o, lmn_r
     if (st == LAMINA_OK && o->over &&
         !(r->over = lmn_arena_dup(&r->arena, o->over, sizeof *o->over)))
         st = lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    if (st == LAMINA_OK) lmn_repo_watch_all(r);
     if (st == LAMINA_OK) st = first_load(r, o, err);
     if (st == LAMINA_OK && !r->table && lmn_repo_publish(r) != LAMINA_OK)
         st = lmn_fail(err, LAMINA_E_NOMEM, "out of memory");

@@ -92,6 +92,8 @@ void lmn_repo_watch_open(lmn_repo *r);
 void lmn_repo_watch_close(lmn_repo *r);
 /* Folders of the repository that are there now will tell. */
 void lmn_repo_watch_all(lmn_repo *r);
+/* Those of a model: before it is read, or what changes meanwhile is told to nobody. */
+void lmn_repo_watch_model(const lmn_repo *r, const char *name);
 /* Wait for the bell or news until `at`; what was told: LMN_WATCH_DONE, LMN_WATCH_FOLDER. */
 uint32_t lmn_repo_rest(lmn_repo *r, uint32_t heard, uint64_t at);
 /* A model whose files are as they were `quiet_ns` ago is not being written. */

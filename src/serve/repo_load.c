@@ -417,6 +417,7 @@ lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lmn_repo_re
     uint32_t n = 0;
     lamina_error one = {0};
     m->wanted = true;
+    lmn_repo_watch_model(r, m->name); /* first: what changes from now on is told */
     lmn_arena_init(&arena, r->alloc, (size_t)64 << 20);
     lamina_status st = lmn_repo_read_config(r, m->name, &arena, &c, &config_file, err);
     if (st == LAMINA_OK) m->ensemble = c.n_steps > 0;

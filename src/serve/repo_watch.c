@@ -40,7 +40,7 @@ void lmn_repo_watch_close(lmn_repo *r)
     r->poll = r->wake = r->watch = -1;
 }
 
-static void watch_model(const lmn_repo *r, const char *name)
+void lmn_repo_watch_model(const lmn_repo *r, const char *name)
 {
     lmn_arena arena;
     char dir[4400], **names = NULL;
@@ -61,7 +61,7 @@ void lmn_repo_watch_all(lmn_repo *r)
 {
     if (r->watch < 0 || !lmn_watch_add(r->watch, r->path)) return;
     for (uint32_t i = 0; i < r->n_models; i++)
-        if (r->models[i]->wanted) watch_model(r, r->models[i]->name);
+        if (r->models[i]->wanted) lmn_repo_watch_model(r, r->models[i]->name);
 }
 
 uint32_t lmn_repo_rest(lmn_repo *r, uint32_t heard, uint64_t at)

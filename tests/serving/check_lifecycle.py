@@ -108,6 +108,12 @@ def noticed(program, d):
     """With the interval far away, the system's word is enough; what is being written waits."""
     repo = d / "noticed"
     file = repo / "a" / "1" / "model.onnx"
+    for i in range(5):  # replaced as soon as it is there
+        replace(file, scale_model(1))
+        with Server(program, repo, "--model-control", "poll", "--poll-interval", "60s") as s:
+            replace(file, scale_model(2))
+            want(wait_for(lambda: s.infer("a", [1] * 4)[2]["outputs"][0]["data"][0] == 2.0, 5),
+                 f"start {i}: a file replaced at once is not noticed")
     replace(file, scale_model(1))
     with Server(program, repo, "--model-control", "poll", "--poll-interval", "60s") as s:
         def first(model="a"):
