@@ -209,8 +209,9 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_start(lamina_engine *eng
                                                               lamina_error *err);
 
 /**
- * Load the file of a model as a server with these options would, warm it up, and let it go: for a
- * process whose end is no loss, before a server does the same.
+ * Load the file of a model as a server with these options would, with the configuration that lies
+ * beside it, warm it up, and let it go: for a process whose end is no loss, before a server does the
+ * same.
  *
  * @param engine  borrowed.
  * @param opts    borrowed; how to run models; where to listen and the like is passed over.

@@ -64,10 +64,10 @@ typedef struct lmn_repo_opts {
  * file that cannot be loaded fails this; of a folder lmn_repo_index tells. Strings are copied. */
 lamina_status lmn_repo_open(lamina_engine *engine, const lmn_repo_opts *opts, lmn_repo **out,
                             lamina_error *err);
-/* Load the file of a model and warm it up as a repository without configurations would, and let it
- * go. */
-lamina_status lmn_repo_try(lamina_engine *engine, const lmn_model_config *over, const char *path,
-                           lamina_error *err);
+/* Load the file of a model of the repository at `models` and warm it up with its configuration, as
+ * the repository would, and let it go. */
+lamina_status lmn_repo_try(lamina_engine *engine, const char *models, const lmn_model_config *over,
+                           const char *path, lamina_error *err);
 /* No version is held any more by others, no view, no job is running. NULL is fine. */
 void lmn_repo_close(lmn_repo *r);
 /* Every request that is queued or runs is answered E_CANCELLED as soon as may be. */

@@ -98,17 +98,46 @@ lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *are
     return LAMINA_OK;
 }
 
-lamina_status lmn_repo_try(lamina_engine *engine, const lmn_model_config *over, const char *path,
-                           lamina_error *err)
+/* The model whose file this is, "PATH/NAME/...": its name. False: it stands in no such folder. */
+static bool model_of_file(const lmn_repo *r, const char *path, char name[LMN_REPO_NAME_MAX + 1])
 {
+    const size_t n = strlen(r->path);
+    if (strncmp(path, r->path, n) != 0 || path[n] != '/') return false;
+    const char *from = path + n + 1, *slash = strchr(from, '/');
+    const lmn_span s = {(const uint8_t *)from, slash ? (size_t)(slash - from) : 0};
+    if (!lmn_repo_name_ok(s)) return false;
+    (void)lmn_format(name, LMN_REPO_NAME_MAX + 1, "%.*s", (int)s.n, from);
+    return true;
+}
+
+/* As open_version does it, as far as the file and its configuration go. */
+static lamina_status try_file(lmn_repo *r, const char *path, lmn_arena *arena, lamina_error *err)
+{
+    char name[LMN_REPO_NAME_MAX + 1] = "model";
     lmn_serve_config c;
+    lmn_os_file_id ignored;
     lmn_model *m = NULL;
-    lmn_serve_config_init(&c);
-    c.model.batch.dynamic = true;
-    obey_command_line(over, &c.model);
-    LMN_TRY(lmn_model_open(engine, path, "model", "1", &c.model, &m, err));
+    r->one_file = !model_of_file(r, path, name);
+    LMN_TRY(lmn_repo_read_config(r, name, arena, &c, &ignored, err));
+    LMN_TRY(lmn_model_open(r->engine, path, name, "1", &c.model, &m, err));
+    const lamina_status st = lmn_serve_config_fits(&c, lmn_model_signature(m), err);
     lmn_model_unref(m);
-    return LAMINA_OK;
+    return st;
+}
+
+lamina_status lmn_repo_try(lamina_engine *engine, const char *models, const lmn_model_config *over,
+                           const char *path, lamina_error *err)
+{
+    lmn_arena arena;
+    lmn_arena_init(&arena, &engine->alloc, (size_t)256 << 20);
+    lmn_repo r = {.engine = engine, .alloc = &engine->alloc, .over = over};
+    r.path = lmn_arena_str(&arena, models);
+    for (size_t n = r.path ? strlen(r.path) : 0; n > 1 && r.path[n - 1] == '/'; n--)
+        r.path[n - 1] = 0;
+    const lamina_status st =
+        r.path ? try_file(&r, path, &arena, err) : lmn_fail(err, LAMINA_E_NOMEM, "out of memory");
+    lmn_arena_finish(&arena);
+    return st;
 }
 
 static bool is_version(const char *name, uint64_t *out)

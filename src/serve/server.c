@@ -160,7 +160,7 @@ lamina_status lamina_server_try(lamina_engine *engine, const lamina_server_opts 
         return lmn_fail(err, LAMINA_E_INVALID, "an option is set that this version does not know");
     LMN_TRY(check_opts(&o, err));
     const lmn_model_config over = over_of(&o);
-    return lmn_repo_try(engine, &over, path, err);
+    return lmn_repo_try(engine, o.models, &over, path, err);
 }
 
 static lamina_status open_models(lamina_server *s, const lamina_server_opts *o, lamina_error *err)

@@ -161,6 +161,36 @@ def hungry(program, d):
         serves(s)
 
 
+def wide_model():
+    """Ten products of a row with 512 x 512 numbers."""
+    n, nodes, at = 512, [o.node("MatMul", ["x", "first"], ["t0"])], "t0"
+    for i in range(10):
+        nodes.append(o.node("MatMul", [at, "w"], ["y" if i == 9 else f"t{i + 1}"]))
+        at = f"t{i + 1}"
+    weights = [o.floats("first", [4, n], [0.5] * (4 * n)), o.floats("w", [n, n], [0.01] * (n * n))]
+    return o.model(o.graph(nodes, [o.info("x", dims=["N", 4])], [o.info("y", dims=["N", n])],
+                           weights))
+
+
+def configured(program, d):
+    """What a configuration makes of a model is tried with it: as it is warmed up in no time, with
+    batches of 2^18 rows it is not."""
+    repo = d / "configured"
+    put(repo, "good", scale_model(3))
+    put(repo, "wide", wide_model())
+    with Server(program, repo, "--model-control", "poll", "--poll-interval", "50ms",
+                "--probe-time", f"{2500 * SLOW}ms") as s:
+        want(reason(s, "wide")[1] == "READY", f"without: {reason(s, 'wide')}")
+        replace(repo / "wide" / "config.json",
+                b'{"max_batch_size": 262144, "dynamic_batching": {}}')
+        why = until(lambda: reason(s, "wide")[0])
+        want(why and "not ready within" in why, f"with: {why}")
+        serves(s)
+        replace(repo / "wide" / "config.json", b'{"output": [{"name": "no", "dims": [1]}]}')
+        why = until(lambda: "output" in (reason(s, "wide")[0] or "") and reason(s, "wide")[0])
+        want(why and "/" not in why, f"a port that is none: {why}")
+
+
 def modes(program, d):
     """Who has a nursery: auto where models come while it serves."""
     repo = d / "repo"
@@ -175,4 +205,4 @@ def modes(program, d):
             serves(s, "model" if not args or "always" in args else "good")
 
 
-run(refuses, killed, hungry, modes)
+run(refuses, killed, hungry, configured, modes)
