@@ -131,17 +131,23 @@ static lamina_status wait_for_room(const lamina_logger *l, lamina_log_record *r,
     return LAMINA_E_AGAIN;
 }
 
+lamina_status lmn_logger_put(const lamina_logger *l, lamina_log_record *record, uint64_t wall_ns)
+{
+    const uint32_t pid = pid_now(l), tid = l->thread_ids ? lmn_self_tid() : 0;
+    lamina_status st = lmn_logrec_put(&l->ring, record, wall_ns, pid, tid);
+    if (LMN_UNLIKELY(st != LAMINA_OK)) {
+        if (l->wait_us) st = wait_for_room(l, record, pid, tid);
+        if (st != LAMINA_OK) lmn_logring_drop(&l->ring);
+    }
+    return st;
+}
+
 lamina_status lamina_log_end(lamina_log_record *record)
 {
     const lamina_logger *l = record->logger;
     if (!l) return (record->flags & LMN_LOGREC_BELOW) ? LAMINA_OK : LAMINA_E_INVALID;
     const int e = lmn_errno_get();
-    const uint32_t pid = pid_now(l), tid = l->thread_ids ? lmn_self_tid() : 0;
-    lamina_status st = lmn_logrec_put(&l->ring, record, lmn_wall_ns(), pid, tid);
-    if (LMN_UNLIKELY(st != LAMINA_OK)) {
-        if (l->wait_us) st = wait_for_room(l, record, pid, tid);
-        if (st != LAMINA_OK) lmn_logring_drop(&l->ring);
-    }
+    const lamina_status st = lmn_logger_put(l, record, lmn_wall_ns());
     lmn_errno_set(e);
     return st;
 }

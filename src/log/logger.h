@@ -21,4 +21,7 @@ struct lamina_logger {
     lmn_atomic(uint32_t) * pid; /* on a page that a fork clears; NULL: ask the system each time */
 };
 
+/* lamina_log_end for who knows the time already; the record is of this logger. errno may change. */
+lamina_status lmn_logger_put(const lamina_logger *l, lamina_log_record *record, uint64_t wall_ns);
+
 #endif

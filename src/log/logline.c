@@ -9,14 +9,25 @@
 #include <math.h>
 #include <string.h>
 
-static void put(lmn_lines *o, const void *s, size_t n)
+/* Most pieces are short, and a call costs more than they do. */
+static inline void put(lmn_lines *o, const void *s, size_t n)
 {
+    char *to = o->p + o->n;
     lmn_assert(n <= o->cap - o->n);
-    memcpy(o->p + o->n, s, n);
+    if (n - 8 <= 8) { /* 8 to 16: two that overlap */
+        memcpy(to, s, 8);
+        memcpy(to + n - 8, (const char *)s + n - 8, 8);
+    } else if (n - 4 <= 4) {
+        memcpy(to, s, 4);
+        memcpy(to + n - 4, (const char *)s + n - 4, 4);
+    } else {
+        memcpy(to, s, n);
+    }
     o->n += n;
 }
 
-static void put_str(lmn_lines *o, const char *s)
+/* Of a literal the length is known where this is inlined. */
+static inline void put_str(lmn_lines *o, const char *s)
 {
     put(o, s, strlen(s));
 }
@@ -28,10 +39,17 @@ static void put_char(lmn_lines *o, char c)
 
 static void put_u64(lmn_lines *o, uint64_t v)
 {
+    static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char buf[20];
     size_t n = sizeof buf;
-    do buf[--n] = (char)('0' + v % 10);
-    while (v /= 10);
+    for (; v >= 100; v /= 100) memcpy(buf + (n -= 2), PAIRS + 2 * (v % 100), 2);
+    if (v >= 10)
+        memcpy(buf + (n -= 2), PAIRS + 2 * v, 2);
+    else
+        buf[--n] = (char)('0' + v);
     put(o, buf + n, sizeof buf - n);
 }
 
@@ -81,6 +99,27 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* Zero bytes of v set the top bit of theirs; above the lowest of them others may be set too. */
+static uint64_t zeros(uint64_t v)
+{
+    return (v - 0x0101010101010101u) & ~v & 0x8080808080808080u;
+}
+
+/* Bytes from p on that may stand as they are, eight at a time. */
+static size_t plain_bytes(const uint8_t *p, size_t n)
+{
+    size_t k = 0;
+    for (uint64_t v; n - k >= 8; k += 8) {
+        memcpy(&v, p + k, 8);
+        const uint64_t low = (v - 0x2020202020202020u) & ~v & 0x8080808080808080u;
+        if (low | (v & 0x8080808080808080u) | zeros(v ^ 0x7f7f7f7f7f7f7f7fu) |
+            zeros(v ^ 0x2222222222222222u) | zeros(v ^ 0x5c5c5c5c5c5c5c5cu))
+            break;
+    }
+    while (k < n && is_plain(p[k])) k++;
+    return k;
+}
+
 /* One byte or code point that may not stand as it is; how many bytes were read. */
 static size_t put_escaped(lmn_lines *o, const uint8_t *p, size_t n)
 {
@@ -109,10 +148,9 @@ static size_t put_escaped(lmn_lines *o, const uint8_t *p, size_t n)
 static void put_escaped_text(lmn_lines *o, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n;) {
-        size_t k = i;
-        while (k < n && is_plain(p[k])) k++;
-        put(o, p + i, k - i);
-        i = k;
+        const size_t k = plain_bytes(p + i, n - i);
+        put(o, p + i, k);
+        i += k;
         if (i < n) i += put_escaped(o, p + i, n - i);
     }
 }
@@ -138,10 +176,15 @@ static void put_text(lmn_lines *o, lmn_span s)
 
 static bool reserved(lmn_span key)
 {
-    static const char *const NAMES[] = {"time", "level", "from", "pid", "tid", "msg", "truncated"};
-    for (size_t i = 0; i < LMN_COUNT(NAMES); i++)
-        if (key.n == strlen(NAMES[i]) && memcmp(key.p, NAMES[i], key.n) == 0) return true;
-    return false;
+    switch (key.n) {
+    case 3:
+        return memcmp(key.p, "pid", 3) == 0 || memcmp(key.p, "tid", 3) == 0 ||
+               memcmp(key.p, "msg", 3) == 0;
+    case 4: return memcmp(key.p, "time", 4) == 0 || memcmp(key.p, "from", 4) == 0;
+    case 5: return memcmp(key.p, "level", 5) == 0;
+    case 9: return memcmp(key.p, "truncated", 9) == 0;
+    default: return false;
+    }
 }
 
 /* "key": or key= of one of our own names. */

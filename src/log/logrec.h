@@ -16,6 +16,8 @@
 #include "base/types.h"
 #include "log/logring.h"
 
+#include <string.h>
+
 enum {
     LMN_LOGREC_TIME = 0,
     LMN_LOGREC_PID = 8,
@@ -47,6 +49,40 @@ void lmn_logrec_text(lamina_log_record *r, size_t n, bool cut);
 /* Stamp it and put it into the ring; E_AGAIN when that is full. */
 lamina_status lmn_logrec_put(const lmn_logring *ring, lamina_log_record *r, uint64_t time_ns,
                              uint32_t pid, uint32_t tid);
+
+/* Building where a key is a literal and every nanosecond counts: as lamina_log_u64 and
+ * lamina_log_strn, but for a record that has a logger, and a text that does not fit is left out. */
+static inline uint8_t *lmn_logrec_field(lamina_log_record *r, int kind, const char *key,
+                                        size_t n_key, size_t n)
+{
+    uint8_t *p = r->bytes + r->used;
+    const size_t whole = LMN_LOGREC_FIELD + n_key + n;
+    if (LMN_UNLIKELY(whole > sizeof r->bytes - r->used)) {
+        r->flags |= LMN_LOGREC_TRUNCATED;
+        return NULL;
+    }
+    const uint16_t n16 = (uint16_t)n;
+    p[0] = (uint8_t)kind;
+    p[1] = (uint8_t)n_key;
+    memcpy(p + 2, &n16, sizeof n16);
+    memcpy(p + LMN_LOGREC_FIELD, key, n_key);
+    r->used += (uint32_t)whole;
+    return p + LMN_LOGREC_FIELD + n_key;
+}
+static inline void lmn_logrec_u64(lamina_log_record *r, const char *key, size_t n_key, uint64_t v)
+{
+    uint8_t *p = lmn_logrec_field(r, LMN_LOGREC_U64, key, n_key, sizeof v);
+    if (LMN_LIKELY(p)) memcpy(p, &v, sizeof v);
+}
+static inline void lmn_logrec_strn(lamina_log_record *r, const char *key, size_t n_key,
+                                   const void *text, size_t n)
+{
+    uint8_t *p = lmn_logrec_field(r, LMN_LOGREC_STR, key, n_key, n);
+    if (LMN_LIKELY(p && n)) memcpy(p, text, n);
+}
+#define LMN_LOG_U64(r, key, v) lmn_logrec_u64(r, "" key, sizeof(key) - 1, v)
+#define LMN_LOG_STRN(r, key, text, n) lmn_logrec_strn(r, "" key, sizeof(key) - 1, text, n)
+#define LMN_LOG_STR(r, key, text) LMN_LOG_STRN(r, key, text, strlen(text))
 
 /* Reading. */
 typedef struct lmn_logrec {

@@ -89,8 +89,9 @@ typedef struct lmn_serve_loop {
     size_t cap_pending;
     lmn_strbuf text; /* an answer being written */
     lmn_http_shard shard;
-    lmn_tokens *tokens; /* as it saw them last: a reference; NULL: none are asked for */
-    uint32_t until_log; /* requests to let pass before the next is logged */
+    lmn_tokens *tokens;           /* as it saw them last: a reference; NULL: none are asked for */
+    uint32_t until_log;           /* requests to let pass before the next is logged */
+    uint64_t wall_at, wall_ahead; /* when the system's time was read; how far it is ahead of ours */
     /* of the answer that is about to be counted */
     const lmn_call *recorded;
     const char *reason; /* what is wrong, NULL: nothing */
