@@ -56,8 +56,11 @@ const char cli_help_serve[] =
     "  --probe-memory SIZE   that it may take there; default what this machine has\n"
     "  --max-body SIZE       of a request; default 64M\n"
     "  --max-connections N   default 10000\n"
-    "  --log DIR             what happens, and requests, into a ring in DIR: `lamina logd DIR`\n"
-    "  --log-sample N        of N requests one is logged; default 1, 0: none\n"
+    "  --log WHERE           what happens, and requests: json or text, as lines to standard "
+    "error,\n"
+    "                        or DIR, into a ring there: `lamina logd DIR`. Default: no requests,\n"
+    "                        as text to a terminal and as JSON to anything else\n"
+    "  --log-sample N        of N requests one is logged; default 1 with --log, else 0: none\n"
     "  --otlp URL            send traces and metrics to an OpenTelemetry collector at\n"
     "                        http://HOST:PORT\n"
     "  --trace-rate N        of N requests that their client does not trace one is; default 1000\n"
@@ -84,13 +87,14 @@ typedef struct serve_job {
     lamina_server_opts opts;
     const char *listen[MAX_LISTEN], *load[MAX_LOAD];
     char activated[MAX_LISTEN][32];
-    const char *log_dir;
+    const char *log_dir; /* NULL: lines to standard error */
     uint64_t drain_delay_ms, drain_ms;
     lamina_tls_opts tls; /* cert NULL: none */
     cli_sandbox sandbox;
     probe_mode probe;
     cli_nursery nursery;
     bool no_sandbox, json;
+    long log_sample;    /* -1: as --log says */
     char no_http2[600]; /* why there is none */
     char otlp[600];
 } serve_job;
@@ -178,6 +182,15 @@ static const cli_opt SPEC[] = {{"--listen", true},       {"--admin", true},
                                {"--probe-memory", true}, {"--otlp", true},
                                {"--trace-rate", true},   {NULL, false}};
 
+/* A folder of one of the names is "./json". */
+static void read_log(serve_job *j, const char *text)
+{
+    const bool json = strcmp(text, "json") == 0, lines = json || strcmp(text, "text") == 0;
+    j->log_dir = lines ? NULL : text;
+    j->opts.log_format = json ? LAMINA_LOG_JSON : LAMINA_LOG_LOGFMT;
+    if (j->log_sample < 0) j->opts.log_sample = 1;
+}
+
 static bool read_option(serve_job *j, int option, const char *v)
 {
     lamina_server_opts *o = &j->opts;
@@ -206,10 +219,10 @@ static bool read_option(serve_job *j, int option, const char *v)
         return o->poll_ms = us < 1000 ? 1 : (uint32_t)(us / 1000), true;
     case 15: return read_size("--max-body", v, &o->max_body_bytes);
     case 16: return number("--max-connections", v, 10000000, &o->max_connections);
-    case 17: return j->log_dir = v, true;
+    case 17: return read_log(j, v), true;
     case 18:
         if (!cli_number("serve", "--log-sample", v, 0, 1000000000, &n)) return false;
-        return o->log_sample = (uint32_t)n, true;
+        return j->log_sample = n, true;
     case 19: return read_time("--drain-delay", v, &us) && (j->drain_delay_ms = us / 1000, true);
     case 20: return read_time("--drain-timeout", v, &us) && (j->drain_ms = us / 1000, true);
     case 21: return j->no_sandbox = true;
@@ -250,7 +263,8 @@ static int read_args(serve_job *j, int argc, char **argv)
     if (j->opts.otlp_rate && !j->opts.otlp)
         return cli_usage("serve", "--trace-rate goes with --otlp");
     if (j->tls.client_ca && !j->tls.cert) return cli_usage("serve", "--client-ca goes with --tls");
-    if (!j->log_dir) j->opts.log_sample = 0;
+    if (j->log_sample >= 0) j->opts.log_sample = (uint32_t)j->log_sample;
+    if (!j->log_dir) j->opts.log_fd = STDERR_FILENO;
     j->opts.load = j->load;
     return CLI_OK;
 }
@@ -528,13 +542,14 @@ static void enter_sandbox(serve_job *j)
     cli_sandbox_enter(&j->sandbox);
 }
 
-/* Until a signal says that it is over; others read tokens and certificates again. */
-static void await_end(lamina_server *s, const sigset_t *set)
+/* Until a signal says that it is over; others read tokens and certificates again. What went wrong
+ * is told by the log; `lines`: that is to be seen already. */
+static void await_end(lamina_server *s, const sigset_t *set, bool lines)
 {
     int signo = 0;
     lamina_error err = {0};
     while (sigwait(set, &signo) != 0 || signo == SIGHUP) {
-        if (signo == SIGHUP && lamina_server_reload(s, &err) != LAMINA_OK)
+        if (signo == SIGHUP && lamina_server_reload(s, &err) != LAMINA_OK && !lines)
             fprintf(stderr, "lamina: %s\n", err.msg);
         signo = 0;
     }
@@ -569,7 +584,7 @@ static int serve(serve_job *j, lamina_engine *e)
         print_text(j, s);
     (void)fflush(stdout);
     notify("READY=1");
-    await_end(s, &set);
+    await_end(s, &set, j->opts.log_fd != 0);
     notify("STOPPING=1");
     (void)signal(SIGTERM, SIG_DFL); /* a second one ends us at once */
     (void)signal(SIGINT, SIG_DFL);
@@ -582,11 +597,14 @@ static int serve(serve_job *j, lamina_engine *e)
 
 int cli_serve(int argc, char **argv)
 {
-    serve_job j = {.opts = {.size = sizeof j.opts, .log_sample = 1},
-                   .tls = {.size = sizeof j.tls},
-                   .nursery = {.line = -1, .time_ms = 60000},
-                   .drain_delay_ms = 500,
-                   .drain_ms = 30000};
+    serve_job j = {
+        .opts = {.size = sizeof j.opts,
+                 .log_format = isatty(STDERR_FILENO) ? LAMINA_LOG_LOGFMT : LAMINA_LOG_JSON},
+        .log_sample = -1,
+        .tls = {.size = sizeof j.tls},
+        .nursery = {.line = -1, .time_ms = 60000},
+        .drain_delay_ms = 500,
+        .drain_ms = 30000};
     lamina_engine *e = NULL;
     lamina_logger *log = NULL;
     lamina_trace *trace = NULL;

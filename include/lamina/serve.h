@@ -111,6 +111,10 @@ typedef struct lamina_server_opts {
     const char *otlp;   /* a collector of OpenTelemetry, "http://127.0.0.1:4318": traces and metrics
                            go there by OTLP; the host is a number or localhost. NULL: nowhere */
     uint32_t otlp_rate; /* of so many requests that nobody traces yet one is; 0 = 1000 */
+
+    uint32_t log_fd; /* without `log`: lines of the same go there, written by a thread of the
+                        server; never waited for, stays open. 2: standard error; 0 = nowhere */
+    lamina_log_format log_format; /* of these lines */
 } lamina_server_opts;
 
 /**
@@ -209,9 +213,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_server_start(lamina_engine *eng
                                                               lamina_error *err);
 
 /**
- * Load the file of a model as a server with these options would, with the configuration that lies
- * beside it, warm it up, and let it go: for a process whose end is no loss, before a server does the
- * same.
+ * Load the file of a model as a server with these options would, with the configuration beside it,
+ * warm it up, and let it go: for a process whose end is no loss, before a server does the same.
  *
  * @param engine  borrowed.
  * @param opts    borrowed; how to run models; where to listen and the like is passed over.

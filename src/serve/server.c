@@ -135,7 +135,11 @@ static lamina_status check_opts(const lamina_server_opts *o, lamina_error *err)
         return lmn_fail(err, LAMINA_E_INVALID, "an option is out of range");
     if (o->n_load && o->control != LAMINA_CONTROL_EXPLICIT)
         return lmn_fail(err, LAMINA_E_INVALID, "models to load are named with explicit control");
-    if (o->log_sample && !o->log)
+    if (o->log && o->log_fd)
+        return lmn_fail(err, LAMINA_E_INVALID, "a log goes to a logger or to a descriptor");
+    if (o->log_fd > INT32_MAX || o->log_format > LAMINA_LOG_LOGFMT)
+        return lmn_fail(err, LAMINA_E_INVALID, "no such descriptor, or format, for a log");
+    if (o->log_sample && !o->log && !o->log_fd)
         return lmn_fail(err, LAMINA_E_INVALID, "requests cannot be logged without a log");
     return LAMINA_OK;
 }
@@ -224,6 +228,15 @@ static lamina_status open_tokens(lamina_server *s, const char *path, lamina_erro
     return lmn_tokens_reload(s, err);
 }
 
+static lamina_status open_log(lamina_server *s, const lamina_server_opts *o, lamina_error *err)
+{
+    s->log = o->log;
+    if (!o->log_fd) return LAMINA_OK;
+    LMN_TRY(lmn_loglines_open(s->alloc, (int)o->log_fd, o->log_format, &s->lines, err));
+    s->log = lmn_loglines_logger(s->lines);
+    return LAMINA_OK;
+}
+
 static void release(lamina_server *s)
 {
     lmn_otlp_close(s->otlp);
@@ -232,6 +245,7 @@ static void release(lamina_server *s)
     lmn_free(s->alloc, s->tokens_path, s->tokens_path_bytes, 1, "server");
     lmn_lents_finish(&s->lents);
     lmn_mutex_finish(&s->lock);
+    lmn_loglines_close(s->lines);
     lmn_cfree(s->alloc, s, 1, sizeof *s, "server");
 }
 
@@ -253,14 +267,14 @@ lamina_status lamina_server_start(lamina_engine *engine, const lamina_server_opt
     s->alloc = &engine->alloc;
     s->n_loops = o.n_loops ? o.n_loops : 1;
     s->max_body = o.max_body_bytes ? o.max_body_bytes : (uint64_t)64 << 20;
-    s->log = o.log;
     s->log_sample = o.log_sample;
     s->started_ns = lmn_now_ns();
     lmn_mutex_init(&s->lock);
     lmn_lents_init(&s->lents, s->alloc);
     s->tls = o.tls;
+    lamina_status st = open_log(s, &o, err);
     lmn_settings_init(&s->settings, o.otlp != NULL, o.otlp_rate ? o.otlp_rate : 1000);
-    lamina_status st = o.tokens ? open_tokens(s, o.tokens, err) : LAMINA_OK;
+    if (st == LAMINA_OK && o.tokens) st = open_tokens(s, o.tokens, err);
     if (st == LAMINA_OK) st = open_models(s, &o, err);
     if (st == LAMINA_OK && o.otlp) st = lmn_otlp_open(s, o.otlp, s->n_loops, &s->otlp, err);
     if (st == LAMINA_OK) st = open_http(s, &o, listen, n_listen, err);

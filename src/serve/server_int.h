@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "http/http.h"
 #include "lamina/serve.h"
+#include "serve/loglines.h"
 #include "serve/otlp.h"
 #include "serve/repo.h"
 #include "serve/settings.h"
@@ -148,6 +149,7 @@ struct lamina_server {
     size_t tokens_path_bytes;
     lamina_tls *tls; /* of the options; NULL: none */
     lamina_logger *log;
+    lmn_loglines *lines; /* whose logger that is; NULL: the options' */
     uint32_t log_sample;
     lmn_settings settings;
     lmn_otlp *otlp;                             /* NULL: no collector */

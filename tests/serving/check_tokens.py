@@ -58,7 +58,7 @@ def main():
                              ("secret-new\nsecret-x rate=1/d\n", "line 2")]:
                 replace(keys, bad)
                 s.p.send_signal(signal.SIGHUP)
-                line = s.p.stderr.readline()
+                line = next(n for n in s.p.stderr if "error" in n)
                 want(why in line and "secret" not in line, f"a bad file: {line}")
                 want(s.ask("GET", "/v2", headers=bearer("secret-new"))[0] == 200, "as before")
             keys.unlink()

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,6 +88,18 @@ uint32_t lmn_poll_one(int fd, uint32_t what, uint64_t timeout_ns)
     }
     return (p.revents & POLLIN ? LMN_POLL_IN : 0u) | (p.revents & POLLOUT ? LMN_POLL_OUT : 0u) |
            (p.revents & (POLLHUP | POLLERR | POLLNVAL) ? LMN_POLL_DEAD : 0u);
+}
+
+int64_t lmn_fd_write(int fd, const void *bytes, size_t n)
+{
+    const ssize_t k = write(fd, bytes, n);
+    return k >= 0 ? k : errno == EINTR || errno == EAGAIN ? 0 : -1;
+}
+
+bool lmn_fd_is_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 lamina_status lmn_wake_open(int *out, lamina_error *err)

@@ -32,6 +32,10 @@ void lmn_poll_remove(int poll, int fd);
 uint32_t lmn_poll_wait(int poll, lmn_poll_event *out, uint32_t cap, uint64_t timeout_ns);
 /* Wait for one descriptor: what has happened, 0 when the time is over. */
 uint32_t lmn_poll_one(int fd, uint32_t what, uint64_t timeout_ns);
+/* Up to n bytes to any descriptor, how many it took; -1: it takes none any more. */
+int64_t lmn_fd_write(int fd, const void *bytes, size_t n);
+/* A regular file takes whatever comes, and nobody need ask. */
+bool lmn_fd_is_file(int fd);
 
 /* A descriptor that is readable from lmn_wake to lmn_wake_clear. */
 lamina_status lmn_wake_open(int *out, lamina_error *err);
