@@ -7,7 +7,10 @@
 #include "base/engine.h"
 #include "base/os/os_env.h"
 
-enum { MOST_THREADS = LMN_OFFER_WIDTH_MAX };
+enum {
+    MOST_THREADS = LMN_OFFER_WIDTH_MAX,
+    LEAST_KEPT = 64 << 10 /* smaller scratch would not be recycled (base/recycle.c) */
+};
 
 static lamina_status open_pool(lamina_gemm *g, uint32_t n_threads)
 {
@@ -92,6 +95,7 @@ lamina_status lmn_gemmapi_workers_begin(lamina_gemm *g, size_t bytes, int64_t n_
     if (bytes == 0) return LAMINA_OK;
     const size_t n = (size_t)lmn_min_i64(g->pool ? g->width : 1, n_chunks);
     LMN_CHECK(lmn_mul_size(out->step, n, &out->all), LAMINA_E_NOMEM);
+    if (out->all < LEAST_KEPT) out->all = LEAST_KEPT;
     out->scratch = lmn_recycle_alloc(&g->recycle, &g->alloc, out->all, "gemm scratch");
     return out->scratch ? LAMINA_OK : LAMINA_E_NOMEM;
 }

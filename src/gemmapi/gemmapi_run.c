@@ -9,7 +9,7 @@
 
 #include "base/fpenv.h"
 
-enum { NEAR_BYTES = 4096, SCALE_ELEMS = 65536, TINY_EXTENT = 4096 };
+enum { NEAR_BYTES = 16384, SCALE_ELEMS = 65536, TINY_EXTENT = 4096 };
 
 /* ---- beta -------------------------------------------------------------------------------------
  */

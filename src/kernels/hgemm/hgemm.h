@@ -10,7 +10,7 @@
  * ... elem 4:                    B[0][0] B[0][1] B[0][2] | B[1][0] B[1][1] B[1][2] | ...
  *
  * Rows of A: k in order, padded with +0 to whole groups. A row of elem 2 takes rows of bf16 where
- * they lie if k is whole groups.
+ * they lie if k is whole groups, and one of group 2 whatever k is (see `odd`).
  *
  * Edges      any m and n. C outside m x n is neither read nor written. Operands of 16 bits at any
  *            address; of A and B nothing past an extent is read.
@@ -55,6 +55,7 @@ typedef struct lmn_hgemm_block {
     float *c;
     int64_t ldc;
     int64_t m, n, k;            /* k in whole groups */
+    bool odd;                   /* rows of A end one before k: only to rows of pairs (group 2) */
     int32_t beta;               /* 0 (C is not read) or 1 */
     bool c_past;                /* C is not wanted in the caches: a hint */
     bool b_far;                 /* panels come from beyond L2, worth fetching ahead: a hint */

@@ -107,33 +107,45 @@ enum { PACK_AHEAD = 12 };
         }                                                                                    \
     }
 PACK_NN(pack_nn_f32_run, float, pair_up_f32)
-PACK_NN(pack_nn_edge_run, uint16_t, pair_up)
 
-/* Whole panels by vectors of 32 columns, what is left of columns and rows by those above. */
+/* One panel of n <= HG_NR columns, by vectors of 32 of them; n is a constant where it is HG_NR. */
+VF_INLINE void pack_nn_panel(uint16_t *dst, const uint16_t *src, const lmn_hgemm_pack *p,
+                             const int64_t n)
+{
+    const __m512i low = pair_low(), high = pair_high(), none = _mm512_setzero_si512();
+    const __mmask32 in = first32(n);
+    const int64_t ld = p->ld;
+    int64_t k = 0;
+#define PACK_LOAD(src) (n < HG_NR ? _mm512_maskz_loadu_epi16(in, src) : load32(src))
+    for (; k + PAIR <= p->k; k += PAIR, src += PAIR * ld, dst += PAIR * HG_NR) {
+        const __m512i even = PACK_LOAD(src), odd = PACK_LOAD(src + ld);
+        if (k + PACK_AHEAD + 1 < p->k) {
+            __builtin_prefetch(src + PACK_AHEAD * ld);
+            __builtin_prefetch(src + (PACK_AHEAD + 1) * ld);
+        }
+        _mm512_storeu_si512(dst, _mm512_permutex2var_epi16(even, low, odd));
+        _mm512_storeu_si512(dst + 32, _mm512_permutex2var_epi16(even, high, odd));
+        if (HG_NR > 32)
+            _mm512_storeu_si512(dst + 64, n > 32 ? pair_up(src + 32, src + ld + 32, n - 32) : none);
+    }
+    if (k == p->k) return;
+    const __m512i even = PACK_LOAD(src);
+    _mm512_storeu_si512(dst, _mm512_permutex2var_epi16(even, low, none));
+    _mm512_storeu_si512(dst + 32, _mm512_permutex2var_epi16(even, high, none));
+    if (HG_NR > 32) _mm512_storeu_si512(dst + 64, n > 32 ? pair_up(src + 32, NULL, n - 32) : none);
+#undef PACK_LOAD
+}
+
 static void pack_nn_run(const lmn_hgemm_pack *p)
 {
-    const __m512i low = pair_low(), high = pair_high();
-    const int64_t whole = p->n / HG_NR, ld = p->ld, pairs = p->k / PAIR;
-    for (int64_t q = 0; q < whole; q++) {
-        const uint16_t *src = (const uint16_t *)p->src + q * HG_NR;
-        uint16_t *dst = (uint16_t *)p->dst + q * p->panel;
-        for (int64_t k = 0; k < pairs; k++, src += PAIR * ld, dst += PAIR * HG_NR) {
-            const __m512i even = load32(src), odd = load32(src + ld);
-            if (PAIR * k + PACK_AHEAD + 1 < p->k) {
-                __builtin_prefetch(src + PACK_AHEAD * ld);
-                __builtin_prefetch(src + (PACK_AHEAD + 1) * ld);
-            }
-            _mm512_storeu_si512(dst, _mm512_permutex2var_epi16(even, low, odd));
-            _mm512_storeu_si512(dst + 32, _mm512_permutex2var_epi16(even, high, odd));
-            if (HG_NR > 32) _mm512_storeu_si512(dst + 64, pair_up(src + 32, src + ld + 32, 16));
-        }
-        const lmn_hgemm_pack last = {.ld = ld, .k = p->k - PAIR * pairs};
-        pack_nn_edge_run_panel(dst, src, &last, HG_NR);
+    for (int64_t j = 0; j < p->n; j += HG_NR) {
+        uint16_t *dst = (uint16_t *)p->dst + j / HG_NR * p->panel;
+        const uint16_t *src = (const uint16_t *)p->src + j;
+        if (p->n - j >= HG_NR)
+            pack_nn_panel(dst, src, p, HG_NR);
+        else
+            pack_nn_panel(dst, src, p, p->n - j);
     }
-    lmn_hgemm_pack rest = *p;
-    rest.dst = (uint16_t *)p->dst + whole * p->panel;
-    rest.src = (const uint16_t *)p->src + whole * HG_NR, rest.n = p->n - whole * HG_NR;
-    pack_nn_edge_run(&rest);
 }
 
 VF_INLINE __m512i pairs_of(const uint16_t *p, int64_t n)

@@ -91,6 +91,12 @@ VF_INLINE bool goes_past(const lmn_hgemm_block *t)
     return t->c_past && !(((uintptr_t)t->c | (uintptr_t)t->ldc * sizeof(float)) % 64);
 }
 
+/* One element of a row of A and +0 in every lane. */
+VF_INLINE __m512i half_pair_bcast(const uint16_t *p)
+{
+    return _mm512_set1_epi32(*p);
+}
+
 /* mr, nv and half are constants at every call; n columns of the last vector count, at most HALF
    where `half` is set. */
 VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int mr, const int nv,
@@ -115,11 +121,16 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     if ((v) < nv)                                                           \
         acc[i][v] = half && (v) == nv - 1 ? pair_dot_lo(acc[i][v], av, (b)) \
                                           : pair_dot(acc[i][v], av, (b));
-#define STEP(i)                                   \
+#define STEP_BY(i, from)                          \
     if ((i) < mr) {                               \
-        const __m512i av = pair_bcast(a[i] + k);  \
+        const __m512i av = from(a[i] + k);        \
         DOT(i, 0, b0) DOT(i, 1, b1) DOT(i, 2, b2) \
     }
+#define STEP(i) STEP_BY(i, pair_bcast)
+#define STEP_ODD(i) STEP_BY(i, half_pair_bcast)
+#define LOAD_B                                                       \
+    const __m512i b0 = load32(b), b1 = nv > 1 ? load32(b + 32) : b0, \
+                  b2 = nv > 2 ? load32(b + 64) : b0;
 #define HEAD_LOAD(v, p) ((v) == nv - 1 ? vf_loadm(p, last) : vf_load(p))
 #define HEAD_V(i, v)                                                                       \
     if ((v) < nv) {                                                                        \
@@ -177,16 +188,21 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     if (full) {
         EACH_ROW(FETCH)
     }
-    const int64_t n_k = t->k;
-    const bool more = mr == MR && i0 + MR < t->m && j0 + HG_NR >= t->n;
-    const int64_t ahead = more ? MR * t->lda : 0;
-    for (int64_t k = 0; k < n_k; k += PAIR, b += PAIR * HG_NR) {
+    const int64_t n_k = t->k - (t->odd ? PAIR : 0);
+    const bool more = i0 + mr < t->m && j0 + HG_NR >= t->n;
+    const int64_t ahead = more ? mr * t->lda : 0;
+    int64_t k = 0;
+    for (; k < n_k; k += PAIR, b += PAIR * HG_NR) {
         if (k % PAIR_LANES == 0) {
             EACH_ROW(FETCH_A)
         }
-        const __m512i b0 = load32(b), b1 = nv > 1 ? load32(b + 32) : b0,
-                      b2 = nv > 2 ? load32(b + 64) : b0;
+        LOAD_B
         EACH_ROW(STEP)
+        (void)b1, (void)b2;
+    }
+    if (t->odd) {
+        LOAD_B
+        EACH_ROW(STEP_ODD)
         (void)b1, (void)b2;
     }
     if (row && !col && !full) {
@@ -220,7 +236,11 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     {                                                                                      \
         tile(t, i, j, mr, nv, half);                                                       \
     }
-#define INSTANCES(mr) INSTANCE(mr, 1, , false) INSTANCE(mr, 2, , false) INSTANCE(mr, 3, , false)
+#define INSTANCES(mr)        \
+    INSTANCE(mr, 1, , false) \
+    INSTANCE(mr, 2, , false) \
+    INSTANCE(mr, 3, , false) \
+    INSTANCE(mr, 1, h, true) INSTANCE(mr, 2, h, true) INSTANCE(mr, 3, h, true)
 INSTANCES(1)
 INSTANCES(2)
 INSTANCES(3)
@@ -229,27 +249,27 @@ INSTANCES(5)
 INSTANCES(6)
 INSTANCES(7)
 INSTANCES(8)
-/* Half vectors pay where many rows share them. */
-INSTANCE(8, 1, h, true)
-INSTANCE(8, 2, h, true)
-INSTANCE(8, 3, h, true)
 
 typedef void tile_fn(const lmn_hgemm_block *t, int64_t i, int64_t j);
 
 void lmn_hgemm_bf16_block_avx512bf16(const lmn_hgemm_block *t)
 {
-#define TILES(mr)                                   \
-    {                                               \
-        tile_##mr##_1, tile_##mr##_2, tile_##mr##_3 \
+#define TILES(mr)                                                         \
+    {                                                                     \
+        {tile_##mr##_1, tile_##mr##_1h}, {tile_##mr##_2, tile_##mr##_2h}, \
+        {                                                                 \
+            tile_##mr##_3, tile_##mr##_3h                                 \
+        }                                                                 \
     }
-    static tile_fn *const tiles[MR][3] = {TILES(1), TILES(2), TILES(3), TILES(4),
-                                          TILES(5), TILES(6), TILES(7), TILES(8)};
-    static tile_fn *const halves[3] = {tile_8_1h, tile_8_2h, tile_8_3h};
-    for (int64_t i = 0; i < t->m; i += MR) {
-        const int64_t m = lmn_min_i64(MR, t->m - i);
+    static tile_fn *const tiles[MR][3][2] = {TILES(1), TILES(2), TILES(3), TILES(4),
+                                             TILES(5), TILES(6), TILES(7), TILES(8)};
+    int64_t left = (t->m + MR - 1) / MR;
+    for (int64_t i = 0, m; i < t->m; i += m, left--) {
+        m = t->m - i;
+        if (m > MR) m = m >= 4 * MR ? MR : (m + left - 1) / left; /* 17 = 6 + 6 + 5 */
         for (int64_t j = 0; j < t->n; j += HG_NR) {
             const int64_t n = lmn_min_i64(HG_NR, t->n - j), v = (n - 1) / VF_LANES;
-            (m == MR && n - v * VF_LANES <= HALF ? halves : tiles[m - 1])[v](t, i, j);
+            tiles[m - 1][v][n - v * VF_LANES <= HALF](t, i, j);
         }
     }
     if (t->c_past) vf_fence();
