@@ -37,6 +37,16 @@ def nbits():
     zp = d.q(n, 4)
     for rows in (1, 5, 33):
         yield Case(op, f"rows{rows}", [d.f(rows, k), b, s, zp], big, const=[1, 2, 3])
+    for bits in (4, 8):  # rows of integers that rounding to 8 bits leaves as they are
+        blocks, b, s = packed(bits, 32)
+        level4 = {**big, "bits": bits, "accuracy_level": 4}
+        for rows in (1, 7):
+            x = np.clip(d.q(rows, k).astype(F32) - 128, -126, 126)
+            x[:, ::32] = 127
+            zp = d.q(n, blocks * bits // 8)
+            tag = f"level4b{bits}rows{rows}"
+            yield Case(op, tag, [x, b, s], level4, const=[1, 2])
+            yield Case(op, tag + "zp", [x, b, s, zp], level4, const=[1, 2, 3])
     for kind in (0, 1):
         q, absmax = d.q(16 * 32 // 2), d.u(16 * 32 // 16, lo=0.5, hi=2)
         yield Case("MatMulBnb4", f"type{kind}", [d.f(3, 32), q, absmax],

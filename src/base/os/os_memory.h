@@ -13,4 +13,8 @@
  * kernel has none. */
 void lmn_advise_huge(void *p, size_t bytes);
 
+/* The whole pages in this range, which must be of a mapped file, are not needed soon: they leave
+ * the memory of this process and are read from the file again by whoever comes. */
+void lmn_advise_idle(const void *p, size_t bytes);
+
 #endif

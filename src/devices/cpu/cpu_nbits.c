@@ -7,7 +7,7 @@
  * the shape only. 16-bit A and results are converted whole.
  */
 #include "base/checksum.h"
-
+#include "base/os/os_memory.h"
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/nbits/nbdot.h"
@@ -15,6 +15,7 @@
 #include "kernels/nbits/nbpanel.h"
 #include "ops/packbits.h"
 #include "ops/wide.h"
+#include "tensor/file_tensor.h"
 
 #include <string.h>
 
@@ -196,6 +197,7 @@ static void pack(const void *row, int32_t flags, const lamina_tensor *w, void *d
     (void)flags;
     from.q = w->data;
     lmn_nbpanel_make(dst, &s->shape, &from, s->n);
+    if (lmn_buffer_origin(w->buf)) lmn_advise_idle(w->data, w->data_bytes);
 }
 
 static const lamina_tensor *const_in(const lamina_node *node, int32_t i)
