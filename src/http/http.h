@@ -166,8 +166,14 @@ void lmn_http_post(lmn_http_loop *loop, lmn_http_task *task);
 /* The same, when this thread posts another task to this loop at once: that one wakes it. */
 void lmn_http_post_more(lmn_http_loop *loop, lmn_http_task *task);
 /* By the loop's thread, in overload: sleep so long before the next turn, so that it finds more to
- * do at once. Tasks wait too. */
+ * do at once. Tasks wait too. Small answers of that turn leave together at its end: so the paths of
+ * reading and of sending each stay in the caches. */
 void lmn_http_rest(lmn_http_loop *loop, uint64_t ns);
+/* By the loop's thread, when what clients send meanwhile can wait: look at no socket before a task
+ * is posted, or so long. Resting goes before. */
+void lmn_http_await(lmn_http_loop *loop, uint64_t ns);
+/* By the loop's thread: how many requests have lost their clients since it began. */
+uint64_t lmn_http_left(const lmn_http_loop *loop);
 void *lmn_http_loop_user(lmn_http_loop *loop);
 
 /* Certificates for TLS, and the plug-in that speaks it. */

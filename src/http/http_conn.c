@@ -51,6 +51,7 @@ static void drop(lmn_http_conn *c)
     lmn_http_out_drop(c);
     if (c->open && handed) {
         lmn_atomic_store(&c->open->r.gone, 1, release);
+        c->loop->n_left++;
         return;
     }
     if (c->open) free_open(c);

@@ -77,6 +77,7 @@ static void detach(lmn_h2_stream *s)
     s->writing = false;
     if (s->held) {
         lmn_atomic_store(&s->open.r.gone, 1, release);
+        s->open.r.loop->n_left++;
         if (s->part) end_parts(s);
         if (s->held && !s->given) lmn_h2_let_go(s); /* its body did not come */
     }

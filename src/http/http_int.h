@@ -47,7 +47,7 @@ enum {
 #define LMN_HTTP_GRACE_NS (LMN_HTTP_SECOND * 3 / 4)
 #define LMN_HTTP_RETRY_ACCEPT_NS (LMN_HTTP_SECOND / 10)
 /* Turns asked of the system's scheduler: a loop that wakes goes before threads that run models. */
-#define LMN_HTTP_SLICE_NS (LMN_HTTP_SECOND / 10000)
+#define LMN_HTTP_SLICE_NS (LMN_HTTP_SECOND / 2500)
 #define LMN_HTTP_REST_MOST_NS (LMN_HTTP_SECOND / 500)
 #define LMN_HTTP_SLOWEST 1024u /* bytes a second */
 /* Who stalls is looked at once a slice of the limit, and cut after one less than all of them that
@@ -173,11 +173,13 @@ static inline void lmn_http_bump(lmn_http_count *c, uint64_t by)
     lmn_atomic_store(c, lmn_atomic_load(c, relaxed) + by, relaxed);
 }
 
+enum { LMN_HTTP_POLLS = 1, LMN_HTTP_AWAITS };
+
 struct lmn_http_loop {
     /* Of other threads too. */
     _Alignas(LMN_APART) lmn_atomic(lmn_http_task *) tasks; /* newest first */
-    lmn_atomic(uint32_t) asleep;
-    lmn_atomic(uint32_t) begun; /* 0 not yet, 1 yes, 2 its handler refused */
+    lmn_atomic(uint32_t) asleep; /* 0: no; LMN_HTTP_POLLS, LMN_HTTP_AWAITS */
+    lmn_atomic(uint32_t) begun;  /* 0 not yet, 1 yes, 2 its handler refused */
     lmn_atomic(uint32_t) drain, stop;
     lmn_atomic(uint32_t) posting; /* threads inside of lmn_http_post */
     /* Of the loop. */
@@ -187,6 +189,9 @@ struct lmn_http_loop {
     lmn_http_limits limits; /* of this loop: its share */
     void *user;
     uint64_t rest_ns;      /* to sleep before the next turn */
+    bool rested;           /* before this turn: small answers go at its end, together */
+    uint64_t await_ns;     /* the same, or until a task is posted */
+    uint64_t n_left;       /* requests that became `gone` */
     uint64_t woke_ns;      /* when this one began */
     uint64_t now, turn_ns; /* when the handler wants its next turn */
     uint64_t date_ns;      /* when the date changes */

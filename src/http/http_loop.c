@@ -312,16 +312,32 @@ static void rest(lmn_http_loop *l)
 {
     const uint64_t ns = l->rest_ns + (l->now - l->woke_ns);
     lmn_sleep_us((uint32_t)((ns < LMN_HTTP_REST_MOST_NS ? ns : LMN_HTTP_REST_MOST_NS) / 1000));
-    l->rest_ns = 0;
-    l->now = lmn_now_ns();
+}
+
+/* Until a task is posted, or the time is over. */
+static void await_task(lmn_http_loop *l)
+{
+    const uint64_t most = sleep_ns(l), ns = l->await_ns < most ? l->await_ns : most;
+    lmn_atomic_store(&l->asleep, LMN_HTTP_AWAITS, seq_cst);
+    if (ns && !lmn_atomic_load(&l->tasks, seq_cst)) lmn_futex_wait(&l->asleep, LMN_HTTP_AWAITS, ns);
+    lmn_atomic_store(&l->asleep, 0, relaxed);
 }
 
 static void wait_for_events(lmn_http_loop *l)
 {
     lmn_poll_event events[LMN_POLL_MOST];
-    if (l->rest_ns) rest(l);
+    l->rested = false;
+    if (l->rest_ns || l->await_ns) {
+        l->rested = l->rest_ns != 0;
+        if (l->rested)
+            rest(l);
+        else
+            await_task(l);
+        l->rest_ns = l->await_ns = 0;
+        l->now = lmn_now_ns();
+    }
     uint64_t ns = sleep_ns(l);
-    lmn_atomic_store(&l->asleep, 1, seq_cst);
+    lmn_atomic_store(&l->asleep, LMN_HTTP_POLLS, seq_cst);
     if (lmn_atomic_load(&l->tasks, seq_cst)) ns = 0;
     const uint32_t n = lmn_poll_wait(l->poll, events, LMN_POLL_MOST, ns);
     lmn_atomic_store(&l->asleep, 0, relaxed);
@@ -376,7 +392,7 @@ void *lmn_http_loop_main(void *loop)
     lmn_http_loop *l = loop;
     const lmn_http_handler *h = l->server->handler;
     lamina_status st = LAMINA_OK;
-    lmn_thread_brisk(LMN_HTTP_SLICE_NS);
+    lmn_thread_slice(LMN_HTTP_SLICE_NS);
     l->now = lmn_now_ns();
     if (h->begin) st = h->begin(h->ctx, l, &l->user, &l->error);
     l->error.status = st;
@@ -406,8 +422,11 @@ void lmn_http_post(lmn_http_loop *l, lmn_http_task *task)
 {
     (void)lmn_atomic_add(&l->posting, 1, relaxed);
     push_task(l, task);
-    if (lmn_atomic_load(&l->asleep, seq_cst) && lmn_atomic_exchange(&l->asleep, 0, seq_cst))
-        lmn_wake(l->wake_fd);
+    if (lmn_atomic_load(&l->asleep, seq_cst)) {
+        const uint32_t how = lmn_atomic_exchange(&l->asleep, 0, seq_cst);
+        if (how == LMN_HTTP_POLLS) lmn_wake(l->wake_fd);
+        if (how == LMN_HTTP_AWAITS) lmn_futex_wake(&l->asleep, 1);
+    }
     (void)lmn_atomic_sub(&l->posting, 1, release);
 }
 
@@ -419,6 +438,16 @@ void lmn_http_loop_notify(lmn_http_loop *l)
 void lmn_http_rest(lmn_http_loop *l, uint64_t ns)
 {
     l->rest_ns = ns;
+}
+
+void lmn_http_await(lmn_http_loop *l, uint64_t ns)
+{
+    l->await_ns = ns;
+}
+
+uint64_t lmn_http_left(const lmn_http_loop *l)
+{
+    return l->n_left;
 }
 
 void *lmn_http_loop_user(lmn_http_loop *l)

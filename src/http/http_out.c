@@ -171,6 +171,14 @@ bool lmn_http_out_send(lmn_http_conn *c, lmn_span head, const lmn_http_piece *pi
         return keep_rest(c, head, pieces, n, 0) && (!first || lmn_http_out_flush(c));
     }
     const size_t all = head.n + total(pieces, n);
+    if (c->loop->rested && all <= LMN_HTTP_COPY_MOST) {
+        (void)gather(head, pieces, n, spans);
+        if (copy(c, spans[0])) {
+            lmn_http_pieces_release(pieces, n);
+            lmn_http_soil(c);
+            return true;
+        }
+    }
     const int64_t sent = lmn_sock_send(c->fd, spans, gather(head, pieces, n, spans));
     const int how = went(c, sent, all);
     if (how) {

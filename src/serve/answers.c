@@ -34,6 +34,7 @@ void lmn_serve_counted(lmn_serve_loop *l, const lmn_http_request *r, lmn_route r
     const uint64_t took = now > r->head_ns ? now - r->head_ns : 0;
     lmn_count(&l->shard.answers[route][lmn_code_index(status)], 1);
     lmn_hist_add(&l->shard.took[route], took);
+    if (route != LMN_ROUTE_INFER) l->lively_ns = now;
     if (LMN_UNLIKELY(l->server->log != NULL) && is_logged(l))
         lmn_serve_log(l, r, route, status, now);
     l->recorded = NULL;

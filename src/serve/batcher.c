@@ -565,6 +565,17 @@ bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now)
     return b->back_n && now < b->back_until && b->rows < b->config.max_batch_size;
 }
 
+bool lmn_batcher_settled(const lmn_batcher *b)
+{
+    const lmn_batch_config *c = &b->config;
+    const lmn_batch_group *g = b->last_group;
+    const bool together = c->dynamic && c->max_batch_size > 0;
+    const int64_t whole = together ? c->max_batch_size : 1;
+    const int64_t there = together ? b->rows : (int64_t)b->n_queued;
+    if (b->free_mask || c->n_levels > 1 || c->n_preferred) return false;
+    return g && g->rows == b->rows && there >= whole * (int64_t)c->n_instances;
+}
+
 bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
 {
     lmn_batch_group *g;

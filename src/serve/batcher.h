@@ -130,6 +130,9 @@ void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint
                       uint64_t now);
 /* Is it waited for clients to come back, so that nothing goes before look_again? */
 bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now);
+/* Do all instances run, and is it settled what each runs next, whoever comes meanwhile without a
+ * deadline? (Of several keys or levels that is never said.) */
+bool lmn_batcher_settled(const lmn_batcher *b);
 /* Requests to be answered now, chained by `next`: done, late, cancelled or gone; with
  * preserve_ordering in the order of arrival. */
 lmn_infer *lmn_batcher_answers(lmn_batcher *b);

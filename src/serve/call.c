@@ -382,12 +382,16 @@ void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
 uint64_t lmn_call_turn(lmn_serve_loop *l)
 {
     uint64_t soonest = UINT64_MAX;
+    l->settled = l->n_pending > 0;
     if (!l->n_pending) return soonest;
     const uint64_t now = lmn_now_ns();
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->n_pending; i++) {
         lmn_pending p = l->pending[i];
         if (p.due <= now) p.due = lmn_model_turn(p.version->model, now);
+        if (p.version != l->busy_with) l->lively_ns = now;
+        l->busy_with = p.version;
+        l->settled = l->settled && lmn_model_settled(p.version->model);
         if (p.due == UINT64_MAX) {
             lmn_version_unref(p.version);
             continue;

@@ -11,7 +11,9 @@
 
 #include <string.h>
 
-#define KEEPER_NS ((uint64_t)5000000) /* between two looks at what runs */
+#define ABORT_NS ((uint64_t)5000000)   /* between two looks at what is to end */
+#define LOOK_NS ((uint64_t)100000000)  /* at what runs, though nobody was said to have left */
+#define SLICE_NS ((uint64_t)100000000) /* of an instance: loops that wake go before it */
 #define OVERDUE_TIMES 10u
 #define OVERDUE_NS ((uint64_t)1000000000)
 #define UNKNOWN_NS ((uint64_t)30000000000) /* overdue, where nobody knows what a run costs */
@@ -200,6 +202,7 @@ static bool step(lmn_model *m, uint64_t now)
     lmn_batch batch;
     const bool any = lmn_batcher_next(&m->batcher, now, &batch);
     lmn_atomic_store(&m->full, 0, relaxed);
+    lmn_atomic_store(&m->settled, any && lmn_batcher_settled(&m->batcher), relaxed);
     if (any) run_batch(m, &batch);
     if (m->batcher.answers) answer(m);
     return any;
@@ -217,6 +220,7 @@ static uint64_t until(uint64_t at, uint64_t now)
 void *lmn_model_instance(void *arg)
 {
     lmn_model *m = arg;
+    lmn_thread_slice(SLICE_NS);
     lmn_mutex_lock(&m->lock);
     while (!m->ending) {
         const uint64_t now = lmn_now_ns();
@@ -273,7 +277,8 @@ void *lmn_model_keeper(void *arg)
         lmn_atomic_store(&m->full, 0, relaxed);
         if (m->batcher.answers) answer(m);
         uint64_t at = m->batcher.free_mask ? UINT64_MAX : lmn_batcher_look_again(&m->batcher);
-        if (watch_runs(m) && now + KEEPER_NS < at) at = now + KEEPER_NS;
+        const uint64_t again = now + (m->aborted ? ABORT_NS : LOOK_NS);
+        if (watch_runs(m) && again < at) at = again;
         m->keeper_until = at;
         const uint32_t seen = lmn_atomic_load(&m->watch, relaxed);
         lmn_mutex_unlock(&m->lock);
@@ -410,6 +415,21 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
     lmn_mutex_unlock(&m->lock);
     lmn_model_unref(m);
     return at;
+}
+
+bool lmn_model_settled(const lmn_model *m)
+{
+    return lmn_atomic_load(&m->settled, relaxed) != 0;
+}
+
+void lmn_model_left(lmn_model *m)
+{
+    if (m->inlined || m->ensemble) return;
+    lmn_mutex_lock(&m->lock);
+    const bool look = m->keeper_until != UINT64_MAX && runs_long(m);
+    if (look) (void)lmn_atomic_add(&m->watch, 1, relaxed);
+    lmn_mutex_unlock(&m->lock);
+    if (look) lmn_futex_wake(&m->watch, 1);
 }
 
 bool lmn_model_is_inline(const lmn_model *m)

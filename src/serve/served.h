@@ -84,6 +84,11 @@ bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s);
  * what has gathered, in this thread, and returns the instant at which to be called again at the
  * latest; UINT64_MAX: nothing waits. A model with threads wakes those it needs and returns that. */
 uint64_t lmn_model_turn(lmn_model *m, uint64_t now);
+/* Is it settled what its instances run next, so that requests that come meanwhile need not be
+ * looked at before one of them has answered? Takes no lock. Any thread. */
+bool lmn_model_settled(const lmn_model *m);
+/* Clients have left: perhaps nobody waits for what runs. Any thread. */
+void lmn_model_left(lmn_model *m);
 bool lmn_model_is_inline(const lmn_model *m);
 /* Take no more requests (E_CLOSED); what is queued is still run. */
 void lmn_model_close(lmn_model *m);

@@ -58,8 +58,9 @@ struct lmn_model {
     uint64_t n_cache_hits, n_cache_misses;
     lmn_infer *hits, *hits_last; /* to be answered by the next turn */
     lmn_atomic(uint64_t) beat_ns;
-    lmn_atomic(uint32_t) full;   /* set by a refusal, until the queue moves: when to come again */
-    lmn_atomic(uint64_t) n_away; /* refused by it */
+    lmn_atomic(uint32_t) full;    /* set by a refusal, until the queue moves: when to come again */
+    lmn_atomic(uint64_t) n_away;  /* refused by it */
+    lmn_atomic(uint32_t) settled; /* what runs next is, while this batch runs */
 
     bool cached;
     lmn_respcache cache;

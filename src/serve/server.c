@@ -12,7 +12,11 @@
 
 /* Overloaded, a loop rests so long between turns: a turn refuses several then, and who runs models
  * beside it is not interrupted for each. */
-#define REST_NS UINT64_C(800000)
+#define REST_NS UINT64_C(1000000)
+/* While it is settled what models run next, requests are read when one of them answers or so late;
+ * not where anything else was asked lately. */
+#define AWAIT_NS UINT64_C(4000000)
+#define LIVELY_NS UINT64_C(100000000)
 
 /* --- loops --- */
 
@@ -50,13 +54,25 @@ static void loop_end(void *ctx, lmn_http_loop *loop, void *user)
     lmn_cfree(s->alloc, l, 1, sizeof *l, "serve loop");
 }
 
+/* Clients have left whose requests are held. */
+static void tell_models(lmn_serve_loop *l)
+{
+    l->left = lmn_http_left(l->loop);
+    for (uint32_t i = 0; lmn_repo_at(&l->view, i, 0); i++)
+        for (uint32_t k = 0; lmn_repo_at(&l->view, i, k); k++)
+            lmn_model_left(lmn_repo_at(&l->view, i, k)->model);
+}
+
 static uint64_t loop_turn(void *ctx, lmn_http_loop *loop, void *user)
 {
     (void)ctx;
     lmn_serve_loop *l = user;
     if (LMN_UNLIKELY(l->crowded_until) && lmn_now_ns() > l->crowded_until) l->crowded_until = 0;
     if (LMN_UNLIKELY(l->crowded_until)) lmn_http_rest(loop, REST_NS);
-    return lmn_call_turn(l);
+    if (LMN_UNLIKELY(lmn_http_left(loop) != l->left)) tell_models(l);
+    const uint64_t again = lmn_call_turn(l);
+    if (l->settled && lmn_now_ns() > l->lively_ns + LIVELY_NS) lmn_http_await(loop, AWAIT_NS);
+    return again;
 }
 
 static void loop_look(lmn_http_task *task, lmn_http_loop *loop)

@@ -98,9 +98,13 @@ typedef struct lmn_serve_loop {
     const char *reason; /* what is wrong, NULL: nothing */
     uint64_t bytes_out;
     lmn_settings_seen traces;
-    uint64_t refused_ns;    /* when a queue was last found full */
-    uint64_t crowded_until; /* it is overloaded; 0: it is not */
-    lmn_rng ids;            /* of traces and spans */
+    uint64_t refused_ns;          /* when a queue was last found full */
+    uint64_t crowded_until;       /* it is overloaded; 0: it is not */
+    uint64_t left;                /* requests whose clients had left, as models were told */
+    const lmn_version *busy_with; /* asked last; only compared */
+    uint64_t lively_ns;           /* when something else was asked */
+    bool settled; /* what its models run next is, of all that were asked in this turn */
+    lmn_rng ids;  /* of traces and spans */
     lmn_http_task changed;
     lmn_atomic(uint32_t) told; /* `changed` is on its way */
     lmn_atomic(uint64_t) open_calls;

@@ -33,6 +33,8 @@ typedef struct rig {
     lmn_http_server *server;
     lmn_http_handler handler;
     uint8_t *big;
+    atomic_ullong rest_ns;  /* of every turn */
+    atomic_ullong await_ns; /* of every turn at whose end a request is held */
     atomic_int n_pieces, n_released, n_turns, n_gone, n_begun, n_ended, let_go, n_cut;
     /* of the second thread */
     lmn_thread worker;
@@ -191,8 +193,11 @@ static void rig_end(void *ctx, lmn_http_loop *loop, void *user)
 static uint64_t rig_turn(void *ctx, lmn_http_loop *loop, void *user)
 {
     rig *g = ctx;
-    (void)loop, (void)user;
+    (void)user;
     atomic_fetch_add(&g->n_turns, 1);
+    if (atomic_load(&g->rest_ns)) lmn_http_rest(loop, atomic_load(&g->rest_ns));
+    if (atomic_load(&g->await_ns) && lmn_http_in_flight(g->server))
+        lmn_http_await(loop, atomic_load(&g->await_ns));
     return UINT64_MAX;
 }
 

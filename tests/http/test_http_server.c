@@ -65,6 +65,67 @@ static void test_pipeline(t_env *env)
     rig_stop(&g);
 }
 
+/* A loop that rests between turns: its small answers leave together at the end of one. */
+static void test_rest(t_env *env)
+{
+    enum { N = 12 };
+    static const char small[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+                                "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char mixed[] = "POST /head HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+                                "GET /big HTTP/1.1\r\nHost: a\r\n\r\n";
+    rig g;
+    int fd[N];
+    char *text = malloc(RIG_BIG + 1);
+    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 1));
+    atomic_store(&g.rest_ns, 2000000);
+    for (int i = 0; i < N; i++) fd[i] = rig_connect(&g);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++) T_CHECK(rig_say(fd[i], i % 4 ? small : mixed));
+        for (int i = 0; i < N; i++) {
+            T_EQ(rig_answer_of(fd[i], text, RIG_BIG + 1), i % 4 ? 200 : 401);
+            T_STR_EQ(text, i % 4 ? "hello" : "no");
+            T_EQ(rig_answer_of(fd[i], text, RIG_BIG + 1), 200);
+            T_EQ(strlen(text), i % 4 ? 0 : RIG_BIG);
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        T_CHECK(rig_say(fd[i], i % 2 ? "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                                     : "GET /echo HTTP/9.9\r\n\r\n"));
+        if (i % 3) T_CHECK(rig_read_all(fd[i], text, RIG_BIG) > 0);
+        close(fd[i]); /* every third before its answer */
+    }
+    rig_stop(&g);
+    T_EQ(atomic_load(&g.n_released), atomic_load(&g.n_pieces));
+    free(text);
+}
+
+/* A loop that awaits a task looks at no socket until there is one, or the time is over. */
+static void test_await(t_env *env)
+{
+    static const char echo[] = "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
+    rig g;
+    char body[64];
+    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 1));
+    const int held = rig_connect(&g), other = rig_connect(&g);
+    atomic_store(&g.await_ns, 20000000); /* while a request is held */
+    T_CHECK(rig_say(held, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
+    RIG_UNTIL(lmn_http_in_flight(g.server) == 1);
+    T_CHECK(rig_say(other, echo));
+    T_EQ(rig_answer_of(other, body, sizeof body), 200); /* the time was over */
+    atomic_store(&g.await_ns, 60000000000u);
+    T_CHECK(rig_say(other, echo)); /* at the end of this turn it begins to await for long */
+    T_EQ(rig_answer_of(other, body, sizeof body), 200);
+    T_CHECK(rig_say(other, echo));
+    struct pollfd p = {.fd = other, .events = POLLIN};
+    T_EQ(poll(&p, 1, 50), 0);
+    atomic_store(&g.let_go, 1); /* posts a task */
+    T_EQ(rig_answer_of(held, body, sizeof body), 200);
+    T_EQ(rig_answer_of(other, body, sizeof body), 200);
+    close(held);
+    close(other);
+    rig_stop(&g);
+}
+
 /* Bodies of sizes about every buffer's edge, in cuts of every kind, declared and chunked. */
 static void test_bodies(t_env *env)
 {
@@ -485,8 +546,8 @@ static void test_start_without_memory(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_bodies),
-       T_TEST(test_big_answers), T_TEST(test_stream), T_TEST(test_time_limits),
+T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_await),
+       T_TEST(test_bodies), T_TEST(test_big_answers), T_TEST(test_stream), T_TEST(test_time_limits),
        T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
        T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit),
        T_TEST(test_drain), T_TEST(test_stop_cuts), T_TEST(test_unix), T_TEST(test_passed_socket),

@@ -314,4 +314,47 @@ static void test_many(t_env *env)
     free(q);
 }
 
-T_MAIN(T_TEST(test_scenarios), T_TEST(test_random), T_TEST(test_config), T_TEST(test_many))
+/* When it is settled what runs next, nobody who comes later is in it. */
+static void test_settled(t_env *env)
+{
+    enum { MOST = 64 };
+    static lmn_infer q[MOST];
+    for (int round = 0; round < 400; round++) {
+        const lmn_batch_config c = {.dynamic = t_rand_int(env, 0, 3) > 0,
+                                    .max_batch_size = t_rand_int(env, 0, 6),
+                                    .n_instances = (uint32_t)t_rand_int(env, 1, 3),
+                                    .n_levels = (uint32_t)t_rand_int(env, 1, 2)};
+        const int64_t most_rows = c.max_batch_size ? t_rand_int(env, 1, c.max_batch_size) : 1;
+        const uint64_t n_keys = (uint64_t)t_rand_int(env, 0, 1);
+        lmn_batcher b;
+        lmn_batch batch[3], next;
+        lamina_error err = {0};
+        uint32_t n = 0, running = 0;
+        T_REQUIRE(T_OK_ERR(lmn_batcher_init(&b, &env->alloc, &c, &err), &err));
+        T_CHECK(!lmn_batcher_settled(&b));
+        for (uint64_t now = 1; n < MOST / 2; n++, now++) {
+            q[n] = (lmn_infer){.rows = t_rand_int(env, 1, most_rows), .key = n_keys * (n & 1)};
+            if (lmn_batcher_submit(&b, &q[n], now) != LAMINA_OK) break;
+        }
+        while (lmn_batcher_next(&b, 100, &next)) batch[running++] = next;
+        const bool settled = lmn_batcher_settled(&b);
+        const uint64_t last = b.sequence;
+        T_CHECK(!settled || (running == c.n_instances && !n_keys && c.n_levels == 1));
+        for (uint32_t i = 0; i < 4; i++) {
+            q[n + i] = (lmn_infer){.rows = t_rand_int(env, 1, most_rows)};
+            (void)lmn_batcher_submit(&b, &q[n + i], 200 + i);
+        }
+        for (uint32_t i = 0; i < running; i++) lmn_batcher_done(&b, &batch[i], 0, 0, 300);
+        for (uint32_t i = 0; i < c.n_instances && lmn_batcher_next(&b, 300, &next); i++) {
+            for (const lmn_infer *r = next.first; r && settled; r = r->next)
+                T_CHECK(r->sequence <= last);
+            batch[i] = next;
+        }
+        lmn_batcher_cancel_all(&b);
+        (void)lmn_batcher_answers(&b);
+        lmn_batcher_finish(&b);
+    }
+}
+
+T_MAIN(T_TEST(test_scenarios), T_TEST(test_random), T_TEST(test_settled), T_TEST(test_config),
+       T_TEST(test_many))

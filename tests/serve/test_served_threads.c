@@ -177,6 +177,7 @@ static void test_long_runs(t_env *env)
     T_EQ(all.a[3].r.status, LAMINA_E_TIMEOUT);
     T_EQ(lmn_atomic_load(&all.n_done, acquire), 1);
     for (int i = 0; i < 3; i++) lmn_atomic_store(&all.a[i].gone, 1, release);
+    lmn_model_left(m);
     for (int i = 0; i < 3; i++) {
         wait_for(m, &all.a[i]);
         T_EQ(all.a[i].r.status, LAMINA_E_CANCELLED);

@@ -32,7 +32,7 @@ typedef struct sched_attr_48 {
     uint64_t runtime, deadline, period;
 } sched_attr_48;
 
-void lmn_thread_brisk(uint64_t slice_ns)
+void lmn_thread_slice(uint64_t slice_ns)
 {
 #if defined(SYS_sched_getattr) && defined(SYS_sched_setattr)
     sched_attr_48 a;

@@ -29,10 +29,11 @@ static inline uintptr_t lmn_thread_key(void)
 /* The kernel's number of the calling thread, as debuggers and /proc show it; a system call. */
 uint32_t lmn_thread_id(void);
 
-/* The calling thread waits more than it computes: ask for short turns (`slice_ns`), so that it runs
- * soon after it wakes, also beside threads that compute. Its share and its rank stay what they are.
- * Where the system has no such thing (Linux before 6.12) nothing changes. */
-void lmn_thread_brisk(uint64_t slice_ns);
+/* The calling thread asks the scheduler for turns of that length (0.1 to 100 ms). Who asks for
+ * short ones runs at once when it wakes beside threads that have long ones, and then may finish its
+ * turn. Its share and its rank stay what they are. Where the system has no such thing (Linux
+ * before 6.12) nothing changes. */
+void lmn_thread_slice(uint64_t slice_ns);
 
 /* Sleep while *word == expected; wakes spuriously too. timeout_ns 0 = none. */
 void lmn_futex_wait(lmn_atomic(uint32_t) * word, uint32_t expected, uint64_t timeout_ns);
