@@ -15,7 +15,7 @@ typedef struct lmn_packrec {
     lmn_packs *packs;
     lmn_pack_job job;    /* holds a reference to the weights */
     lmn_packentry entry; /* as in a file: layout, bytes and source; offset and sum of the file */
-    uint8_t *heap;       /* entry.bytes, or NULL */
+    uint8_t *heap;       /* entry.bytes, of the store's block or alone; or NULL */
 } lmn_packrec;
 
 struct lmn_packs {
@@ -27,6 +27,8 @@ struct lmn_packs {
     lmn_packrec *records, **last;
     size_t n;
     uint64_t bytes;
+    uint8_t *block; /* what is packed on the heap as a whole, block_bytes; or NULL */
+    uint64_t block_bytes;
     lmn_span map;   /* of the file */
     lmn_mutex lock; /* first uses, and the note after commit */
     char path[LMN_PACKDIR_BYTES + 64];

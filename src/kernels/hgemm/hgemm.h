@@ -60,6 +60,8 @@ typedef struct lmn_hgemm_block {
     bool c_past;                /* C is not wanted in the caches: a hint */
     bool b_far;                 /* panels come from beyond L2, worth fetching ahead: a hint */
     const lmn_hgemm_head *head; /* NULL = none; only to rows that have `heads` */
+    const void *b_next;         /* panels of n_next columns that are wanted next: a hint */
+    int64_t n_next;
 } lmn_hgemm_block;
 
 typedef void lmn_hgemm_block_fn(const lmn_hgemm_block *t);

@@ -107,7 +107,7 @@ static int64_t a_step(const lmn_hgemm_plan *p)
 }
 static int64_t strip_rows(const lmn_hgemm_plan *p)
 {
-    return p->small ? p->m : lmn_min_i64(p->mc, p->row->strip);
+    return p->small ? p->m : lmn_min_i64(p->mc, lmn_split_even(p->mc, p->row->strip, p->row->mr));
 }
 static int64_t panel_elems(const lmn_hgemm_plan *p)
 {
@@ -501,6 +501,35 @@ static void run_last(const work *w, lmn_hgemm_block *t, int64_t i)
     finish(w, &e, t->c, t->ldc, i, t->m);
 }
 
+/* A step of the chunk: its rows i .., of k0 .. k0 + k - 1, and its columns j .. . */
+typedef struct step {
+    int64_t i, m, k0, k, j, n;
+} step;
+
+/* The panels that the step after this one, or the next chunk, meets first. */
+static void want_next(const work *w, const step *s, lmn_hgemm_block *t)
+{
+    const lmn_hgemm_plan *p = w->p;
+    int64_t col = w->j + s->j + s->n, k0 = s->k0;
+    const bool wraps = s->j + s->n >= w->n;
+    t->n_next = 0;
+    if (!is(p, LMN_HGEMM_PACKED)) return;
+    if (wraps) {
+        /* The last whole strip of rows: the panels are met again by those below. */
+        const int64_t below = w->i + w->m - s->i - s->m;
+        if (below >= s->m || (below == 0 && s->i > w->i && s->m < strip_rows(p))) return;
+        k0 += s->k, col = w->j;
+        if (k0 >= p->k) k0 = 0, col = w->j + w->n;
+        if (k0 == 0 && w->i + w->m < p->m) return;
+    } else if (s->i > w->i) {
+        return;
+    }
+    const int64_t panel = lmn_hgemm_panel_elems(p->row, p->k), nr = p->row->nr;
+    const int64_t at = w->item * w->args->b_batch + col / nr * panel + k0 * nr;
+    t->n_next = lmn_min_i64(s->n, p->n - col);
+    t->b_next = (const char *)w->args->b + at * p->row->elem;
+}
+
 /* Rows i .. of the chunk by the packed columns of w, sums of k0 .. k0 + k - 1. */
 static void run_strip(const work *w, int64_t i, int64_t k0, int64_t k, lmn_hgemm_block *t)
 {
@@ -526,7 +555,7 @@ static void run_packed(const work *w)
     const lmn_hgemm_plan *p = w->p;
     const int64_t strip = a_in_place(p) && !c_apart(p) ? w->m : strip_rows(p);
     /* Rows brought together meet all columns of the chunk, a few that stay in L2 at a time. */
-    const int64_t step = is(p, LMN_HGEMM_ROWS) && !by_panels(p) ? NC : w->n;
+    const int64_t n_step = is(p, LMN_HGEMM_ROWS) && !by_panels(p) ? NC : w->n;
     int64_t k0 = 0;
     do {
         const int64_t k = lmn_min_i64(p->kc, p->k - k0);
@@ -534,11 +563,13 @@ static void run_packed(const work *w)
         for (int64_t i = w->i; i < w->i + w->m; i += strip) {
             lmn_hgemm_block t = {.m = lmn_min_i64(strip, w->i + w->m - i)};
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);
-            for (int64_t j = 0; j < w->n; j += step) {
+            for (int64_t j = 0; j < w->n; j += n_step) {
+                const step s = {i, t.m, k0, k, j, lmn_min_i64(n_step, w->n - j)};
                 work some = *w;
-                some.j = w->j + j, some.n = lmn_min_i64(step, w->n - j);
+                some.j = w->j + j, some.n = s.n;
                 if (w->s.c) some.s.c = w->s.c + j;
                 t.head = NULL;
+                want_next(w, &s, &t);
                 run_strip(&some, i, k0, k, &t);
             }
         }

@@ -29,32 +29,41 @@ static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t 
     }
 }
 
-/* Whole rows of a tile from registers: bias, residual, clip, rounding; `at` is the first column. */
-VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, vf v0, vf v1, vf v2)
+/* A row of a tile from registers: bias, residual, clip, rounding; `at` is the first column, of nv
+   vectors the lanes of `last` count in the last one. */
+VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, const vf sums[3],
+                         const int nv, vm last)
 {
-    enum { DENORMAL = 0x20 };
+    enum { DENORMAL = 0x20, ALL = 0xffff };
     const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
+    const vm in[3] = {nv > 1 ? ALL : last, nv > 2 ? ALL : last, last};
+    const __mmask32 two = nv > 2 ? ~(__mmask32)0 : nv > 1 ? (__mmask32)last << 16 | ALL : last;
     uint16_t *out = h->out + at;
-    if (col) {
-        v0 = vf_add(v0, vf_load(col)), v1 = vf_add(v1, vf_load(col + 16));
-        v2 = vf_add(v2, vf_load(col + 32));
+    vf v[3] = {sums[0], sums[1], sums[2]};
+    vm odd = 0;
+#define LEAVE_V(x)                                                                               \
+    if ((x) < nv) {                                                                              \
+        if (col) v[x] = vf_add(v[x], vf_loadm(col + (x)*16, in[x]));                             \
+        if (h->add)                                                                              \
+            v[x] =                                                                               \
+                vf_add(v[x], bf16_widen(_mm256_maskz_loadu_epi16(in[x], h->add + at + (x)*16))); \
+        v[x] = vf_min(hi, vf_max(lo, v[x]));                                                     \
+        odd |= _mm512_fpclass_ps_mask(v[x], DENORMAL);                                           \
     }
-    if (h->add) {
-        const __m512i a = load32(h->add + at);
-        const __m256i b = _mm256_loadu_si256((const void *)(h->add + at + 32));
-        v0 = vf_add(v0, bf16_widen(_mm512_castsi512_si256(a)));
-        v1 = vf_add(v1, bf16_widen(_mm512_extracti64x4_epi64(a, 1)));
-        v2 = vf_add(v2, bf16_widen(b));
+    {
+        LEAVE_V(0) LEAVE_V(1) LEAVE_V(2)
     }
-    v0 = vf_min(hi, vf_max(lo, v0)), v1 = vf_min(hi, vf_max(lo, v1));
-    v2 = vf_min(hi, vf_max(lo, v2));
-    if (LMN_LIKELY(!(_mm512_fpclass_ps_mask(v0, DENORMAL) | _mm512_fpclass_ps_mask(v1, DENORMAL) |
-                     _mm512_fpclass_ps_mask(v2, DENORMAL)))) {
-        _mm512_storeu_si512(out, f32_join(v0, v1));
-        _mm256_storeu_si256((void *)(out + 32), (__m256i)_mm512_cvtneps_pbh(v2));
-    } else {
-        bf16_store(out, v0, 16), bf16_store(out + 16, v1, 16), bf16_store(out + 32, v2, 16);
+    if (LMN_LIKELY(!odd)) {
+        if (nv == 1)
+            _mm256_mask_storeu_epi16(out, last, (__m256i)_mm512_cvtneps_pbh(v[0]));
+        else
+            _mm512_mask_storeu_epi16(out, two, f32_join(v[0], v[1]));
+        if (nv > 2) _mm256_mask_storeu_epi16(out + 32, last, (__m256i)_mm512_cvtneps_pbh(v[2]));
+        return;
     }
+#define LEAVE_ODD(x) \
+    if ((x) < nv) _mm512_mask_cvtepi32_storeu_epi16(out + (x)*16, in[x], bf16_round(v[x]));
+    LEAVE_ODD(0) LEAVE_ODD(1) LEAVE_ODD(2)
 }
 
 /* The sums of a tile, still near, as 16 bits. The instruction that rounds makes denormals 0. */
@@ -95,6 +104,15 @@ VF_INLINE bool goes_past(const lmn_hgemm_block *t)
 VF_INLINE __m512i half_pair_bcast(const uint16_t *p)
 {
     return _mm512_set1_epi32(*p);
+}
+
+/* Panels that are wanted next come while these multiply: of what 32 rows of k take there, every one
+   of six tiles fetches eight lines. */
+VF_INLINE const uint16_t *next_lines(const lmn_hgemm_block *t, int64_t i0, int64_t j0)
+{
+    const int64_t part = lmn_ceil_div_i64(i0, MR);
+    if (j0 >= t->n_next || part >= HG_NR / MR) return NULL;
+    return (const uint16_t *)t->b_next + j0 / HG_NR * t->b_panel + part * MR * PAIR_LANES;
 }
 
 /* mr, nv and half are constants at every call; n columns of the last vector count, at most HALF
@@ -156,6 +174,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     if ((i) < mr) {                                                                            \
         for (int v = 0; v < nv; v++) __builtin_prefetch(full + (i)*h->full_ld + v * VF_LANES); \
     }
+#define FETCH_NEXT(q) __builtin_prefetch(next + (q)*PAIR_LANES);
 #define FETCH_A(i) \
     if ((i) < mr) __builtin_prefetch(a[i] + k + ahead);
 #define FETCH_C(i)                                                               \
@@ -189,12 +208,17 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         EACH_ROW(FETCH)
     }
     const int64_t n_k = t->k - (t->odd ? PAIR : 0);
+    const uint16_t *next = next_lines(t, i0, j0);
     const bool more = i0 + mr < t->m && j0 + HG_NR >= t->n;
     const int64_t ahead = more ? mr * t->lda : 0;
     int64_t k = 0;
     for (; k < n_k; k += PAIR, b += PAIR * HG_NR) {
         if (k % PAIR_LANES == 0) {
             EACH_ROW(FETCH_A)
+            if (next) {
+                EACH_ROW(FETCH_NEXT)
+                next += PAIR_LANES * HG_NR;
+            }
         }
         LOAD_B
         EACH_ROW(STEP)
@@ -219,8 +243,8 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         return;
     }
 #define LEAVE(i) \
-    leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i][0], acc[i][1], acc[i][2]);
-    if (mr == MR && nv == 3 && !half && last == 0xffff && leaves && !t->head->silu) {
+    if ((i) < mr) leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i], nv, last);
+    if (leaves && !t->head->silu) {
         const float *out_col = t->head->col ? t->head->col + j0 : NULL;
         EACH_ROW(LEAVE)
         return;
