@@ -9,6 +9,7 @@
 #define LMN_KERNELS_GEMM_PLAN_TMPL_H
 
 #include <stdalign.h>
+#include <string.h>
 
 #include "kernels/split.h"
 
@@ -236,13 +237,25 @@ static void run_blocks(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T
     } while (k0 < p->k);
 }
 
+/* Few columns of B become rows: a panel of its transpose holds a piece of each. */
+static void turn_b(const GEMM_T(plan) * p, const GEMM_REAL *b, int64_t ldb, GEMM_REAL *to)
+{
+    alignas(64) GEMM_REAL panel[WIDEST * THIN_N];
+    const int64_t nr = p->row->nr;
+    for (int64_t k = 0; k < p->k; k += nr) {
+        const int64_t some = lmn_min_i64(nr, p->k - k);
+        p->row->pack_nt(panel, b + k * ldb, ldb, p->n, some);
+        for (int64_t j = 0; j < p->n; j++)
+            memcpy(to + j * p->k + k, panel + j * nr, (size_t)some * sizeof *panel);
+    }
+}
+
 /* Few columns: dot products of rows of A with rows of B's transpose. */
 static void run_thin(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(block) t,
                      GEMM_REAL *scratch)
 {
     if (!(p->flags & LMN_GEMM_TRANS_B) && !(t.n == 1 && args->ldb == 1)) {
-        for (int64_t k = 0; k < p->k; k++)
-            for (int64_t j = 0; j < t.n; j++) scratch[j * p->k + k] = t.b[k * args->ldb + j];
+        turn_b(p, t.b, args->ldb, scratch);
         t.b = scratch, t.ldb = p->k;
     }
     p->row->small_nt(&t);
