@@ -9,6 +9,10 @@
 
 #include "base/fpenv.h"
 
+/* A tiny product takes less than a few calls: its way is one function, all else is beside it. */
+#define HOT static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
 enum { NEAR_BYTES = 16384, SCALE_ELEMS = 65536, TINY_EXTENT = 4096 };
 
 /* ---- beta -------------------------------------------------------------------------------------
@@ -196,7 +200,7 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
 }
 
 /* A double as the bits it has. */
-static uint64_t bits_of(double x)
+HOT uint64_t bits_of(double x)
 {
     uint64_t u;
     memcpy(&u, &x, sizeof u);
@@ -204,7 +208,7 @@ static uint64_t bits_of(double x)
 }
 
 /* Is there nothing to do but A times B? Looked at in one go: whatever is not 0 says no. */
-static bool plain_args(const lamina_gemm_shape *s, const lamina_gemm_args *a)
+HOT bool plain_args(const lamina_gemm_shape *s, const lamina_gemm_args *a)
 {
     const uint64_t one = bits_of(1), beta = bits_of(a->beta);
     const int64_t b_cols = s->flags ? s->k : s->n;
@@ -219,7 +223,7 @@ static bool plain_args(const lamina_gemm_shape *s, const lamina_gemm_args *a)
 }
 
 /* Is it a row-major product of floats that takes nanoseconds, not empty? */
-bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s)
+HOT bool is_tiny(const lamina_gemm_shape *s)
 {
     const uint64_t m = (uint64_t)s->m - 1, n = (uint64_t)s->n - 1, k = (uint64_t)s->k - 1;
     uint64_t odd = (m | n | k) / TINY_EXTENT | (s->size ^ sizeof *s) | (uint64_t)(s->n_batch ^ 1);
@@ -228,35 +232,44 @@ bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s)
     return s->flags || lmn_gemm_f32_is_tiny(s->m, s->n, s->k);
 }
 
-/* Such a product with plain operands; false: not plain, or too large after all, and nothing is
-   done. */
-static bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
+bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s)
 {
-    if (!plain_args(s, a)) return false;
-    const int32_t beta = a->beta != 0;
+    return is_tiny(s);
+}
+
+/* One whose B is transposed; false: too large after all, and nothing is done. */
+static NOINLINE bool run_tiny_nt(const lamina_gemm *g, const lamina_gemm_shape *s,
+                                 const lamina_gemm_args *a)
+{
+    const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags, 1};
+    const lmn_gemm_args args = {
+        a->a, a->b, a->c, a->lda, a->ldb, a->ldc, .beta = a->beta != 0, .epi = NULL};
     lmn_fpenv was;
-    bool done = true;
     lmn_fpenv_enter_vector(&was);
-    if (LMN_LIKELY(s->flags == 0)) {
-        lmn_gemm_tiny t;
-        t.a = a->a, t.b = a->b, t.c = a->c, t.lda = a->lda, t.ldb = a->ldb, t.ldc = a->ldc;
-        t.m = s->m, t.n = s->n, t.k = s->k, t.beta = beta, t.by_rows = t.past = false;
-        g->kset.gemm_f32->tiny(&t);
-    } else {
-        const lmn_gemm_shape t = {s->m, s->n, s->k, 1, (int32_t)s->flags, 1};
-        const lmn_gemm_args args = {a->a,   a->b,   a->c,         a->lda,
-                                    a->ldb, a->ldc, .beta = beta, .epi = NULL};
-        done = lmn_gemm_f32_tiny(g->kset.gemm_f32, &t, &args);
-    }
+    const bool done = lmn_gemm_f32_tiny(g->kset.gemm_f32, &t, &args);
     lmn_fpenv_leave(&was);
     return done;
 }
 
-lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
-                               const lamina_gemm_args *args)
+/* Such a product with plain operands; false: not plain, or too large after all, and nothing is
+   done. */
+HOT bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
 {
-    LMN_CHECK(g && shape && args, LAMINA_E_INVALID);
-    if (lmn_gemmapi_is_tiny(shape) && run_tiny(g, shape, args)) return LAMINA_OK;
+    if (!plain_args(s, a)) return false;
+    if (LMN_UNLIKELY(s->flags != 0)) return run_tiny_nt(g, s, a);
+    lmn_gemm_tiny t;
+    t.a = a->a, t.b = a->b, t.c = a->c, t.lda = a->lda, t.ldb = a->ldb, t.ldc = a->ldc;
+    t.m = s->m, t.n = s->n, t.k = s->k, t.beta = a->beta != 0, t.by_rows = t.past = false;
+    lmn_fpenv was;
+    lmn_fpenv_enter_vector(&was);
+    g->kset.gemm_f32->tiny(&t);
+    lmn_fpenv_leave(&was);
+    return true;
+}
+
+static NOINLINE lamina_status plan_and_run(lamina_gemm *g, const lamina_gemm_shape *shape,
+                                           const lamina_gemm_args *args)
+{
     LMN_TRY(lmn_gemmapi_shape_check(shape));
     LMN_TRY(lmn_gemmapi_args_check(shape, args));
     any_plan plan;
@@ -264,10 +277,24 @@ lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
     return run(g, shape, &plan, args);
 }
 
+lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
+                               const lamina_gemm_args *args)
+{
+    LMN_CHECK(g && shape && args, LAMINA_E_INVALID);
+    if (is_tiny(shape) && run_tiny(g, shape, args)) return LAMINA_OK;
+    return plan_and_run(g, shape, args);
+}
+
+static NOINLINE lamina_status check_and_run(const lamina_gemm_plan *plan,
+                                            const lamina_gemm_args *args)
+{
+    LMN_TRY(lmn_gemmapi_args_check(&plan->shape, args));
+    return run(plan->g, &plan->shape, &plan->plan, args);
+}
+
 lamina_status lamina_gemm_run(const lamina_gemm_plan *plan, const lamina_gemm_args *args)
 {
     LMN_CHECK(plan && args, LAMINA_E_INVALID);
     if (plan->tiny && run_tiny(plan->g, &plan->shape, args)) return LAMINA_OK;
-    LMN_TRY(lmn_gemmapi_args_check(&plan->shape, args));
-    return run(plan->g, &plan->shape, &plan->plan, args);
+    return check_and_run(plan, args);
 }

@@ -247,7 +247,7 @@ static void tiny_rows(const gemm_tiny *t)
     if (stream) vf_fence();
 }
 
-static void tiny_run(const gemm_tiny *t)
+static __attribute__((noinline)) void tiny_tiles(const gemm_tiny *t)
 {
     if (t->n == 0 || t->m == 0) return;
     if (t->by_rows) {
@@ -265,6 +265,16 @@ static void tiny_run(const gemm_tiny *t)
         lean_columns(t, t->b + j, t->c + j, (uint64_t)n);
         j += n, left -= vectors;
     }
+}
+
+/* A single tile, of which there are the smallest products, has nothing of others in its way. */
+VF_INLINE void tiny_run(const gemm_tiny *t)
+{
+    const uint64_t n = (uint64_t)t->n - 1, m = (uint64_t)t->m - 1, form = n / VF_LANES;
+    if (form < 3 && m < lean_most[form] && !t->by_rows)
+        lean_table[form][m][lean_kind(n + 1)](t, t->a, t->b, t->c, t->n);
+    else
+        tiny_tiles(t);
 }
 
 #endif
