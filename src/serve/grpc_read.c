@@ -437,6 +437,8 @@ lamina_status lmn_grpc_read_infer(const lmn_signature *s, lmn_span message, lmn_
     r->timeout_ns = 0;
     LMN_TRY(alone(&d, message));
     if (r->id.n > LMN_KSERVE_ID) return lmn_fail(err, LAMINA_E_LIMIT, "\"id\" is too long");
+    /* inputs that lie in lent memory have none */
+    if (d.n_raw > d.n_inputs || (!r->lent && d.n_raw && d.n_raw != d.n_inputs)) return too_few(&d);
     while (lmn_pb_next(&c, &f))
         if (f.num == 5) LMN_TRY(input(&d, &f));
     if (d.n_raw && d.n_raw != d.n_inputs - d.n_lent) return too_few(&d);

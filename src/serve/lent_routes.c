@@ -5,22 +5,12 @@
  */
 #include "serve/server_int.h"
 
-#include "base/text.h"
-
 #include <string.h>
 
 #define HELD_MOST \
     ((uint64_t)1 << 30) /* of all connections: pages that they touch are ours to pay */
 
 static const char NOT_THERE[] = "no such region was registered here";
-
-static bool ends_with(lmn_span *s, const char *tail)
-{
-    const size_t n = strlen(tail);
-    if (s->n < n || memcmp(s->p + s->n - n, tail, n) != 0) return false;
-    s->n -= n;
-    return true;
-}
 
 static void say_error(lmn_serve_loop *l, lmn_http_request *r, uint32_t status, const char *why)
 {
@@ -73,14 +63,15 @@ static bool names_a_key(lmn_span body)
     return false;
 }
 
-static void enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
+void lmn_lent_enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 {
     lamina_server *s = l->server;
     lamina_error err = {0};
     const int fd = lmn_http_take_passed(r);
     void **kept = lmn_http_kept(r);
     if (fd < 0 || !kept) {
-        say_error(l, r, 400,
+        /* over other sockets no body would do */
+        say_error(l, r, r->local && kept ? 400 : 403,
                   "memory is registered by its descriptor, passed with the request over a UNIX "
                   "socket; names of shared memory are not opened");
         return;
@@ -112,7 +103,7 @@ static void show_one(void *ctx, const lmn_lent_region *r)
     lmn_jsonw_end(w);
 }
 
-static void show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
+void lmn_lent_show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 {
     lmn_lent_view v;
     lmn_jsonw w = lmn_serve_json(l);
@@ -125,7 +116,7 @@ static void show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
         lmn_serve_text(l, r, LMN_ROUTE_SERVER, "application/json");
 }
 
-static void leave(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
+void lmn_lent_leave(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
 {
     lmn_lent_view v;
     lamina_error err = {0};
@@ -135,28 +126,6 @@ static void leave(lmn_serve_loop *l, lmn_http_request *r, lmn_span name)
         say_done(l, r);
     else
         say_error(l, r, st == LAMINA_E_RANGE ? 404 : 400, err.msg[0] ? err.msg : NOT_THERE);
-}
-
-void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path)
-{
-    static const char REGION[] = "region/";
-    lmn_span name = path;
-    const bool post = r->method == LMN_HTTP_POST;
-    const bool one = path.n > sizeof REGION - 1 && !memcmp(path.p, REGION, sizeof REGION - 1);
-    if (one) name = (lmn_span){path.p + sizeof REGION - 1, path.n - (sizeof REGION - 1)};
-    const bool shows = one ? ends_with(&name, "/status") : lmn_text_is(path, "status");
-    const bool leaves = one ? ends_with(&name, "/unregister") : lmn_text_is(path, "unregister");
-    const bool enters = one && ends_with(&name, "/register");
-    if (!(shows || leaves || enters) || (one && !lmn_repo_name_ok(name)))
-        lmn_serve_error(l, r, LMN_ROUTE_OTHER, 404, "there is nothing at this path", 0);
-    else if (post == shows)
-        say_error(l, r, 405, shows ? "this path takes GET" : "this path takes POST");
-    else if (shows)
-        show(l, r, one ? name : (lmn_span){0});
-    else if (leaves)
-        leave(l, r, one ? name : (lmn_span){0});
-    else
-        enter(l, r, name);
 }
 
 void lmn_lent_closed(void *server, void *kept)

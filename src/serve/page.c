@@ -130,8 +130,7 @@ static const struct {
     {"/v2/systemsharedmemory/unregister", "regions_unregister", false, true, NULL},
     {"/v2/systemsharedmemory/region/{region}/status", "region", true, false, NULL},
     {"/v2/systemsharedmemory/region/{region}/register", "region_register", false, true, "region"},
-    {"/v2/systemsharedmemory/region/{region}/unregister", "region_unregister", false, true,
-     "nothing"},
+    {"/v2/systemsharedmemory/region/{region}/unregister", "region_unregister", false, true, NULL},
     {"/v2/admin/trace", "admin_trace", true, false, NULL},
     {"/v2/admin/profile", "admin_profile", true, false, NULL},
     {"/metrics", "metrics", true, false, NULL}};

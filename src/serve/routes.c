@@ -37,7 +37,9 @@ typedef enum what {
     PAGE,
     PAGE_CSS,
     PAGE_JS,
-    LENT, /* `name` is the rest of the path, which says what */
+    LENT_SHOWN, /* `name` is a region, or empty: all */
+    LENT_ENTERS,
+    LENT_LEAVES,
     WHATS
 } what;
 
@@ -45,20 +47,32 @@ typedef enum what {
 static const struct {
     lmn_route route;
     bool post, get; /* get: beside POST */
-} ROWS[WHATS] = {
-    [NOTHING] = {LMN_ROUTE_OTHER, false, true},      [INFER] = {LMN_ROUTE_INFER, true, false},
-    [MODEL] = {LMN_ROUTE_MODEL, false, true},        [MODEL_READY] = {LMN_ROUTE_MODEL, false, true},
-    [MODEL_CONFIG] = {LMN_ROUTE_MODEL, false, true}, [MODEL_STATS] = {LMN_ROUTE_MODEL, false, true},
-    [MODEL_TRACES] = {LMN_ROUTE_SERVER, true, true}, [ALL_STATS] = {LMN_ROUTE_MODEL, false, true},
-    [TRACES] = {LMN_ROUTE_SERVER, true, true},       [LOGGING] = {LMN_ROUTE_SERVER, true, true},
-    [CAPTURE] = {LMN_ROUTE_SERVER, false, true},     [SERVER] = {LMN_ROUTE_SERVER, false, true},
-    [LIVE] = {LMN_ROUTE_HEALTH, false, true},        [READY] = {LMN_ROUTE_HEALTH, false, true},
-    [INDEX] = {LMN_ROUTE_REPOSITORY, true, true}, /* Triton answers it to both */
-    [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},    [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
-    [LENT] = {LMN_ROUTE_SERVER, true, true},         [METRICS] = {LMN_ROUTE_METRICS, false, true},
-    [OPENAPI] = {LMN_ROUTE_SERVER, false, true},     [PAGE] = {LMN_ROUTE_PAGE, false, true},
-    [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},      [PAGE_JS] = {LMN_ROUTE_PAGE, false, true},
-    [PROFILE] = {LMN_ROUTE_SERVER, false, true}};
+} ROWS[WHATS] = {[NOTHING] = {LMN_ROUTE_OTHER, false, true},
+                 [INFER] = {LMN_ROUTE_INFER, true, false},
+                 [MODEL] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_READY] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_CONFIG] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_STATS] = {LMN_ROUTE_MODEL, false, true},
+                 [MODEL_TRACES] = {LMN_ROUTE_SERVER, true, true},
+                 [ALL_STATS] = {LMN_ROUTE_MODEL, false, true},
+                 [TRACES] = {LMN_ROUTE_SERVER, true, true},
+                 [LOGGING] = {LMN_ROUTE_SERVER, true, true},
+                 [CAPTURE] = {LMN_ROUTE_SERVER, false, true},
+                 [SERVER] = {LMN_ROUTE_SERVER, false, true},
+                 [LIVE] = {LMN_ROUTE_HEALTH, false, true},
+                 [READY] = {LMN_ROUTE_HEALTH, false, true},
+                 [INDEX] = {LMN_ROUTE_REPOSITORY, true, true}, /* Triton answers it to both */
+                 [LOAD] = {LMN_ROUTE_REPOSITORY, true, false},
+                 [UNLOAD] = {LMN_ROUTE_REPOSITORY, true, false},
+                 [LENT_SHOWN] = {LMN_ROUTE_SERVER, false, true},
+                 [LENT_ENTERS] = {LMN_ROUTE_SERVER, true, false},
+                 [LENT_LEAVES] = {LMN_ROUTE_SERVER, true, false},
+                 [METRICS] = {LMN_ROUTE_METRICS, false, true},
+                 [OPENAPI] = {LMN_ROUTE_SERVER, false, true},
+                 [PAGE] = {LMN_ROUTE_PAGE, false, true},
+                 [PAGE_CSS] = {LMN_ROUTE_PAGE, false, true},
+                 [PAGE_JS] = {LMN_ROUTE_PAGE, false, true},
+                 [PROFILE] = {LMN_ROUTE_SERVER, false, true}};
 
 typedef struct target {
     what what;
@@ -113,6 +127,20 @@ static target of_model(lmn_span p)
     return t;
 }
 
+/* What stands behind /v2/systemsharedmemory/ */
+static target of_memory(lmn_span p)
+{
+    const lmn_span all = {0};
+    if (lmn_text_is(p, "status")) return (target){LENT_SHOWN, all, 0};
+    if (lmn_text_is(p, "unregister")) return (target){LENT_LEAVES, all, 0};
+    if (!skip(&p, "region/")) return (target){NOTHING, all, 0};
+    const lmn_span name = segment(&p);
+    if (!lmn_repo_name_ok(name)) return (target){NOTHING, all, 0};
+    if (lmn_text_is(p, "/status")) return (target){LENT_SHOWN, name, 0};
+    if (lmn_text_is(p, "/register")) return (target){LENT_ENTERS, name, 0};
+    return (target){lmn_text_is(p, "/unregister") ? LENT_LEAVES : NOTHING, name, 0};
+}
+
 static target find(lmn_span p)
 {
     static const struct {
@@ -133,7 +161,7 @@ static target find(lmn_span p)
                  {"/page.css", PAGE_CSS},
                  {"/page.js", PAGE_JS}};
     if (skip(&p, "/v2/models/")) return of_model(p);
-    if (skip(&p, "/v2/systemsharedmemory/")) return (target){LENT, p, 0};
+    if (skip(&p, "/v2/systemsharedmemory/")) return of_memory(p);
     for (size_t i = 0; i < LMN_COUNT(FIXED); i++)
         if (lmn_text_is(p, FIXED[i].path)) return (target){FIXED[i].what, {0}, 0};
     target t = {NOTHING, {0}, 0};
@@ -356,7 +384,9 @@ lmn_about lmn_routes_about(lmn_span path, lmn_span *model)
     case MODEL_STATS:
     case MODEL_TRACES: return LMN_ABOUT_MODEL;
     case NOTHING:
-    case LENT:
+    case LENT_SHOWN:
+    case LENT_ENTERS:
+    case LENT_LEAVES:
     case SERVER:
     case OPENAPI: return LMN_ABOUT_NONE;
     default: return LMN_ABOUT_MODELS;
@@ -424,7 +454,9 @@ void lmn_routes_request(void *ctx, lmn_http_request *r)
     case INDEX: lmn_repo_list_request(l, r); return;
     case LOAD:
     case UNLOAD: lmn_repo_change_request(l, r, t.name, t.what == UNLOAD); return;
-    case LENT: lmn_lent_request(l, r, t.name); return;
+    case LENT_SHOWN: lmn_lent_show(l, r, t.name); return;
+    case LENT_ENTERS: lmn_lent_enter(l, r, t.name); return;
+    case LENT_LEAVES: lmn_lent_leave(l, r, t.name); return;
     case METRICS: metrics(l, r); return;
     case OPENAPI: describe(l, r); return;
     case PAGE: page(l, r); return;

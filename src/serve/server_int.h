@@ -304,8 +304,10 @@ struct lamina_tls {
     bool asks_clients, offers_h2;
 };
 
-/* lent_routes.c: memory of clients. `path` is what stands behind /v2/systemsharedmemory/ */
-void lmn_lent_request(lmn_serve_loop *l, lmn_http_request *r, lmn_span path);
+/* lent_routes.c: memory of clients; name: of a region, empty: of all. */
+void lmn_lent_enter(lmn_serve_loop *l, lmn_http_request *r, lmn_span name);
+void lmn_lent_show(lmn_serve_loop *l, lmn_http_request *r, lmn_span name);
+void lmn_lent_leave(lmn_serve_loop *l, lmn_http_request *r, lmn_span name);
 void lmn_lent_closed(void *server, void *kept); /* as lmn_http_handler.closed */
 /* What r may name; false: nothing. */
 bool lmn_lent_view_of(lmn_serve_loop *l, lmn_http_request *r, lmn_lent_view *out);

@@ -337,11 +337,16 @@ def refused(s, path):
         want(got[0] == (200 if i < 16 else 400), f"region {i}: {got}")
         os.close(fd)
     want(line.ask("GET", f"{BASE}/region/r1/register")[0] == 405, "GET")
+    for at, allowed in (("status", "GET, HEAD, OPTIONS"), ("unregister", "POST, OPTIONS"),
+                        ("region/r1/status", "GET, HEAD, OPTIONS"),
+                        ("region/r1/register", "POST, OPTIONS")):
+        got, fields, _ = s.ask("PUT", f"{BASE}/{at}")
+        want(got == 405 and fields["Allow"] == allowed, f"{at}: {got} {fields['Allow']}")
     for bad in ("region/../status", "region/a/b/register", "region//register", "x", ""):
         want(line.ask("POST", f"{BASE}/{bad}")[0] == 404, bad)
     line.close()
     got, _, body = s.ask("POST", f"{BASE}/region/r/register")
-    want(got == 400 and "UNIX" in body["error"], f"over TCP: {got} {body}")
+    want(got == 403 and "UNIX" in body["error"], f"over TCP: {got} {body}")
     got, _, body = s.ask("POST", "/v2/models/one/infer", json.dumps({"inputs": [
         {"name": "x", "shape": [1, 4], "datatype": "FP32", "parameters": part("r1", 16)}]}))
     want(got == 400 and "shared memory" in body["error"], f"over TCP: {got} {body}")
