@@ -86,6 +86,8 @@ void lmn_repo_ring(lmn_repo *r);
 LMN_PRINTF(2, 3)
 void lmn_repo_say(const lmn_repo *r, const char *fmt, ...);
 
+void lmn_repo_table_unref(lmn_repo_table *t); /* repo_table.c; NULL is fine */
+
 /* repo_watch.c: the loading thread's wait, and what tells it that files changed. */
 /* Without what it needs it looks at the clock alone. */
 void lmn_repo_watch_open(lmn_repo *r);
