@@ -17,6 +17,8 @@
 enum { KB_CONTENDERS = 16 };
 
 /* What a contender is; a ratio is taken between ours and theirs of the same kind. */
+struct lmn_kset;
+
 typedef enum kb_kind {
     KB_PLAIN = 0, /* weights as the user has them */
     KB_PACKED,    /* weights packed beforehand, outside the timing */
@@ -67,6 +69,8 @@ double kb_seconds(bool cpu);
 
 /* Memory at 64 bytes, never NULL (the program ends); random values of fixed seeds. */
 void *kb_alloc(size_t bytes);
+/* The rows that an engine would take, by the same variables of the environment. */
+void kb_choose(struct lmn_kset *set);
 void kb_random_f32(float *x, int64_t n, uint64_t seed);
 
 /* kb_peers.c. Each is opened once; the names of the absent ones are in the first line of output. */

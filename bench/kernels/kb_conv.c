@@ -238,10 +238,8 @@ static void run_shape(kb_run *run, const shape *s, const lmn_kset *set, lmn_work
 
 void kb_conv(kb_run *run)
 {
-    lmn_cpu cpu;
     lmn_kset set;
-    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
-    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    kb_choose(&set);
     lmn_workpool *pool = NULL;
     const lmn_pool_opts opts = {.width = (uint32_t)run->threads};
     if (run->threads > 1 && lmn_workpool_create(&lmn_libc_allocator, &opts, &pool)) return;

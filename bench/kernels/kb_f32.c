@@ -355,10 +355,8 @@ void kb_f32(kb_run *run)
     const lamina_gemm_opts opts = {.size = sizeof opts, .n_threads = (uint32_t)run->threads};
     lamina_gemm *gemm = NULL;
     if (lamina_gemm_create(&opts, &gemm) != LAMINA_OK) return;
-    lmn_cpu cpu;
     lmn_kset set;
-    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
-    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    kb_choose(&set);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         run_shape(run, &shapes[i], gemm, set.gemm_f32);
     lamina_gemm_destroy(gemm);

@@ -368,11 +368,9 @@ static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_
 
 void kb_int8(kb_run *run)
 {
-    lmn_cpu cpu;
     lmn_kset set;
     if (run->threads > 1) return;
-    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
-    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    kb_choose(&set);
     for (size_t i = 0; i < LMN_COUNT(shapes); i++) run_shape(run, &shapes[i], set.qgemm_i8);
 }
 
@@ -383,11 +381,9 @@ void kb_weights(kb_run *run)
     static const layer layers[] = {{4, 32, 4096, 4096}, {4, 32, 11008, 4096}, {4, 128, 11008, 4096},
                                    {8, 32, 4096, 4096}, {8, 32, 11008, 4096}, {4, 32, 65536, 4096},
                                    {8, 32, 65536, 4096}};
-    lmn_cpu cpu;
     lmn_kset set;
     if (run->threads > 1) return;
-    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
-    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    kb_choose(&set);
     for (size_t i = 0; i < LMN_COUNT(rows); i++)
         for (size_t j = 0; j < LMN_COUNT(layers); j++) run_weights(run, &set, &layers[j], rows[i]);
 }

@@ -315,11 +315,9 @@ void kb_math(kb_run *run)
         int32_t rows, n;
     } shapes[] = {{4, 768},   {64, 128},    {128, 768}, {128, 1024},
                   {32, 4096}, {1024, 4096}, {4, 50257}};
-    lmn_cpu cpu;
     lmn_kset set;
     if (run->threads != 1) return;
-    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
-    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), &set);
+    kb_choose(&set);
     const peers p = {.mkl = dlopen("libmkl_rt.so.3", RTLD_NOW | RTLD_LOCAL),
                      .sleef = have_sleef() ? dlopen("libsleef.so.3", RTLD_NOW | RTLD_LOCAL) : NULL,
                      .dnn = open_dnn()};

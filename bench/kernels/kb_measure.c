@@ -5,6 +5,8 @@
  */
 #include "kb.h"
 
+#include "kernels/kset.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,13 @@ kb_contender *kb_add(kb_case *c, const char *name, kb_kind kind, bool ours)
     kb_contender *k = &c->c[c->n++];
     *k = (kb_contender){.name = name, .kind = kind, .ours = ours};
     return k;
+}
+
+void kb_choose(lmn_kset *set)
+{
+    lmn_cpu cpu;
+    (void)lmn_cpu_detect(&cpu, getenv("LAMINA_ISA"));
+    (void)lmn_kset_choose(&cpu, getenv("LAMINA_KERNEL"), set);
 }
 
 void *kb_alloc(size_t bytes)

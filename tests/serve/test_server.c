@@ -4,6 +4,7 @@
  * sanitizer above all; what routes say is judged by tests/serving.
  */
 #include "runtime/rt_build.h"
+#include "serve/dial.h"
 
 #include "base/os/os_dir.h"
 #include "base/os/os_self.h"
@@ -11,10 +12,6 @@
 #include "devices/device_list.h"
 #include "lamina/device.h"
 #include "lamina/serve.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 /* y = factor * x, rows of four. */
 static void put_model(t_env *env, const char *dir, float factor)
@@ -31,17 +28,6 @@ static void put_model(t_env *env, const char *dir, float factor)
     pb_model(&bytes, &g);
     T_OK(lmn_os_file_replace(path, bytes.p, bytes.n, NULL));
     (void)env;
-}
-
-static int dial(uint16_t port)
-{
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)(const void *)&to, sizeof to) == 0)
-        return fd;
-    if (fd >= 0) (void)close(fd);
-    return -1;
 }
 
 /* One request on an open connection; the status, and the answer's body terminated in `body`. */

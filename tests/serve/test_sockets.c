@@ -14,6 +14,7 @@
  * which somebody was late proves nothing.
  */
 #include "runtime/rt_build.h"
+#include "serve/dial.h"
 #include "serve/scenario.h"
 
 #include "base/os/os_dir.h"
@@ -22,10 +23,7 @@
 #include "lamina/device.h"
 #include "lamina/serve.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #define FIRST 1000 /* a row of request i holds FIRST + i; the gate and warm-up hold less */
@@ -225,17 +223,6 @@ static bool write_models(const play *p, const pb *model)
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */
-
-static int dial(uint16_t port)
-{
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)(const void *)&to, sizeof to) == 0)
-        return fd;
-    if (fd >= 0) (void)close(fd);
-    return -1;
-}
 
 static bool post(int fd, const char *model, const char *parameters, int64_t rows, int64_t each,
                  int value)
