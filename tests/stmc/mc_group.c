@@ -3,38 +3,17 @@
  * gets. Every task runs or is dropped once and whole, what the thief's tasks did is visible when
  * the group has ended, and it ends. Sleeping is in mc_workpool.c.
  */
-#include "sync/workpool_int.h"
-
-#include "mc_frame.h"
-
-#define MOST 3
+#include "mc_tasks.h"
 
 static lmn_parking lot; /* nobody in it */
 static lmn_worker owner, thief;
-static lmn_group group;
-static uint32_t result[MOST], note;
-static int n_run, n_dropped;
+static uint32_t note;
 
 static void worker_init(lmn_worker *w)
 {
     w->lot = &lot;
     lmn_atomic_init(&w->sleeper.state, LMN_PARK_AWAKE);
     lmn_deque_init(&w->deque, &mc_memory);
-}
-
-static void task(lmn_worker *w, void *payload)
-{
-    const uint64_t i = *(const uint64_t *)payload;
-    (void)w;
-    stmc_check(i < MOST && stmc_read(result[i]) == 0);
-    stmc_write(result[i], 7);
-    n_run++;
-}
-
-static void drop(void *payload)
-{
-    stmc_check(*(const uint64_t *)payload < MOST);
-    n_dropped++;
 }
 
 static void spawn(lmn_worker *w, lmn_task_fn *fn, uint64_t i)
@@ -48,8 +27,7 @@ static void begin(void)
     worker_init(&owner);
     worker_init(&thief);
     lmn_group_init(&group, &owner);
-    n_run = n_dropped = 0;
-    for (int i = 0; i < MOST; i++) result[i] = 0;
+    begin_tasks();
 }
 
 /* The child is there when the scene begins. */

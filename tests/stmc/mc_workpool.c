@@ -3,17 +3,10 @@
  * submit. Every task runs or is dropped once, its effects are visible to whoever waited, a wait
  * ends, nobody sleeps while there is work. The scene's last thread is the pool's.
  */
-#include "sync/workpool_int.h"
-
-#include "mc_frame.h"
-
-#define MOST 3
+#include "mc_tasks.h"
 
 static lmn_workpool *pool;
 static lmn_worker *owner, *thread; /* `thread`: of the pool */
-static lmn_group group;
-static uint32_t result[MOST];
-static int n_run, n_dropped;
 
 /* The scene has the thread. */
 static lamina_status start(lmn_thread *t, void *(*fn)(void *), void *arg)
@@ -30,8 +23,7 @@ static void begin(void)
     stmc_check(lmn_pool_start(pool, 1) == 1);
     thread = lmn_pool_worker(pool, 0);
     stmc_check(lmn_guest_take(pool, &owner) == LAMINA_OK);
-    n_run = n_dropped = 0;
-    for (int i = 0; i < MOST; i++) result[i] = 0;
+    begin_tasks();
 }
 
 static void quit(void)
@@ -41,21 +33,6 @@ static void quit(void)
 }
 
 MC_PART(worker, lmn_worker_work(thread, NULL))
-
-static void task(lmn_worker *w, void *payload)
-{
-    const uint64_t i = *(const uint64_t *)payload;
-    (void)w;
-    stmc_check(i < MOST && stmc_read(result[i]) == 0);
-    stmc_write(result[i], 7);
-    n_run++;
-}
-
-static void drop(void *payload)
-{
-    stmc_check(*(const uint64_t *)payload < MOST);
-    n_dropped++;
-}
 
 static void spawn(lmn_worker *w, uint64_t i)
 {
