@@ -244,3 +244,10 @@ void lmn_attn_set4(lmn_infer *ic, int32_t o, lmn_dim a, lmn_dim b, lmn_dim c, lm
     lmn_fact *f = lmn_infer_ranked(ic, o, 4);
     if (f) f->dims[0] = a, f->dims[1] = b, f->dims[2] = c, f->dims[3] = d;
 }
+
+void lmn_attn_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out, lmn_cost *c)
+{
+    (void)in;
+    if (n->n_out < 2 || out[1].rank != 4 || !lmn_dim_is_const(out[1].dims[2])) return;
+    c->flops *= 4.0 * (double)lmn_dim_value(out[1].dims[2]);
+}

@@ -66,6 +66,9 @@ struct lmn_attn {
 typedef lamina_status lmn_attn_run_fn(lmn_eval *ec, lmn_attn *a, const void *dev);
 lmn_attn_run_fn lmn_attn_run;
 /* GroupQueryAttention and MultiHeadAttention with `run` in the middle, which is given `dev`. */
+/* By the keys that output 1 has, where their number is known. */
+void lmn_attn_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
+                   lmn_cost *c);
 lamina_status lmn_gqa_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev);
 lamina_status lmn_mha_eval(lmn_eval *ec, lmn_attn_run_fn *run, const void *dev);
 

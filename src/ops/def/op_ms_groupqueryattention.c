@@ -318,14 +318,6 @@ static lamina_status eval_gqa(lmn_eval *ec)
     return lmn_gqa_eval(ec, lmn_attn_run, NULL);
 }
 
-static void cost_gqa(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
-                     lmn_cost *c)
-{
-    (void)in;
-    if (n->n_out < 2 || out[1].rank != 4 || !lmn_dim_is_const(out[1].dims[2])) return;
-    c->flops *= 4.0 * (double)lmn_dim_value(out[1].dims[2]);
-}
-
 #define OPT LMN_PORT_OPTIONAL
 #define I32 LMN_DBIT(LAMINA_I32)
 #define F32 LMN_DBIT(LAMINA_F32)
@@ -377,5 +369,5 @@ const lmn_op_def lmn_op_MsGroupQueryAttention = {
     .attrs = ATTRS,
     .infer = infer_gqa,
     .eval = eval_gqa,
-    .cost = cost_gqa,
+    .cost = lmn_attn_cost,
 };

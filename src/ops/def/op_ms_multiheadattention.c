@@ -277,14 +277,6 @@ static lamina_status eval_mha(lmn_eval *ec)
     return lmn_mha_eval(ec, lmn_attn_run, NULL);
 }
 
-static void cost_mha(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
-                     lmn_cost *c)
-{
-    (void)in;
-    if (n->n_out < 2 || out[1].rank != 4 || !lmn_dim_is_const(out[1].dims[2])) return;
-    c->flops *= 4.0 * (double)lmn_dim_value(out[1].dims[2]);
-}
-
 #define OPT LMN_PORT_OPTIONAL
 #define I32 LMN_DBIT(LAMINA_I32)
 static const lmn_port IN[] = {{"query", 'T', 0, LMN_D_FLOAT},
@@ -318,5 +310,5 @@ const lmn_op_def lmn_op_MsMultiHeadAttention = {
     .attrs = ATTRS,
     .infer = infer_mha,
     .eval = eval_mha,
-    .cost = cost_mha,
+    .cost = lmn_attn_cost,
 };
