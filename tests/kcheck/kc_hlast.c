@@ -24,7 +24,11 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     g.c_out = lmn_max_i64(1, kc_extent(kc, 48, 250));
     const bool deep = kc_int(kc, 0, 20) == 0; /* k is cut */
     if (deep) g.c_in = kc_int(kc, 1000, 2200), g.c_out = kc_int(kc, 1, 60);
-    kc_conv_axes(kc, &(kc_conv_sizes){pointwise, flat, 7, 3, 3, deep ? 3 : 9}, &g);
+    const bool lines = !deep && kc_int(kc, 0, 3) == 0; /* windows may be read where they lie */
+    if (lines) g.c_in = 32 * kc_int(kc, 1, 2), g.c_out = kc_int(kc, 1, 70);
+    const kc_conv_sizes sizes = {pointwise && !lines,      flat || lines, lines ? 3 : 7, 3, 3,
+                                 deep ? 3 : lines ? 40 : 9};
+    kc_conv_axes(kc, &sizes, &g);
     return g;
 }
 

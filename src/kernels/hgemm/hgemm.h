@@ -81,6 +81,37 @@ typedef struct lmn_hgemm_small {
 
 typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);
 
+/*
+ * Rows of A that are windows of an image with its channels last, read where they lie: output x of
+ * line l begins at a + l * line + x * step, and its k in groups of 32 at at[0], at[1] ... elements
+ * from there. Of a line lmn_hgemm_lines_read() outputs are read. The result leaves by head, whose
+ * rows are the outputs, line after line.
+ */
+typedef struct lmn_hgemm_lines {
+    const uint16_t *a;
+    int64_t line, step; /* elements */
+    int64_t width, n_lines;
+    const int64_t *at;
+    const uint16_t *b;
+    int64_t b_panel;
+    int64_t n, k; /* k in groups of 32 */
+    bool b_far;
+    const lmn_hgemm_head *head; /* with out */
+} lmn_hgemm_lines;
+
+typedef void lmn_hgemm_lines_fn(const lmn_hgemm_lines *t);
+
+/* Outputs of a tile: a line is cut evenly. */
+enum { LMN_HGEMM_LINE_ROWS = 16 };
+static inline int64_t lmn_hgemm_lines_rows(int64_t width)
+{
+    return lmn_ceil_div_i64(width, lmn_ceil_div_i64(width, LMN_HGEMM_LINE_ROWS));
+}
+static inline int64_t lmn_hgemm_lines_read(int64_t width)
+{
+    return lmn_ceil_div_i64(width, LMN_HGEMM_LINE_ROWS) * lmn_hgemm_lines_rows(width);
+}
+
 /* B, k x n, into panels; ceil(k / 2) * 2 rows are written where elem is 2, columns past n as +0. */
 typedef struct lmn_hgemm_pack {
     void *dst;
@@ -114,7 +145,9 @@ typedef struct lmn_hgemm_row {
     int32_t small_m;             /* most rows of small_nn */
     int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_small */
     bool heads;                  /* block applies the head of an epilogue */
+    bool short_k;                /* and takes a k of less than a group, if even */
     lmn_hgemm_block_fn *block;
+    lmn_hgemm_lines_fn *lines; /* NULL = none */
     lmn_hgemm_small_fn *small_nn, *small_nt;
     lmn_hgemm_pack_fn *pack_nn, *pack_nt; /* b of 16 bits, [k][n] and [n][k] */
     lmn_hgemm_rows_fn *rows;

@@ -82,6 +82,12 @@ static void cut_stream(lmn_hgemm_plan *p)
     p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
 }
 
+/* All of k is less than a group, which the row takes as it is? */
+static bool takes_short(const lmn_hgemm_plan *p)
+{
+    return p->row->short_k && is(p, LMN_HGEMM_PACKED) && p->k < p->row->group && p->k % 2 == 0;
+}
+
 /* Is A taken where it lies? Blocks but the last are whole groups, and the last may lack one of a
    pair. */
 static bool a_in_place(const lmn_hgemm_plan *p)
@@ -89,7 +95,7 @@ static bool a_in_place(const lmn_hgemm_plan *p)
     if (is(p, LMN_HGEMM_ROWS)) return false;
     if (by_panels(p) && p->m > 1 && p->k * 2 % SETS_BYTES == 0) return false;
     return p->row->elem == 2 && !is(p, LMN_HGEMM_A_F32 | LMN_HGEMM_TRANS_A) &&
-           (p->k % p->row->group == 0 || (p->row->group == 2 && !p->small));
+           (p->k % p->row->group == 0 || takes_short(p) || (p->row->group == 2 && !p->small));
 }
 /* Do sums wait in scratch? */
 static bool c_apart(const lmn_hgemm_plan *p)
@@ -540,7 +546,8 @@ static void run_strip(const work *w, int64_t i, int64_t k0, int64_t k, lmn_hgemm
     t->b = packed ? (const char *)w->args->b + (at + k0 * p->row->nr) * p->row->elem
                   : (const char *)w->s.b;
     t->b_panel = panel, t->n = w->n, t->beta = k0 > 0;
-    t->k = lmn_round_up_i64(k, p->row->group), t->odd = a_in_place(p) && t->k > k;
+    t->k = takes_short(p) && a_in_place(p) ? k : lmn_round_up_i64(k, p->row->group);
+    t->odd = a_in_place(p) && t->k > k;
     t->c = sums_at(w, i, &t->ldc);
     t->c_past = p->c_past && !w->args->epi;
     t->b_far = packed && p->k * p->n * p->row->elem > FAR_BYTES;

@@ -7,6 +7,7 @@
 #define X(dt, var, isa, prio, mr, nr, group, elem, strip, small_m, small_nt_m, nt_room, heads, \
           f32, epi)                                                                            \
     lmn_hgemm_block_fn lmn_hgemm_##dt##_block_##var;                                           \
+    lmn_hgemm_lines_fn lmn_hgemm_##dt##_lines_##var;                                           \
     lmn_hgemm_small_fn lmn_hgemm_##dt##_small_nn_##var, lmn_hgemm_##dt##_small_nt_##var;       \
     lmn_hgemm_pack_fn lmn_hgemm_##dt##_pack_nn_##var, lmn_hgemm_##dt##_pack_nt_##var,          \
         lmn_hgemm_##dt##_pack_nn_f32_##var, lmn_hgemm_##dt##_pack_nt_f32_##var;                \
@@ -17,6 +18,12 @@
 #include "kernels/hgemm/hgemm_variants.h"
 #undef X
 
+/* Which variants read windows where they lie. */
+#define LINES_ref(fn) NULL
+#define LINES_avx2(fn) NULL
+#define LINES_avx512(fn) NULL
+#define LINES_avx512bf16(fn) NULL
+#define LINES_amx(fn) fn
 #define NO_F32(fn) NULL
 #define HAS_F32(fn) fn
 #define ROW(dt, var, isa, prio, mr, nr, group, elem, strip, small_m, small_nt_m, nt_room, heads, \
@@ -31,7 +38,9 @@
      small_nt_m,                                                                                 \
      nt_room,                                                                                    \
      heads,                                                                                      \
+     (group) > 2,                                                                                \
      lmn_hgemm_##dt##_block_##var,                                                               \
+     LINES_##var(lmn_hgemm_##dt##_lines_##var),                                                  \
      lmn_hgemm_##dt##_small_nn_##var,                                                            \
      lmn_hgemm_##dt##_small_nt_##var,                                                            \
      lmn_hgemm_##dt##_pack_nn_##var,                                                             \

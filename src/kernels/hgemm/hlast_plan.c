@@ -58,6 +58,7 @@ void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool 
 {
     lmn_assert(g->groups == 1);
     *out = (lmn_hlast_plan){.g = *g};
+    if (lmn_hlast_lines_make(row, out)) return;
     lmn_hgemm_shape s = {.m = g->n * lmn_conv_volume(g->out),
                          .n = g->c_out,
                          .k = g->c_in * lmn_conv_volume(g->kernel),
@@ -97,16 +98,6 @@ static inline void copy_run(uint16_t *to, const uint16_t *from, int64_t len)
     *(sixteen *)(void *)(dst + n - 16) = last;
 }
 
-/* len elements of a line from element `at` on, where those outside of 0 .. end - 1 are 0. */
-static void copy_line(uint16_t *dst, const uint16_t *line, int64_t at, int64_t len, int64_t end)
-{
-    const int64_t lo = lmn_min_i64(len, lmn_max_i64(0, -at));
-    const int64_t hi = lmn_max_i64(lo, lmn_min_i64(len, end - at));
-    if (lo) memset(dst, 0, (size_t)lo * 2);
-    if (hi > lo) memcpy(dst + lo, line + at + lo, (size_t)(hi - lo) * 2);
-    if (len > hi) memset(dst + hi, 0, (size_t)(len - hi) * 2);
-}
-
 /* Taps that are neighbours in the image, of all rows of a strip: elements lo .. hi - 1 of the run q
    of a window go to `dst` in the first row. */
 typedef struct piece {
@@ -132,7 +123,7 @@ static void copy_outputs(const piece *c, int64_t image, const int64_t o[3], int6
         if (at >= 0 && at + len <= end)
             copy_run(dst, c->p->x + line + at, len);
         else
-            copy_line(dst, c->p->x + line, at, len, end);
+            lmn_hlast_copy_line(dst, c->p->x + line, at, len, end);
     }
 }
 
@@ -162,6 +153,10 @@ void lmn_hlast_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, int64_
                      void *scratch)
 {
     const lmn_conv_geom *g = &p->g;
+    if (p->direct.lines) {
+        lmn_hlast_lines_chunk(p, args, chunk, scratch);
+        return;
+    }
     const pixels from = {g, args->x, g->dilation[2] == 1 ? g->kernel[2] : 1};
     lmn_epi epi = {.n_ops = 0}, clip = {.n_ops = 1};
     const lmn_epi_op bias = {.kind = LMN_EPI_ADD, .bcast = LMN_EPI_COL, .x = args->bias};

@@ -15,9 +15,20 @@
 #include "kernels/conv/conv_geom.h"
 #include "kernels/hgemm/hgemm_plan.h"
 
+#include <string.h>
+
+/* Windows read where they lie, in copies of lines with their padding: `lines` lines of outputs and
+   `columns` channels are a chunk. */
+typedef struct lmn_hlast_lines {
+    int64_t lines, blocks;     /* 0: windows are copied instead; blocks of an image */
+    int64_t columns, n_blocks; /* n_blocks of channels */
+    int64_t width, n_in;       /* pixels of a copied line, and lines */
+} lmn_hlast_lines;
+
 typedef struct lmn_hlast_plan {
     lmn_conv_geom g;
     lmn_hgemm_plan gemm; /* of all images */
+    lmn_hlast_lines direct;
     int64_t n_chunks;
     size_t scratch_bytes;
 } lmn_hlast_plan;
@@ -48,5 +59,22 @@ void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool 
 /* Run chunk `chunk` < n_chunks; `scratch` holds scratch_bytes, contents are lost. */
 void lmn_hlast_chunk(const lmn_hlast_plan *plan, const lmn_hlast_args *args, int64_t chunk,
                      void *scratch);
+
+/* hlast_lines.c: is the convolution one whose windows `row` reads where they lie? Then the plan is
+   made, up to `gemm`. */
+bool lmn_hlast_lines_make(const lmn_hgemm_row *row, lmn_hlast_plan *p);
+void lmn_hlast_lines_chunk(const lmn_hlast_plan *plan, const lmn_hlast_args *args, int64_t chunk,
+                           void *scratch);
+
+/* len elements of a line from element `at` on, where those outside of 0 .. end - 1 are 0. */
+static inline void lmn_hlast_copy_line(uint16_t *dst, const uint16_t *line, int64_t at, int64_t len,
+                                       int64_t end)
+{
+    const int64_t lo = lmn_min_i64(len, lmn_max_i64(0, -at));
+    const int64_t hi = lmn_max_i64(lo, lmn_min_i64(len, end - at));
+    if (lo) memset(dst, 0, (size_t)lo * 2);
+    if (hi > lo) memcpy(dst + lo, line + at + lo, (size_t)(hi - lo) * 2);
+    if (len > hi) memset(dst + hi, 0, (size_t)(len - hi) * 2);
+}
 
 #endif

@@ -23,25 +23,27 @@ enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t), MOST_LINES = 
    second. */
 enum { NEAR_BYTES = 32 << 10 };
 
-/* Tiles for blocks of top + bottom rows; bottom may be 0. */
-static void configure(amx_cfg *c, int64_t top, int64_t bottom)
+/* Tiles for blocks of top + bottom rows, bottom may be 0, and k at once. */
+static void configure(amx_cfg *c, int64_t top, int64_t bottom, int64_t k)
 {
+    const int64_t row_bytes = k * (int64_t)sizeof(uint16_t);
     *c = (amx_cfg){0};
     amx_cfg_tile(c, 0, top, AMX_ROW_BYTES), amx_cfg_tile(c, 1, top, AMX_ROW_BYTES);
-    amx_cfg_tile(c, 4, top, AMX_ROW_BYTES);
+    amx_cfg_tile(c, 4, top, row_bytes);
     if (bottom) {
         amx_cfg_tile(c, 2, bottom, AMX_ROW_BYTES), amx_cfg_tile(c, 3, bottom, AMX_ROW_BYTES);
-        amx_cfg_tile(c, 5, bottom, AMX_ROW_BYTES);
+        amx_cfg_tile(c, 5, bottom, row_bytes);
     }
-    amx_cfg_tile(c, 6, AMX_ROWS, AMX_ROW_BYTES), amx_cfg_tile(c, 7, AMX_ROWS, AMX_ROW_BYTES);
+    amx_cfg_tile(c, 6, k / PAIR, AMX_ROW_BYTES), amx_cfg_tile(c, 7, k / PAIR, AMX_ROW_BYTES);
 }
 
 /* Sums of a tile on their way out, in a buffer: what is left to do is done behind the steps of the
    next tile, which are then still at work, or, where those are many, before them. */
 typedef struct waiting {
     const lmn_hgemm_block *t;
-    const float *sums;  /* HG_NR apart */
-    int64_t i, j, m, n; /* m == 0: nothing waits */
+    const float *sums;      /* HG_NR apart */
+    int64_t i, j, m, n;     /* m == 0: nothing waits */
+    int64_t next_i, next_m; /* rows of the lower tile, where they are another run */
 } waiting;
 
 /* From this k on the end of the tile before comes first: steps so many are no longer at work
@@ -138,13 +140,18 @@ static __attribute__((noinline)) void leave(const waiting *w)
 static void leave_last(waiting *w)
 {
     if (w->m) leave(w);
-    w->m = 0;
+    if (w->next_m) {
+        w->sums += AMX_ROWS * HG_NR, w->i = w->next_i, w->m = w->next_m;
+        leave(w);
+    }
+    w->m = w->next_m = 0;
 }
 
 typedef struct place {
-    const char *a, *b;
-    int64_t a_step;    /* bytes from row to row */
-    const float *from; /* sums that come first; NULL = none */
+    const char *a, *low, *b; /* low: the second tile of A */
+    const int64_t *at;       /* elements of A from its start, of every step; NULL = they follow */
+    int64_t a_step;          /* bytes from row to row */
+    const float *from;       /* sums that come first; NULL = none */
     float *to;
     int64_t from_step, to_step; /* bytes */
     int64_t k;
@@ -152,15 +159,15 @@ typedef struct place {
     int64_t lines;
 } place;
 
-/* lower: are there two tiles of A; right: and of B; far: is there something to fetch. Constants at
-   every call. */
+/* lower: are there two tiles of A; right: and of B; far: is there something to fetch; windows:
+   p->at counts. Constants at every call. */
 VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
-                       const bool far)
+                       const bool far, const bool windows)
 {
     if (p->k >= LONG_K) leave_last(w);
     const char *next = p->next;
     const int64_t lines = p->lines;
-    const char *a0 = p->a, *a1 = p->a + AMX_ROWS * p->a_step, *b = p->b;
+    const char *a0 = p->a, *a1 = p->low, *b = p->b;
     if (p->from) {
         const char *c = (const char *)p->from, *low = c + AMX_ROWS * p->from_step;
         AMX_LOAD(0, c, p->from_step);
@@ -175,15 +182,15 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     }
     for (int64_t k = 0; k < p->k; k += STEP_K) {
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
-        AMX_LOAD(4, a0, p->a_step);
+        const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
+        AMX_LOAD(4, a0 + at, p->a_step);
         AMX_LOAD(6, b, B_STEP);
         AMX_BF16(0, 4, 6);
         if (right) AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
         if (right) AMX_BF16(1, 4, 7);
-        if (lower) AMX_LOAD(5, a1, p->a_step);
+        if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         if (lower) AMX_BF16(2, 5, 6);
         if (lower && right) AMX_BF16(3, 5, 7);
-        a0 += STEP_K * sizeof(uint16_t), a1 += STEP_K * sizeof(uint16_t);
         b += STEP_K / PAIR * B_STEP;
     }
     leave_last(w);
@@ -197,26 +204,27 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
 static void block_any(const place *p, waiting *w, bool lower, bool right)
 {
     if (lower && right && p->next)
-        block32(p, w, true, true, true);
+        block32(p, w, true, true, true, false);
     else if (lower && right)
-        block32(p, w, true, true, false);
+        block32(p, w, true, true, false, false);
     else if (lower)
-        block32(p, w, true, false, false);
+        block32(p, w, true, false, false, false);
     else if (right)
-        block32(p, w, false, true, false);
+        block32(p, w, false, true, false, false);
     else
-        block32(p, w, false, false, false);
+        block32(p, w, false, false, false, false);
 }
 
-/* The blocks of a panel share the fetching of the next, a line of 64 bytes for every k. */
-VF_INLINE void fetch_panel(const lmn_hgemm_block *t, int64_t i, place *p)
+/* The blocks of a panel share the fetching of the next, a line of 64 bytes for every k: that of the
+   block-th. */
+VF_INLINE void fetch_panel(place *p, int64_t b_panel, int64_t block, int64_t blocks)
 {
-    const int64_t blocks = lmn_max_i64(1, t->m / 32);
-    const int64_t lines = lmn_min_i64(MOST_LINES, (STEP_K + blocks - 1) / blocks);
-    const int64_t from = i / 32 * lines * (t->k / STEP_K);
-    if (from >= t->k) return;
+    const int64_t share = lmn_max_i64(1, blocks);
+    const int64_t lines = lmn_min_i64(MOST_LINES, (STEP_K + share - 1) / share);
+    const int64_t from = block * lines * (p->k / STEP_K);
+    if (from >= p->k) return;
     p->lines = lines;
-    p->next = p->b + t->b_panel * (int64_t)sizeof(uint16_t) + from * 64;
+    p->next = p->b + b_panel * (int64_t)sizeof(uint16_t) + from * 64;
 }
 
 /* The lines that a block leaves to, and its residual: too far apart for the hardware to foresee. */
@@ -242,7 +250,8 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
                .k = t->k};
     const bool direct = n == HG_NR && !t->head;
     p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
-    if (t->b_far) fetch_panel(t, i, &p);
+    p.low = p.a + AMX_ROWS * p.a_step;
+    if (t->b_far) fetch_panel(&p, t->b_panel, i / 32, t->m / 32);
     if (t->head && t->head->out) leave_soon(t->head, i, j, m);
     if (p.from && n < HG_NR) {
         const vm low = vm_first(n), high = vm_first(n - VF_LANES);
@@ -253,18 +262,19 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
         p.from = sums, p.from_step = p.to_step;
     }
     block_any(&p, w, m > AMX_ROWS, n > VF_LANES);
-    if (!direct) *w = (waiting){t, sums, i, j, m, n};
+    if (!direct) *w = (waiting){.t = t, .sums = sums, .i = i, .j = j, .m = m, .n = n};
 }
 
 void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
 {
     const int64_t whole = t->m / 32 * 32, rest = t->m - whole;
+    const int64_t step = t->k > 0 ? lmn_min_i64(t->k, STEP_K) : STEP_K;
     float sums[2][32 * HG_NR] __attribute__((aligned(64)));
     waiting w = {.m = 0};
     int turn = 0;
     amx_cfg cfg;
     if (whole > 0) {
-        configure(&cfg, AMX_ROWS, AMX_ROWS);
+        configure(&cfg, AMX_ROWS, AMX_ROWS, step);
         amx_enter(&cfg);
         if (!t->b_far && t->k * 32 * (int64_t)sizeof(uint16_t) <= NEAR_BYTES) {
             for (int64_t i = 0; i < whole; i += 32)
@@ -276,10 +286,82 @@ void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
         }
     }
     if (rest > 0) {
-        configure(&cfg, lmn_min_i64(rest, AMX_ROWS), lmn_max_i64(0, rest - AMX_ROWS));
+        configure(&cfg, lmn_min_i64(rest, AMX_ROWS), lmn_max_i64(0, rest - AMX_ROWS), step);
         amx_enter(&cfg);
         for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, whole, j, rest, sums[turn ^= 1], &w);
     }
+    amx_leave();
+    leave_last(&w);
+}
+
+/* ---- windows -----------------------------------------------------------------------------------
+ */
+
+/* Tile `tile` of all lines: its first output, and how many of its rows are outputs. */
+typedef struct run {
+    int64_t i, m;
+    const char *a;
+} run;
+
+static run run_of(const lmn_hgemm_lines *t, int64_t tile, int64_t rows)
+{
+    const int64_t per_line = lmn_ceil_div_i64(t->width, AMX_ROWS);
+    const int64_t line = tile / per_line, x = tile % per_line * rows;
+    return (run){.i = line * t->width + x,
+                 .m = lmn_min_i64(rows, t->width - x),
+                 .a = (const char *)(t->a + line * t->line + x * t->step)};
+}
+
+/* The outputs of two tiles, the second of which may be none, by the panel of column j. */
+static void lines_at(const lmn_hgemm_lines *t, const lmn_hgemm_block *end, const run r[2],
+                     int64_t j, place *p, float *sums, waiting *w)
+{
+    p->a = r[0].a, p->low = r[1].m ? r[1].a : r[0].a, p->to = sums;
+    leave_soon(t->head, r[0].i, j, r[0].m);
+    leave_soon(t->head, r[1].i, j, r[1].m);
+    const int64_t n = lmn_min_i64(HG_NR, t->n - j);
+    if (n <= VF_LANES)
+        block32(p, w, true, false, false, true);
+    else if (p->next)
+        block32(p, w, true, true, true, true);
+    else
+        block32(p, w, true, true, false, true);
+    *w = (waiting){.t = end,
+                   .sums = sums,
+                   .i = r[0].i,
+                   .j = j,
+                   .m = r[0].m,
+                   .n = n,
+                   .next_i = r[1].i,
+                   .next_m = r[1].m};
+}
+
+lmn_hgemm_lines_fn lmn_hgemm_bf16_lines_amx;
+
+/* Two tiles of A are runs of any two lines. */
+void lmn_hgemm_bf16_lines_amx(const lmn_hgemm_lines *t)
+{
+    const int64_t rows = lmn_hgemm_lines_rows(t->width);
+    const int64_t tiles = t->n_lines * lmn_ceil_div_i64(t->width, AMX_ROWS);
+    float sums[2][32 * HG_NR] __attribute__((aligned(64)));
+    const lmn_hgemm_block end = {.head = t->head};
+    waiting w = {.m = 0};
+    int turn = 0;
+    amx_cfg cfg;
+    configure(&cfg, rows, rows, STEP_K);
+    amx_enter(&cfg);
+    for (int64_t j = 0; j < t->n; j += HG_NR)
+        for (int64_t i = 0; i < tiles; i += 2) {
+            const run r[2] = {run_of(t, i, rows),
+                              i + 1 < tiles ? run_of(t, i + 1, rows) : (run){.m = 0}};
+            place p = {.b = (const char *)(t->b + j / HG_NR * t->b_panel),
+                       .at = t->at,
+                       .a_step = t->step * (int64_t)sizeof(uint16_t),
+                       .to_step = HG_NR * (int64_t)sizeof(float),
+                       .k = t->k};
+            if (t->b_far && j + HG_NR < t->n) fetch_panel(&p, t->b_panel, i / 2, tiles / 2);
+            lines_at(t, &end, r, j, &p, sums[turn ^= 1], &w);
+        }
     amx_leave();
     leave_last(&w);
 }
@@ -355,7 +437,7 @@ static void small_nt_run(const lmn_hgemm_small *t)
         memset((uint16_t *)t->room + done * HG_NR, 0,
                (size_t)((all - done) * HG_NR) * sizeof(uint16_t));
     amx_cfg cfg;
-    configure(&cfg, AMX_ROWS, AMX_ROWS);
+    configure(&cfg, AMX_ROWS, AMX_ROWS, STEP_K);
     amx_enter(&cfg);
     for (int64_t j = 0; j < t->n; j += 32) {
         const int64_t n = lmn_min_i64(32, t->n - j);
