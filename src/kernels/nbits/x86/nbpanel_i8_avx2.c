@@ -1,5 +1,5 @@
 /*
- * nbpanel row for AVX2: a quarter of a strip is a register of sums. vpmaddubsw cannot saturate, and
+ * nbpanel row for AVX2: a strip is four registers of sums. vpmaddubsw cannot saturate, and
  * neither can the sum of a group of 4-bit weights in 16 bits: 15 * 127 * 16 fits; weights of 8 bits
  * are split into the low seven bits and the highest.
  */
@@ -29,79 +29,112 @@ ALWAYS __m256i every(const uint8_t *p)
     return _mm256_set1_epi32(v);
 }
 
-/* Sums of r * q of eight rows, with q at the half of lines of a group. */
-ALWAYS __m256i sums4(const uint8_t *q, const uint8_t *r)
+#define EACH_QUARTER(X) X(0) X(1) X(2) X(3)
+
+/* Sums of r * q of a strip, eight rows a register: of pairs of columns in 16 bits, or whole. Lines
+   are read in their order. */
+typedef struct sums {
+    __m256i v0, v1, v2, v3;
+} sums;
+
+/* A sum is complete here: compilers would add up lines at last, and spill them until then. */
+#define COMPLETE(v) __asm__("" : "+x"(v))
+
+ALWAYS void line4(sums *s, const uint8_t *q, const uint8_t *r)
 {
-    const __m256i low = _mm256_set1_epi8(15);
-    __m256i v = _mm256_setzero_si256();
-    for (int i = 0; i < 4; i++) {
-        const __m256i two = load(q + 128 * i), lo = _mm256_and_si256(two, low);
-        const __m256i hi = _mm256_and_si256(_mm256_srli_epi16(two, 4), low);
-        v = _mm256_add_epi16(v, _mm256_maddubs_epi16(lo, every(r + 4 * i)));
-        v = _mm256_add_epi16(v, _mm256_maddubs_epi16(hi, every(r + 16 + 4 * i)));
+    const __m256i low = _mm256_set1_epi8(15), first = every(r), last = every(r + 16);
+#define QUARTER(i)                                                               \
+    {                                                                            \
+        const __m256i two = load(q + 32 * (i)), lo = _mm256_and_si256(two, low); \
+        const __m256i hi = _mm256_and_si256(_mm256_srli_epi16(two, 4), low);     \
+        s->v##i = _mm256_add_epi16(s->v##i, _mm256_maddubs_epi16(lo, first));    \
+        s->v##i = _mm256_add_epi16(s->v##i, _mm256_maddubs_epi16(hi, last));     \
+        COMPLETE(s->v##i);                                                       \
     }
-    return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
+    EACH_QUARTER(QUARTER)
+#undef QUARTER
 }
-ALWAYS __m256i sums8(const uint8_t *q, const uint8_t *r)
+ALWAYS void line8(sums *s, const uint8_t *q, const uint8_t *r)
 {
-    const __m256i low = _mm256_set1_epi8(127), one = _mm256_set1_epi16(1);
-    __m256i v = _mm256_setzero_si256();
-    for (int i = 0; i < 8; i++) {
-        const __m256i line = load(q + 128 * i), a = every(r + 4 * i);
-        const __m256i lo = _mm256_maddubs_epi16(_mm256_and_si256(line, low), a);
-        const __m256i hi = _mm256_maddubs_epi16(_mm256_andnot_si256(low, line), a);
-        v = _mm256_add_epi32(v, _mm256_madd_epi16(lo, one));
-        v = _mm256_add_epi32(v, _mm256_madd_epi16(hi, one));
+    const __m256i low = _mm256_set1_epi8(127), one = _mm256_set1_epi16(1), a = every(r);
+#define QUARTER(i)                                                                 \
+    {                                                                              \
+        const __m256i all = load(q + 32 * (i));                                    \
+        const __m256i lo = _mm256_maddubs_epi16(_mm256_and_si256(all, low), a);    \
+        const __m256i hi = _mm256_maddubs_epi16(_mm256_andnot_si256(low, all), a); \
+        s->v##i = _mm256_add_epi32(s->v##i, _mm256_madd_epi16(lo, one));           \
+        s->v##i = _mm256_add_epi32(s->v##i, _mm256_madd_epi16(hi, one));           \
+        COMPLETE(s->v##i);                                                         \
     }
-    return v;
+    EACH_QUARTER(QUARTER)
+#undef QUARTER
+}
+ALWAYS sums group_sums(const uint8_t *q, const uint8_t *r, const int bits)
+{
+    const __m256i zero = _mm256_setzero_si256(), one = _mm256_set1_epi16(1);
+    sums s = {zero, zero, zero, zero};
+    for (int c = 0; c < bits; c++) (bits == 4 ? line4 : line8)(&s, q + 128 * c, r + 4 * c);
+    if (bits == 8) return s;
+#define QUARTER(i) s.v##i = _mm256_madd_epi16(s.v##i, one);
+    EACH_QUARTER(QUARTER)
+#undef QUARTER
+    return s;
 }
 
-/* Eight rows by a record; zp: one a row, or NULL. */
-ALWAYS __m256 product(const uint8_t *q, __m256 scale, const uint8_t *zp, const uint8_t *r,
-                      __m256 acc, const int bits)
+/* What zero points take off eight rows by a record, at the same place as their sums. */
+ALWAYS __m256i taken_off(const uint8_t *r, const uint8_t *zp, const int bits)
 {
-    __m256i off = every(r + NBPANEL_SUM);
-    if (zp)
-        off = _mm256_madd_epi16(
-            _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)zp)), off);
-    else if (bits == 4)
-        off = _mm256_srai_epi32(off, 4);
-    const __m256i v = _mm256_add_epi32(off, bits == 4 ? sums4(q, r) : sums8(q, r));
-    const __m256 s = _mm256_mul_ps(scale, _mm256_castsi256_ps(every(r + NBPANEL_S)));
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(v), s, acc);
+    const __m256i sum = every(r + NBPANEL_SUM);
+    if (!zp) return bits == 4 ? _mm256_srai_epi32(sum, 4) : sum;
+    return _mm256_madd_epi16(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)zp)), sum);
 }
 
-/* Half a strip, from row `from` on, by row i of the tile. */
-ALWAYS void half(const nbpanel_part *p, int64_t i, int64_t from, const int bits)
+/* A strip by row i of the tile. */
+ALWAYS void row(const nbpanel_part *p, int64_t i, const int bits, const bool zps)
 {
     const lmn_nbpanels *w = &p->w;
     const uint8_t *a = p->a + i * LMN_NBPANEL_RECORD;
-    float *acc = p->acc[i] + from;
-    __m256 c0 = _mm256_setzero_ps(), c1 = c0;
-    if (p->g > 0) c0 = _mm256_loadu_ps(acc), c1 = _mm256_loadu_ps(acc + 8);
+    float *acc = p->acc[i];
+#define START(i) __m256 c##i = p->g > 0 ? _mm256_loadu_ps(acc + 8 * (i)) : _mm256_setzero_ps();
+    EACH_QUARTER(START)
+#undef START
     for (int64_t g = p->g; g < p->end; g++, a += p->m * LMN_NBPANEL_RECORD) {
-        const uint8_t *q = nbpanel_group(w, g, bits, w->zps) + from * 4;
-        const uint8_t *tail = nbpanel_tail(w, g, bits, w->zps);
-        const uint8_t *zp = w->zps ? tail + NBPANEL_ZP + from : NULL;
-        const float *scale = (const float *)(const void *)tail + from;
-        c0 = product(q, _mm256_loadu_ps(scale), zp, a, c0, bits);
-        c1 = product(q + 32, _mm256_loadu_ps(scale + 8), zp ? zp + 8 : NULL, a, c1, bits);
+        const sums v = group_sums(nbpanel_group(w, g, bits, zps), a, bits);
+        const uint8_t *tail = nbpanel_tail(w, g, bits, zps);
+        const __m256 s = _mm256_castsi256_ps(every(a + NBPANEL_S));
+#define CHAIN(i)                                                                           \
+    {                                                                                      \
+        const uint8_t *zp = zps ? tail + NBPANEL_ZP + 8 * (i) : NULL;                      \
+        const __m256 scale = _mm256_loadu_ps((const float *)(const void *)tail + 8 * (i)); \
+        const __m256i sum = _mm256_add_epi32(v.v##i, taken_off(a, zp, bits));              \
+        c##i = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, s), c##i);    \
     }
-    _mm256_storeu_ps(acc, c0), _mm256_storeu_ps(acc + 8, c1);
+        EACH_QUARTER(CHAIN)
+#undef CHAIN
+    }
+#define END(i) _mm256_storeu_ps(acc + 8 * (i), c##i);
+    EACH_QUARTER(END)
+#undef END
 }
 
-static void tile(const nbpanel_part *p)
+#define INSTANCE(bits, zps)                                                          \
+    static __attribute__((noinline)) void tile_##bits##_##zps(const nbpanel_part *p) \
+    {                                                                                \
+        for (int64_t i = 0; i < p->m; i++) row(p, i, bits, zps);                     \
+    }
+INSTANCE(4, 0)
+INSTANCE(4, 1)
+INSTANCE(8, 0)
+INSTANCE(8, 1)
+
+static void any_tile(const nbpanel_part *p)
 {
-    for (int64_t i = 0; i < p->m; i++)
-        for (int64_t from = 0; from < LMN_NBPANEL_ROWS; from += 16) {
-            if (p->w.bits == 8)
-                half(p, i, from, 8);
-            else
-                half(p, i, from, 4);
-        }
+    static nbpanel_tile_fn *const tiles[2][2] = {{tile_4_0, tile_4_1}, {tile_8_0, tile_8_1}};
+    tiles[p->w.bits == 8][p->w.zps](p);
 }
 
 void lmn_nbpanel_i8_run_avx2(const lmn_nbpanel_block *b)
 {
-    nbpanel_run(b, tile);
+    nbpanel_run(b, any_tile);
 }
