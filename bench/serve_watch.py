@@ -2,8 +2,8 @@
 """
 What it costs `lamina serve` to be watched: serve_watch.py [--seconds N] [--rounds N]. The tiny
 model at 64 connections, without a log, with a line of it for one request in 1, 10 and 100 (a
-collector takes them away on the other core), and with traces for one request in 1000, 10 and 1.
-CPU a request is the server's, medians of rounds by turns.
+collector takes them away on the other core), with every line made by the server itself, and with
+traces for one request in 1000, 10 and 1. CPU a request is the server's, medians of rounds by turns.
 """
 import argparse
 import os
@@ -76,6 +76,7 @@ def main():
             servers = [start(folder, repo, log, "not watched")]
             servers += [start(folder, repo, log, f"log, one in {n}", "--log", ring, "--log-sample",
                               str(n)) for n in (1, 10, 100)]
+            servers += [start(folder, repo, log, "log, lines", "--log", "json")]
             servers += [start(folder, repo, log, f"traces, one in {n}", "--otlp", sink,
                               "--trace-rate", str(n)) for n in (1, 10, 1000)]
             got = turns(servers, opts.rounds,

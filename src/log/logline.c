@@ -105,16 +105,31 @@ static uint64_t zeros(uint64_t v)
     return (v - 0x0101010101010101u) & ~v & 0x8080808080808080u;
 }
 
-/* Bytes from p on that may stand as they are, eight at a time. */
+/* Is there a byte among these eight that may not stand as it is? False alarms are possible. */
+static bool any_special(uint64_t v)
+{
+    const uint64_t low = (v - 0x2020202020202020u) & ~v & 0x8080808080808080u;
+    return (low | (v & 0x8080808080808080u) | zeros(v ^ 0x7f7f7f7f7f7f7f7fu) |
+            zeros(v ^ 0x2222222222222222u) | zeros(v ^ 0x5c5c5c5c5c5c5c5cu)) != 0;
+}
+
+/* Bytes from p on that may stand as they are; the last are looked at with some before them. */
 static size_t plain_bytes(const uint8_t *p, size_t n)
 {
     size_t k = 0;
-    for (uint64_t v; n - k >= 8; k += 8) {
-        memcpy(&v, p + k, 8);
-        const uint64_t low = (v - 0x2020202020202020u) & ~v & 0x8080808080808080u;
-        if (low | (v & 0x8080808080808080u) | zeros(v ^ 0x7f7f7f7f7f7f7f7fu) |
-            zeros(v ^ 0x2222222222222222u) | zeros(v ^ 0x5c5c5c5c5c5c5c5cu))
-            break;
+    uint64_t v;
+    uint32_t head, tail;
+    if (n >= 8) {
+        for (; n - k >= 8; k += 8) {
+            memcpy(&v, p + k, 8);
+            if (any_special(v)) break;
+        }
+        memcpy(&v, p + n - 8, 8);
+        if (n - k < 8 && !any_special(v)) return n;
+    } else if (n >= 4) {
+        memcpy(&head, p, 4);
+        memcpy(&tail, p + n - 4, 4);
+        if (!any_special((uint64_t)tail << 32 | head)) return n;
     }
     while (k < n && is_plain(p[k])) k++;
     return k;
@@ -195,7 +210,7 @@ static void put_name(lmn_lines *o, const char *name)
     put_str(o, o->logfmt ? "=" : "\":");
 }
 
-static void put_key(lmn_lines *o, lmn_span key)
+static void write_key(lmn_lines *o, lmn_span key)
 {
     if (!o->logfmt) {
         put(o, ",\"", 2);
@@ -215,6 +230,24 @@ static void put_key(lmn_lines *o, lmn_span key)
         i += len ? len : 1;
     }
     put_str(o, reserved(key) ? "_=" : "=");
+}
+
+/* Records of a kind have the same keys in the same places: as it was written there last. */
+static void put_key(lmn_lines *o, uint32_t i, lmn_span key)
+{
+    lmn_line_key *k = &o->keys[i % LMN_LOGLINE_KEYS];
+    if (LMN_LIKELY(k->n == key.n && k->n_text && memcmp(k->key, key.p, key.n) == 0)) {
+        put(o, k->text, k->n_text);
+        return;
+    }
+    const size_t from = o->n;
+    write_key(o, key);
+    k->n_text = 0;
+    if (key.n > sizeof k->key || o->n - from > sizeof k->text) return;
+    k->n = (uint8_t)key.n;
+    k->n_text = (uint8_t)(o->n - from);
+    if (key.n) memcpy(k->key, key.p, key.n);
+    memcpy(k->text, o->p + from, k->n_text);
 }
 
 static void put_hex(lmn_lines *o, uint64_t v)
@@ -287,11 +320,11 @@ bool lmn_lines_record(lmn_lines *o, const lmn_logorigin *from, lmn_logrec r)
 {
     lmn_logfield f;
     put_head(o, from, &r);
-    for (bool first = true; lmn_logrec_next(&r, &f); first = false) {
-        if (first && f.kind == LMN_LOGREC_STR && f.key.n == 0)
+    for (uint32_t i = 0; lmn_logrec_next(&r, &f); i++) {
+        if (i == 0 && f.kind == LMN_LOGREC_STR && f.key.n == 0)
             put_name(o, "msg");
         else
-            put_key(o, f.key);
+            put_key(o, i, f.key);
         put_value(o, &f);
     }
     if (r.flags & LMN_LOGREC_TRUNCATED) {

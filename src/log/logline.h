@@ -10,11 +10,19 @@
 /* No line is longer: each byte of a record becomes six at most, its own head some hundred. */
 #define LMN_LOGLINE_MAX (6u * LMN_LOGRING_RECORD_BYTES + 2048u)
 
+/* A key and what stands for it in a line; n_text 0: none yet. */
+#define LMN_LOGLINE_KEYS 24u
+typedef struct lmn_line_key {
+    uint8_t n, n_text;
+    char key[22], text[40];
+} lmn_line_key;
+
 typedef struct lmn_lines {
     char *p;
     size_t n, cap;
-    bool logfmt;
-    uint64_t second; /* whose text stands in date */
+    bool logfmt;                         /* does not change once there are lines */
+    lmn_line_key keys[LMN_LOGLINE_KEYS]; /* as they were met last in this place of a record */
+    uint64_t second;                     /* whose text stands in date */
     char date[24];
 } lmn_lines;
 
