@@ -103,7 +103,8 @@ VF_INLINE bool goes_past(const lmn_hgemm_block *t)
 /* One element of a row of A and +0 in every lane. */
 VF_INLINE __m512i half_pair_bcast(const uint16_t *p)
 {
-    return _mm512_set1_epi32(*p);
+    typedef uint16_t anywhere __attribute__((aligned(1), may_alias));
+    return _mm512_set1_epi32(*(const anywhere *)p);
 }
 
 /* Panels that are wanted next come while these multiply: of what 32 rows of k take there, every one
