@@ -3,24 +3,25 @@
  */
 #include "kernels/gemm/dgemm.h"
 
-#define X(dt, var, isa, prio, mr, nr)                                                 \
-    lmn_dgemm_block_fn lmn_dgemm_##dt##_block_##var, lmn_dgemm_##dt##_small_nn_##var, \
-        lmn_dgemm_##dt##_small_nt_##var;                                              \
-    lmn_dgemm_pack_fn lmn_dgemm_##dt##_pack_nn_##var, lmn_dgemm_##dt##_pack_nt_##var;
+#define X(dt, var, isa, prio, mr, nr, past, code)                                       \
+    lmn_dgemm_block_fn lmn_dgemm_##dt##_block_##code, lmn_dgemm_##dt##_small_nn_##code, \
+        lmn_dgemm_##dt##_small_nt_##code;                                               \
+    lmn_dgemm_pack_fn lmn_dgemm_##dt##_pack_nn_##code, lmn_dgemm_##dt##_pack_nt_##code;
 #include "kernels/gemm/dgemm_variants.h"
 #undef X
 
 const lmn_dgemm_row lmn_dgemm_f64_rows[] = {
-#define X(dt, var, isa, prio, mr, nr)     \
-    {LMN_KROW(dgemm, dt, var, isa, prio), \
-     mr,                                  \
-     nr,                                  \
-     lmn_dgemm_##dt##_block_##var,        \
-     lmn_dgemm_##dt##_small_nn_##var,     \
-     lmn_dgemm_##dt##_small_nt_##var,     \
-     lmn_dgemm_##dt##_pack_nn_##var,      \
-     lmn_dgemm_##dt##_pack_nt_##var,      \
-     NULL,                                \
+#define X(dt, var, isa, prio, mr, nr, past, code) \
+    {LMN_KROW(dgemm, dt, var, isa, prio),         \
+     mr,                                          \
+     nr,                                          \
+     past,                                        \
+     lmn_dgemm_##dt##_block_##code,               \
+     lmn_dgemm_##dt##_small_nn_##code,            \
+     lmn_dgemm_##dt##_small_nt_##code,            \
+     lmn_dgemm_##dt##_pack_nn_##code,             \
+     lmn_dgemm_##dt##_pack_nt_##code,             \
+     NULL,                                        \
      NULL},
 #include "kernels/gemm/dgemm_variants.h"
 #undef X

@@ -1,8 +1,9 @@
 /*
- * Rows of the dgemm family: X(dtype, variant, ISA, prio, MR, NR), as gemm_variants.h. An X list.
+ * Rows of the dgemm family: as gemm_variants.h. An X list.
  */
-X(f64, ref, REF, 0, 4, 16)
+X(f64, ref, REF, 0, 4, 16, false, ref)
 #if defined(__x86_64__)
-X(f64, avx2, AVX2, 10, 6, 8)
-X(f64, avx512, AVX512, 20, 8, 24)
+X(f64, avx2, AVX2, 10, 6, 8, true, avx2)
+X(f64, avx512, AVX512, 20, 8, 24, true, avx512)
+X(f64, avx512near, AMX, 30, 8, 24, false, avx512)
 #endif

@@ -175,7 +175,8 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->path = choose_path(out);
     cut(out);
-    out->c_past = s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
+    out->c_past =
+        out->row->past && s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
     lay_out(out, KC);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }

@@ -61,6 +61,7 @@ typedef void GEMM_T(pack_fn)(GEMM_REAL *restrict packed, const GEMM_REAL *restri
 typedef struct GEMM_T(row) {
     lmn_krow head;
     int32_t mr, nr;              /* register tile */
+    bool past;                   /* stores past the caches pay where C has left them */
     GEMM_T(block_fn) * block;    /* B in panels */
     GEMM_T(block_fn) * small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
     GEMM_T(block_fn) * small_nt; /* b is row-major [n][k]; B is streamed once, rows of A in L1 */
