@@ -113,11 +113,13 @@ static void test_await(t_env *env)
     T_CHECK(rig_say(other, echo));
     T_EQ(rig_answer_of(other, body, sizeof body), 200); /* the time was over */
     atomic_store(&g.await_ns, 60000000000u);
-    T_CHECK(rig_say(other, echo)); /* at the end of this turn it begins to await for long */
-    T_EQ(rig_answer_of(other, body, sizeof body), 200);
-    T_CHECK(rig_say(other, echo));
     struct pollfd p = {.fd = other, .events = POLLIN};
-    T_EQ(poll(&p, 1, 50), 0);
+    T_CHECK(rig_say(other, echo)); /* it awaits for long from the end of the turn before, or this */
+    if (poll(&p, 1, 50) == 1) {
+        T_EQ(rig_answer_of(other, body, sizeof body), 200);
+        T_CHECK(rig_say(other, echo));
+        T_EQ(poll(&p, 1, 50), 0);
+    }
     atomic_store(&g.let_go, 1); /* posts a task */
     T_EQ(rig_answer_of(held, body, sizeof body), 200);
     T_EQ(rig_answer_of(other, body, sizeof body), 200);
