@@ -39,8 +39,9 @@ lamina_status lmn_crash_install(lmn_crash_handler *handler, void *stack, size_t 
     return LAMINA_OK;
 }
 
-static uintptr_t pc_of(const ucontext_t *u)
+uintptr_t lmn_interrupted_pc(const void *context)
 {
+    const ucontext_t *u = context;
 #if defined(__x86_64__)
     return (uintptr_t)u->uc_mcontext.gregs[REG_RIP];
 #elif defined(__aarch64__)
@@ -61,7 +62,7 @@ lmn_crash lmn_crash_read(int signo, const void *info, const void *context)
         c.address = (uintptr_t)s->si_addr;
     else
         c.sender = (uint32_t)s->si_pid;
-    c.pc = pc_of(context);
+    c.pc = lmn_interrupted_pc(context);
     return c;
 }
 

@@ -24,6 +24,9 @@ typedef void lmn_crash_handler(int signo, void *info, void *context);
  * E_OS. */
 lamina_status lmn_crash_install(lmn_crash_handler *handler, void *stack, size_t bytes,
                                 lamina_error *err);
+/* Where the thread was that a signal with this context interrupted; 0 = unknown. Safe in
+ * handlers. */
+uintptr_t lmn_interrupted_pc(const void *context);
 lmn_crash lmn_crash_read(int signo, const void *info, const void *context);
 /* Return addresses, innermost first, without those of the handler itself; how many. */
 size_t lmn_crash_frames(uintptr_t pc, uintptr_t *out, size_t max);

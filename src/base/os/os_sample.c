@@ -3,6 +3,7 @@
  */
 #include "base/os/os_sample.h"
 
+#include "base/os/os_crash.h"
 #include "base/os/os_publish.h"
 #include "base/os/os_self.h"
 
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <ucontext.h>
 
 #define SLOTS 256u
 #define THREADS 1024u
@@ -43,19 +43,6 @@ struct lmn_sampler {
 };
 
 /* --- the handler --- */
-
-static uintptr_t pc_of(const void *context)
-{
-    const ucontext_t *u = context;
-#if defined(__x86_64__)
-    return (uintptr_t)u->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-    return (uintptr_t)u->uc_mcontext.pc;
-#else
-    (void)u;
-    return 0;
-#endif
-}
 
 /* From the interrupted place outwards: the handler's own calls stand before it. */
 static void walk(lmn_sample *m, uintptr_t pc)
@@ -93,7 +80,7 @@ static void interrupted(int signo, siginfo_t *info, void *context)
         lmn_os_thread_name(m->thread);
         memset(m->note, 0, sizeof m->note);
         if (s->hook) s->hook(s->ctx, m->note);
-        walk(m, pc_of(context));
+        walk(m, lmn_interrupted_pc(context));
         lmn_atomic_store(&m->state, FULL, release);
     } else {
         (void)lmn_atomic_add(&s->lost, 1, relaxed);
