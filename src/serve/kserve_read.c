@@ -303,7 +303,7 @@ static lamina_status take_binary(reader *d, input *in)
                         "input \"%s\": its binary data, %lld bytes, lie past the end of the body",
                         in->name, (long long)in->binary_bytes);
     const lmn_span raw = {d->tail.p, (size_t)in->binary_bytes};
-    d->tail.p += raw.n, d->tail.n -= raw.n;
+    if (raw.n) d->tail.p += raw.n, d->tail.n -= raw.n; /* an empty tail may have no address */
     return lmn_kserve_binary(raw, &in->t, in->name, d->arena, d->err);
 }
 
