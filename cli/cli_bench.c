@@ -202,6 +202,13 @@ static double percentile(const bench *b, int percent)
     return b->t[i ? i - 1 : 0] * 1e3;
 }
 
+static double mean(const bench *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < b->n; i++) sum += b->t[i];
+    return sum / (double)b->n * 1e3;
+}
+
 static double ratio(double a, double b)
 {
     return b > 0 ? a / b : 0;
@@ -292,9 +299,9 @@ static void print_json(const bench *b, const profile *p)
     printf("{\"model\": ");
     cli_json_string(stdout, b->path);
     printf(", \"threads\": %d, \"load_ms\": %.3f, \"first_ms\": %.3f, \"runs\": %zu, \"p50_ms\": "
-           "%.6f, \"p99_ms\": %.6f, \"min_ms\": %.6f,\n",
+           "%.6f, \"p99_ms\": %.6f, \"min_ms\": %.6f, \"mean_ms\": %.6f,\n",
            b->roof.threads, b->load_s * 1e3, b->first_s * 1e3, b->n, percentile(b, 50),
-           percentile(b, 99), b->t[0] * 1e3);
+           percentile(b, 99), b->t[0] * 1e3, mean(b));
     printf(" \"packed\": {\"tensors\": %llu, \"bytes\": %llu, \"mapped\": %llu, \"file\": ",
            (unsigned long long)b->packed.n_packed, (unsigned long long)b->packed.packed_bytes,
            (unsigned long long)b->packed.packed_mapped_bytes);
