@@ -6,6 +6,9 @@
  *
  * All of it is assembly, since compilers get the intrinsics wrong: gcc 12 takes _tile_loadconfig to
  * read 8 of the 64 bytes and drops the stores of the rest. Tile numbers are literals.
+ *
+ * LMN_AMX_MODEL, which no library is compiled with, makes calls of a model of the unit of all of it
+ * (tests/kcheck_amx), so that rows are checked where there is no such unit.
  */
 #ifndef LMN_KERNELS_AMX_TILE_H
 #define LMN_KERNELS_AMX_TILE_H
@@ -31,6 +34,24 @@ static inline void amx_cfg_tile(amx_cfg *c, int tile, int64_t rows, int64_t row_
     c->row_bytes[tile] = (uint16_t)row_bytes;
 }
 
+#ifdef LMN_AMX_MODEL
+/* Load the whole configuration; it clears all tiles. */
+void amx_enter(const amx_cfg *c);
+void amx_leave(void);
+void amx_model_zero(int t);
+void amx_model_load(int t, const void *p, int64_t step);
+void amx_model_store(int t, void *p, int64_t step);
+void amx_model_bf16(int c, int a, int b);
+/* Are bytes of a, and of b, signed? */
+void amx_model_bytes(int c, int a, int b, bool a_signed, bool b_signed);
+#define AMX_ZERO(t) amx_model_zero(t)
+#define AMX_LOAD(t, p, step) amx_model_load(t, p, step)
+#define AMX_STORE(t, p, step) amx_model_store(t, p, step)
+#define AMX_BF16(c, a, b) amx_model_bf16(c, a, b)
+#define AMX_U8S8(c, a, b) amx_model_bytes(c, a, b, false, true)
+#define AMX_S8U8(c, a, b) amx_model_bytes(c, a, b, true, false)
+#define AMX_S8S8(c, a, b) amx_model_bytes(c, a, b, true, true)
+#else
 /* Load the whole configuration; it clears all tiles. */
 static inline void amx_enter(const amx_cfg *c)
 {
@@ -56,5 +77,6 @@ static inline void amx_leave(void)
 #define AMX_U8S8(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 #define AMX_S8U8(c, a, b) __asm__ volatile("tdpbsud %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 #define AMX_S8S8(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+#endif
 
 #endif
