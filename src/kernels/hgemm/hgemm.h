@@ -83,18 +83,20 @@ typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);
 
 /*
  * Rows of A that are windows of an image with its channels last, read where they lie: output x of
- * line l begins at a + l * line + x * step, and its k in groups of 32 at at[0], at[1] ... elements
- * from there. Of a line lmn_hgemm_lines_read() outputs are read. The result leaves by head, whose
- * rows are the outputs, line after line.
+ * line l begins at a + l * line + x * step, and its k in runs at at[0], at[1] ... elements from
+ * there. Rows of groups beyond pairs have runs of a group, and read lmn_hgemm_lines_read() outputs
+ * of a line; others take any run and read what there is. The result leaves by head, whose rows are
+ * the outputs, line after line.
  */
 typedef struct lmn_hgemm_lines {
     const uint16_t *a;
     int64_t line, step; /* elements */
     int64_t width, n_lines;
     const int64_t *at;
+    int64_t run; /* elements; of the k / run runs */
     const uint16_t *b;
     int64_t b_panel;
-    int64_t n, k; /* k in groups of 32 */
+    int64_t n, k;
     bool b_far;
     const lmn_hgemm_head *head; /* with out */
 } lmn_hgemm_lines;

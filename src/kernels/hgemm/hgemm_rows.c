@@ -22,7 +22,7 @@
 #define LINES_ref(fn) NULL
 #define LINES_avx2(fn) NULL
 #define LINES_avx512(fn) NULL
-#define LINES_avx512bf16(fn) NULL
+#define LINES_avx512bf16(fn) fn
 #define LINES_amx(fn) fn
 #define NO_F32(fn) NULL
 #define HAS_F32(fn) fn

@@ -66,17 +66,15 @@ VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, 
     LEAVE_ODD(0) LEAVE_ODD(1) LEAVE_ODD(2)
 }
 
-/* The sums of a tile, still near, as 16 bits. The instruction that rounds makes denormals 0. */
-static __attribute__((noinline)) void leave(const lmn_hgemm_block *t, int64_t i0, int64_t j0,
-                                            int64_t m)
+/* The sums of a tile, HG_NR apart, as 16 bits. The instruction that rounds makes denormals 0. */
+static __attribute__((noinline)) void leave(const lmn_hgemm_head *h, const float *sums, int64_t i0,
+                                            int64_t j0, int64_t m, int64_t n)
 {
     enum { DENORMAL = 0x20 };
-    const lmn_hgemm_head *h = t->head;
     const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
-    const int64_t n = lmn_min_i64(HG_NR, t->n - j0);
-    for (int64_t i = i0; i < i0 + m; i++) {
-        const float *c = t->c + i * t->ldc + j0;
-        const int64_t at = i * h->out_ld + j0;
+    for (int64_t i = 0; i < m; i++) {
+        const float *c = sums + i * HG_NR;
+        const int64_t at = (i0 + i) * h->out_ld + j0;
         for (int64_t j = 0; j < n; j += VF_LANES) {
             const vm in = vm_first(n - j);
             vf v = vf_loadm(c + j, in);
@@ -107,6 +105,20 @@ VF_INLINE __m512i half_pair_bcast(const uint16_t *p)
     return _mm512_set1_epi32(*(const anywhere *)p);
 }
 
+/* One element and, from another place, its neighbour. */
+VF_INLINE __m512i split_pair_bcast(const uint16_t *even, const uint16_t *odd)
+{
+    typedef uint16_t anywhere __attribute__((aligned(1), may_alias));
+    const uint32_t pair = *(const anywhere *)even | (uint32_t) * (const anywhere *)odd << 16;
+    return _mm512_set1_epi32((int32_t)pair);
+}
+
+/* Windows that are read where they lie, and the outputs of a tile among them. */
+typedef struct windows {
+    const lmn_hgemm_lines *l;
+    const uint16_t *a[MR];
+} windows;
+
 /* Panels that are wanted next come while these multiply: of what 32 rows of k take there, every one
    of six tiles fetches eight lines. */
 VF_INLINE const uint16_t *next_lines(const lmn_hgemm_block *t, int64_t i0, int64_t j0)
@@ -116,10 +128,10 @@ VF_INLINE const uint16_t *next_lines(const lmn_hgemm_block *t, int64_t i0, int64
     return (const uint16_t *)t->b_next + j0 / HG_NR * t->b_panel + part * MR * PAIR_LANES;
 }
 
-/* mr, nv and half are constants at every call; n columns of the last vector count, at most HALF
-   where `half` is set. */
-VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int mr, const int nv,
-                    const bool half)
+/* mr, nv, half and lines are constants at every call; n columns of the last vector count, at most
+   HALF where `half` is set. lines: rows of A are those of w, of which pairs may be of two runs. */
+VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int64_t j0,
+                    const int mr, const int nv, const bool half, const bool lines)
 {
     const uint16_t *a[MR], *b = (const uint16_t *)t->b + j0 / HG_NR * t->b_panel;
     float *c[MR];
@@ -130,23 +142,24 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
         acc[i][v] = !t->beta        ? vf_zero()                           \
                     : (v) == nv - 1 ? vf_loadm(c[i] + (v)*VF_LANES, last) \
                                     : vf_load(c[i] + (v)*VF_LANES);
-#define OPEN(i)                                              \
-    if ((i) < mr) {                                          \
-        a[i] = (const uint16_t *)t->a + (i0 + (i)) * t->lda; \
-        c[i] = t->c + (i0 + (i)) * t->ldc + j0;              \
-        OPEN_V(i, 0) OPEN_V(i, 1) OPEN_V(i, 2)               \
+#define OPEN(i)                                                                \
+    if ((i) < mr) {                                                            \
+        a[i] = lines ? w->a[i] : (const uint16_t *)t->a + (i0 + (i)) * t->lda; \
+        c[i] = lines ? NULL : t->c + (i0 + (i)) * t->ldc + j0;                 \
+        OPEN_V(i, 0) OPEN_V(i, 1) OPEN_V(i, 2)                                 \
     }
 #define DOT(i, v, b)                                                        \
     if ((v) < nv)                                                           \
         acc[i][v] = half && (v) == nv - 1 ? pair_dot_lo(acc[i][v], av, (b)) \
                                           : pair_dot(acc[i][v], av, (b));
-#define STEP_BY(i, from)                          \
+#define STEP_BY(i, pair)                          \
     if ((i) < mr) {                               \
-        const __m512i av = from(a[i] + k);        \
+        const __m512i av = pair;                  \
         DOT(i, 0, b0) DOT(i, 1, b1) DOT(i, 2, b2) \
     }
-#define STEP(i) STEP_BY(i, pair_bcast)
-#define STEP_ODD(i) STEP_BY(i, half_pair_bcast)
+#define STEP(i) STEP_BY(i, pair_bcast(a[i] + k))
+#define STEP_ODD(i) STEP_BY(i, half_pair_bcast(a[i] + k))
+#define STEP_SPLIT(i) STEP_BY(i, split_pair_bcast(a[i] + k, a[i] + w->l->at[run + 1]))
 #define LOAD_B                                                       \
     const __m512i b0 = load32(b), b1 = nv > 1 ? load32(b + 32) : b0, \
                   b2 = nv > 2 ? load32(b + 64) : b0;
@@ -200,7 +213,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
                 *full = h && h->full ? h->full + i0 * h->full_ld + j0 : NULL;
     /* Rows of C and of a residual are too far apart for the hardware to foresee, and rows of A too
        short: those of the next tile come with the last panel. */
-    if (leaves) {
+    if (lines || leaves) {
         leave_soon(t->head, i0, j0, mr);
     } else if (!t->c_past) {
         EACH_ROW(FETCH_C)
@@ -208,26 +221,35 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     if (full) {
         EACH_ROW(FETCH)
     }
-    const int64_t n_k = t->k - (t->odd ? PAIR : 0);
     const uint16_t *next = next_lines(t, i0, j0);
     const bool more = i0 + mr < t->m && j0 + HG_NR >= t->n;
-    const int64_t ahead = more ? mr * t->lda : 0;
-    int64_t k = 0;
-    for (; k < n_k; k += PAIR, b += PAIR * HG_NR) {
-        if (k % PAIR_LANES == 0) {
-            EACH_ROW(FETCH_A)
-            if (next) {
-                EACH_ROW(FETCH_NEXT)
-                next += PAIR_LANES * HG_NR;
+    const int64_t ahead = more ? mr * t->lda : 0, n_runs = lines ? t->k / w->l->run : 1;
+    int64_t taken = 0; /* of a run by the pair before */
+    for (int64_t run = 0; run < n_runs; run++) {
+        const int64_t first = lines ? w->l->at[run] : 0;
+        const int64_t end = lines ? first + w->l->run : t->k - t->odd;
+        int64_t k = first + taken;
+        for (; k + 1 < end; k += PAIR, b += PAIR * HG_NR) {
+            if ((k - first) % PAIR_LANES < PAIR) {
+                EACH_ROW(FETCH_A)
+                if (next) {
+                    EACH_ROW(FETCH_NEXT)
+                    next += PAIR_LANES * HG_NR;
+                }
             }
+            LOAD_B
+            EACH_ROW(STEP)
+            (void)b1, (void)b2;
         }
+        taken = 0;
+        if (k == end) continue;
         LOAD_B
-        EACH_ROW(STEP)
-        (void)b1, (void)b2;
-    }
-    if (t->odd) {
-        LOAD_B
-        EACH_ROW(STEP_ODD)
+        if (lines && run + 1 < n_runs) {
+            EACH_ROW(STEP_SPLIT)
+            b += PAIR * HG_NR, taken = 1;
+        } else {
+            EACH_ROW(STEP_ODD)
+        }
         (void)b1, (void)b2;
     }
     if (row && !col && !full) {
@@ -245,27 +267,39 @@ VF_INLINE void tile(const lmn_hgemm_block *t, int64_t i0, int64_t j0, const int 
     }
 #define LEAVE(i) \
     if ((i) < mr) leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i], nv, last);
-    if (leaves && !t->head->silu) {
+#define NEAR_V(i, v) \
+    if ((v) < nv) vf_store(sums + (i)*HG_NR + (v)*VF_LANES, acc[i][v]);
+#define NEAR(i)                                \
+    if ((i) < mr) {                            \
+        NEAR_V(i, 0) NEAR_V(i, 1) NEAR_V(i, 2) \
+    }
+    if ((lines || leaves) && !t->head->silu) {
         const float *out_col = t->head->col ? t->head->col + j0 : NULL;
         EACH_ROW(LEAVE)
         return;
     }
+    if (lines || leaves) {
+        float sums[MR * HG_NR] __attribute__((aligned(64)));
+        EACH_ROW(NEAR)
+        leave(t->head, sums, i0, j0, mr, lmn_min_i64(HG_NR, t->n - j0));
+        return;
+    }
     EACH_ROW(CLOSE)
-    if (leaves) leave(t, i0, j0, mr);
 }
 
 /* A function each, so that registers are given out one by one. */
-#define INSTANCE(mr, nv, name, half)                                                       \
-    static __attribute__((noinline)) void tile_##mr##_##nv##name(const lmn_hgemm_block *t, \
-                                                                 int64_t i, int64_t j)     \
-    {                                                                                      \
-        tile(t, i, j, mr, nv, half);                                                       \
+#define INSTANCE(mr, nv, name, half, lines)                               \
+    static __attribute__((noinline)) void tile_##mr##_##nv##name(         \
+        const lmn_hgemm_block *t, const windows *w, int64_t i, int64_t j) \
+    {                                                                     \
+        tile(t, w, i, j, mr, nv, half, lines);                            \
     }
-#define INSTANCES(mr)        \
-    INSTANCE(mr, 1, , false) \
-    INSTANCE(mr, 2, , false) \
-    INSTANCE(mr, 3, , false) \
-    INSTANCE(mr, 1, h, true) INSTANCE(mr, 2, h, true) INSTANCE(mr, 3, h, true)
+#define INSTANCES_NV(mr, nv)         \
+    INSTANCE(mr, nv, , false, false) \
+    INSTANCE(mr, nv, h, true, false) \
+    INSTANCE(mr, nv, w, false, true) \
+    INSTANCE(mr, nv, wh, true, true)
+#define INSTANCES(mr) INSTANCES_NV(mr, 1) INSTANCES_NV(mr, 2) INSTANCES_NV(mr, 3)
 INSTANCES(1)
 INSTANCES(2)
 INSTANCES(3)
@@ -275,27 +309,75 @@ INSTANCES(6)
 INSTANCES(7)
 INSTANCES(8)
 
-typedef void tile_fn(const lmn_hgemm_block *t, int64_t i, int64_t j);
+typedef void tile_fn(const lmn_hgemm_block *t, const windows *w, int64_t i, int64_t j);
+#define TILES_NV(mr, nv)                              \
+    {                                                 \
+        {tile_##mr##_##nv, tile_##mr##_##nv##h},      \
+        {                                             \
+            tile_##mr##_##nv##w, tile_##mr##_##nv##wh \
+        }                                             \
+    }
+#define TILES(mr)                                         \
+    {                                                     \
+        TILES_NV(mr, 1), TILES_NV(mr, 2), TILES_NV(mr, 3) \
+    }
+
+static void run_tile(const lmn_hgemm_block *t, const windows *w, int64_t i, int64_t m, int64_t j)
+{
+    static tile_fn *const tiles[MR][3][2][2] = {TILES(1), TILES(2), TILES(3), TILES(4),
+                                                TILES(5), TILES(6), TILES(7), TILES(8)};
+    const int64_t n = lmn_min_i64(HG_NR, t->n - j), v = (n - 1) / VF_LANES;
+    tiles[m - 1][v][w != NULL][n - v * VF_LANES <= HALF](t, w, i, j);
+}
+
+/* Rows of the next tile where `left` are left: 17 = 6 + 6 + 5. */
+static int64_t tile_rows(int64_t left)
+{
+    return left >= 4 * MR ? MR : lmn_ceil_div_i64(left, lmn_ceil_div_i64(left, MR));
+}
 
 void lmn_hgemm_bf16_block_avx512bf16(const lmn_hgemm_block *t)
 {
-#define TILES(mr)                                                         \
-    {                                                                     \
-        {tile_##mr##_1, tile_##mr##_1h}, {tile_##mr##_2, tile_##mr##_2h}, \
-        {                                                                 \
-            tile_##mr##_3, tile_##mr##_3h                                 \
-        }                                                                 \
-    }
-    static tile_fn *const tiles[MR][3][2] = {TILES(1), TILES(2), TILES(3), TILES(4),
-                                             TILES(5), TILES(6), TILES(7), TILES(8)};
-    int64_t left = (t->m + MR - 1) / MR;
-    for (int64_t i = 0, m; i < t->m; i += m, left--) {
-        m = t->m - i;
-        if (m > MR) m = m >= 4 * MR ? MR : (m + left - 1) / left; /* 17 = 6 + 6 + 5 */
-        for (int64_t j = 0; j < t->n; j += HG_NR) {
-            const int64_t n = lmn_min_i64(HG_NR, t->n - j), v = (n - 1) / VF_LANES;
-            tiles[m - 1][v][n - v * VF_LANES <= HALF](t, i, j);
-        }
+    for (int64_t i = 0, m; i < t->m; i += m) {
+        m = tile_rows(t->m - i);
+        for (int64_t j = 0; j < t->n; j += HG_NR) run_tile(t, NULL, i, m, j);
     }
     if (t->c_past) vf_fence();
+}
+
+/* ---- windows -----------------------------------------------------------------------------------
+ */
+
+lmn_hgemm_lines_fn lmn_hgemm_bf16_lines_avx512bf16;
+
+/* Outputs i .. of all lines, m of them, by the panels of columns j .. end - 1. */
+static void lines_at(const lmn_hgemm_block *t, const lmn_hgemm_lines *l, int64_t i, int64_t m,
+                     int64_t j, int64_t end)
+{
+    windows w = {.l = l};
+    int64_t line = i / l->width, x = i % l->width;
+    for (int64_t r = 0; r < m; r++) {
+        w.a[r] = l->a + line * l->line + x * l->step;
+        if (++x == l->width) x = 0, line++;
+    }
+    for (; j < end; j += HG_NR) run_tile(t, &w, i, m, j);
+}
+
+/* Panels from beyond L2 are met by all outputs before the next one is, which is fetched then. */
+void lmn_hgemm_bf16_lines_avx512bf16(const lmn_hgemm_lines *l)
+{
+    lmn_hgemm_block t = {.b = l->b,
+                         .b_panel = l->b_panel,
+                         .lda = l->step,
+                         .m = l->width * l->n_lines,
+                         .n = l->n,
+                         .k = l->k,
+                         .head = l->head};
+    if (l->b_far) t.b_next = l->b + l->b_panel, t.n_next = l->n - HG_NR;
+    const int64_t step = l->b_far ? HG_NR : l->n;
+    for (int64_t j = 0; j < l->n; j += step)
+        for (int64_t i = 0, m; i < t.m; i += m) {
+            m = tile_rows(t.m - i);
+            lines_at(&t, l, i, m, j, j + step);
+        }
 }
