@@ -202,18 +202,21 @@ static void check_panel(kc_ctx *kc, const lmn_krow *head)
         const lmn_nbpanels w = panels_of(kc, &p);
         const size_t bytes = (size_t)lmn_nbpanel_a_bytes(p.b.m, p.k);
         uint8_t *a = kc_buffer(kc, bytes), *a_ref = kc_buffer(kc, bytes);
+        lmn_nbpanel_fns likewise = *ref; /* with our tiles */
+        likewise.tile_m = f->tile_m;
         const kc_mat y = kc_output(kc, p.b.m, p.b.n, p.b.ldy);
         const kc_mat z = kc_output(kc, p.b.m, p.b.n, p.b.ldy);
         char what[96];
         snprintf(what, sizeof what, "panels m=%d n=%d k=%d bits=%d shift=%d zp=%d", (int)p.b.m,
                  (int)p.b.n, (int)p.k, (int)w.bits, (int)w.shift, w.zps);
         KC_CALL(kc, pack_panel_rows(f, &p, a));
-        pack_panel_rows(ref, &p, a_ref);
+        pack_panel_rows(&likewise, &p, a_ref);
         if (bytes && memcmp(a, a_ref, bytes) != 0) kc_fail(kc, "%s: packed rows differ", what);
         lmn_nbpanel_block b = panel_block(&p, &w, a, y.p);
         KC_CALL(kc, f->run(&b));
         judge(kc, &p, &y, what);
-        b.y = z.p;
+        pack_panel_rows(ref, &p, a_ref);
+        b.a = a_ref, b.y = z.p;
         ref->run(&b);
         kc_expect_bits(kc, &y, &z, what);
     }

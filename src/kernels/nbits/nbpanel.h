@@ -18,8 +18,9 @@
  *
  * so results differ from those of weights in place by what sums in another order differ by.
  *
- * Rows of A are dealt to tiles of 4, 2 and 1, tile after tile. A tile holds for every group a
- * record a row: 32 bytes of r, s, and the sum of r times -1, or times -128 if there are no zp.
+ * Rows of A are dealt to tiles of 8, if the row has such, 4, 2 and 1, tile after tile. A tile holds
+ * for every group a record a row: 32 bytes of r, s, and the sum of r times -1, or times -128 if
+ * there are no zp.
  *
  * Class  exact: every row gives the same bits.
  * Edges  any number of rows.
@@ -29,8 +30,8 @@
 
 #include "kernels/nbits/nbdot.h"
 
-/* Rows of a strip; of a tile of A at most; bytes of a record. */
-enum { LMN_NBPANEL_ROWS = 32, LMN_NBPANEL_M = 4, LMN_NBPANEL_RECORD = 40 };
+/* Rows of a strip; of a tile of A at most, whatever the row; bytes of a record. */
+enum { LMN_NBPANEL_ROWS = 32, LMN_NBPANEL_M = 8, LMN_NBPANEL_RECORD = 40 };
 
 typedef struct lmn_nbpanels {
     const uint8_t *p;
@@ -63,10 +64,10 @@ static inline int64_t lmn_nbpanel_strip_bytes(const lmn_nbpanels *w)
 void lmn_nbpanel_make(uint8_t *dst, const lmn_nbpanels *to, const lmn_nbdot_weights *from,
                       int64_t n);
 
-/* Rows of the tile that begins at row i of m. */
-static inline int64_t lmn_nbpanel_tile(int64_t m, int64_t i)
+/* Rows of the tile that begins at row i of m, if tiles have `most` at most. */
+static inline int64_t lmn_nbpanel_tile(int64_t most, int64_t m, int64_t i)
 {
-    int64_t rows = LMN_NBPANEL_M;
+    int64_t rows = most;
     while (rows > m - i) rows /= 2;
     return rows;
 }
@@ -92,6 +93,7 @@ typedef void lmn_nbpanel_run_fn(const lmn_nbpanel_block *b);
 typedef struct lmn_nbpanel_fns {
     lmn_nbpanel_pack_fn *pack;
     lmn_nbpanel_run_fn *run;
+    int64_t tile_m; /* rows of a tile of A at most */
 } lmn_nbpanel_fns;
 
 /* In the order of the rows of nbdot. */
@@ -106,8 +108,8 @@ static inline const lmn_nbpanel_fns *lmn_nbpanel_of(const lmn_nbdot_row *row)
 static inline void lmn_nbpanel_pack(const lmn_nbpanel_fns *f, uint8_t *a, const float *x, int64_t m,
                                     int64_t i, int64_t k, bool zps)
 {
-    int64_t first = 0, rows = lmn_nbpanel_tile(m, 0);
-    while (first + rows <= i) first += rows, rows = lmn_nbpanel_tile(m, first);
+    int64_t first = 0, rows = lmn_nbpanel_tile(f->tile_m, m, 0);
+    while (first + rows <= i) first += rows, rows = lmn_nbpanel_tile(f->tile_m, m, first);
     const int64_t at = first * lmn_nbdot_groups(k) + (i - first);
     f->pack(a + at * LMN_NBPANEL_RECORD, rows * LMN_NBPANEL_RECORD, x, k, zps);
 }

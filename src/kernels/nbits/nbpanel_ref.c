@@ -54,5 +54,5 @@ static void tile(const nbpanel_part *p)
 
 void lmn_nbpanel_i8_run_ref(const lmn_nbpanel_block *b)
 {
-    nbpanel_run(b, tile);
+    nbpanel_run(b, tile, 4);
 }

@@ -11,8 +11,9 @@
 
 /* Offsets in a record. */
 enum { NBPANEL_S = 32, NBPANEL_SUM = 36 };
-/* Strips that share a part, and how much of A that is: half of L1. */
-enum { NBPANEL_STRIPS = 2, NBPANEL_A_BYTES = 20 << 10 };
+/* Strips that share a part, and how much of A that is: half of L1. From so many rows of A on the
+   next strips are fetched. */
+enum { NBPANEL_STRIPS = 2, NBPANEL_A_BYTES = 20 << 10, NBPANEL_FETCH_M = 4 };
 
 static inline void nbpanel_pack(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
 {
@@ -82,7 +83,7 @@ static inline void nbpanel_some(const lmn_nbpanel_block *b, nbpanel_tile_fn *til
        come next; weights for fewer are one stream, which the hardware foresees better. */
     const int64_t all = lmn_nbpanel_group_bytes(b->w.bits) / 64 + 2;
     const int64_t share = lmn_ceil_div_i64(all * m, b->m), first = i * all / b->m;
-    const int64_t lines = b->m >= LMN_NBPANEL_M ? share : 0;
+    const int64_t lines = b->m >= NBPANEL_FETCH_M ? share : 0;
     _Alignas(64) float acc[NBPANEL_STRIPS][LMN_NBPANEL_M][LMN_NBPANEL_ROWS];
     for (int64_t g = 0; g < b->groups; g += part)
         for (int64_t s = 0; s < strips; s++) {
@@ -102,12 +103,13 @@ static inline void nbpanel_some(const lmn_nbpanel_block *b, nbpanel_tile_fn *til
             nbpanel_store(b, i + r, j + s * LMN_NBPANEL_ROWS, acc[s][r]);
 }
 
-static inline void nbpanel_run(const lmn_nbpanel_block *b, nbpanel_tile_fn *tile)
+/* most: rows of a tile of A, that of the row in nbdot_variants.h. */
+static inline void nbpanel_run(const lmn_nbpanel_block *b, nbpanel_tile_fn *tile, int64_t most)
 {
     for (int64_t j = 0; j < b->n; j += NBPANEL_STRIPS * LMN_NBPANEL_ROWS) {
         const int64_t strips = lmn_min_i64(NBPANEL_STRIPS, lmn_nbpanel_strips(b->n - j));
         for (int64_t i = 0; i < b->m;) {
-            const int64_t m = lmn_nbpanel_tile(b->m, i);
+            const int64_t m = lmn_nbpanel_tile(most, b->m, i);
             nbpanel_some(b, tile, i, m, j, strips);
             i += m;
         }

@@ -136,5 +136,5 @@ static void any_tile(const nbpanel_part *p)
 
 void lmn_nbpanel_i8_run_avx2(const lmn_nbpanel_block *b)
 {
-    nbpanel_run(b, any_tile);
+    nbpanel_run(b, any_tile, 4);
 }

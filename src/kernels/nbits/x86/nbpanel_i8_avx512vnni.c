@@ -6,33 +6,17 @@
  * least of. For one row of A nothing is fetched ahead: weights are one stream, which the hardware
  * foresees better (0.65 - 0.8 of a plain read with prefetches, 0.9 - 1.0 without).
  */
-#include "kernels/nbits/nbpanel_tmpl.h"
+#include "kernels/nbits/x86/nbpanel_avx512_tmpl.h"
 
-#include <immintrin.h>
-
-#define ALWAYS static inline __attribute__((always_inline))
 #define EACH_M(X, y) X(0, y) X(1, y) X(2, y) X(3, y)
 
 lmn_nbpanel_pack_fn lmn_nbpanel_i8_pack_avx512vnni;
 lmn_nbpanel_run_fn lmn_nbpanel_i8_run_avx512vnni;
+nbpanel_tile_fn lmn_nbpanel_i8_tile_avx512vnni;
 
 void lmn_nbpanel_i8_pack_avx512vnni(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
 {
     nbpanel_pack(dst, step, x, k, zps);
-}
-
-/* The dword at p in every lane. */
-ALWAYS __m512i every(const uint8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, sizeof v);
-    return _mm512_set1_epi32(v);
-}
-
-/* Zero points of half a strip, nothing in their high words. */
-ALWAYS __m512i zero_points(const uint8_t *zp)
-{
-    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)zp));
 }
 
 ALWAYS __m512i line_at(const uint8_t *q, int i)
@@ -40,12 +24,6 @@ ALWAYS __m512i line_at(const uint8_t *q, int i)
     __m512i v = _mm512_loadu_si512(q + 64 * i);
     __asm__ volatile("" : "+v"(v)); /* one load for both halves; lines in their order */
     return v;
-}
-
-/* Behind the last strip the address is of nothing, which a prefetch minds not. */
-ALWAYS void fetch(const uint8_t *p, int64_t ahead)
-{
-    _mm_prefetch((const char *)((uintptr_t)p + (uintptr_t)ahead), _MM_HINT_T1);
 }
 
 /* A group: sums of row i of A in v0_i and v1_i, one a half of the strip, chains in c0_i and c1_i.
@@ -148,7 +126,7 @@ INSTANCES(4, 1)
 INSTANCES(8, 0)
 INSTANCES(8, 1)
 
-static void any_tile(const nbpanel_part *p)
+void lmn_nbpanel_i8_tile_avx512vnni(const nbpanel_part *p)
 {
 #define TILES(bits, zps)                                                    \
     {                                                                       \
@@ -162,5 +140,5 @@ static void any_tile(const nbpanel_part *p)
 
 void lmn_nbpanel_i8_run_avx512vnni(const lmn_nbpanel_block *b)
 {
-    nbpanel_run(b, any_tile);
+    nbpanel_run(b, lmn_nbpanel_i8_tile_avx512vnni, 4);
 }
