@@ -3,21 +3,13 @@
  * convolutions, or the dwlast family where they are depthwise. Weights are rounded and packed once
  * a session where they are constant, and once a run where not.
  */
-#include "devices/cpu/cpu_geom.h"
-#include "devices/cpu/cpu_tools.h"
+#include "devices/cpu/cpu_last.h"
 #include "kernels/conv/dwlast.h"
 #include "kernels/hgemm/hlast_plan.h"
 
 #include <math.h>
 
-/* Of what pack() writes: another order of bytes is another number. */
-#define LAYOUT_VERSION 1
-
 static const int64_t chunk_elems = 32 << 10; /* of a depthwise output; by the shape only */
-
-typedef struct image_state {
-    lmn_packed *packed; /* NULL: the weights are not constant, or there is no store */
-} image_state;
 
 typedef struct image_job {
     lmn_hlast_plan plan;
@@ -58,47 +50,40 @@ static void pack(const void *row, int32_t flags, const lamina_tensor *w, void *d
         lmn_hlast_prepack(row, &from, dst);
 }
 
-static size_t packed_bytes(const lmn_hgemm_row *row, int32_t flags, const lmn_hlast_weights *w)
+/* What packing is to do, in an order of bytes by the name of `kind`: another order is another
+   number. False: no weights of this kind. */
+static bool job_of(const lmn_hgemm_row *row, const lamina_tensor *w, int32_t flags,
+                   lmn_pack_job *job, const char **kind)
 {
-    return flags & DEEP ? (size_t)lmn_dwlast_packed_elems(w->c_out, w->taps) * sizeof(float)
-                        : (size_t)lmn_hlast_packed_elems(row, w) * sizeof(uint16_t);
+    lmn_hlast_weights from;
+    if (!weights_of(w, &from)) return false;
+    *job = (lmn_pack_job){.w = w, .pack = pack, .row = row, .flags = flags};
+    job->bytes = flags & DEEP
+                     ? (uint64_t)lmn_dwlast_packed_elems(from.c_out, from.taps) * sizeof(float)
+                     : (uint64_t)lmn_hlast_packed_elems(row, &from) * sizeof(uint16_t);
+    *kind = flags & DEEP ? "deep.1" : "image.1";
+    return true;
 }
 
 static lamina_status init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
                           lamina_error *err)
 {
-    image_state *s = state;
     const lmn_hgemm_row *row = dev->kset.hgemm_bf16;
     const lamina_tensor *w = node->op->n_in > 1 ? node->in_const[1] : NULL;
-    lmn_hlast_weights from;
-    if (!row->rows_f32 || !node->prepack || !weights_of(w, &from)) return LAMINA_OK;
-    lmn_pack_job job = {.w = w, .pack = pack, .row = row};
-    job.flags = lmn_attr_i(node->op, "group", 1) == 1 ? 0 : DEEP;
-    job.bytes = packed_bytes(row, job.flags, &from);
-    (void)lmn_format(job.layout, sizeof job.layout, "%s.%s:%s.%d.%d %s %lldx%lldx%lld",
-                     row->head.family, row->head.dtype, row->head.variant, LAYOUT_VERSION,
-                     (int)row->nr, job.flags & DEEP ? "deep" : "image", (long long)from.c_out,
-                     (long long)from.c_in, (long long)from.taps);
-    if (node->prepack->want(node->prepack, &job, &s->packed) == LAMINA_OK) return LAMINA_OK;
-    return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for packed weights");
+    lmn_pack_job job;
+    const char *kind;
+    const int32_t flags = lmn_attr_i(node->op, "group", 1) == 1 ? 0 : DEEP;
+    if (!row->rows_f32 || !node->prepack || !job_of(row, w, flags, &job, &kind)) return LAMINA_OK;
+    return lmn_cpu_last_want(node, &job, row->nr, kind, state, err);
 }
 
 static lamina_status packed_of(const lamina_kernel *k, lmn_eval *ec, int32_t flags,
                                const void **out)
 {
-    const image_state *s = k->state;
-    const lmn_hgemm_row *row = k->dev->kset.hgemm_bf16;
-    lmn_hlast_weights from;
-    if (s->packed) {
-        *out = lmn_packed_data(s->packed);
-    } else {
-        (void)weights_of(lmn_in(ec, 1), &from);
-        void *own = lmn_scratch(ec, packed_bytes(row, flags, &from));
-        if (own) pack(row, flags, lmn_in(ec, 1), own);
-        *out = own;
-    }
-    if (*out) return LAMINA_OK;
-    return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for packed weights");
+    lmn_pack_job job;
+    const char *kind;
+    (void)job_of(k->dev->kset.hgemm_bf16, lmn_in(ec, 1), flags, &job, &kind);
+    return lmn_cpu_last_packed(ec, k->state, &job, out);
 }
 
 /* ---- running -----------------------------------------------------------------------------------
@@ -146,22 +131,11 @@ static bool read_operands(lmn_eval *ec, image_job *j, lmn_conv_geom *g, int64_t 
     const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1), *b = lmn_in(ec, 2),
                         *z = lmn_in(ec, 3);
     lmn_hlast_weights from;
-    lmn_cpu_window win;
-    if (!weights_of(w, &from) || !is_image(x, w->rank)) return false;
-    lamina_tensor turned = {.rank = x->rank};
-    for (int32_t i = 2; i < x->rank; i++) turned.dims[i] = x->dims[i - 1];
-    int64_t spatial[3];
-    if (!lmn_cpu_window_of(ec->node, &turned, w->dims + 2, &win, spatial)) return false;
-    *g = lmn_cpu_geom(&win, x->dims[0], x->dims[x->rank - 1], from.c_out);
-    g->threads = lmn_par_width(ec->par);
-    dims[0] = g->n, dims[x->rank - 1] = g->c_out;
-    for (int32_t i = 1; i + 1 < x->rank; i++) dims[i] = spatial[i - 1];
+    if (!weights_of(w, &from) || !is_image(x, w->rank) || !lmn_cpu_last_geom(ec, x, w, g, dims))
+        return false;
     const bool deep = g->groups > 1 && from.c_in == 1 && !z && lmn_dwlast_takes(g) &&
                       !lmn_attr_i(ec->node, "silu", 0);
     if (!deep && (g->groups != 1 || g->c_in != from.c_in)) return false;
-    if (g->n < 1 || g->c_out >= LMN_CPU_EXTENT_MAX || from.c_in * from.taps >= LMN_CPU_EXTENT_MAX ||
-        lmn_conv_volume(g->out) >= LMN_CPU_EXTENT_MAX / g->n)
-        return false;
     if (b && !(lmn_cpu_is_f32(b) && b->rank == 1 && b->dims[0] == g->c_out)) return false;
     if (z && !is_image(z, x->rank)) return false;
     for (int32_t i = 0; z && i < x->rank; i++)
@@ -213,7 +187,7 @@ const lmn_cpu_binding lmn_cpu_image_conv = {
     .op = "ImageConv",
     .families = "hgemm.bf16 dwlast.bf16",
     .supports = supports,
-    .state_bytes = sizeof(image_state),
+    .state_bytes = sizeof(lmn_cpu_last_weights),
     .init = init,
     .run = run,
 };

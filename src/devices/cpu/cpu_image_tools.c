@@ -2,7 +2,7 @@
  * What stands between convolutions of bf16 images: NhwcMaxPool on the dwlast family, and Casts
  * between f32 and bf16 on the conversions of the hgemm row. Same bits as the reference.
  */
-#include "devices/cpu/cpu_geom.h"
+#include "devices/cpu/cpu_last.h"
 #include "devices/cpu/cpu_tools.h"
 #include "kernels/conv/dwlast.h"
 #include "kernels/hgemm/hgemm.h"
@@ -40,17 +40,15 @@ static lamina_status run_max(const lamina_kernel *k, lmn_eval *ec)
     const lamina_tensor *x = lmn_in(ec, 0);
     max_job j = {.row = k->dev->kset.dwlast_bf16};
     lmn_cpu_window w;
-    int64_t spatial[3];
+    int64_t dims[4];
     if (!x || x->kind != LAMINA_KIND_TENSOR || x->dtype != LAMINA_BF16 || x->rank != 4 ||
-        lmn_count(x) == 0)
+        lmn_count(x) == 0 || !lmn_cpu_last_window(ec->node, x, NULL, &w, dims))
         return lmn_cpu_reference(ec);
-    const lamina_tensor turned = {.rank = 4, .dims = {1, 1, x->dims[1], x->dims[2]}};
-    if (!lmn_cpu_window_of(ec->node, &turned, NULL, &w, spatial)) return lmn_cpu_reference(ec);
     for (int i = 1; i < 3; i++) /* the reference skips taps that see nothing */
         if (w.kernel[i] > w.in[i] + 64) return lmn_cpu_reference(ec);
     w.groups = x->dims[3];
     j.g = lmn_cpu_geom(&w, x->dims[0], x->dims[3], x->dims[3]);
-    const int64_t dims[4] = {x->dims[0], spatial[0], spatial[1], x->dims[3]};
+    dims[3] = x->dims[3];
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, x->dtype, 4, dims, &y));
     if (!y || lmn_count(y) == 0) return LAMINA_OK;

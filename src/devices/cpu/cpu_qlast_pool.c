@@ -4,7 +4,7 @@
  * it. A mean sums what the integers stand for in f64, as the reference does; up to 2^20 such sums
  * are exact in any order, so the bits are the same.
  */
-#include "devices/cpu/cpu_geom.h"
+#include "devices/cpu/cpu_last.h"
 #include "devices/cpu/cpu_quant.h"
 #include "kernels/qmap/qmap.h"
 
@@ -72,18 +72,15 @@ static lamina_status run_qlast_max_pool(const lamina_kernel *k, lmn_eval *ec)
     const lamina_tensor *x = lmn_in(ec, 0);
     max_job j = {.row = k->dev->kset.qmap_i8};
     lmn_cpu_window w;
-    int64_t dims[LMN_MAX_RANK], spatial[3];
-    if (!lmn_cpu_is_8bit(x) || x->rank < 3 || x->rank > 5 || lmn_count(x) == 0)
+    int64_t dims[LMN_MAX_RANK];
+    if (!lmn_cpu_is_8bit(x) || lmn_count(x) == 0 ||
+        !lmn_cpu_last_window(ec->node, x, NULL, &w, dims))
         return lmn_cpu_reference(ec);
-    lamina_tensor turned = {.rank = x->rank};
-    for (int32_t i = 2; i < x->rank; i++) turned.dims[i] = x->dims[i - 1];
-    if (!lmn_cpu_window_of(ec->node, &turned, NULL, &w, spatial)) return lmn_cpu_reference(ec);
     for (int i = 0; i < 3; i++) /* the reference skips taps that see nothing */
         if (w.kernel[i] > w.in[i] + 64) return lmn_cpu_reference(ec);
     w.groups = 1;
     j.g = lmn_cpu_geom(&w, x->dims[0], x->dims[x->rank - 1], x->dims[x->rank - 1]);
-    dims[0] = x->dims[0], dims[x->rank - 1] = j.g.c_in;
-    for (int32_t i = 1; i + 1 < x->rank; i++) dims[i] = spatial[i - 1];
+    dims[x->rank - 1] = j.g.c_in;
     lamina_tensor *y;
     LMN_TRY(lmn_out(ec, 0, x->dtype, x->rank, dims, &y));
     if (!y || lmn_count(y) == 0) return LAMINA_OK;
