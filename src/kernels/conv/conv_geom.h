@@ -28,6 +28,15 @@ static inline int64_t lmn_conv_volume(const int64_t v[3])
     return v[0] * v[1] * v[2];
 }
 
+/* Are the outputs the inputs, pixel by pixel? */
+static inline bool lmn_conv_is_pointwise(const lmn_conv_geom *g)
+{
+    for (int i = 0; i < 3; i++)
+        if (g->kernel[i] != 1 || g->stride[i] != 1 || g->pad[i] != 0 || g->in[i] != g->out[i])
+            return false;
+    return true;
+}
+
 /* Input coordinate of kernel tap `tap` at output coordinate `o` of axis `axis`; may be outside. */
 static inline int64_t lmn_conv_at(const lmn_conv_geom *g, int axis, int64_t o, int64_t tap)
 {

@@ -45,14 +45,6 @@ void lmn_hlast_prepack(const lmn_hgemm_row *row, const lmn_hlast_weights *w, voi
 /* ---- the plan ----------------------------------------------------------------------------------
  */
 
-static bool is_pointwise(const lmn_conv_geom *g)
-{
-    for (int i = 0; i < 3; i++)
-        if (g->kernel[i] != 1 || g->stride[i] != 1 || g->pad[i] != 0 || g->in[i] != g->out[i])
-            return false;
-    return true;
-}
-
 void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool adds,
                          lmn_hlast_plan *out)
 {
@@ -65,7 +57,7 @@ void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool 
                          .n_batch = 1,
                          .flags = LMN_HGEMM_PACKED,
                          .threads = g->threads};
-    if (!is_pointwise(g)) s.flags |= LMN_HGEMM_ROWS;
+    if (!lmn_conv_is_pointwise(g)) s.flags |= LMN_HGEMM_ROWS;
     if (adds) s.flags |= LMN_HGEMM_ADD;
     lmn_hgemm_plan_make(row, &s, &out->gemm);
     out->n_chunks = out->gemm.n_chunks, out->scratch_bytes = out->gemm.scratch_bytes;

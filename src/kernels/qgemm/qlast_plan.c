@@ -63,18 +63,10 @@ void lmn_qlast_prepack(const lmn_qgemm_row *row, const lmn_qlast_weights *w, voi
 /* ---- the plan ----------------------------------------------------------------------------------
  */
 
-static bool is_pointwise(const lmn_conv_geom *g)
-{
-    for (int i = 0; i < 3; i++)
-        if (g->kernel[i] != 1 || g->stride[i] != 1 || g->pad[i] != 0 || g->in[i] != g->out[i])
-            return false;
-    return true;
-}
-
 void lmn_qlast_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_qlast_plan *out)
 {
     lmn_assert(g->groups == 1);
-    *out = (lmn_qlast_plan){.g = *g, .direct = is_pointwise(g)};
+    *out = (lmn_qlast_plan){.g = *g, .direct = lmn_conv_is_pointwise(g)};
     const lmn_qgemm_shape shape = {.m = g->n * lmn_conv_volume(g->out),
                                    .n = g->c_out,
                                    .k = g->c_in * lmn_conv_volume(g->kernel),
