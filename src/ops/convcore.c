@@ -174,8 +174,9 @@ void lmn_conv_f64(const lmn_par *par, const lmn_conv_job *job)
 /* ---- run-time checks --------------------------------------------------------------------------
  */
 
-lamina_status lmn_conv_setup(lmn_eval *ec, const lamina_tensor *x, const lamina_tensor *w,
-                             bool transposed, lmn_conv_geom_t *g, lmn_conv_job *job)
+/* Geometry and channel counts into *job. */
+static lamina_status setup(lmn_eval *ec, const lamina_tensor *x, const lamina_tensor *w,
+                           bool transposed, lmn_conv_geom_t *g, lmn_conv_job *job)
 {
     if (x->rank < 3 || w->rank != x->rank)
         return lmn_eval_fail(ec, LAMINA_E_SHAPE,
@@ -211,12 +212,14 @@ lamina_status lmn_conv_bias(lmn_eval *ec, const lamina_tensor *b, int64_t m, con
     return lmn_wide_in(ec, b, out);
 }
 
-int32_t lmn_conv_out_dims(const lmn_conv_job *job, int64_t *dims)
+lamina_status lmn_conv_begin(lmn_eval *ec, const lamina_tensor *x, const lamina_tensor *w,
+                             bool transposed, lamina_dtype dtype, lmn_conv_geom_t *g,
+                             lmn_conv_job *job, lamina_tensor **y)
 {
-    dims[0] = job->n;
-    dims[1] = job->m;
-    for (int32_t a = 0; a < job->g->rank; a++) dims[2 + a] = job->g->out[a];
-    return job->g->rank + 2;
+    LMN_TRY(setup(ec, x, w, transposed, g, job));
+    int64_t dims[LMN_MAX_RANK] = {job->n, job->m};
+    for (int32_t a = 0; a < g->rank; a++) dims[2 + a] = g->out[a];
+    return lmn_out(ec, 0, dtype, g->rank + 2, dims, y);
 }
 
 /* ---- inference --------------------------------------------------------------------------------
@@ -302,11 +305,8 @@ lamina_status lmn_conv_eval_float(lmn_eval *ec, bool transposed)
     const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1);
     lmn_conv_geom_t g;
     lmn_conv_job job;
-    LMN_TRY(lmn_conv_setup(ec, x, w, transposed, &g, &job));
-    int64_t dims[LMN_MAX_RANK];
-    const int32_t rank = lmn_conv_out_dims(&job, dims);
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, x->dtype, rank, dims, &y));
+    LMN_TRY(lmn_conv_begin(ec, x, w, transposed, x->dtype, &g, &job, &y));
     if (!y) return LAMINA_OK;
     LMN_TRY(lmn_conv_bias(ec, lmn_in(ec, 2), job.m, &job.bias));
     LMN_TRY(lmn_wide_in(ec, x, &job.x));

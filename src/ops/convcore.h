@@ -36,13 +36,13 @@ typedef struct lmn_conv_job {
 } lmn_conv_job;
 void lmn_conv_f64(const lmn_par *par, const lmn_conv_job *job);
 
-/* Shapes of a convolution checked at run time; geometry and channel counts into *job (no data). */
-lamina_status lmn_conv_setup(lmn_eval *ec, const lamina_tensor *x, const lamina_tensor *w,
-                             bool transposed, lmn_conv_geom_t *g, lmn_conv_job *job);
+/* Shapes of a convolution checked at run time: geometry and channel counts into *job (no data), and
+   output 0 of its shape into *y (NULL: nobody wants it). */
+lamina_status lmn_conv_begin(lmn_eval *ec, const lamina_tensor *x, const lamina_tensor *w,
+                             bool transposed, lamina_dtype dtype, lmn_conv_geom_t *g,
+                             lmn_conv_job *job, lamina_tensor **y);
 /* Bias present? Then checks its shape [m] and widens it. */
 lamina_status lmn_conv_bias(lmn_eval *ec, const lamina_tensor *b, int64_t m, const double **out);
-/* Dims of the output of a set-up job: fills dims[rank] and returns the rank. */
-int32_t lmn_conv_out_dims(const lmn_conv_job *job, int64_t *dims);
 
 /* Conv (transposed: ConvTranspose) of floats: inputs X, W and B, output 0. */
 lamina_status lmn_conv_eval_float(lmn_eval *ec, bool transposed);

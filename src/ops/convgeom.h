@@ -47,6 +47,14 @@ lamina_status lmn_pool_geom_infer(lmn_infer *ic, int spatial_rank, const lmn_dim
 lamina_status lmn_deconv_geom_infer(lmn_infer *ic, int spatial_rank, const lmn_dim *in,
                                     const lmn_dim *kernel, lmn_dim *out);
 
+/* The attributes of a convolution, of any kind but the transposed. */
+#define LMN_CONV_ATTRS                                                                             \
+    {"auto_pad", LMN_ATTR_STRING, 0}, {"dilations", LMN_ATTR_INTS, 0}, {"group", LMN_ATTR_INT, 0}, \
+        {"kernel_shape", LMN_ATTR_INTS, 0}, {"pads", LMN_ATTR_INTS, 0},                            \
+    {                                                                                              \
+        "strides", LMN_ATTR_INTS, 0                                                                \
+    }
+
 /* Number of positions of a geometry's output, input, kernel. */
 int64_t lmn_geom_count(int32_t rank, const int64_t *extents);
 

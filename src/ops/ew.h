@@ -172,6 +172,27 @@ lamina_status lmn_ew_canon_binary(lmn_canon *c);
                                       .eval = eval_op,                                            \
                                       .canon = lmn_ew_canon_binary}
 
+/* A comparison A op B of numbers. `worst` is the bound of A, lo or hi, with which it holds least
+   readily, and `best` the other one; of B they change places. */
+#define LMN_EW_OP_COMPARE(Name, first, op, worst, best)                                \
+    LMN_EW_BIN(f32_fn, float, bool, a op b)                                            \
+    LMN_EW_BIN(f64_fn, double, bool, a op b)                                           \
+    LMN_EW_BIN(i64_fn, int64_t, bool, a op b)                                          \
+    LMN_EW_BIN(u64_fn, uint64_t, bool, a op b)                                         \
+    static const lmn_ew_impl IMPL = {                                                  \
+        .f32 = f32_fn, .f64 = f64_fn, .i64 = i64_fn, .u64 = u64_fn, .out_bool = true}; \
+    static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)                       \
+    {                                                                                  \
+        int64_t lo[2], hi[2];                                                          \
+        for (int32_t i = 0; i < 2; i++) {                                              \
+            if (!lmn_ew_dim_usable(v[i])) return LMN_DIM_UNKNOWN;                      \
+            lmn_ew_dim_range(ic, v[i], &lo[i], &hi[i]);                                \
+        }                                                                              \
+        if (worst[0] op best[1]) return lmn_dim_c(1);                                  \
+        return best[0] op worst[1] ? LMN_DIM_UNKNOWN : lmn_dim_c(0);                   \
+    }                                                                                  \
+    LMN_EW_OP_BOOL(Name, first, LMN_D_NUM, 0)
+
 /* A binary operator A, B -> C of one type over `set`; IMPL and dim_fn (may be NULL) stand above it.
  */
 #define LMN_EW_OP_BIN(Name, first, set, more_flags)                                                \

@@ -49,4 +49,26 @@ lamina_status lmn_lines_eval_f64(lmn_eval *ec, lmn_line_fn *fn);
 void lmn_lines_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
                     lmn_cost *c);
 
+/* Output 0 = line_fn along `axis`, of floats and in f64, an operator since 1; cost_fn may be NULL.
+ */
+#define LMN_LINES_OP(Name, line_fn, more_flags, cost_fn)                     \
+    static lamina_status eval_op(lmn_eval *ec)                               \
+    {                                                                        \
+        return lmn_lines_eval_f64(ec, line_fn);                              \
+    }                                                                        \
+    static const lmn_port IN[] = {{"input", 'T', 0, LMN_D_FLOAT}, {0}};      \
+    static const lmn_port OUT[] = {{"output", 'T', 0, LMN_D_FLOAT}, {0}};    \
+    static const lmn_attr_schema ATTRS[] = {{"axis", LMN_ATTR_INT, 0}, {0}}; \
+    const lmn_op_def lmn_op_##Name = {.domain = "",                          \
+                                      .name = #Name,                         \
+                                      .since = 1,                            \
+                                      .flags = LMN_OP_SAME | (more_flags),   \
+                                      .in = IN,                              \
+                                      .out = OUT,                            \
+                                      .attrs = ATTRS,                        \
+                                      .infer = lmn_lines_infer_axis,         \
+                                      .eval = eval_op,                       \
+                                      .canon = lmn_lines_canon_flat,         \
+                                      .cost = cost_fn}
+
 #endif

@@ -24,12 +24,6 @@ lmn_ref lmn_map_int_matmul(lmn_map *m, const lmn_map_qproduct *p);
 /* The attributes of Conv that the node has. */
 int32_t lmn_map_conv_attrs(const lmn_map *m, lmn_attr *out);
 
-#define LMN_MS_CONV_ATTRS                                                                          \
-    {"auto_pad", LMN_ATTR_STRING, 0}, {"dilations", LMN_ATTR_INTS, 0}, {"group", LMN_ATTR_INT, 0}, \
-        {"kernel_shape", LMN_ATTR_INTS, 0}, {"pads", LMN_ATTR_INTS, 0},                            \
-    {                                                                                              \
-        "strides", LMN_ATTR_INTS, 0                                                                \
-    }
 #define LMN_MS_MATMUL_ATTRS                                                                 \
     {"alpha", LMN_ATTR_FLOAT, 0}, {"transA", LMN_ATTR_INT, 0}, {"transB", LMN_ATTR_INT, 0}, \
         {"transBatchA", LMN_ATTR_INT, 0},                                                   \

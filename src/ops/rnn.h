@@ -65,6 +65,18 @@ void lmn_rnn_recur(const lmn_rnn *a, const lmn_rnn_dir *d, int64_t row, const do
 /* Activation k of the direction on the clipped x. */
 double lmn_rnn_apply(const lmn_rnn *a, const lmn_rnn_dir *d, int32_t k, double x);
 
+#define LMN_RNN_IN                                                                      \
+    {"X", 'T', 0, LMN_D_FLOAT}, {"W", 'T', 0, LMN_D_FLOAT}, {"R", 'T', 0, LMN_D_FLOAT}, \
+        {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},                                     \
+        {"sequence_lens", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I32)},                  \
+    {                                                                                   \
+        "initial_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT                                \
+    }
+#define LMN_RNN_OUT                                \
+    {"Y", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},    \
+    {                                              \
+        "Y_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT \
+    }
 #define LMN_RNN_ATTRS                                                                  \
     {"activation_alpha", LMN_ATTR_FLOATS, 0}, {"activation_beta", LMN_ATTR_FLOATS, 0}, \
         {"activations", LMN_ATTR_STRINGS, 0}, {"clip", LMN_ATTR_FLOAT, 0},             \

@@ -4,23 +4,4 @@
  */
 #include "ops/window.h"
 
-static lamina_status eval_blackmanwindow(lmn_eval *ec)
-{
-    return lmn_window_eval(ec, 0.42, 0.5, 0.08);
-}
-
-static const lmn_port IN[] = {{"size", 0, 0, LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64)}, {0}};
-static const lmn_port OUT[] = {{"output", 0, 0, LMN_D_NUM}, {0}};
-static const lmn_attr_schema ATTRS[] = {
-    {"output_datatype", LMN_ATTR_INT, 0}, {"periodic", LMN_ATTR_INT, 0}, {0}};
-
-const lmn_op_def lmn_op_BlackmanWindow = {
-    .name = "BlackmanWindow",
-    .domain = "",
-    .since = 17,
-    .in = IN,
-    .out = OUT,
-    .attrs = ATTRS,
-    .infer = lmn_window_infer,
-    .eval = eval_blackmanwindow,
-};
+LMN_WINDOW_OP(BlackmanWindow, 0.42, 0.5, 0.08);

@@ -27,13 +27,7 @@ static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
                               {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"auto_pad", LMN_ATTR_STRING, 0},
-                                        {"dilations", LMN_ATTR_INTS, 0},
-                                        {"group", LMN_ATTR_INT, 0},
-                                        {"kernel_shape", LMN_ATTR_INTS, 0},
-                                        {"pads", LMN_ATTR_INTS, 0},
-                                        {"strides", LMN_ATTR_INTS, 0},
-                                        {0}};
+static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS, {0}};
 
 const lmn_op_def lmn_op_Conv = {
     .name = "Conv",

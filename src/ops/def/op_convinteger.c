@@ -18,11 +18,8 @@ static lamina_status eval_convinteger(lmn_eval *ec)
     const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1);
     lmn_conv_geom_t g;
     lmn_conv_job job;
-    LMN_TRY(lmn_conv_setup(ec, x, w, false, &g, &job));
-    int64_t dims[LMN_MAX_RANK];
-    const int32_t rank = lmn_conv_out_dims(&job, dims);
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, LAMINA_I32, rank, dims, &y));
+    LMN_TRY(lmn_conv_begin(ec, x, w, false, LAMINA_I32, &g, &job, &y));
     if (!y) return LAMINA_OK;
     double *acc;
     LMN_TRY(lmn_quant_centred(ec, x, lmn_in(ec, 2), -1, &job.x));
@@ -47,13 +44,7 @@ static const lmn_port IN[] = {{"x", 'A', 0, INT8S},
                               {"w_zero_point", 'B', LMN_PORT_OPTIONAL, INT8S},
                               {0}};
 static const lmn_port OUT[] = {{"y", 'C', 0, LMN_DBIT(LAMINA_I32)}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"auto_pad", LMN_ATTR_STRING, 0},
-                                        {"dilations", LMN_ATTR_INTS, 0},
-                                        {"group", LMN_ATTR_INT, 0},
-                                        {"kernel_shape", LMN_ATTR_INTS, 0},
-                                        {"pads", LMN_ATTR_INTS, 0},
-                                        {"strides", LMN_ATTR_INTS, 0},
-                                        {0}};
+static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS, {0}};
 
 const lmn_op_def lmn_op_ConvInteger = {
     .name = "ConvInteger",

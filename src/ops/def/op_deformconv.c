@@ -150,11 +150,9 @@ static lamina_status eval_deformconv(lmn_eval *ec)
     lmn_conv_geom_t g;
     lmn_conv_job c;
     job j;
-    int64_t dims[LMN_MAX_RANK];
-    LMN_TRY(lmn_conv_setup(ec, lmn_in(ec, 0), lmn_in(ec, 1), false, &g, &c));
-    const int32_t rank = lmn_conv_out_dims(&c, dims);
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, lmn_in(ec, 0)->dtype, rank, dims, &y));
+    const lamina_tensor *x = lmn_in(ec, 0);
+    LMN_TRY(lmn_conv_begin(ec, x, lmn_in(ec, 1), false, x->dtype, &g, &c, &y));
     if (!y) return LAMINA_OK;
     LMN_TRY(setup(ec, &c, &j));
     double *all;

@@ -4,23 +4,4 @@
  */
 #include "ops/window.h"
 
-static lamina_status eval_hannwindow(lmn_eval *ec)
-{
-    return lmn_window_eval(ec, 0.5, 0.5, 0);
-}
-
-static const lmn_port IN[] = {{"size", 0, 0, LMN_DBIT(LAMINA_I32) | LMN_DBIT(LAMINA_I64)}, {0}};
-static const lmn_port OUT[] = {{"output", 0, 0, LMN_D_NUM}, {0}};
-static const lmn_attr_schema ATTRS[] = {
-    {"output_datatype", LMN_ATTR_INT, 0}, {"periodic", LMN_ATTR_INT, 0}, {0}};
-
-const lmn_op_def lmn_op_HannWindow = {
-    .name = "HannWindow",
-    .domain = "",
-    .since = 17,
-    .in = IN,
-    .out = OUT,
-    .attrs = ATTRS,
-    .infer = lmn_window_infer,
-    .eval = eval_hannwindow,
-};
+LMN_WINDOW_OP(HannWindow, 0.5, 0.5, 0);

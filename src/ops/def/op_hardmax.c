@@ -17,24 +17,4 @@ static void hardmax_line(const void *x, int64_t len, void *const *y, void *tmp, 
     if (len) r[best] = 1;
 }
 
-static lamina_status eval_op(lmn_eval *ec)
-{
-    return lmn_lines_eval_f64(ec, hardmax_line);
-}
-
-static const lmn_port IN[] = {{"input", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_port OUT[] = {{"output", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"axis", LMN_ATTR_INT, 0}, {0}};
-
-const lmn_op_def lmn_op_Hardmax = {
-    .domain = "",
-    .name = "Hardmax",
-    .since = 1,
-    .flags = LMN_OP_SAME,
-    .in = IN,
-    .out = OUT,
-    .attrs = ATTRS,
-    .infer = lmn_lines_infer_axis,
-    .eval = eval_op,
-    .canon = lmn_lines_canon_flat,
-};
+LMN_LINES_OP(Hardmax, hardmax_line, 0, NULL);

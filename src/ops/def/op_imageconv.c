@@ -35,7 +35,7 @@ static const lmn_port IN[] = {{"X", 'T', 0, LMN_DBIT(LAMINA_BF16)},
                               {"Z", 'T', LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_BF16)},
                               {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_DBIT(LAMINA_BF16)}, {0}};
-static const lmn_attr_schema ATTRS[] = {LMN_MS_CONV_ATTRS,
+static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS,
                                         {"hi", LMN_ATTR_FLOAT, 0},
                                         {"lo", LMN_ATTR_FLOAT, 0},
                                         {"silu", LMN_ATTR_INT, 0},

@@ -17,25 +17,4 @@ static void log_softmax_line(const void *x, int64_t len, void *const *y, void *t
     for (int64_t i = 0; i < len; i++) r[i] = a[i] - max - log_sum;
 }
 
-static lamina_status eval_op(lmn_eval *ec)
-{
-    return lmn_lines_eval_f64(ec, log_softmax_line);
-}
-
-static const lmn_port IN[] = {{"input", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_port OUT[] = {{"output", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {{"axis", LMN_ATTR_INT, 0}, {0}};
-
-const lmn_op_def lmn_op_LogSoftmax = {
-    .domain = "",
-    .name = "LogSoftmax",
-    .since = 1,
-    .flags = LMN_OP_SAME | LMN_OP_INPLACE,
-    .in = IN,
-    .out = OUT,
-    .attrs = ATTRS,
-    .infer = lmn_lines_infer_axis,
-    .eval = eval_op,
-    .canon = lmn_lines_canon_flat,
-    .cost = lmn_lines_cost,
-};
+LMN_LINES_OP(LogSoftmax, log_softmax_line, LMN_OP_INPLACE, lmn_lines_cost);

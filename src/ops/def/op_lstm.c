@@ -36,19 +36,11 @@ static lamina_status eval_lstm(lmn_eval *ec)
     return lmn_rnn_eval(ec, &KIND, "input_forget");
 }
 
-static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
-                              {"W", 'T', 0, LMN_D_FLOAT},
-                              {"R", 'T', 0, LMN_D_FLOAT},
-                              {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                              {"sequence_lens", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I32)},
-                              {"initial_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
+static const lmn_port IN[] = {LMN_RNN_IN,
                               {"initial_c", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {"P", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {0}};
-static const lmn_port OUT[] = {{"Y", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                               {"Y_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                               {"Y_c", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                               {0}};
+static const lmn_port OUT[] = {LMN_RNN_OUT, {"Y_c", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {0}};
 static const lmn_attr_schema ATTRS[] = {LMN_RNN_ATTRS, {"input_forget", LMN_ATTR_INT, 0}, {0}};
 
 const lmn_op_def lmn_op_LSTM = {

@@ -2,6 +2,7 @@
  * NhwcConv (com.microsoft, since 1): Conv on images with the channels last; the weights are
  * [M, k..., C / group].
  */
+#include "ops/convgeom.h"
 #include "ops/mslinear.h"
 
 static lamina_status canon_nhwcconv(lmn_canon *c)
@@ -21,6 +22,6 @@ static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
                               {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {LMN_MS_CONV_ATTRS, {0}};
+static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS, {0}};
 
 LMN_MS_MAPPED(NhwcConv, canon_nhwcconv);

@@ -2,6 +2,7 @@
  * NhwcFusedConv (com.microsoft, since 1): FusedConv on images with the channels last; the weights
  * stay [M, C / group, k...].
  */
+#include "ops/convgeom.h"
 #include "ops/mslinear.h"
 
 static lamina_status canon_nhwcfusedconv(lmn_canon *c)
@@ -17,7 +18,7 @@ static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
                               {"Z", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
                               {0}};
 static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};
-static const lmn_attr_schema ATTRS[] = {LMN_MS_CONV_ATTRS,
+static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS,
                                         {"activation", LMN_ATTR_STRING, 0},
                                         {"activation_params", LMN_ATTR_FLOATS, 0},
                                         {0}};

@@ -34,7 +34,7 @@ static const lmn_port IN[] = {{"x", 'A', 0, LMN_D_8BIT},
                               {"B", 0, LMN_PORT_OPTIONAL, LMN_D_I32},
                               {0}};
 static const lmn_port OUT[] = {{"y", 'C', 0, LMN_D_8BIT}, {0}};
-static const lmn_attr_schema ATTRS[] = {LMN_MS_CONV_ATTRS, {"channels_last", LMN_ATTR_INT, 0}, {0}};
+static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS, {"channels_last", LMN_ATTR_INT, 0}, {0}};
 
 static void cost_qlinearconv(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fact *out,
                              lmn_cost *c)

@@ -26,15 +26,8 @@ static lamina_status eval_rnn(lmn_eval *ec)
     return lmn_rnn_eval(ec, &KIND, NULL);
 }
 
-static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},
-                              {"W", 'T', 0, LMN_D_FLOAT},
-                              {"R", 'T', 0, LMN_D_FLOAT},
-                              {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                              {"sequence_lens", 0, LMN_PORT_OPTIONAL, LMN_DBIT(LAMINA_I32)},
-                              {"initial_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},
-                              {0}};
-static const lmn_port OUT[] = {
-    {"Y", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {"Y_h", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT}, {0}};
+static const lmn_port IN[] = {LMN_RNN_IN, {0}};
+static const lmn_port OUT[] = {LMN_RNN_OUT, {0}};
 static const lmn_attr_schema ATTRS[] = {LMN_RNN_ATTRS, {0}};
 
 const lmn_op_def lmn_op_RNN = {
