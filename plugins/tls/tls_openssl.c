@@ -338,6 +338,12 @@ static int64_t session_read(lmn_tls_session *s, lmn_tls_wire *w, void *buf, size
     return is;
 }
 
+/* Bytes that make no record yet; or its head alone, which OpenSSL does not count as waiting. */
+static bool within(const lmn_tls_session *s)
+{
+    return SSL_has_pending(s->ssl) || strcmp(SSL_rstate_string(s->ssl), "RB") == 0;
+}
+
 static bool session_write(lmn_tls_session *s, lmn_tls_wire *w, const void *p, size_t n)
 {
     size_t put = 0;
@@ -388,6 +394,7 @@ const lmn_tls_table lamina_tls_plugin = {.head = {LMN_TLS_VERSION, sizeof lamina
                                          .session_free = session_free,
                                          .handshake = handshake,
                                          .read = session_read,
+                                         .within = within,
                                          .write = session_write,
                                          .finish = finish,
                                          .alpn = alpn,

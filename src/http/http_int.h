@@ -116,6 +116,7 @@ struct lmn_http_conn {
     bool queued, dirty, local;
     /* TLS. `readable` then is about plain bytes; `dry`: the socket has nothing now. */
     bool dry, shaken, notified, wants_h2;
+    bool within; /* a part of a record is here: it rests no longer than a head may take */
     bool spoken; /* HTTP/1, and will go on so */
     int passed;  /* a descriptor that came and was not taken; -1: none */
     void *kept;  /* the handler's */

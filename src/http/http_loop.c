@@ -31,6 +31,10 @@ static void unlink_timer(lmn_http_conn *c)
 void lmn_http_timer_set(lmn_http_conn *c, lmn_http_timer kind)
 {
     if (c->timer != LMN_HTTP_TIMER_NONE) unlink_timer(c);
+    if (kind == LMN_HTTP_TIMER_IDLE && c->within) { /* whatever is in the record has begun */
+        kind = LMN_HTTP_TIMER_HEAD;
+        c->began_ns = c->loop->now;
+    }
     c->timer = kind;
     if (kind == LMN_HTTP_TIMER_NONE) return;
     lmn_http_list *list = &c->loop->timers[kind];

@@ -194,18 +194,14 @@ bool lmn_http_tls_shake(lmn_http_conn *c)
 
 int64_t lmn_http_tls_recv(lmn_http_conn *c, void *p, size_t cap)
 {
-    const lmn_http_loop *l = c->loop;
     lmn_tls_wire w = wire_of(c);
     size_t n = 0;
     int64_t got = LMN_TLS_AGAIN;
     while (n < cap && (got = c->tls->read(c->session, &w, (uint8_t *)p + n, cap - n)) > 0)
         n += (size_t)got;
+    c->within = got == LMN_TLS_AGAIN && c->tls->within(c->session);
     if (got == LMN_TLS_AGAIN) c->readable = !c->dry;
-    /* a part of a record: whatever is in it has begun */
-    if (!n && got == LMN_TLS_AGAIN && l->pulled && c->timer == LMN_HTTP_TIMER_IDLE) {
-        lmn_http_timer_set(c, LMN_HTTP_TIMER_HEAD);
-        c->began_ns = c->timer_ns;
-    }
+    if (c->within && c->timer == LMN_HTTP_TIMER_IDLE) lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
     /* tickets were sent, or new keys confirmed, or there is an alert */
     if (!lmn_http_out_sealed(c, (lmn_span){w.out, w.out_n})) return LMN_SOCK_LOST;
     return n ? (int64_t)n : got; /* what ended it is said again by the next call */

@@ -15,7 +15,7 @@
 
 #include "http/http_plugin.h"
 
-#define LMN_TLS_VERSION 2u
+#define LMN_TLS_VERSION 3u
 /* `out` of a wire has room for the records of so many bytes, and what else there may be to say. */
 #define LMN_TLS_SEAL_MOST ((size_t)48 << 10)
 #define LMN_TLS_OUT_BYTES ((size_t)64 << 10)
@@ -61,6 +61,8 @@ typedef struct lmn_tls_table {
     int32_t (*handshake)(lmn_tls_session *s, lmn_tls_wire *w);
     /* How many bytes; 0: the end, said or not; AGAIN, LOST. */
     int64_t (*read)(lmn_tls_session *s, lmn_tls_wire *w, void *buf, size_t cap);
+    /* After AGAIN: did a part of a record come, whose rest is awaited? */
+    bool (*within)(const lmn_tls_session *s);
     /* Seal n <= LMN_TLS_SEAL_MOST bytes, beyond what out holds already. False: lost. */
     bool (*write)(lmn_tls_session *s, lmn_tls_wire *w, const void *p, size_t n);
     /* Say that no more will be sent. */

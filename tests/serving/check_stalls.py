@@ -106,20 +106,39 @@ READERS2 = {"h2: a reader that stops": PREFACE + ROOM + frame(1, 4, 1, WIDE_H2) 
             frame(1, 4, 1, WIDE_H2) + frame(0, 1, 1, ASK)}
 
 
-def half_record(s, context):
-    """A handshake, and a record with a head in it that is cut in its middle."""
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    t = context.wrap_bio(into, out)
-    while True:
-        try:
-            t.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            s.sendall(out.read())
-            into.write(s.recv(65536))
-    s.sendall(out.read())
-    t.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    s.sendall(out.read()[:20])
+def half_record(context, whole=b"", n=20, at_once=True):
+    """A handshake, whole records, and n bytes of one: by one segment, or each by its own."""
+    def act(s):
+        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        t = context.wrap_bio(into, out)
+        while True:
+            try:
+                t.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                s.sendall(out.read())
+                into.write(s.recv(65536))
+        if whole:
+            t.write(whole)
+        data = out.read()
+        t.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        part = out.read()[:n]
+        if at_once:
+            s.sendall(data + part)
+            return
+        s.sendall(data)
+        time.sleep(0.2)
+        s.sendall(part)
+    return act
+
+
+def half_records(context, h2):
+    """Where a record can stop. What came before it came by the same receive, or another."""
+    get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    first = {"": b"", " behind a request": SETTINGS + frame(1, 5, 1, post(b"/")) if h2 else get}
+    return {f"{n} bytes of a record{behind}{', later' * (not at_once)}":
+            half_record(context, whole, n, at_once)
+            for behind, whole in first.items() for n in (1, 5, 20) for at_once in (True, False)}
 
 
 class Stalls:
@@ -127,7 +146,8 @@ class Stalls:
 
     def __init__(self, server):
         self.server, self.begun, self.told = server, {}, {}
-        self.held, self.threads, self.ready = [], [], threading.Event()
+        self.held, self.threads, self.readers = [], [], 0
+        self.ready, self.all_but_readers = threading.Event(), threading.Event()
 
     def dial(self, context):
         s = socket.socket()
@@ -144,9 +164,10 @@ class Stalls:
         s = self.dial(context)
         self.threads.append(threading.Thread(target=self.one, args=(name, act, s, reads)))
         self.threads[-1].start()
+        self.readers += not reads
 
     def one(self, name, act, s, reads):
-        self.ready.wait()
+        (self.ready if reads else self.all_but_readers).wait()
         if act is trickle:
             threading.Thread(target=quietly, args=(act, s), daemon=True).start()
         else:
@@ -169,9 +190,14 @@ class Stalls:
         return 0
 
     def judge(self, kind):
-        """Nobody closes an end before the server has."""
-        first = time.monotonic()
+        """Nobody closes an end before the server has. When those that only the server can tell
+        of begin, all others have: so the last of all to go is judged by the first of them."""
         self.ready.set()
+        until = time.monotonic() + 3 * PROMISED
+        while len(self.begun) < len(self.threads) - self.readers and time.monotonic() < until:
+            time.sleep(0.01)
+        first = time.monotonic()
+        self.all_but_readers.set()
         for _ in range(5):
             want(self.server.infer("one", [1] * 4)[0] == 200, f"{kind}: others are not served")
             time.sleep(0.5)
@@ -205,21 +231,24 @@ def against(server, context, h2):
     for name, data in READERS1.items():
         all_of.add(name, sends(data), context, reads=False)
     if context:
-        for name, act in SHAKES.items():
+        for name, act in half_records(context, False).items():
             all_of.add(name, act)
-        all_of.add("half a record", lambda s: half_record(s, context))
     if h2:
         over = None
         if context:
             over = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             over.check_hostname, over.verify_mode = False, ssl.CERT_NONE
             over.set_alpn_protocols(["h2"])
-            all_of.add("h2: half a record", lambda s: half_record(s, over))
+            for name, act in half_records(over, True).items():
+                all_of.add(f"h2: {name}", act)
         for name, act in HTTP2.items():
             if not context or "half a preface" not in name:
                 all_of.add(name, act, over)
         for name, data in READERS2.items():
             all_of.add(name, sends(data), over, reads=False)
+    if context:  # last, since their time runs already
+        for name, act in SHAKES.items():
+            all_of.add(name, act)
     all_of.judge(kind)
 
 
