@@ -565,15 +565,31 @@ bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now)
     return b->back_n && now < b->back_until && b->rows < b->config.max_batch_size;
 }
 
-bool lmn_batcher_settled(const lmn_batcher *b)
+/* Do so many whole batches wait, and nothing that may go before them? */
+static bool whole_wait(const lmn_batcher *b, int64_t n)
 {
     const lmn_batch_config *c = &b->config;
     const lmn_batch_group *g = b->last_group;
     const bool together = c->dynamic && c->max_batch_size > 0;
     const int64_t whole = together ? c->max_batch_size : 1;
     const int64_t there = together ? b->rows : (int64_t)b->n_queued;
-    if (b->free_mask || c->n_levels > 1 || c->n_preferred) return false;
-    return g && g->rows == b->rows && there >= whole * (int64_t)c->n_instances;
+    if (c->n_levels > 1 || c->n_preferred) return false;
+    return g && g->rows == b->rows && there >= whole * n;
+}
+
+bool lmn_batcher_settled(const lmn_batcher *b)
+{
+    return !b->free_mask && whole_wait(b, (int64_t)b->config.n_instances);
+}
+
+uint64_t lmn_batcher_certain(const lmn_batcher *b)
+{
+    const lmn_batch_config *c = &b->config;
+    const int64_t n_free = __builtin_popcountll(b->free_mask);
+    if (!n_free || !whole_wait(b, (int64_t)c->n_instances + n_free)) return 0;
+    if (c->dynamic && c->max_batch_size > 0)
+        return b->bytes / (uint64_t)b->rows * (uint64_t)c->max_batch_size;
+    return by_order(lmn_ordset_least(&b->last_group->order))->bytes;
 }
 
 bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)

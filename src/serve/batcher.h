@@ -133,6 +133,9 @@ bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now);
 /* Do all instances run, and is it settled what each runs next, whoever comes meanwhile without a
  * deadline? (Of several keys or levels that is never said.) */
 bool lmn_batcher_settled(const lmn_batcher *b);
+/* Is an instance free, and will it be settled what runs next once all have a batch? So many bytes,
+ * about, has the batch that goes first; else 0. */
+uint64_t lmn_batcher_certain(const lmn_batcher *b);
 /* Requests to be answered now, chained by `next`: done, late, cancelled or gone; with
  * preserve_ordering in the order of arrival. */
 lmn_infer *lmn_batcher_answers(lmn_batcher *b);

@@ -388,9 +388,11 @@ uint64_t lmn_call_turn(lmn_serve_loop *l)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->n_pending; i++) {
         lmn_pending p = l->pending[i];
-        if (p.due <= now) p.due = lmn_model_turn(p.version->model, now);
         if (p.version != l->busy_with) l->lively_ns = now;
         l->busy_with = p.version;
+        const bool idle = l->n_pending == 1 && lmn_serve_idle(l, now);
+        if (p.due <= now)
+            p.due = (idle ? lmn_model_turn_idle : lmn_model_turn)(p.version->model, now);
         l->settled = l->settled && lmn_model_settled(p.version->model);
         if (p.due == UINT64_MAX) {
             lmn_version_unref(p.version);

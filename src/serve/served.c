@@ -168,6 +168,18 @@ static void count_size(lmn_model *m, const lmn_runner *u, const lmn_batch *batch
     s->output_ns += now - u->began_ns - took_ns;
 }
 
+/* How large are batches that a loop may run? Lock held. */
+static void learn_quick(lmn_model *m, const lmn_batch *batch, uint64_t took_ns)
+{
+    uint64_t bytes = 0;
+    for (const lmn_infer *r = batch->first; r; r = r->next) bytes += r->bytes;
+    if (!took_ns || took_ns > LMN_MODEL_HERE_NS) {
+        if (bytes <= m->quick_bytes) m->quick_bytes = 0;
+    } else if (bytes > m->quick_bytes) {
+        m->quick_bytes = bytes;
+    }
+}
+
 /* Run a batch that was formed; lock held, let go meanwhile. */
 static void run_batch(lmn_model *m, const lmn_batch *batch)
 {
@@ -193,6 +205,7 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     while (k < 32 && (int64_t)1 << k < batch->rows) k++;
     m->batch_rows[k]++;
     count_size(m, u, batch, rows, took, now);
+    learn_quick(m, batch, took);
     lmn_batcher_done(&m->batcher, batch, rows, took, now);
 }
 
@@ -415,6 +428,31 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
     lmn_mutex_unlock(&m->lock);
     lmn_model_unref(m);
     return at;
+}
+
+/* Is the next batch one that a loop may run? Lock held. */
+static bool quick_next(const lmn_model *m)
+{
+    const uint64_t bytes = lmn_batcher_certain(&m->batcher);
+    return bytes && bytes <= m->quick_bytes;
+}
+
+uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now)
+{
+    if (m->inlined || m->ensemble || m->engine->topo.width > 1) return lmn_model_turn(m, now);
+    lmn_model_ref(m);
+    lmn_mutex_lock(&m->lock);
+    const bool ran = quick_next(m) && step(m, now);
+    if (ran && m->n_asleep &&
+        m->batcher.n_queued) { /* told by the turn that does not run it here */
+        (void)lmn_atomic_add(&m->work, 1, relaxed);
+        if (!lmn_atomic_load(&m->to_wake, relaxed)) lmn_atomic_store(&m->to_wake, 1, relaxed);
+    }
+    lmn_mutex_unlock(&m->lock);
+    if (!ran) (void)lmn_model_turn(m, now);
+    if (ran && m->cached) lmn_model_answer_hits(m);
+    lmn_model_unref(m);
+    return ran ? now : UINT64_MAX;
 }
 
 bool lmn_model_settled(const lmn_model *m)

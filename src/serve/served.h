@@ -84,6 +84,11 @@ bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s);
  * what has gathered, in this thread, and returns the instant at which to be called again at the
  * latest; UINT64_MAX: nothing waits. A model with threads wakes those it needs and returns that. */
 uint64_t lmn_model_turn(lmn_model *m, uint64_t now);
+/* The same by a loop that has nothing else to do and may take LMN_MODEL_HERE_NS for it. Where the
+ * process has one CPU and it is settled what runs next, the loop runs a batch of a model with
+ * threads itself: two switches of threads less. Returns `now` then, to be called again at once. */
+#define LMN_MODEL_HERE_NS ((uint64_t)4000000)
+uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now);
 /* Is it settled what its instances run next, so that requests that come meanwhile need not be
  * looked at before one of them has answered? Takes no lock. Any thread. */
 bool lmn_model_settled(const lmn_model *m);

@@ -73,6 +73,7 @@ struct lmn_model {
     lmn_atomic(uint32_t) to_wake;     /* instances that the next turn has to wake */
     uint32_t n_asleep;
     uint64_t asleep_until; /* when one of them looks again by itself, at the latest */
+    uint64_t quick_bytes;  /* of the largest batch lately that ran within LMN_MODEL_HERE_NS */
     uint64_t keeper_until;
 };
 

@@ -16,7 +16,6 @@
 /* While it is settled what models run next, requests are read when one of them answers or so late;
  * not where anything else was asked lately. */
 #define AWAIT_NS UINT64_C(4000000)
-#define LIVELY_NS UINT64_C(100000000)
 
 /* --- loops --- */
 
@@ -71,7 +70,8 @@ static uint64_t loop_turn(void *ctx, lmn_http_loop *loop, void *user)
     if (LMN_UNLIKELY(l->crowded_until)) lmn_http_rest(loop, REST_NS);
     if (LMN_UNLIKELY(lmn_http_left(loop) != l->left)) tell_models(l);
     const uint64_t again = lmn_call_turn(l);
-    if (l->settled && lmn_now_ns() > l->lively_ns + LIVELY_NS) lmn_http_await(loop, AWAIT_NS);
+    if (l->settled && again == UINT64_MAX && lmn_now_ns() > l->lively_ns + LMN_SERVE_LIVELY_NS)
+        lmn_http_await(loop, AWAIT_NS);
     return again;
 }
 

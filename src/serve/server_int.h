@@ -166,6 +166,13 @@ static inline bool lmn_serve_closing(const lmn_serve_loop *l)
     return lmn_atomic_load(&l->server->draining, relaxed) != 0;
 }
 
+/* Was this loop asked nothing but inferences of one model lately, and is it not overloaded? */
+#define LMN_SERVE_LIVELY_NS UINT64_C(100000000)
+static inline bool lmn_serve_idle(const lmn_serve_loop *l, uint64_t now)
+{
+    return !l->crowded_until && now > l->lively_ns + LMN_SERVE_LIVELY_NS;
+}
+
 /* routes.c: what lmn_http_handler calls. */
 uint64_t lmn_routes_head(void *ctx, lmn_http_request *r);
 void lmn_routes_request(void *ctx, lmn_http_request *r);

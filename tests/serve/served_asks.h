@@ -38,6 +38,7 @@ typedef struct ask {
     int64_t i[16];
     lmn_atomic(uint32_t) done, gone;
     uint64_t number; /* of its answer */
+    uintptr_t by;    /* the thread that gave it */
     struct asks *of;
 } ask;
 
@@ -50,6 +51,7 @@ typedef struct asks {
 LMN_UNUSED static void on_done(lmn_infer *r)
 {
     ask *a = r->user;
+    a->by = lmn_thread_key();
     a->number = lmn_atomic_add(&a->of->n_done, 1, acq_rel);
     /* not T_EQ: any thread may be here */
     if (lmn_atomic_exchange(&a->done, 1, acq_rel)) t_fail(__FILE__, __LINE__, "answered twice");

@@ -3,6 +3,7 @@
  * queues that are full and models that close.
  */
 #include "serve/served_asks.h"
+#include "serve/served_int.h"
 
 #define CLIENTS 4
 #define EACH 300
@@ -276,6 +277,58 @@ static void test_one_comes_back(t_env *env)
     lmn_model_unref(m);
 }
 
+/* An idle loop of a process with one CPU runs what is settled by itself, and leaves the rest to the
+ * instance, which is told: in the end because no more is settled, or since the loop is not idle. */
+static void idle_turns(t_env *env, uint32_t width, bool idle_on)
+{
+    char path[512];
+    const lmn_model_config c = {.batch = {.n_instances = 1}, .where = LMN_RUN_THREADS};
+    lmn_model_stats st;
+    asks all;
+    env->engine->topo.width = width;
+    lmn_model *m = open_model(env, mlp_file(env, "N", NULL, path, sizeof path), &c);
+    T_REQUIRE(m);
+    asks_make(&all, 6);
+    ask_rows(&all.a[0], 1); /* tells what such a run takes */
+    T_OK(lmn_model_submit(m, &all.a[0].r, lmn_now_ns()));
+    T_EQ(lmn_model_turn_idle(m, lmn_now_ns()), UINT64_MAX);
+    wait_for(m, &all.a[0]);
+    for (bool asleep = false; !asleep;) {
+        lmn_mutex_lock(&m->lock);
+        asleep = m->n_asleep == 1;
+        lmn_mutex_unlock(&m->lock);
+    }
+    for (int i = 1; i < 6; i++) {
+        ask_rows(&all.a[i], i == 4 ? 2 : 1); /* larger than any that was seen */
+        T_OK(lmn_model_submit(m, &all.a[i].r, lmn_now_ns()));
+    }
+    lmn_model_get_stats(m, &st);
+    T_EQ(m->quick_bytes, st.run_ns <= LMN_MODEL_HERE_NS ? 16 : 0);
+    int here = 0;
+    for (bool ran = true; ran && here < (idle_on ? 5 : 1); here += ran) {
+        m->quick_bytes = 16; /* whatever the machine made of the run before */
+        ran = lmn_model_turn_idle(m, 1) == 1;
+    }
+    T_EQ(here, width > 1 ? 0 : idle_on ? 3 : 1);
+    if (!idle_on) (void)lmn_model_turn(m, lmn_now_ns());
+    for (int i = 0; i < 6; i++) {
+        while (!lmn_atomic_load(&all.a[i].done, acquire))
+            lmn_futex_wait((lmn_atomic(uint32_t) *)&all.a[i].done, 0, 50000000);
+        check_mlp(&all.a[i], i == 4 ? 2 : 1);
+        T_EQ(all.a[i].by == lmn_thread_key(), i > 0 && i <= here);
+    }
+    lmn_model_unref(m);
+    asks_free(&all);
+}
+
+static void test_idle_turns(t_env *env)
+{
+    use_cpu(env);
+    idle_turns(env, 1, true);
+    idle_turns(env, 1, false);
+    idle_turns(env, 2, true);
+}
+
 T_MAIN(T_TEST(test_threads), T_TEST(test_inline_of_many), T_TEST(test_ordering),
        T_TEST(test_close_and_abort), T_TEST(test_long_runs), T_TEST(test_turned_away),
-       T_TEST(test_one_comes_back))
+       T_TEST(test_one_comes_back), T_TEST(test_idle_turns))
