@@ -92,19 +92,17 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
 
-/* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: pieces
-   under 4 KiB halve what DRAM gives, so only two threads' worth of chunks is cut from few columns.
+/* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: narrow
+   ones cost DRAM's bandwidth, so few columns are cut for two threads at most, but evenly: a third
+   chunk of three leaves one thread idle for as long as one takes, and asleep for the next product.
  */
 static int64_t stream_columns(const GEMM_T(plan) * p)
 {
-    const int64_t k = lmn_max_i64(1, p->k);
-    if (p->path == PATH_SMALL_NT)
-        return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k),
-                                16);
-    if (p->n <= STREAM_NN && p->n * k >= min_stream_bytes)
-        return lmn_max_i64(1, p->threads > 1 ? p->n / 2 : p->n);
-    return lmn_round_up_i64(lmn_max_i64(1, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k),
-                            STREAM_NN);
+    const bool nt = p->path == PATH_SMALL_NT;
+    const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
+    const int64_t worth = lmn_round_up_i64(lmn_max_i64(1, least / k), nt ? 16 : STREAM_NN);
+    if (nt || p->threads <= 1 || p->n * k < min_stream_bytes) return worth;
+    return lmn_ceil_div_i64(p->n, lmn_round_up_i64(lmn_ceil_div_i64(p->n, worth), 2));
 }
 
 static void cut_blocks(GEMM_T(plan) * p)
