@@ -105,39 +105,43 @@ void lmn_move_fill(uint8_t *dst, size_t eb, int64_t n, const void *value)
 /* ---- strided copy -------------------------------------------------------------------------------
  */
 
-/* Bytes of one chunk of a parallel move. */
-#define CHUNK_BYTES ((int64_t)1 << 18)
+/* Bytes of one chunk of a parallel move: a few microseconds. */
+#define CHUNK_BYTES ((int64_t)1 << 16)
 
 typedef struct plan {
     const lmn_move *m;
-    int32_t tile_axis; /* axis along which the source is contiguous, or -1: rows */
-    int32_t near_axis; /* the innermost axis of what is counted outside, or -1 */
-    int64_t n_outer;   /* rows, or planes of (tile_axis, last) */
-    int64_t per_chunk; /* of n_outer */
+    int32_t tile_axis;     /* axis along which the source is contiguous, or -1: rows */
+    int32_t near_axis;     /* the innermost axis of what is counted outside, or -1 */
+    int64_t n_outer;       /* rows, or planes of (tile_axis, last) */
+    int64_t per_chunk;     /* of n_outer */
+    int32_t cut_axis;      /* axis that chunks cut: the last one or tile_axis ... */
+    int64_t piece, pieces; /* ... into so many pieces of so many elements, the last one shorter */
 } plan;
 
-/* One element a time, wherever they lie. */
-static void move_steps(const lmn_move *m, uint8_t *dst, const uint8_t *src)
+/* n elements one a time, wherever they lie. */
+static void move_steps(const lmn_move *m, int64_t n, uint8_t *dst, const uint8_t *src)
 {
     const int32_t last = m->rank - 1;
     const int64_t eb = (int64_t)m->eb, ds = m->dst_st[last] * eb, ss = m->src_st[last] * eb;
-    for (int64_t i = 0; i < m->dims[last]; i++, dst += ds, src += ss) lmn_move_one(dst, src, m->eb);
+    for (int64_t i = 0; i < n; i++, dst += ds, src += ss) lmn_move_one(dst, src, m->eb);
 }
 
-/* `count` rows or planes, a step apart. */
-static void move_some(const plan *p, int64_t count, uint8_t *dst, const uint8_t *src)
+/* `count` rows or planes with n elements along the axis that is cut, a step apart. */
+static void move_some(const plan *p, int64_t count, int64_t n, uint8_t *dst, const uint8_t *src)
 {
     const lmn_move *m = p->m;
     const int32_t last = m->rank - 1;
-    const int64_t n = m->dims[last], step = m->src_st[last];
+    const int64_t step = m->src_st[last];
     const size_t bytes = (size_t)n * m->eb;
     const int64_t ds = p->near_axis < 0 ? 0 : m->dst_st[p->near_axis] * (int64_t)m->eb,
                   ss = p->near_axis < 0 ? 0 : m->src_st[p->near_axis] * (int64_t)m->eb;
     if (p->tile_axis >= 0) {
-        const lmn_plane plane = {m->eb, m->dims[p->tile_axis], n, m->dst_st[p->tile_axis], step};
+        const int64_t na = p->cut_axis == last ? m->dims[p->tile_axis] : n;
+        const int64_t nb = p->cut_axis == last ? n : m->dims[last];
+        const lmn_plane plane = {m->eb, na, nb, m->dst_st[p->tile_axis], step};
         for (int64_t i = 0; i < count; i++, dst += ds, src += ss) lmn_plane_turn(&plane, dst, src);
     } else if (m->dst_st[last] != 1) {
-        for (int64_t i = 0; i < count; i++, dst += ds, src += ss) move_steps(m, dst, src);
+        for (int64_t i = 0; i < count; i++, dst += ds, src += ss) move_steps(m, n, dst, src);
     } else if (step == 1) {
         for (int64_t i = 0; i < count; i++, dst += ds, src += ss) lmn_run_copy(dst, src, bytes);
     } else if (step == 0) {
@@ -153,14 +157,16 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const plan *p = arg;
     const lmn_move *m = p->m;
-    const int64_t first = chunk * p->per_chunk, eb = (int64_t)m->eb;
+    const int32_t near = p->near_axis, cut = p->cut_axis;
+    const int64_t at = chunk % p->pieces * p->piece, eb = (int64_t)m->eb;
+    const int64_t n = lmn_min_i64(p->piece, m->dims[cut] - at);
+    const int64_t first = chunk / p->pieces * p->per_chunk;
     const int64_t end = lmn_min_i64(p->n_outer, first + p->per_chunk);
-    const int32_t near = p->near_axis;
     int64_t idx[LMN_MOVE_RANK] = {0};
-    int64_t rest = first, d = 0, s = 0;
+    int64_t rest = first, d = at * m->dst_st[cut], s = at * m->src_st[cut];
     (void)worker;
     if (near < 0) {
-        move_some(p, 1, m->dst, m->src);
+        move_some(p, 1, n, m->dst + d * eb, m->src + s * eb);
         return;
     }
     for (int32_t k = near; k >= 0; k--) {
@@ -172,7 +178,7 @@ static void run_chunk(void *arg, int64_t chunk, int32_t worker)
     }
     for (int64_t i = first, run; i < end; i += run) {
         run = lmn_min_i64(end - i, m->dims[near] - idx[near]);
-        move_some(p, run, m->dst + d * eb, m->src + s * eb);
+        move_some(p, run, n, m->dst + d * eb, m->src + s * eb);
         idx[near] += run, d += run * m->dst_st[near], s += run * m->src_st[near];
         for (int32_t k = near; k > 0 && idx[k] == m->dims[k];) {
             d -= m->dims[k] * m->dst_st[k];
@@ -222,67 +228,35 @@ static bool simplify(lmn_move *m)
     return true;
 }
 
-/* Cut an axis in two, the inner one of `step`, where that is shorter and divides it. */
-static bool split_axis(lmn_move *m, int32_t axis, int64_t step)
-{
-    const int64_t n = m->dims[axis];
-    if (m->rank >= LMN_MOVE_RANK || n < 2 * step || n % step != 0) return false;
-    for (int32_t k = m->rank; k > axis; k--) {
-        m->dims[k] = m->dims[k - 1];
-        m->dst_st[k] = m->dst_st[k - 1];
-        m->src_st[k] = m->src_st[k - 1];
-    }
-    m->rank++;
-    m->dims[axis] = n / step;
-    m->dst_st[axis] *= step;
-    m->src_st[axis] *= step;
-    m->dims[axis + 1] = step;
-    return true;
-}
-
-/* The same where a chunk would otherwise hold much: by the first of the halves of `most` that goes,
-   down to `least`. The axis may have moved one place back. */
-static int32_t split_long(lmn_move *m, int32_t axis, int64_t most, int64_t least)
-{
-    for (int64_t step = most; step >= least; step /= 2)
-        if (split_axis(m, axis, step)) return axis + 1;
-    return axis;
-}
-
-static void plan_planes(plan *p, lmn_move *m)
+/* Planes are cut along their longer axis, into strips that turn in the caches. */
+static void cut_planes(plan *p, const lmn_move *m)
 {
     enum { STRIP = 64, MANY = 16384 };
     const int64_t na = m->dims[p->tile_axis], nb = m->dims[m->rank - 1];
-    const int64_t strip = lmn_max_i64(STRIP, MANY / nb / STRIP * STRIP);
-    if (na < 4)
-        (void)split_long(m, m->rank - 1, MANY, 1024);
-    else if (nb < 4)
-        p->tile_axis = split_long(m, p->tile_axis, MANY / 4, 256);
-    else if (split_axis(m, p->tile_axis, strip) || split_axis(m, p->tile_axis, STRIP))
-        p->tile_axis++;
+    p->cut_axis = na < 4 ? m->rank - 1 : p->tile_axis;
+    p->piece = na < 4 ? MANY : nb < 4 ? MANY / 4 : lmn_max_i64(STRIP, MANY / nb / STRIP * STRIP);
 }
 
 static void run_strided(const lmn_par *par, lmn_move *m)
 {
-    plan p = {.m = m, .tile_axis = -1, .near_axis = -1, .n_outer = 1};
-    int32_t last = m->rank - 1;
+    const int32_t last = m->rank - 1;
+    const int64_t eb = (int64_t)m->eb;
+    plan p = {.m = m, .tile_axis = -1, .near_axis = -1, .n_outer = 1, .cut_axis = last};
+    p.piece = CHUNK_BYTES / eb;
     if (m->dst_st[last] == 1 && m->src_st[last] != 1 && m->src_st[last] != 0)
         for (int32_t k = 0; k < last; k++)
             if (m->src_st[k] == 1) p.tile_axis = k;
-    if (p.tile_axis >= 0)
-        plan_planes(&p, m);
-    else
-        (void)split_axis(m, last, (int64_t)1 << 16);
-    last = m->rank - 1;
-    int64_t unit = m->dims[last] * (int64_t)m->eb;
-    if (p.tile_axis >= 0) unit *= m->dims[p.tile_axis];
+    if (p.tile_axis >= 0) cut_planes(&p, m);
+    int64_t unit = lmn_min_i64(p.piece, m->dims[p.cut_axis]) * eb;
+    if (p.tile_axis >= 0) unit *= m->dims[p.cut_axis == last ? p.tile_axis : last];
     for (int32_t k = 0; k < last; k++) {
         if (k == p.tile_axis) continue;
         p.n_outer *= m->dims[k];
         p.near_axis = k;
     }
+    p.pieces = lmn_ceil_div_i64(m->dims[p.cut_axis], p.piece);
     p.per_chunk = lmn_max_i64(1, CHUNK_BYTES / unit);
-    const int64_t chunks = (p.n_outer + p.per_chunk - 1) / p.per_chunk;
+    const int64_t chunks = lmn_ceil_div_i64(p.n_outer, p.per_chunk) * p.pieces;
     lmn_par_for(chunks > 1 ? par : NULL, chunks, run_chunk, &p);
 }
 

@@ -112,6 +112,64 @@ static void test_planes(LMN_UNUSED t_env *env)
         }
 }
 
+typedef struct shared {
+    int64_t chunks;
+} shared;
+
+/* As threads may take them: in any order, here the last one first. */
+static void run_backwards(void *ctx, int64_t n_chunks, lmn_par_fn *fn, void *arg)
+{
+    ((shared *)ctx)->chunks = n_chunks;
+    for (int64_t i = n_chunks; i > 0; i--) fn(arg, i - 1, (int32_t)(i % 2));
+}
+
+/* Moves of many bytes are cut for threads whatever their extents divide by: a joined part, rows
+   of many parts, a transpose, a repeated row, a strided one. No chunk is more than 256 KiB. */
+static void test_shared(LMN_UNUSED t_env *env)
+{
+    static const struct {
+        int64_t rows, columns, dst[2], src[2];
+    } MOVES[] = {
+        {1, 409601, {0, 1}, {0, 1}},      {12, 8192, {8256, 1}, {8192, 1}},
+        {3, 70001, {70001, 1}, {1, 3}},   {1500, 384, {384, 1}, {1, 1500}},
+        {1501, 211, {211, 1}, {1, 1501}}, {1, 300007, {0, 1}, {0, 3}},
+        {300007, 2, {2, 1}, {1, 300007}}, {1, 300007, {0, 1}, {0, 0}},
+        {1, 200003, {0, 2}, {0, 1}},
+    };
+    enum { MOST = 1 << 20 };
+    uint32_t *src = malloc(MOST * 4), *dst = malloc(MOST * 4);
+    T_REQUIRE(src && dst);
+    for (int64_t k = 0; k < MOST; k++) src[k] = (uint32_t)k * 2654435761u;
+    for (size_t i = 0; i < T_COUNT(MOVES); i++) {
+        const int64_t rows = MOVES[i].rows, n = MOVES[i].columns, *ds = MOVES[i].dst,
+                      *ss = MOVES[i].src;
+        lmn_move m = {.eb = 4,
+                      .rank = 2,
+                      .dims = {rows, n},
+                      .dst_st = {ds[0], ds[1]},
+                      .src_st = {ss[0], ss[1]},
+                      .dst = (uint8_t *)dst,
+                      .src = (const uint8_t *)src};
+        shared seen = {0};
+        const lmn_par par = {&seen, 2, run_backwards};
+        memset(dst, 0xee, MOST * 4);
+        lmn_move_run(&par, &m);
+        int64_t bad = 0, strays = 0;
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t k = 0; k < n; k++) {
+                uint32_t *d = &dst[r * ds[0] + k * ds[1]];
+                bad += *d != src[r * ss[0] + k * ss[1]];
+                *d = 0xeeeeeeeeu;
+            }
+        for (int64_t k = 0; k < MOST; k++) strays += dst[k] != 0xeeeeeeeeu;
+        T_EQ(bad, 0);
+        T_EQ(strays, 0);
+        T_CHECK(seen.chunks >= rows * n * 4 / (256 << 10));
+    }
+    free(src);
+    free(dst);
+}
+
 /* Place in the input of place i of an axis padded by `begin`; -1 = the constant. */
 static int64_t padded_from(const char *mode, int64_t i, int64_t begin, int64_t end, int64_t n)
 {
@@ -233,4 +291,5 @@ static void test_indexed(t_env *env)
     for (int32_t i = 0; i < 600; i++) check_indexed(env, OPS[i % 3], TYPES[i / 3 % 4], i % 10 == 9);
 }
 
-T_MAIN(T_TEST(test_strided), T_TEST(test_planes), T_TEST(test_pad), T_TEST(test_indexed))
+T_MAIN(T_TEST(test_strided), T_TEST(test_planes), T_TEST(test_shared), T_TEST(test_pad),
+       T_TEST(test_indexed))
