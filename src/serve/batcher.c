@@ -52,6 +52,11 @@ static lamina_status check(const lmn_batch_config *c, lamina_error *err)
     if (c->max_batch_size < 0 || c->max_batch_size > LMN_BATCH_MAX_ROWS)
         return lmn_fail(err, LAMINA_E_INVALID, "max_batch_size %lld is not in 0..%lld",
                         (long long)c->max_batch_size, (long long)LMN_BATCH_MAX_ROWS);
+    if (c->max_request_rows &&
+        (c->max_request_rows < c->max_batch_size || c->max_request_rows > LMN_BATCH_MAX_ROWS))
+        return lmn_fail(err, LAMINA_E_INVALID, "max_request_rows %lld is not in %lld..%lld",
+                        (long long)c->max_request_rows, (long long)c->max_batch_size,
+                        (long long)LMN_BATCH_MAX_ROWS);
     if (c->n_preferred > LMN_BATCH_MAX_PREFERRED || c->n_levels > LMN_BATCH_MAX_LEVELS ||
         c->n_instances > LMN_BATCH_MAX_INSTANCES)
         return lmn_fail(err, LAMINA_E_INVALID,
@@ -71,6 +76,20 @@ static lamina_status check(const lmn_batch_config *c, lamina_error *err)
         return lmn_fail(err, LAMINA_E_INVALID,
                         "preserve_ordering and priority_levels contradict each other; drop one");
     return LAMINA_OK;
+}
+
+int64_t lmn_batch_load(const lmn_batch_config *c, int64_t rows)
+{
+    return c->max_batch_size ? lmn_min_i64(rows, c->max_batch_size) : rows;
+}
+
+lamina_status lmn_batch_fits(const lmn_batch_config *c, lmn_infer *r)
+{
+    const int64_t most = c->max_request_rows ? c->max_request_rows : c->max_batch_size;
+    if (!c->max_batch_size || r->rows <= most) return LAMINA_OK;
+    return r->status = lmn_fail(&r->error, LAMINA_E_INVALID,
+                                "the request has %lld rows, and the model takes at most %lld",
+                                (long long)r->rows, (long long)most);
 }
 
 lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
@@ -292,6 +311,7 @@ static void unlink_request(lmn_batcher *b, lmn_infer *r)
     lmn_ordset_remove(&b->due, &r->due);
     g->rows -= r->rows;
     b->rows -= r->rows;
+    b->load -= lmn_batch_load(&b->config, r->rows);
     b->bytes -= r->bytes;
     b->n_queued--;
     b->at_level[r->level].n--;
@@ -328,14 +348,12 @@ static lamina_status admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
     r->level = n - 1;
     r->deadline_ns = deadline(p, r, now);
     r->retry_after_s = 0;
-    if (c->max_batch_size && r->rows > c->max_batch_size)
-        return r->status = lmn_fail(&r->error, LAMINA_E_INVALID,
-                                    "the request has %lld rows, and the model takes at most %lld",
-                                    (long long)r->rows, (long long)c->max_batch_size);
+    LMN_TRY(lmn_batch_fits(c, r));
     if (p->max_queue_size && b->at_level[n - 1].n >= p->max_queue_size)
         return refuse(b, r, now, "requests");
     if (b->n_queued) {
-        if (r->rows > c->max_queue_rows - b->rows) return refuse(b, r, now, "rows");
+        if (lmn_batch_load(c, r->rows) > c->max_queue_rows - b->load)
+            return refuse(b, r, now, "rows");
         if (b->bytes > c->max_queue_bytes || r->bytes > c->max_queue_bytes - b->bytes)
             return refuse(b, r, now, "bytes");
     }
@@ -388,6 +406,7 @@ lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now)
     }
     g->rows += r->rows;
     b->rows += r->rows;
+    b->load += lmn_batch_load(&b->config, r->rows);
     b->bytes += r->bytes;
     b->n_queued++;
     b->at_level[r->level].n++;
@@ -572,7 +591,7 @@ static bool whole_wait(const lmn_batcher *b, int64_t n)
     const lmn_batch_group *g = b->last_group;
     const bool together = c->dynamic && c->max_batch_size > 0;
     const int64_t whole = together ? c->max_batch_size : 1;
-    const int64_t there = together ? b->rows : (int64_t)b->n_queued;
+    const int64_t there = together ? b->load : (int64_t)b->n_queued;
     if (c->n_levels > 1 || c->n_preferred) return false;
     return g && g->rows == b->rows && there >= whole * n;
 }
@@ -587,9 +606,10 @@ uint64_t lmn_batcher_certain(const lmn_batcher *b)
     const lmn_batch_config *c = &b->config;
     const int64_t n_free = __builtin_popcountll(b->free_mask);
     if (!n_free || !whole_wait(b, (int64_t)c->n_instances + n_free)) return 0;
-    if (c->dynamic && c->max_batch_size > 0)
+    const lmn_infer *first = by_order(lmn_ordset_least(&b->last_group->order));
+    if (c->dynamic && c->max_batch_size > 0 && first->rows <= c->max_batch_size)
         return b->bytes / (uint64_t)b->rows * (uint64_t)c->max_batch_size;
-    return by_order(lmn_ordset_least(&b->last_group->order))->bytes;
+    return first->bytes;
 }
 
 bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)

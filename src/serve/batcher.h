@@ -56,6 +56,8 @@ typedef struct lmn_batch_config {
     bool dynamic;           /* dynamic_batching {} */
     int64_t max_batch_size; /* rows; 0 = the model has no batch dimension; -1 (lmn_model_open): find
                                out, and batch dynamically if rows are independent */
+    int64_t max_request_rows; /* default max_batch_size, which then refuses; a request of more rows
+                                 than a batch goes alone */
     int64_t preferred[LMN_BATCH_MAX_PREFERRED]; /* ascending */
     uint32_t n_preferred;
     uint64_t delay_ns; /* max_queue_delay_microseconds */
@@ -68,7 +70,8 @@ typedef struct lmn_batch_config {
     uint64_t rejoin_ns;               /* default 2 ms */
     uint32_t n_levels, default_level; /* 1-based; n_levels 0 = one, level[0] */
     lmn_batch_level level[LMN_BATCH_MAX_LEVELS];
-    int64_t max_queue_rows; /* default max(64, 4 x max_batch_size) */
+    int64_t max_queue_rows; /* default max(64, 4 x max_batch_size); a request of more rows than a
+                               batch counts as one batch */
     size_t max_queue_bytes; /* default 256 MiB; one request always fits an empty queue */
     uint32_t n_instances;   /* default 1 */
 } lmn_batch_config;
@@ -86,7 +89,7 @@ typedef struct lmn_batch_group lmn_batch_group;
 typedef struct lmn_batcher {
     lmn_batch_config config; /* defaults filled in; read-only */
     uint64_t n_queued;       /* read-only, as all that follows */
-    int64_t rows;
+    int64_t rows, load;      /* load: with none of a request beyond those of a batch */
     size_t bytes;
     uint64_t dispatch[LMN_BATCH_REASONS], n_late, n_cancelled;
 
@@ -111,6 +114,10 @@ typedef struct lmn_batcher {
     lmn_infer *line, *line_last;
 } lmn_batcher;
 
+/* How much of a queue a request of so many rows takes: a batch at most. */
+int64_t lmn_batch_load(const lmn_batch_config *c, int64_t rows);
+/* Has a request more rows than a request may have? E_INVALID with a sentence. */
+lamina_status lmn_batch_fits(const lmn_batch_config *c, lmn_infer *r);
 /* E_INVALID with a sentence when the configuration contradicts itself. */
 lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
                                const lmn_batch_config *config, lamina_error *err);
@@ -118,7 +125,7 @@ lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
 void lmn_batcher_finish(lmn_batcher *b);
 
 /*
- * Take r in; its rows, bytes and key are set. E_INVALID: more rows than a batch may have; E_LIMIT:
+ * Take r in; its rows, bytes and key are set. E_INVALID: more rows than max_request_rows; E_LIMIT:
  * the queue is full; E_TIMEOUT: by what runs cost, it would wait longer than it may: r->error,
  * r->retry_after_s.
  */

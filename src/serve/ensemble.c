@@ -123,6 +123,12 @@ static void hand_over(lmn_ensemble_run *u)
     r->status = LAMINA_OK;
 }
 
+/* How much room r takes in it. */
+static int64_t load(const lmn_ensemble *e, const lmn_infer *r)
+{
+    return e->whole ? lmn_min_i64(r->rows, e->whole) : r->rows;
+}
+
 /* None of it is in flight; it may be used again. `done`: it had been taken in. */
 static void end_run(lmn_ensemble_run *u, bool done)
 {
@@ -135,7 +141,7 @@ static void end_run(lmn_ensemble_run *u, bool done)
     r->started_ns = u->first_ns;
     r->computed_ns = u->last_ns;
     lmn_mutex_lock(&m->lock);
-    e->rows -= r->rows;
+    e->rows -= load(e, r);
     e->n_runs--;
     if (!done) {
         m->n_refused++;
@@ -296,11 +302,11 @@ static lamina_status admit(lmn_model *m, lmn_infer *r, lmn_ensemble_run **out)
     lmn_ensemble *e = m->ensemble;
     r->retry_after_s = 1;
     if (m->closed) return lmn_fail(&r->error, LAMINA_E_CLOSED, "the model is being unloaded");
-    if (e->n_runs && r->rows > e->max_rows - e->rows)
+    if (e->n_runs && load(e, r) > e->max_rows - e->rows)
         return lmn_fail(&r->error, LAMINA_E_LIMIT,
                         "as many requests are in the ensemble as its models take");
     r->retry_after_s = 0;
-    e->rows += r->rows;
+    e->rows += load(e, r);
     e->n_runs++;
     *out = e->spare;
     if (*out) e->spare = (*out)->next;
@@ -327,19 +333,15 @@ static void begin_run(lmn_ensemble_run *u, lmn_infer *r, uint64_t now)
 
 lamina_status lmn_ensemble_submit(lmn_model *m, lmn_infer *r, uint64_t now)
 {
-    const int64_t max = m->config.batch.max_batch_size;
     lmn_ensemble_run *u = NULL;
-    if (max > 0 && r->rows > max)
-        return r->status = lmn_fail(&r->error, LAMINA_E_INVALID,
-                                    "the request has %lld rows, and the model takes at most %lld",
-                                    (long long)r->rows, (long long)max);
+    LMN_TRY(lmn_batch_fits(&m->config.batch, r));
     lmn_mutex_lock(&m->lock);
     lamina_status st = admit(m, r, &u);
     m->n_refused += st != LAMINA_OK;
     lmn_mutex_unlock(&m->lock);
     if (st == LAMINA_OK && !u && !(u = new_run(m))) {
         lmn_mutex_lock(&m->lock);
-        m->ensemble->rows -= r->rows;
+        m->ensemble->rows -= load(m->ensemble, r);
         m->ensemble->n_runs--;
         lmn_mutex_unlock(&m->lock);
         st = lmn_fail(&r->error, LAMINA_E_NOMEM, "out of memory for a request");

@@ -51,7 +51,8 @@ struct lmn_ensemble {
     uint32_t out_tensor[LMN_INFER_MAX_PORTS];
     uint64_t needs[LMN_INFER_MAX_PORTS]; /* steps that an output needs */
     int64_t max_rows;                    /* of requests in it */
-    bool timed; /* a member may want to be turned later, with nobody there to do it */
+    int64_t whole; /* the largest batch of its models: a request counts as no more */
+    bool timed;    /* a member may want to be turned later, with nobody there to do it */
 
     /* Guarded by the model's lock: */
     lmn_ensemble_run *spare;

@@ -115,7 +115,9 @@ static lamina_status find_members(const maker *k)
         e->members[at].n_steps++;
         e->steps[i].member = at;
         e->steps[i].number = i + 1;
-        const int64_t theirs = m->signature.max_batch_size, ours = k->s->max_batch_size;
+        const lmn_batch_config *b = &m->config.batch;
+        const int64_t theirs = b->max_request_rows ? b->max_request_rows : b->max_batch_size;
+        const int64_t ours = k->s->max_batch_size;
         if (ours > 0 && theirs < ours)
             return bad_step(k, i, "its model takes %lld rows at most, and the ensemble %lld",
                             (long long)theirs, (long long)ours);
@@ -296,7 +298,9 @@ static void bound(lmn_ensemble *e)
     for (uint32_t i = 0; i < e->n_members; i++) {
         const lmn_model *m = e->members[i].model;
         const int64_t rows = m->ensemble ? m->ensemble->max_rows : m->batcher.config.max_queue_rows;
+        const int64_t whole = m->ensemble ? m->ensemble->whole : m->config.batch.max_batch_size;
         e->max_rows = lmn_min_i64(e->max_rows, lmn_max_i64(1, rows / e->members[i].n_steps));
+        e->whole = lmn_max_i64(e->whole, whole);
         e->timed |= m->ensemble ? m->ensemble->timed : m->inlined && m->config.batch.delay_ns;
     }
 }

@@ -357,7 +357,7 @@ static void note_full(lmn_model *m, const lmn_infer *r)
     const lmn_batcher *b = &m->batcher;
     const lmn_batch_config *c = &b->config;
     const uint32_t most = c->n_levels == 1 ? c->level[0].max_queue_size : 0;
-    const bool full = b->rows >= c->max_queue_rows || (most && b->n_queued >= most);
+    const bool full = b->load >= c->max_queue_rows || (most && b->n_queued >= most);
     if (full && !m->inlined && !m->cached) lmn_atomic_store(&m->full, r->retry_after_s, relaxed);
 }
 

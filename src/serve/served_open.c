@@ -117,6 +117,8 @@ static lamina_status settle_batch(lmn_model *m, lamina_error *err)
         b->max_batch_size = why || !s->n_in || !one_symbol(m) ? 0 : AUTO_ROWS;
         b->dynamic = b->max_batch_size > 0;
         m->find_out = b->dynamic;
+        /* Only who was told a limit may be held to it: what is found out depends on the machine. */
+        b->max_request_rows = b->dynamic ? LMN_BATCH_MAX_ROWS : 0;
     } else if (b->max_batch_size > 0 && why) {
         return lmn_fail(err, LAMINA_E_SHAPE,
                         "max_batch_size is %lld, and \"%.120s\" %s; set it to 0, or export the "

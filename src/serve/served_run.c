@@ -1,7 +1,9 @@
 /*
  * One batch: the rows of its requests go into one tensor an input (a single request is run where
  * its data lie), the session runs, and every request gets its rows of each output. A batch that
- * fails is run again request by request, so that one bad request never fails its neighbours.
+ * fails is run again request by request, so that one bad request never fails its neighbours. A
+ * request of more rows than a batch is run in parts of one batch each: so it needs no plan and no
+ * memory beyond those of a batch.
  *
  * Inputs are given to the session as tensors without a buffer, so nothing that a run hands out ever
  * points into them, and both the request's memory and the gathered rows may be used again.
@@ -118,11 +120,11 @@ static lamina_status gather_port(run *x, uint32_t port)
     return LAMINA_OK;
 }
 
-static lamina_status session_run(run *x, const lmn_atomic(uint32_t) * stop, uint64_t now)
+static lamina_status session_run(run *x, const lmn_atomic(uint32_t) * stop, uint64_t until)
 {
     const lmn_model *m = x->u->model;
     const lamina_run_opts o = {.size = sizeof o,
-                               .deadline_ns = now + m->config.max_run_ns,
+                               .deadline_ns = until,
                                .error = &x->err,
                                .stop = (const uint32_t *)(uintptr_t)stop};
     return lamina_session_run(m->session, x->at, m->signature.n_in, x->out, m->signature.n_out, &o);
@@ -208,6 +210,12 @@ static bool has_rows(const run *x)
     return true;
 }
 
+static lamina_status no_rows(lmn_infer *r)
+{
+    return lmn_fail(&r->error, LAMINA_E_SHAPE,
+                    "an output of the model does not begin with the rows of its input");
+}
+
 static void scatter(run *x, const lmn_batch *batch)
 {
     const uint32_t n = x->u->model->signature.n_out;
@@ -241,8 +249,9 @@ static void prepare(run *x, lmn_runner *u, const lmn_infer *first, uint32_t n, i
     memset(x->strings, 0, u->model->signature.n_in * sizeof x->strings[0]);
 }
 
-/* One request alone; returns the nanoseconds of the session. */
-static uint64_t run_one(lmn_runner *u, lmn_infer *r, int64_t *rows)
+/* One request alone, to end by `until` (0: as the model says); returns the nanoseconds of the
+ * session. */
+static uint64_t run_one(lmn_runner *u, lmn_infer *r, uint64_t until, int64_t *rows)
 {
     run x;
     const lmn_signature *s = &u->model->signature;
@@ -251,7 +260,8 @@ static uint64_t run_one(lmn_runner *u, lmn_infer *r, int64_t *rows)
     for (uint32_t i = 0; i < s->n_in && st == LAMINA_OK; i++) st = gather_port(&x, i);
     if (st != LAMINA_OK) (void)lmn_fail(&x.err, st, "out of memory for an input");
     const uint64_t began = u->began_ns = lmn_now_ns();
-    if (st == LAMINA_OK) st = session_run(&x, r->gone ? r->gone : &u->stop, began);
+    if (!until) until = began + u->model->config.max_run_ns;
+    if (st == LAMINA_OK) st = session_run(&x, r->gone ? r->gone : &u->stop, until);
     const uint64_t took = lmn_now_ns() - began;
     release_strings(&x);
     *rows = x.padded;
@@ -268,10 +278,112 @@ static uint64_t run_one(lmn_runner *u, lmn_infer *r, int64_t *rows)
         scatter(&x, &own);
     } else {
         for (uint32_t i = 0; i < s->n_out; i++) lamina_tensor_unref(x.out[i]);
-        r->status = lmn_fail(&r->error, LAMINA_E_SHAPE,
-                             "an output of the model does not begin with the rows of its input");
+        r->status = no_rows(r);
     }
     return took;
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+/* Rows [from, from + rows) of r, which lie where they are. */
+static void cut(const lmn_infer *r, int64_t from, int64_t rows, lmn_infer *part)
+{
+    memset(part, 0, offsetof(lmn_infer, error));
+    part->gone = r->gone;
+    part->rows = rows;
+    part->n_in = r->n_in;
+    part->n_out = r->n_out;
+    memcpy(part->in, r->in, r->n_in * sizeof r->in[0]);
+    memcpy(part->out, r->out, r->n_out * sizeof r->out[0]);
+    for (uint32_t i = 0; i < r->n_in; i++) {
+        lmn_infer_tensor *t = &part->in[i];
+        const size_t all = t->bytes;
+        size_t row = all / (size_t)r->rows;
+        t->dims[0] = rows;
+        t->bytes = row * (size_t)rows;
+        if (t->dtype == LAMINA_STRING) {
+            row = sizeof(lmn_span);
+            for (int32_t d = 1; d < t->rank; d++) row *= (size_t)t->dims[d];
+        }
+        if (t->data) t->data = (const uint8_t *)t->data + row * (size_t)from;
+    }
+}
+
+/* Rows of `t`, an output of a part, become those of `whole` that begin with `from`. */
+static lamina_status append(lamina_tensor *whole, int64_t from, const lamina_tensor *t)
+{
+    if (t->dtype != LAMINA_STRING) {
+        const size_t row = t->data_bytes / (size_t)t->dims[0];
+        if (row) memcpy((uint8_t *)whole->data + row * (size_t)from, t->data, t->data_bytes);
+        return LAMINA_OK;
+    }
+    const int64_t n = lmn_count(t), at = from * (n / t->dims[0]);
+    for (int64_t i = 0; i < n; i++) {
+        size_t bytes;
+        const char *p = lamina_tensor_string(t, i, &bytes);
+        LMN_TRY(lamina_tensor_set_string(whole, at + i, p, bytes));
+    }
+    return LAMINA_OK;
+}
+
+/* What a part gave belongs behind what r has; the first part makes room for all. */
+static lamina_status join(lmn_infer *r, int64_t from, const lmn_infer *part)
+{
+    for (uint32_t i = 0; i < part->n_result; i++) {
+        const lamina_tensor *t = part->result[i], *was = r->result[i];
+        if (!t) continue;
+        if (t->kind != LAMINA_KIND_TENSOR || t->rank < 1 || t->strided ||
+            t->dims[0] != part->rows ||
+            (from && (was->rank != t->rank || memcmp(was->dims + 1, t->dims + 1,
+                                                     (size_t)(t->rank - 1) * sizeof t->dims[0]))))
+            return no_rows(r);
+        lamina_status st = LAMINA_OK;
+        if (!from) {
+            int64_t dims[LAMINA_MAX_RANK];
+            memcpy(dims, t->dims, sizeof dims);
+            dims[0] = r->rows;
+            st = lmn_tensor_new(t->engine, t->dtype, t->rank, dims, t->dtype == LAMINA_STRING,
+                                &r->result[i]);
+        }
+        if (st == LAMINA_OK) st = append(r->result[i], from, t);
+        if (st != LAMINA_OK) return lmn_fail(&r->error, st, "out of memory for a result");
+    }
+    return LAMINA_OK;
+}
+
+/* A request of more rows than a batch; returns the nanoseconds of its sessions. */
+static uint64_t run_parts(lmn_runner *u, lmn_infer *r, int64_t *rows)
+{
+    const lmn_model *m = u->model;
+    const lamina_allocator *a = &m->engine->alloc;
+    const int64_t whole = m->config.batch.max_batch_size;
+    const uint64_t until = lmn_now_ns() + m->config.max_run_ns;
+    uint64_t took = 0, began = 0;
+    lamina_status st = LAMINA_OK;
+    lmn_infer *part = lmn_calloc(a, 1, sizeof *part, TAG);
+    if (!part) st = lmn_fail(&r->error, LAMINA_E_NOMEM, "out of memory for a request");
+    memset(r->result, 0, m->signature.n_out * sizeof r->result[0]);
+    r->n_result = m->signature.n_out;
+    *rows = 0;
+    for (int64_t from = 0; from < r->rows && st == LAMINA_OK; from += part->rows) {
+        int64_t ran;
+        cut(r, from, lmn_min_i64(whole, r->rows - from), part);
+        took += run_one(u, part, until, &ran);
+        if (!from) began = u->began_ns;
+        *rows += ran;
+        st = part->status;
+        if (st != LAMINA_OK) r->error = part->error;
+        if (st == LAMINA_OK) st = join(r, from, part);
+        drop_results(part);
+        if (st == LAMINA_OK && lmn_atomic_load(&u->stop, acquire))
+            st = lmn_fail(&r->error, LAMINA_E_CANCELLED, "the run was cancelled");
+    }
+    lmn_cfree(a, part, 1, sizeof *part, TAG);
+    r->status = st;
+    u->began_ns = began;
+    if (st == LAMINA_OK) return took;
+    drop_results(r);
+    return 0;
 }
 
 /* All at once; false: it did not work, none has a result. */
@@ -283,7 +395,7 @@ static bool run_together(lmn_runner *u, const lmn_batch *batch, uint64_t *took, 
     lamina_status st = LAMINA_OK;
     for (uint32_t i = 0; i < n_in && st == LAMINA_OK; i++) st = gather_port(&x, i);
     const uint64_t began = u->began_ns = lmn_now_ns();
-    if (st == LAMINA_OK) st = session_run(&x, &u->stop, began);
+    if (st == LAMINA_OK) st = session_run(&x, &u->stop, began + u->model->config.max_run_ns);
     *took = lmn_now_ns() - began;
     *rows = x.padded;
     release_strings(&x);
@@ -306,11 +418,14 @@ static bool run_together(lmn_runner *u, const lmn_batch *batch, uint64_t *took, 
 uint64_t lmn_runner_run(lmn_runner *u, const lmn_batch *batch, int64_t *rows)
 {
     uint64_t took = 0;
-    if (batch->n == 1) return run_one(u, batch->first, rows);
+    const lmn_batch_config *c = &u->model->config.batch;
+    if (c->dynamic && batch->rows > c->max_batch_size && c->max_batch_size > 0 && batch->n == 1)
+        return run_parts(u, batch->first, rows);
+    if (batch->n == 1) return run_one(u, batch->first, 0, rows);
     if (run_together(u, batch, &took, rows)) return took;
     for (lmn_infer *r = batch->first; r; r = r->next) {
         int64_t ignored;
-        (void)run_one(u, r, &ignored);
+        (void)run_one(u, r, 0, &ignored);
     }
     return 0;
 }

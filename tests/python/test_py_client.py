@@ -118,6 +118,13 @@ class Served(unittest.TestCase):
         with self.assertRaises(lamina.InvalidArgument):
             self.client.infer("text", {"x": raw}, binary=False)
 
+    def test_more_rows_than_a_batch(self):
+        rows = self.client.config("scale")["max_batch_size"] * 3 + 1  # it was found out
+        x = np.arange(rows * 4, dtype=np.float32).reshape(rows, 4)
+        for binary in (True, False):
+            y = self.client.infer("scale", {"x": x}, version=1, binary=binary)["y"]
+            np.testing.assert_array_equal(y, 2 * x)
+
     def test_not_finite(self):
         x = np.array([[np.nan, np.inf, -np.inf, 1]], np.float32)
         np.testing.assert_array_equal(self.client.infer("f32", {"x": x})["y"], x)

@@ -3,6 +3,7 @@
  *
  *     model max=8 preferred=4,6 delay=100    what lmn_batch_config says, in microseconds; also
  *                                            instances levels default queue_rows queue_bytes=N,
+ *                                            request=N (max_request_rows),
  *                                            ordered, single, rejoin
  *
  *     level 1 size=10 timeout=50 action=defer override
@@ -108,6 +109,7 @@ static void sc_model(sc *s, const char *line)
     c->dynamic = !sc_value(line, "single");
     c->preserve_ordering = sc_value(line, "ordered") != NULL;
     c->max_batch_size = sc_int(line, "max", 0);
+    c->max_request_rows = sc_int(line, "request", 0);
     c->rejoin = sc_value(line, "rejoin") != NULL;
     c->delay_ns = (uint64_t)sc_int(line, "delay", 0) * SC_US;
     c->n_instances = (uint32_t)sc_int(line, "instances", 1);

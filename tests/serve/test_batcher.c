@@ -87,6 +87,7 @@ static void random_config(t_env *env, lmn_batch_config *c)
                             .n_instances = (uint32_t)t_rand_int(env, 1, 3),
                             .max_queue_rows = t_rand_int(env, 0, 3) ? 0 : t_rand_int(env, 1, 300)};
     if (t_rand_int(env, 0, 2) == 0) c->delay_ns = (uint64_t)t_rand_int(env, 1, 400) * 1000;
+    if (t_rand_int(env, 0, 2) == 0) c->max_request_rows = c->max_batch_size + 60;
     c->rejoin = c->dynamic && !c->delay_ns && t_rand_int(env, 0, 2) == 0;
     if (t_rand_int(env, 0, 2) == 0)
         c->n_levels = (uint32_t)t_rand_int(env, 1, 4);
@@ -170,11 +171,16 @@ static void step(t_env *env, world *w, uint64_t now)
     if (idle && w->b.n_queued) T_CHECK(lmn_batcher_look_again(&w->b) < UINT64_MAX);
 }
 
+static int64_t most_rows(const lmn_batch_config *c)
+{
+    return c->max_request_rows ? c->max_request_rows : c->max_batch_size;
+}
+
 static void arrive(t_env *env, world *w, seen *q, uint64_t now)
 {
     const lmn_batch_config *c = &w->b.config;
     q->r = (lmn_infer){.rows = c->max_batch_size && t_rand_int(env, 0, 3) == 0
-                                   ? t_rand_int(env, 1, c->max_batch_size + 1)
+                                   ? t_rand_int(env, 1, most_rows(c) + 1)
                                    : 1,
                        .key = (uint64_t)t_rand_int(env, 0, 2),
                        .bytes = (size_t)t_rand_int(env, 1, 1 << 20),
@@ -182,13 +188,13 @@ static void arrive(t_env *env, world *w, seen *q, uint64_t now)
                        .gone = &q->gone,
                        .user = q};
     if (t_rand_int(env, 0, 2) == 0) q->r.timeout_ns = (uint64_t)t_rand_int(env, 1, 900) * 1000;
-    const int64_t rows = w->b.rows;
+    const int64_t load = w->b.load;
     const lamina_status st = lmn_batcher_submit(&w->b, &q->r, now);
     q->in = st == LAMINA_OK;
     w->n_in += q->in;
-    if (c->max_batch_size && q->r.rows > c->max_batch_size) T_EQ(st, LAMINA_E_INVALID);
+    T_EQ(st == LAMINA_E_INVALID, c->max_batch_size && q->r.rows > most_rows(c));
     if (st == LAMINA_E_LIMIT || st == LAMINA_E_TIMEOUT) T_CHECK(q->r.retry_after_s > 0);
-    if (st == LAMINA_OK && rows) T_CHECK(w->b.rows <= c->max_queue_rows);
+    if (st == LAMINA_OK && load) T_CHECK(w->b.load <= c->max_queue_rows);
 }
 
 /* Nobody who waited with another group's or level's was overtaken by more than the bound. */
@@ -233,6 +239,7 @@ static void one_world(t_env *env, world *w)
     T_EQ(w->n_answered, w->n_in);
     T_EQ(w->b.n_queued, 0);
     T_EQ(w->b.rows, 0);
+    T_EQ(w->b.load, 0);
     T_EQ(w->b.bytes, 0);
     check_starvation(w);
     lmn_batcher_finish(&w->b);
@@ -262,6 +269,8 @@ static void test_config(t_env *env)
         {{.max_batch_size = 8, .n_preferred = 2, .preferred = {4, 4}}, "ascend"},
         {{.max_batch_size = 8, .n_preferred = 1, .preferred = {9}}, "max_batch_size"},
         {{.max_batch_size = 8, .n_preferred = 17}, "16"},
+        {{.max_batch_size = 8, .max_request_rows = 7}, "8..1048576"},
+        {{.max_request_rows = LMN_BATCH_MAX_ROWS + 1}, "0..1048576"},
         {{.n_levels = 33}, "32"},
         {{.n_levels = 2, .default_level = 3}, "default_priority_level"},
         {{.n_levels = 2, .preserve_ordering = true}, "contradict"},

@@ -92,7 +92,7 @@ static void test_refused_models(t_env *env)
 static void test_refused_requests(t_env *env)
 {
     char path[512];
-    const lmn_model_config c = config_auto();
+    lmn_model_config c = config_auto();
     asks all;
     use_cpu(env);
     lmn_model *m = open_model(env, mlp_file(env, "N", NULL, path, sizeof path), &c);
@@ -119,10 +119,18 @@ static void test_refused_requests(t_env *env)
     REFUSED((a->r.n_in = 2, a->r.in[1] = a->r.in[0]), LAMINA_E_INVALID);
     REFUSED(a->r.n_in = 0, LAMINA_E_INVALID);
     REFUSED((a->r.n_out = 1, a->r.out[0].port = 1), LAMINA_E_INVALID);
-    REFUSED((a->r.in[0].dims[0] = 65, a->r.in[0].bytes = 65 * 16), LAMINA_E_INVALID);
+    REFUSED((a->r.in[0].dims[0] = LMN_BATCH_MAX_ROWS + 1,
+             a->r.in[0].bytes = (size_t)(LMN_BATCH_MAX_ROWS + 1) * 16),
+            LAMINA_E_INVALID);
     lmn_model_close(m);
     REFUSED((void)0, LAMINA_E_CLOSED);
     T_CHECK(a->r.retry_after_s > 0);
+    lmn_model_unref(m);
+    c.batch.max_batch_size = 8; /* who says a limit is held to it */
+    m = open_model(env, path, &c);
+    T_REQUIRE(m);
+    REFUSED(ask_rows(a, 9), LAMINA_E_INVALID);
+    T_CHECK(strstr(a->r.error.msg, "9 rows") && strstr(a->r.error.msg, "at most 8"));
     lmn_model_unref(m);
     asks_free(&all);
 }
@@ -308,6 +316,89 @@ static void test_strings(t_env *env)
     lmn_model_unref(m);
 }
 
+/* More rows than the batch that was found out: run in parts, answered whole; with others around. */
+static void test_large(t_env *env)
+{
+    enum { ROWS = 1000 };
+    static float x[ROWS * 4];
+    static lmn_span words[ROWS * 2];
+    char path[512];
+    lmn_model_config c = config_auto();
+    lmn_model_stats st;
+    asks all;
+    use_cpu(env);
+    for (int i = 0; i < ROWS * 4; i++) x[i] = (float)(i % 997);
+    for (int i = 0; i < ROWS * 2; i++)
+        words[i] = (lmn_span){(const uint8_t *)"abcdefghijk" + i % 7, 1 + (size_t)i % 4};
+    for (int where = LMN_RUN_INLINE; where <= LMN_RUN_THREADS; where++) {
+        c.where = (lmn_run_where)where;
+        lmn_model *m = open_model(env, mlp_file(env, "N", NULL, path, sizeof path), &c);
+        T_REQUIRE(m);
+        asks_make(&all, 5);
+        for (int i = 0; i < 5; i++) {
+            ask_rows(&all.a[i], 3);
+            if (i == 2) all.a[i].r.in[0].dims[0] = ROWS;
+            if (i == 2) all.a[i].r.in[0].bytes = sizeof x;
+            if (i == 2) all.a[i].r.in[0].data = x;
+            T_OK(lmn_model_submit(m, &all.a[i].r, lmn_now_ns()));
+        }
+        for (int i = 0; i < 5; i++) {
+            wait_for(m, &all.a[i]);
+            if (i != 2) check_mlp(&all.a[i], 3);
+        }
+        const lmn_infer *r = &all.a[2].r;
+        T_EQ(r->status, LAMINA_OK);
+        T_REQUIRE(r->n_result == 1 && lamina_tensor_dims(r->result[0])[0] == ROWS);
+        const float *y = lamina_tensor_data(r->result[0]);
+        for (int i = 0; i < ROWS; i++)
+            for (int j = 0; j < 3; j++) {
+                float want = (float)(j + 1);
+                for (int k = 0; k < 4; k++)
+                    want += x[i * 4 + k] * ((float)((k * 3 + j) % 5) - 1.5f);
+                T_NEAR(y[i * 3 + j], want, 1e-2);
+            }
+        lmn_model_get_stats(m, &st);
+        T_EQ(st.n_rows, ROWS + 4 * 3);
+        T_EQ(st.queued_rows, 0);
+        asks_free(&all);
+        lmn_model_unref(m);
+    }
+    c.where = LMN_RUN_CHOOSE;
+    lmn_model *m = open_model(
+        env, node_file(env, "Identity", LAMINA_STRING, "N 2", "N 2", path, sizeof path), &c);
+    T_REQUIRE(m);
+    asks_make(&all, 1);
+    lmn_infer *r = &all.a[0].r;
+    r->n_in = 1;
+    r->in[0] = (lmn_infer_tensor){
+        .dtype = LAMINA_STRING, .rank = 2, .dims = {ROWS, 2}, .data = words, .bytes = ROWS * 5};
+    T_OK(lmn_model_submit(m, r, lmn_now_ns()));
+    wait_for(m, &all.a[0]);
+    T_EQ(r->status, LAMINA_OK);
+    for (int i = 0; i < ROWS * 2 && r->n_result; i++) {
+        size_t n;
+        const char *s = lamina_tensor_string(r->result[0], i, &n);
+        T_CHECK(n == words[i].n && !memcmp(s, words[i].p, n));
+    }
+    asks_free(&all);
+    lmn_model_unref(m);
+    /* a row that fails says why for all */
+    m = open_model(env, lookup_file(env, path, sizeof path), &c);
+    T_REQUIRE(m);
+    asks_make(&all, 1);
+    static int64_t index[ROWS];
+    index[ROWS - 10] = 8;
+    r = &all.a[0].r;
+    r->n_in = 1;
+    r->in[0] = (lmn_infer_tensor){
+        .dtype = LAMINA_I64, .rank = 1, .dims = {ROWS}, .data = index, .bytes = sizeof index};
+    T_OK(lmn_model_submit(m, r, lmn_now_ns()));
+    wait_for(m, &all.a[0]);
+    T_CHECK(r->status != LAMINA_OK && r->error.msg[0] && r->n_result == 0);
+    asks_free(&all);
+    lmn_model_unref(m);
+}
+
 /* Out of memory anywhere is an answer, never a loss; the next request is served. */
 static void test_no_memory(t_env *env)
 {
@@ -352,4 +443,4 @@ static void test_no_memory(t_env *env)
 
 T_MAIN(T_TEST(test_found_out), T_TEST(test_refused_models), T_TEST(test_refused_requests),
        T_TEST(test_inline), T_TEST(test_allocations), T_TEST(test_cache), T_TEST(test_isolation),
-       T_TEST(test_strings), T_TEST(test_no_memory))
+       T_TEST(test_strings), T_TEST(test_large), T_TEST(test_no_memory))

@@ -34,6 +34,8 @@ def models(d):
         save(name, identity, [o.info("x", dtype, ["N", 4])], [o.info("y", dtype, ["N", 4])])
     save("two", [o.node("Add", ["a", "b"], ["s"])],
          [o.info("a", 6, ["N", 4]), o.info("b", 6, ["N", 4])], [o.info("s", 6, ["N", 4])])
+    save("limited", identity, [o.info("x", 1, ["N", 4])], [o.info("y", 1, ["N", 4])])
+    replace(d / "limited" / "config.json", '{"max_batch_size": 64}')
     save("fixed", identity, [o.info("x", 1, [2, 4])], [o.info("y", 1, [2, 4])])
 
 
@@ -137,7 +139,7 @@ def json_cases():
     yield "two", "rows that differ", json.dumps(
         {"inputs": [a, {**a, "name": "b", "shape": [2, 4], "data": [1] * 8}]})
     yield "fixed", "rows that are not the model's", said()
-    yield "f32", "more rows than it takes", said(shape=[5000, 4], data=[1] * 20000)
+    yield "limited", "more rows than it takes", said(shape=[5000, 4], data=[1] * 20000)
 
 
 def head(size, datatype="FP32", shape=(1, 4), **more):

@@ -197,6 +197,10 @@ def diamond(program, d):
              step("first", dict(x="in"), dict(y="f"))]
     replace(repo / "all" / "config.json",
             ensemble([port("in", [8])], [port("out", [8]), port("f", [8])], steps))
+    replace(repo / "wide" / "config.json",
+            ensemble([port("x", [8])], [port("y", [8])],
+                     [step("first", dict(x="x"), dict(y="m")),
+                      step("right", dict(x="m"), dict(y="y"))], batch=4096))
     outer = [step("all", {"in": "x"}, dict(out="m")), step("join", dict(a="m", b="x"), dict(y="z"))]
     replace(repo / "nested" / "config.json",
             ensemble([port("x", [8])], [port("z", [8])], outer))
@@ -235,6 +239,15 @@ def diamond(program, d):
         began = time.monotonic()
         want(ask(s, "all", **{"in": f32([1, 8])})[0] == 200, "alone")
         want(time.monotonic() - began < 5 * SLOW, "a delayed step is forgotten")
+        # "first" and "right" found out what a batch is: larger ones run in parts there
+        x = f32([300, 8])
+        got, out = ask(s, "wide", x=x)
+        rows = [ask(s, "wide", x=(x[0], [1, 8], x[2][32 * i:32 * i + 32])) for i in range(300)]
+        want(got == 200 and out["y"][1] == [300, 8], f"more rows than a batch: {got} {out}")
+        if got == 200:
+            one = b"".join(r[1]["y"][2] for r in rows)
+            pairs = zip(struct.unpack("<2400f", one), struct.unpack("<2400f", out["y"][2]))
+            want(all(abs(a - b) < 1e-5 for a, b in pairs), "parts of an ensemble differ")
         got = ask(s, "all", **{"in": f32([65, 8])})
         want(got[0] == 400 and "65 rows" in got[1], f"too many rows: {got}")
 
@@ -404,13 +417,15 @@ def refused(program, d):
     }
     for name, (i, u, steps, _) in cases.items():
         replace(repo / name / "config.json", ensemble(i, u, steps))
-    replace(repo / "batch" / "config.json", ensemble(ins, outs, [fine], 1 << 20))
+    put(repo, "four", dense(8, 8, 1), '{"max_batch_size": 4}')
+    four = [step("four", dict(x="x"), dict(y="y"))]
+    replace(repo / "batch" / "config.json", ensemble(ins, outs, four, 5))
     with Server(program, repo) as s:
         rows = {r["name"]: r for r in s.ask("POST", "/v2/repository/index")[2]}
         for name, (_, _, _, why) in cases.items():
             want(rows[name]["state"] == "UNAVAILABLE" and why in rows[name]["reason"],
                  f"{name}: {rows[name]}")
-        want("rows at most" in rows["batch"]["reason"], f"{rows['batch']}")
+        want("4 rows at most" in rows["batch"]["reason"], f"{rows['batch']}")
         want(rows["a"]["state"] == "READY", "a model that is one of their steps")
 
 

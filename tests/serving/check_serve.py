@@ -70,6 +70,23 @@ def routes(s):
     want(got == 200 and not body and int(headers["Content-Length"]) > 0, "HEAD /v2")
 
 
+def many_rows(s):
+    """More than a batch: refused where somebody said so, else run in parts."""
+    def ask(model, rows):
+        x = [float(i) for i in range(4 * rows)]
+        got, _, body = s.ask("POST", f"/v2/models/{model}/infer", json.dumps(
+            dict(inputs=[dict(name="x", shape=[rows, 4], datatype="FP32", data=x)])))
+        return got, body, [2 * v for v in x]
+    _, _, config = s.ask("GET", "/v2/models/plain/config")
+    want(0 < config["max_batch_size"] < 999, f"what was found out: {config}")
+    for rows in (config["max_batch_size"], config["max_batch_size"] + 1, 999):
+        got, body, twice = ask("plain", rows)
+        want(got == 200 and body["outputs"][0]["shape"] == [rows, 4] and
+             body["outputs"][0]["data"] == twice, f"{rows} rows: {got} {str(body)[:300]}")
+    got, body, _ = ask("many", 9)
+    want(got == 400 and "9 rows" in body["error"] and "at most 8" in body["error"], f"{got} {body}")
+
+
 def inference(s):
     for model, version, factor in [("plain", None, 2), ("many", None, 100), ("many", 1, 10)]:
         got, headers, body = s.infer(model, [1, 2, 3, 4], version,
@@ -79,6 +96,7 @@ def inference(s):
         want(body["outputs"][0]["data"] == [factor * v for v in (1, 2, 3, 4)], f"{model}: {body}")
         want("compute;dur=" in headers.get("Server-Timing", ""), "no Server-Timing")
         want(headers.get("traceparent", "").startswith("00-0af76"), "traceparent is not echoed")
+    many_rows(s)
     got, headers, _ = s.infer("plain", [1, 2, 3, 4], None, {"traceparent": "00-x"})
     want(got == 200 and "traceparent" not in headers, "a bad traceparent is echoed")
     for body in ["", "{", "[]", "{}", body_of([1, 2, 3]), body_of(["a"] * 4),
