@@ -38,7 +38,7 @@ typedef struct lmn_hgemm_head {
     const float *row, *col, *full; /* NULL = none */
     int64_t full_ld;
     float lo, hi; /* -inf, +inf = no clip, NaN included */
-    bool silu;    /* behind the bias; only with `out` */
+    bool silu;    /* behind the bias, within 2^-13 of itself; only with `out` */
     /* Where the result leaves as 16 bits, as by `narrow`, with a residual of 16 bits in front of
        the clip; row and full are NULL then, and C is lost. out NULL = it stays in C, add NULL =
        none. */

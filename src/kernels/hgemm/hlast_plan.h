@@ -5,7 +5,8 @@
  *
  *   y[n][pixel][co] = clip( f( bias[co] + sum over taps, c of w x )  + add[n][pixel][co] )
  *
- * f is nothing or SiLU. Sums, bias, f and clip are f32, and the result is rounded once.
+ * f is nothing or SiLU, within 2^-13 of itself where a row applies it in its tiles. Sums, bias and
+ * clip are f32, and the result is rounded once.
  *
  * Order   that of hgemm_plan.h over k = (tap, c).
  */

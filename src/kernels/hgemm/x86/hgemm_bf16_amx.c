@@ -10,7 +10,6 @@
 #define HG_OWN_NT
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
 #include "kernels/simd/amx_tile.h"
-#include "kernels/simd/simd_math.h"
 
 #include <math.h>
 #include <string.h>
@@ -54,7 +53,7 @@ enum { LONG_K = 128 };
 VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
 {
     v = vf_add(v, col);
-    if (silu) v = vf_silu(v);
+    if (silu) v = pair_silu(v);
     return vf_min(hi, vf_max(lo, vf_add(v, add)));
 }
 

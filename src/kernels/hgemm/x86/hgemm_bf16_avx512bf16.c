@@ -5,7 +5,6 @@
  */
 #define HG_NR 48
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
-#include "kernels/simd/simd_math.h"
 
 HG_DEFINE(avx512bf16)
 
@@ -19,20 +18,24 @@ VF_INLINE vf pair_dot_lo(vf sum, __m512i a, __m512i b)
                                                    (__m256bh)_mm512_castsi512_si256(b)));
 }
 
-/* The lines that a tile leaves to, and its residual. */
-static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t m)
+/* The lines that a tile leaves to, and its residual; far: the last of its columns, 0 where one line
+   has most of them. */
+static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t m,
+                       const int64_t far)
 {
     for (int64_t i = i0; i < i0 + m; i++) {
         const int64_t at = i * h->out_ld + j0;
-        __builtin_prefetch(h->out + at, 1), __builtin_prefetch(h->out + at + HG_NR - 1, 1);
-        if (h->add) __builtin_prefetch(h->add + at), __builtin_prefetch(h->add + at + HG_NR - 1);
+        __builtin_prefetch(h->out + at, 1);
+        if (far) __builtin_prefetch(h->out + at + far, 1);
+        if (h->add) __builtin_prefetch(h->add + at), __builtin_prefetch(h->add + at + far);
     }
 }
 
-/* A row of a tile from registers: bias, residual, clip, rounding; `at` is the first column, of nv
-   vectors the lanes of `last` count in the last one. */
+/* A row of a tile from registers: bias, SiLU, residual, clip, rounding; `at` is the first column,
+   of nv vectors the lanes of `last` count in the last one. The instruction that rounds makes
+   denormals 0. */
 VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, const vf sums[3],
-                         const int nv, vm last)
+                         const int nv, vm last, const bool silu)
 {
     enum { DENORMAL = 0x20, ALL = 0xffff };
     const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
@@ -44,6 +47,7 @@ VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, 
 #define LEAVE_V(x)                                                                               \
     if ((x) < nv) {                                                                              \
         if (col) v[x] = vf_add(v[x], vf_loadm(col + (x)*16, in[x]));                             \
+        if (silu) v[x] = pair_silu(v[x]);                                                        \
         if (h->add)                                                                              \
             v[x] =                                                                               \
                 vf_add(v[x], bf16_widen(_mm256_maskz_loadu_epi16(in[x], h->add + at + (x)*16))); \
@@ -66,28 +70,28 @@ VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, 
     LEAVE_ODD(0) LEAVE_ODD(1) LEAVE_ODD(2)
 }
 
-/* The sums of a tile, HG_NR apart, as 16 bits. The instruction that rounds makes denormals 0. */
+/* The sums of a tile, HG_NR apart, of m rows and nv vectors, behind SiLU. */
+VF_INLINE void leave_near(const lmn_hgemm_head *h, const float *sums, int64_t at, const float *col,
+                          int64_t m, const int nv, vm last)
+{
+    for (int64_t i = 0; i < m; i++, sums += HG_NR, at += h->out_ld) {
+        const vf v[3] = {vf_load(sums), nv > 1 ? vf_load(sums + 16) : vf_zero(),
+                         nv > 2 ? vf_load(sums + 32) : vf_zero()};
+        leave_row(h, at, col, v, nv, last, true);
+    }
+}
+
 static __attribute__((noinline)) void leave(const lmn_hgemm_head *h, const float *sums, int64_t i0,
                                             int64_t j0, int64_t m, int64_t n)
 {
-    enum { DENORMAL = 0x20 };
-    const vf lo = vf_set1(h->lo), hi = vf_set1(h->hi);
-    for (int64_t i = 0; i < m; i++) {
-        const float *c = sums + i * HG_NR;
-        const int64_t at = (i0 + i) * h->out_ld + j0;
-        for (int64_t j = 0; j < n; j += VF_LANES) {
-            const vm in = vm_first(n - j);
-            vf v = vf_loadm(c + j, in);
-            if (h->col) v = vf_add(v, vf_loadm(h->col + j0 + j, in));
-            if (h->silu) v = vf_silu(v);
-            if (h->add) v = vf_add(v, bf16_widen(_mm256_maskz_loadu_epi16(in, h->add + at + j)));
-            v = vf_min(hi, vf_max(lo, v));
-            if (LMN_LIKELY(!_mm512_fpclass_ps_mask(v, DENORMAL)))
-                _mm256_mask_storeu_epi16(h->out + at + j, in, (__m256i)_mm512_cvtneps_pbh(v));
-            else
-                bf16_store(h->out + at + j, v, n - j);
-        }
-    }
+    const int64_t at = i0 * h->out_ld + j0;
+    const float *col = h->col ? h->col + j0 : NULL;
+    if (n > 2 * VF_LANES)
+        leave_near(h, sums, at, col, m, 3, vm_first(n - 2 * VF_LANES));
+    else if (n > VF_LANES)
+        leave_near(h, sums, at, col, m, 2, vm_first(n - VF_LANES));
+    else
+        leave_near(h, sums, at, col, m, 1, vm_first(n));
 }
 
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
@@ -214,7 +218,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
     /* Rows of C and of a residual are too far apart for the hardware to foresee, and rows of A too
        short: those of the next tile come with the last panel. */
     if (lines || leaves) {
-        leave_soon(t->head, i0, j0, mr);
+        leave_soon(t->head, i0, j0, mr, nv == 3 ? HG_NR - 1 : 0);
     } else if (!t->c_past) {
         EACH_ROW(FETCH_C)
     }
@@ -231,7 +235,9 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
         int64_t k = first + taken;
         for (; k + 1 < end; k += PAIR, b += PAIR * HG_NR) {
             if ((k - first) % PAIR_LANES < PAIR) {
-                EACH_ROW(FETCH_A)
+                if (!lines) {
+                    EACH_ROW(FETCH_A)
+                }
                 if (next) {
                     EACH_ROW(FETCH_NEXT)
                     next += PAIR_LANES * HG_NR;
@@ -265,8 +271,9 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
         EACH_ROW(PAST)
         return;
     }
-#define LEAVE(i) \
-    if ((i) < mr) leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i], nv, last);
+#define LEAVE(i)  \
+    if ((i) < mr) \
+        leave_row(t->head, (i0 + (i)) * t->head->out_ld + j0, out_col, acc[i], nv, last, false);
 #define NEAR_V(i, v) \
     if ((v) < nv) vf_store(sums + (i)*HG_NR + (v)*VF_LANES, acc[i][v]);
 #define NEAR(i)                                \
