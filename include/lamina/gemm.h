@@ -7,7 +7,8 @@
  *
  * Row-major. op(A) is m x k, op(B) is k x n, C is m x n. The bits of a result depend on the shape,
  * the flags and the processor's instruction set alone: not on threads, strides or alignment. BF16:
- * magnitudes below 2^-126 may count as 0, as the instructions for it have it.
+ * magnitudes below 2^-126 may count as 0, as the instructions for it have it. Products of 8-bit
+ * integers stand at the end.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -187,6 +188,105 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_gemm_pack(lamina_gemm *g,
 
 /** Release packed weights; NULL does nothing. Threads: nobody uses them. Since: 0.1 */
 LAMINA_API void lamina_gemm_packed_destroy(lamina_gemm_packed *packed);
+
+/*
+ * 8-bit integers. A and B are U8 or I8, each for itself; sums are exact modulo 2^32, so that a
+ * result has the same bits on every processor, by every plan, packed or not.
+ *
+ *   S[i][j] = sum over k of (A[i][k] - a_zp) (op(B)[k][j] - b_zp) + bias[j]            int32
+ *   C[i][j] = S,   or (float)S scale + bias_f32[j],   or saturate(round((float)S scale) + c_zp)
+ *
+ * round() is to the nearest, halves to the even one, of a NaN 0; each step of f32 is rounded.
+ */
+typedef struct lamina_gemm_int8_shape {
+    size_t size;       /* sizeof(lamina_gemm_int8_shape) */
+    lamina_dtype a, b; /* LAMINA_U8, LAMINA_I8 */
+    lamina_dtype c;    /* LAMINA_I32, LAMINA_F32, LAMINA_U8, LAMINA_I8: the three forms of C */
+    uint32_t flags;    /* 0, LAMINA_GEMM_TRANS_B */
+    int64_t m, n, k;   /* extents, as in lamina_gemm_shape */
+    int64_t n_batch;
+} lamina_gemm_int8_shape;
+
+/* Distances as in lamina_gemm_args. Arrays hold a value for each column, are borrowed, and count
+   for every item; NULL = the one value beside them, of biases 0. */
+typedef struct lamina_gemm_int8_args {
+    size_t size; /* sizeof(lamina_gemm_int8_args) */
+    const void *a, *b;
+    void *c;                          /* overlaps neither a nor b nor an array */
+    const lamina_gemm_packed *packed; /* B, by lamina_gemm_int8_pack() of the same context; b, ldb
+                                         and b_batch do not count. NULL = b */
+    int64_t lda, ldb, ldc;
+    int64_t a_batch, b_batch, c_batch;
+    int32_t a_zp, b_zp; /* values of A's and B's type */
+    int32_t c_zp;       /* of C's; 0 where that has more than 8 bits */
+    float scale;        /* I32: does not count */
+    const int32_t *b_zps;
+    const int32_t *bias;
+    const float *scales;   /* not with I32 */
+    const float *bias_f32; /* with F32 only */
+    uint64_t reserved;     /* must be 0 */
+} lamina_gemm_int8_args;
+
+/**
+ * Compute a product of 8-bit integers, planned on the spot.
+ *
+ * @param g      borrowed.
+ * @param shape  borrowed until return.
+ * @param args   borrowed until return.
+ * @return LAMINA_OK; E_INVALID (as lamina_gemm_once(); an array or a c_zp that C's form has not;
+ *         packed weights of another type); E_RANGE (an extent or a distance too large, a zero point
+ *         that is no value of its type); E_UNSUPPORTED (an element type, TRANS_A); E_SHAPE (packed
+ *         is of another k or n); E_NOMEM. C is untouched then.
+ *
+ * Shapes:   see above; m, n, k or n_batch may be 0: k = 0 gives the form of bias.
+ * Units:    elements.
+ * Threads:  any; waits for none that has not begun to help.
+ * Memory:   scratch, kept for the next call.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API lamina_status lamina_gemm_int8_once(lamina_gemm *g, const lamina_gemm_int8_shape *shape,
+                                               const lamina_gemm_int8_args *args);
+
+/**
+ * Plan products of 8-bit integers of one shape, with packed weights and without.
+ *
+ * @param g      borrowed as long as the plan lives.
+ * @param shape  borrowed until return.
+ * @param out    on success owned, released by lamina_gemm_plan_destroy(). On failure untouched.
+ * @return as lamina_gemm_int8_once().
+ *
+ * Units: elements.   Threads: any.   Memory: one small block.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_gemm_int8_plan_create(
+    lamina_gemm *g, const lamina_gemm_int8_shape *shape, lamina_gemm_plan **out);
+
+/**
+ * Compute it: as lamina_gemm_int8_once() with the plan's shape. A plan is run by the function of
+ * its kind; the other one returns E_INVALID.
+ *
+ * Threads: any; many may run one plan at once.   Memory, blocking: as lamina_gemm_int8_once().
+ * Since: 0.1
+ */
+LAMINA_API lamina_status lamina_gemm_int8_run(const lamina_gemm_plan *plan,
+                                              const lamina_gemm_int8_args *args);
+
+/**
+ * Pack weights of 8 bits once for many products: B of k x n, for any m, any A and any form of C.
+ *
+ * @param g      borrowed as long as the packed weights live.
+ * @param shape  b, n, k and LAMINA_GEMM_TRANS_B count, the rest must be in order; n_batch must
+ * be 1.
+ * @param b      borrowed until return.
+ * @param ldb    elements from row to row.
+ * @param out    on success owned, released by lamina_gemm_packed_destroy(). On failure untouched.
+ * @return as lamina_gemm_int8_once().
+ *
+ * Units: elements.   Threads: any.   Memory: k n bytes and a little; twice that where a processor
+ * multiplies words.   Blocking: none.   Since: 0.1
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_gemm_int8_pack(lamina_gemm *g,
+                                                                const lamina_gemm_int8_shape *shape,
+                                                                const void *b, int64_t ldb,
+                                                                lamina_gemm_packed **out);
 
 #ifdef __cplusplus
 }

@@ -13,15 +13,19 @@ _Static_assert((int)LAMINA_GEMM_TRANS_B == (int)LMN_GEMM_TRANS_B, "flags are the
 _Static_assert((int)LAMINA_GEMM_TRANS_A == (int)LMN_HGEMM_TRANS_A, "flags are the same");
 _Static_assert((int)LAMINA_GEMM_TRANS_B == (int)LMN_HGEMM_TRANS_B, "flags are the same");
 
-#define ELEMS_END ((int64_t)1 << 60)
+lamina_status lmn_gemmapi_extents_check(uint32_t flags, int64_t m, int64_t n, int64_t k,
+                                        int64_t n_batch)
+{
+    LMN_CHECK(flags < 4 && (m | n | k | n_batch) >= 0, LAMINA_E_INVALID);
+    return (m | n | k | n_batch) < EXTENT_END ? LAMINA_OK : LAMINA_E_RANGE;
+}
 
 lamina_status lmn_gemmapi_shape_check(const lamina_gemm_shape *s)
 {
-    LMN_CHECK(s->size == sizeof *s && s->flags < 4, LAMINA_E_INVALID);
+    LMN_CHECK(s->size == sizeof *s, LAMINA_E_INVALID);
+    LMN_TRY(lmn_gemmapi_extents_check(s->flags, s->m, s->n, s->k, s->n_batch));
     LMN_CHECK(s->dtype == LAMINA_F32 || s->dtype == LAMINA_BF16 || s->dtype == LAMINA_F64,
               LAMINA_E_UNSUPPORTED);
-    LMN_CHECK((s->m | s->n | s->k | s->n_batch) >= 0, LAMINA_E_INVALID);
-    LMN_CHECK((s->m | s->n | s->k | s->n_batch) < EXTENT_END, LAMINA_E_RANGE);
     return LAMINA_OK;
 }
 
@@ -30,11 +34,11 @@ lamina_status lmn_gemmapi_matrix_check(const matrix *x, int64_t n_batch)
     if (x->rows == 0 || x->cols == 0) return LAMINA_OK;
     LMN_CHECK(x->p && ((uintptr_t)x->p & (x->bytes - 1)) == 0, LAMINA_E_INVALID);
     LMN_CHECK(x->ld >= x->cols && x->batch >= 0, LAMINA_E_INVALID);
-    if (LMN_LIKELY((x->ld | x->batch) < ELEMS_END >> 31)) return LAMINA_OK;
+    if (LMN_LIKELY((x->ld | x->batch) < LMN_GEMMAPI_ELEMS_END >> 31)) return LAMINA_OK;
     int64_t rows, items, all;
-    const bool fits = lmn_mul_i64(x->rows - 1, x->ld, &rows) &&
-                      lmn_mul_i64(n_batch - 1, x->batch, &items) &&
-                      !__builtin_add_overflow(rows, items, &all) && all < ELEMS_END - x->cols;
+    const bool fits =
+        lmn_mul_i64(x->rows - 1, x->ld, &rows) && lmn_mul_i64(n_batch - 1, x->batch, &items) &&
+        !__builtin_add_overflow(rows, items, &all) && all < LMN_GEMMAPI_ELEMS_END - x->cols;
     return fits ? LAMINA_OK : LAMINA_E_RANGE;
 }
 
@@ -68,6 +72,7 @@ lamina_status lmn_gemmapi_args_check(const lamina_gemm_shape *s, const lamina_ge
     LMN_TRY(lmn_gemmapi_matrix_check(&x, s->n_batch));
     if (a->packed) {
         LMN_CHECK(!ta && s->dtype == LAMINA_F32, LAMINA_E_UNSUPPORTED);
+        LMN_CHECK(a->packed->dtype == LAMINA_F32, LAMINA_E_INVALID);
         return a->packed->n == s->n && a->packed->k == s->k ? LAMINA_OK : LAMINA_E_SHAPE;
     }
     const matrix y = {a->b, tb ? s->n : s->k, tb ? s->k : s->n, a->ldb, a->b_batch, bytes};

@@ -15,8 +15,7 @@ typedef struct product {
 static void product_chunk(void *arg, int64_t chunk, int32_t who)
 {
     const product *p = arg;
-    uint8_t *scratch = p->w.scratch ? p->w.scratch + (size_t)who * p->w.step : NULL;
-    lmn_dgemm_f64_chunk(p->plan, &p->args, chunk, scratch);
+    lmn_dgemm_f64_chunk(p->plan, &p->args, chunk, lmn_gemmapi_scratch_of(&p->w, who));
 }
 
 /* C = alpha T + beta C; T without gaps, or NULL: then C = beta C. beta 0 does not read C. */

@@ -13,9 +13,11 @@
 #include "kernels/gemm/gemm_plan.h"
 #include "kernels/hgemm/hgemm_plan.h"
 #include "kernels/kset.h"
+#include "kernels/qgemm/qgemm_plan.h"
 #include "sync/workpool.h"
 
 #define EXTENT_END ((int64_t)1 << 31)
+#define LMN_GEMMAPI_ELEMS_END ((int64_t)1 << 60) /* of an operand, distances among them */
 
 struct lamina_gemm {
     lamina_allocator alloc;
@@ -40,6 +42,8 @@ struct lamina_gemm_plan {
     lamina_gemm_shape shape;
     bool tiny; /* needs no plan */
     any_plan plan;
+    lamina_gemm_int8_shape int8; /* instead of the above; size 0: not this kind */
+    lmn_qgemm_plan int8_plan, int8_packed;
 };
 
 bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s);
@@ -48,10 +52,14 @@ void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan
 struct lamina_gemm_packed {
     lamina_gemm *g;
     int64_t n, k;
-    bool narrow;   /* n < nr: row-major [k][n], no panels */
-    float *panels; /* ceil(n / nr) panels of k rows of nr columns */
+    lamina_dtype dtype; /* of B as it was given: F32, U8 or I8 */
+    bool narrow;        /* F32, n < nr: row-major [k][n], no panels */
+    void *panels; /* F32: ceil(n / nr) panels of k rows of nr columns; else lmn_qgemm_prepack */
     size_t bytes;
 };
+/* With room for the panels. */
+lamina_status lmn_gemmapi_packed_create(lamina_gemm *g, lamina_dtype dtype, int64_t n, int64_t k,
+                                        size_t bytes, lamina_gemm_packed **out);
 
 /* Blocks of a product with packed weights, as those of lmn_gemm_plan. */
 typedef struct packed_plan {
@@ -77,6 +85,10 @@ typedef struct workers {
 lamina_status lmn_gemmapi_workers_begin(lamina_gemm *g, size_t bytes, int64_t n_chunks,
                                         workers *out);
 void lmn_gemmapi_workers_end(lamina_gemm *g, workers *w);
+static inline uint8_t *lmn_gemmapi_scratch_of(const workers *w, int32_t who)
+{
+    return w->scratch ? w->scratch + (size_t)who * w->step : NULL;
+}
 /* By the pool, if there is one and more than one chunk. */
 void lmn_gemmapi_chunks(const lamina_gemm *g, int64_t n, lmn_par_fn *fn, void *arg);
 
@@ -89,6 +101,9 @@ typedef struct matrix {
 
 /* Can it be addressed, does it have a place? */
 lamina_status lmn_gemmapi_matrix_check(const matrix *x, int64_t n_batch);
+/* Known flags, and extents in range? */
+lamina_status lmn_gemmapi_extents_check(uint32_t flags, int64_t m, int64_t n, int64_t k,
+                                        int64_t n_batch);
 /* Is it a shape that can be planned? */
 lamina_status lmn_gemmapi_shape_check(const lamina_gemm_shape *s);
 /* Are they operands of that shape? */

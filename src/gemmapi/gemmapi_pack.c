@@ -22,6 +22,21 @@ static void pack_narrow(float *to, const float *b, int64_t ldb, const lamina_gem
             to[k * w->n + j] = trans ? b[j * ldb + k] : b[k * ldb + j];
 }
 
+lamina_status lmn_gemmapi_packed_create(lamina_gemm *g, lamina_dtype dtype, int64_t n, int64_t k,
+                                        size_t bytes, lamina_gemm_packed **out)
+{
+    lamina_gemm_packed *w = lmn_calloc(&g->alloc, 1, sizeof *w, "packed weights");
+    if (!w) return LAMINA_E_NOMEM;
+    *w = (lamina_gemm_packed){.g = g, .n = n, .k = k, .dtype = dtype, .bytes = bytes};
+    w->panels = lmn_alloc(&g->alloc, bytes, LMN_TENSOR_ALIGN, "packed weights");
+    if (bytes && !w->panels) {
+        lamina_gemm_packed_destroy(w);
+        return LAMINA_E_NOMEM;
+    }
+    *out = w;
+    return LAMINA_OK;
+}
+
 lamina_status lamina_gemm_pack(lamina_gemm *g, const lamina_gemm_shape *shape, const void *b,
                                int64_t ldb, lamina_gemm_packed **out)
 {
@@ -40,14 +55,9 @@ lamina_status lamina_gemm_pack(lamina_gemm *g, const lamina_gemm_shape *shape, c
         lmn_mul_size((size_t)(narrow ? n : lmn_round_up_i64(n, row->nr)), (size_t)k, &elems) &&
             lmn_mul_size(elems, sizeof(float), &bytes),
         LAMINA_E_NOMEM);
-    lamina_gemm_packed *w = lmn_calloc(&g->alloc, 1, sizeof *w, "packed weights");
-    if (!w) return LAMINA_E_NOMEM;
-    *w = (lamina_gemm_packed){.g = g, .n = n, .k = k, .narrow = narrow, .bytes = bytes};
-    w->panels = lmn_alloc(&g->alloc, bytes, LMN_TENSOR_ALIGN, "packed weights");
-    if (bytes && !w->panels) {
-        lamina_gemm_packed_destroy(w);
-        return LAMINA_E_NOMEM;
-    }
+    lamina_gemm_packed *w;
+    LMN_TRY(lmn_gemmapi_packed_create(g, LAMINA_F32, n, k, bytes, &w));
+    w->narrow = narrow;
     if (narrow)
         pack_narrow(w->panels, b, ldb, w, trans);
     else if (bytes)
@@ -105,7 +115,7 @@ void lmn_gemmapi_packed_chunk(const packed_plan *p, const lmn_gemm_args *args, i
     do {
         t.k = lmn_min_i64(p->kc, w->k - k0);
         t.a = args->a + item * args->a_batch + i * args->lda + k0;
-        t.b = w->panels + j * w->k + k0 * row->nr;
+        t.b = (const float *)w->panels + j * w->k + k0 * row->nr;
         t.beta = k0 > 0 || args->beta;
         t.epi = k0 + t.k >= w->k ? args->epi : NULL;
         t.c_past = p->c_past && !t.beta;

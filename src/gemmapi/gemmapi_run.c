@@ -70,7 +70,7 @@ static void product_chunk(void *arg, int64_t chunk, int32_t who)
         lmn_gemmapi_packed_chunk(&p->packed, &p->args, chunk);
         return;
     }
-    uint8_t *scratch = p->w.scratch ? p->w.scratch + (size_t)who * p->w.step : NULL;
+    uint8_t *scratch = lmn_gemmapi_scratch_of(&p->w, who);
     const lmn_gemm_args *a = &p->args;
     if (p->plan->dtype == LAMINA_F32) {
         lmn_gemm_f32_chunk(&p->plan->f32, a, chunk, scratch);
@@ -288,6 +288,7 @@ lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
 static NOINLINE lamina_status check_and_run(const lamina_gemm_plan *plan,
                                             const lamina_gemm_args *args)
 {
+    LMN_CHECK(plan->shape.size, LAMINA_E_INVALID); /* one of 8-bit integers */
     LMN_TRY(lmn_gemmapi_args_check(&plan->shape, args));
     return run(plan->g, &plan->shape, &plan->plan, args);
 }
