@@ -249,9 +249,11 @@ static void read_in(stream *s, lmn_span in)
         size_t k = s->want - s->n;
         if (k > s->bytes - s->n) k = s->bytes - s->n;
         if (k > in.n) k = in.n;
-        if (k) memcpy(s->message + s->n, in.p, k);
+        if (k) { /* an end of the body has no address */
+            memcpy(s->message + s->n, in.p, k);
+            in.p += k;
+        }
         s->n += k;
-        in.p += k;
         in.n -= k;
         if (s->n == s->want)
             call(s);

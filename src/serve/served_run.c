@@ -106,9 +106,11 @@ static lamina_status gather_port(run *x, uint32_t port)
         t->data = (void *)(uintptr_t)g->data; /* only read */
         return LAMINA_OK;
     }
-    uint8_t *p = room(x->u, port, t->data_bytes), *end = p + t->data_bytes;
-    if (!p && t->data_bytes) return LAMINA_E_NOMEM;
+    uint8_t *p = room(x->u, port, t->data_bytes);
     t->data = p;
+    if (!t->data_bytes) return LAMINA_OK; /* and may have no address */
+    if (!p) return LAMINA_E_NOMEM;
+    const uint8_t *end = p + t->data_bytes;
     for (const lmn_infer *r = x->first; r; r = r->next) {
         const lmn_infer_tensor *e = given(r, port);
         if (e->bytes) memcpy(p, e->data, e->bytes);

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 from serving import SLOW, Server, body_of, finish, o, replace, scale_model, unix_ask, want
 
@@ -232,6 +233,30 @@ def addresses(program, d):
         want(got == 200 and b"[3" in body, f"over a UNIX socket: {got} {body}")
 
 
+def rows_of_nothing(program, d):
+    """Batched like others, though their data have no address."""
+    ports = [[o.info(name, 7, ["N", "M"])] for name in "xy"]
+    replace(d / "nothing" / "m" / "1" / "model.onnx",
+            o.simple([o.node("Identity", ["x"], ["y"])], *ports))
+    replace(d / "nothing" / "m" / "config.json", json.dumps(
+        {"max_batch_size": 3, "dynamic_batching": {"max_queue_delay_microseconds": 10000000}}))
+    got = []
+
+    def ask(s, n):
+        got.append(s.ask("POST", "/v2/models/m/infer", json.dumps(
+            {"inputs": [{"name": "x", "shape": [n, 0], "datatype": "INT64", "data": []}]})))
+    with Server(program, d / "nothing") as s:
+        asking = [threading.Thread(target=ask, args=(s, n)) for n in (1, 2)]
+        for t in asking:
+            t.start()
+        for t in asking:
+            t.join()
+        said = sorted(body["outputs"][0]["shape"] for status, _, body in got if status == 200)
+        want(said == [[1, 0], [2, 0]], f"rows of nothing: {got}")
+        stats = s.ask("GET", "/v2/models/m/stats")[2]["model_stats"][0]
+        want(stats["execution_count"] == 1, f"rows of nothing: {stats}")
+
+
 def tenants(program, d):
     """Tokens with a rate, or for some models."""
     repo = d / "tenants"
@@ -355,6 +380,7 @@ def main():
             page(s)
             triton(s)
         addresses(program, d)
+        rows_of_nothing(program, d)
         tenants(program, d)
         pasted(program, d)
         logged(program, d)
