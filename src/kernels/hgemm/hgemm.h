@@ -16,13 +16,14 @@
  *            address; of A and B nothing past an extent is read.
  * Order      block: one chain over k in pairs (elem 2) or one by one (elem 4), the same for any
  *            split of K into whole groups, any tile, any thread. elem 4: avx2 == avx512 bit for
- * bit, for it is the chain of gemm.h. small_nn: as block. small_nt: as block on AMX, elsewhere
- * a partial sum a lane, then a fixed tree. Both depend on the row, not on m or n. ref: f64, rounded
- * once. Error      elem 4 and ref: class dot(K + 1) of gemm.h on the widened operands, which are
- * exact. elem 2: dot(2 K + 2), and magnitudes below 2^-126, of operands, products and sums, may
- * count as 0: the instructions flush them. Sources    bf16 rows that have rows_f32 also take
- * operands of f32, rounded to bf16 (to nearest, ties to even; NaN stays NaN; denormals become 0) by
- * every row alike.
+ *            bit, for it is the chain of gemm.h. small_nn: as block. small_nt: a partial sum a
+ *            lane, then a fixed tree; on AMX from three rows on as block. Both depend on the row,
+ *            not on n. ref: f64, rounded once.
+ * Error      elem 4 and ref: class dot(K + 1) of gemm.h on the widened operands, which are
+ *            exact. elem 2: dot(2 K + 2), and magnitudes below 2^-126, of operands, products and
+ *            sums, may count as 0: the instructions flush them.
+ * Sources    bf16 rows that have rows_f32 also take operands of f32, rounded to bf16 (to nearest,
+ *            ties to even; NaN stays NaN; denormals become 0) by every row alike.
  */
 #ifndef LMN_KERNELS_HGEMM_H
 #define LMN_KERNELS_HGEMM_H

@@ -16,6 +16,8 @@
 
 HG_DEFINE(amx)
 
+lmn_hgemm_small_fn lmn_hgemm_bf16_small_nt_avx512bf16;
+
 enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t), MOST_LINES = 8 };
 
 /* Of 32 rows of A that stay in the first cache while all panels pass, read in order from the
@@ -368,6 +370,9 @@ void lmn_hgemm_bf16_lines_amx(const lmn_hgemm_lines *t)
 /* ---- few rows, B transposed -------------------------------------------------------------------
  */
 
+/* Up to so many rows only read B, of which a few rows at a time come faster than 32. */
+enum { DOT_M = 2 };
+
 /* Where B's rows cannot be read as a tile: the ends of n and k. */
 static void nt_edge(const uint16_t *from, int64_t ld, int64_t n, int64_t k, uint16_t *edge)
 {
@@ -427,6 +432,10 @@ static void nt_leave(const lmn_hgemm_small *t, int64_t i, int64_t j, const float
 
 static void small_nt_run(const lmn_hgemm_small *t)
 {
+    if (t->m <= DOT_M) {
+        lmn_hgemm_bf16_small_nt_avx512bf16(t);
+        return;
+    }
     float sums[32 * 32] __attribute__((aligned(64)));
     const bool right = t->m > AMX_ROWS;
     const lmn_hgemm_pack p = {.dst = t->room, .src = t->a, .ld = t->lda, .k = t->k, .n = t->m};
