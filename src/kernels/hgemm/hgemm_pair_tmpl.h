@@ -89,61 +89,52 @@ VF_INLINE __m512i pair_up_f32(const float *even, const float *odd, int64_t n)
     return _mm512_permutexvar_epi16(pair_mix(), x);
 }
 
-/* Rows are short and far apart: the hardware sees no stream, so later rows are asked for. */
-enum { PACK_AHEAD = 12 };
+/* So many rows of row-major B are packed for all panels before the next, so that what is read of a
+   row is long; those are asked for. */
+enum { PACK_ROWS = 8 };
 
-/* One panel of n <= HG_NR columns from row-major B. */
-#define PACK_NN(name, type, PAIR_UP)                                                         \
-    VF_INLINE void name##_panel(uint16_t *dst, const type *src, const lmn_hgemm_pack *p,     \
-                                int64_t n)                                                   \
-    {                                                                                        \
-        for (int64_t k = 0; k < p->k; k += PAIR, dst += PAIR * HG_NR, src += PAIR * p->ld) { \
-            const type *odd = k + 1 < p->k ? src + p->ld : NULL;                             \
-            if (k + PACK_AHEAD + 1 < p->k) {                                                 \
-                __builtin_prefetch(src + PACK_AHEAD * p->ld);                                \
-                __builtin_prefetch(src + (PACK_AHEAD + 1) * p->ld);                          \
-            }                                                                                \
-            for (int64_t v = 0; v < HG_NR; v += VF_LANES) {                                  \
-                const __m512i x = v < n ? PAIR_UP(src + v, odd ? odd + v : NULL, n - v)      \
-                                        : _mm512_setzero_si512();                            \
-                _mm512_storeu_si512(dst + PAIR * v, x);                                      \
-            }                                                                                \
-        }                                                                                    \
-    }                                                                                        \
-    static void name(const lmn_hgemm_pack *p)                                                \
-    {                                                                                        \
-        for (int64_t j = 0; j < p->n; j += HG_NR) {                                          \
-            uint16_t *dst = (uint16_t *)p->dst + j / HG_NR * p->panel;                       \
-            const type *src = (const type *)p->src + j;                                      \
-            if (p->n - j >= HG_NR)                                                           \
-                name##_panel(dst, src, p, HG_NR);                                            \
-            else                                                                             \
-                name##_panel(dst, src, p, p->n - j);                                         \
-        }                                                                                    \
+/* Rows [k, end) of one panel of n <= HG_NR columns from row-major B. */
+VF_INLINE void pack_nn_f32_panel(const lmn_hgemm_pack *p, int64_t j, int64_t k, int64_t end)
+{
+    const int64_t ld = p->ld, n = p->n - j;
+    const float *src = (const float *)p->src + k * ld + j;
+    uint16_t *dst = (uint16_t *)p->dst + j / HG_NR * p->panel + k * HG_NR;
+    for (; k < end; k += PAIR, dst += PAIR * HG_NR, src += PAIR * ld) {
+        const float *odd = k + 1 < p->k ? src + ld : NULL;
+        if (k + PACK_ROWS + 1 < p->k) {
+            __builtin_prefetch(src + PACK_ROWS * ld);
+            __builtin_prefetch(src + (PACK_ROWS + 1) * ld);
+        }
+        for (int64_t v = 0; v < HG_NR; v += VF_LANES) {
+            const __m512i x =
+                v < n ? pair_up_f32(src + v, odd ? odd + v : NULL, n - v) : _mm512_setzero_si512();
+            _mm512_storeu_si512(dst + PAIR * v, x);
+        }
     }
-PACK_NN(pack_nn_f32_run, float, pair_up_f32)
+}
 
-/* One panel of n <= HG_NR columns, by vectors of 32 of them; n is a constant where it is HG_NR. */
-VF_INLINE void pack_nn_panel(uint16_t *dst, const uint16_t *src, const lmn_hgemm_pack *p,
-                             const int64_t n)
+/* The same of 16 bits, by vectors of 32 columns; whole: are there HG_NR. A constant. */
+VF_INLINE void pack_nn_panel(const lmn_hgemm_pack *p, int64_t j, int64_t k, int64_t end,
+                             const bool whole)
 {
     const __m512i low = pair_low(), high = pair_high(), none = _mm512_setzero_si512();
+    const int64_t ld = p->ld, n = whole ? HG_NR : p->n - j;
     const __mmask32 in = first32(n);
-    const int64_t ld = p->ld;
-    int64_t k = 0;
-#define PACK_LOAD(src) (n < HG_NR ? _mm512_maskz_loadu_epi16(in, src) : load32(src))
-    for (; k + PAIR <= p->k; k += PAIR, src += PAIR * ld, dst += PAIR * HG_NR) {
+    const uint16_t *src = (const uint16_t *)p->src + k * ld + j;
+    uint16_t *dst = (uint16_t *)p->dst + j / HG_NR * p->panel + k * HG_NR;
+#define PACK_LOAD(src) (whole ? load32(src) : _mm512_maskz_loadu_epi16(in, src))
+    for (; k + PAIR <= end; k += PAIR, src += PAIR * ld, dst += PAIR * HG_NR) {
         const __m512i even = PACK_LOAD(src), odd = PACK_LOAD(src + ld);
-        if (k + PACK_AHEAD + 1 < p->k) {
-            __builtin_prefetch(src + PACK_AHEAD * ld);
-            __builtin_prefetch(src + (PACK_AHEAD + 1) * ld);
+        if (k + PACK_ROWS + 1 < p->k) {
+            __builtin_prefetch(src + PACK_ROWS * ld);
+            __builtin_prefetch(src + (PACK_ROWS + 1) * ld);
         }
         _mm512_storeu_si512(dst, _mm512_permutex2var_epi16(even, low, odd));
         _mm512_storeu_si512(dst + 32, _mm512_permutex2var_epi16(even, high, odd));
         if (HG_NR > 32)
             _mm512_storeu_si512(dst + 64, n > 32 ? pair_up(src + 32, src + ld + 32, n - 32) : none);
     }
-    if (k == p->k) return;
+    if (k == end) return;
     const __m512i even = PACK_LOAD(src);
     _mm512_storeu_si512(dst, _mm512_permutex2var_epi16(even, low, none));
     _mm512_storeu_si512(dst + 32, _mm512_permutex2var_epi16(even, high, none));
@@ -153,14 +144,18 @@ VF_INLINE void pack_nn_panel(uint16_t *dst, const uint16_t *src, const lmn_hgemm
 
 static void pack_nn_run(const lmn_hgemm_pack *p)
 {
-    for (int64_t j = 0; j < p->n; j += HG_NR) {
-        uint16_t *dst = (uint16_t *)p->dst + j / HG_NR * p->panel;
-        const uint16_t *src = (const uint16_t *)p->src + j;
-        if (p->n - j >= HG_NR)
-            pack_nn_panel(dst, src, p, HG_NR);
-        else
-            pack_nn_panel(dst, src, p, p->n - j);
+    for (int64_t k = 0; k < p->k; k += PACK_ROWS) {
+        const int64_t end = lmn_min_i64(p->k, k + PACK_ROWS), whole = p->n / HG_NR * HG_NR;
+        for (int64_t j = 0; j < whole; j += HG_NR) pack_nn_panel(p, j, k, end, true);
+        if (whole < p->n) pack_nn_panel(p, whole, k, end, false);
     }
+}
+
+static void pack_nn_f32_run(const lmn_hgemm_pack *p)
+{
+    for (int64_t k = 0; k < p->k; k += PACK_ROWS)
+        for (int64_t j = 0; j < p->n; j += HG_NR)
+            pack_nn_f32_panel(p, j, k, lmn_min_i64(p->k, k + PACK_ROWS));
 }
 
 VF_INLINE __m512i pairs_of(const uint16_t *p, int64_t n)
