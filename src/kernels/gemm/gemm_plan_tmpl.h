@@ -55,7 +55,7 @@ enum {
     THIN_K = LMN_GEMM_THIN_K  /* ... while so many terms fill it */
 };
 static const double max_chunk_madds = 160 << 20; /* some 4 ms: a cancelled run waits for a chunk */
-static const double chunk_madds = 3e4, pack_nn_madds = 4, pack_nt_madds = 12;
+static const double chunk_madds = 3e4, pack_nn_madds = 8, pack_nt_madds = 12;
 static const int64_t min_stream_bytes = 256 << 10;
 static const int64_t short_madds = 2 << 20;   /* of a chunk of short sums */
 static const int64_t thin_bytes = 1 << 20;    /* most of B transposed by every chunk */
