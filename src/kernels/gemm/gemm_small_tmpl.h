@@ -171,7 +171,8 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
 {
     const vf_real *a = t->a + i0 * t->lda, *b = t->b + j0 * t->ldb;
     const int64_t ahead = i0 == 0 ? t->ahead : 0;
-    vf acc[6][4], high[6][4], w[4]; /* high: of the upper half, where there are two */
+    /* high: of the upper half, where there are two; more: of rows 4 and 5 of B, where not */
+    vf acc[6][4], high[6][4], more[6][4], w[6];
 #define DOT_OPEN(x, i) x[i][0] = x[i][1] = x[i][2] = x[i][3] = vf_zero()
 #define DOT_W(q, LOAD) w[q] = (q) < nr ? LOAD(b + (q)*t->ldb + at) : vf_zero()
 #define DOT_STEP(x, i, LOAD)                             \
@@ -181,11 +182,16 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
         if (nr > 1) x[i][1] = vf_fma(av, w[1], x[i][1]); \
         if (nr > 2) x[i][2] = vf_fma(av, w[2], x[i][2]); \
         if (nr > 3) x[i][3] = vf_fma(av, w[3], x[i][3]); \
+        if (nr > 4) {                                    \
+            more[i][0] = vf_fma(av, w[4], more[i][0]);   \
+            more[i][1] = vf_fma(av, w[5], more[i][1]);   \
+        }                                                \
     }
 #define DOT_HALF(x, at_k, L)                                \
     do {                                                    \
         const int64_t at = at_k;                            \
         DOT_W(0, L), DOT_W(1, L), DOT_W(2, L), DOT_W(3, L); \
+        if (nr > 4) DOT_W(4, L), DOT_W(5, L);               \
         DOT_STEP(x, 0, L);                                  \
         DOT_STEP(x, 1, L);                                  \
         DOT_STEP(x, 2, L);                                  \
@@ -201,12 +207,13 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
     if ((int)GEMM_DOT_V > 1 && (q) < nr) acc[i][q] = vf_add(acc[i][q], high[i][q])
 #define DOT_CLOSE(i)                                                               \
     if ((i) < mr) {                                                                \
-        vf_real sum[4], *c = t->c + (i0 + (i)) * t->ldc + j0 * t->c_step;          \
+        vf_real sum[8], *c = t->c + (i0 + (i)) * t->ldc + j0 * t->c_step;          \
         DOT_FOLD(i, 0);                                                            \
         DOT_FOLD(i, 1);                                                            \
         DOT_FOLD(i, 2);                                                            \
         DOT_FOLD(i, 3);                                                            \
         vf_hsum4(acc[i], sum);                                                     \
+        if (nr > 4) vf_hsum4(more[i], sum + 4);                                    \
         for (int q = 0; q < nr; q++)                                               \
             c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0); \
     }
@@ -214,12 +221,15 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
     DOT_OPEN(acc, 3), DOT_OPEN(acc, 4), DOT_OPEN(acc, 5);
     DOT_OPEN(high, 0), DOT_OPEN(high, 1), DOT_OPEN(high, 2);
     DOT_OPEN(high, 3), DOT_OPEN(high, 4), DOT_OPEN(high, 5);
+    if (nr > 4) DOT_OPEN(more, 0), DOT_OPEN(more, 1), DOT_OPEN(more, 2), DOT_OPEN(more, 3);
     int64_t p = 0;
     for (; p + DOT_K <= t->k; p += DOT_K) {
         DOT_AHEAD(0);
         DOT_AHEAD(1);
         DOT_AHEAD(2);
         DOT_AHEAD(3);
+        DOT_AHEAD(4);
+        DOT_AHEAD(5);
         DOT_HALF(acc, p, vf_load);
         if ((int)GEMM_DOT_V > 1) DOT_HALF(high, p + VF_LANES, vf_load);
     }
@@ -321,20 +331,39 @@ static void lines_run(const dots *t, bool far)
     for (; j < t->n; j++) dot_run(t, 0, j, 1, 1);
 }
 
+/* Rows of A, of which there are from two to twice four, by six rows of B: more of memory is kept
+   busy, and of L1 less is read. How many columns were run. */
+static __attribute__((noinline)) int64_t wide_run(const dots *t)
+{
+    const int64_t first = t->m > 4 ? (t->m + 1) / 2 : t->m;
+    int64_t j = 0;
+    for (; j + 6 <= t->n; j += 6)
+        for (int64_t i = 0, mr = first; i < t->m; i += mr, mr = t->m - first) {
+            if (mr == 2)
+                dot_run(t, i, j, 2, 6);
+            else if (mr == 3)
+                dot_run(t, i, j, 3, 6);
+            else
+                dot_run(t, i, j, 4, 6);
+        }
+    return j;
+}
+
 static void small_nt_run(const gemm_block *t)
 {
     const int64_t step = t->c_step ? t->c_step : 1;
     dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
     if (t->m > t->n)
         d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
-    const int nr = d.m > 1 ? GEMM_DOT_N : GEMM_DOT_V == 1 ? 8 : 4;
+    const bool wide = GEMM_DOT_V == 1 && d.m <= 8 && t->b_far;
+    const int nr = d.m == 1 ? GEMM_DOT_V == 1 ? 8 : 4 : wide ? 6 : GEMM_DOT_N;
     const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
     d.ahead = near ? nr * d.ldb : DOT_STREAM;
     if (d.m == 1) {
         lines_run(&d, t->b_far);
         return;
     }
-    int64_t j = 0;
+    int64_t j = wide ? wide_run(&d) : 0;
     for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }
