@@ -17,6 +17,7 @@ import onnxpb as o
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "lamina")
 TRAINED = ("efficientnet-lite0.onnx", "magika/magika.onnx")
+BF16 = 16  # of ONNX
 problems = []
 
 
@@ -65,6 +66,16 @@ def models():
     yield one("norm", "LayerNormalization", [7, 45], [w("s", 45), w("b", 45)])
     for op in ("Softmax", "Sigmoid", "Tanh", "Erf", "Exp", "Sqrt", "HardSwish", "Floor"):
         yield one(op.lower(), op, [5, 43])
+    for dtype, kind in (("f16", o.F16), ("bf16", BF16)):
+        for m, trans in ((2, 1), (40, 0)):
+            nodes = [o.node("Cast", ["x"], ["h"], o.attr("to", "i", kind)),
+                     o.node("Cast", ["b"], ["w"], o.attr("to", "i", kind)),
+                     o.node("Gemm", ["h", "w"], ["z"], o.attr("transB", "i", trans)),
+                     o.node("Cast", ["z"], ["y"], o.attr("to", "i", o.F32))]
+            dims = [51, 130] if trans else [130, 51]
+            yield f"{dtype}_{m}", o.simple(nodes, [o.info("x", o.F32, [m, 130])],
+                                           [o.info("y", o.F32, None)], [weights(rng, "b", dims)])
+    yield one("einsum", "Einsum", [21, 33], [w("b", 33, 17)], o.attr("equation", "s", "ik,kj->ij"))
     zero = o.tensor("bz", [], o.U8, b"\x70")
     nodes = [o.node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
              o.node("MatMulInteger", ["q", "b", "z", "bz"], ["y"])]

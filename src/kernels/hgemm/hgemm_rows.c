@@ -24,6 +24,7 @@
 #define LINES_avx512(fn) NULL
 #define LINES_avx512bf16(fn) fn
 #define LINES_amx(fn) fn
+#define LINES_neon(fn) NULL
 #define NO_F32(fn) NULL
 #define HAS_F32(fn) fn
 #define ROW(dt, var, isa, prio, mr, nr, group, elem, strip, small_m, small_nt_m, nt_room, heads, \

@@ -13,4 +13,7 @@ X(bf16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, 32, 0, false, NO_F32, avx512)
 X(f16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, 32, 0, false, NO_F32, avx512)
 X(bf16, avx512bf16, AVX512BF16, 30, 8, 48, 2, 2, 64, 32, 32, 0, true, HAS_F32, avx512)
 X(bf16, amx, AMX, 40, 32, 32, 32, 2, 256, 4, 32, 64, true, HAS_F32, avx512)
+#elif defined(__aarch64__)
+X(bf16, neon, NEON, 10, 6, 16, 1, 4, 48, 32, 32, 0, false, NO_F32, neon)
+X(f16, neon, NEON, 10, 6, 16, 1, 4, 48, 32, 32, 0, false, NO_F32, neon)
 #endif
