@@ -6,6 +6,7 @@
 #include "kcheck/kcheck.h"
 
 #include "kernels/attention/attention_plan.h"
+#include "kernels/hgemm/hgemm_half.h"
 
 static int64_t *key_limits(kc_ctx *kc, int64_t m, int64_t from, int64_t to)
 {
@@ -54,6 +55,45 @@ static void soften_case(kc_ctx *kc, const lmn_attention_row *row)
     b.s = s2.p, b.top = top2.p, b.sum = sum2.p, b.o = o2.p;
     lmn_attention_f32_rows[0].soften(&b);
     expect_rel(kc, &s, &s2, 1e-6, "weights");
+    expect_rel(kc, &top, &top2, 0, "top");
+    expect_rel(kc, &sum, &sum2, 1e-5, "sum");
+    expect_rel(kc, &o, &o2, 1e-6, "values");
+}
+
+/* Weights of 16 bits beside those of the portable row; the state as soften leaves it. */
+static void weigh_case(kc_ctx *kc, const lmn_attention_row *row)
+{
+    const int64_t m = kc_int(kc, 1, 5), n = kc_int(kc, 1, 90), whole = n + kc_int(kc, 0, 31),
+                  ld = whole + kc_int(kc, 0, 3), dv = kc_extent(kc, 16, 70);
+    const kc_mat s = kc_input(kc, (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1), m, n, n),
+                 o = kc_input(kc, KC_REAL, m, dv, dv), o2 = kc_copy(kc, &o),
+                 top = kc_input(kc, KC_REAL, 1, m, m), top2 = kc_copy(kc, &top),
+                 sum = kc_input(kc, KC_REAL, 1, m, m), sum2 = kc_copy(kc, &sum),
+                 got = kc_output(kc, m, whole, whole), want = kc_output(kc, m, whole, whole);
+    uint16_t *to = kc_buffer(kc, (size_t)(m * ld) * sizeof *to);
+    for (int64_t i = 0; i < m * ld; i++) to[i] = 0x1234;
+    for (int64_t i = 0; i < m; i++) {
+        if (kc_int(kc, 0, 1)) top.p[i] = top2.p[i] = -INFINITY;
+        sum.p[i] = sum2.p[i] = top.p[i] == -INFINITY ? 0.0f : 1.0f + fabsf(sum.p[i]);
+        memset(want.p + i * whole, 0, (size_t)whole * sizeof(float));
+        memcpy(want.p + i * whole, s.p + i * n, (size_t)n * sizeof(float));
+    }
+    lmn_attention_weigh w = {.to = to, .ld = ld, .whole = whole};
+    w.soft = (lmn_attention_soft){
+        .s = s.p, .ld = n, .m = m, .n = n, .top = top.p, .sum = sum.p, .o = o.p, .dv = dv};
+    w.soft.lo = key_limits(kc, m, -20, n + 5), w.soft.hi = key_limits(kc, m, -5, n + 40);
+    KC_CALL(kc, row->weigh(&w));
+    w.soft.s = want.p, w.soft.ld = whole, w.soft.top = top2.p, w.soft.sum = sum2.p;
+    w.soft.o = o2.p;
+    lmn_attention_f32_rows[0].soften(&w.soft);
+    for (int64_t i = 0; i < m * ld; i++) {
+        const int64_t r = i / ld, c = i % ld;
+        if (c < whole)
+            got.p[r * whole + c] = hgemm_from_bf16(to[i]);
+        else if (to[i] != 0x1234)
+            kc_fail(kc, "behind row %d of weights something was written", (int)r);
+    }
+    expect_rel(kc, &got, &want, 0x1.02p-8, "weights of 16 bits");
     expect_rel(kc, &top, &top2, 0, "top");
     expect_rel(kc, &sum, &sum2, 1e-5, "sum");
     expect_rel(kc, &o, &o2, 1e-6, "values");
@@ -110,7 +150,9 @@ static void check_rows(kc_ctx *kc, const lmn_krow *head)
     const int n_cases = kc_quick(kc) ? 200 : 3000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
-        if (c % 4)
+        if (c % 4 == 1 && ((const lmn_attention_row *)(const void *)head)->weigh)
+            weigh_case(kc, (const lmn_attention_row *)(const void *)head);
+        else if (c % 4)
             soften_case(kc, (const lmn_attention_row *)(const void *)head);
         else
             end_case(kc, (const lmn_attention_row *)(const void *)head);

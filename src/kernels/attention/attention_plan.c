@@ -235,21 +235,36 @@ static void edit(const work *w, int64_t r, int64_t m, int64_t key, int64_t n)
     }
 }
 
+/* Weights of a strip: in bf16 they end as rows of 16 bits. */
 static void soften(const work *w, int64_t r, int64_t m, int64_t key, int64_t n)
 {
-    const int64_t dv = w->p->shape.dv;
+    const lmn_attention_plan *p = w->p;
+    const int64_t dv = p->shape.dv;
+    const lmn_attention_soft soft = {.s = w->s,
+                                     .ld = p->block,
+                                     .m = m,
+                                     .n = n,
+                                     .key = key,
+                                     .lo = w->lo + r,
+                                     .hi = w->hi + r,
+                                     .top = w->top + r,
+                                     .sum = w->sum + r,
+                                     .o = w->o + r * dv,
+                                     .dv = dv};
     edit(w, r, m, key, n);
-    w->p->row->soften(&(lmn_attention_soft){.s = w->s,
-                                            .ld = w->p->block,
-                                            .m = m,
-                                            .n = n,
-                                            .key = key,
-                                            .lo = w->lo + r,
-                                            .hi = w->hi + r,
-                                            .top = w->top + r,
-                                            .sum = w->sum + r,
-                                            .o = w->o + r * dv,
-                                            .dv = dv});
+    if (p->half && p->row->weigh) {
+        p->row->weigh(&(lmn_attention_weigh){soft, w->weights, weight_step(p), whole_k(p, n)});
+        return;
+    }
+    p->row->soften(&soft);
+    if (!p->half) return;
+    p->half->rows_f32(&(lmn_hgemm_rows){.dst = w->weights,
+                                        .ld_dst = weight_step(p),
+                                        .src = w->s,
+                                        .ld = p->block,
+                                        .m = m,
+                                        .k = n,
+                                        .padded = whole_k(p, n)});
 }
 
 /* One strip against keys key .. key+n-1 of the packed block of `whole` keys, in bf16. Where a strip
@@ -269,13 +284,6 @@ static void strip_half(const work *w, int64_t r, int64_t m, int64_t key, int64_t
                                    .n = n,
                                    .k = d});
     soften(w, r, m, key, n);
-    half->rows_f32(&(lmn_hgemm_rows){.dst = w->weights,
-                                     .ld_dst = step,
-                                     .src = w->s,
-                                     .ld = p->block,
-                                     .m = m,
-                                     .k = n,
-                                     .padded = whole_k(p, n)});
     half->block(&(lmn_hgemm_block){.a = w->weights,
                                    .lda = step,
                                    .b = w->packed_v,

@@ -47,25 +47,34 @@ VF_INLINE vf exp_of(float x)
     return vf_exp(vf_set1(x));
 }
 
+/* The greatest score of row i up to this block, with the state brought up to it, and the scores of
+   the block that the row sees. */
+VF_INLINE float raise_top(const lmn_attention_soft *b, int64_t i, int64_t *lo, int64_t *hi)
+{
+    *lo = lmn_min_i64(b->n, lmn_max_i64(0, b->lo[i] - b->key));
+    *hi = lmn_min_i64(b->n, lmn_max_i64(*lo, b->hi[i] - b->key));
+    float *o = b->o + i * b->dv;
+    const float was = b->top[i], top = score_top(b->s + i * b->ld + *lo, *hi - *lo, was);
+    if (was != top && was != -__builtin_inff()) {
+        const vf less = exp_of(was - top);
+        float w[VF_LANES];
+        vf_store(w, less);
+        b->sum[i] *= w[0];
+        row_times(o, o, b->dv, less);
+    }
+    b->top[i] = top;
+    return top;
+}
+
 static void soften_run(const lmn_attention_soft *b)
 {
-    const float none = -__builtin_inff();
     for (int64_t i = 0; i < b->m; i++) {
-        const int64_t lo = lmn_min_i64(b->n, lmn_max_i64(0, b->lo[i] - b->key)),
-                      hi = lmn_min_i64(b->n, lmn_max_i64(lo, b->hi[i] - b->key));
-        float *s = b->s + i * b->ld, *o = b->o + i * b->dv;
-        const float was = b->top[i], top = score_top(s + lo, hi - lo, was);
-        if (was != top && was != none) {
-            const vf less = exp_of(was - top);
-            float w[VF_LANES];
-            vf_store(w, less);
-            b->sum[i] *= w[0];
-            row_times(o, o, b->dv, less);
-        }
+        int64_t lo, hi;
+        float *s = b->s + i * b->ld;
+        const float top = raise_top(b, i, &lo, &hi);
         score_clear(s, lo);
-        b->sum[i] += vw_row_exp(s + lo, s + lo, hi - lo, top == none ? 0.0f : top);
+        b->sum[i] += vw_row_exp(s + lo, s + lo, hi - lo, top == -__builtin_inff() ? 0.0f : top);
         score_clear(s + hi, b->n - hi);
-        b->top[i] = top;
     }
 }
 

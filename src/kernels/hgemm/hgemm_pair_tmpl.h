@@ -56,21 +56,6 @@ VF_INLINE vf pair_dot(vf sum, __m512i a, __m512i b)
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
-/* x / (1 + e^-x) on its way to 16 bits: within 2^-13 of it, a thirtieth of what rounding adds, at
-   half the price of vf_silu. -inf gives -0. The powers of two of a fraction are a polynomial within
-   2.6e-6 (Remez' error on 0 .. 1), and the reciprocal is within 2^-14. */
-VF_INLINE vf pair_silu(vf x)
-{
-    enum { FRACTION = 0x09 }; /* x - floor(x), of an infinity 0 */
-    const vf t = vf_mul(x, vf_set1(-1.4426950408889634f)), r = _mm512_reduce_ps(t, FRACTION);
-    vf p = vf_fma(vf_set1(0.013534167781472206f), r, vf_set1(0.052011460065841675f));
-    p = vf_fma(p, r, vf_set1(0.2414427548646927f));
-    p = vf_fma(p, r, vf_set1(0.6930038332939148f));
-    p = vf_fma(p, r, vf_set1(1.0000026226043701f));
-    const vf e = _mm512_scalef_ps(p, t);
-    return vf_mul(vf_max(vf_set1(-3.0e38f), x), _mm512_rcp14_ps(vf_add(vf_set1(1.0f), e)));
-}
-
 /* ---- packing ----------------------------------------------------------------------------------
  */
 

@@ -55,7 +55,7 @@ enum { LONG_K = 128 };
 VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
 {
     v = vf_add(v, col);
-    if (silu) v = pair_silu(v);
+    if (silu) v = bf16_silu(v);
     return vf_min(hi, vf_max(lo, vf_add(v, add)));
 }
 

@@ -47,7 +47,7 @@ VF_INLINE void leave_row(const lmn_hgemm_head *h, int64_t at, const float *col, 
 #define LEAVE_V(x)                                                                               \
     if ((x) < nv) {                                                                              \
         if (col) v[x] = vf_add(v[x], vf_loadm(col + (x)*16, in[x]));                             \
-        if (silu) v[x] = pair_silu(v[x]);                                                        \
+        if (silu) v[x] = bf16_silu(v[x]);                                                        \
         if (h->add)                                                                              \
             v[x] =                                                                               \
                 vf_add(v[x], bf16_widen(_mm256_maskz_loadu_epi16(in[x], h->add + at + (x)*16))); \
