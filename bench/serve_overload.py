@@ -4,21 +4,35 @@ Sets of bench/serve.py about more than a server can do: overload, bound, abandon
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import struct
 import subprocess
 import time
+import urllib.request
 
 import benchlib
 from serve_load import generator, infer_body, request_of, wrk, wrk_script
 from serve_peers import LAMINA, lamina_server, rss_mb
 
 
+def gauge(url, name, model):
+    """A number of a model that the server's metrics tell."""
+    with urllib.request.urlopen(f"{url}/metrics") as f:
+        return int(re.search(rf'^{name}{{model="{model}",.*}} (\d+)$', f.read().decode(), re.M)[1])
+
+
 def set_overload(runs):
-    """B5: three times what the server can, open loop; capacity is measured before and after."""
+    """
+    B5: three times what the server can, open loop. Capacity is measured before and after, by as
+    many connections as fill two batches: with fewer they are not full, and it can do more.
+    """
     server = runs.start((lamina_server, True))[0]
     url, front = f"http://127.0.0.1:{server.port}", generator()
+    with urllib.request.urlopen(f"{url}/v2/models/heavy/config") as f:
+        batch = json.load(f)["max_batch_size"]
+    queue = gauge(url, "lamina_queue_limit_rows", "heavy")
 
     def load(*args, meanwhile=None):
         p = subprocess.Popen(front + [LAMINA, "bench", "serve", url, "--model", "heavy", "--json",
@@ -30,28 +44,32 @@ def set_overload(runs):
         time.sleep(2 + runs.opts.overload / 5)
         return rss_mb(server.p.pid)
 
-    def closed():
-        r, _ = load("--connections", "64", "--duration", "3s")
+    def closed(connections):
+        r, _ = load("--connections", str(connections), "--duration", "3s")
         return r["ok"] / r["seconds"], r["service_ms"]["p99"]
 
-    print("heavy model, open loop at three times what it can")
-    before, ready_ms = closed()
+    print("heavy model, open loop at three times what it can; "
+          f"batches of {batch}, a queue of {queue} rows")
+    at_64, ready_ms = closed(64)
+    before, _ = closed(2 * batch)
     r, mb_early = load("--rate", str(round(3 * before)), "--duration", f"{runs.opts.overload}s",
                         "--connections", "2000", meanwhile=early)
     mb_after = rss_mb(server.p.pid)
-    capacity = (before + closed()[0]) / 2
+    capacity = (before + closed(2 * batch)[0]) / 2
     goodput = r["ok"] / r["seconds"]
-    bound_ms = 2 * ready_ms + 256 / goodput * 1e3  # the queue holds 256 rows
-    benchlib.table(["capacity/s", "ok/s", "refused", "lost", "ok p50 ms", "ok p99 ms",
+    bound_ms = 2 * ready_ms + queue / goodput * 1e3
+    benchlib.table(["at 64/s", "capacity/s", "ok/s", "refused", "lost", "ok p50 ms", "ok p99 ms",
                     "2x p99 + queue", "refusal p50 ms", "refusal p99 ms", "late by ms",
                     "MB early", "MB after"],
-                   [[str(round(capacity)), goodput, r["refused"],
+                   [[str(round(at_64)), str(round(capacity)), goodput, r["refused"],
                      r["timeout"] + r["broken"] + r["unsent"] + r["other"],
                      r["service_ms"]["p50"], r["service_ms"]["p99"], bound_ms,
                      r["refusal_ms"]["p50"], r["refusal_ms"]["p99"], r["behind_ms"],
                      mb_early, mb_after]])
-    runs.row(set="overload", capacity=capacity, load=r, mb_early=mb_early, mb_after=mb_after)
-    runs.bar("B5 goodput", goodput / capacity, "of capacity", 0.95, "closed loop")
+    runs.row(set="overload", batch=batch, queue=queue, at_64=at_64, capacity=capacity, load=r,
+             mb_early=mb_early, mb_after=mb_after)
+    runs.bar("B5 goodput", goodput / capacity, "of capacity", 0.95,
+             "closed loop, two batches outstanding")
     runs.bar("B5 answers p99", r["service_ms"]["p99"] / bound_ms, "x", 1,
              "2x p99 at 64 connections + a full queue", False)
     runs.bar("B5 refusals p99", r["refusal_ms"]["p99"], "ms", 2, "open loop", False)

@@ -83,7 +83,8 @@ typedef struct lamina_server_opts {
     uint32_t precision;   /* lamina_precision, of models whose configuration says none */
     int64_t max_batch;    /* rows of a batch; 0 = found out, or as configured; -1 = no batches */
     uint64_t delay_us;    /* how long a request may wait for company */
-    uint64_t queue_rows;  /* rows that may wait for a model; 0 = max(64, 4 x max_batch) */
+    uint64_t queue_rows;  /* rows that may wait for a model; 0 = max(64, 4 x max_batch), or of a
+                             batch that was found to pay past 64 rows max(256, 2 x) */
     uint32_t n_instances; /* of a model; 0 = 1, or as configured */
 
     lamina_model_control control;

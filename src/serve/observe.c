@@ -228,6 +228,21 @@ static void queue_depth(const observer *o, const lmn_version *v, const char *lab
     lmn_metric_u64(&o->m, "lamina_queue_depth", LMN_METRIC_GAUGE, labels, st.n_queued);
 }
 
+static void queue_rows(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    lmn_metric_u64(&o->m, "lamina_queue_rows", LMN_METRIC_GAUGE, labels, st.queued_rows);
+}
+
+static void queue_limit(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    if (st.most_rows)
+        lmn_metric_u64(&o->m, "lamina_queue_limit_rows", LMN_METRIC_GAUGE, labels, st.most_rows);
+}
+
 static double age(uint64_t since)
 {
     const uint64_t now = lmn_now_ns();
@@ -320,6 +335,9 @@ static void of_models(const observer *o)
         {"lamina_cache_misses", LMN_METRIC_COUNTER, NULL, "Requests that it did not have.",
          cache_misses},
         {"lamina_queue_depth", LMN_METRIC_GAUGE, NULL, "Requests that wait.", queue_depth},
+        {"lamina_queue_rows", LMN_METRIC_GAUGE, NULL, "Rows that wait.", queue_rows},
+        {"lamina_queue_limit_rows", LMN_METRIC_GAUGE, NULL,
+         "Rows that may wait before requests are refused.", queue_limit},
         {"lamina_queue_oldest_seconds", LMN_METRIC_GAUGE, "seconds",
          "How long the oldest of them has waited.", queue_oldest},
         {"lamina_model_load_seconds", LMN_METRIC_GAUGE, "seconds", "Loading and warming up.",

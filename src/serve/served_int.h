@@ -15,6 +15,8 @@
 #include "serve/respcache.h"
 #include "serve/served.h"
 
+#define LMN_MODEL_FOUND_ROWS ((int64_t)1024) /* the largest batch that is found out */
+
 /* What one run needs and is kept between runs. */
 typedef struct lmn_runner {
     lmn_model *model;

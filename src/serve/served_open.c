@@ -137,6 +137,7 @@ static uint32_t n_sizes(const lmn_model *m)
     const int64_t max = m->config.batch.max_batch_size;
     uint32_t n = 0;
     for (int64_t r = 1; r <= max && n < 240; r = lmn_model_pad(m, r) + 1) n++;
+    for (int64_t r = max; m->find_out && r > 0 && r < LMN_MODEL_FOUND_ROWS; r *= 2) n += 8;
     return n + 4;
 }
 
@@ -257,6 +258,11 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
                    m->config.batch.max_batch_size)
             m->config.batch.n_preferred--;
     }
+    /* Two batches that wait keep an instance busy; more of large ones only wait longer. */
+    if (m->find_out && !m->config.batch.max_queue_rows &&
+        m->config.batch.max_batch_size > AUTO_ROWS)
+        m->config.batch.max_queue_rows =
+            lmn_max_i64(4 * AUTO_ROWS, 2 * m->config.batch.max_batch_size);
     m->config.batch.rejoin = !m->inlined && m->config.batch.dynamic && !m->config.batch.delay_ns;
     LMN_TRY(lmn_batcher_init(&m->batcher, &m->engine->alloc, &m->config.batch, err));
     m->config.batch = m->batcher.config;

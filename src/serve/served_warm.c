@@ -20,6 +20,7 @@
 #define LONG_NS ((uint64_t)1000000)      /* of a run beside which making its plan is nothing */
 #define PAYS_NS ((uint64_t)2000000)      /* runs shorter than this may always grow */
 #define AGAIN_NS ((uint64_t)40000000)    /* spent on runs to be sure */
+#define LONGEST_NS ((uint64_t)50000000)  /* of a run to which a batch may grow past 64 rows */
 
 /* What inputs are made of. */
 typedef struct sample {
@@ -250,6 +251,31 @@ static uint64_t measure_surely(sample *s, lmn_infer *r, int64_t rows, uint64_t b
     return took;
 }
 
+static void note(lmn_warm *out, int64_t rows, uint64_t took)
+{
+    uint32_t bucket = 0;
+    while ((int64_t)1 << bucket < rows) bucket++;
+    out->cost_ns[bucket] = took;
+}
+
+/* Past the first guess a batch grows while every doubling pays, and no run takes so long that who
+ * comes meanwhile would mind; models of short runs gain nothing by it. `took`: what it takes now.
+ */
+static void measure_past(sample *s, lmn_infer *r, uint64_t took, lmn_warm *out)
+{
+    lmn_batch_config *c = &s->m->config.batch;
+    while (took >= PAYS_NS && took < LONGEST_NS && c->max_batch_size < LMN_MODEL_FOUND_ROWS) {
+        const uint64_t before = took;
+        c->max_batch_size *= 2;
+        took = measure_surely(s, r, c->max_batch_size, before);
+        if (!took || took > LONGEST_NS || !pays(took, before)) {
+            c->max_batch_size /= 2;
+            return;
+        }
+        note(out, c->max_batch_size, took);
+    }
+}
+
 /* Every power of two and the largest; with `find_out` the batch grows until a doubling did not pay
  * twice in a row. */
 static void measure_all(sample *s, lmn_infer *r, bool find_out, lmn_warm *out)
@@ -265,10 +291,11 @@ static void measure_all(sample *s, lmn_infer *r, bool find_out, lmn_warm *out)
             c->max_batch_size = rows / 4;
             break;
         }
-        uint32_t bucket = 0;
-        while ((int64_t)1 << bucket < rows) bucket++;
-        out->cost_ns[bucket] = before = took;
-        if (rows >= c->max_batch_size) break;
+        note(out, rows, before = took);
+        if (rows >= c->max_batch_size) {
+            if (find_out) measure_past(s, r, took, out);
+            break;
+        }
         rows = lmn_min_i64(rows * 2, c->max_batch_size);
     }
 }

@@ -134,6 +134,7 @@ def metrics(s):
     want(headers["Content-Type"].startswith("text/plain; version=0.0.4"), "type of /metrics")
     one = r'lamina_inference_requests_total\{model="plain",version="1",outcome="ok"\} [1-9]'
     want(re.search(one, text), "no count of inferences")
+    want(re.search(r'lamina_queue_limit_rows\{model="many",version="10"\} 64\n', text), "a limit")
     want("\n# EOF" not in text and 'lamina_model_ready{model="broken"' in text, "metrics")
     _, headers, new = s.ask("GET", "/metrics", None, {"Accept": "application/openmetrics-text"})
     want(headers["Content-Type"].startswith("application/openmetrics-text"), "OpenMetrics")
