@@ -267,58 +267,78 @@ ALWAYS void pack_a_run(const lmn_qgemm_pack *p, const int64_t pad)
     }
 }
 
-/* Four rows of nr bytes to nr groups of four. In front of unpacks that stay inside 16 bytes the
-   dwords are transposed, so that columns come out in order. */
-ALWAYS void group_out(int8_t *dst, const __m512i row[FOUR], __m512i sum[3], const int nr)
+/* Four rows of up to 64 bytes to as many groups of four, 16 a vector. In front of unpacks that stay
+   inside 16 bytes the dwords are transposed, so that columns come out in order. */
+ALWAYS void groups_of(__m512i x[FOUR], const __m512i row[FOUR])
 {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m512i one = _mm512_set1_epi8(1);
     const __m512i r0 = _mm512_permutexvar_epi32(order, row[0]);
     const __m512i r1 = _mm512_permutexvar_epi32(order, row[1]);
     const __m512i r2 = _mm512_permutexvar_epi32(order, row[2]);
     const __m512i r3 = _mm512_permutexvar_epi32(order, row[3]);
     const __m512i lo01 = _mm512_unpacklo_epi8(r0, r1), hi01 = _mm512_unpackhi_epi8(r0, r1);
     const __m512i lo23 = _mm512_unpacklo_epi8(r2, r3), hi23 = _mm512_unpackhi_epi8(r2, r3);
-    const __m512i x0 = _mm512_unpacklo_epi16(lo01, lo23);
-    const __m512i x1 = _mm512_unpackhi_epi16(lo01, lo23);
-    const __m512i x2 = _mm512_unpacklo_epi16(hi01, hi23);
-    _mm512_storeu_si512(dst, x0);
-    _mm512_storeu_si512(dst + 64, x1);
-    if (nr > 32) _mm512_storeu_si512(dst + 128, x2);
-    sum[0] = _mm512_dpbusd_epi32(sum[0], one, x0);
-    sum[1] = _mm512_dpbusd_epi32(sum[1], one, x1);
-    if (nr > 32) sum[2] = _mm512_dpbusd_epi32(sum[2], one, x2);
+    x[0] = _mm512_unpacklo_epi16(lo01, lo23), x[1] = _mm512_unpackhi_epi16(lo01, lo23);
+    x[2] = _mm512_unpacklo_epi16(hi01, hi23), x[3] = _mm512_unpackhi_epi16(hi01, hi23);
+}
+
+/* So many rows are packed for all panels before the next, so that what is read of a row is long and
+   the hardware foresees it. */
+enum { PACK_ROWS = 16 };
+
+/* Rows [k, end) of the panel at column j, or, with two, of that and the next. */
+ALWAYS void pack_b_rows(const lmn_qgemm_pack *p, int64_t j, int64_t k, int64_t end, const int nr,
+                        const bool two)
+{
+    const __m512i flip = _mm512_set1_epi8((char)p->flip), zero = _mm512_setzero_si512();
+    const __m512i one = _mm512_set1_epi8(1);
+    const int vectors = (two ? 2 : 1) * nr / LANES;
+    const __mmask64 in = bytes(lmn_min_i64(vectors * LANES, p->n - j));
+    const uint8_t *src = p->src + j + k * p->ld;
+    int8_t *dst = (int8_t *)p->dst + j / nr * p->step + k * nr, *next = dst + p->step;
+    __m512i sum[FOUR] = {zero, zero, zero, zero};
+#define ROW(i) \
+    (k + (i) < end ? _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + (i)*p->ld), flip) : zero)
+#define OUT(v)                                                                         \
+    if ((v) < vectors) {                                                               \
+        int8_t *to = (v) < nr / LANES ? dst + 64 * (v) : next + 64 * ((v)-nr / LANES); \
+        _mm512_storeu_si512(to, x[v]);                                                 \
+        sum[v] = _mm512_dpbusd_epi32(sum[v], one, x[v]);                               \
+    }
+#define SUM(v)                                                                   \
+    if ((v) < vectors) {                                                         \
+        int32_t *s = p->sums + j + (v)*LANES;                                    \
+        _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v])); \
+    }
+    for (; k < end; k += FOUR, src += FOUR * p->ld, dst += nr * FOUR, next += nr * FOUR) {
+        const __m512i row[FOUR] = {ROW(0), ROW(1), ROW(2), ROW(3)};
+        __m512i x[FOUR];
+        groups_of(x, row);
+        OUT(0) OUT(1) OUT(2) OUT(3)
+    }
+    SUM(0) SUM(1) SUM(2) SUM(3)
+#undef SUM
+#undef OUT
+#undef ROW
 }
 
 ALWAYS void pack_b_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
 {
-    const __m512i flip = _mm512_set1_epi8((char)p->flip), zero = _mm512_setzero_si512();
-    const int64_t padded = lmn_round_up_i64(p->k, pad);
-    for (int64_t j = 0; j < p->n; j += nr) {
-        const __mmask64 in = bytes(lmn_min_i64(nr, p->n - j));
-        const uint8_t *src = p->src + j;
-        int8_t *dst = (int8_t *)p->dst + j / nr * p->step;
-        __m512i sum[3] = {zero, zero, zero};
-        int64_t k = 0;
-#define ROW(i) _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + (k + i) * p->ld), flip)
-        for (; k + FOUR <= p->k; k += FOUR, dst += nr * FOUR) {
-            const __m512i row[FOUR] = {ROW(0), ROW(1), ROW(2), ROW(3)};
-            group_out(dst, row, sum, nr);
-        }
-        const int64_t left = p->k - k;
-        if (left > 0) {
-            const __m512i row[FOUR] = {ROW(0), left > 1 ? ROW(1) : zero, left > 2 ? ROW(2) : zero,
-                                       zero};
-            group_out(dst, row, sum, nr);
-            k += FOUR, dst += nr * FOUR;
-        }
-#undef ROW
-        if (k < padded) memset(dst, 0, (size_t)((padded - k) * nr));
-        for (int v = 0; v < nr / LANES; v++) {
-            int32_t *s = p->sums + j + v * LANES;
-            _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v]));
+    const int64_t padded = lmn_round_up_i64(p->k, pad), packed = lmn_round_up_i64(p->k, FOUR);
+    for (int64_t k = 0; k < p->k; k += PACK_ROWS) {
+        const int64_t end = lmn_min_i64(p->k, k + PACK_ROWS);
+        for (int64_t j = 0; j < p->n;) {
+            const bool two = nr == 32 && p->n - j > nr; /* one load has both */
+            if (two)
+                pack_b_rows(p, j, k, end, nr, true);
+            else
+                pack_b_rows(p, j, k, end, nr, false);
+            j += two ? 2 * nr : nr;
         }
     }
+    for (int64_t j = 0; packed < padded && j < p->n; j += nr)
+        memset((int8_t *)p->dst + j / nr * p->step + packed * nr, 0,
+               (size_t)((padded - packed) * nr));
 }
 
 /* Fours of a transposed B are words of 32 bits, and packing is their transposition. */
