@@ -76,6 +76,16 @@ def models():
             yield f"{dtype}_{m}", o.simple(nodes, [o.info("x", o.F32, [m, 130])],
                                            [o.info("y", o.F32, None)], [weights(rng, "b", dims)])
     yield one("einsum", "Einsum", [21, 33], [w("b", 33, 17)], o.attr("equation", "s", "ik,kj->ij"))
+    for m in (1, 5):
+        q = bytes_of(rng, "q", [45, 5, 16], o.U8)
+        nodes = [o.node("MatMulNBits", ["x", "q", "s"], ["y"], o.attr("K", "i", 150),
+                        o.attr("N", "i", 45), o.attr("bits", "i", 4),
+                        o.attr("block_size", "i", 32), o.attr("accuracy_level", "i", 4),
+                        domain="com.microsoft")]
+        yield f"nbits_{m}", o.simple(nodes, [o.info("x", o.F32, [m, 150])],
+                                     [o.info("y", o.F32, None)],
+                                     [q, weights(rng, "s", [45, 5])],
+                                     opsets=((17, ""), (1, "com.microsoft")))
     zero = o.tensor("bz", [], o.U8, b"\x70")
     nodes = [o.node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
              o.node("MatMulInteger", ["q", "b", "z", "bz"], ["y"])]

@@ -8,4 +8,6 @@ X(i8, ref, REF, 0, 4)
 X(i8, avx2, AVX2, 10, 4)
 X(i8, avx512vnni, AVX512VNNI, 30, 4)
 X(i8, amx, AMX, 40, 8)
+#elif defined(__aarch64__)
+X(i8, neondot, NEONDOT, 20, 4)
 #endif
