@@ -2,7 +2,9 @@
 What the sets of bench/serve.py share: requests, load by wrk from core 1, turns of the servers, and
 the figures of a run.
 """
+import contextlib
 import functools
+import glob
 import json
 import os
 import subprocess
@@ -72,6 +74,30 @@ def turns(servers, rounds, sample):
     for s in servers:
         s.wake()
     return got
+
+
+@contextlib.contextmanager
+def own_receives():
+    """Meanwhile each side pays for what it receives, as between two machines: on loopback the
+    kernel does the receiver's part of TCP on the core of who sends, unless it is told to look where
+    the receiver reads (receive flow steering). Gives whether it could be told."""
+    knobs = ["/proc/sys/net/core/rps_sock_flow_entries",
+             *glob.glob("/sys/class/net/lo/queues/rx-*/rps_flow_cnt")]
+    before = {}
+    try:
+        for path in knobs:
+            with open(path, "r+") as f:
+                before[path] = f.read().strip()
+                f.seek(0)
+                f.write("32768")
+    except OSError:
+        pass
+    try:
+        yield len(knobs) > 1 and len(before) == len(knobs)
+    finally:
+        for path, value in before.items():
+            with contextlib.suppress(OSError), open(path, "w") as f:
+                f.write(value)
 
 
 def middle(samples, key):

@@ -10,7 +10,7 @@ import subprocess
 
 import benchlib
 import grpc_load
-from serve_load import infer_body, middle, turns, wrk, wrk_script
+from serve_load import infer_body, middle, own_receives, turns, wrk, wrk_script
 from serve_peers import (LAMINA, cpu_seconds, granian_server, lamina_server, nginx_server,
                          triton_server)
 
@@ -114,8 +114,9 @@ def set_process(runs):
     batched, single = runs.start((lamina_server, True), (lamina_server, False))
     script = wrk_script(runs.folder, infer_body(16))
     model = os.path.join(runs.repo, "heavy/1/model.onnx")
-    got = {k: [] for k in ("in process, 1 row", "served singly", "in process, 64 rows",
-                           "served in batches", "p50 us, singly", "p50 us, in batches")}
+    got = {k: [] for k in ("in process, 1 row", "served singly", "singly, own receives",
+                           "in process, 64 rows", "served in batches", "p50 us, singly",
+                           "p50 us, in batches")}
 
     def turn(server, model, connections, key):
         server.wake()
@@ -123,18 +124,27 @@ def set_process(runs):
         server.rest()
         return r[key]
 
+    def steered():
+        with own_receives() as told:
+            return turn(single, "heavy", 16, "rate") if told else None
+
     for s in (batched, single):
         s.rest()
     for _ in range(runs.opts.rounds):
         for key, value in zip(got, (
-                in_process(model, 1), turn(single, "heavy", 16, "rate"), in_process(model, 64),
+                in_process(model, 1), turn(single, "heavy", 16, "rate"), steered(),
+                in_process(model, 64),
                 turn(batched, "heavy", 64, "rate"), turn(single, "tiny", 1, "p50"),
                 turn(batched, "tiny", 1, "p50"))):
             got[key].append(value)
     for s in (batched, single):
         s.wake()
         s.close()
-    one, alone, many, together, p50, p50_batched = got.values()
+    if None in got["singly, own receives"]:
+        print("not run: own receives: this kernel cannot be told to steer them")
+        del got["singly, own receives"]
+    one, alone, many, together, p50, p50_batched = [
+        v for k, v in got.items() if k != "singly, own receives"]
 
     def share(a, b):
         return benchlib.median([x / y for x, y in zip(a, b)])
@@ -142,6 +152,9 @@ def set_process(runs):
     benchlib.table(["", "rows/s or us"], [[k, benchlib.median(v)] for k, v in got.items()])
     runs.row(set="process", **got)
     runs.bar("B3 singly at 16", share(alone, one), "of in process", 0.97, "lamina bench, 1 row")
+    if "singly, own receives" in got:
+        runs.bar("B3 singly at 16, own receives", share(got["singly, own receives"], one),
+                 "of in process", 0.97, "lamina bench, 1 row")
     runs.bar("B3 in batches at 64", share(together, many), "of in process", 0.9,
              "lamina bench, 64 rows")
     runs.bar("B3 batching adds", benchlib.median([b - a for a, b in zip(p50, p50_batched)]), "us",
