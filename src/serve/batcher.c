@@ -8,7 +8,7 @@
  * Every operation is O(log n) in what waits, or O(1) where things come in order; a group is looked
  * at over the length of one batch.
  */
-#include "serve/batcher.h"
+#include "serve/batcher_int.h"
 
 #include "base/hash.h"
 
@@ -40,63 +40,11 @@ static lmn_batch_group *by_place(lmn_ordnode *n)
     return n ? (lmn_batch_group *)(void *)((uint8_t *)n - offsetof(lmn_batch_group, place)) : NULL;
 }
 
-static uint64_t later(uint64_t t, uint64_t ns)
-{
-    return t > UINT64_MAX - ns ? UINT64_MAX : t + ns;
-}
-
-/* ---- configuration --------------------------------------------------------------------------- */
-
-static lamina_status check(const lmn_batch_config *c, lamina_error *err)
-{
-    if (c->max_batch_size < 0 || c->max_batch_size > LMN_BATCH_MAX_ROWS)
-        return lmn_fail(err, LAMINA_E_INVALID, "max_batch_size %lld is not in 0..%lld",
-                        (long long)c->max_batch_size, (long long)LMN_BATCH_MAX_ROWS);
-    if (c->max_request_rows &&
-        (c->max_request_rows < c->max_batch_size || c->max_request_rows > LMN_BATCH_MAX_ROWS))
-        return lmn_fail(err, LAMINA_E_INVALID, "max_request_rows %lld is not in %lld..%lld",
-                        (long long)c->max_request_rows, (long long)c->max_batch_size,
-                        (long long)LMN_BATCH_MAX_ROWS);
-    if (c->n_preferred > LMN_BATCH_MAX_PREFERRED || c->n_levels > LMN_BATCH_MAX_LEVELS ||
-        c->n_instances > LMN_BATCH_MAX_INSTANCES)
-        return lmn_fail(err, LAMINA_E_INVALID,
-                        "at most %u preferred batch sizes, %u priority levels and %u instances",
-                        LMN_BATCH_MAX_PREFERRED, LMN_BATCH_MAX_LEVELS, LMN_BATCH_MAX_INSTANCES);
-    for (uint32_t i = 0; i < c->n_preferred; i++)
-        if (c->preferred[i] <= (i ? c->preferred[i - 1] : 0) || c->preferred[i] > c->max_batch_size)
-            return lmn_fail(err, LAMINA_E_INVALID,
-                            "preferred batch sizes must ascend within 1..max_batch_size (%lld)",
-                            (long long)c->max_batch_size);
-    if (c->default_level > (c->n_levels ? c->n_levels : 1))
-        return lmn_fail(err, LAMINA_E_INVALID, "default_priority_level %u is not in 1..%u",
-                        c->default_level, c->n_levels ? c->n_levels : 1);
-    if (c->rejoin && c->delay_ns)
-        return lmn_fail(err, LAMINA_E_INVALID, "rejoin and a delay are one too many");
-    if (c->n_levels > 1 && c->preserve_ordering)
-        return lmn_fail(err, LAMINA_E_INVALID,
-                        "preserve_ordering and priority_levels contradict each other; drop one");
-    return LAMINA_OK;
-}
-
-int64_t lmn_batch_load(const lmn_batch_config *c, int64_t rows)
-{
-    return c->max_batch_size ? lmn_min_i64(rows, c->max_batch_size) : rows;
-}
-
-lamina_status lmn_batch_fits(const lmn_batch_config *c, lmn_infer *r)
-{
-    const int64_t most = c->max_request_rows ? c->max_request_rows : c->max_batch_size;
-    if (!c->max_batch_size || r->rows <= most) return LAMINA_OK;
-    return r->status = lmn_fail(&r->error, LAMINA_E_INVALID,
-                                "the request has %lld rows, and the model takes at most %lld",
-                                (long long)r->rows, (long long)most);
-}
-
 lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
                                const lmn_batch_config *config, lamina_error *err)
 {
     memset(b, 0, sizeof *b);
-    LMN_TRY(check(config, err));
+    LMN_TRY(lmn_batch_check(config, err));
     b->config = *config;
     b->alloc = alloc;
     lmn_batch_config *c = &b->config;
@@ -125,79 +73,6 @@ void lmn_batcher_finish(lmn_batcher *b)
     lmn_objpool_finish(&b->groups);
     lmn_cfree(b->alloc, b->bucket, b->n_buckets, sizeof *b->bucket, "batcher");
     memset(b, 0, sizeof *b);
-}
-
-/* ---- cost ------------------------------------------------------------------------------------ */
-
-static uint32_t bucket_of(int64_t rows)
-{
-    return rows <= 1 ? 0 : 64u - (uint32_t)__builtin_clzll((uint64_t)rows - 1);
-}
-
-uint64_t lmn_batcher_cost(const lmn_batcher *b, int64_t rows)
-{
-    const uint32_t k = bucket_of(rows);
-    if (k > 32) return 0;
-    for (uint32_t i = k;; i--) { /* not known: as if rows cost what they cost in smaller runs */
-        if (b->cost_ns[i]) return b->cost_ns[i] << (k - i < 20 ? k - i : 20);
-        if (!i) break;
-    }
-    for (uint32_t i = k + 1; i <= 32; i++)
-        if (b->cost_ns[i]) return b->cost_ns[i];
-    return 0;
-}
-
-void lmn_batcher_seed(lmn_batcher *b, int64_t rows, uint64_t took_ns)
-{
-    const uint32_t k = bucket_of(rows);
-    if (k <= 32) b->cost_ns[k] = took_ns < (uint64_t)1 << 40 ? took_ns : (uint64_t)1 << 40;
-}
-
-/* A moving average, in which one run that was held up weighs little. */
-static void learn(lmn_batcher *b, int64_t rows, uint64_t took_ns)
-{
-    const uint32_t k = bucket_of(rows);
-    if (k > 32 || !took_ns) return;
-    uint64_t *c = &b->cost_ns[k];
-    if (*c && took_ns > 8 * *c) took_ns = 8 * *c;
-    if (*c)
-        *c = *c - *c / 8 + took_ns / 8;
-    else
-        lmn_batcher_seed(b, rows, took_ns);
-    if (!*c) *c = 1;
-}
-
-uint64_t lmn_batcher_wait(const lmn_batcher *b, uint32_t level, bool has_deadline, uint64_t now)
-{
-    const lmn_batch_config *c = &b->config;
-    int64_t rows = 0;
-    uint64_t n = 0, rest = 0;
-    for (uint32_t i = 0; i <= level; i++) {
-        /* who has a deadline overtakes those at its level that have none */
-        const bool some = i == level && has_deadline;
-        rows += some ? b->at_level[i].rows_due : b->at_level[i].rows;
-        n += some ? b->at_level[i].n_due : b->at_level[i].n;
-    }
-    if (!b->free_mask) {
-        rest = UINT64_MAX;
-        for (uint32_t i = 0; i < c->n_instances; i++)
-            if (b->until[i] < rest) rest = b->until[i];
-        rest = rest > now ? rest - now : 0;
-    }
-    const bool together = c->dynamic && c->max_batch_size > 0;
-    const int64_t whole = together ? c->max_batch_size : 1;
-    const uint64_t each =
-        together || !n ? lmn_batcher_cost(b, whole) : lmn_batcher_cost(b, rows / (int64_t)n);
-    const uint64_t runs = together ? (uint64_t)(rows / whole) : n;
-    uint64_t wait;
-    if (__builtin_mul_overflow(runs, each, &wait)) return UINT64_MAX;
-    return later(rest, wait / c->n_instances);
-}
-
-static uint32_t seconds(uint64_t ns)
-{
-    const uint64_t s = ns / 1000000000u + 1;
-    return s > 3600 ? 3600 : (uint32_t)s;
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
@@ -324,60 +199,18 @@ static void drop(lmn_batcher *b, lmn_infer *r, lamina_status st, const char *why
     answer(b, r);
 }
 
-/* The deadline of r by the policy of its level. */
-static uint64_t deadline(const lmn_batch_level *p, const lmn_infer *r, uint64_t now)
-{
-    uint64_t t = p->default_timeout_ns ? p->default_timeout_ns : UINT64_MAX;
-    if (p->allow_override && r->timeout_ns && r->timeout_ns < t) t = r->timeout_ns;
-    return later(now, t);
-}
-
-static lamina_status refuse(lmn_batcher *b, lmn_infer *r, uint64_t now, const char *what)
-{
-    r->retry_after_s = seconds(lmn_batcher_wait(b, b->config.n_levels - 1, false, now));
-    return r->status =
-               lmn_fail(&r->error, LAMINA_E_LIMIT, "the queue of the model is full (%s)", what);
-}
-
-/* May r come in? Sets its level and deadline. */
-static lamina_status admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
-{
-    const lmn_batch_config *c = &b->config;
-    const uint32_t n = r->priority && r->priority <= c->n_levels ? r->priority : c->default_level;
-    const lmn_batch_level *p = &c->level[n - 1];
-    r->level = n - 1;
-    r->deadline_ns = deadline(p, r, now);
-    r->retry_after_s = 0;
-    LMN_TRY(lmn_batch_fits(c, r));
-    if (p->max_queue_size && b->at_level[n - 1].n >= p->max_queue_size)
-        return refuse(b, r, now, "requests");
-    if (b->n_queued) {
-        if (lmn_batch_load(c, r->rows) > c->max_queue_rows - b->load)
-            return refuse(b, r, now, "rows");
-        if (b->bytes > c->max_queue_bytes || r->bytes > c->max_queue_bytes - b->bytes)
-            return refuse(b, r, now, "bytes");
-    }
-    if (r->deadline_ns == UINT64_MAX || p->action != LMN_BATCH_REJECT) return LAMINA_OK;
-    const uint64_t wait = lmn_batcher_wait(b, n - 1, true, now);
-    if (wait <= r->deadline_ns - now) return LAMINA_OK;
-    r->retry_after_s = seconds(wait);
-    return r->status = lmn_fail(&r->error, LAMINA_E_TIMEOUT,
-                                "the request would wait about %llu us and may wait %llu us",
-                                (unsigned long long)(wait / 1000),
-                                (unsigned long long)((r->deadline_ns - now) / 1000));
-}
-
 static uint64_t score(const lmn_infer *r)
 {
-    const uint64_t own = later(r->arrived_ns, LMN_BATCH_HORIZON_NS);
-    return later(r->deadline_ns < own ? r->deadline_ns : own, r->level * LMN_BATCH_LEVEL_NS);
+    const uint64_t own = lmn_batch_later(r->arrived_ns, LMN_BATCH_HORIZON_NS);
+    return lmn_batch_later(r->deadline_ns < own ? r->deadline_ns : own,
+                           r->level * LMN_BATCH_LEVEL_NS);
 }
 
 lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now)
 {
-    LMN_TRY(admit(b, r, now));
+    LMN_TRY(lmn_batch_admit(b, r, now));
     lmn_batch_group *g = group_for(b, r->key);
-    if (!g) return refuse(b, r, now, "memory");
+    if (!g) return lmn_batch_refuse(b, r, now, "memory");
     r->sequence = ++b->sequence;
     r->arrived_ns = r->queued_ns = now;
     r->status = LAMINA_OK;
@@ -440,7 +273,7 @@ void lmn_batcher_expire(lmn_batcher *b, uint64_t now)
         lmn_ordset_remove(&g->order, &r->order);
         if (b->config.level[r->level].action == LMN_BATCH_DEFER) {
             lmn_ordset_remove(&b->due, &r->due);
-            r->order.key = later(r->order.key, LMN_BATCH_DEFER_NS);
+            r->order.key = lmn_batch_later(r->order.key, LMN_BATCH_DEFER_NS);
             lmn_ordset_add(&g->order, &r->order);
             placed(b, g);
             continue;
@@ -459,14 +292,14 @@ static void ripen(lmn_batcher *b, uint64_t now)
 {
     lmn_batch_group *g;
     while ((g = by_place(lmn_ordset_least(&b->raw))) &&
-           later(g->oldest->arrived_ns, b->config.delay_ns) <= now) {
+           lmn_batch_later(g->oldest->arrived_ns, b->config.delay_ns) <= now) {
         g->aged = true;
         place(b, g, true);
     }
     const lmn_infer *r = by_due(lmn_ordset_least(&b->due));
     if (!r || r->group->ripe) return;
-    const uint64_t soon = later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
-    if (r->deadline_ns > later(now, soon)) return;
+    const uint64_t soon = lmn_batch_later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
+    if (r->deadline_ns > lmn_batch_later(now, soon)) return;
     r->group->aged = true;
     place(b, r->group, true);
 }
@@ -531,7 +364,7 @@ static uint32_t judge(const lmn_batcher *b, const lmn_batch_group *g, const walk
         *why = LMN_BATCH_FULL;
     else if (!c->delay_ns)
         *why = LMN_BATCH_IDLE;
-    else if (now >= later(g->oldest->arrived_ns, c->delay_ns))
+    else if (now >= lmn_batch_later(g->oldest->arrived_ns, c->delay_ns))
         *why = LMN_BATCH_DELAY;
     else if (g->aged)
         *why = LMN_BATCH_DEADLINE;
@@ -622,7 +455,7 @@ bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
         if (!form(b, g, now, out)) continue;
         out->instance = (uint32_t)__builtin_ctzll(b->free_mask);
         b->free_mask &= b->free_mask - 1;
-        b->until[out->instance] = later(now, lmn_batcher_cost(b, out->rows));
+        b->until[out->instance] = lmn_batch_later(now, lmn_batcher_cost(b, out->rows));
         b->dispatch[out->reason]++;
         return true;
     }
@@ -632,11 +465,12 @@ bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
 void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint64_t took_ns,
                       uint64_t now)
 {
-    learn(b, rows, took_ns);
+    lmn_batch_learn(b, rows, took_ns);
     if (b->config.rejoin) {
         const uint64_t wait = took_ns / 16;
         b->back_n = batch->n > 1 ? batch->n : 0;
-        b->back_until = later(now, wait < b->config.rejoin_ns ? wait : b->config.rejoin_ns);
+        b->back_until =
+            lmn_batch_later(now, wait < b->config.rejoin_ns ? wait : b->config.rejoin_ns);
     }
     b->free_mask |= (uint64_t)1 << batch->instance;
     for (lmn_infer *r = batch->first, *next; r; r = next) {
@@ -650,13 +484,14 @@ uint64_t lmn_batcher_look_again(const lmn_batcher *b)
     uint64_t at = UINT64_MAX;
     const lmn_infer *r = by_due(lmn_ordset_least(&b->due));
     if (r) {
-        at = later(r->deadline_ns, 1);
-        const uint64_t soon = later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
+        at = lmn_batch_later(r->deadline_ns, 1);
+        const uint64_t soon =
+            lmn_batch_later(lmn_batcher_cost(b, r->group->rows), LMN_BATCH_MARGIN_NS);
         if (b->free_mask && !r->group->ripe) at = r->deadline_ns > soon ? r->deadline_ns - soon : 0;
     }
     if (b->free_mask && b->n_queued && b->back_n && b->back_until < at) at = b->back_until;
     const lmn_batch_group *g = b->free_mask ? by_place(lmn_ordset_least(&b->raw)) : NULL;
-    if (g && later(g->oldest->arrived_ns, b->config.delay_ns) < at)
-        at = later(g->oldest->arrived_ns, b->config.delay_ns);
+    if (g && lmn_batch_later(g->oldest->arrived_ns, b->config.delay_ns) < at)
+        at = lmn_batch_later(g->oldest->arrived_ns, b->config.delay_ns);
     return at;
 }
