@@ -15,6 +15,7 @@ enum {
     PREPARE_ROWS = 16, /* channels of one chunk of the preparation */
     FEW_CHANNELS = 16, /* fewer of either make the transforms dearer than the products */
     FEW_IMAGES = 4,    /* so many share the filters' transform */
+    FEW_BLOCKS = 8,    /* a thread with so many has little to lose by one */
     M_LEAST = 64,      /* output channels of a chunk that are worth V again ... */
     U_LEAST = 16       /* ... and where V is there */
 };
@@ -57,6 +58,16 @@ static int64_t choose_rows(const lmn_conv_plan *p, int64_t all)
         if (n * busy_columns(b) >= b * busy_columns(n)) best = r;
     }
     return best;
+}
+
+/* Threads that share few blocks of tile rows get equally many: of three, two threads would leave
+   one idle for as long as one takes. */
+static void share_rows(lmn_conv_plan *p, int64_t all)
+{
+    const int32_t threads = lmn_conv_threads(&p->g);
+    if (p->n_blocks * p->g.n >= FEW_BLOCKS * threads) return;
+    p->n_blocks = lmn_min_i64(all, lmn_round_up_i64(p->n_blocks, threads));
+    p->nc = lmn_ceil_div_i64(all, p->n_blocks);
 }
 
 /* Worth it at all: 3x3, stride 1, channels enough, fewer multiplications with all costs counted. */
@@ -118,6 +129,7 @@ bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *c)
     if (c->mc % 8 || c->kc || (p->v_first && c->nc)) return false;
     if (c->nc) p->nc = lmn_min_i64(c->nc, all);
     p->n_blocks = lmn_ceil_div_i64(all, p->nc);
+    if (!c->nc && !p->v_first) share_rows(p, all);
     cut(p, c->mc);
     return true;
 }

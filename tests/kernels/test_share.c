@@ -1,0 +1,95 @@
+/*
+ * test_share.c - what plans for two threads give each of them: of few chunks not three, so that
+ * nobody idles for as long as one takes; and the bits of one thread's plan.
+ */
+#include "kernels/conv/conv_plan.h"
+#include "kernels/gemm/gemm_plan.h"
+
+#include "t.h"
+
+static float *values(t_env *env, int64_t n)
+{
+    float *x = malloc((size_t)n * sizeof *x);
+    for (int64_t i = 0; x && i < n; i++) x[i] = (float)(t_rand(env) % 2001) * 1e-3f - 1;
+    return x;
+}
+
+static void run_gemm(const lmn_gemm_plan *p, lmn_gemm_args args, float *c)
+{
+    void *scratch = malloc(p->scratch_bytes + 1);
+    args.c = c;
+    for (int64_t i = p->n_chunks; i > 0; i--) lmn_gemm_f32_chunk(p, &args, i - 1, scratch);
+    free(scratch);
+}
+
+/* Columns of the widest chunk, times the chunks of the thread that has most, beside all. */
+static double share_of(const lmn_gemm_plan *p)
+{
+    const int64_t most = lmn_ceil_div_i64(p->n_chunks, 2) * p->mc * p->nc;
+    return (double)most / (double)(p->m * p->n);
+}
+
+/* Weights that few rows stream, and weights that 128 rows pass, which are not packed twice. */
+static void test_products(t_env *env)
+{
+    static const int64_t SHAPES[][3] = {{1, 768, 768},  {1, 2304, 768}, {1, 3072, 768},
+                                        {1, 768, 3072}, {3, 3072, 768}, {2, 5000, 300},
+                                        {128, 768, 768}};
+    lmn_kset set;
+    T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (size_t i = 0; i < T_COUNT(SHAPES); i++) {
+        const int64_t m = SHAPES[i][0], n = SHAPES[i][1], k = SHAPES[i][2];
+        const lmn_gemm_shape one = {m, n, k, 1, 0, 1}, two = {m, n, k, 1, 0, 2};
+        lmn_gemm_plan p[2];
+        lmn_gemm_f32_plan(set.gemm_f32, &one, &p[0]);
+        lmn_gemm_f32_plan(set.gemm_f32, &two, &p[1]);
+        T_CHECK(p[1].n_chunks > 1 && share_of(&p[1]) < 0.56);
+        if (m == 128 && set.gemm_f32->head.isa) T_EQ(p[1].m_blocks, 1);
+        float *a = values(env, m * k), *b = values(env, k * n);
+        float *c[2] = {malloc((size_t)(m * n) * 4), malloc((size_t)(m * n) * 4)};
+        T_REQUIRE(a && b && c[0] && c[1]);
+        const lmn_gemm_args args = {.a = a, .b = b, .lda = k, .ldb = n, .ldc = n};
+        for (int t = 0; t < 2; t++) run_gemm(&p[t], args, c[t]);
+        T_CHECK(memcmp(c[0], c[1], (size_t)(m * n) * 4) == 0);
+        free(a), free(b), free(c[0]), free(c[1]);
+    }
+}
+
+static void run_conv(const lmn_conv_plan *p, lmn_conv_args args, float *y)
+{
+    void *scratch = malloc(p->scratch_bytes + 1), *shared = malloc(p->shared_bytes + 1);
+    args.y = y, args.shared = shared;
+    for (int64_t i = p->n_prepare; i > 0; i--) lmn_conv_f32_prepare(p, &args, i - 1);
+    for (int64_t i = p->n_chunks; i > 0; i--) lmn_conv_f32_chunk(p, &args, i - 1, scratch);
+    free(scratch), free(shared);
+}
+
+/* Winograd's way by tile rows: as many blocks as the caches want, made even. */
+static void test_tiles(t_env *env)
+{
+    static const int64_t SHAPES[][2] = {{64, 48}, {96, 40}, {128, 40}, {80, 80}, {64, 12}};
+    lmn_kset set;
+    T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (size_t i = 0; i < T_COUNT(SHAPES); i++) {
+        const int64_t c = SHAPES[i][0], side = SHAPES[i][1], n_y = c * side * side;
+        lmn_conv_geom g = {.n = 1, .groups = 1, .c_in = c, .c_out = c};
+        for (int d = 0; d < 3; d++) {
+            g.in[d] = g.out[d] = d ? side : 1, g.kernel[d] = d ? 3 : 1;
+            g.stride[d] = g.dilation[d] = 1, g.pad[d] = d > 0;
+        }
+        lmn_conv_plan p[2];
+        for (int t = 0; t < 2; t++) {
+            g.threads = t + 1;
+            lmn_conv_f32_plan(&set, &g, &p[t]);
+        }
+        if (p[1].tiles && !p[1].v_first) T_CHECK(p[1].n_chunks % 2 == 0 || p[1].n_chunks > 16);
+        float *x = values(env, n_y), *w = values(env, c * c * 9);
+        float *y[2] = {malloc((size_t)n_y * 4), malloc((size_t)n_y * 4)};
+        T_REQUIRE(x && w && y[0] && y[1]);
+        for (int t = 0; t < 2; t++) run_conv(&p[t], (lmn_conv_args){.x = x, .w = w}, y[t]);
+        T_CHECK(memcmp(y[0], y[1], (size_t)n_y * 4) == 0);
+        free(x), free(w), free(y[0]), free(y[1]);
+    }
+}
+
+T_MAIN(T_TEST(test_products), T_TEST(test_tiles))
