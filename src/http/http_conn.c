@@ -18,13 +18,6 @@ static void free_open(lmn_http_conn *c)
     lmn_http_bump(&l->counts.in_flight, UINT64_MAX);
 }
 
-static void free_body(lmn_http_conn *c)
-{
-    lmn_http_buf_give(c->loop, c->body, c->body_bytes);
-    c->body = NULL;
-    c->body_n = c->body_bytes = 0;
-}
-
 void lmn_http_conn_used(lmn_http_conn *c)
 {
     lmn_http_buf_give(c->loop, c->in, c->in_bytes);
@@ -151,7 +144,7 @@ void lmn_http_conn_end(lmn_http_conn *c)
     c->phase = LMN_HTTP_ENDING;
     if (c->out) return;
     lmn_http_conn_used(c);
-    free_body(c);
+    lmn_http_body_free(c);
     if (!c->finished) {
         if (c->session && !lmn_http_tls_finish(c)) return;
         lmn_sock_finish(c->fd);
@@ -167,7 +160,7 @@ void lmn_http_conn_end(lmn_http_conn *c)
 }
 
 /* The request that is being read goes unheard. */
-static void refuse(lmn_http_conn *c, uint32_t status)
+void lmn_http_conn_refuse(lmn_http_conn *c, uint32_t status)
 {
     if (c->open) free_open(c);
     c->phase = LMN_HTTP_ENDING;
@@ -175,184 +168,13 @@ static void refuse(lmn_http_conn *c, uint32_t status)
 }
 
 /* The input ended where a request had begun, or had not. */
-static void ended(lmn_http_conn *c)
+void lmn_http_conn_ended(lmn_http_conn *c)
 {
     if (c->phase == LMN_HTTP_HEADS && c->at == c->n) {
         drop(c);
     } else {
-        refuse(c, 400);
+        lmn_http_conn_refuse(c, 400);
     }
-}
-
-/* ---- bodies ---- */
-
-/* All of the request is there, since body_ns. */
-static void complete(lmn_http_conn *c, lmn_span body, uint64_t body_ns)
-{
-    lmn_http_request *r = &c->open->r;
-    r->body = body;
-    r->body_ns = body_ns;
-    c->phase = LMN_HTTP_HANDLING;
-    if (c->timer != LMN_HTTP_TIMER_IDLE) lmn_http_timer_set(c, LMN_HTTP_TIMER_NONE);
-    c->loop->server->handler->request(c->loop->server->handler->ctx, r);
-}
-
-/* Room for more of a body: at most what was announced, and of that not more at once than a client
- * may have on its word. */
-static bool grow_body(lmn_http_conn *c, size_t need)
-{
-    size_t bytes;
-    uint8_t *p = lmn_http_buf_take(c->loop, need, &bytes);
-    if (!p) return false;
-    if (c->body_n) memcpy(p, c->body, c->body_n);
-    lmn_http_buf_give(c->loop, c->body, c->body_bytes);
-    c->body = p;
-    c->body_bytes = bytes;
-    return true;
-}
-
-static void read_body_in_place(lmn_http_conn *c)
-{
-    const size_t want = (size_t)c->body_want;
-    while (c->n - c->at < want) {
-        if (!c->readable) return;
-        const int64_t got = lmn_http_conn_receive(c, c->in + c->n, c->in_bytes - c->n);
-        if (got == 0) ended(c);
-        if (got <= 0) return;
-        c->n += (uint32_t)got;
-    }
-    c->at += (uint32_t)want;
-    complete(c, (lmn_span){c->in + c->at - want, want}, lmn_now_ns());
-}
-
-static void read_body(lmn_http_conn *c)
-{
-    size_t most = LMN_HTTP_READ_MOST;
-    if (!c->body) {
-        read_body_in_place(c);
-        return;
-    }
-    while (c->body_n < c->body_want) {
-        if (!c->readable) return;
-        if (most == 0) {
-            lmn_http_queue(c);
-            return;
-        }
-        if (c->body_n == c->body_bytes && !grow_body(c, (size_t)c->body_want)) {
-            refuse(c, 503);
-            return;
-        }
-        const uint64_t end = c->body_want < c->body_bytes ? c->body_want : c->body_bytes;
-        size_t cap = (size_t)end - c->body_n;
-        if (cap > most) cap = most;
-        const int64_t got = lmn_http_conn_receive(c, c->body + c->body_n, cap);
-        if (got == 0) ended(c);
-        if (got <= 0) return;
-        c->body_n += (size_t)got;
-        most -= (size_t)got;
-    }
-    complete(c, (lmn_span){c->body, c->body_n}, lmn_now_ns());
-}
-
-/* The last n bytes of what was read belong to the next request. */
-static bool keep_rest(lmn_http_conn *c, const uint8_t *p, size_t n)
-{
-    size_t bytes;
-    if (n == 0) return true;
-    c->rest = lmn_http_buf_take(c->loop, n, &bytes);
-    if (!c->rest) return false;
-    memcpy(c->rest, p, n);
-    c->rest_bytes = (uint32_t)bytes;
-    c->rest_n = (uint32_t)n;
-    return true;
-}
-
-/* Decode n raw bytes that lie behind the body so far. False: the body is over or refused. */
-static bool decode(lmn_http_conn *c, size_t n)
-{
-    size_t used, got;
-    uint8_t *p = c->body + c->body_n;
-    const uint32_t step = lmn_http1_chunk_read(&c->chunk, p, n, &used, &got);
-    c->body_n += got;
-    if (step == LMN_HTTP1_MORE) return true;
-    if (step != LMN_HTTP1_READY) {
-        refuse(c, step);
-    } else if (!keep_rest(c, p + used, n - used)) {
-        refuse(c, 503);
-    } else {
-        complete(c, (lmn_span){c->body, c->body_n}, lmn_now_ns());
-    }
-    return false;
-}
-
-static void read_chunks(lmn_http_conn *c)
-{
-    size_t most = LMN_HTTP_READ_MOST;
-    for (;;) {
-        if (!c->readable) return;
-        if (most == 0) {
-            lmn_http_queue(c);
-            return;
-        }
-        if (c->body_bytes - c->body_n < LMN_HTTP_SLAB && !grow_body(c, 2 * c->body_bytes)) {
-            refuse(c, 503);
-            return;
-        }
-        size_t cap = c->body_bytes - c->body_n;
-        if (cap > LMN_HTTP_SCRATCH) cap = LMN_HTTP_SCRATCH;
-        if (cap > most) cap = most;
-        const int64_t got = lmn_http_conn_receive(c, c->body + c->body_n, cap);
-        if (got == 0) ended(c);
-        if (got <= 0 || !decode(c, (size_t)got)) return;
-        most -= (size_t)got;
-    }
-}
-
-static void begin_chunks(lmn_http_conn *c, uint64_t welcome)
-{
-    const size_t have = c->n - c->at;
-    lmn_http1_chunk_begin(&c->chunk, welcome, c->loop->limits.n_chunks);
-    if (!grow_body(c, have + 2 * LMN_HTTP_SLAB)) {
-        refuse(c, 503);
-        return;
-    }
-    if (have) memcpy(c->body, c->in + c->at, have);
-    c->at = c->n;
-    if (have == 0 || decode(c, have)) read_chunks(c);
-}
-
-/* A body that did not come with its head: in place when the buffer has room. */
-static void begin_body(lmn_http_conn *c)
-{
-    const size_t have = c->n - c->at;
-    if (c->body_want > c->in_bytes - c->at) {
-        const uint64_t first =
-            c->body_want < LMN_HTTP_FIRST_BODY ? c->body_want : LMN_HTTP_FIRST_BODY;
-        if (!grow_body(c, (size_t)first)) {
-            refuse(c, 503);
-            return;
-        }
-        memcpy(c->body, c->in + c->at, have);
-        c->body_n = have;
-        c->at = c->n;
-    }
-    read_body(c);
-}
-
-static void skip(lmn_http_conn *c)
-{
-    while (c->body_want) {
-        if (!c->readable) return;
-        const size_t cap =
-            c->body_want < LMN_HTTP_SCRATCH ? (size_t)c->body_want : (size_t)LMN_HTTP_SCRATCH;
-        const int64_t got = lmn_http_conn_receive(c, c->loop->scratch, cap);
-        if (got == 0) drop(c);
-        if (got <= 0) return;
-        c->body_want -= (uint64_t)got;
-    }
-    c->phase = LMN_HTTP_HEADS;
-    if (!c->out) lmn_http_timer_set(c, LMN_HTTP_TIMER_IDLE);
-    if (c->readable) lmn_http_queue(c);
 }
 
 /* ---- heads ---- */
@@ -407,22 +229,22 @@ static void go_on(lmn_http_conn *c, const lmn_http1_head *h, uint64_t welcome)
     static const lmn_span proceed = {(const uint8_t *)"HTTP/1.1 100 Continue\r\n\r\n", 25};
     const size_t have = c->n - c->at;
     if (h->body_bytes > 0 && (uint64_t)h->body_bytes > welcome) {
-        refuse(c, 413);
+        lmn_http_conn_refuse(c, 413);
         return;
     }
     if (h->body_bytes >= 0 && have >= (uint64_t)h->body_bytes) {
         const size_t n = (size_t)h->body_bytes;
         c->at += (uint32_t)n;
-        complete(c, (lmn_span){n ? c->in + c->at - n : NULL, n}, c->loop->now);
+        lmn_http_body_complete(c, (lmn_span){n ? c->in + c->at - n : NULL, n}, c->loop->now);
         return;
     }
     lmn_http_timer_set(c, LMN_HTTP_TIMER_STALL);
     if (h->expects && have == 0 && !(lmn_http_out_copy(c, proceed) && lmn_http_out_flush(c)))
         return;
     if (h->body_bytes < 0) {
-        begin_chunks(c, welcome);
+        lmn_http_chunks_begin(c, welcome);
     } else {
-        begin_body(c);
+        lmn_http_body_begin(c);
     }
 }
 
@@ -437,11 +259,11 @@ static void begin_request(lmn_http_conn *c)
     const uint32_t step = lmn_http1_parse(c->in + c->at, &c->scan, l->fields, &h);
     uint64_t welcome = l->limits.body_bytes;
     if (step != LMN_HTTP1_READY) {
-        refuse(c, step);
+        lmn_http_conn_refuse(c, step);
     } else if (h.body_bytes > 0 && (uint64_t)h.body_bytes > welcome) {
-        refuse(c, 413);
+        lmn_http_conn_refuse(c, 413);
     } else if (!open_request(c, &h)) {
-        refuse(c, 503);
+        lmn_http_conn_refuse(c, 503);
     } else {
         c->spoken = true;
         c->at += c->scan.at;
@@ -505,7 +327,7 @@ static void read_head(lmn_http_conn *c)
                 return;
             }
             if (step != LMN_HTTP1_MORE) {
-                refuse(c, step);
+                lmn_http_conn_refuse(c, step);
                 return;
             }
         }
@@ -514,12 +336,12 @@ static void read_head(lmn_http_conn *c)
             return;
         }
         if (!make_room(c)) {
-            refuse(c, 503);
+            lmn_http_conn_refuse(c, 503);
             return;
         }
         const int64_t got = lmn_http_conn_receive(c, c->in + c->n, c->in_bytes - c->n);
         if (got == 0) {
-            ended(c);
+            lmn_http_conn_ended(c);
             return;
         }
         if (got > 0) c->n += (uint32_t)got;
@@ -533,9 +355,9 @@ void lmn_http_conn_go(lmn_http_conn *c)
     if (lmn_http_tls_shaking(c) && c->phase == LMN_HTTP_HEADS && !lmn_http_tls_shake(c)) return;
     switch (c->phase) {
     case LMN_HTTP_HEADS: read_head(c); break;
-    case LMN_HTTP_BODY: read_body(c); break;
-    case LMN_HTTP_CHUNKS: read_chunks(c); break;
-    case LMN_HTTP_SKIPPING: skip(c); break;
+    case LMN_HTTP_BODY: lmn_http_body_read(c); break;
+    case LMN_HTTP_CHUNKS: lmn_http_chunks_read(c); break;
+    case LMN_HTTP_SKIPPING: lmn_http_body_skip(c); break;
     case LMN_HTTP_H2: lmn_h2_go(c); break;
     case LMN_HTTP_ENDING:
         if (c->finished) linger(c);
@@ -575,7 +397,7 @@ void lmn_http_conn_answered(lmn_http_conn *c)
         lmn_http_bury(c);
         return;
     }
-    if (c->body) free_body(c);
+    if (c->body) lmn_http_body_free(c);
     if (c->rest) {
         lmn_http_conn_used(c);
         c->in = c->rest;
@@ -661,7 +483,7 @@ void lmn_http_conn_expired(lmn_http_conn *c, lmn_http_timer kind)
     const bool reading =
         c->phase == LMN_HTTP_HEADS || c->phase == LMN_HTTP_BODY || c->phase == LMN_HTTP_CHUNKS;
     if (!lingers && reading && !c->out && !lmn_http_tls_shaking(c)) {
-        refuse(c, 408);
+        lmn_http_conn_refuse(c, 408);
         if (c->timer == LMN_HTTP_TIMER_LINGER) lmn_http_timer_set(c, LMN_HTTP_TIMER_LATE);
     } else {
         drop(c);

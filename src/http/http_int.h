@@ -288,6 +288,23 @@ int64_t lmn_http_conn_receive(lmn_http_conn *c, void *p, size_t cap);
 void lmn_http_conn_used(lmn_http_conn *c); /* all of the input */
 void lmn_http_conn_drop(lmn_http_conn *c); /* as lost, but nobody's fault */
 
+/* The request that is being read goes unheard: answer with that status, and close. */
+void lmn_http_conn_refuse(lmn_http_conn *c, uint32_t status);
+/* The input ended where a request had begun, or had not. */
+void lmn_http_conn_ended(lmn_http_conn *c);
+
+/* http_body.c: a body of HTTP/1, from behind its head; the handler gets the request when it is
+ * whole. begin and read may refuse the request, or find the connection lost. */
+void lmn_http_body_begin(
+    lmn_http_conn *c); /* of declared length, that did not come with its head */
+void lmn_http_body_read(lmn_http_conn *c);
+void lmn_http_chunks_begin(lmn_http_conn *c, uint64_t welcome); /* up to so many bytes */
+void lmn_http_chunks_read(lmn_http_conn *c);
+/* All of it is there, since body_ns. */
+void lmn_http_body_complete(lmn_http_conn *c, lmn_span body, uint64_t body_ns);
+void lmn_http_body_skip(lmn_http_conn *c); /* of a request that was answered before it came */
+void lmn_http_body_free(lmn_http_conn *c);
+
 /* http_h2.c: a connection that speaks HTTP/2, from its preface on. */
 typedef enum lmn_h2_greeting { LMN_H2_NONE, LMN_H2_PART, LMN_H2_WHOLE } lmn_h2_greeting;
 /* Does the input begin with its preface? WHOLE: it is the session's from now on. */
