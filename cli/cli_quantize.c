@@ -13,7 +13,7 @@
 const char cli_help_quantize[] =
     "usage: lamina quantize MODEL -o OUT (--static | --dynamic | --int4) [--data PATH]...\n"
     "                       [--random N] [--dim NAME=N]... [--recipe NAME] [--per-tensor]\n"
-    "                       [--activations uint8|int8] [--calibrate minmax|percentile=P]\n"
+    "                       [--activations uint8|int8|float32] [--calibrate minmax|percentile=P]\n"
     "                       [--block 16|32|64|128|256] [--symmetric] [--exclude NODE,...]\n"
     "                       [--ops OP,...] [--external FILE] [--report FILE] [--threads N]\n"
     "                       [--plugin FILE]... [--json]\n\n"
@@ -33,7 +33,8 @@ const char cli_help_quantize[] =
     "  --recipe NAME     how a picture becomes an input; default imagenet\n"
     "  --per-channel     8 bits: a scale for each output channel of a weight; the default\n"
     "  --per-tensor      8 bits: one scale for a weight\n"
-    "  --activations T   static: uint8 (default) or int8\n"
+    "  --activations T   static: uint8 (default) or int8; int4: float32, where engines are not\n"
+    "                    to round them to 8 bits a block as they multiply\n"
     "  --calibrate M     static: minmax (default), or percentile=P: the range that P per cent of\n"
     "                    the values lie in\n"
     "  --block N         int4: weights that share a scale; default 32\n"
@@ -107,9 +108,9 @@ static int set_calibration(job *j, const char *v)
 
 static int set_activations(job *j, const char *v)
 {
-    j->opts.int8_activations = !strcmp(v, "int8");
-    if (j->opts.int8_activations || !strcmp(v, "uint8")) return CLI_OK;
-    return cli_usage("quantize", "--activations wants uint8 or int8, not \"%s\"", v);
+    j->opts.int8_activations = !strcmp(v, "int8"), j->opts.f32_activations = !strcmp(v, "float32");
+    if (j->opts.int8_activations || j->opts.f32_activations || !strcmp(v, "uint8")) return CLI_OK;
+    return cli_usage("quantize", "--activations wants uint8, int8 or float32, not \"%s\"", v);
 }
 
 static int set_model(job *j, const char *v)
@@ -234,7 +235,9 @@ static int check_mode(const job *j)
     if (j->opts.per_tensor && j->per_channel)
         return cli_usage("quantize", "--per-channel and --per-tensor exclude each other");
     if (!fixed && (j->opts.percentile > 0 || j->opts.int8_activations))
-        return cli_usage("quantize", "--calibrate and --activations are of --static");
+        return cli_usage("quantize", "--calibrate and --activations int8 are of --static");
+    if (!int4 && j->opts.f32_activations)
+        return cli_usage("quantize", "--activations float32 is of --int4");
     if (fixed && !j->samples.n && !j->samples.n_random)
         return cli_usage("quantize", "--static needs inputs to see what values occur: --data PATH, "
                                      "or --random N");

@@ -25,7 +25,7 @@ typedef enum lamina_quantize_mode {
     LAMINA_QUANTIZE_DYNAMIC = 2, /* Gemm, MatMul: 8-bit weights, activations quantised at each run;
                                     DynamicQuantizeLinear, MatMulInteger */
     LAMINA_QUANTIZE_INT4 = 3     /* Gemm, MatMul: 4-bit weights in blocks; MatMulNBits of
-                                    com.microsoft, activations stay float32 */
+                                    com.microsoft, which may round its activations to 8 bits */
 } lamina_quantize_mode;
 
 /* Options of lamina_quantizer_create(). Set `size` and `mode`, leave the rest zero: the defaults.
@@ -43,6 +43,8 @@ typedef struct lamina_quantize_opts {
     bool per_tensor;       /* static, dynamic: one scale for a weight, not one a channel */
     bool symmetric;        /* int4: no zero points */
     bool int8_activations; /* static: int8, not uint8 */
+    bool f32_activations;  /* int4: nothing says that activations may be rounded to 8 bits: no
+                              accuracy_level of 4 */
 } lamina_quantize_opts;
 
 /**

@@ -105,15 +105,19 @@ static void put_nbits(lamina_quantizer *q, lmn_qedit *ed, const lmn_qtarget *t, 
     const lmn_vid in[4] = {t->n->in[0], lmn_qedit_const(ed, stem, "quantized", packed),
                            lmn_qedit_const(ed, stem, "scales", scale),
                            zero ? lmn_qedit_const(ed, stem, "zero_points", zero) : 0};
-    const lmn_attr attrs[4] = {
+    /* 4: rows of the activations may be rounded to 8 bits a block, which is little beside weights
+       of 4 bits. */
+    const int32_t n_attrs = q->opts.f32_activations ? 4 : 5;
+    const lmn_attr attrs[5] = {
         {.name = "K", .type = LMN_ATTR_INT, .n = 1, .u.i = t->k},
         {.name = "N", .type = LMN_ATTR_INT, .n = 1, .u.i = t->cols},
         {.name = "bits", .type = LMN_ATTR_INT, .n = 1, .u.i = 4},
         {.name = "block_size", .type = LMN_ATTR_INT, .n = 1, .u.i = block},
+        {.name = "accuracy_level", .type = LMN_ATTR_INT, .n = 1, .u.i = 4},
     };
     const lmn_vid out = t->bias ? lmn_qedit_value(ed, name, "product") : t->n->out[0];
-    const lmn_qnode n = {
-        "com.microsoft", "MatMulNBits", name, in, q->opts.symmetric ? 3 : 4, attrs, 4, &out, 1};
+    const int32_t n_in = q->opts.symmetric ? 3 : 4;
+    const lmn_qnode n = {"com.microsoft", "MatMulNBits", name, in, n_in, attrs, n_attrs, &out, 1};
     lmn_qedit_node(ed, &n);
     if (t->bias) put_bias(ed, t, out, t->n->out[0]);
 }

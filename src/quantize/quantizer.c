@@ -32,6 +32,8 @@ static lamina_status check_opts(const lamina_quantize_opts *o, lamina_error *err
         return lmn_fail(err, LAMINA_E_INVALID, "int4 has a scale for each block, not for a tensor");
     if (o->int8_activations && !fixed)
         return lmn_fail(err, LAMINA_E_INVALID, "the type of activations is of static mode");
+    if (o->f32_activations && !int4)
+        return lmn_fail(err, LAMINA_E_INVALID, "only int4 may leave activations in float32");
     return LAMINA_OK;
 }
 

@@ -182,10 +182,17 @@ class Quantize(unittest.TestCase):
 
     def test_int4(self):
         x = np.random.default_rng(5).normal(0, 1, (5, 40)).astype(np.float32)
-        for options in ((), ("--symmetric",), ("--block", "16"), ("--block", "128")):
-            _, m, error = self.quantize(mlp(), x, "--int4", *options)
-            self.assertLess(error, 0.3, options)
-            self.assertEqual(self.ops(m).count("MatMulNBits"), 3)
+        errors = {}
+        for options in ((), ("--symmetric",), ("--block", "16"), ("--block", "128"),
+                        ("--activations", "float32")):
+            _, m, errors[options] = self.quantize(mlp(), x, "--int4", *options)
+            self.assertLess(errors[options], 0.3, options)
+            products = [n for n in m.graph.node if n.op_type == "MatMulNBits"]
+            self.assertEqual(len(products), 3)
+            level = [a.i for n in products for a in n.attribute if a.name == "accuracy_level"]
+            self.assertEqual(level, [] if "float32" in options else [4] * 3)
+        # rounded rows are little beside weights of 4 bits
+        self.assertLess(errors[()], 1.1 * errors["--activations", "float32"])
 
     def test_samples(self):
         """Files with several samples, folders, and one set at a time give the same ranges."""
@@ -312,6 +319,7 @@ class Quantize(unittest.TestCase):
                 ("--data", 2, (*q, "--static")), ("how?", 2, q), ("where", 2, ("quantize", src)),
                 ("exclude each other", 2, (*q, "--static", "--int4")),
                 ("--block", 2, (*q, "--int4", "--block", "33")),
+                ("float32 is of --int4", 2, (*q, "--dynamic", "--activations", "float32")),
                 ("percentile", 2, (*q, "--static", "--calibrate", "percentile=20")),
                 ("nothing to quantise", 1, ("quantize", self.path("relu.onnx"), "-o", out,
                                             "--dynamic")),

@@ -155,6 +155,8 @@ static void test_options(t_env *env)
     REFUSED(LAMINA_E_INVALID, "symmetric", .mode = S, .symmetric = true);
     REFUSED(LAMINA_E_INVALID, "each block", .mode = I, .per_tensor = true);
     REFUSED(LAMINA_E_INVALID, "activations", .mode = D, .int8_activations = true);
+    REFUSED(LAMINA_E_INVALID, "only int4", .mode = S, .f32_activations = true);
+    REFUSED(LAMINA_E_INVALID, "only int4", .mode = D, .f32_activations = true);
     REFUSED(LAMINA_E_INVALID, "list", .mode = D, .n_ops = 1);
     REFUSED(LAMINA_E_INVALID, "nobody", .mode = D, .exclude = nobody, .n_exclude = 1);
     REFUSED(LAMINA_E_INVALID, "LSTM", .mode = S, .ops = lstm, .n_ops = 1);
