@@ -265,52 +265,13 @@ static bool supports_norm(const lmn_cpu_dev *dev, const lamina_node *node, char 
     return lmn_cpu_takes_f32(node, 0, &dev->kset.norm_f32->head, text, cap);
 }
 
-const lmn_cpu_binding lmn_cpu_softmax = {
-    .domain = "",
-    .op = "Softmax",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_softmax,
-};
-const lmn_cpu_binding lmn_cpu_layer_norm = {
-    .domain = "",
-    .op = "LayerNormalization",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_layer,
-};
-const lmn_cpu_binding lmn_cpu_rms_norm = {
-    .domain = "",
-    .op = "RMSNormalization",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_rms,
-};
-const lmn_cpu_binding lmn_cpu_log_softmax = {
-    .domain = "",
-    .op = "LogSoftmax",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_log_softmax,
-};
-const lmn_cpu_binding lmn_cpu_instance_norm = {
-    .domain = "",
-    .op = "InstanceNormalization",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_instance,
-};
-const lmn_cpu_binding lmn_cpu_group_norm = {
-    .domain = "",
-    .op = "GroupNormalization",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_group,
-};
-const lmn_cpu_binding lmn_cpu_batch_norm = {
-    .domain = "",
-    .op = "BatchNormalization",
-    .families = "norm.f32",
-    .supports = supports_norm,
-    .run = run_batch,
-};
+#define BINDING(symbol, Op, call)              \
+    const lmn_cpu_binding lmn_cpu_##symbol = { \
+        .domain = "", .op = Op, .families = "norm.f32", .supports = supports_norm, .run = call}
+BINDING(softmax, "Softmax", run_softmax);
+BINDING(layer_norm, "LayerNormalization", run_layer);
+BINDING(rms_norm, "RMSNormalization", run_rms);
+BINDING(log_softmax, "LogSoftmax", run_log_softmax);
+BINDING(instance_norm, "InstanceNormalization", run_instance);
+BINDING(group_norm, "GroupNormalization", run_group);
+BINDING(batch_norm, "BatchNormalization", run_batch);

@@ -119,31 +119,10 @@ static bool supports_pool(const lmn_cpu_dev *dev, const lamina_node *node, char 
     return lmn_cpu_takes_f32(node, 0, &dev->kset.pool_f32->head, text, cap);
 }
 
-const lmn_cpu_binding lmn_cpu_max_pool = {
-    .domain = "",
-    .op = "MaxPool",
-    .families = "pool.f32",
-    .supports = supports_pool,
-    .run = run_max,
-};
-const lmn_cpu_binding lmn_cpu_average_pool = {
-    .domain = "",
-    .op = "AveragePool",
-    .families = "pool.f32",
-    .supports = supports_pool,
-    .run = run_average,
-};
-const lmn_cpu_binding lmn_cpu_global_average_pool = {
-    .domain = "",
-    .op = "GlobalAveragePool",
-    .families = "pool.f32",
-    .supports = supports_pool,
-    .run = run_global_average,
-};
-const lmn_cpu_binding lmn_cpu_global_max_pool = {
-    .domain = "",
-    .op = "GlobalMaxPool",
-    .families = "pool.f32",
-    .supports = supports_pool,
-    .run = run_global_max,
-};
+#define BINDING(symbol, Op, call)              \
+    const lmn_cpu_binding lmn_cpu_##symbol = { \
+        .domain = "", .op = Op, .families = "pool.f32", .supports = supports_pool, .run = call}
+BINDING(max_pool, "MaxPool", run_max);
+BINDING(average_pool, "AveragePool", run_average);
+BINDING(global_average_pool, "GlobalAveragePool", run_global_average);
+BINDING(global_max_pool, "GlobalMaxPool", run_global_max);

@@ -209,4 +209,39 @@ static void block_run(const gemm_block *t)
     if (w.stream) vf_fence();
 }
 
+/* The functions of a row, named after its family, type and ISA; real: its element. */
+#define GEMM_DEFINE(family, dt, real, isa)                                                  \
+    lmn_##family##_block_fn lmn_##family##_##dt##_block_##isa,                              \
+        lmn_##family##_##dt##_small_nn_##isa, lmn_##family##_##dt##_small_nt_##isa;         \
+    lmn_##family##_pack_fn lmn_##family##_##dt##_pack_nn_##isa,                             \
+        lmn_##family##_##dt##_pack_nt_##isa;                                                \
+    void lmn_##family##_##dt##_block_##isa(const lmn_##family##_block *t)                   \
+    {                                                                                       \
+        block_run(t);                                                                       \
+    }                                                                                       \
+    void lmn_##family##_##dt##_small_nn_##isa(const lmn_##family##_block *t)                \
+    {                                                                                       \
+        small_nn_run(t);                                                                    \
+    }                                                                                       \
+    void lmn_##family##_##dt##_small_nt_##isa(const lmn_##family##_block *t)                \
+    {                                                                                       \
+        small_nt_run(t);                                                                    \
+    }                                                                                       \
+    void lmn_##family##_##dt##_pack_nn_##isa(real *restrict packed, const real *restrict b, \
+                                             int64_t ldb, int64_t k, int64_t n)             \
+    {                                                                                       \
+        pack_nn_run(packed, b, ldb, k, n);                                                  \
+    }                                                                                       \
+    void lmn_##family##_##dt##_pack_nt_##isa(real *restrict packed, const real *restrict b, \
+                                             int64_t ldb, int64_t k, int64_t n)             \
+    {                                                                                       \
+        pack_nt_run(packed, b, ldb, k, n);                                                  \
+    }
+#define GEMM_DEFINE_EPI(isa)                                                    \
+    lmn_epi_fn lmn_gemm_f32_epi_##isa;                                          \
+    void lmn_gemm_f32_epi_##isa(const lmn_epi *epi, const lmn_epi_block *block) \
+    {                                                                           \
+        epi_apply(epi, block);                                                  \
+    }
+
 #endif

@@ -282,4 +282,21 @@ static void rms_run(const lmn_norm_block *b)
     }
 }
 
+/* The functions of a row, named after its ISA. */
+#define NORM_FUNCTION(what, isa)                              \
+    lmn_norm_fn lmn_norm_f32_##what##_##isa;                  \
+    void lmn_norm_f32_##what##_##isa(const lmn_norm_block *b) \
+    {                                                         \
+        what##_run(b);                                        \
+    }
+#define NORM_DEFINE(isa)             \
+    NORM_FUNCTION(softmax, isa)      \
+    NORM_FUNCTION(softmax_down, isa) \
+    NORM_FUNCTION(log_softmax, isa)  \
+    NORM_FUNCTION(layer, isa)        \
+    NORM_FUNCTION(rms, isa)          \
+    NORM_FUNCTION(planes, isa)       \
+    NORM_FUNCTION(folds, isa)        \
+    NORM_FUNCTION(folds_down, isa)
+
 #endif

@@ -18,34 +18,5 @@ typedef lmn_gemm_block gemm_block;
 typedef lmn_gemm_terms gemm_terms;
 #include "kernels/gemm/gemm_tmpl.h"
 
-lmn_gemm_block_fn lmn_gemm_f32_block_avx512, lmn_gemm_f32_small_nn_avx512,
-    lmn_gemm_f32_small_nt_avx512;
-lmn_gemm_pack_fn lmn_gemm_f32_pack_nn_avx512, lmn_gemm_f32_pack_nt_avx512;
-lmn_epi_fn lmn_gemm_f32_epi_avx512;
-
-void lmn_gemm_f32_block_avx512(const lmn_gemm_block *t)
-{
-    block_run(t);
-}
-void lmn_gemm_f32_small_nn_avx512(const lmn_gemm_block *t)
-{
-    small_nn_run(t);
-}
-void lmn_gemm_f32_small_nt_avx512(const lmn_gemm_block *t)
-{
-    small_nt_run(t);
-}
-void lmn_gemm_f32_pack_nn_avx512(float *restrict packed, const float *restrict b, int64_t ldb,
-                                 int64_t k, int64_t n)
-{
-    pack_nn_run(packed, b, ldb, k, n);
-}
-void lmn_gemm_f32_pack_nt_avx512(float *restrict packed, const float *restrict b, int64_t ldb,
-                                 int64_t k, int64_t n)
-{
-    pack_nt_run(packed, b, ldb, k, n);
-}
-void lmn_gemm_f32_epi_avx512(const lmn_epi *epi, const lmn_epi_block *block)
-{
-    epi_apply(epi, block);
-}
+GEMM_DEFINE(gemm, f32, float, avx512)
+GEMM_DEFINE_EPI(avx512)
