@@ -17,6 +17,7 @@ MORE = [(HERE.parent / "serve" / "check_serve_client.py", [LAMINA]),
         (HERE.parent / "serve" / "check_kserve_client.py", [BUILD / "tests" / "kserve_pipe"]),
         (HERE.parent / "serve" / "check_serve_grpc.py", [LAMINA]),
         (HERE.parent / "serving" / "check_bodies.py", [LAMINA]),
+        (HERE.parent / "serving" / "check_otlp.py", [LAMINA]),
         (HERE.parent / "python" / "test_py_client.py", [])]
 
 
