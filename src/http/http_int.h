@@ -339,6 +339,15 @@ void lmn_http_queue(lmn_http_conn *c);
 void lmn_http_soil(lmn_http_conn *c); /* flush at the end of the turn */
 void lmn_http_bury(lmn_http_conn *c); /* free when the turn is over */
 
+/* http_doors.c: where connections come in. */
+lamina_status lmn_http_doors_open(lmn_http_loop *l, uint32_t i, lamina_error *err); /* number i */
+lamina_status lmn_http_doors_watch(lmn_http_loop *l, lamina_error *err); /* all: accept from now */
+/* Up to `most` of those who wait; the rest at the next turn. */
+void lmn_http_doors_accept(lmn_http_loop *l, const lmn_http_listener *from, uint32_t most);
+void lmn_http_doors_drain(lmn_http_loop *l); /* nobody new may knock, answers end connections */
+/* Take who knocked already, then close; the last loop closes those that all share. */
+void lmn_http_doors_close(lmn_http_loop *l);
+
 /* http1_answer.c: the head of an answer. */
 typedef struct lmn_http1_form {
     lmn_span date;      /* "Date: ...\r\n" */

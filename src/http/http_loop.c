@@ -77,120 +77,6 @@ void lmn_http_bury(lmn_http_conn *c)
     c->loop->dead = c;
 }
 
-/* ---- connections come ---- */
-
-static void open_conn(lmn_http_loop *l, const lmn_http_listener *from, int fd,
-                      const char peer[LMN_PEER_BYTES])
-{
-    lmn_http_conn *c = lmn_objpool_take(&l->conn_pool);
-    if (!c) {
-        lmn_sock_close(fd);
-        return;
-    }
-    memset(c, 0, sizeof *c);
-    c->source = LMN_HTTP_CONN;
-    c->fd = fd;
-    c->passed = -1;
-    c->loop = l;
-    c->phase = LMN_HTTP_HEADS;
-    c->timer = LMN_HTTP_TIMER_NONE;
-    c->listener = from->index;
-    c->local = from->local;
-    memcpy(c->peer, peer, sizeof c->peer);
-    c->peer_n = (uint32_t)strlen(c->peer);
-    const uint32_t what = LMN_POLL_IN | LMN_POLL_OUT | LMN_POLL_HALF | LMN_POLL_EDGE;
-    lmn_http_tls *tls = l->server->doors[from->index].tls;
-    if ((tls && !lmn_http_tls_begin(c, tls)) ||
-        lmn_poll_add(l->poll, fd, what, c, NULL) != LAMINA_OK) {
-        lmn_http_tls_free(c);
-        lmn_sock_close(fd);
-        lmn_objpool_give(&l->conn_pool, c);
-        return;
-    }
-    c->next = l->conns;
-    if (l->conns) l->conns->prev = c;
-    l->conns = c;
-    l->n_conns++;
-    lmn_http_bump(&l->counts.accepted, 1);
-    lmn_http_bump(&l->counts.open, 1);
-    lmn_http_timer_set(c, tls ? LMN_HTTP_TIMER_HEAD : LMN_HTTP_TIMER_IDLE);
-}
-
-static void stop_accepting(lmn_http_loop *l)
-{
-    if (!l->accepting) return;
-    l->accepting = false;
-    for (uint32_t i = 0; i < l->server->n_listen; i++) lmn_poll_remove(l->poll, l->listeners[i].fd);
-}
-
-static lamina_status start_accepting(lmn_http_loop *l, lamina_error *err)
-{
-    l->accepting = true;
-    l->accept_ns = 0;
-    for (uint32_t i = 0; i < l->server->n_listen; i++) {
-        lmn_http_listener *from = &l->listeners[i];
-        const uint32_t what = LMN_POLL_IN | (from->shared ? LMN_POLL_ONE : 0u);
-        LMN_TRY(lmn_poll_add(l->poll, from->fd, what, from, err));
-    }
-    return LAMINA_OK;
-}
-
-/* Up to `most` of those who wait; the rest at the next turn. */
-static void accept_some(lmn_http_loop *l, const lmn_http_listener *from, uint32_t most)
-{
-    char peer[LMN_PEER_BYTES] = "";
-    while (most-- > 0) {
-        if (l->n_conns >= l->limits.n_connections) {
-            stop_accepting(l);
-            return;
-        }
-        const int fd = lmn_sock_accept(from->fd, peer);
-        if (fd == LMN_SOCK_FULL) {
-            stop_accepting(l);
-            l->accept_ns = l->now + LMN_HTTP_RETRY_ACCEPT_NS;
-        }
-        if (fd < 0) return;
-        open_conn(l, from, fd, peer);
-    }
-}
-
-/* Answers end their connections from now on. Nobody new may knock, and who is at the door has a
- * moment to come in: a listener that is closed while clients come and go cuts those that it has not
- * accepted. */
-static void begin_drain(lmn_http_loop *l)
-{
-    l->draining = true;
-    l->close_ns = l->now + LMN_HTTP_DOOR_NS;
-    for (uint32_t i = 0; i < l->server->n_listen; i++) lmn_sock_refuse(l->listeners[i].fd);
-    if (l->timer_ns[LMN_HTTP_TIMER_IDLE] > LMN_HTTP_GRACE_NS) {
-        /* A request may be on its way on any of them: all rest since now. */
-        for (lmn_http_conn *c = l->timers[LMN_HTTP_TIMER_IDLE].first; c; c = c->after)
-            c->timer_ns = l->now;
-        l->timer_ns[LMN_HTTP_TIMER_IDLE] = LMN_HTTP_GRACE_NS;
-    }
-    l->timer_ns[LMN_HTTP_TIMER_LINGER] = LMN_HTTP_LINGER_NS / 4;
-}
-
-/* Take who knocked already, then close the doors; the last loop closes those that all share. */
-static void close_doors(lmn_http_loop *l)
-{
-    lmn_http_server *s = l->server;
-    l->close_ns = 0;
-    stop_accepting(l); /* before it counts: the last one closes what all share */
-    const bool last = lmn_atomic_sub(&s->n_accepting, 1, acq_rel) == 1;
-    for (uint32_t i = 0; i < s->n_listen; i++) {
-        lmn_http_listener *from = &l->listeners[i];
-        if (!from->shared || last) {
-            accept_some(l, from, UINT32_MAX);
-            lmn_sock_close(from->fd);
-        }
-        from->fd = -1;
-        if (from->shared && !last) continue;
-        if (from->shared) s->doors[i].shared = -1;
-        if (s->doors[i].ours) lmn_address_remove(&s->doors[i].address);
-    }
-}
-
 /* ---- a turn ---- */
 
 static void keep_date(lmn_http_loop *l)
@@ -307,7 +193,7 @@ static void free_dead(lmn_http_loop *l)
     }
     if (!l->accepting && !l->draining && l->n_conns < l->limits.n_connections &&
         l->now >= l->accept_ns)
-        (void)start_accepting(l, NULL);
+        (void)lmn_http_doors_watch(l, NULL);
 }
 
 /* Longer by what the turn took: the scheduler gives who has just run its next turn at once only
@@ -348,12 +234,12 @@ static void wait_for_events(lmn_http_loop *l)
     l->now = lmn_now_ns();
     l->woke_ns = l->now;
     keep_date(l);
-    if (lmn_atomic_load(&l->drain, relaxed) && !l->draining) begin_drain(l);
-    if (l->close_ns && l->now >= l->close_ns) close_doors(l);
+    if (lmn_atomic_load(&l->drain, relaxed) && !l->draining) lmn_http_doors_drain(l);
+    if (l->close_ns && l->now >= l->close_ns) lmn_http_doors_close(l);
     for (uint32_t i = 0; i < n; i++) {
         switch (*(lmn_http_source *)events[i].who) {
         case LMN_HTTP_CONN: lmn_http_conn_event(events[i].who, events[i].what); break;
-        case LMN_HTTP_LISTENER: accept_some(l, events[i].who, 64); break;
+        case LMN_HTTP_LISTENER: lmn_http_doors_accept(l, events[i].who, 64); break;
         case LMN_HTTP_WAKE: lmn_wake_clear(l->wake_fd); break;
         }
     }
@@ -471,19 +357,6 @@ static void init_pools(lmn_http_loop *l)
     lmn_objpool_init(&l->slab_pool, &l->alloc, LMN_HTTP_SLAB, n_slabs);
 }
 
-static lamina_status open_listener(lmn_http_loop *l, uint32_t i, lamina_error *err)
-{
-    lmn_http_server *s = l->server;
-    lmn_http_listener *to = &l->listeners[i];
-    *to = (lmn_http_listener){.source = LMN_HTTP_LISTENER,
-                              .fd = s->doors[i].shared,
-                              .index = i,
-                              .shared = s->doors[i].shared >= 0,
-                              .local = lmn_address_is_unix(&s->doors[i].address)};
-    return to->shared ? LAMINA_OK
-                      : lmn_sock_listen(&s->doors[i].address, s->n_loops > 1, &to->fd, err);
-}
-
 static lamina_status fill(lmn_http_loop *l, lamina_error *err)
 {
     const uint32_t n = l->server->n_listen;
@@ -499,8 +372,8 @@ static lamina_status fill(lmn_http_loop *l, lamina_error *err)
     LMN_TRY(lmn_poll_open(&l->poll, err));
     LMN_TRY(lmn_wake_open(&l->wake_fd, err));
     LMN_TRY(lmn_poll_add(l->poll, l->wake_fd, LMN_POLL_IN, &l->wake, err));
-    for (uint32_t i = 0; i < n; i++) LMN_TRY(open_listener(l, i, err));
-    return start_accepting(l, err);
+    for (uint32_t i = 0; i < n; i++) LMN_TRY(lmn_http_doors_open(l, i, err));
+    return lmn_http_doors_watch(l, err);
 }
 
 lamina_status lmn_http_loop_open(lmn_http_server *s, const lmn_http_limits *limits,
