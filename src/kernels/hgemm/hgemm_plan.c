@@ -23,12 +23,13 @@ enum {
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
     STREAM_BYTES = 256 << 10,
-    PANELS_MC = 256,     /* rows and columns of a chunk whose panels pass one by one: A in L2, */
-    PANELS_NC = 1024,    /* and C */
-    FAR_BYTES = 1 << 20, /* packed B comes from beyond L2 */
-    SETS_BYTES = 4096,   /* rows so far apart share sets of the caches */
-    ROWS_NC = 1024,      /* columns that share rows brought together, */
-    ROWS_SUMS = 64 << 10 /* and their sums */
+    PANELS_MC = 256,        /* rows and columns of a chunk whose panels pass one by one: A in L2, */
+    PANELS_NC = 1024,       /* and C */
+    ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
+    FAR_BYTES = 1 << 20,    /* packed B comes from beyond L2 */
+    SETS_BYTES = 4096,      /* rows so far apart share sets of the caches */
+    ROWS_NC = 1024,         /* columns that share rows brought together, */
+    ROWS_SUMS = 64 << 10    /* and their sums */
 };
 /* The last columns beyond whole panels of the tile, if they are few: a tile would leave its lanes
    idle. Not tuning: what they decide is the order of sums (hgemm_plan.h). */
@@ -61,6 +62,10 @@ static void cut_blocks(lmn_hgemm_plan *p)
     if (is(p, LMN_HGEMM_ROWS) && !by_panels(p)) {
         c.nc = lmn_min_i64(ROWS_NC, lmn_round_up_i64(p->n, c.nr));
         c.mc = lmn_max_i64(p->row->strip, ROWS_SUMS / c.nc);
+    }
+    if (is(p, LMN_HGEMM_PACKED) && is(p, LMN_HGEMM_A_F32) && !by_panels(p)) {
+        const int64_t most = ONCE_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
+        c.nc = lmn_max_i64(c.nc, lmn_min_i64(lmn_round_up_i64(p->n, c.nr), most));
     }
     if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
     lmn_cut_blocks(&c);
