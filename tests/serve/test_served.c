@@ -4,6 +4,7 @@
  * an answer.
  */
 #include "serve/served_asks.h"
+#include "serve/served_int.h"
 
 static void test_found_out(t_env *env)
 {
@@ -372,6 +373,11 @@ static void test_large(t_env *env)
     r->n_in = 1;
     r->in[0] = (lmn_infer_tensor){
         .dtype = LAMINA_STRING, .rank = 2, .dims = {ROWS, 2}, .data = words, .bytes = ROWS * 5};
+    /* what runs in a loop is not held up by one client for long */
+    const int64_t most = lmn_model_is_inline(m) ? 8192 : LMN_BATCH_MAX_ROWS;
+    T_EQ(m->batcher.config.max_request_rows, most);
+    r->rows = most + 1;
+    T_EQ(lmn_batch_fits(&m->batcher.config, r), LAMINA_E_INVALID);
     T_OK(lmn_model_submit(m, r, lmn_now_ns()));
     wait_for(m, &all.a[0]);
     T_EQ(r->status, LAMINA_OK);
