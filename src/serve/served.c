@@ -129,12 +129,12 @@ static void tell(lmn_infer *r)
     if (parent) lmn_ensemble_go_on(parent);
 }
 
-/* Give back what is done; lock held, let go while `done` is called. With preserve_ordering one
- * thread does it at a time, and goes on while there are more. */
-static void answer(lmn_model *m)
+/* Give back what is done; lock held, let go while `done` is called (true: it was). With
+ * preserve_ordering one thread does it at a time, and goes on while there are more. */
+static bool answer(lmn_model *m)
 {
     const bool ordered = m->config.batch.preserve_ordering;
-    if (ordered && m->answering) return;
+    if (!m->batcher.answers || (ordered && m->answering)) return false;
     m->answering = true;
     for (lmn_infer *r; (r = lmn_batcher_answers(&m->batcher)) != NULL;) {
         for (const lmn_infer *k = r; k; k = k->next) lmn_model_count(m, k);
@@ -143,6 +143,7 @@ static void answer(lmn_model *m)
         lmn_mutex_lock(&m->lock);
     }
     m->answering = false;
+    return true;
 }
 
 /* Where runs of so many rows are counted: as lmn_model_pad rounds. */
@@ -209,7 +210,8 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     lmn_batcher_done(&m->batcher, batch, rows, took, now);
 }
 
-/* One batch, if there is one; lock held. */
+/* One batch, if there is one; lock held. False: nothing is there to do, and the lock was held all
+ * the time, so who sleeps now misses nobody who came while others were answered. */
 static bool step(lmn_model *m, uint64_t now)
 {
     lmn_batch batch;
@@ -217,8 +219,7 @@ static bool step(lmn_model *m, uint64_t now)
     lmn_atomic_store(&m->full, 0, relaxed);
     lmn_atomic_store(&m->settled, any && lmn_batcher_settled(&m->batcher), relaxed);
     if (any) run_batch(m, &batch);
-    if (m->batcher.answers) answer(m);
-    return any;
+    return answer(m) || any;
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -288,7 +289,7 @@ void *lmn_model_keeper(void *arg)
         const uint64_t now = lmn_now_ns();
         lmn_batcher_expire(&m->batcher, now);
         lmn_atomic_store(&m->full, 0, relaxed);
-        if (m->batcher.answers) answer(m);
+        (void)answer(m);
         uint64_t at = m->batcher.free_mask ? UINT64_MAX : lmn_batcher_look_again(&m->batcher);
         const uint64_t again = now + (m->aborted ? ABORT_NS : LOOK_NS);
         if (watch_runs(m) && again < at) at = again;

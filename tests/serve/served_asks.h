@@ -39,6 +39,7 @@ typedef struct ask {
     lmn_atomic(uint32_t) done, gone;
     uint64_t number; /* of its answer */
     uintptr_t by;    /* the thread that gave it */
+    lmn_model *then; /* asked for the next one of the array while this is answered */
     struct asks *of;
 } ask;
 
@@ -53,6 +54,8 @@ LMN_UNUSED static void on_done(lmn_infer *r)
     ask *a = r->user;
     a->by = lmn_thread_key();
     a->number = lmn_atomic_add(&a->of->n_done, 1, acq_rel);
+    if (a->then && lmn_model_submit(a->then, &a[1].r, lmn_now_ns()) != LAMINA_OK)
+        t_fail(__FILE__, __LINE__, "the next one was refused");
     /* not T_EQ: any thread may be here */
     if (lmn_atomic_exchange(&a->done, 1, acq_rel)) t_fail(__FILE__, __LINE__, "answered twice");
     lmn_futex_wake((lmn_atomic(uint32_t) *)&a->done, 1);

@@ -277,6 +277,34 @@ static void test_one_comes_back(t_env *env)
     lmn_model_unref(m);
 }
 
+/* Who comes while others are told that they are cancelled, just before the instance would sleep, is
+ * served: it neither is asleep yet nor has it looked since. */
+static void test_comes_meanwhile(t_env *env)
+{
+    char path[512];
+    const lmn_model_config c = {.batch = {.n_instances = 1}, .where = LMN_RUN_THREADS};
+    asks all;
+    use_cpu(env);
+    lmn_model *m = open_model(env, mlp_file(env, "N", NULL, path, sizeof path), &c);
+    T_REQUIRE(m);
+    asks_make(&all, 2);
+    ask_rows(&all.a[0], 1);
+    ask_rows(&all.a[1], 1);
+    lmn_atomic_store(&all.a[0].gone, 1, release);
+    all.a[0].then = m;
+    T_OK(lmn_model_submit(m, &all.a[0].r, lmn_now_ns()));
+    wait_for(m, &all.a[0]);
+    T_EQ(all.a[0].r.status, LAMINA_E_CANCELLED);
+    for (int i = 0; i < 200 && !lmn_atomic_load(&all.a[1].done, acquire); i++)
+        lmn_futex_wait((lmn_atomic(uint32_t) *)&all.a[1].done, 0, 50000000);
+    T_CHECK(lmn_atomic_load(&all.a[1].done, acquire));
+    lmn_model_abort(m); /* so that what was lost ends here as well */
+    wait_for(m, &all.a[1]);
+    check_mlp(&all.a[1], 1);
+    lmn_model_unref(m);
+    asks_free(&all);
+}
+
 /* An idle loop of a process with one CPU runs what is settled by itself, and leaves the rest to the
  * instance, which is told: in the end because no more is settled, or since the loop is not idle. */
 static void idle_turns(t_env *env, uint32_t width, bool idle_on)
@@ -331,4 +359,4 @@ static void test_idle_turns(t_env *env)
 
 T_MAIN(T_TEST(test_threads), T_TEST(test_inline_of_many), T_TEST(test_ordering),
        T_TEST(test_close_and_abort), T_TEST(test_long_runs), T_TEST(test_turned_away),
-       T_TEST(test_one_comes_back), T_TEST(test_idle_turns))
+       T_TEST(test_one_comes_back), T_TEST(test_comes_meanwhile), T_TEST(test_idle_turns))
