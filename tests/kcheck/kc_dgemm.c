@@ -161,6 +161,8 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         const bool big = c % 6 == 0;
         int64_t m = kc_extent(kc, 8, big ? 100 : 40), n = kc_extent(kc, 24, big ? 220 : 60);
         int64_t k = kc_extent(kc, 8, big ? 450 : 60);
+        if (c % 10 == 7) /* where the plan begins to cut k */
+            m = kc_int(kc, 50, 100), n = kc_int(kc, 25, 47), k = kc_int(kc, 250, 500);
         if (c % 9 == 0) m = kc_int(kc, 33, 60), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 300);
         dproduct p = make_product(kc, m, n, k, kc_int(kc, 0, 3));
         lmn_gemm_shape s = {m, n, k, 1, (int32_t)p.flags, c % 4};

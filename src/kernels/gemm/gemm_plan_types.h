@@ -34,10 +34,12 @@ void GEMM_F(chunk)(const GEMM_T(plan) * plan, const GEMM_T(args) * args, int64_t
                    void *scratch);
 
 /* A row-major product small enough to need neither plan nor scratch: row->tiny does it, to the bits
-   of the plan. Extents from 0 to 4096. */
+   of the plan, so never where the plan cuts k. Extents from 0 to 4096. */
 static inline bool GEMM_F(is_tiny)(int64_t m, int64_t n, int64_t k)
 {
-    if (k > LMN_GEMM_TINY_K || k * n > LMN_GEMM_TINY_KN || m * n * k > LMN_GEMM_TINY) return false;
+    if (k * (int64_t)sizeof(GEMM_REAL) > LMN_GEMM_TINY_K || k * n > LMN_GEMM_TINY_KN ||
+        m * n * k > LMN_GEMM_TINY)
+        return false;
     return n > LMN_GEMM_THIN_N || k < LMN_GEMM_THIN_K || m <= LMN_GEMM_THIN_M;
 }
 
