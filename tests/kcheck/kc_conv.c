@@ -81,18 +81,30 @@ void kc_conv_reference(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w,
 {
     const int64_t pixels = lmn_conv_volume(g->out), kvol = lmn_conv_volume(g->kernel);
     const int64_t c_in = g->c_in / g->groups, m = g->c_out / g->groups;
-    for (int64_t i = 0; i < g->n * g->c_out * pixels; i++) {
-        const int64_t co = i / pixels % g->c_out, image = i / pixels / g->c_out;
-        double sum = 0, mag = 0;
-        for (int64_t k = 0; k < c_in * kvol; k++) {
+    int64_t *at = malloc((size_t)kvol * sizeof *at); /* of the taps of a pixel; -1: outside */
+    if (!at) abort();
+    for (int64_t p = 0; p < pixels; p++) {
+        for (int64_t t = 0; t < kvol; t++) {
             bool inside;
-            int64_t plane = image * g->c_in + co / m * c_in + k / kvol;
-            double v = (double)w->p[co * w->ld + k] *
-                       tap(g, x->p + plane * x->ld, i % pixels, k % kvol, &inside);
-            if (inside) sum += v, mag += fabs(v);
+            at[t] = kc_conv_tap(g, p, t, &inside);
+            if (!inside) at[t] = -1;
         }
-        want[i] = sum, bound[i] = kc_dot_bound(c_in * kvol + 1, mag);
+        for (int64_t r = 0; r < g->n * g->c_out; r++) {
+            const int64_t co = r % g->c_out, first = r / g->c_out * g->c_in + co / m * c_in;
+            const float *wr = w->p + co * w->ld;
+            double sum = 0, mag = 0;
+            for (int64_t c = 0; c < c_in; c++) {
+                const float *plane = x->p + (first + c) * x->ld;
+                for (int64_t t = 0; t < kvol; t++) {
+                    if (at[t] < 0) continue;
+                    const double v = (double)wr[c * kvol + t] * plane[at[t]];
+                    sum += v, mag += fabs(v);
+                }
+            }
+            want[r * pixels + p] = sum, bound[r * pixels + p] = kc_dot_bound(c_in * kvol + 1, mag);
+        }
     }
+    free(at);
 }
 
 static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
@@ -231,7 +243,7 @@ static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
     kc_conv_reference(g, &x, &w, want, bound);
     lmn_conv_plan plan;
     lmn_conv_f32_plan(set, g, &plan);
-    if (plan.tiles) kc_wino_bounds(g, &x, &w, bound);
+    if (plan.tiles) kc_wino_bounds(kc, g, &x, &w, bound);
     lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
     KC_CALL(kc, kc_conv_run(kc, &plan, args, false));
     kc_expect(kc, &y, want, bound, kc_conv_text(g));

@@ -14,7 +14,8 @@ void kc_conv_reference(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w,
                        double *bound);
 /* The bounds where the plan took the Winograd path: a whole tile shares the rounding of its inputs,
    so that even an output that sees padding alone may be off by it (wino.h). */
-void kc_wino_bounds(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w, double *bound);
+void kc_wino_bounds(kc_ctx *kc, const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w,
+                    double *bound);
 /* Preparation, then all chunks, forwards or backwards, on poisoned scratch. */
 void kc_conv_run(kc_ctx *kc, const lmn_conv_plan *plan, lmn_conv_args args, bool down);
 

@@ -27,36 +27,57 @@ static double transform(const double *t, const double *s, int k, int64_t p, int6
     return sum;
 }
 
-/* |A'| (sum over c of |U| |V|) |A| of one tile of one output channel, 16 values. */
-static void tile_bound(const lmn_conv_geom *g, const float *x, const float *w, int64_t ty,
-                       int64_t tx, double out[16])
+/* |V| of one tile, 36 values a channel. */
+static void tile_positions(const lmn_conv_geom *g, const float *x, int64_t ty, int64_t tx,
+                           double *v)
 {
-    double sum[36] = {0};
     for (int64_t c = 0; c < g->c_in; c++) {
-        double d[36], f[9];
+        double d[36];
         for (int64_t q = 0; q < 36; q++) {
             const int64_t iy = ty * 4 + q / 6 - g->pad[1], ix = tx * 4 + q % 6 - g->pad[2];
             bool in = iy >= 0 && iy < g->in[1] && ix >= 0 && ix < g->in[2];
             d[q] = in ? fabs(x[(c * g->in[1] + iy) * g->in[2] + ix]) : 0;
         }
-        for (int q = 0; q < 9; q++) f[q] = fabs(w[c * 9 + q]);
         for (int64_t q = 0; q < 36; q++)
-            sum[q] += transform(&BT[0][0], &BT[0][0], 6, q / 6, q % 6, d) *
-                      transform(&G[0][0], &G[0][0], 3, q / 6, q % 6, f);
+            v[c * 36 + q] = transform(&BT[0][0], &BT[0][0], 6, q / 6, q % 6, d);
     }
+}
+
+/* |U| of all filters, 36 values each. */
+static void filter_positions(const lmn_conv_geom *g, const kc_mat *w, double *u)
+{
+    for (int64_t i = 0; i < g->c_out * g->c_in; i++) {
+        const float *at = w->p + i / g->c_in * w->ld + i % g->c_in * 9;
+        double f[9];
+        for (int q = 0; q < 9; q++) f[q] = fabs(at[q]);
+        for (int64_t q = 0; q < 36; q++)
+            u[i * 36 + q] = transform(&G[0][0], &G[0][0], 3, q / 6, q % 6, f);
+    }
+}
+
+/* |A'| (sum over c of |U| |V|) |A| of one tile of one output channel, 16 values. */
+static void tile_bound(const lmn_conv_geom *g, const double *v, const double *u, double out[16])
+{
+    double sum[36] = {0};
+    for (int64_t c = 0; c < g->c_in; c++)
+        for (int64_t q = 0; q < 36; q++) sum[q] += v[c * 36 + q] * u[c * 36 + q];
     for (int64_t q = 0; q < 16; q++)
         out[q] = kc_dot_bound(g->c_in + 30, transform(&AT[0][0], &AT[0][0], 6, q / 4, q % 4, sum));
 }
 
-void kc_wino_bounds(const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w, double *bound)
+void kc_wino_bounds(kc_ctx *kc, const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w,
+                    double *bound)
 {
     const int64_t plane = g->in[1] * g->in[2], across = (g->out[2] + 3) / 4;
-    for (int64_t r = 0; r < g->n * g->c_out; r++) {
-        for (int64_t t = 0; t < (g->out[1] + 3) / 4 * across; t++) {
-            const int64_t ty = t / across, tx = t % across;
+    double *u = kc_doubles(kc, g->c_out * g->c_in * 36), *v = kc_doubles(kc, g->c_in * 36);
+    filter_positions(g, w, u);
+    for (int64_t i = 0; i < g->n * ((g->out[1] + 3) / 4) * across; i++) {
+        const int64_t n = i / across / ((g->out[1] + 3) / 4);
+        const int64_t ty = i / across % ((g->out[1] + 3) / 4), tx = i % across;
+        tile_positions(g, x->p + n * g->c_in * plane, ty, tx, v);
+        for (int64_t r = n * g->c_out; r < (n + 1) * g->c_out; r++) {
             double b[16];
-            tile_bound(g, x->p + r / g->c_out * g->c_in * plane, w->p + r % g->c_out * w->ld, ty,
-                       tx, b);
+            tile_bound(g, v, u + r % g->c_out * g->c_in * 36, b);
             for (int64_t q = 0; q < 16; q++) {
                 const int64_t py = ty * 4 + q / 4, px = tx * 4 + q % 4;
                 if (py < g->out[1] && px < g->out[2])
@@ -140,7 +161,7 @@ static void check_conv(kc_ctx *kc, const lmn_krow *head)
         kc_mat y = kc_output(kc, g.n * g.c_out, pixels, pixels);
         double *want = kc_doubles(kc, y.rows * pixels), *bound = kc_doubles(kc, y.rows * pixels);
         kc_conv_reference(&g, &x, &w, want, bound);
-        kc_wino_bounds(&g, &x, &w, bound);
+        kc_wino_bounds(kc, &g, &x, &w, bound);
         lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
         KC_CALL(kc, kc_conv_run(kc, &plan, args, c % 2));
         kc_expect(kc, &y, want, bound, kc_conv_text(&g));

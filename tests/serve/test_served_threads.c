@@ -334,7 +334,9 @@ static void idle_turns(t_env *env, uint32_t width, bool idle_on)
     T_EQ(m->quick_bytes, st.run_ns <= LMN_MODEL_HERE_NS ? 16 : 0);
     int here = 0;
     for (bool ran = true; ran && here < (idle_on ? 5 : 1); here += ran) {
+        lmn_mutex_lock(&m->lock);
         m->quick_bytes = 16; /* whatever the machine made of the run before */
+        lmn_mutex_unlock(&m->lock);
         ran = lmn_model_turn_idle(m, 1) == 1;
     }
     T_EQ(here, width > 1 ? 0 : idle_on ? 3 : 1);
