@@ -70,9 +70,7 @@ check-clients: build ## every client of other people against `lamina serve` (ARG
 # They look at a quick build of the libraries alone: what they look for (includes, symbols, sections,
 # registers) does not depend on the optimiser, and a release build may lie far behind.
 gates: ## layers, headers, exports, ISA leaks, style, lengths
-	@$(CONFIGURE) -B build-gates -DLAMINA_QUICK=ON > /dev/null
-	@ninja -C build-gates -j$(JOBS) lamina lamina_sync_shared lamina_blas_shared
-	@tools/gates.sh build-gates
+	@tools/gates.sh
 
 demo: ## fetch trained models and ask them three questions
 	tools/demo.sh
