@@ -7,10 +7,11 @@ requests it answered, which a busy machine disturbs least.
 
 sets: grpc (tiny model, unary gRPC by h2load), json (tiny model, wrk at 1, 64, 256, 1000
 connections), idle (64 beside 1000 idle ones), heavy (2 ms model with and without batching), process
-(the same beside itself in process), large (100,000 floats as JSON, 1 MB binary), overload (three
-times what it can, by `lamina bench serve`), bound (what a bound of the queue costs), abandon (the
-next call after 200 clients left), hold (10,000 connections), stream (events to 1,000 clients),
-start (to the first answer; memory)
+(the same beside itself in process), least (the same beside a program that only receives, runs and
+sends), large (100,000 floats as JSON, 1 MB binary), overload (three times what it can, by `lamina
+bench serve`), bound (what a bound of the queue costs), abandon (the next call after 200 clients
+left), hold (10,000 connections), stream (events to 1,000 clients), start (to the first answer;
+memory)
 
 Peers: Triton 2.51 (nvidia-pytriton 0.7.0, with bench/serve/triton_ort.c on onnxruntime), granian
 2.8 (with an application on onnxruntime and orjson), nginx answering a fixed file (the floor without
@@ -27,6 +28,7 @@ NAME = "serve"
 benchlib.need_modules(NAME, "numpy", "onnx")
 
 from serve_bodies import set_large  # noqa: E402
+from serve_least import set_least  # noqa: E402
 from serve_load import Runs  # noqa: E402
 from serve_overload import set_abandon, set_bound, set_overload  # noqa: E402
 from serve_peers import make_models  # noqa: E402
@@ -34,7 +36,7 @@ from serve_rates import set_grpc, set_heavy, set_idle, set_json, set_process  # 
 from serve_scale import set_hold, set_start, set_stream  # noqa: E402
 
 SETS = {"grpc": set_grpc, "json": set_json, "idle": set_idle, "heavy": set_heavy,
-        "process": set_process, "large": set_large, "stream": set_stream,
+        "process": set_process, "least": set_least, "large": set_large, "stream": set_stream,
         "overload": set_overload, "bound": set_bound,
         "abandon": set_abandon, "hold": set_hold, "start": set_start}
 
