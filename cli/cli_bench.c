@@ -2,8 +2,7 @@
  * lamina bench: latency of a model, where the time goes, and how far it is from what this machine
  * can do; or one of the systems measurements (systems/), which a word from their table names.
  */
-#include "cli_inputs.h"
-#include "cli_roof.h"
+#include "cli_bench.h"
 #include "sys_bench.h"
 
 #include <stdlib.h>
@@ -53,45 +52,10 @@ const char cli_help_bench[] =
     "  lamina bench false-sharing --svg sharing.svg\n";
 
 #define MAX_RUNS 100000
-#define MAX_ROWS 512
 
-typedef struct bench {
-    const char *path, *svg;
-    uint32_t precision;
-    const char *cache;
-    char cache_path[4096];
-    lamina_session_stats packed; /* of the first session, whose strings are copied below */
-    char packed_file[1200], packed_note[600];
-    lamina_engine *engine;
-    lamina_model *model;
-    lamina_session *session;
-    lamina_tensor *in[CLI_MAX_IO];
-    size_t n_in, n_out;
-    long threads, seed, iterations, warmup, top;
-    double seconds;
-    cli_dims dims;
-    cli_plugins plugins;
-    cli_inputs inputs;
-    double load_s, first_s;
-    double *t;
-    size_t n;
-    cli_machine roof;
-    bool json, list, of_model; /* of_model: an option that only models have */
-} bench;
+/* ---- measuring ---- */
 
-typedef struct profile {
-    cli_row op[MAX_ROWS];
-    cli_row *node; /* n_nodes; as the operators, the largest loss first */
-    size_t n_ops, n_nodes;
-    double most[MAX_ROWS]; /* the longest node of an operator */
-    double node_ns, run_ns, roof_ns, runs;
-    size_t n_tuned; /* nodes that a tuned choice serves */
-} profile;
-
-/* ---- measuring --------------------------------------------------------------------------------
- */
-
-static int one_run(bench *b)
+static int one_run(cli_bench_job *b)
 {
     lamina_tensor *out[CLI_MAX_IO];
     lamina_error err;
@@ -103,7 +67,7 @@ static int one_run(bench *b)
     return CLI_OK;
 }
 
-static int make_session(bench *b, bool profiled)
+static int make_session(cli_bench_job *b, bool profiled)
 {
     lamina_error err;
     lamina_session_destroy(b->session);
@@ -124,7 +88,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int latency(bench *b)
+static int latency(cli_bench_job *b)
 {
     double start = cli_now_s();
     int rc = one_run(b);
@@ -147,11 +111,11 @@ static int by_loss(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static void add_row(profile *p, const cli_row *n)
+static void add_row(cli_profile *p, const cli_row *n)
 {
     size_t k = 0;
     while (k < p->n_ops && (strcmp(p->op[k].op, n->op) || strcmp(p->op[k].kernel, n->kernel))) k++;
-    if (k == MAX_ROWS) return;
+    if (k == CLI_BENCH_ROWS) return;
     if (k == p->n_ops) p->op[p->n_ops++] = (cli_row){.op = n->op, .kernel = n->kernel, .name = ""};
     p->op[k].ns += n->ns;
     p->op[k].flops += n->flops;
@@ -162,7 +126,7 @@ static void add_row(profile *p, const cli_row *n)
     if (n->ns > p->most[k]) p->most[k] = n->ns, p->op[k].bound = n->bound;
 }
 
-static int collect(const bench *b, profile *p)
+static int collect(const cli_bench_job *b, cli_profile *p)
 {
     lamina_session_stats st = {.size = sizeof st};
     if (lamina_session_get_stats(b->session, &st) != LAMINA_OK) return cli_fail("no statistics");
@@ -193,139 +157,7 @@ static int collect(const bench *b, profile *p)
     return CLI_OK;
 }
 
-/* ---- printing ---------------------------------------------------------------------------------
- */
-
-static double percentile(const bench *b, int percent)
-{
-    size_t i = (b->n * (size_t)percent + 99) / 100;
-    return b->t[i ? i - 1 : 0] * 1e3;
-}
-
-static double mean(const bench *b)
-{
-    double sum = 0;
-    for (size_t i = 0; i < b->n; i++) sum += b->t[i];
-    return sum / (double)b->n * 1e3;
-}
-
-static double ratio(double a, double b)
-{
-    return b > 0 ? a / b : 0;
-}
-
-static void print_row(const profile *p, const cli_row *r, const char *name)
-{
-    const double calls = (double)r->calls;
-    printf("%-18.18s %-26.26s %7llu %6.1f%% %9.3f %9.2f %8.2f %8.1f %7.1f %5.0f%% %9.3f  %s\n",
-           r->op, name, (unsigned long long)r->calls, 100 * ratio(r->ns, p->node_ns),
-           ratio(r->ns, calls) * 1e-6, ratio(r->flops, calls) * 1e-6, ratio(r->bytes, calls) * 1e-6,
-           ratio(r->flops, r->ns), ratio(r->bytes, r->ns), 100 * ratio(r->least_ns, r->ns),
-           cli_roof_lost(r) / p->runs * 1e-6, r->bound);
-}
-
-static void print_head(const char *name)
-{
-    printf("\n%-18s %-26s %7s %7s %9s %9s %8s %8s %7s %6s %9s  %s\n", "operator", name, "calls",
-           "time", "ms", "MFLOP", "MB", "GFLOP/s", "GB/s", "roof", "lost ms", "bound by");
-}
-
-static void print_machine(const cli_machine *m)
-{
-    printf("machine ");
-    for (int t = 0; t < CLI_TYPES; t++)
-        if (cli_machine_peak(m, t) > 0)
-            printf(" %s %.1f", cli_type_name(t), cli_machine_peak(m, t) * 1e-9);
-    printf(" Gop/s;");
-    for (int k = 0; k < m->n_levels; k++)
-        printf(" %s %.1f", m->levels[k].name, cli_level_rate(&m->levels[k]) * 1e-9);
-    printf(" GB/s%s\n", m->cached ? " (cached)" : "");
-    if (m->note) printf("         %s\n", m->note);
-}
-
-static void print_text(const bench *b, const profile *p)
-{
-    printf("load     %.1f ms, first run %.1f ms\n", b->load_s * 1e3, b->first_s * 1e3);
-    printf("latency  p50 %.3f ms, p99 %.3f ms, least %.3f ms over %zu runs, %d thread%s\n",
-           percentile(b, 50), percentile(b, 99), b->t[0] * 1e3, b->n, b->roof.threads,
-           b->roof.threads == 1 ? "" : "s");
-    if (b->packed.n_packed)
-        printf("packed   %llu weights, %.1f MB, of those %.1f mapped%s%s%s%s\n",
-               (unsigned long long)b->packed.n_packed, (double)b->packed.packed_bytes * 1e-6,
-               (double)b->packed.packed_mapped_bytes * 1e-6, *b->packed_file ? " from " : "",
-               b->packed_file, *b->packed_note ? "; " : "", b->packed_note);
-    double flops = 0, bytes = 0;
-    for (size_t i = 0; i < p->n_ops; i++) flops += p->op[i].flops, bytes += p->op[i].bytes;
-    print_machine(&b->roof);
-    printf("model    %.2f GFLOP/s, %.2f GB/s: %.0f %% of the roof, %.3f ms a run lost\n",
-           ratio(flops, p->node_ns), ratio(bytes, p->node_ns), 100 * ratio(p->roof_ns, p->node_ns),
-           (p->node_ns - p->roof_ns) / p->runs * 1e-6);
-    if (p->n_tuned)
-        printf("tuned    %zu of %zu nodes by choices of `lamina tune`\n", p->n_tuned, p->n_nodes);
-    print_head("kernel");
-    for (size_t i = 0; i < p->n_ops; i++) print_row(p, &p->op[i], p->op[i].kernel);
-    if (b->top && p->n_nodes) {
-        print_head("node");
-        for (size_t i = 0; i < p->n_nodes && i < (size_t)b->top; i++)
-            print_row(p, &p->node[i], p->node[i].name);
-    }
-    printf("\noperators account for %.1f %% of the profiled runs\n",
-           100 * ratio(p->node_ns, p->run_ns));
-}
-
-static void json_rows(const profile *p, const char *name, const cli_row *rows, size_t n, bool nodes)
-{
-    printf(",\n \"%s\": [", name);
-    for (size_t i = 0; i < n; i++) {
-        const cli_row *r = &rows[i];
-        printf("%s\n  {\"op\": ", i ? "," : "");
-        cli_json_string(stdout, r->op);
-        printf(", \"kernel\": ");
-        cli_json_string(stdout, r->kernel);
-        if (nodes) {
-            printf(", \"name\": ");
-            cli_json_string(stdout, r->name);
-        }
-        printf(", \"calls\": %llu, \"ns\": %.0f, \"flops\": %.0f, \"bytes\": %.0f, \"roof_share\": "
-               "%.4f, \"lost_ms\": %.6f, \"bound\": \"%s\"}",
-               (unsigned long long)r->calls, r->ns, r->flops, r->bytes, ratio(r->least_ns, r->ns),
-               cli_roof_lost(r) / p->runs * 1e-6, r->bound);
-    }
-    printf("]");
-}
-
-static void print_json(const bench *b, const profile *p)
-{
-    printf("{\"model\": ");
-    cli_json_string(stdout, b->path);
-    printf(", \"threads\": %d, \"load_ms\": %.3f, \"first_ms\": %.3f, \"runs\": %zu, \"p50_ms\": "
-           "%.6f, \"p99_ms\": %.6f, \"min_ms\": %.6f, \"mean_ms\": %.6f,\n",
-           b->roof.threads, b->load_s * 1e3, b->first_s * 1e3, b->n, percentile(b, 50),
-           percentile(b, 99), b->t[0] * 1e3, mean(b));
-    printf(" \"packed\": {\"tensors\": %llu, \"bytes\": %llu, \"mapped\": %llu, \"file\": ",
-           (unsigned long long)b->packed.n_packed, (unsigned long long)b->packed.packed_bytes,
-           (unsigned long long)b->packed.packed_mapped_bytes);
-    cli_json_string(stdout, b->packed_file);
-    printf(", \"note\": ");
-    cli_json_string(stdout, b->packed_note);
-    printf("},\n");
-    printf(" \"roof\": {\"cached\": %s, \"when\": %lld", b->roof.cached ? "true" : "false",
-           (long long)b->roof.when);
-    for (int t = 0; t < CLI_TYPES; t++)
-        printf(", \"%s\": %.0f", cli_type_name(t), cli_machine_peak(&b->roof, t));
-    for (int k = 0; k < b->roof.n_levels; k++)
-        printf(", \"%s\": %.0f", b->roof.levels[k].name, cli_level_rate(&b->roof.levels[k]));
-    printf("}, \"roof_share\": %.4f, \"lost_ms\": %.6f, \"accounted\": %.4f, \"tuned_nodes\": "
-           "%zu",
-           ratio(p->roof_ns, p->node_ns), (p->node_ns - p->roof_ns) / p->runs * 1e-6,
-           ratio(p->node_ns, p->run_ns), p->n_tuned);
-    json_rows(p, "operators", p->op, p->n_ops, false);
-    json_rows(p, "nodes", p->node, p->n_nodes, true);
-    printf("}\n");
-}
-
-/* ---- the verb ---------------------------------------------------------------------------------
- */
+/* ---- the verb ---- */
 
 static int engine_width(const lamina_engine *e)
 {
@@ -335,9 +167,9 @@ static int engine_width(const lamina_engine *e)
     return 1;
 }
 
-static int measure(bench *b)
+static int measure(cli_bench_job *b)
 {
-    static profile p;
+    static cli_profile p;
     int rc = cli_machine_get(b->engine, engine_width(b->engine), false, &b->roof);
     if (rc == CLI_OK) rc = latency(b);
     if (rc == CLI_OK) rc = make_session(b, true);
@@ -345,7 +177,7 @@ static int measure(bench *b)
     const double start = cli_now_s(), budget = b->iterations ? 0 : b->seconds / 4;
     for (int i = 0; rc == CLI_OK && (i < 5 || cli_now_s() - start < budget); i++) rc = one_run(b);
     if (rc == CLI_OK) rc = collect(b, &p);
-    if (rc == CLI_OK) (b->json ? print_json : print_text)(b, &p);
+    if (rc == CLI_OK) (b->json ? cli_bench_print_json : cli_bench_print_text)(b, &p);
     if (rc == CLI_OK && b->svg) {
         const cli_roof_plot plot = {.machine = &b->roof,
                                     .title = b->path,
@@ -360,7 +192,7 @@ static int measure(bench *b)
     return rc;
 }
 
-static int make_inputs(bench *b)
+static int make_inputs(cli_bench_job *b)
 {
     b->n_in = lamina_model_input_count(b->model);
     b->n_out = lamina_model_output_count(b->model);
@@ -381,7 +213,7 @@ static int make_inputs(bench *b)
 }
 
 /* What the first session found or made: later ones of this process find it. */
-static void note_packs(bench *b)
+static void note_packs(cli_bench_job *b)
 {
     lamina_session_stats *s = &b->packed;
     *s = (lamina_session_stats){.size = sizeof *s};
@@ -390,7 +222,7 @@ static void note_packs(bench *b)
     (void)snprintf(b->packed_note, sizeof b->packed_note, "%s", s->packed_note);
 }
 
-static int prepare(bench *b)
+static int prepare(cli_bench_job *b)
 {
     lamina_error err;
     int rc = cli_engine((uint32_t)b->threads, &b->engine);
@@ -407,7 +239,7 @@ static int prepare(bench *b)
 }
 
 /* Options are whole numbers but for these; `o` as cli_next gives it. */
-static int take_option(bench *b, int o, const char *v)
+static int take_option(cli_bench_job *b, int o, const char *v)
 {
     b->of_model = b->of_model || (o != 6 && o != 9 && o != 11 && o != 12);
     static const struct {
@@ -451,7 +283,7 @@ static int list_subjects(bool json)
     return CLI_OK;
 }
 
-static int measure_subject(const bench *b, const sys_subject *s)
+static int measure_subject(const cli_bench_job *b, const sys_subject *s)
 {
     if (b->of_model)
         return cli_usage("bench", "\"%s\" takes --seconds, --svg and --json alone", s->name);
@@ -466,7 +298,7 @@ static int measure_subject(const bench *b, const sys_subject *s)
     return rc;
 }
 
-static int measure_model(bench *b)
+static int measure_model(cli_bench_job *b)
 {
     if (b->seconds < 0) b->seconds = 2;
     int rc = prepare(b);
@@ -486,7 +318,7 @@ int cli_bench(int argc, char **argv)
         {"--top", true},       {"--seconds", true},       {"--dim", true},    {"--input", true},
         {"--json", false},     {"--plugin", true},        {"--svg", true},    {"--list", false},
         {"--precision", true}, {"--prepack-cache", true}, {NULL, false}};
-    static bench b = {.seconds = -1, .warmup = 3, .top = 10};
+    static cli_bench_job b = {.seconds = -1, .warmup = 3, .top = 10};
     const char *v;
     int i = 1, o;
     while ((o = cli_next("bench", SPEC, argc, argv, &i, &v)) != -1) {
