@@ -99,6 +99,11 @@ void lmn_h2_refuse(lmn_h2_stream *s, uint32_t status);
 void lmn_h2_leave(lmn_h2_conn *h, uint32_t code);
 void lmn_h2_retime(lmn_http_conn *c);
 
+/* http_h2_head.c */
+void lmn_h2_on_field(void *ctx, void *stream, lmn_span name, lmn_span value);
+/* What the fields say about the request. 0, or the status to refuse it with. */
+uint32_t lmn_h2_read_head(lmn_h2_stream *s, bool last);
+
 /* http_h2_out.c */
 void lmn_h2_let_go(lmn_h2_stream *s); /* it is answered, or nobody will */
 size_t lmn_h2_ready_body(void *ctx, void *stream, size_t most, bool *last);
