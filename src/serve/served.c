@@ -6,111 +6,12 @@
  */
 #include "serve/ensemble_int.h"
 
-#include "base/hash.h"
-#include "tensor/tensor.h"
-
-#include <string.h>
-
-#define ABORT_NS ((uint64_t)5000000)   /* between two looks at what is to end */
-#define LOOK_NS ((uint64_t)100000000)  /* at what runs, though nobody was said to have left */
-#define SLICE_NS ((uint64_t)100000000) /* of an instance: loops that wake go before it */
-#define OVERDUE_TIMES 10u
-#define OVERDUE_NS ((uint64_t)1000000000)
-#define UNKNOWN_NS ((uint64_t)30000000000) /* overdue, where nobody knows what a run costs */
-#define LONG_RUN_NS ((uint64_t)10000000)   /* runs shorter than this are not looked at */
-
-/* ---- does it fit? ---------------------------------------------------------------------------- */
-
-static lamina_status bad(lmn_infer *r, const lmn_serve_port *p, lamina_status st, const char *what)
-{
-    return r->status = lmn_fail(&r->error, st, "input \"%.120s\": %s", p->name, what);
-}
-
-static lamina_status check_port(const lmn_model *m, lmn_infer *r, const lmn_infer_tensor *t)
-{
-    const lmn_serve_port *p = &m->signature.in[t->port];
-    int64_t n = 1;
-    if (t->dtype != p->dtype) return bad(r, p, LAMINA_E_DTYPE, "its type is not the model's");
-    if (p->rank >= 0 && t->rank != p->rank)
-        return r->status = lmn_fail(&r->error, LAMINA_E_SHAPE,
-                                    "input \"%.120s\": it has %d dimensions and must have %d",
-                                    p->name, t->rank, p->rank);
-    if (t->rank < 0 || t->rank > LAMINA_MAX_RANK)
-        return bad(r, p, LAMINA_E_SHAPE, "it has too many dimensions");
-    for (int32_t i = 0; i < t->rank; i++) {
-        if (t->dims[i] < 0 || !lmn_mul_i64(n, t->dims[i], &n))
-            return bad(r, p, LAMINA_E_SHAPE, "its shape is negative or too large");
-        if (p->rank >= 0 && p->dims[i] >= 0 && p->dims[i] != t->dims[i])
-            return r->status = lmn_fail(&r->error, LAMINA_E_SHAPE,
-                                        "input \"%.120s\": dimension %d is %lld and must be %lld",
-                                        p->name, i, (long long)t->dims[i], (long long)p->dims[i]);
-    }
-    size_t bytes;
-    if (t->dtype != LAMINA_STRING && (!lmn_dense_bytes(t->dtype, n, &bytes) || bytes != t->bytes))
-        return bad(r, p, LAMINA_E_SHAPE, "its data have not the size of its shape");
-    if (m->config.batch.max_batch_size <= 0) return LAMINA_OK;
-    if (t->rank < 1 || t->dims[0] < 1) return bad(r, p, LAMINA_E_SHAPE, "it has no rows");
-    if (r->rows && r->rows != t->dims[0])
-        return bad(r, p, LAMINA_E_SHAPE, "its rows are not as many as those of other inputs");
-    r->rows = t->dims[0];
-    return LAMINA_OK;
-}
-
-lamina_status lmn_model_check(const lmn_model *m, lmn_infer *r)
-{
-    const lmn_signature *s = &m->signature;
-    uint64_t there = 0, key = 0;
-    r->rows = 0;
-    r->bytes = 0;
-    r->n_result = 0;
-    if (r->n_in > LMN_INFER_MAX_PORTS || r->n_out > LMN_INFER_MAX_PORTS)
-        return r->status = lmn_fail(&r->error, LAMINA_E_INVALID, "too many inputs or outputs");
-    for (uint32_t i = 0; i < r->n_in; i++) {
-        const lmn_infer_tensor *t = &r->in[i];
-        if (t->port >= s->n_in || there >> t->port & 1)
-            return r->status =
-                       lmn_fail(&r->error, LAMINA_E_INVALID, "an input is unknown or given twice");
-        there |= (uint64_t)1 << t->port;
-        LMN_TRY(check_port(m, r, t));
-        r->bytes += t->bytes;
-        if (!m->fixed)
-            key = lmn_hash_bytes(key ^ (uint64_t)t->port << 32 ^ (uint64_t)t->rank, t->dims + 1,
-                                 t->rank > 1 ? (size_t)(t->rank - 1) * sizeof t->dims[0] : 0);
-    }
-    for (uint32_t i = 0; i < s->n_in; i++)
-        if (!(there >> i & 1) && !s->in[i].optional)
-            return bad(r, &s->in[i], LAMINA_E_INVALID, "it is missing");
-    for (uint32_t i = 0; i < r->n_out; i++)
-        if (r->out[i].port >= s->n_out)
-            return r->status = lmn_fail(&r->error, LAMINA_E_INVALID, "an output is unknown");
-    if (!r->rows) r->rows = 1;
-    r->key = m->fixed ? 0 : key ^ there;
-    return LAMINA_OK;
-}
-
-/* Up to 16 rows as they are, then in steps of an eighth to a sixteenth. */
-int64_t lmn_model_pad(const lmn_model *m, int64_t rows)
-{
-    const int64_t max = m->config.batch.max_batch_size;
-    if (max <= 0 || rows <= 16) return rows;
-    const int64_t step = (int64_t)1 << (60 - __builtin_clzll((uint64_t)rows - 1));
-    return lmn_min_i64(lmn_round_up_i64(rows, step), lmn_max_i64(max, rows));
-}
+#define ABORT_NS ((uint64_t)5000000)     /* between two looks at what is to end */
+#define LOOK_NS ((uint64_t)100000000)    /* at what runs, though nobody was said to have left */
+#define SLICE_NS ((uint64_t)100000000)   /* of an instance: loops that wake go before it */
+#define LONG_RUN_NS ((uint64_t)10000000) /* runs shorter than this are not looked at */
 
 /* ---- answers --------------------------------------------------------------------------------- */
-
-void lmn_model_count(lmn_model *m, const lmn_infer *r)
-{
-    if (r->status == LAMINA_OK)
-        m->n_ok++;
-    else if (r->status == LAMINA_E_TIMEOUT)
-        m->n_late++;
-    else if (r->status == LAMINA_E_CANCELLED)
-        m->n_cancelled++;
-    else
-        m->n_failed++;
-    if (r->parent && m->steps) lmn_ensemble_count(m->steps, r);
-}
 
 /* Tell who asked. Ensembles go on once for all of their steps that were answered together. */
 static void tell(lmn_infer *r)
@@ -146,29 +47,6 @@ static bool answer(lmn_model *m)
     return true;
 }
 
-/* Where runs of so many rows are counted: as lmn_model_pad rounds. */
-static uint32_t size_index(int64_t rows)
-{
-    if (rows <= 16) return (uint32_t)lmn_max_i64(rows, 1) - 1;
-    const uint32_t e = 60 - (uint32_t)__builtin_clzll((uint64_t)rows - 1);
-    const uint64_t steps = ((uint64_t)rows + ((uint64_t)1 << e) - 1) >> e; /* 9 to 16 */
-    const uint32_t i = 16 + (e - 1) * 8 + (uint32_t)steps - 9;
-    return i < LMN_BATCH_SIZES ? i : LMN_BATCH_SIZES - 1;
-}
-
-/* Batches whose requests were run one by one are not counted: took_ns is 0. */
-static void count_size(lmn_model *m, const lmn_runner *u, const lmn_batch *batch, int64_t rows,
-                       uint64_t took_ns, uint64_t now)
-{
-    lmn_batch_size *s = &m->sizes[size_index(rows)];
-    if (!took_ns) return;
-    s->rows = rows;
-    s->n++;
-    s->input_ns += u->began_ns - batch->first->started_ns;
-    s->run_ns += took_ns;
-    s->output_ns += now - u->began_ns - took_ns;
-}
-
 /* How large are batches that a loop may run? Lock held. */
 static void learn_quick(lmn_model *m, const lmn_batch *batch, uint64_t took_ns)
 {
@@ -199,13 +77,7 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     lmn_atomic_store(&m->beat_ns, now, relaxed);
     lmn_mutex_lock(&m->lock);
     u->batch.n = 0;
-    m->n_runs++;
-    m->n_rows += (uint64_t)batch->rows;
-    m->run_ns += took;
-    uint32_t k = 0;
-    while (k < 32 && (int64_t)1 << k < batch->rows) k++;
-    m->batch_rows[k]++;
-    count_size(m, u, batch, rows, took, now);
+    lmn_model_count_run(m, u, batch, rows, took, now);
     learn_quick(m, batch, took);
     lmn_batcher_done(&m->batcher, batch, rows, took, now);
 }
@@ -537,60 +409,4 @@ const lmn_signature *lmn_model_signature(const lmn_model *m)
 const lmn_model_config *lmn_model_get_config(const lmn_model *m)
 {
     return &m->config;
-}
-
-/* How long its runs of now take; lock held. */
-static void watch_instances(const lmn_model *m, uint64_t now, lmn_model_stats *out)
-{
-    const lmn_batcher *b = &m->batcher;
-    out->n_instances = b->config.n_instances;
-    for (uint32_t i = 0; i < b->config.n_instances; i++) {
-        const lmn_batch *batch = &m->runner[i].batch;
-        if (!batch->n) continue;
-        const uint64_t began = batch->first->started_ns, took = now > began ? now - began : 0;
-        const uint64_t cost = lmn_batcher_cost(b, batch->rows), least = OVERDUE_NS / OVERDUE_TIMES;
-        const uint64_t most = cost ? OVERDUE_TIMES * (cost > least ? cost : least) : UNKNOWN_NS;
-        out->n_busy++;
-        out->n_overdue += took > most;
-        if (took > out->longest_ns) out->longest_ns = took;
-    }
-}
-
-void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
-{
-    lmn_model *m = (lmn_model *)(uintptr_t)cm;
-    *out = (lmn_model_stats){.load_ns = m->load_ns};
-    lmn_mutex_lock(&m->lock);
-    const lmn_batcher *b = &m->batcher;
-    out->n_queued = b->n_queued;
-    out->queued_rows = (uint64_t)b->rows;
-    out->most_rows = (uint64_t)b->config.max_queue_rows;
-    out->oldest_ns = b->oldest ? b->oldest->arrived_ns : 0;
-    out->n_ok = m->n_ok;
-    out->n_failed = m->n_failed;
-    out->n_refused = m->n_refused + lmn_atomic_load(&m->n_away, relaxed);
-    out->n_late = m->n_late;
-    out->n_cancelled = m->n_cancelled;
-    out->n_rows = m->n_rows;
-    out->n_runs = m->n_runs;
-    out->run_ns = m->run_ns;
-    out->n_cache_hits = m->n_cache_hits;
-    out->n_cache_misses = m->n_cache_misses;
-    memcpy(out->dispatch, b->dispatch, sizeof out->dispatch);
-    memcpy(out->batch_rows, m->batch_rows, sizeof out->batch_rows);
-    const uint64_t now = lmn_now_ns();
-    watch_instances(m, now, out);
-    out->beat_ns = out->n_busy ? lmn_atomic_load(&m->beat_ns, relaxed) : now;
-    lmn_mutex_unlock(&m->lock);
-}
-
-uint32_t lmn_model_get_sizes(const lmn_model *cm, lmn_batch_size out[LMN_BATCH_SIZES])
-{
-    lmn_model *m = (lmn_model *)(uintptr_t)cm;
-    uint32_t n = 0;
-    lmn_mutex_lock(&m->lock);
-    for (uint32_t i = 0; i < LMN_BATCH_SIZES; i++)
-        if (m->sizes[i].n) out[n++] = m->sizes[i];
-    lmn_mutex_unlock(&m->lock);
-    return n;
 }

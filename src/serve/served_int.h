@@ -1,6 +1,7 @@
 /*
- * Inside of a served model: what its files share. served.c queues and answers, served_open.c loads,
- * served_warm.c runs it for the first time and decides, served_run.c runs a batch.
+ * Inside of a served model: what its files share. served.c queues and answers, served_check.c
+ * looks at requests, served_stats.c counts, served_open.c loads, served_warm.c runs it for the
+ * first time and decides, served_run.c runs a batch.
  *
  * Invariants: `lock` guards the batcher and the counters, is held for no longer than a batch takes
  * to form, and never while a session runs or `done` is called. A runner belongs to whoever holds a
@@ -81,6 +82,9 @@ struct lmn_model {
 
 /* Count an answer by its status; lock held. */
 void lmn_model_count(lmn_model *m, const lmn_infer *r);
+/* Count a run that took so long, 0: one by one, and was of `rows` with its padding; lock held. */
+void lmn_model_count_run(lmn_model *m, const lmn_runner *u, const lmn_batch *batch, int64_t rows,
+                         uint64_t took_ns, uint64_t now);
 /* Give the answers that were kept. */
 void lmn_model_answer_hits(lmn_model *m);
 /* Its response cache, where the configuration has one. */
