@@ -83,7 +83,15 @@ static lamina_status want_count(reader *d, const char *key, int64_t max, int64_t
                     (long long)max);
 }
 
-/* The key for what it is, once. */
+/* Keys of an object: those that mean something have names. */
+typedef struct keys {
+    const char *const *names;
+    uint32_t n, seen; /* seen: a bit a name; from the 8th on those of lent memory */
+    uint32_t at;      /* which of the names the last key is; n: none of them */
+    lmn_json_token t; /* the last key */
+} keys;
+
+/* Bit `key` of what was seen, once. */
 static lamina_status once(reader *d, uint32_t *seen, uint32_t key, const char *name)
 {
     if (*seen & 1u << key)
@@ -102,11 +110,14 @@ static uint32_t key_of(const lmn_json_token *t, const char *const *names, uint32
 }
 
 /* The next key of an object: *more false at its end. */
-static lamina_status next_key(reader *d, lmn_json_token *t, bool *more)
+static lamina_status next_key(reader *d, keys *k, bool *more)
 {
-    const lmn_json_kind got = lmn_json_next(&d->j, t);
+    const lmn_json_kind got = lmn_json_next(&d->j, &k->t);
     *more = got == LMN_JSON_KEY;
-    return got == LMN_JSON_ERROR ? bad_json(d) : LAMINA_OK;
+    if (got == LMN_JSON_ERROR) return bad_json(d);
+    if (!*more) return LAMINA_OK;
+    k->at = key_of(&k->t, k->names, k->n);
+    return k->at < k->n ? once(d, &k->seen, k->at, k->names[k->at]) : LAMINA_OK;
 }
 
 /* A parameter that means nothing here: it may be any scalar. */
@@ -151,15 +162,14 @@ static lamina_status want_size(reader *d, const char *key, size_t *out)
 }
 
 /* Where in the memory that the client has lent the bytes of a tensor lie, or are to go. */
-static lamina_status lent_parameter(reader *d, const lmn_json_token *key, uint32_t *seen,
-                                    lmn_lent_part *part)
+static lamina_status lent_parameter(reader *d, keys *k, lmn_lent_part *part)
 {
     static const char *const KEYS[] = {"shared_memory_region", "shared_memory_byte_size",
                                        "shared_memory_offset"};
-    const uint32_t which = key_of(key, KEYS, LMN_COUNT(KEYS));
+    const uint32_t which = key_of(&k->t, KEYS, LMN_COUNT(KEYS));
     lmn_json_token t;
     if (which == LMN_COUNT(KEYS)) return wrong(d, "there is no such parameter of shared memory");
-    LMN_TRY(once(d, seen, 8 + which, KEYS[which]));
+    LMN_TRY(once(d, &k->seen, 8 + which, KEYS[which]));
     if (which == 1) return want_size(d, KEYS[which], &part->bytes);
     if (which == 2) return want_size(d, KEYS[which], &part->offset);
     LMN_TRY(want(d, LMN_JSON_STRING, KEYS[which], "a string", &t));
@@ -175,59 +185,63 @@ static lamina_status lent_end(reader *d, uint32_t seen, const lmn_lent_part *par
     return lmn_kserve_lent_whole(part, seen & 2u << 8, d->err);
 }
 
-/* A parameter without a meaning here; those that begin so ask for `what`, which is not done. */
-static lamina_status other_parameter(reader *d, const lmn_json_token *key, const char *begin,
-                                     const char *what)
+/* The next parameter of an input or output that does not tell of lent memory; *more false at their
+ * end, when what was told of that is whole. */
+static lamina_status next_parameter(reader *d, keys *k, lmn_lent_part *part, bool *more)
 {
-    return begins(key, begin) ? refuse_parameter(d, what) : pass_parameter(d);
+    for (;;) {
+        LMN_TRY(next_key(d, k, more));
+        if (!*more) return lent_end(d, k->seen, part);
+        if (!d->r->lent || !begins(&k->t, "shared_memory_")) return LAMINA_OK;
+        LMN_TRY(lent_parameter(d, k, part));
+    }
+}
+
+/* A parameter without a meaning here; those that begin so ask for `what`, which is not done. */
+static lamina_status other_parameter(reader *d, const keys *k, const char *begin, const char *what)
+{
+    return begins(&k->t, begin) ? refuse_parameter(d, what) : pass_parameter(d);
 }
 
 static lamina_status request_parameters(reader *d)
 {
     static const char *const KEYS[] = {"priority", "timeout", "binary_data_output"};
     lmn_json_token t;
-    uint32_t seen = 0;
+    keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more;
     LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
     for (;;) {
-        LMN_TRY(next_key(d, &t, &more));
-        if (!more) return LAMINA_OK;
-        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
         int64_t n = 0;
-        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
-        if (key == 0) {
-            LMN_TRY(want_count(d, KEYS[key], UINT32_MAX, &n));
+        LMN_TRY(next_key(d, &k, &more));
+        if (!more) return LAMINA_OK;
+        if (k.at == 0) {
+            LMN_TRY(want_count(d, KEYS[0], UINT32_MAX, &n));
             d->r->priority = (uint32_t)n;
-        } else if (key == 1) {
-            LMN_TRY(want_count(d, KEYS[key], INT64_MAX / 1000, &n));
+        } else if (k.at == 1) {
+            LMN_TRY(want_count(d, KEYS[1], INT64_MAX / 1000, &n));
             d->r->timeout_ns = (uint64_t)n * 1000;
-        } else if (key == 2) {
-            LMN_TRY(want_bool(d, KEYS[key], &d->r->binary_out));
+        } else if (k.at == 2) {
+            LMN_TRY(want_bool(d, KEYS[2], &d->r->binary_out));
         } else {
-            LMN_TRY(other_parameter(d, &t, "sequence_", "sequences"));
+            LMN_TRY(other_parameter(d, &k, "sequence_", "sequences"));
         }
     }
 }
 
 static lamina_status input_parameters(reader *d, input *in)
 {
+    static const char *const KEYS[] = {"binary_data_size"};
     lmn_json_token t;
-    uint32_t seen = 0;
+    keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more;
     LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
     for (;;) {
-        LMN_TRY(next_key(d, &t, &more));
-        if (!more) return lent_end(d, seen, &in->lent);
-        if (d->r->lent && begins(&t, "shared_memory_")) {
-            LMN_TRY(lent_parameter(d, &t, &seen, &in->lent));
-            continue;
-        }
-        if (lmn_json_is(&t, "binary_data_size")) {
-            LMN_TRY(once(d, &seen, 0, "binary_data_size"));
-            LMN_TRY(want_count(d, "binary_data_size", INT64_MAX, &in->binary_bytes));
-        } else {
-            LMN_TRY(other_parameter(d, &t, "shared_memory_", "shared memory regions"));
-        }
+        LMN_TRY(next_parameter(d, &k, &in->lent, &more));
+        if (!more) return LAMINA_OK;
+        if (k.at == 0)
+            LMN_TRY(want_count(d, KEYS[0], INT64_MAX, &in->binary_bytes));
+        else
+            LMN_TRY(other_parameter(d, &k, "shared_memory_", "shared memory regions"));
     }
 }
 
@@ -340,22 +354,19 @@ static lamina_status one_input(reader *d)
 {
     static const char *const KEYS[] = {"name", "shape", "datatype", "data", "parameters"};
     input in = {.binary_bytes = -1, .name = ""};
-    lmn_json_token t;
-    uint32_t seen = 0;
+    keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more;
     for (;;) {
-        LMN_TRY(next_key(d, &t, &more));
+        LMN_TRY(next_key(d, &k, &more));
         if (!more) return input_end(d, &in);
-        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
-        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
         lamina_status st = LAMINA_OK;
-        switch (key) {
+        switch (k.at) {
         case 0: st = input_name(d, &in), in.named = true; break;
         case 1: st = shape(d, &in.t), in.shaped = true; break;
         case 2: st = input_type(d, &in), in.typed = true; break;
         case 3: st = data_here(d, &in); break;
         case 4: st = input_parameters(d, &in); break;
-        default: st = lmn_json_skip(&d->j, &t) ? LAMINA_OK : bad_json(d);
+        default: st = lmn_json_skip(&d->j, &k.t) ? LAMINA_OK : bad_json(d);
         }
         if (st != LAMINA_OK) return st;
     }
@@ -365,26 +376,20 @@ static lamina_status output_parameters(reader *d, lmn_infer_tensor *out)
 {
     static const char *const KEYS[] = {"binary_data", "classification"};
     lmn_json_token t;
-    uint32_t seen = 0;
+    keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more;
     LMN_TRY(want(d, LMN_JSON_OBJECT, "parameters", "an object", &t));
     for (;;) {
-        LMN_TRY(next_key(d, &t, &more));
-        if (!more) return lent_end(d, seen, &out->lent);
-        if (d->r->lent && begins(&t, "shared_memory_")) {
-            LMN_TRY(lent_parameter(d, &t, &seen, &out->lent));
-            continue;
-        }
-        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
         int64_t n;
-        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
-        if (key == 0) {
-            LMN_TRY(want_bool(d, KEYS[key], &out->binary));
-        } else if (key == 1) {
-            LMN_TRY(want_count(d, KEYS[key], UINT32_MAX, &n));
+        LMN_TRY(next_parameter(d, &k, &out->lent, &more));
+        if (!more) return LAMINA_OK;
+        if (k.at == 0) {
+            LMN_TRY(want_bool(d, KEYS[0], &out->binary));
+        } else if (k.at == 1) {
+            LMN_TRY(want_count(d, KEYS[1], UINT32_MAX, &n));
             out->n_classes = (uint32_t)n;
         } else {
-            LMN_TRY(other_parameter(d, &t, "shared_memory_", "shared memory regions"));
+            LMN_TRY(other_parameter(d, &k, "shared_memory_", "shared memory regions"));
         }
     }
 }
@@ -402,23 +407,20 @@ static lamina_status one_output(reader *d)
 {
     static const char *const KEYS[] = {"name", "parameters"};
     lmn_infer_tensor *out = &d->r->out[d->r->n_out];
-    lmn_json_token t;
-    uint32_t seen = 0;
+    keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more, named = false;
     const lmn_infer_tensor none = {.binary = d->r->binary_out};
     if (d->r->n_out == LMN_INFER_MAX_PORTS) return wrong(d, "more outputs than a model can have");
     *out = none;
     for (;;) {
-        LMN_TRY(next_key(d, &t, &more));
+        LMN_TRY(next_key(d, &k, &more));
         if (!more) break;
-        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
-        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
-        if (key == 0) {
+        if (k.at == 0) {
             LMN_TRY(output_name(d, out));
             named = true;
-        } else if (key == 1) {
+        } else if (k.at == 1) {
             LMN_TRY(output_parameters(d, out));
-        } else if (!lmn_json_skip(&d->j, &t)) {
+        } else if (!lmn_json_skip(&d->j, &k.t)) {
             return bad_json(d);
         }
     }
@@ -456,32 +458,30 @@ static lamina_status request(reader *d)
     static const char *const KEYS[] = {"id", "inputs", "outputs", "parameters"};
     const uint8_t *outputs = NULL;
     lmn_json_token t;
-    uint32_t seen = 0;
+    keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more;
     const lmn_json_kind got = lmn_json_next(&d->j, &t);
     if (got == LMN_JSON_ERROR) return bad_json(d);
     if (got != LMN_JSON_OBJECT) return wrong(d, "the request must be an object");
     for (;;) {
-        LMN_TRY(next_key(d, &t, &more));
+        LMN_TRY(next_key(d, &k, &more));
         if (!more) break;
-        const uint32_t key = key_of(&t, KEYS, LMN_COUNT(KEYS));
-        if (key < LMN_COUNT(KEYS)) LMN_TRY(once(d, &seen, key, KEYS[key]));
-        if (key == 0) {
+        if (k.at == 0) {
             LMN_TRY(want(d, LMN_JSON_STRING, "id", "a string", &t));
             d->r->id = text_of(d, &t);
             if (!d->r->id.p) return no_memory(d);
             if (d->r->id.n > LMN_KSERVE_ID) return wrong(d, "\"id\" is too long");
-        } else if (key == 1) {
+        } else if (k.at == 1) {
             LMN_TRY(list(d, "inputs", one_input));
-        } else if (key == 3) {
+        } else if (k.at == 3) {
             LMN_TRY(request_parameters(d));
         } else {
-            if (key == 2) outputs = lmn_json_at(&d->j);
-            if (!lmn_json_skip(&d->j, &t)) return bad_json(d);
+            if (k.at == 2) outputs = lmn_json_at(&d->j);
+            if (!lmn_json_skip(&d->j, &k.t)) return bad_json(d);
         }
     }
     if (lmn_json_next(&d->j, &t) != LMN_JSON_END) return bad_json(d);
-    if (!(seen & 2)) return wrong(d, "the request has no \"inputs\"");
+    if (!(k.seen & 2)) return wrong(d, "the request has no \"inputs\"");
     return outputs ? read_outputs(d, outputs) : LAMINA_OK;
 }
 
