@@ -1,6 +1,6 @@
 /*
- * The repository: its models, the loading thread and its jobs. What a model's folder means is in
- * repo_load.c, what loops see of it in repo_table.c.
+ * The repository: its models, the loading thread and its jobs. What a model's folder says is
+ * read in repo_read.c and loaded in repo_load.c, what loops see of it is in repo_table.c.
  */
 #include "serve/repo_int.h"
 
@@ -112,7 +112,7 @@ static void settle_ready(lmn_repo *r)
 
 static bool model_is_there(const lmn_repo *r, const char *name)
 {
-    char dir[4400];
+    char dir[LMN_REPO_PATH];
     if (r->one_file) return false;
     (void)lmn_format(dir, sizeof dir, "%s/%s", r->path, name);
     return lmn_os_path_kind(dir) == LMN_PATH_DIR;

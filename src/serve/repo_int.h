@@ -8,6 +8,8 @@
 #include "base/os/os_thread.h"
 #include "serve/repo.h"
 
+enum { LMN_REPO_PATH = 4400 }; /* bytes of the path of a file of the repository, at most */
+
 typedef struct lmn_repo_slot { /* a version that is, or should be, there */
     uint64_t number;
     lmn_version *loaded;  /* a reference; NULL: it could not be loaded */
@@ -71,9 +73,6 @@ typedef enum lmn_repo_refresh {
  * status says whether anything of it could not be loaded; versions that were loaded stay. */
 lamina_status lmn_repo_refresh_model(lmn_repo *r, lmn_repo_model *m, lmn_repo_refresh how,
                                      lamina_error *err);
-/* What a model's folder says; the arena is the caller's. */
-lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *arena,
-                                   lmn_serve_config *c, lmn_os_file_id *id, lamina_error *err);
 /* Let all versions go. */
 void lmn_repo_drop_model(lmn_repo *r, lmn_repo_model *m);
 /* The row of a name; made if there is none. NULL: out of memory, or too many. */
@@ -85,6 +84,22 @@ lamina_status lmn_repo_publish(lmn_repo *r);
 void lmn_repo_ring(lmn_repo *r);
 LMN_PRINTF(2, 3)
 void lmn_repo_say(const lmn_repo *r, const char *fmt, ...);
+
+/* repo_read.c: what folders say; arenas are the caller's. */
+/* A file of the repository, whole; *id, NULL is fine: which. E_STATE: there is none. */
+lamina_status lmn_repo_read_file(lmn_repo *r, lmn_arena *arena, const char *rel, uint64_t most,
+                                 lmn_span *out, lmn_os_file_id *id, lamina_error *err);
+/* config.json, config.pbtxt, or what holds without. */
+lamina_status lmn_repo_read_config(lmn_repo *r, const char *name, lmn_arena *arena,
+                                   lmn_serve_config *c, lmn_os_file_id *id, lamina_error *err);
+/* Numbers of the versions that the policy wants, the highest first. */
+lamina_status lmn_repo_list_versions(lmn_repo *r, const char *name, lmn_arena *arena,
+                                     const lmn_serve_config *c, uint64_t **out, uint32_t *n,
+                                     lamina_error *err);
+/* Where the file of a version lies, after a look that it lies beneath the repository. */
+lamina_status lmn_repo_locate(const lmn_repo *r, const char *name, uint64_t number,
+                              const char *file, char path[LMN_REPO_PATH], lmn_os_file_id *id,
+                              lamina_error *err);
 
 void lmn_repo_table_unref(lmn_repo_table *t); /* repo_table.c; NULL is fine */
 

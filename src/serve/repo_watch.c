@@ -43,7 +43,7 @@ void lmn_repo_watch_close(lmn_repo *r)
 void lmn_repo_watch_model(const lmn_repo *r, const char *name)
 {
     lmn_arena arena;
-    char dir[4400], **names = NULL;
+    char dir[LMN_REPO_PATH], **names = NULL;
     size_t n = 0;
     (void)lmn_format(dir, sizeof dir, "%s/%s", r->path, name);
     if (!lmn_watch_add(r->watch, dir)) return;
