@@ -61,7 +61,7 @@ static bool job_of(const lmn_hgemm_row *row, const lamina_tensor *w, int32_t fla
     job->bytes = flags & DEEP
                      ? (uint64_t)lmn_dwlast_packed_elems(from.c_out, from.taps) * sizeof(float)
                      : (uint64_t)lmn_hlast_packed_elems(row, &from) * sizeof(uint16_t);
-    *kind = flags & DEEP ? "deep.1" : "image.1";
+    *kind = flags & DEEP ? "deep.2" : "image.1";
     return true;
 }
 

@@ -1,12 +1,13 @@
 /*
  * dwlast family, bf16: depthwise convolution of images whose channels come last, over two axes
- * (depth 1), by f32 weights and bias, clipped, rounded once.
+ * (depth 1), by weights rounded to bf16 and f32 bias, clipped, rounded once.
  *
  *   y[n][oy][ox][c] = clip( bias[c] + sum over ky, kx of  w[ky][kx][c] * x[n][iy][ix][c] )
  *
- * Order   one chain of fused multiply-adds over (ky, kx) from +0, taps outside of the input left
- *         out; the same in every row but ref (f64).
- * Error   class dot(kh kw + 1), then one rounding to nearest even. y overlaps nothing.
+ * Order   one chain over (ky, kx) from +0, taps outside of the input left out, whatever the lines
+ * of a call; of 3 x 3 windows on vdpbf16ps from the bias on over kx, two ky and the third. ref sums
+ * in f64. Error   class dot(kh kw + 1), on vdpbf16ps dot(2 kh kw + 2) where magnitudes below 2^-126
+ * may count as 0 (hgemm.h); then one rounding to nearest even. y overlaps nothing.
  *
  * max: the largest of a window instead, by no weights; NaN if there is one, -inf of no taps. Exact.
  */
@@ -16,8 +17,8 @@
 #include "kernels/conv/conv_geom.h"
 #include "kernels/krow.h"
 
-/* Packed weights are [block of channels][tap][channel], padded with 0, of a block the even channels
-   first. */
+/* Packed weights, floats that are bf16, are [block of channels][tap][channel], padded with 0, of a
+   block the even channels first. */
 enum { LMN_DWLAST_BLOCK = 32 };
 
 typedef struct lmn_dwlast_block {

@@ -28,7 +28,8 @@ void lmn_dwlast_prepack(const float *w, int64_t channels, int64_t taps, float *p
 {
     for (int64_t c = 0; c < lmn_dwlast_blocks(channels) * LMN_DWLAST_BLOCK; c++) {
         for (int64_t t = 0; t < taps; t++)
-            packed[packed_at(taps, t, c)] = c < channels ? w[c * taps + t] : 0.0f;
+            packed[packed_at(taps, t, c)] =
+                c < channels ? hgemm_from_bf16(hgemm_to_bf16(w[c * taps + t])) : 0.0f;
     }
 }
 

@@ -1,16 +1,17 @@
 /*
- * bf16 dwlast row on AVX-512: 32 channels of a pixel are one load, of which a shift makes the even
- * ones and a mask the odd ones. Of 3 x 3 windows the weights of a block stay in registers for all
- * lines of the call.
+ * bf16 dwlast row on vdpbf16ps. Of 3 x 3 windows two taps are one step, for words of two rows
+ * interleave into pairs; a column of pixels meets all windows that it is in at once. Of other
+ * windows 32 channels are one load, of which a shift makes the even ones and a mask the odd ones.
  */
 #include "kernels/conv/dwlast.h"
 #include "kernels/hgemm/hgemm_bf16_avx512.h"
 
 enum { BLOCK = LMN_DWLAST_BLOCK, DENORMAL = 0x20 };
 
-/* A block of channels of an output: both halves. */
+/* A block of channels of an output: the even and the odd ones, or of every eight the first and the
+   last four, as unpacking leaves them. */
 typedef struct both {
-    vf even, odd;
+    vf low, high;
 } both;
 
 /* What is the same for all lines of a block of channels. */
@@ -19,6 +20,7 @@ typedef struct lane {
     const float *w; /* of the block of channels */
     int64_t c, row; /* its first channel; elements of a line of input */
     both bias;
+    __m512i deal; /* where the words of `both` stand in order */
     __mmask32 in; /* channels that are there */
 } lane;
 
@@ -27,26 +29,23 @@ VF_INLINE both tap(both sum, __m512i x, vf w_even, vf w_odd)
     const vf even = _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
     const vf odd =
         _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int32_t)0xffff0000u)));
-    return (both){vf_fma(w_even, even, sum.even), vf_fma(w_odd, odd, sum.odd)};
+    return (both){vf_fma(w_even, even, sum.low), vf_fma(w_odd, odd, sum.high)};
 }
 
-/* Bias, clip, rounding. The instruction that rounds makes denormals 0. */
+/* Clip, rounding. The instruction that rounds makes denormals 0. */
 VF_INLINE void leave(const lane *l, uint16_t *y, both v, const bool full)
 {
     const vf lo = vf_set1(l->b->lo), hi = vf_set1(l->b->hi);
-    v.even = vf_min(hi, vf_max(lo, vf_add(v.even, l->bias.even)));
-    v.odd = vf_min(hi, vf_max(lo, vf_add(v.odd, l->bias.odd)));
+    v.low = vf_min(hi, vf_max(lo, v.low));
+    v.high = vf_min(hi, vf_max(lo, v.high));
     __m512i out;
-    if (LMN_LIKELY(!(_mm512_fpclass_ps_mask(v.even, DENORMAL) |
-                     _mm512_fpclass_ps_mask(v.odd, DENORMAL)))) {
-        const __m512i lanes =
-            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        const __m512i deal = _mm512_or_si512(
-            lanes, _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(VF_LANES)), 16));
-        out = _mm512_permutexvar_epi16(deal, (__m512i)_mm512_cvtne2ps_pbh(v.odd, v.even));
-    } else {
-        out = _mm512_or_si512(bf16_round(v.even), _mm512_slli_epi32(bf16_round(v.odd), 16));
-    }
+    if (LMN_LIKELY(
+            !(_mm512_fpclass_ps_mask(v.low, DENORMAL) | _mm512_fpclass_ps_mask(v.high, DENORMAL))))
+        out = (__m512i)_mm512_cvtne2ps_pbh(v.high, v.low);
+    else
+        out = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(bf16_round(v.low))),
+                                 _mm512_cvtepi32_epi16(bf16_round(v.high)), 1);
+    out = _mm512_permutexvar_epi16(l->deal, out);
     if (full)
         _mm512_storeu_si512(y, out);
     else
@@ -69,63 +68,201 @@ static void pixel_any(const lane *l, const uint16_t *x, int64_t oy, int64_t ox, 
                       vf_load(w), vf_load(w + VF_LANES));
         }
     }
+    sum.low = vf_add(sum.low, l->bias.low), sum.high = vf_add(sum.high, l->bias.high);
     leave(l, y, sum, false);
 }
 
-/* Whole windows of 3 x 3, n of them; x is the first tap of the first. full: a whole block. */
-VF_INLINE void pixels_3(const lane *l, const uint16_t *x, uint16_t *y, int64_t n, const vf w[18],
-                        const bool full)
+static void lines_any(const lane *l)
 {
     const lmn_conv_geom *g = l->b->g;
-    const int64_t c = g->c_in, row = l->row, step = g->stride[2] * c;
-#define LOAD(p) (full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16(l->in, p))
-#define TAP(i) sum = tap(sum, LOAD(x + (i) / 3 * row + (i) % 3 * c), w[2 * (i)], w[2 * (i) + 1])
-    for (int64_t i = 0; i < n; i++, x += step, y += c) {
-        both sum = {vf_zero(), vf_zero()};
-        TAP(0), TAP(1), TAP(2), TAP(3), TAP(4), TAP(5), TAP(6), TAP(7), TAP(8);
-        leave(l, y, sum, full);
-    }
-}
-
-VF_INLINE void run_lines(const lane *l, const bool square, const bool full)
-{
-    const lmn_conv_geom *g = l->b->g;
-    const int64_t image = g->in[1] * l->row, s = g->stride[2];
-    vf w[18];
-#define WEIGHT(i) w[i] = square ? vf_load(l->w + (i)*VF_LANES) : vf_zero()
-    WEIGHT(0), WEIGHT(1), WEIGHT(2), WEIGHT(3), WEIGHT(4), WEIGHT(5), WEIGHT(6), WEIGHT(7);
-    WEIGHT(8), WEIGHT(9), WEIGHT(10), WEIGHT(11), WEIGHT(12), WEIGHT(13), WEIGHT(14);
-    WEIGHT(15), WEIGHT(16), WEIGHT(17);
-    /* Outputs from `first` to `end` - 1 have all taps of a line. */
-    int64_t first, end, none;
-    lmn_conv_inside(g, 0, g->out[2], 0, &first, &none);
-    lmn_conv_inside(g, 0, g->out[2], g->kernel[2] - 1, &none, &end);
-    end = lmn_max_i64(first, end);
     for (int64_t line = l->b->line; line < l->b->line + l->b->n_lines; line++) {
-        const int64_t oy = line % g->out[1], iy = lmn_conv_at(g, 1, oy, 0);
-        const uint16_t *x = l->b->x + line / g->out[1] * image + l->c;
+        const uint16_t *x = l->b->x + line / g->out[1] * g->in[1] * l->row + l->c;
         uint16_t *y = l->b->y + line * g->out[2] * g->c_in + l->c;
-        const bool whole = square && iy >= 0 && iy + 2 < g->in[1] && first < end;
-        const int64_t n = whole ? first : g->out[2];
-        for (int64_t ox = 0; ox < n; ox++) pixel_any(l, x, oy, ox, y + ox * g->c_in);
-        if (!whole) continue;
-        pixels_3(l, x + iy * l->row + (first * s - g->pad[2]) * g->c_in, y + first * g->c_in,
-                 end - first, w, full);
-        for (int64_t ox = end; ox < g->out[2]; ox++) pixel_any(l, x, oy, ox, y + ox * g->c_in);
+        for (int64_t ox = 0; ox < g->out[2]; ox++)
+            pixel_any(l, x, line % g->out[1], ox, y + ox * g->c_in);
     }
 }
 
-/* Bias of n channels; none is -0, which adding does not see. */
-static both bias_of(const float *bias, int64_t n)
+/* ---- 3 x 3 -------------------------------------------------------------------------------------
+ */
+
+enum {
+    SIDE = 3,
+    PAIRS = 4
+}; /* words of a column: those of two rows in pairs, the third beside 0 */
+
+/* The rows under a line of outputs, at pixel 0; `in` is 0 of what is not there. */
+typedef struct three {
+    const uint16_t *x[SIDE];
+    __mmask32 in[SIDE];
+} three;
+
+VF_INLINE void pair_up(__m512i x0, __m512i x1, __m512i x2, __m512i out[PAIRS])
+{
+    const __m512i none = _mm512_setzero_si512();
+    out[0] = _mm512_unpacklo_epi16(x0, x1), out[1] = _mm512_unpackhi_epi16(x0, x1);
+    out[2] = _mm512_unpacklo_epi16(x2, none), out[3] = _mm512_unpackhi_epi16(x2, none);
+}
+
+VF_INLINE void bring(const three *r, int64_t at, __m512i out[PAIRS], const bool full)
+{
+#define BRING(i) \
+    (full ? _mm512_loadu_si512(r->x[i] + at) : _mm512_maskz_loadu_epi16(r->in[i], r->x[i] + at))
+    pair_up(BRING(0), BRING(1), BRING(2), out);
+}
+
+VF_INLINE both meet(both sum, const __m512i x[PAIRS], const __m512i w[PAIRS])
+{
+#define MEET(sum, i) _mm512_dpbf16_ps(sum, (__m512bh)x[i], (__m512bh)w[i])
+    sum.low = MEET(sum.low, 0), sum.high = MEET(sum.high, 1);
+    sum.low = MEET(sum.low, 2), sum.high = MEET(sum.high, 3);
+    return sum;
+}
+
+/* Weights by columns of the window; taps of rows that are not there count as 0. */
+typedef struct square {
+    __m512i w[SIDE][PAIRS];
+} square;
+
+static square square_of(const lane *l)
+{
+    square s;
+    __m512i words[SIDE];
+    for (int kx = 0; kx < SIDE; kx++) {
+        for (int ky = 0; ky < SIDE; ky++) {
+            const float *w = l->w + (ky * SIDE + kx) * BLOCK;
+            words[ky] = _mm512_or_si512(_mm512_srli_epi32(_mm512_loadu_si512(w), 16),
+                                        _mm512_loadu_si512(w + VF_LANES));
+        }
+        pair_up(words[0], words[1], words[2], s.w[kx]);
+    }
+    return s;
+}
+
+VF_INLINE square those_in(const square *s, const three *r)
+{
+    square out;
+    const __m512i two = _mm512_set1_epi32((r->in[0] ? 0xffff : 0) | (r->in[1] ? ~0xffff : 0));
+    const __m512i one = _mm512_set1_epi32(r->in[2] ? ~0 : 0);
+#define THOSE(kx)                                      \
+    out.w[kx][0] = _mm512_and_si512(s->w[kx][0], two); \
+    out.w[kx][1] = _mm512_and_si512(s->w[kx][1], two); \
+    out.w[kx][2] = _mm512_and_si512(s->w[kx][2], one); \
+    out.w[kx][3] = _mm512_and_si512(s->w[kx][3], one);
+    THOSE(0) THOSE(1) THOSE(2) return out;
+}
+
+/* A line of outputs, one column of input after the other. */
+VF_INLINE void line_1(const lane *l, const square *all, const three *r, uint16_t *y,
+                      const bool full)
+{
+    const lmn_conv_geom *g = l->b->g;
+    const square s = those_in(all, r);
+    both oldest = l->bias, older = l->bias;
+    int64_t ix = -g->pad[2];
+    for (int64_t i = 0; i < g->out[2] + SIDE - 1; i++, ix++) {
+        both fresh = l->bias;
+        if (ix >= 0 && ix < g->in[2]) {
+            __m512i x[PAIRS];
+            bring(r, ix * g->c_in, x, full);
+            oldest = meet(oldest, x, s.w[2]), older = meet(older, x, s.w[1]);
+            fresh = meet(fresh, x, s.w[0]);
+        }
+        if (i >= SIDE - 1) leave(l, y + (i - SIDE + 1) * g->c_in, oldest, full);
+        oldest = older, older = fresh;
+    }
+}
+
+/* The same at a stride of two, where every other column is in two windows. */
+VF_INLINE void line_2(const lane *l, const square *all, const three *r, uint16_t *y,
+                      const bool full)
+{
+    const lmn_conv_geom *g = l->b->g;
+    const square s = those_in(all, r);
+    both sum = l->bias;
+    __m512i x[PAIRS];
+    int64_t ix = -g->pad[2];
+    if (ix >= 0) {
+        bring(r, ix * g->c_in, x, full);
+        sum = meet(sum, x, s.w[0]);
+    }
+    for (int64_t i = 0; i < g->out[2]; i++, y += g->c_in) {
+        both fresh = l->bias;
+        if (++ix >= 0 && ix < g->in[2]) {
+            bring(r, ix * g->c_in, x, full);
+            sum = meet(sum, x, s.w[1]);
+        }
+        if (++ix >= 0 && ix < g->in[2]) {
+            bring(r, ix * g->c_in, x, full);
+            sum = meet(sum, x, s.w[2]), fresh = meet(fresh, x, s.w[0]);
+        }
+        leave(l, y, sum, full);
+        sum = fresh;
+    }
+}
+
+#define LINE(stride, name, full)                                                              \
+    static __attribute__((noinline)) void line_##stride##name(const lane *l, const square *s, \
+                                                              const three *r, uint16_t *y)    \
+    {                                                                                         \
+        line_##stride(l, s, r, y, full);                                                      \
+    }
+LINE(1, _full, true)
+LINE(1, _part, false)
+LINE(2, _full, true)
+LINE(2, _part, false)
+
+static void lines_3(const lane *l)
+{
+    const lmn_conv_geom *g = l->b->g;
+    const square s = square_of(l);
+    for (int64_t line = l->b->line; line < l->b->line + l->b->n_lines; line++) {
+        const uint16_t *x = l->b->x + line / g->out[1] * g->in[1] * l->row + l->c;
+        uint16_t *y = l->b->y + line * g->out[2] * g->c_in + l->c;
+        three r;
+        bool whole = l->in == ~(__mmask32)0;
+        for (int i = 0; i < SIDE; i++) {
+            const int64_t iy = lmn_conv_at(g, 1, line % g->out[1], i);
+            const bool there = iy >= 0 && iy < g->in[1];
+            r.x[i] = x + (there ? iy : 0) * l->row, r.in[i] = there ? l->in : 0;
+            whole = whole && there;
+        }
+        if (g->stride[2] == 1)
+            (whole ? line_1_full : line_1_part)(l, &s, &r, y);
+        else
+            (whole ? line_2_full : line_2_part)(l, &s, &r, y);
+    }
+}
+
+/* Bias of n channels; none is -0, which adding does not see. pairs: in the order of unpacking. */
+static both bias_of(const float *bias, int64_t n, bool pairs)
 {
     const vf none = vf_set1(-0.0f);
     if (!bias) return (both){none, none};
-    const __m512i lanes =
+    const __m512i even =
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const vf low = vf_loadm(bias, vm_first(n)),
-             high = vf_loadm(bias + VF_LANES, vm_first(n - VF_LANES));
-    return (both){_mm512_permutex2var_ps(low, lanes, high),
-                  _mm512_permutex2var_ps(low, _mm512_add_epi32(lanes, _mm512_set1_epi32(1)), high)};
+    const __m512i fours =
+        _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    const __m512i low = pairs ? fours : even;
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(pairs ? 4 : 1));
+    const vf first = vf_loadm(bias, vm_first(n)),
+             second = vf_loadm(bias + VF_LANES, vm_first(n - VF_LANES));
+    return (both){_mm512_permutex2var_ps(first, low, second),
+                  _mm512_permutex2var_ps(first, high, second)};
+}
+
+/* Where the words of channels stand that `both` holds. */
+static __m512i deal_of(bool pairs)
+{
+    if (pairs) { /* fours of words */
+        static const uint16_t at[BLOCK] = {0,  1,  2,  3,  16, 17, 18, 19, 4,  5,  6,
+                                           7,  20, 21, 22, 23, 8,  9,  10, 11, 24, 25,
+                                           26, 27, 12, 13, 14, 15, 28, 29, 30, 31};
+        return _mm512_loadu_si512(at);
+    }
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_or_si512(
+        lanes, _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(VF_LANES)), 16));
 }
 
 lmn_dwlast_fn lmn_dwlast_bf16_avx512bf16;
@@ -134,22 +271,21 @@ void lmn_dwlast_bf16_avx512bf16(const lmn_dwlast_block *b)
 {
     const lmn_conv_geom *g = b->g;
     const int64_t taps = g->kernel[1] * g->kernel[2];
-    const bool square =
-        g->kernel[1] == 3 && g->kernel[2] == 3 && g->dilation[1] == 1 && g->dilation[2] == 1;
+    const bool square = g->kernel[1] == SIDE && g->kernel[2] == SIDE && g->stride[2] <= 2 &&
+                        g->dilation[1] == 1 && g->dilation[2] == 1;
     for (int64_t c = 0; c < g->c_in; c += BLOCK) {
         const int64_t left = g->c_in - c;
         const lane l = {.b = b,
                         .w = b->w + c * taps,
                         .c = c,
                         .row = g->in[2] * g->c_in,
-                        .bias = bias_of(b->bias ? b->bias + c : NULL, left),
+                        .bias = bias_of(b->bias ? b->bias + c : NULL, left, square),
+                        .deal = deal_of(square),
                         .in = left >= BLOCK ? ~(__mmask32)0 : (__mmask32)((1u << left) - 1)};
-        if (square && left >= BLOCK)
-            run_lines(&l, true, true);
-        else if (square)
-            run_lines(&l, true, false);
+        if (square)
+            lines_3(&l);
         else
-            run_lines(&l, false, false);
+            lines_any(&l);
     }
 }
 
