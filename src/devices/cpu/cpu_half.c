@@ -116,12 +116,6 @@ void lmn_cpu_trial_open(lmn_cpu_trial *t, lamina_precision precision)
     lmn_atomic_store(&t->verdict, settled ? LMN_CPU_SHORT : LMN_CPU_UNTRIED, relaxed);
 }
 
-lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
-{
-    if (!LMN_CPU_SHORTENS) return LMN_CPU_F32;
-    return w->half || w->int8 ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
-}
-
 void lmn_cpu_trial_judge(lmn_cpu_trial *t, const float *exact, const float *half, int64_t n)
 {
     double off = 0, size = 0;

@@ -84,7 +84,11 @@ void lmn_cpu_weights_finish(const lmn_cpu_dev *dev, void *state);
 const float *lmn_cpu_panels(const lmn_cpu_weights *w, const lmn_gemm_shape *s, lamina_status *st);
 
 /* How the node is to be computed now. */
-lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w);
+static inline lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
+{
+    const bool may = LMN_CPU_SHORTENS && (w->half || w->int8);
+    return may ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
+}
 
 /* Products: `supports` for f32 (rows of `f32`, or bf16 if the session wants) and, for operators of
    ONNX, for 16 bits. Text as in supports(). */
