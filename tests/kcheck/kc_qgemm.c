@@ -89,6 +89,23 @@ static void draw_ends(kc_ctx *kc, qproduct *p)
     if (kc_int(kc, 0, 2) == 0) a->lo += (int32_t)kc_int(kc, 0, 100), a->hi -= 50;
 }
 
+/* What most layers of models want: bytes by small factors of columns, nothing added to rows. */
+static void usual_ends(kc_ctx *kc, qproduct *p)
+{
+    lmn_qgemm_args *a = &p->args;
+    a->a_zps = a->b_zps = a->row_bias = NULL, a->row_mul = a->plus = NULL;
+    a->b_zp = a->b_signed ? 0 : 128;
+    a->out = LMN_QGEMM_BYTES, a->div = 1.0f, a->mul = (float)kc_int(kc, 1, 1 << 20) * 0x1p-26f;
+    if (a->col_mul) {
+        float *mul = kc_buffer(kc, (size_t)p->shape.n * sizeof *mul);
+        for (int64_t j = 0; j < p->shape.n; j++)
+            mul[j] = (float)kc_int(kc, -(1 << 20), 1 << 20) * 0x1p-26f;
+        a->col_mul = mul;
+    }
+    a->lo = a->lo < 0 ? -128 : 0, a->hi = a->lo + 255;
+    a->zp = kc_int(kc, 0, 1) ? 0 : a->lo + (int32_t)kc_int(kc, 0, 255);
+}
+
 /* Every item of B, packed; what is not written stays poison. */
 static void pack_whole(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 {
@@ -106,11 +123,13 @@ static void pack_whole(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 {
     const bool big = kc_int(kc, 0, 9) == 0, long_k = kc_int(kc, 0, 39) == 0;
+    const bool usual = kc_int(kc, 0, 3) == 0;
     memset(p, 0, sizeof *p);
     p->shape.m = kc_extent(kc, row->mr, big ? 200 : 40);
     p->shape.n = kc_extent(kc, row->nr, big ? 500 : 110);
     p->shape.k = kc_extent(kc, 4, big ? 300 : 70);
     if (long_k) p->shape.m %= 10, p->shape.n %= 60, p->shape.k = kc_int(kc, 4860, 10000);
+    if (usual && kc_int(kc, 0, 1)) p->shape.k = kc_int(kc, 0, 20);
     p->shape.n_batch = kc_int(kc, 0, 4) ? 1 : kc_int(kc, 0, 3);
     p->shape.bring = kc_int(kc, 0, 2) == 0;
     p->turned = !p->shape.bring && kc_int(kc, 0, 1);
@@ -129,6 +148,7 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     a->a = some_bytes(kc, m ? last * a->a_batch + (m - 1) * a->lda + k : 0);
     a->b = p->b = some_bytes(kc, b_rows ? last * a->b_batch + (b_rows - 1) * a->ldb + b_cols : 0);
     draw_ends(kc, p);
+    if (usual) usual_ends(kc, p);
     p->c_elems = m && items ? (items * m - 1) * a->ldc + n : 0;
     if (p->shape.packed) pack_whole(kc, row, p);
     if (!p->shape.bring) return;

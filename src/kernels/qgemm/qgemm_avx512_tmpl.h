@@ -371,4 +371,9 @@ ALWAYS void pack_bt_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad
     }
 }
 
+/* A block of at least one product a sum, at most LMN_QGEMM_SHORT_K and all there are, that leaves
+   as SMALL_BYTES. */
+enum { LMN_QGEMM_SHORT_K = 16 };
+typedef void lmn_qgemm_short_fn(const lmn_qgemm_block *blk);
+
 #endif

@@ -13,6 +13,7 @@ enum { MR = 8, NR = 48, GROUP = 4, NEAR_BYTES = 20 << 10, SHORT_K = 64 };
 lmn_qgemm_block_fn lmn_qgemm_i8_block_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_avx512vnni, lmn_qgemm_i8_pack_b_avx512vnni,
     lmn_qgemm_i8_pack_bt_avx512vnni;
+lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 
 /* The ends of tiles of fewer than MR rows, and those that no instance computes in registers. */
 static __attribute__((noinline)) void leave(const lmn_qgemm_block *t, int64_t i0, int64_t j0,
@@ -240,6 +241,10 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 #undef TILES
     leaving how = leaving_of(t);
     if (how == BYTES && gives_small_bytes(t)) how = SMALL_BYTES;
+    if (how == SMALL_BYTES && !t->part && t->k > 0 && t->k <= LMN_QGEMM_SHORT_K) {
+        lmn_qgemm_i8_short_avx512vnni(t);
+        return;
+    }
     const bool rows = t->n * t->k <= NEAR_BYTES || t->k <= SHORT_K;
     (rows ? by_rows : by_panels)(t, tiles, how);
 }

@@ -1,0 +1,96 @@
+/*
+ * Sums of up to sixteen products for the qgemm row for AVX-512 VNNI. Their ends are as much work as
+ * the products, on other units: the weights of a line's 64 columns stay in registers while rows of
+ * A pass, a row leaves as a line of bytes, and its end runs beside the products of the next. Panels
+ * are those of the block kernel; the columns of a line lie in two or three of them.
+ */
+#include "kernels/qgemm/qgemm_avx512_tmpl.h"
+
+enum { NR = 48, LINE = 64, STRIP = 48 /* rows that pass the weights of a line */ };
+
+lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
+
+/* Rows i .. i + m - 1 by the columns from j on, up to `vectors` * 16 of them; k is `groups` fours,
+   of which the last may be short. shift: is zp not 0? What follows in C is fetched. */
+ALWAYS void line(const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j, const int groups,
+                 const int vectors, const bool shift)
+{
+    const int64_t lda = t->lda, ldc = t->end.ldc, left = t->k % FOUR, n = t->n - j;
+    const uint8_t *a = (const uint8_t *)t->a + i * lda;
+    uint8_t *c = (uint8_t *)t->end.c + i * ldc + j;
+    const __mmask16 some = (__mmask16)((1u << left) - 1);
+    const __mmask64 in = bytes(n);
+    const bool u8 = t->end.hi > 127;
+    const __m512i order = packer_of(&t->end).order, zp = _mm512_set1_epi16((short)t->end.zp);
+#define WEIGHTS(v, g) \
+    b##v##g = (g) < groups ? _mm512_loadu_si512(b##v + (g)*NR * FOUR) : _mm512_setzero_si512()
+#define COLUMNS(v)                                                                         \
+    const int64_t j##v = (v) < vectors && (v)*LANES < n ? j + (v)*LANES : j;               \
+    const int8_t *b##v = (const int8_t *)t->b + j##v / NR * t->b_panel + j##v % NR * FOUR; \
+    const __m512i add##v = _mm512_loadu_si512(t->end.col_add + j##v);                      \
+    const __m512 mul##v = _mm512_loadu_ps(t->end.col_mul + j##v);                          \
+    const __m512i WEIGHTS(v, 0), WEIGHTS(v, 1), WEIGHTS(v, 2), WEIGHTS(v, 3);
+    COLUMNS(0)
+    COLUMNS(1)
+    COLUMNS(2)
+    COLUMNS(3)
+#define STEP(g)                                                                             \
+    if ((g) < groups) {                                                                     \
+        const uint8_t *p = a + FOUR * (g);                                                  \
+        const __m512i y = (g) == groups - 1 && left                                         \
+                              ? _mm512_broadcastd_epi32(_mm_maskz_loadu_epi8(some, p))      \
+                              : four(p);                                                    \
+        c0 = _mm512_dpbusd_epi32(c0, y, b0##g), c1 = _mm512_dpbusd_epi32(c1, y, b1##g);     \
+        if (vectors > 2)                                                                    \
+            c2 = _mm512_dpbusd_epi32(c2, y, b2##g), c3 = _mm512_dpbusd_epi32(c3, y, b3##g); \
+    }
+#define WORDS(v) _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(c##v), mul##v))
+#define SHIFTED(x) (shift ? _mm512_adds_epi16(x, zp) : (x))
+    for (int64_t r = 0; r < m; r++, a += lda, c += ldc) {
+        __m512i c0 = add0, c1 = add1, c2 = add2, c3 = add3;
+        _mm_prefetch((const void *)((uintptr_t)c + LINE), _MM_HINT_T0);
+        STEP(0)
+        STEP(1) STEP(2) STEP(3) const __m512i lo = SHIFTED(_mm512_packs_epi32(WORDS(0), WORDS(1)));
+        const __m512i hi = vectors > 2 ? SHIFTED(_mm512_packs_epi32(WORDS(2), WORDS(3))) : lo;
+        const __m512i y = u8 ? _mm512_packus_epi16(lo, hi) : _mm512_packs_epi16(lo, hi);
+        _mm512_mask_storeu_epi8(c, in, _mm512_permutexvar_epi32(order, y));
+    }
+#undef SHIFTED
+#undef WORDS
+#undef STEP
+#undef COLUMNS
+#undef WEIGHTS
+}
+
+typedef void line_fn(const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j);
+
+#define INSTANCE(groups, vectors, shift)                                       \
+    static __attribute__((noinline)) void line_##groups##_##vectors##_##shift( \
+        const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j)             \
+    {                                                                          \
+        line(t, i, m, j, groups, vectors, shift);                              \
+    }
+#define INSTANCES(groups) \
+    INSTANCE(groups, 2, 0) INSTANCE(groups, 2, 1) INSTANCE(groups, 4, 0) INSTANCE(groups, 4, 1)
+INSTANCES(1)
+INSTANCES(2)
+INSTANCES(3)
+INSTANCES(4)
+
+void lmn_qgemm_i8_short_avx512vnni(const lmn_qgemm_block *t)
+{
+#define OF(g)                              \
+    {                                      \
+        {line_##g##_2_0, line_##g##_2_1},  \
+        {                                  \
+            line_##g##_4_0, line_##g##_4_1 \
+        }                                  \
+    }
+    static line_fn *const lines[LMN_QGEMM_SHORT_K / FOUR][2][2] = {OF(1), OF(2), OF(3), OF(4)};
+#undef OF
+    line_fn *const(*const run)[2] = lines[(t->k - 1) / FOUR];
+    const bool shift = t->end.zp != 0;
+    for (int64_t i = 0; i < t->m; i += STRIP)
+        for (int64_t j = 0; j < t->n; j += LINE)
+            run[t->n - j > LINE / 2][shift](t, i, lmn_min_i64(STRIP, t->m - i), j);
+}
