@@ -1,7 +1,7 @@
 /*
  * Kernels of the CPU device against the reference evaluation: recurrent layers and folds within
- * what f32 loses, Einsum bit for bit; and the same bits when chunks are shared by workers and come
- * from the back.
+ * what f32 loses, Einsum bit for bit; few rows by much of B, cut along k; and the same bits when
+ * chunks are shared by workers and come from the back.
  */
 #include "t.h"
 
@@ -184,4 +184,20 @@ static void test_folds(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_recurrent), T_TEST(test_einsum), T_TEST(test_folds))
+/* Few rows by [k][n] weights around where sums are cut into parts: 1 MiB of B, k in four. */
+static void test_long_sums(t_env *env)
+{
+    static const int64_t NK[][2] = {{768, 768},  {640, 2048}, {512, 512},  {333, 1024},
+                                    {300, 1021}, {17000, 64}, {1, 262144}, {511, 512}};
+    for (int32_t i = 0; i < 32; i++) {
+        const int64_t n = NK[i / 4][0], k = NK[i / 4][1], m = i % 4 + 1;
+        op_bench b;
+        op_begin(&b, env, i % 2 ? "Gemm" : "MatMul", 1);
+        floats(&b, env, 2, (int64_t[]){m, k}, 1);
+        floats(&b, env, 2, (int64_t[]){k, n}, 1);
+        if (i % 2) floats(&b, env, 1, &n, 1);
+        compare(&b, 2e-6 * (double)k);
+    }
+}
+
+T_MAIN(T_TEST(test_recurrent), T_TEST(test_einsum), T_TEST(test_folds), T_TEST(test_long_sums))

@@ -160,6 +160,53 @@ static lamina_status run_short(const lamina_kernel *k, lmn_eval *ec, product *p,
     return product_run(ec, p);
 }
 
+/* ---- long sums of few rows ---------------------------------------------------------------------
+ */
+
+/*
+ * Few rows of A by [k][n] weights from memory. Threads that share the columns read alternate pieces
+ * of every row, which memory serves hardly faster than it serves one; parts of k are whole rows,
+ * one run for each thread. So such a product is PARTS products whose sums are added pairwise: the
+ * shape alone says which, and the bits are those of any number of threads.
+ */
+enum { PARTS = 4, LONG_M = 3, LONG_N = 16384, LONG_BYTES = 1 << 20 };
+
+static bool is_long(const lamina_kernel *k, const product *p, const lmn_gemm_shape *g)
+{
+    if (g->flags || g->n_batch != 1 || p->n_axes || k->precision == LAMINA_PRECISION_STRICT)
+        return false;
+    return g->m <= LONG_M && g->n <= LONG_N && g->k % PARTS == 0 &&
+           g->k * g->n >= LONG_BYTES / (int64_t)sizeof(float);
+}
+
+static lamina_status run_long(const lamina_kernel *k, lmn_eval *ec, product *p,
+                              const lmn_gemm_shape *g)
+{
+    const int64_t mn = g->m * g->n;
+    float *sum = lmn_scratch(ec, (size_t)(PARTS * mn) * sizeof *sum), *c = p->args.c;
+    if (!sum) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    const lmn_gemm_shape s = {g->m, g->n, g->k / PARTS, PARTS, 0, g->threads};
+    product part = {.args = p->args};
+    part.args.a_batch = s.k, part.args.b_batch = s.k * s.n, part.args.c_batch = mn;
+    part.args.c = sum, part.args.epi = NULL;
+    plan_tuned(k, &part, &s);
+    LMN_TRY(product_run(ec, &part));
+    for (int64_t i = 0; i < mn; i++)
+        c[i] = (sum[i] + sum[mn + i]) + (sum[2 * mn + i] + sum[3 * mn + i]);
+    const lmn_epi_block e = {.c = c, .ldc = g->n, .m = g->m, .n = g->n};
+    if (p->args.epi) part.plan.row->epi(p->args.epi, &e);
+    return LAMINA_OK;
+}
+
+static lamina_status run_f32(const lamina_kernel *k, lmn_eval *ec, product *p,
+                             const lmn_gemm_shape *g)
+{
+    if (is_long(k, p, g)) return run_long(k, ec, p, g);
+    if (go_f32(k, p, g) != LAMINA_OK)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for packed weights");
+    return product_run(ec, p);
+}
+
 /* All of the product into y, by the type of the operands and the session's precision. */
 static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *p,
                                  lmn_gemm_shape *g, lamina_tensor *y)
@@ -170,11 +217,11 @@ static lamina_status product_all(const lamina_kernel *k, lmn_eval *ec, product *
         y->dtype == LAMINA_F32 ? lmn_cpu_weights_verdict(w) : LMN_CPU_F32;
     p->args.c = y->data;
     if (verdict == LMN_CPU_SHORT) return run_short(k, ec, p, g);
-    if (lmn_cpu_is_half(y->dtype))
+    if (lmn_cpu_is_half(y->dtype)) {
         go_half(p, lmn_cpu_hgemm(k->dev, y->dtype), g, NULL);
-    else if (go_f32(k, p, g) != LAMINA_OK)
-        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for packed weights");
-    LMN_TRY(product_run(ec, p));
+        return product_run(ec, p);
+    }
+    LMN_TRY(run_f32(k, ec, p, g));
     if (verdict != LMN_CPU_UNTRIED) return LAMINA_OK;
     float *other = lmn_scratch(ec, y->data_bytes);
     if (!other) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");

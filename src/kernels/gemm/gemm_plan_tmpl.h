@@ -31,7 +31,9 @@ enum {
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
     SMALL_NT_M = LMN_GEMM_THIN_M,
-    STREAM_NN = 1024,         /* columns of B read as one piece */
+    STREAM_NN = 4096,         /* columns of B read as one piece ... */
+    STREAM_LEAST = 1024,      /* ... at least so many ... */
+    STREAM_ELEMS = 16 << 20,  /* ... and not more of B: some 3 ms */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     DIRECT_M = 32,            /* and any B for so few rows */
     DIRECT_NC = 768,          /* columns of a chunk then */
@@ -93,15 +95,20 @@ static int32_t choose_path(const GEMM_T(plan) * p)
 }
 
 /* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: narrow
-   ones cost DRAM's bandwidth, so few columns are cut for two threads at most, but evenly: a third
-   chunk of three leaves one thread idle for as long as one takes, and asleep for the next product.
+   ones cost DRAM's bandwidth, and where they begin at odd addresses a line of the caches each. So
+   items are not cut where they suffice the threads, and few columns for two threads at most, but
+   evenly: a third chunk of three leaves one thread idle for as long as one takes, and asleep for
+   the next product.
  */
 static int64_t stream_columns(const GEMM_T(plan) * p)
 {
     const bool nt = p->path == PATH_SMALL_NT;
     const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
-    const int64_t worth = lmn_round_up_i64(lmn_max_i64(1, least / k), nt ? 16 : STREAM_NN);
-    if (nt || p->threads <= 1 || p->n * k < min_stream_bytes) return worth;
+    const int64_t few = lmn_max_i64(1, least / k);
+    if (nt) return lmn_round_up_i64(few, 16);
+    const int64_t most = lmn_min_i64(STREAM_NN, STREAM_ELEMS / k);
+    const int64_t worth = lmn_max_i64(lmn_round_up_i64(few, STREAM_LEAST), most);
+    if (p->threads <= 1 || p->n_batch >= p->threads || p->n * k < min_stream_bytes) return worth;
     return lmn_ceil_div_i64(p->n, lmn_round_up_i64(lmn_ceil_div_i64(p->n, worth), 2));
 }
 
@@ -142,7 +149,7 @@ static void cut(GEMM_T(plan) * out)
     out->kc = k;
     out->b_far = false;
     if (out->path == PATH_SMALL_NN || out->path == PATH_SMALL_NT) {
-        out->b_far = b_bytes > stream_bytes;
+        out->b_far = (double)b_bytes * (double)out->n_batch > (double)stream_bytes;
         out->mc = out->m, out->nc = lmn_split_even(out->n, stream_columns(out), 16);
         out->m_blocks = 1, out->n_blocks = lmn_ceil_div_i64(out->n, out->nc);
     } else if (out->path == PATH_SHORT) {

@@ -125,7 +125,8 @@ static void clear_block(const gemm_block *t)
 static void small_nn_run(const gemm_block *t)
 {
     if (t->k == 0 && !t->beta) clear_block(t);
-    const int64_t width = t->m > 4 ? 512 : 1024; /* m rows of C by 2 to 4 KiB */
+    /* m rows of C by 2 to 4 KiB, or one by 16. */
+    const int64_t width = t->m > 4 ? 512 : t->m > 1 ? 1024 : 4096;
     /* Eight rows 4 KiB apart share a set of L1, which matters where B comes from a cache. */
     const bool one = t->m == 1 && (t->b_far || t->ldb * (int64_t)sizeof(vf_real) % 4096 != 0);
     for (int64_t j = 0; j < t->n; j += width) {
