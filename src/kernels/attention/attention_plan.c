@@ -172,16 +172,24 @@ static work open_work(const lmn_attention_plan *p, const lmn_attention_args *a, 
     return w;
 }
 
+/* to[c] = from[c * step] * scale, in pieces that compilers make vectors of. */
+static void scale_row(float *restrict to, const float *restrict from, int64_t step, int64_t d,
+                      float scale)
+{
+    enum { PIECE = 16 };
+    int64_t c = 0;
+    for (; step == 1 && c + PIECE <= d; c += PIECE)
+        for (int i = 0; i < PIECE; i++) to[c + i] = from[c + i] * scale;
+    for (; c < d; c++) to[c] = from[c * step] * scale;
+}
+
 /* Row r of the scaled queries. */
 static void open_query(const work *w, const float *from, int64_t r)
 {
     const lmn_attention_plan *p = w->p;
     const int64_t d = p->shape.d, step = w->a->q_step[3];
     float *to = p->half ? w->s : (float *)w->q + r * d;
-    if (step == 1)
-        for (int64_t c = 0; c < d; c++) to[c] = from[c] * w->a->scale;
-    else
-        for (int64_t c = 0; c < d; c++) to[c] = from[c * step] * w->a->scale;
+    scale_row(to, from, step, d, w->a->scale);
     if (!p->half) return;
     const int64_t padded = whole_k(p, d);
     p->half->rows_f32(&(lmn_hgemm_rows){
