@@ -226,7 +226,9 @@
     X(FusedGemm)                                                         \
     X(FusedMatMul)                                                       \
     X(ImageConv)                                                         \
+    X(ImageMean)                                                         \
     X(QBlockMatMul)                                                      \
+    X(ToImage)                                                           \
     /* com.microsoft */                                                  \
     X(MsAttention)                                                       \
     X(MsBiasAdd)                                                         \

@@ -155,5 +155,58 @@ static void check_max(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Any bits, planes apart; two cuts of the pixels. */
+static void check_planes(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_dwlast_row *row = (const lmn_dwlast_row *)(const void *)head;
+    for (int i = 0; i < (kc_quick(kc) ? 200 : 2000); i++) {
+        kc_case(kc);
+        const int64_t n = kc_extent(kc, 32, 150), c = kc_int(kc, 0, 1) ? 3 : kc_int(kc, 1, 9);
+        const int64_t plane = n + kc_int(kc, 0, 5), cut = kc_int(kc, 0, (int)n);
+        const int64_t n_x = n ? (c - 1) * plane + n : 0;
+        float *from = kc_buffer(kc, (size_t)n_x * sizeof *from);
+        for (int64_t e = 0; e < n_x; e++) { /* any bits, or a tie or its neighbour */
+            const uint32_t u = (uint32_t)kc_int(kc, 0, UINT32_MAX);
+            const uint32_t tie = ((u & 0xffff0000u) | 0x8000u) + (uint32_t)kc_int(kc, 0, 2) - 1;
+            from[e] = hgemm_float(e % 2 ? u : tie);
+            if (i % 2 && fabsf(from[e]) < 0x1p-126f) from[e] = 1; /* all by the instruction */
+        }
+        uint16_t *y = kc_buffer(kc, (size_t)(n * c) * 2);
+        KC_CALL(kc, row->planes(&(lmn_dwlast_planes){from, plane, cut, c, y}));
+        KC_CALL(kc, row->planes(&(lmn_dwlast_planes){from + cut, plane, n - cut, c, y + cut * c}));
+        for (int64_t e = 0; e < n * c; e++) {
+            const uint16_t want = hgemm_to_bf16(from[e % c * plane + e / c]);
+            if (same(y[e], want)) continue;
+            kc_fail(kc, "%d pixels of %d channels: element %d is %04x, not %04x", (int)n, (int)c,
+                    (int)e, y[e], want);
+            break;
+        }
+    }
+}
+
+static void check_mean(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_dwlast_row *row = (const lmn_dwlast_row *)(const void *)head;
+    for (int i = 0; i < (kc_quick(kc) ? 100 : 1000); i++) {
+        kc_case(kc);
+        const int64_t n = kc_int(kc, 1, 60), c = kc_extent(kc, 32, 100);
+        uint16_t *x = kc_buffer(kc, (size_t)(n * c) * 2);
+        float *y = kc_buffer(kc, (size_t)c * sizeof *y);
+        for (int64_t e = 0; e < n * c; e++) x[e] = some_pixel(kc);
+        KC_CALL(kc, row->mean(&(lmn_dwlast_mean){x, n, c, y}));
+        for (int64_t e = 0; e < c; e++) {
+            double sum = 0;
+            for (int64_t p = 0; p < n; p++) sum += (double)hgemm_from_bf16(x[p * c + e]);
+            const float want = (float)(sum / (double)n);
+            if (y[e] == want || (isnan(y[e]) && isnan(want))) continue;
+            kc_fail(kc, "mean of %d pixels, channel %d of %d: %a, not %a", (int)n, (int)e, (int)c,
+                    (double)y[e], (double)want);
+            break;
+        }
+    }
+}
+
+const kc_driver kc_dwlast_planes = {"dwlast", "planes", check_planes, NULL};
+const kc_driver kc_dwlast_mean = {"dwlast", "mean", check_mean, NULL};
 const kc_driver kc_dwlast_max = {"dwlast", "max", check_max, NULL};
 const kc_driver kc_dwlast_run = {"dwlast", "run", check_run, NULL};

@@ -263,11 +263,11 @@ static bool by_pairs(const pr_draw *d)
 static bool sums(const char *op)
 {
     static const char *const names[] = {
-        "MatMul",      "Gemm",        "Conv",       "FusedMatMul",   "FusedGemm",   "FusedConv",
-        "ReduceMean",  "ReduceSum",   "Softmax",    "AveragePool",   "MatMulNBits", "LayerNorm",
-        "GlobalAvera", "Attention",   "RMSNorm",    "SkipLayer",     "SkipSimpl",   "GroupQuery",
-        "MultiHead",   "SimplifiedL", "BatchNorm",  "Instance",      "GroupNorm",   "NhwcConv",
-        "Transpose",   "NhwcFused",   "LogSoftmax", "BiasSplitGelu", "GatedRMSNorm"};
+        "MatMul",      "Gemm",        "Conv",       "FusedMatMul",   "FusedGemm",    "FusedConv",
+        "ReduceMean",  "ReduceSum",   "Softmax",    "AveragePool",   "MatMulNBits",  "LayerNorm",
+        "GlobalAvera", "Attention",   "RMSNorm",    "SkipLayer",     "SkipSimpl",    "GroupQuery",
+        "MultiHead",   "SimplifiedL", "BatchNorm",  "Instance",      "GroupNorm",    "NhwcConv",
+        "Transpose",   "NhwcFused",   "LogSoftmax", "BiasSplitGelu", "GatedRMSNorm", "ImageMean"};
     return starts_with_any(op, names, LMN_COUNT(names)) || sums_by_lane(op);
 }
 

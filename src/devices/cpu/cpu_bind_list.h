@@ -22,6 +22,8 @@
     X(qlast_max_pool)        \
     X(image_max_pool)        \
     X(image_cast)            \
+    X(to_image)              \
+    X(image_mean)            \
     X(quantize)              \
     X(dequantize)            \
     X(dynamic_quantize)      \

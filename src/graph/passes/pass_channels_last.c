@@ -7,7 +7,8 @@
  *
  * So do convolutions of f32 where the session multiplies in bf16 and wants it: they become
  * ImageConv, and images between them are of bf16, through maxima of windows, Concat, Split and
- * Resize to the nearest as well.
+ * Resize to the nearest as well. ToImage stands where such a region begins, and the mean of its
+ * last image is ImageMean, of f32 again.
  */
 #include "graph/passes/match.h"
 #include "ops/fused.h"
@@ -17,7 +18,7 @@
 #define MS "com.microsoft"
 enum { MAX_ATTRS = 16, MAX_IN = 16, MAX_OUT = 16, MIN_CONVS = 2, MIN_CHANNELS = 16 };
 
-typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP, IMAGE, JOIN, CUT, GROW } kind;
+typedef enum kind { NONE, CONV, POOL, MEAN, SUM, CLIP, IMAGE, JOIN, CUT, GROW, AVERAGE } kind;
 
 typedef struct last {
     lmn_match *m;
@@ -111,6 +112,7 @@ static kind mover_of(const last *l, const lmn_gnode *n)
     for (int32_t o = 0; o < n->op.n_out; o++)
         if (!is_f32_image(l, n->out[o])) return NONE;
     if (lmn_match_op(n, "Split")) return channels ? CUT : NONE;
+    if (lmn_match_op(n, "GlobalAveragePool")) return AVERAGE;
     if (one && lmn_match_op(n, "MaxPool") && rank == 4 && lmn_op_find(MS, "NhwcMaxPool"))
         return POOL;
     if (one && lmn_match_op(n, "Resize") && !lmn_attr_find(&n->op, "axes") &&
@@ -158,6 +160,12 @@ static uint32_t first_of(last *l, uint32_t i)
     return i;
 }
 
+/* Does node p make an image of a region? */
+static bool makes_image(const last *l, uint32_t p)
+{
+    return p != LMN_NO_NODE && l->kind[p] && l->kind[p] != AVERAGE;
+}
+
 /* Joins every node of a kind with those that make its images. */
 static void join(last *l)
 {
@@ -167,7 +175,7 @@ static void join(last *l)
         l->up[i] = i;
         for (int32_t k = 0; l->kind[i] && k < n->op.n_in; k++) {
             const uint32_t p = n->in[k] ? g->values[n->in[k]].producer : LMN_NO_NODE;
-            if (!is_data((kind)l->kind[i], k) || p == LMN_NO_NODE || !l->kind[p]) continue;
+            if (!is_data((kind)l->kind[i], k) || !makes_image(l, p)) continue;
             l->up[first_of(l, i)] = first_of(l, p);
         }
     }
@@ -177,7 +185,7 @@ static void join(last *l)
 static uint32_t made_in(last *l, lmn_vid v)
 {
     const uint32_t p = v ? l->m->g->values[v].producer : LMN_NO_NODE;
-    return p == LMN_NO_NODE || !l->kind[p] ? LMN_NO_NODE : first_of(l, p);
+    return makes_image(l, p) ? first_of(l, p) : LMN_NO_NODE;
 }
 
 /* v is read, or handed on, in the usual order; the mean of an image has no pixels to turn. */
@@ -230,20 +238,21 @@ static lmn_vid turned_value(last *l, lmn_vid v)
     return lmn_graph_value(l->m->g, "", &f);
 }
 
-/* A new node of one attribute from one value to the other behind node `place` (LMN_NO_NODE: in
-   front of all), before those that were put there earlier. `like` gives the name and opset. */
+/* A new node of one attribute, or none and of lamina's, from one value to the other behind node
+   `place` (LMN_NO_NODE: in front of all), before those that were put there earlier. `like` gives
+   the name and opset. */
 static lamina_status add_node(last *l, const char *name, const lmn_attr *attr,
                               const lmn_vid ends[2], uint32_t place, const lmn_opnode *like)
 {
     lmn_graph *g = l->m->g;
-    const lmn_op_def *def = lmn_op_find("", name);
+    const lmn_op_def *def = lmn_op_find(attr ? "" : "lamina", name);
     const lmn_opnode op = {.def = def,
                            .name = like->name,
                            .opset = like->opset,
                            .n_in = 1,
                            .n_out = 1,
                            .attrs = attr,
-                           .n_attrs = 1};
+                           .n_attrs = attr ? 1 : 0};
     const size_t at = g->n_nodes;
     if (!def || at - l->n_nodes >= l->cap_next || !lmn_graph_node(g, &op, &ends[0], &ends[1]))
         return LAMINA_E_NOMEM;
@@ -254,13 +263,14 @@ static lamina_status add_node(last *l, const char *name, const lmn_attr *attr,
     return LAMINA_OK;
 }
 
-/* A Transpose from one to the other, and a Cast on the side of the usual order if types differ. */
+/* A Transpose from one to the other; where types differ ToImage, or a Cast behind it. */
 static lamina_status add_transpose(last *l, lmn_vid from, lmn_vid to, bool to_last, uint32_t place,
                                    const lmn_opnode *like)
 {
     lmn_graph *g = l->m->g;
     const int32_t rank = fact_of(l, from)->rank;
     const bool cast = fact_of(l, from)->dtype != fact_of(l, to)->dtype;
+    if (cast && to_last) return add_node(l, "ToImage", NULL, (lmn_vid[]){from, to}, place, like);
     int64_t *perm = LMN_ARENA_ARRAY(&g->arena, int64_t, (size_t)rank);
     if (!perm) return LAMINA_E_NOMEM;
     for (int32_t i = 1; i + 1 < rank; i++) perm[to_last ? i : i + 1] = to_last ? i + 1 : i;
@@ -269,15 +279,12 @@ static lamina_status add_transpose(last *l, lmn_vid from, lmn_vid to, bool to_la
     if (!cast) return add_node(l, "Transpose", &turn, (lmn_vid[]){from, to}, place, like);
     const lmn_attr type = {
         .name = "to", .type = LMN_ATTR_INT, .n = 1, .u.i = fact_of(l, to)->dtype};
-    lmn_fact f = *fact_of(l, to_last ? from : to);
+    lmn_fact f = *fact_of(l, to);
     f.dtype = LAMINA_BF16;
     const lmn_vid between = lmn_graph_value(g, "", &f);
     if (!between) return LAMINA_E_NOMEM;
-    const lmn_vid first[2] = {from, between}, second[2] = {between, to};
-    LMN_TRY(to_last ? add_node(l, "Transpose", &turn, second, place, like)
-                    : add_node(l, "Cast", &type, second, place, like));
-    return to_last ? add_node(l, "Cast", &type, first, place, like)
-                   : add_node(l, "Transpose", &turn, first, place, like);
+    LMN_TRY(add_node(l, "Cast", &type, (lmn_vid[]){between, to}, place, like));
+    return add_node(l, "Transpose", &turn, (lmn_vid[]){from, between}, place, like);
 }
 
 static lamina_status last_of(last *l, lmn_vid v, const lmn_opnode *like, lmn_vid *out)
@@ -340,7 +347,7 @@ static lamina_status turn_node(last *l, uint32_t i)
     lmn_graph *g = l->m->g;
     const kind what = (kind)l->kind[i];
     const lmn_opnode like = g->nodes[i].op;
-    const int32_t n_out = like.n_out;
+    const int32_t n_out = what == AVERAGE ? 0 : like.n_out; /* that are images */
     lmn_vid in[MAX_IN], out[MAX_OUT];
     lmn_attr attrs[MAX_ATTRS + 1];
     int32_t n_attrs = new_attrs(l, &g->nodes[i], what, attrs);
@@ -351,12 +358,16 @@ static lamina_status turn_node(last *l, uint32_t i)
     for (int32_t o = 0; o < n_out; o++)
         if (!(out[o] = turned_value(l, g->nodes[i].out[o]))) return LAMINA_E_NOMEM;
     lmn_gnode *n = &g->nodes[i]; /* not before: adding nodes moves them */
-    const char *op = what == POOL ? "NhwcMaxPool" : what == IMAGE ? "ImageConv" : like.def->name;
+    const char *op = what == POOL      ? "NhwcMaxPool"
+                     : what == IMAGE   ? "ImageConv"
+                     : what == AVERAGE ? "ImageMean"
+                                       : like.def->name;
     const bool kept = what == CLIP || what == JOIN || what == CUT || what == GROW;
+    const bool ours = what == IMAGE || what == AVERAGE;
     LMN_TRY(lmn_match_become(l->m, n,
-                             &(lmn_rewrite){.domain = kept            ? ""
-                                                      : what == IMAGE ? "lamina"
-                                                                      : MS,
+                             &(lmn_rewrite){.domain = kept   ? ""
+                                                      : ours ? "lamina"
+                                                             : MS,
                                             .op = op,
                                             .name = like.name,
                                             .opset = like.opset,
@@ -417,8 +428,9 @@ static lamina_status run(lmn_match *m)
 {
     last l = {.m = m};
     l.ints = lmn_op_find(MS, "QLinearConv");
-    l.floats =
-        m->ctx->short_images && lmn_op_find("lamina", "ImageConv") && lmn_op_find("", "Cast");
+    l.floats = m->ctx->short_images && lmn_op_find("lamina", "ImageConv") &&
+               lmn_op_find("lamina", "ImageMean") && lmn_op_find("lamina", "ToImage") &&
+               lmn_op_find("", "Cast");
     bool any = l.floats;
     for (size_t i = 0; !any && i < m->g->n_nodes; i++)
         any = l.ints && lmn_match_op(&m->g->nodes[i], "QLinearConv");

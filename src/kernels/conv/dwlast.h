@@ -10,6 +10,9 @@
  * may count as 0 (hgemm.h); then one rounding to nearest even. y overlaps nothing.
  *
  * max: the largest of a window instead, by no weights; NaN if there is one, -inf of no taps. Exact.
+ * planes: planes of f32 to such an image, rounded to nearest even. Exact.
+ *
+ * mean: of the pixels of an image, a chain of sums in f32 over them, divided once; ref in f64.
  */
 #ifndef LMN_KERNELS_DWLAST_H
 #define LMN_KERNELS_DWLAST_H
@@ -50,9 +53,29 @@ void lmn_dwlast_prepack(const float *w, int64_t channels, int64_t taps, float *p
 
 typedef void lmn_dwlast_fn(const lmn_dwlast_block *b);
 
+/* y[pixel][channel] from x[channel][pixel]. */
+typedef struct lmn_dwlast_planes {
+    const float *x;
+    int64_t plane; /* elements from channel to channel */
+    int64_t n_pixels, channels;
+    uint16_t *y;
+} lmn_dwlast_planes;
+
+typedef void lmn_dwlast_planes_fn(const lmn_dwlast_planes *p);
+
+typedef struct lmn_dwlast_mean {
+    const uint16_t *x; /* [pixel][channel] */
+    int64_t n_pixels, channels;
+    float *y; /* a channel */
+} lmn_dwlast_mean;
+
+typedef void lmn_dwlast_mean_fn(const lmn_dwlast_mean *m);
+
 typedef struct lmn_dwlast_row {
     lmn_krow head;
     lmn_dwlast_fn *run, *max; /* max: w, bias, lo and hi are not looked at */
+    lmn_dwlast_planes_fn *planes;
+    lmn_dwlast_mean_fn *mean;
 } lmn_dwlast_row;
 
 extern const lmn_dwlast_row lmn_dwlast_bf16_rows[];

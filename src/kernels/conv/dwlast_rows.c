@@ -5,13 +5,17 @@
 #include "kernels/conv/dwlast.h"
 #include "kernels/hgemm/hgemm_half.h"
 
-#define X(dt, var, isa, prio) lmn_dwlast_fn lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var;
+#define X(dt, var, isa, prio)                                           \
+    lmn_dwlast_fn lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var; \
+    lmn_dwlast_planes_fn lmn_dwlast_##dt##_planes_##var;                \
+    lmn_dwlast_mean_fn lmn_dwlast_##dt##_mean_##var;
 #include "kernels/conv/dwlast_variants.h"
 #undef X
 
 const lmn_dwlast_row lmn_dwlast_bf16_rows[] = {
-#define X(dt, var, isa, prio) \
-    {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var},
+#define X(dt, var, isa, prio)                                                                    \
+    {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var, \
+     lmn_dwlast_##dt##_planes_##var, lmn_dwlast_##dt##_mean_##var},
 #include "kernels/conv/dwlast_variants.h"
 #undef X
 };
@@ -81,4 +85,21 @@ void lmn_dwlast_bf16_max_ref(const lmn_dwlast_block *b)
     for (int64_t l = b->line; l < b->line + b->n_lines; l++)
         for (int64_t i = 0; i < g->out[2] * g->c_in; i++)
             b->y[l * g->out[2] * g->c_in + i] = pixel_max(b, l, i / g->c_in, i % g->c_in);
+}
+
+void lmn_dwlast_bf16_planes_ref(const lmn_dwlast_planes *p)
+{
+    for (int64_t i = 0; i < p->n_pixels; i++)
+        for (int64_t c = 0; c < p->channels; c++)
+            p->y[i * p->channels + c] = hgemm_to_bf16(p->x[c * p->plane + i]);
+}
+
+void lmn_dwlast_bf16_mean_ref(const lmn_dwlast_mean *m)
+{
+    for (int64_t c = 0; c < m->channels; c++) {
+        double sum = 0;
+        for (int64_t i = 0; i < m->n_pixels; i++)
+            sum += (double)hgemm_from_bf16(m->x[i * m->channels + c]);
+        m->y[c] = (float)(sum / (double)m->n_pixels);
+    }
 }

@@ -24,6 +24,12 @@ typedef struct lane {
     __mmask32 in; /* channels that are there */
 } lane;
 
+/* The first n of a block. */
+VF_INLINE __mmask32 block_mask(int64_t n)
+{
+    return n >= BLOCK ? ~(__mmask32)0 : n <= 0 ? 0 : (__mmask32)((1u << n) - 1);
+}
+
 VF_INLINE both tap(both sum, __m512i x, vf w_even, vf w_odd)
 {
     const vf even = _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
@@ -281,7 +287,7 @@ void lmn_dwlast_bf16_avx512bf16(const lmn_dwlast_block *b)
                         .row = g->in[2] * g->c_in,
                         .bias = bias_of(b->bias ? b->bias + c : NULL, left, square),
                         .deal = deal_of(square),
-                        .in = left >= BLOCK ? ~(__mmask32)0 : (__mmask32)((1u << left) - 1)};
+                        .in = block_mask(left)};
         if (square)
             lines_3(&l);
         else
@@ -339,11 +345,97 @@ void lmn_dwlast_bf16_max_avx512bf16(const lmn_dwlast_block *b)
             const int64_t from = (at + lmn_conv_at(g, 2, ox, 0)) * g->c_in;
             uint16_t *y = b->y + (line * g->out[2] + ox) * g->c_in;
             for (int64_t c = 0; c < g->c_in; c += BLOCK) {
-                const int64_t left = g->c_in - c;
-                const __mmask32 in = left >= BLOCK ? ~(__mmask32)0 : (__mmask32)((1u << left) - 1);
+                const __mmask32 in = block_mask(g->c_in - c);
                 const __m512i v = window_max(g, b->x + from + c, in, ky, kx);
                 _mm512_mask_storeu_epi16(y + c, in, v);
             }
         }
+    }
+}
+
+/* ---- planes to pixels --------------------------------------------------------------------------
+ */
+
+/* 32 pixels of a plane, of which `in` are there. */
+VF_INLINE __m512i narrow_32(const float *x, __mmask32 in)
+{
+    const vf low = vf_loadm(x, (vm)in), high = vf_loadm(x + VF_LANES, (vm)(in >> VF_LANES));
+    if (LMN_LIKELY(
+            !(_mm512_fpclass_ps_mask(low, DENORMAL) | _mm512_fpclass_ps_mask(high, DENORMAL))))
+        return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(bf16_round(low))),
+                              _mm512_cvtepi32_epi16(bf16_round(high)), 1);
+}
+
+/* Where the words of three vectors of 32 pixels stand that are the block of three `v`: in the first
+   two, and in those and the third. */
+static void thirds_of(int v, __m512i at[2])
+{
+    uint16_t words[2][BLOCK];
+    for (int i = 0; i < BLOCK; i++) {
+        const int pixel = (v * BLOCK + i) / 3, c = (v * BLOCK + i) % 3;
+        words[0][i] = (uint16_t)(c == 1 ? BLOCK + pixel : pixel);
+        words[1][i] = (uint16_t)(c == 2 ? BLOCK + pixel : i);
+    }
+    at[0] = _mm512_loadu_si512(words[0]), at[1] = _mm512_loadu_si512(words[1]);
+}
+
+static void planes_of_three(const lmn_dwlast_planes *p)
+{
+    __m512i at[3][2];
+    for (int v = 0; v < 3; v++) thirds_of(v, at[v]);
+    for (int64_t i = 0; i < p->n_pixels; i += BLOCK) {
+        const __mmask32 in = block_mask(p->n_pixels - i);
+        const float *x = p->x + i;
+        const __m512i r = narrow_32(x, in), g = narrow_32(x + p->plane, in),
+                      b = narrow_32(x + 2 * p->plane, in);
+        for (int v = 0; v < 3; v++) {
+            const __m512i two = _mm512_permutex2var_epi16(r, at[v][0], g);
+            _mm512_mask_storeu_epi16(p->y + 3 * i + v * BLOCK,
+                                     block_mask(3 * (p->n_pixels - i) - v * BLOCK),
+                                     _mm512_permutex2var_epi16(two, at[v][1], b));
+        }
+    }
+}
+
+lmn_dwlast_planes_fn lmn_dwlast_bf16_planes_avx512bf16;
+
+void lmn_dwlast_bf16_planes_avx512bf16(const lmn_dwlast_planes *p)
+{
+    if (p->channels == 3) {
+        planes_of_three(p);
+        return;
+    }
+    uint16_t words[BLOCK];
+    for (int64_t i = 0; i < p->n_pixels; i += BLOCK) {
+        const int64_t n = lmn_min_i64(BLOCK, p->n_pixels - i);
+        for (int64_t c = 0; c < p->channels; c++) {
+            uint16_t *y = p->y + i * p->channels + c;
+            _mm512_storeu_si512(words, narrow_32(p->x + c * p->plane + i, block_mask(n)));
+            for (int64_t k = 0; k < n; k++) y[k * p->channels] = words[k];
+        }
+    }
+}
+
+/* ---- the mean ----------------------------------------------------------------------------------
+ */
+
+lmn_dwlast_mean_fn lmn_dwlast_bf16_mean_avx512bf16;
+
+void lmn_dwlast_bf16_mean_avx512bf16(const lmn_dwlast_mean *m)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i above = _mm512_add_epi32(lanes, _mm512_set1_epi32(8));
+    const vf one = vf_set1(1.0f), n = vf_set1((float)m->n_pixels);
+    for (int64_t c = 0; c < m->channels; c += BLOCK) {
+        const int64_t left = m->channels - c;
+        both sum = {vf_zero(), vf_zero()};
+        for (int64_t i = 0; i < m->n_pixels; i++)
+            sum = tap(sum, _mm512_maskz_loadu_epi16(block_mask(left), m->x + i * m->channels + c),
+                      one, one);
+        const vf low = vf_div(sum.low, n), high = vf_div(sum.high, n);
+        vf_storem(m->y + c, vm_first(left), _mm512_permutex2var_ps(low, lanes, high));
+        vf_storem(m->y + c + VF_LANES, vm_first(left - VF_LANES),
+                  _mm512_permutex2var_ps(low, above, high));
     }
 }
