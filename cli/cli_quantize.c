@@ -67,6 +67,7 @@ typedef struct job {
     cli_samples samples;
     cli_plugins plugins;
     bool json, per_channel;
+    bool static_only; /* an option was given that only static mode has a use for */
     long threads, block;
     lamina_engine *e;
     lamina_model *m, *made;
@@ -97,6 +98,7 @@ static int set_mode(job *j, lamina_quantize_mode mode)
 
 static int set_calibration(job *j, const char *v)
 {
+    j->static_only = true;
     if (!strcmp(v, "minmax")) return j->opts.percentile = 0, CLI_OK;
     if (strncmp(v, "percentile=", 11) != 0)
         return cli_usage("quantize", "--calibrate wants minmax or percentile=P, not \"%s\"", v);
@@ -109,7 +111,9 @@ static int set_calibration(job *j, const char *v)
 static int set_activations(job *j, const char *v)
 {
     j->opts.int8_activations = !strcmp(v, "int8"), j->opts.f32_activations = !strcmp(v, "float32");
-    if (j->opts.int8_activations || j->opts.f32_activations || !strcmp(v, "uint8")) return CLI_OK;
+    if (j->opts.f32_activations) return CLI_OK;
+    j->static_only = true;
+    if (j->opts.int8_activations || !strcmp(v, "uint8")) return CLI_OK;
     return cli_usage("quantize", "--activations wants uint8, int8 or float32, not \"%s\"", v);
 }
 
@@ -234,8 +238,8 @@ static int check_mode(const job *j)
         return cli_usage("quantize", "--int4 has a scale for each block: --block N");
     if (j->opts.per_tensor && j->per_channel)
         return cli_usage("quantize", "--per-channel and --per-tensor exclude each other");
-    if (!fixed && (j->opts.percentile > 0 || j->opts.int8_activations))
-        return cli_usage("quantize", "--calibrate and --activations int8 are of --static");
+    if (!fixed && j->static_only)
+        return cli_usage("quantize", "--calibrate and --activations uint8 or int8 are of --static");
     if (!int4 && j->opts.f32_activations)
         return cli_usage("quantize", "--activations float32 is of --int4");
     if (fixed && !j->samples.n && !j->samples.n_random)

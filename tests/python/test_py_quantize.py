@@ -319,6 +319,9 @@ class Quantize(unittest.TestCase):
                 ("--data", 2, (*q, "--static")), ("how?", 2, q), ("where", 2, ("quantize", src)),
                 ("exclude each other", 2, (*q, "--static", "--int4")),
                 ("--block", 2, (*q, "--int4", "--block", "33")),
+                *(("are of --static", 2, (*q, mode, "--activations", t))
+                  for mode in ("--dynamic", "--int4") for t in ("uint8", "int8")),
+                ("are of --static", 2, (*q, "--int4", "--calibrate", "minmax")),
                 ("float32 is of --int4", 2, (*q, "--dynamic", "--activations", "float32")),
                 ("percentile", 2, (*q, "--static", "--calibrate", "percentile=20")),
                 ("nothing to quantise", 1, ("quantize", self.path("relu.onnx"), "-o", out,
