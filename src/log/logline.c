@@ -37,12 +37,23 @@ static void put_char(lmn_lines *o, char c)
     o->p[o->n++] = c;
 }
 
+/* Bytes of the buffer itself, from before its end; up to 15 more are written behind them. */
+static inline void put_again(lmn_lines *o, size_t from, size_t n)
+{
+    const char *p = o->p + from;
+    char *to = o->p + o->n;
+    lmn_assert(from + n <= o->n && n + 15 <= o->cap - o->n);
+    for (size_t i = 0; i < n; i += 16) memcpy(to + i, p + i, 16);
+    o->n += n;
+}
+
+static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
+                            "25262728293031323334353637383940414243444546474849"
+                            "50515253545556575859606162636465666768697071727374"
+                            "75767778798081828384858687888990919293949596979899";
+
 static void put_u64(lmn_lines *o, uint64_t v)
 {
-    static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
-                                "25262728293031323334353637383940414243444546474849"
-                                "50515253545556575859606162636465666768697071727374"
-                                "75767778798081828384858687888990919293949596979899";
     char buf[20];
     size_t n = sizeof buf;
     for (; v >= 100; v /= 100) memcpy(buf + (n -= 2), PAIRS + 2 * (v % 100), 2);
@@ -55,8 +66,7 @@ static void put_u64(lmn_lines *o, uint64_t v)
 
 static void put_two(char *p, unsigned v)
 {
-    p[0] = (char)('0' + v / 10 % 10);
-    p[1] = (char)('0' + v % 10);
+    memcpy(p, PAIRS + 2 * (v % 100), 2);
 }
 
 /* "2026-11-21T22:12:06" in UTC; days to a date as in Hinnant's chrono algorithms. */
@@ -78,20 +88,32 @@ static void write_date(char out[24], uint64_t second)
     put_two(out + 17, (unsigned)(s % 60));
 }
 
-static void put_time(lmn_lines *o, uint64_t ns)
+#define SECOND 1000000000u
+#define DATE_BYTES 20u /* with the point behind it */
+#define NS_BYTES 9u
+
+/* Nanoseconds of a second: nine digits. */
+static void put_ns(lmn_lines *o, unsigned ns)
 {
-    const uint64_t second = ns / 1000000000u;
-    unsigned rest = (unsigned)(ns % 1000000000u);
+    char *p = o->p + o->n;
+    p[0] = (char)('0' + ns / 100000000);
+    put_two(p + 1, ns / 1000000);
+    put_two(p + 3, ns / 10000);
+    put_two(p + 5, ns / 100);
+    put_two(p + 7, ns);
+    o->n += NS_BYTES;
+}
+
+static void put_time(lmn_lines *o, uint64_t second, unsigned ns)
+{
     if (second != o->second || !o->date[0]) {
         write_date(o->date, second);
         o->second = second;
     }
-    char t[10];
-    t[9] = 'Z';
-    for (int i = 8; i >= 0; i--, rest /= 10) t[i] = (char)('0' + rest % 10);
-    put(o, o->date, 19);
+    put(o, o->date, DATE_BYTES - 1);
     put_char(o, '.');
-    put(o, t, sizeof t);
+    put_ns(o, ns);
+    put_char(o, 'Z');
 }
 
 static bool is_plain(uint8_t c)
@@ -232,24 +254,6 @@ static void write_key(lmn_lines *o, lmn_span key)
     put_str(o, reserved(key) ? "_=" : "=");
 }
 
-/* Records of a kind have the same keys in the same places: as it was written there last. */
-static void put_key(lmn_lines *o, uint32_t i, lmn_span key)
-{
-    lmn_line_key *k = &o->keys[i % LMN_LOGLINE_KEYS];
-    if (LMN_LIKELY(k->n == key.n && k->n_text && memcmp(k->key, key.p, key.n) == 0)) {
-        put(o, k->text, k->n_text);
-        return;
-    }
-    const size_t from = o->n;
-    write_key(o, key);
-    k->n_text = 0;
-    if (key.n > sizeof k->key || o->n - from > sizeof k->text) return;
-    k->n = (uint8_t)key.n;
-    k->n_text = (uint8_t)(o->n - from);
-    if (key.n) memcpy(k->key, key.p, key.n);
-    memcpy(k->text, o->p + from, k->n_text);
-}
-
 static void put_hex(lmn_lines *o, uint64_t v)
 {
     char buf[16];
@@ -292,23 +296,141 @@ static void put_value(lmn_lines *o, const lmn_logfield *f)
     }
 }
 
-static void put_head(lmn_lines *o, const lmn_logorigin *from, const lmn_logrec *r)
+static void put_head(lmn_lines *o, const lmn_logorigin *from, const lmn_logrec *r, uint32_t pid)
 {
     static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
     const char *level = LEVELS[r->level < LMN_COUNT(LEVELS) ? r->level : LMN_COUNT(LEVELS) - 1];
     put_str(o, o->logfmt ? "time=" : "{\"time\":\"");
-    put_time(o, r->time_ns);
+    put_time(o, r->time_ns / SECOND, (unsigned)(r->time_ns % SECOND));
     put_str(o, o->logfmt ? " level=" : "\",\"level\":\"");
     put_str(o, level);
     if (!o->logfmt) put_char(o, '"');
     put_name(o, "from");
     put_text(o, (lmn_span){(const uint8_t *)from->name, strlen(from->name)});
     put_name(o, "pid");
-    put_u64(o, r->pid ? r->pid : from->pid);
+    put_u64(o, pid);
     if (r->tid) {
         put_name(o, "tid");
         put_u64(o, r->tid);
     }
+}
+
+/* The head of a record like the last one, of the same second: all but the nanoseconds. */
+static void put_head_again(lmn_lines *o, unsigned ns)
+{
+    const lmn_line_last *l = &o->last;
+    put_again(o, l->begin, l->ns - l->begin);
+    put_ns(o, ns);
+    put_again(o, l->ns + NS_BYTES, l->field[0].text - l->ns - NS_BYTES);
+}
+
+static void begin_line(lmn_lines *o, const lmn_logorigin *from, const lmn_logrec *r, bool again)
+{
+    lmn_line_last *l = &o->last;
+    const size_t begin = o->n;
+    const uint64_t second = r->time_ns / SECOND;
+    const uint32_t pid = r->pid ? r->pid : from->pid;
+    if (again && second == l->second && pid == l->pid && r->tid == l->tid && r->level == l->level &&
+        strcmp(from->name, l->from) == 0) {
+        put_head_again(o, (unsigned)(r->time_ns % SECOND));
+        l->ns += begin - l->begin;
+    } else {
+        put_head(o, from, r, pid);
+        l->ns = begin + strlen(o->logfmt ? "time=" : "{\"time\":\"") + DATE_BYTES;
+        l->second = second;
+        l->pid = pid;
+        l->tid = r->tid;
+        l->level = r->level;
+        memcpy(l->from, from->name, strlen(from->name) + 1);
+    }
+    l->begin = begin;
+}
+
+/* How many are the same; the machine is little-endian. */
+static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    size_t k = 0;
+    uint64_t x, y;
+    for (; n - k >= 8; k += 8) {
+        memcpy(&x, a + k, 8);
+        memcpy(&y, b + k, 8);
+        if (x != y) return k + (size_t)(__builtin_ctzll(x ^ y) >> 3);
+    }
+    while (k < n && a[k] == b[k]) k++;
+    return k;
+}
+
+/* Field i and those behind it that are the same, bytes at r->p, as they were in the last record;
+ * `at`: where they lie now. Which is the next, and how many of its bytes are the same. */
+static uint32_t put_same(lmn_lines *o, lmn_logrec *r, uint32_t i, size_t at, size_t *begins)
+{
+    lmn_line_last *l = &o->last;
+    const lmn_line_field was = l->field[i];
+    const size_t left = (size_t)(r->end - r->p), had = l->field[l->n_fields].at - (size_t)was.at;
+    const size_t same = same_bytes(r->p, l->fields + was.at, left < had ? left : had);
+    const size_t n = o->n;
+    uint32_t j = i;
+    while (j < l->n_fields && l->field[j + 1].at - (size_t)was.at <= same) j++;
+    const size_t taken = l->field[j].at - (size_t)was.at;
+    put_again(o, was.text, l->field[j].text - was.text);
+    r->p += taken;
+    *begins = same - taken;
+    for (; i < j; i++) {
+        l->field[i].at = (uint16_t)(l->field[i].at - was.at + at);
+        l->field[i].text = (uint32_t)(l->field[i].text - was.text + n);
+    }
+    return j;
+}
+
+/* Is its key that of field i of the last record, whose first `same` bytes are the same? */
+static bool key_again(const lmn_line_last *l, uint32_t i, const lmn_logfield *f, size_t same)
+{
+    const uint8_t *was = l->fields + l->field[i].at;
+    return same >= LMN_LOGREC_FIELD + f->key.n ||
+           (was[0] == f->kind && was[1] == f->key.n &&
+            memcmp(was + LMN_LOGREC_FIELD, f->key.p, f->key.n) == 0);
+}
+
+/* One field, which is number i; `known`: the key of the last record's stands in the table. */
+static void put_field(lmn_lines *o, const lmn_logfield *f, uint32_t i, size_t at, bool known)
+{
+    lmn_line_last *l = &o->last;
+    const size_t text = o->n;
+    if (known)
+        put_again(o, l->field[i].text, l->field[i].key);
+    else if (i == 0 && f->kind == LMN_LOGREC_STR && f->key.n == 0)
+        put_name(o, "msg");
+    else
+        write_key(o, f->key);
+    if (i < LMN_LOGLINE_FIELDS)
+        l->field[i] = (lmn_line_field){(uint16_t)at, (uint16_t)(o->n - text), (uint32_t)text};
+    put_value(o, f);
+}
+
+/* `again`: there is a last line to copy from. Entries of the table before i are of this record
+ * already, those from i on still of the last one. */
+static void put_fields(lmn_lines *o, lmn_logrec *r, bool again)
+{
+    lmn_line_last *l = &o->last;
+    const uint8_t *const first = r->p;
+    const uint32_t n_known = again && !r->malformed ? l->n_fields : 0;
+    lmn_line_field end = {0};
+    lmn_logfield f;
+    uint32_t n = 0;
+    for (uint32_t i = 0;; i++) {
+        size_t same = 0;
+        if (i < n_known) i = put_same(o, r, i, (size_t)(r->p - first), &same);
+        const size_t at = (size_t)(r->p - first);
+        if (i <= LMN_LOGLINE_FIELDS) {
+            end = (lmn_line_field){(uint16_t)at, 0, (uint32_t)o->n};
+            n = i;
+        }
+        if (!lmn_logrec_next(r, &f)) break;
+        put_field(o, &f, i, at, i < n_known && key_again(l, i, &f, same));
+    }
+    l->n_fields = n;
+    l->field[n] = end;
+    if (end.at) memcpy(l->fields, first, end.at);
 }
 
 static void put_end(lmn_lines *o)
@@ -318,20 +440,15 @@ static void put_end(lmn_lines *o)
 
 bool lmn_lines_record(lmn_lines *o, const lmn_logorigin *from, lmn_logrec r)
 {
-    lmn_logfield f;
-    put_head(o, from, &r);
-    for (uint32_t i = 0; lmn_logrec_next(&r, &f); i++) {
-        if (i == 0 && f.kind == LMN_LOGREC_STR && f.key.n == 0)
-            put_name(o, "msg");
-        else
-            put_key(o, i, f.key);
-        put_value(o, &f);
-    }
+    const bool again = o->n && o->n == o->last.end; /* nobody took or added anything since */
+    begin_line(o, from, &r, again);
+    put_fields(o, &r, again);
     if (r.flags & LMN_LOGREC_TRUNCATED) {
         put_name(o, "truncated");
         put_str(o, "true");
     }
     put_end(o);
+    o->last.end = o->n;
     return !r.malformed;
 }
 
@@ -340,10 +457,11 @@ void lmn_lines_note(lmn_lines *o, const lmn_logorigin *from, uint64_t time_ns, c
 {
     const lmn_logrec r = {.time_ns = time_ns, .level = LAMINA_LOG_WARN};
     if (o->cap - o->n < LMN_LOGLINE_MAX) return;
-    put_head(o, from, &r);
+    put_head(o, from, &r, from->pid);
     put_name(o, "msg");
     put_text(o, (lmn_span){(const uint8_t *)text, strlen(text)});
     put_name(o, key);
     put_u64(o, value);
     put_end(o);
+    o->last.end = 0;
 }

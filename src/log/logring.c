@@ -70,13 +70,18 @@ void lmn_logring_put(const lmn_logring *r, uint64_t at, uint32_t n, const void *
                      size_t n_bytes)
 {
     const uint8_t *p = bytes;
-    for (uint64_t i = at; n_bytes; i++) {
+    uint64_t i = at;
+    for (; n_bytes >= sizeof r->mem->cell->bytes; i++) { /* the size is known: no call */
         lmn_logcell *c = &r->mem->cell[i & r->mask];
-        const size_t k = n_bytes < sizeof c->bytes ? n_bytes : sizeof c->bytes;
-        lmn_plain_write(c->bytes, k);
-        memcpy(c->bytes, p, k);
-        p += k;
-        n_bytes -= k;
+        lmn_plain_write(c->bytes, sizeof c->bytes);
+        memcpy(c->bytes, p, sizeof c->bytes);
+        p += sizeof c->bytes;
+        n_bytes -= sizeof c->bytes;
+    }
+    if (n_bytes) {
+        lmn_logcell *c = &r->mem->cell[i & r->mask];
+        lmn_plain_write(c->bytes, n_bytes);
+        memcpy(c->bytes, p, n_bytes);
     }
     lmn_atomic_store(&r->mem->cell[at & r->mask].word, (at + 1) << 8 | n, release);
 }
