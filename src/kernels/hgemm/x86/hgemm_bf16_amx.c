@@ -39,7 +39,7 @@ static void configure(amx_cfg *c, int64_t top, int64_t bottom, int64_t k)
 }
 
 /* Sums of a tile on their way out, in a buffer: what is left to do is done behind the steps of the
-   next tile, which are then still at work, or, where those are many, before them. */
+   next tile, which are then still at work, or, where those are many, between or before them. */
 typedef struct waiting {
     const lmn_hgemm_block *t;
     const float *sums;      /* HG_NR apart */
@@ -59,42 +59,62 @@ VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
     return vf_min(hi, vf_max(lo, vf_add(v, add)));
 }
 
-/* Rows of 16 bits. add: is there a residual; whole: are there 32 columns; constants at every call,
+/* What rows of 16 bits of a tile have in common. */
+typedef struct short_rows {
+    vf col0, col1, lo, hi;
+    int64_t n; /* columns */
+} short_rows;
+
+VF_INLINE short_rows short_rows_of(const lmn_hgemm_head *h, int64_t j, int64_t n)
+{
+    const vf none = vf_set1(-0.0f);
+    return (short_rows){.col0 = h->col ? vf_loadm(h->col + j, vm_first(n)) : none,
+                        .col1 =
+                            h->col ? vf_loadm(h->col + j + VF_LANES, vm_first(n - VF_LANES)) : none,
+                        .lo = vf_set1(h->lo),
+                        .hi = vf_set1(h->hi),
+                        .n = n};
+}
+
+/* A row. add: is there a residual, at `from`; whole: are there 32 columns; constants at every call,
    as silu. The instruction that rounds makes denormals 0. */
-VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, const bool silu)
+VF_INLINE void short_row(const short_rows *r, const float *sums, const uint16_t *from,
+                         uint16_t *out, const bool add, const bool whole, const bool silu)
 {
     enum { DENORMAL = 0x20 };
+    const vm in0 = whole ? 0xffff : vm_first(r->n),
+             in1 = whole ? 0xffff : vm_first(r->n - VF_LANES);
+    const bool right = whole || r->n > VF_LANES; /* else that half holds nothing */
+    vf add0 = vf_set1(-0.0f), add1 = add0;
+    if (add) {
+        const __m512i x = whole ? load32(from) : load32n(from, r->n);
+        add0 = bf16_widen(_mm512_castsi512_si256(x));
+        add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
+    }
+    const vf v0 = ended(vf_load(sums), r->col0, silu, add0, r->lo, r->hi);
+    vf v1 = vf_zero();
+    if (right) v1 = ended(vf_load(sums + VF_LANES), r->col1, silu, add1, r->lo, r->hi);
+    if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
+                     _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
+        if (whole)
+            _mm512_storeu_si512(out, f32_join(v0, v1));
+        else
+            _mm512_mask_storeu_epi16(out, first32(r->n), f32_join(v0, v1));
+    } else {
+        bf16_store(out, v0, r->n), bf16_store(out + VF_LANES, v1, r->n - VF_LANES);
+    }
+}
+
+/* Rows of 16 bits. */
+VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, const bool silu)
+{
     const lmn_hgemm_head h = *w->t->head; /* a copy, which stores cannot change */
-    const vm in0 = whole ? 0xffff : vm_first(w->n),
-             in1 = whole ? 0xffff : vm_first(w->n - VF_LANES);
-    const __mmask32 in = first32(w->n);
-    const vf none = vf_set1(-0.0f), lo = vf_set1(h.lo), hi = vf_set1(h.hi);
-    const vf col0 = h.col ? vf_loadm(h.col + w->j, in0) : none;
-    const vf col1 = h.col ? vf_loadm(h.col + w->j + VF_LANES, in1) : none;
+    const short_rows r = short_rows_of(&h, w->j, w->n);
     uint16_t *out = h.out + w->i * h.out_ld + w->j;
     const uint16_t *from = add ? h.add + w->i * h.out_ld + w->j : NULL;
-    const float *sums = w->sums;
-    const bool right = whole || w->n > VF_LANES; /* else that half holds nothing */
-    for (int64_t i = 0; i < w->m; i++, sums += HG_NR, out += h.out_ld) {
-        vf add0 = none, add1 = none;
-        if (add) {
-            const __m512i x = whole ? load32(from) : load32n(from, w->n);
-            add0 = bf16_widen(_mm512_castsi512_si256(x));
-            add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
-            from += h.out_ld;
-        }
-        const vf v0 = ended(vf_load(sums), col0, silu, add0, lo, hi);
-        vf v1 = vf_zero();
-        if (right) v1 = ended(vf_load(sums + VF_LANES), col1, silu, add1, lo, hi);
-        if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
-                         _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
-            if (whole)
-                _mm512_storeu_si512(out, f32_join(v0, v1));
-            else
-                _mm512_mask_storeu_epi16(out, in, f32_join(v0, v1));
-        } else {
-            bf16_store(out, v0, w->n), bf16_store(out + VF_LANES, v1, w->n - VF_LANES);
-        }
+    for (int64_t i = 0; i < w->m; i++, out += h.out_ld) {
+        short_row(&r, w->sums + i * HG_NR, from, out, add, whole, silu);
+        if (add) from += h.out_ld;
     }
 }
 
@@ -148,6 +168,59 @@ static void leave_last(waiting *w)
     w->m = w->next_m = 0;
 }
 
+/* How the end of a whole tile of 16 bits is dealt to the steps of the next tile. */
+typedef enum easing_kind { NOT_EASED, EASED, EASED_ADD, EASED_SILU } easing_kind;
+
+static easing_kind easing_of(const waiting *w, int64_t k)
+{
+    if (!w->m || k < LONG_K || w->n != HG_NR) return NOT_EASED;
+    const lmn_hgemm_head *h = w->t->head;
+    if (!h || !h->out || (h->silu && h->add)) return NOT_EASED;
+    return h->silu ? EASED_SILU : h->add ? EASED_ADD : EASED;
+}
+
+/* Rows on their way: `left` of them, `then` of the lower tile where that is another run. */
+typedef struct easing {
+    short_rows r;
+    const float *sums, *low;
+    uint16_t *out, *out_low;
+    const uint16_t *from, *from_low; /* with EASED_ADD */
+    int64_t ld, left, then;
+} easing;
+
+VF_INLINE easing ease_begin(waiting *w, const bool add)
+{
+    const lmn_hgemm_head *h = w->t->head;
+    const int64_t at = w->i * h->out_ld + w->j, low = w->next_i * h->out_ld + w->j;
+    const easing e = {.r = short_rows_of(h, w->j, HG_NR),
+                      .sums = w->sums,
+                      .low = w->sums + AMX_ROWS * HG_NR,
+                      .out = h->out + at,
+                      .out_low = h->out + low,
+                      .from = add ? h->add + at : NULL,
+                      .from_low = add ? h->add + low : NULL,
+                      .ld = h->out_ld,
+                      .left = w->m,
+                      .then = w->next_m};
+    w->m = w->next_m = 0;
+    return e;
+}
+
+/* At most `rows` more. */
+VF_INLINE void ease(easing *e, int64_t rows, const bool add, const bool silu)
+{
+    for (; rows > 0; rows--, e->left--) {
+        if (!e->left) {
+            if (!e->then) return;
+            e->sums = e->low, e->out = e->out_low, e->from = e->from_low;
+            e->left = e->then, e->then = 0;
+        }
+        short_row(&e->r, e->sums, e->from, e->out, add, true, silu);
+        e->sums += HG_NR, e->out += e->ld;
+        if (add) e->from += e->ld;
+    }
+}
+
 typedef struct place {
     const char *a, *low, *b; /* low: the second tile of A */
     const int64_t *at;       /* elements of A from its start, of every step; NULL = they follow */
@@ -161,10 +234,15 @@ typedef struct place {
 } place;
 
 /* lower: are there two tiles of A; right: and of B; far: is there something to fetch; windows:
-   p->at counts. Constants at every call. */
+   p->at counts; kind: of the end between the steps. Constants at every call. */
 VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
-                       const bool far, const bool windows)
+                       const bool far, const bool windows, const easing_kind kind)
 {
+    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD, silu = kind == EASED_SILU;
+    easing e = {.left = 0};
+    if (eased) e = ease_begin(w, add);
+    /* rows after each of two products a step */
+    const int64_t rows = eased ? (2 * AMX_ROWS * STEP_K / 2 + p->k - 1) / p->k : 0;
     if (p->k >= LONG_K) leave_last(w);
     const char *next = p->next;
     const int64_t lines = p->lines;
@@ -187,8 +265,10 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
         AMX_LOAD(4, a0 + at, p->a_step);
         AMX_LOAD(6, b, B_STEP);
         AMX_BF16(0, 4, 6);
+        if (eased) ease(&e, rows, add, silu);
         if (right) AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
         if (right) AMX_BF16(1, 4, 7);
+        if (eased) ease(&e, rows, add, silu);
         if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         if (lower) AMX_BF16(2, 5, 6);
         if (lower && right) AMX_BF16(3, 5, 7);
@@ -202,18 +282,32 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     if (lower && right) AMX_STORE(3, low + AMX_ROW_BYTES, p->to_step);
 }
 
+/* Two tiles by two, of which the one before may be eased. */
+VF_INLINE void block_whole(const place *p, waiting *w, const bool windows)
+{
+    const easing_kind kind = easing_of(w, p->k);
+    if (kind == EASED)
+        block32(p, w, true, true, true, windows, EASED);
+    else if (kind == EASED_ADD)
+        block32(p, w, true, true, true, windows, EASED_ADD);
+    else if (kind == EASED_SILU)
+        block32(p, w, true, true, true, windows, EASED_SILU);
+    else if (p->next)
+        block32(p, w, true, true, true, windows, NOT_EASED);
+    else
+        block32(p, w, true, true, false, windows, NOT_EASED);
+}
+
 static void block_any(const place *p, waiting *w, bool lower, bool right)
 {
-    if (lower && right && p->next)
-        block32(p, w, true, true, true, false);
-    else if (lower && right)
-        block32(p, w, true, true, false, false);
+    if (lower && right)
+        block_whole(p, w, false);
     else if (lower)
-        block32(p, w, true, false, false, false);
+        block32(p, w, true, false, false, false, NOT_EASED);
     else if (right)
-        block32(p, w, false, true, false, false);
+        block32(p, w, false, true, false, false, NOT_EASED);
     else
-        block32(p, w, false, false, false, false);
+        block32(p, w, false, false, false, false, NOT_EASED);
 }
 
 /* The blocks of a panel share the fetching of the next, a line of 64 bytes for every k: that of the
@@ -322,11 +416,9 @@ static void lines_at(const lmn_hgemm_lines *t, const lmn_hgemm_block *end, const
     leave_soon(t->head, r[1].i, j, r[1].m);
     const int64_t n = lmn_min_i64(HG_NR, t->n - j);
     if (n <= VF_LANES)
-        block32(p, w, true, false, false, true);
-    else if (p->next)
-        block32(p, w, true, true, true, true);
+        block32(p, w, true, false, false, true, NOT_EASED);
     else
-        block32(p, w, true, true, false, true);
+        block_whole(p, w, true);
     *w = (waiting){.t = end,
                    .sums = sums,
                    .i = r[0].i,

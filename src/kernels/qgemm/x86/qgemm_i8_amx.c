@@ -10,6 +10,8 @@ enum { MR = 32, NR = 32, DEEP = 64 };
 /* From here on the end of the tile before comes first: steps so many are no longer at work together
    when their loop is done. */
 enum { LONG_K = 512 };
+/* From here on the end of a whole tile of bytes is dealt to the steps of the next. */
+enum { EASE_K = 256 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_amx;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_amx, lmn_qgemm_i8_taps_avx512vnni;
@@ -37,8 +39,7 @@ static void configure(int64_t m)
 }
 
 /* Sums whose end is still to be made: behind the steps of the next tile, which are then still at
-   work, or, where those are many, before them. (A few rows of it after every step keep the tiles
-   waiting: half as fast.) */
+   work, before them where those are many, or, of whole tiles of bytes, between them. */
 typedef struct waiting {
     const lmn_qgemm_end *end;
     tile_sums s; /* no rows = nothing */
@@ -46,19 +47,54 @@ typedef struct waiting {
     bool direct; /* INTS to which rows add nothing: whole panels go to C from the tiles */
 } waiting;
 
-/* bytes_end for at most 32 columns: two rows fill a vector. by_col: is there a factor of each
-   column, or of each row; right: are there more than 16. Both are constants. */
+/* What the columns of a tile's end have in common. */
+typedef struct columns {
+    packer p;
+    __m512i add0, add1;
+    __m512 mul0, mul1;
+} columns;
+
+/* by_col: is there a factor of each column, or of each row; right: are there more than 16. Both are
+   constants, here and below. */
+ALWAYS columns columns_of(const lmn_qgemm_end *e, int64_t j, const bool by_col, const bool right)
+{
+    const __m512 none = _mm512_setzero_ps();
+    const __m512i zero = _mm512_setzero_si512();
+    return (columns){.p = packer_of(e),
+                     .add0 = _mm512_loadu_si512(e->col_add + j),
+                     .add1 = right ? _mm512_loadu_si512(e->col_add + j + LANES) : zero,
+                     .mul0 = by_col ? _mm512_loadu_ps(e->col_mul + j) : none,
+                     .mul1 = by_col && right ? _mm512_loadu_ps(e->col_mul + j + LANES) : none};
+}
+
+/* A row of sums as words, to which `more` is added. */
+ALWAYS __m512i row_words(const columns *k, const int32_t *sum, __m512i more, __m512 m0, __m512 m1,
+                         const bool right)
+{
+    const __m512i v0 = _mm512_add_epi32(_mm512_add_epi32(_mm512_loadu_si512(sum), k->add0), more);
+    __m512 x0 = _mm512_mul_ps(_mm512_cvtepi32_ps(v0), m0), x1 = _mm512_setzero_ps();
+    if (right) {
+        const __m512i v1 = _mm512_add_epi32(_mm512_loadu_si512(sum + LANES), k->add1);
+        x1 = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(v1, more)), m1);
+    }
+    const __m512i w0 = _mm512_cvtps_epi32(_mm512_min_ps(x0, k->p.most));
+    const __m512i w1 = _mm512_cvtps_epi32(_mm512_min_ps(x1, k->p.most));
+    return _mm512_adds_epi16(_mm512_packs_epi32(w0, w1), k->p.zp);
+}
+
+/* Two rows of words as bytes in order, the first in the lower half. */
+ALWAYS __m512i two_rows(const columns *k, __m512i words0, __m512i words1)
+{
+    const __m512i y = _mm512_max_epi8(_mm512_packs_epi16(words0, words1), k->p.least);
+    return _mm512_permutexvar_epi32(k->p.order, _mm512_xor_si512(y, k->p.turn));
+}
+
+/* bytes_end for at most 32 columns: two rows fill a vector. */
 ALWAYS void bytes_run(const lmn_qgemm_end *end, const tile_sums *s, const bool by_col,
                       const bool right)
 {
     const lmn_qgemm_end e = *end; /* a copy, which stores of bytes cannot change */
-    const packer p = packer_of(&e);
-    const __m512 none = _mm512_setzero_ps();
-    const __m512i add0 = _mm512_loadu_si512(e.col_add + s->j);
-    const __m512i add1 =
-        right ? _mm512_loadu_si512(e.col_add + s->j + LANES) : _mm512_setzero_si512();
-    const __m512 mul0 = by_col ? _mm512_loadu_ps(e.col_mul + s->j) : none;
-    const __m512 mul1 = by_col && right ? _mm512_loadu_ps(e.col_mul + s->j + LANES) : none;
+    const columns k = columns_of(&e, s->j, by_col, right);
     const int32_t *row_add = e.row_add + s->i;
     const float *row_mul = by_col ? NULL : e.row_mul + s->i;
     uint8_t *c = (uint8_t *)e.c + s->i * e.ldc + s->j;
@@ -66,29 +102,17 @@ ALWAYS void bytes_run(const lmn_qgemm_end *end, const tile_sums *s, const bool b
     for (int64_t i = 0; i < s->rows; i += 2, c += 2 * e.ldc) {
         __m512i words[2];
         const bool two = i + 1 < s->rows;
-#define WORDS(r)                                                                        \
-    {                                                                                   \
-        const int32_t *sum = s->at + (i + (r)) * s->ld;                                 \
-        const __m512i more = _mm512_set1_epi32(row_add[i + (r)]);                       \
-        const __m512 m0 = by_col ? mul0 : _mm512_set1_ps(row_mul[i + (r)]);             \
-        const __m512 m1 = by_col ? mul1 : m0;                                           \
-        const __m512i v0 =                                                              \
-            _mm512_add_epi32(_mm512_add_epi32(_mm512_loadu_si512(sum), add0), more);    \
-        __m512 x0 = _mm512_mul_ps(_mm512_cvtepi32_ps(v0), m0), x1 = none;               \
-        if (right) {                                                                    \
-            const __m512i v1 = _mm512_add_epi32(_mm512_loadu_si512(sum + LANES), add1); \
-            x1 = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(v1, more)), m1);     \
-        }                                                                               \
-        const __m512i w0 = _mm512_cvtps_epi32(_mm512_min_ps(x0, p.most));               \
-        const __m512i w1 = _mm512_cvtps_epi32(_mm512_min_ps(x1, p.most));               \
-        words[r] = _mm512_adds_epi16(_mm512_packs_epi32(w0, w1), p.zp);                 \
+#define WORDS(r)                                                                                 \
+    {                                                                                            \
+        const __m512 m0 = by_col ? k.mul0 : _mm512_set1_ps(row_mul[i + (r)]);                    \
+        words[r] = row_words(&k, s->at + (i + (r)) * s->ld, _mm512_set1_epi32(row_add[i + (r)]), \
+                             m0, by_col ? k.mul1 : m0, right);                                   \
     }
         WORDS(0)
         words[1] = words[0];
         if (two) WORDS(1)
 #undef WORDS
-        const __m512i y = _mm512_max_epi8(_mm512_packs_epi16(words[0], words[1]), p.least);
-        const __m512i z = _mm512_permutexvar_epi32(p.order, _mm512_xor_si512(y, p.turn));
+        const __m512i z = two_rows(&k, words[0], words[1]);
         _mm256_mask_storeu_epi8(c, in, _mm512_castsi512_si256(z));
         if (two) _mm256_mask_storeu_epi8(c + e.ldc, in, _mm512_extracti64x4_epi64(z, 1));
     }
@@ -125,6 +149,49 @@ static void leave_last(waiting *w)
     w->s.rows = 0;
 }
 
+/* The end of a whole tile by factors of columns, between the steps of the next. */
+typedef struct easing {
+    columns k;
+    const int32_t *sum, *row_add;
+    uint8_t *c;
+    int64_t ldc, left; /* rows */
+} easing;
+
+static bool can_ease(const waiting *w)
+{
+    return w->how == BYTES && w->end->col_mul && w->s.rows == MR && w->s.n == NR;
+}
+
+ALWAYS easing easing_of(waiting *w)
+{
+    const lmn_qgemm_end *e = w->end;
+    const tile_sums *s = &w->s;
+    const easing out = {.k = columns_of(e, s->j, true, true),
+                        .sum = s->at,
+                        .row_add = e->row_add + s->i,
+                        .c = (uint8_t *)e->c + s->i * e->ldc + s->j,
+                        .ldc = e->ldc,
+                        .left = MR};
+    w->s.rows = 0;
+    return out;
+}
+
+/* At most so many times two rows more. */
+ALWAYS void ease(easing *e, int64_t pairs)
+{
+    for (; pairs > 0 && e->left > 0; pairs--, e->left -= 2) {
+        const columns *k = &e->k;
+        const __m512i more0 = _mm512_set1_epi32(e->row_add[0]);
+        const __m512i more1 = _mm512_set1_epi32(e->row_add[1]);
+        const __m512i words0 = row_words(k, e->sum, more0, k->mul0, k->mul1, true);
+        const __m512i words1 = row_words(k, e->sum + NR, more1, k->mul0, k->mul1, true);
+        const __m512i z = two_rows(k, words0, words1);
+        _mm256_storeu_si256((void *)e->c, _mm512_castsi512_si256(z));
+        _mm256_storeu_si256((void *)(e->c + e->ldc), _mm512_extracti64x4_epi64(z, 1));
+        e->sum += 2 * NR, e->row_add += 2, e->c += 2 * e->ldc;
+    }
+}
+
 /* A tile: m <= MR rows at row i of the block, the panel at column j. */
 typedef struct spot {
     int64_t i, j, m;
@@ -148,10 +215,15 @@ ALWAYS void fetch_panel(const lmn_qgemm_block *t, spot *at)
     at->next = (const uint8_t *)t->b + (at->j / NR + 1) * t->b_panel + from * 64;
 }
 
-/* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch. */
+/* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; eased: does the end of the tile
+   before run between the steps. */
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
-                     const bool right, const bool far)
+                     const bool right, const bool far, const bool eased)
 {
+    easing e = {.left = 0};
+    if (eased) e = easing_of(w);
+    /* of two rows, after each of two products a step */
+    const int64_t pairs = eased ? (MR * DEEP / 4 + t->k - 1) / t->k : 0;
     if (t->k >= LONG_K) leave_last(w);
     const uint8_t *next = at->next;
     const int64_t lines = at->lines;
@@ -177,8 +249,10 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         AMX_LOAD(6, b, NR * FOUR);
         AMX_LOAD(4, a, lda);
         AMX_U8S8(0, 4, 6);
+        if (eased) ease(&e, pairs);
         if (right) AMX_LOAD(7, b + 64, NR * FOUR);
         if (right) AMX_U8S8(1, 4, 7);
+        if (eased) ease(&e, pairs);
         if (lower) AMX_LOAD(5, a + AMX_ROWS * lda, lda);
         if (lower) AMX_U8S8(2, 5, 6);
         if (lower && right) AMX_U8S8(3, 5, 7);
@@ -193,16 +267,18 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
 static void panel(const lmn_qgemm_block *t, const spot *at, waiting *w)
 {
     const bool lower = at->m > AMX_ROWS, right = t->n - at->j > LANES;
-    if (lower && right && at->next)
-        multiply(t, at, w, true, true, true);
+    if (lower && right && t->k >= EASE_K && can_ease(w))
+        multiply(t, at, w, true, true, true, true);
+    else if (lower && right && at->next)
+        multiply(t, at, w, true, true, true, false);
     else if (lower && right)
-        multiply(t, at, w, true, true, false);
+        multiply(t, at, w, true, true, false, false);
     else if (lower)
-        multiply(t, at, w, true, false, false);
+        multiply(t, at, w, true, false, false, false);
     else if (right)
-        multiply(t, at, w, false, true, false);
+        multiply(t, at, w, false, true, false, false);
     else
-        multiply(t, at, w, false, false, false);
+        multiply(t, at, w, false, false, false, false);
 }
 
 /* A tile, by way of `sums`, and the end of the one before; its own waits in w. */
