@@ -8,11 +8,12 @@
 #include "kernels/attention/attention.h"
 #include "kernels/simd/simd_wide.h"
 
-/* The greatest of n scores and `top`; NaN is left out: it comes back with the exponentials. */
-VF_INLINE float score_top(const float *s, int64_t n, float top)
+/* Of n scores and `top`, the greatest ones of each lane; NaN is left out: it comes back with the
+   exponentials. */
+VF_INLINE vf score_tops(const float *s, int64_t n, vf top)
 {
     const vf low = vf_set1(-__builtin_inff());
-    vf a0 = vf_set1(top), a1 = low;
+    vf a0 = top, a1 = low;
     int64_t j = 0;
     for (; j + 2 * VF_LANES <= n; j += 2 * VF_LANES) {
         a0 = vf_max(vf_load(s + j), a0);
@@ -22,7 +23,7 @@ VF_INLINE float score_top(const float *s, int64_t n, float top)
         const vm mask = vm_first(n - j);
         a0 = vf_max(vf_select(mask, vf_loadm(s + j, mask), low), a0);
     }
-    return vf_hmax(vf_max(a0, a1));
+    return vf_max(a0, a1);
 }
 
 VF_INLINE void score_clear(float *s, int64_t n)
@@ -47,14 +48,19 @@ VF_INLINE vf exp_of(float x)
     return vf_exp(vf_set1(x));
 }
 
-/* The greatest score of row i up to this block, with the state brought up to it, and the scores of
-   the block that the row sees. */
-VF_INLINE float raise_top(const lmn_attention_soft *b, int64_t i, int64_t *lo, int64_t *hi)
+/* The scores of the block that row i sees. */
+VF_INLINE void row_span(const lmn_attention_soft *b, int64_t i, int64_t *lo, int64_t *hi)
 {
     *lo = lmn_min_i64(b->n, lmn_max_i64(0, b->lo[i] - b->key));
     *hi = lmn_min_i64(b->n, lmn_max_i64(*lo, b->hi[i] - b->key));
+}
+
+/* The greatest score of row i up to this block, with the state brought up to it. */
+VF_INLINE float raise_top(const lmn_attention_soft *b, int64_t i, int64_t lo, int64_t hi)
+{
     float *o = b->o + i * b->dv;
-    const float was = b->top[i], top = score_top(b->s + i * b->ld + *lo, *hi - *lo, was);
+    const float was = b->top[i],
+                top = vf_hmax(score_tops(b->s + i * b->ld + lo, hi - lo, vf_set1(was)));
     if (was != top && was != -__builtin_inff()) {
         const vf less = exp_of(was - top);
         float w[VF_LANES];
@@ -71,7 +77,8 @@ static void soften_run(const lmn_attention_soft *b)
     for (int64_t i = 0; i < b->m; i++) {
         int64_t lo, hi;
         float *s = b->s + i * b->ld;
-        const float top = raise_top(b, i, &lo, &hi);
+        row_span(b, i, &lo, &hi);
+        const float top = raise_top(b, i, lo, hi);
         score_clear(s, lo);
         b->sum[i] += vw_row_exp(s + lo, s + lo, hi - lo, top == -__builtin_inff() ? 0.0f : top);
         score_clear(s + hi, b->n - hi);
