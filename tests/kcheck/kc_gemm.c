@@ -140,6 +140,7 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         p.c = kc_copy(kc, &out);
         lmn_gemm_block t = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .c = out.p};
         t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta, t.b_far = (c & 2) != 0;
+        if (c & 4) t.room = kc_buffer(kc, (size_t)(m * ((k + 15) / 16 * 16)) * sizeof *t.room);
         KC_CALL(kc, (nt ? row->small_nt : row->small_nn)(&t));
         char what[96];
         snprintf(what, sizeof what, "%s m=%d n=%d k=%d beta=%d", nt ? "nt" : "nn", (int)m, (int)n,
@@ -358,6 +359,10 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
             m = kc_int(kc, 33, 150), n = kc_int(kc, 1, 300), k = kc_int(kc, 0, 20);
         if (kc_int(kc, 0, 7) == 0) /* thin */
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
+        if (kc_int(kc, 0, 11) == 0) { /* a copy of A in scratch */
+            ta = 0, tb = 1, m = c % 2 ? 3 : kc_int(kc, 7, 32), n = kc_int(kc, 128, 280);
+            if (m > 3) k = (1 << 18) / n + kc_int(kc, 1, 20);
+        }
         lmn_gemm_shape shape = {
             m, n, k, 1, (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B), c % 4};
         if (kc_int(kc, 0, 4) == 0) shape.flags |= LMN_GEMM_CHAIN;

@@ -34,6 +34,10 @@ enum {
     STREAM_NN = 4096,         /* columns of B read as one piece ... */
     STREAM_LEAST = 1024,      /* ... at least so many ... */
     STREAM_ELEMS = 16 << 20,  /* ... and not more of B: some 3 ms */
+    LAID_BYTES = 512 << 10,   /* rows of A that a chunk copies stay in L2 ... */
+    LAID_N = 128,             /* ... and are read by so many columns, ... */
+    LAID_B = 1 << 20,         /* ... best of a B beyond L2 */
+    LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     DIRECT_M = 32,            /* and any B for so few rows */
     DIRECT_NC = 768,          /* columns of a chunk then */
@@ -94,6 +98,17 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
 
+/* Elements of the copy of A that a chunk of dot products wants: 0, none. Of a B from a cache six
+   rows and fewer are one tile without it; three of them gain by a wider one. */
+static int64_t laid(const GEMM_T(plan) * p)
+{
+    const int64_t a = p->m * lmn_round_up_i64(p->k, 64 / sizeof(GEMM_REAL));
+    const int64_t real = sizeof(GEMM_REAL);
+    if (!p->row->lays || p->m == 1 || p->n < LAID_N || a > LAID_BYTES / real) return 0;
+    const bool gains = p->m == 3 || (p->m > 6 && p->k * p->n > LAID_B / real);
+    return p->b_far || gains ? a : 0;
+}
+
 /* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: narrow
    ones cost DRAM's bandwidth, and where they begin at odd addresses a line of the caches each. So
    items are not cut where they suffice the threads, and few columns for two threads at most, but
@@ -105,6 +120,9 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     const bool nt = p->path == PATH_SMALL_NT;
     const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
     const int64_t few = lmn_max_i64(1, least / k);
+    if (nt && laid(p))
+        return lmn_max_i64(lmn_round_up_i64(few, 16),
+                           lmn_min_i64(LAID_NC, lmn_ceil_div_i64(p->n, 2 * p->threads)));
     if (nt) return lmn_round_up_i64(few, 16);
     const int64_t most = lmn_min_i64(STREAM_NN, STREAM_ELEMS / k);
     const int64_t worth = lmn_max_i64(lmn_round_up_i64(few, STREAM_LEAST), most);
@@ -132,7 +150,9 @@ static void lay_out(GEMM_T(plan) * p, int64_t kc_most)
 {
     const bool trans_a = p->flags & LMN_GEMM_TRANS_A, packs = p->path == PATH_PACKED;
     int64_t a = 0, b = 0;
-    if (p->path == PATH_THIN) {
+    if (p->path == PATH_SMALL_NT) {
+        a = laid(p);
+    } else if (p->path == PATH_THIN) {
         b = p->flags & LMN_GEMM_TRANS_B ? 0 : p->n * p->k;
     } else if (packs || trans_a || p->b_far || p->path == PATH_PANELS) {
         p->kc = lmn_split_even(p->k, kc_most, 16);
@@ -401,8 +421,10 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
         run_thin(p, args, t, scratch);
     else if (p->path == PATH_SMALL_NN)
         p->row->small_nn(&t);
-    else
+    else {
+        t.room = p->scratch_bytes ? scratch : NULL;
         p->row->small_nt(&t);
+    }
     if (args->epi) run_epilogue(p, args, &t);
 }
 

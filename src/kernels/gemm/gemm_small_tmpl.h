@@ -156,7 +156,7 @@ static void small_nn_run(const gemm_block *t)
  */
 /* Prefetch distances of one stream, and where four rows further is no longer near. */
 enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10, DOT_K = 64 / sizeof(vf_real) };
-enum { GEMM_DOT_V = DOT_K / VF_LANES };
+enum { GEMM_DOT_V = DOT_K / VF_LANES, LAID_N = 6 /* rows of B by laid ones of A */ };
 
 typedef struct dots {
     const vf_real *a, *b;
@@ -172,8 +172,7 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
 {
     const vf_real *a = t->a + i0 * t->lda, *b = t->b + j0 * t->ldb;
     const int64_t ahead = i0 == 0 ? t->ahead : 0;
-    /* high: of the upper half, where there are two; more: of rows 4 and 5 of B, where not */
-    vf acc[6][4], high[6][4], more[6][4], w[6];
+    vf acc[6][4], high[6][4], w[4]; /* high: of the upper half, where there are two */
 #define DOT_OPEN(x, i) x[i][0] = x[i][1] = x[i][2] = x[i][3] = vf_zero()
 #define DOT_W(q, LOAD) w[q] = (q) < nr ? LOAD(b + (q)*t->ldb + at) : vf_zero()
 #define DOT_STEP(x, i, LOAD)                             \
@@ -183,16 +182,11 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
         if (nr > 1) x[i][1] = vf_fma(av, w[1], x[i][1]); \
         if (nr > 2) x[i][2] = vf_fma(av, w[2], x[i][2]); \
         if (nr > 3) x[i][3] = vf_fma(av, w[3], x[i][3]); \
-        if (nr > 4) {                                    \
-            more[i][0] = vf_fma(av, w[4], more[i][0]);   \
-            more[i][1] = vf_fma(av, w[5], more[i][1]);   \
-        }                                                \
     }
 #define DOT_HALF(x, at_k, L)                                \
     do {                                                    \
         const int64_t at = at_k;                            \
         DOT_W(0, L), DOT_W(1, L), DOT_W(2, L), DOT_W(3, L); \
-        if (nr > 4) DOT_W(4, L), DOT_W(5, L);               \
         DOT_STEP(x, 0, L);                                  \
         DOT_STEP(x, 1, L);                                  \
         DOT_STEP(x, 2, L);                                  \
@@ -208,13 +202,12 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
     if ((int)GEMM_DOT_V > 1 && (q) < nr) acc[i][q] = vf_add(acc[i][q], high[i][q])
 #define DOT_CLOSE(i)                                                               \
     if ((i) < mr) {                                                                \
-        vf_real sum[8], *c = t->c + (i0 + (i)) * t->ldc + j0 * t->c_step;          \
+        vf_real sum[4], *c = t->c + (i0 + (i)) * t->ldc + j0 * t->c_step;          \
         DOT_FOLD(i, 0);                                                            \
         DOT_FOLD(i, 1);                                                            \
         DOT_FOLD(i, 2);                                                            \
         DOT_FOLD(i, 3);                                                            \
         vf_hsum4(acc[i], sum);                                                     \
-        if (nr > 4) vf_hsum4(more[i], sum + 4);                                    \
         for (int q = 0; q < nr; q++)                                               \
             c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0); \
     }
@@ -222,15 +215,12 @@ VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, cons
     DOT_OPEN(acc, 3), DOT_OPEN(acc, 4), DOT_OPEN(acc, 5);
     DOT_OPEN(high, 0), DOT_OPEN(high, 1), DOT_OPEN(high, 2);
     DOT_OPEN(high, 3), DOT_OPEN(high, 4), DOT_OPEN(high, 5);
-    if (nr > 4) DOT_OPEN(more, 0), DOT_OPEN(more, 1), DOT_OPEN(more, 2), DOT_OPEN(more, 3);
     int64_t p = 0;
     for (; p + DOT_K <= t->k; p += DOT_K) {
         DOT_AHEAD(0);
         DOT_AHEAD(1);
         DOT_AHEAD(2);
         DOT_AHEAD(3);
-        DOT_AHEAD(4);
-        DOT_AHEAD(5);
         DOT_HALF(acc, p, vf_load);
         if ((int)GEMM_DOT_V > 1) DOT_HALF(high, p + VF_LANES, vf_load);
     }
@@ -332,21 +322,93 @@ static void lines_run(const dots *t, bool far)
     for (; j < t->n; j++) dot_run(t, 0, j, 1, 1);
 }
 
-/* Rows of A, of which there are from two to twice four, by six rows of B: more of memory is kept
-   busy, and of L1 less is read. How many columns were run. */
-static __attribute__((noinline)) int64_t wide_run(const dots *t)
+/* m rows of A, side by side by 64 bytes of k, +0 past k: what a tile reads of them is one stream,
+   and rows a multiple of 4 KiB apart do not meet in one set of L1. */
+static void lay_rows(vf_real *to, const vf_real *a, int64_t lda, int64_t m, int64_t k)
 {
-    const int64_t first = t->m > 4 ? (t->m + 1) / 2 : t->m;
-    int64_t j = 0;
-    for (; j + 6 <= t->n; j += 6)
-        for (int64_t i = 0, mr = first; i < t->m; i += mr, mr = t->m - first) {
-            if (mr == 2)
-                dot_run(t, i, j, 2, 6);
-            else if (mr == 3)
-                dot_run(t, i, j, 3, 6);
-            else
-                dot_run(t, i, j, 4, 6);
+    for (int64_t p = 0; p < k; p += DOT_K) {
+        const vm some = vm_first(k - p);
+        for (int64_t i = 0; i < m; i++, to += DOT_K) vf_store(to, vf_loadm(a + i * lda + p, some));
+    }
+}
+
+/* mr laid rows of A (a constant) by six rows of B, as dot_run adds; of `fetch` rows that lie ahead
+   the lines are fetched. */
+VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, const int mr, int64_t fetch)
+{
+    const vf_real *a = t->a, *b0 = t->b + j0 * t->ldb, *b4 = b0 + 4 * t->ldb;
+    const vf_real *next0 = b0 + t->ahead, *next4 = b4 + t->ahead;
+    int64_t b_ld = t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
+    WHOLE_HIDE(b_ld);
+    WHOLE_HIDE(b_ld3);
+    const int64_t next_ld = b_ld, next_ld3 = b_ld3;
+    vf acc[4 * LAID_N], w[LAID_N];
+#define LAID_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define LAID_OPEN(q) acc[q] = acc[6 + (q)] = acc[12 + (q)] = acc[18 + (q)] = vf_zero();
+#define LAID_FETCH(q) \
+    if ((q) < fetch) __builtin_prefetch(WHOLE_ROW(const vf_real, next, q), 0, 2);
+#define LAID_LOAD(q) w[q] = vf_load(WHOLE_ROW(const vf_real, b, q));
+#define LAID_TAIL(q) w[q] = vf_loadm(WHOLE_ROW(const vf_real, b, q), tail);
+#define LAID_STEP(i)                                                                    \
+    if ((i) < mr) {                                                                     \
+        const vf av = vf_load(a + (i)*DOT_K);                                           \
+        vf_fma_to(&acc[6 * (i)], av, w[0]), vf_fma_to(&acc[6 * (i) + 1], av, w[1]);     \
+        vf_fma_to(&acc[6 * (i) + 2], av, w[2]), vf_fma_to(&acc[6 * (i) + 3], av, w[3]); \
+        vf_fma_to(&acc[6 * (i) + 4], av, w[4]), vf_fma_to(&acc[6 * (i) + 5], av, w[5]); \
+    }
+#define LAID_SUM(g) \
+    if (4 * (g) < LAID_N * mr) vf_hsum4(acc + 4 * (g), sum + 4 * (g));
+    LAID_EACH(LAID_OPEN)
+    for (; left >= DOT_K; left -= DOT_K) {
+        LAID_EACH(LAID_FETCH)
+        LAID_EACH(LAID_LOAD)
+        LAID_STEP(0)
+        LAID_STEP(1)
+        LAID_STEP(2)
+        LAID_STEP(3) a += mr * DOT_K, b0 += DOT_K, b4 += DOT_K, next0 += DOT_K, next4 += DOT_K;
+    }
+    if (left > 0) {
+        const vm tail = vm_first(left);
+        LAID_EACH(LAID_TAIL)
+        LAID_STEP(0) LAID_STEP(1) LAID_STEP(2) LAID_STEP(3)
+    }
+    vf_real sum[4 * LAID_N], *c = t->c + i0 * t->ldc + j0 * t->c_step;
+    LAID_EACH(LAID_SUM)
+    for (int i = 0; i < mr; i++)
+        for (int q = 0; q < LAID_N; q++) {
+            vf_real *to = c + i * t->ldc + q * t->c_step;
+            *to = sum[LAID_N * i + q] + (t->beta ? *to : (vf_real)0);
         }
+}
+
+/*
+ * Two rows of A and more, laid into `room`, in groups of up to four of like size by six rows of B:
+ * more of memory is kept busy, and of L1 less is read. Each group fetches its share of the next six
+ * rows, so that memory is at work all along. How many columns were run.
+ */
+static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room, bool near)
+{
+    const int64_t groups = (t->m + 3) / 4, share = near ? (LAID_N + groups - 1) / groups : LAID_N;
+    const int64_t wide = (t->k + DOT_K - 1) / DOT_K * DOT_K;
+    int64_t j = 0;
+    for (; j + LAID_N <= t->n; j += LAID_N) {
+        dots d = *t;
+        d.a = room;
+        int64_t i = 0, from = 0;
+        for (int64_t g = groups; g > 0; g--) {
+            const int64_t mr = (t->m - i + g - 1) / g;
+            const int64_t fetch = LAID_N - from < share ? LAID_N - from : share;
+            if (j == 0) lay_rows(room + i * wide, t->a + i * t->lda, t->lda, mr, t->k);
+            d.ahead = t->ahead + from * t->ldb;
+            if (mr == 2)
+                laid_run(&d, i, j, 2, fetch);
+            else if (mr == 3)
+                laid_run(&d, i, j, 3, fetch);
+            else
+                laid_run(&d, i, j, 4, fetch);
+            i += mr, from += share, d.a += mr * wide;
+        }
+    }
     return j;
 }
 
@@ -356,15 +418,15 @@ static void small_nt_run(const gemm_block *t)
     dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
     if (t->m > t->n)
         d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
-    const bool wide = GEMM_DOT_V == 1 && d.m <= 8 && t->b_far;
-    const int nr = d.m == 1 ? GEMM_DOT_V == 1 ? 8 : 4 : wide ? 6 : GEMM_DOT_N;
+    const bool laid = GEMM_DOT_V == 1 && t->room && d.m > 1;
+    const int nr = d.m == 1 ? GEMM_DOT_V == 1 ? 8 : 4 : laid ? LAID_N : GEMM_DOT_N;
     const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
     d.ahead = near ? nr * d.ldb : DOT_STREAM;
     if (d.m == 1) {
         lines_run(&d, t->b_far);
         return;
     }
-    int64_t j = wide ? wide_run(&d) : 0;
+    int64_t j = laid ? laid_rows(&d, t->room, near) : 0;
     for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }

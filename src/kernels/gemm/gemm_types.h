@@ -29,7 +29,9 @@ typedef struct GEMM_T(block) {
                                     lda, ldb, b_panel, m, n, k are those of every term; no b_from */
     GEMM_REAL *c;
     int64_t ldc;
-    int64_t c_step; /* small_nt only: elements from column to column of C, 0 stands for 1 */
+    int64_t c_step;  /* small_nt only: elements from column to column of C, 0 stands for 1 */
+    GEMM_REAL *room; /* small_nt of rows that lay A: not NULL: m * k elements, k rounded up to 64
+                        bytes, that the call may fill */
     int64_t m, n, k;
     int32_t beta;
     bool b_far;         /* block only: B comes from memory, worth fetching ahead: a hint */
@@ -62,6 +64,7 @@ typedef struct GEMM_T(row) {
     lmn_krow head;
     int32_t mr, nr;              /* register tile */
     bool past;                   /* stores past the caches pay where C has left them */
+    bool lays;                   /* small_nt wants room for a copy of A */
     GEMM_T(block_fn) * block;    /* B in panels */
     GEMM_T(block_fn) * small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
     GEMM_T(block_fn) * small_nt; /* b is row-major [n][k]; B is streamed once, rows of A in L1 */

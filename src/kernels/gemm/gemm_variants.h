@@ -1,15 +1,15 @@
 /*
- * Rows of the gemm family: X(dtype, variant, ISA, prio, MR, NR, past, code). The functions of a row
- * are lmn_gemm_<dtype>_{block,small_nn,small_nt,pack_nn,pack_nt,epi}_<code>. An X list.
+ * Rows of the gemm family: X(dtype, variant, ISA, prio, MR, NR, past, lays, code). The functions of
+ * a row are lmn_gemm_<dtype>_{block,small_nn,small_nt,pack_nn,pack_nt,epi}_<code>. An X list.
  *
  * On Sapphire Rapids stores past the caches are slower than others (4096 x 4096 x 16 57 and 85
  * GFLOP/s, where Zen 4 has 93 and 70), and no feature says so but AMX, which came with it.
  */
-X(f32, ref, REF, 0, 4, 16, false, ref)
+X(f32, ref, REF, 0, 4, 16, false, false, ref)
 #if defined(__x86_64__)
-X(f32, avx2, AVX2, 10, 6, 16, true, avx2)
-X(f32, avx512, AVX512, 20, 8, 48, true, avx512)
-X(f32, avx512near, AMX, 30, 8, 48, false, avx512)
+X(f32, avx2, AVX2, 10, 6, 16, true, false, avx2)
+X(f32, avx512, AVX512, 20, 8, 48, true, true, avx512)
+X(f32, avx512near, AMX, 30, 8, 48, false, true, avx512)
 #elif defined(__aarch64__)
-X(f32, neon, NEON, 10, 6, 16, true, neon)
+X(f32, neon, NEON, 10, 6, 16, true, false, neon)
 #endif
