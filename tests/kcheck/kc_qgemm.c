@@ -129,6 +129,8 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     p->shape.n = kc_extent(kc, row->nr, big ? 500 : 110);
     p->shape.k = kc_extent(kc, 4, big ? 300 : 70);
     if (long_k) p->shape.m %= 10, p->shape.n %= 60, p->shape.k = kc_int(kc, 4860, 10000);
+    if (long_k && kc_int(kc, 0, 1))
+        p->shape.m = 4 + p->shape.m % 4, p->shape.n = 4000, p->shape.k = 1100;
     if (usual && kc_int(kc, 0, 1)) p->shape.k = kc_int(kc, 0, 20);
     p->shape.n_batch = kc_int(kc, 0, 4) ? 1 : kc_int(kc, 0, 3);
     p->shape.bring = kc_int(kc, 0, 2) == 0;

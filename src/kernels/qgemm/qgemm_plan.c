@@ -21,6 +21,9 @@ enum {
     ROWS_M = 64,
     ROWS_BYTES = 256 << 10, /* rows of A brought at once */
     FAR_BYTES = 1 << 20,    /* packed B comes from beyond L2 */
+    PAGES_K = 1024,         /* more rows of B than the TLB has pages ... */
+    PAGES_BYTES = 4 << 20,  /* ... where each is a page or most of one: */
+    PAGES_KC = 256,         /* few rows of A take fewer of them, and wide blocks */
     SHORT_K = 64,           /* sums so short are mostly C ... */
     SHORT_BYTES = 256 << 10 /* ... while B stays in L2 */
 };
@@ -31,12 +34,16 @@ static const double pack_madds = 16, bring_madds = 48;
 static void cut_blocks(lmn_qgemm_plan *p, int32_t threads)
 {
     const int64_t nr = p->row->nr;
+    const bool in_rows = !p->bring && !p->trans_b && !p->packed;
+    const bool wide = in_rows && !(p->row->head.isa & LMN_ISA_AMX) && p->m <= ROWS_M &&
+                      p->k > PAGES_K && p->k * p->n >= PAGES_BYTES;
+    if (wide) p->kc = lmn_split_even(p->k, PAGES_KC, 64);
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
     c.mr = p->row->mr, c.nr = nr, c.threads = threads > 1 ? threads : 1;
     /* panels that few rows pass need not stay */
     const bool once = p->packed && p->m <= ROWS_M;
-    c.mc = MC, c.nc = once ? NC : lmn_min_i64(NC, lmn_max_i64(2 * nr, fit));
+    c.mc = MC, c.nc = once ? NC : lmn_min_i64(wide ? fit : NC, lmn_max_i64(2 * nr, fit));
     /* whole rows of C, in the order of its memory */
     if (!p->bring && p->k <= SHORT_K && p->k * p->n <= SHORT_BYTES)
         c.nc = lmn_round_up_i64(p->n, nr);
