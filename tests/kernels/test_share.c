@@ -64,6 +64,17 @@ static void run_conv(const lmn_conv_plan *p, lmn_conv_args args, float *y)
     free(scratch), free(shared);
 }
 
+/* Square, `kernel` wide, of one image. */
+static lmn_conv_geom square(int64_t c_in, int64_t c_out, int64_t groups, int64_t side, int kernel)
+{
+    lmn_conv_geom g = {.n = 1, .groups = groups, .c_in = c_in, .c_out = c_out};
+    for (int d = 0; d < 3; d++) {
+        g.in[d] = g.out[d] = d ? side : 1, g.kernel[d] = d ? kernel : 1;
+        g.stride[d] = g.dilation[d] = 1, g.pad[d] = d > 0 ? kernel / 2 : 0;
+    }
+    return g;
+}
+
 /* Winograd's way by tile rows: as many blocks as the caches want, made even. */
 static void test_tiles(t_env *env)
 {
@@ -72,11 +83,7 @@ static void test_tiles(t_env *env)
     T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
     for (size_t i = 0; i < T_COUNT(SHAPES); i++) {
         const int64_t c = SHAPES[i][0], side = SHAPES[i][1], n_y = c * side * side;
-        lmn_conv_geom g = {.n = 1, .groups = 1, .c_in = c, .c_out = c};
-        for (int d = 0; d < 3; d++) {
-            g.in[d] = g.out[d] = d ? side : 1, g.kernel[d] = d ? 3 : 1;
-            g.stride[d] = g.dilation[d] = 1, g.pad[d] = d > 0;
-        }
+        lmn_conv_geom g = square(c, c, 1, side, 3);
         lmn_conv_plan p[2];
         for (int t = 0; t < 2; t++) {
             g.threads = t + 1;
@@ -92,4 +99,32 @@ static void test_tiles(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_products), T_TEST(test_tiles))
+/* Many channels out of few and the depthwise convolution after them: of either each of two threads
+   has the same half of the channels. */
+static void test_channels(t_env *env)
+{
+    static const int64_t SHAPES[][3] = {{64, 384, 14}, {96, 576, 14}, {32, 192, 28}, {160, 960, 7}};
+    lmn_kset set;
+    T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (size_t i = 0; i < 2 * T_COUNT(SHAPES); i++) {
+        const int64_t c_in = SHAPES[i / 2][0], c = SHAPES[i / 2][1], side = SHAPES[i / 2][2];
+        lmn_conv_geom g = i % 2 ? square(c, c, c, side, 3) : square(c_in, c, 1, side, 1);
+        lmn_conv_plan p[2];
+        for (int t = 0; t < 2; t++) {
+            g.threads = t + 1;
+            lmn_conv_f32_plan(&set, &g, &p[t]);
+        }
+        T_CHECK(p[1].n_chunks % 2 == 0 && (i % 2 || p[1].rows_first));
+        T_EQ(p[1].m_blocks % 2, 0);
+        const int64_t n_x = g.c_in * side * side, n_y = c * side * side;
+        const int64_t n_w = i % 2 ? 9 * c : c_in * c;
+        float *x = values(env, n_x), *w = values(env, n_w);
+        float *y[2] = {malloc((size_t)n_y * 4), malloc((size_t)n_y * 4)};
+        T_REQUIRE(x && w && y[0] && y[1]);
+        for (int t = 0; t < 2; t++) run_conv(&p[t], (lmn_conv_args){.x = x, .w = w}, y[t]);
+        T_CHECK(memcmp(y[0], y[1], (size_t)n_y * 4) == 0);
+        free(x), free(w), free(y[0]), free(y[1]);
+    }
+}
+
+T_MAIN(T_TEST(test_products), T_TEST(test_tiles), T_TEST(test_channels))

@@ -31,6 +31,8 @@ enum { THIN_UNIT = 48, THIN_N = 8, THIN_K = 64, THIN_M = 16 };
 /* In multiply-adds: packing an element, coming to a chunk, a job of its own for preparation; and
    what a chunk should not pass: some 4 ms, a cancelled run waits for a chunk. */
 static const double pack_madds = 8, chunk_madds = 3e4, job_madds = 2e5, most_madds = 160 << 20;
+static const double far_madds = 8; /* an output that another thread's cache holds when it is read */
+static const int64_t most_near = 1 << 20; /* outputs that the caches of threads hold */
 static const int64_t min_depthwise_elems = 32 << 10;
 /* Floats of packed pixels that are packed once for all output channels, not once a chunk. */
 static const int64_t most_shared = 2 << 20;
@@ -87,7 +89,9 @@ static double cost_of(const lmn_conv_plan *p)
                  pack = pack_madds * (double)p->nc * (double)p->k, once = shares(p) ? 1 : 0;
     const double one = madds + chunk_madds + (1 - once) * pack;
     const double all = (double)turns * one + once * (pack * (double)blocks / threads + job_madds);
-    return all + (threads > 1 ? one / 2 : 0) + (madds > most_madds ? 1e3 * all : 0);
+    const bool apart = p->rows_first && p->m_blocks % threads != 0;
+    const double far = apart ? far_madds * (double)(p->m * p->pixels) / threads : 0;
+    return all + far + (threads > 1 ? one / 2 : 0) + (madds > most_madds ? 1e3 * all : 0);
 }
 
 /* The blocks that cost least with so many threads. */
@@ -129,8 +133,23 @@ static bool plan_depthwise(lmn_conv_plan *p, const lmn_choice *c)
     p->mc = lmn_max_i64(1, min_depthwise_elems / most);
     p->mc = lmn_split_even(g->c_out, c->mc ? c->mc : p->mc, 1);
     p->m_blocks = lmn_ceil_div_i64(g->c_out, p->mc), p->n_blocks = 1;
+    if (!c->mc && p->m_blocks > 1 && g->n == 1) { /* even shares */
+        const int64_t even = lmn_round_up_i64(p->m_blocks, lmn_conv_threads(g));
+        p->mc = lmn_ceil_div_i64(g->c_out, lmn_min_i64(even, 2 * p->m_blocks));
+        p->m_blocks = lmn_ceil_div_i64(g->c_out, p->mc);
+    }
     p->n_chunks = g->n * p->m_blocks;
     return true;
+}
+
+/* Is the output much more than the input, and near when it is read? What follows (a depthwise
+   convolution, above all) takes it channel by channel: each thread then finds those that it made
+   in its own cache. */
+static bool widens(const lmn_conv_plan *p)
+{
+    const lmn_conv_geom *g = &p->g;
+    return p->path == PATH_POINTWISE && lmn_conv_threads(g) > 1 && g->n == 1 && g->groups == 1 &&
+           2 * p->k <= p->m && p->m * p->pixels <= most_near;
 }
 
 /* By the block kernel over packed pixels. */
@@ -139,6 +158,7 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
     const lmn_conv_geom *g = &p->g;
     const int64_t kvol = lmn_conv_volume(g->kernel), c_in = g->c_in / g->groups;
     p->k = c_in * kvol, p->tiles = 0, p->thin = thin_pixels(p);
+    p->rows_first = widens(p);
     cut_blocks(p);
     if (!cut_as(p, c) || (p->thin && c->kc)) return false;
     const int64_t most_cc = c->kc ? c->kc : lmn_max_i64(1, KC / kvol);
@@ -318,7 +338,9 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
     }
     const lmn_gemm_row *gemm = p->set->gemm_f32;
     const int64_t kvol = lmn_conv_volume(p->g.kernel), c_in = p->g.c_in / p->g.groups;
-    const int64_t mb = chunk % p->m_blocks, block = chunk / p->m_blocks;
+    const int64_t blocks = pixel_blocks(p);
+    const int64_t mb = p->rows_first ? chunk / blocks : chunk % p->m_blocks;
+    const int64_t block = p->rows_first ? chunk % blocks : chunk / p->m_blocks;
     const place at = place_of(p, args, block);
     lmn_gemm_block t = {.lda = p->k, .ldb = gemm->nr, .ldc = p->pixels, .item = at.image};
     t.m = lmn_min_i64(p->mc, p->m - mb * p->mc), t.n = at.n;

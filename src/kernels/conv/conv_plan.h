@@ -33,6 +33,7 @@ typedef struct lmn_conv_plan {
     int64_t thin;         /* the last pixels, as dot products */
     int64_t own;          /* floats of scratch before those of the thin pixels */
     int64_t tiles;        /* Winograd: tiles in a row, nc then counts tile rows; else 0 */
+    bool rows_first;      /* chunks in the order of output channels, not of pixels */
     bool v_first;         /* Winograd: see wino_plan.c */
     int64_t n_chunks;     /* 0 when y is empty */
     size_t scratch_bytes; /* one worker's */
