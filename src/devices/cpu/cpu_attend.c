@@ -9,20 +9,19 @@
 typedef struct attend_job {
     lmn_attention_plan plan;
     const lmn_attention_args *args;
-    uint8_t *scratch;
-    size_t step;
+    lmn_cpu_scratch scratch;
 } attend_job;
 
 static void attend_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const attend_job *j = arg;
-    lmn_attention_f32_chunk(&j->plan, j->args, chunk, j->scratch + (size_t)worker * j->step);
+    lmn_attention_f32_chunk(&j->plan, j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 static void attend_merge(void *arg, int64_t item, int32_t worker)
 {
     const attend_job *j = arg;
-    lmn_attention_f32_merge(&j->plan, j->args, item, j->scratch + (size_t)worker * j->step);
+    lmn_attention_f32_merge(&j->plan, j->args, item, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 bool lmn_cpu_attend_fits(const lmn_attention_shape *s)
@@ -64,7 +63,7 @@ static lamina_status attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_atte
     else
         lmn_attention_f32_plan(gemm, row, shape, &j.plan);
     *bf16 = j.plan.half != NULL;
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
     args->shared = NULL;
     if (j.plan.shared_bytes) args->shared = lmn_scratch(ec, j.plan.shared_bytes);
     if (j.plan.shared_bytes && !args->shared)

@@ -19,15 +19,13 @@
 typedef struct conv_job {
     lmn_conv_plan plan;
     lmn_conv_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } conv_job;
 
 static void conv_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const conv_job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_conv_f32_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_conv_f32_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 static void conv_prepare(void *arg, int64_t chunk, int32_t worker)
@@ -62,7 +60,7 @@ static bool conv_geom(const lmn_eval *ec, lmn_conv_geom *g, int64_t *dims)
 
 static lamina_status conv_go(lmn_eval *ec, conv_job *j)
 {
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch, &j->scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch));
     if (j->plan.shared_bytes && !(j->args.shared = lmn_scratch(ec, j->plan.shared_bytes)))
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     if (j->plan.n_prepare) lmn_par_for(ec->par, j->plan.n_prepare, conv_prepare, j);

@@ -35,8 +35,7 @@ typedef struct convt_job {
     int64_t *order, start[MAX_PHASES + 1]; /* see list_taps */
     lmn_conv_plan plan;
     lmn_conv_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } convt_job;
 
 /* False: the driver does not take this phase. */
@@ -131,8 +130,7 @@ static void deal_plane(void *arg, int64_t plane, int32_t worker)
 static void convt_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const convt_job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_conv_f32_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_conv_f32_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 static void convt_prepare(void *arg, int64_t chunk, int32_t worker)
@@ -145,8 +143,7 @@ static void convt_prepare(void *arg, int64_t chunk, int32_t worker)
 /* Scratch for all phases, one after the other. */
 typedef struct convt_room {
     size_t scratch, shared, part;
-    uint8_t *workers;
-    size_t workers_step;
+    lmn_cpu_scratch workers;
     float *shared_at, *part_at;
 } convt_room;
 
@@ -168,7 +165,7 @@ static lamina_status make_room(lmn_eval *ec, const lmn_kset *set, const convt *t
     }
     *taken = true;
     if (phase_count(t) == 1) room->part = 0;
-    LMN_TRY(lmn_cpu_worker_scratch(ec, room->scratch, &room->workers, &room->workers_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, room->scratch, &room->workers));
     if ((room->shared && !(room->shared_at = lmn_scratch(ec, room->shared))) ||
         (room->part && !(room->part_at = lmn_scratch(ec, room->part))))
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
@@ -189,7 +186,7 @@ static void run_phase(lmn_eval *ec, const lmn_kset *set, convt_job *j, const con
         j->args.w = weights, j->args.y = room->part_at ? room->part_at : j->y;
         j->args.epi = j->bias ? &epi : NULL;
         j->args.shared = room->shared_at;
-        j->scratch = room->workers, j->scratch_step = room->workers_step;
+        j->scratch = room->workers;
         if (j->plan.n_prepare) lmn_par_for(ec->par, j->plan.n_prepare, convt_prepare, j);
         lmn_par_for(ec->par, j->plan.n_chunks, convt_chunk, j);
         if (!room->part_at) return;

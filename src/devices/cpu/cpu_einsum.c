@@ -9,15 +9,13 @@
 typedef struct product {
     lmn_dgemm_plan plan;
     lmn_dgemm_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } product;
 
 static void product_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const product *p = arg;
-    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
-    lmn_dgemm_f64_chunk(&p->plan, &p->args, chunk, scratch);
+    lmn_dgemm_f64_chunk(&p->plan, &p->args, chunk, lmn_cpu_scratch_of(&p->scratch, worker));
 }
 
 /* Elements from item to item; false where that is not one number. */
@@ -50,7 +48,7 @@ static lamina_status run_product(lmn_eval *ec, const lmn_mm *m, const void *row)
                               .flags = LMN_GEMM_CHAIN | (turned ? LMN_GEMM_TRANS_B : 0),
                               .threads = lmn_par_width(ec->par)};
     lmn_dgemm_f64_plan(row, &s, &p.plan);
-    LMN_TRY(lmn_cpu_worker_scratch(ec, p.plan.scratch_bytes, &p.scratch, &p.scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, p.plan.scratch_bytes, &p.scratch));
     lmn_par_for(ec->par, p.plan.n_chunks, product_chunk, &p);
     return LAMINA_OK;
 }

@@ -15,8 +15,7 @@ typedef struct job {
     const lmn_conv_geom *g;
     const lmn_im2col_row *im2col;
     const float *x;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } job;
 
 static bool pointwise(const lmn_conv_geom *g)
@@ -52,8 +51,7 @@ static void gather(const void *ctx, const lmn_hgemm_slab *s)
 static void run_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_hgemm_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_hgemm_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 lamina_status lmn_cpu_hconv_run(const lmn_cpu_dev *dev, lmn_eval *ec, const lmn_cpu_hconv *c)
@@ -79,7 +77,7 @@ lamina_status lmn_cpu_hconv_run(const lmn_cpu_dev *dev, lmn_eval *ec, const lmn_
         lmn_cpu_widen(c->row, wide, c->x, g->n * in);
         j.x = wide;
     }
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
     if (j.plan.n_chunks) lmn_par_for(ec->par, j.plan.n_chunks, run_chunk, &j);
     return LAMINA_OK;
 }

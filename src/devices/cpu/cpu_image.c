@@ -14,15 +14,13 @@ static const int64_t chunk_elems = 32 << 10; /* of a depthwise output; by the sh
 typedef struct image_job {
     lmn_hlast_plan plan;
     lmn_hlast_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } image_job;
 
 static void image_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const image_job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_hlast_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_hlast_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 /* ---- weights -----------------------------------------------------------------------------------
@@ -164,7 +162,7 @@ static lamina_status run(const lamina_kernel *k, lmn_eval *ec)
     LMN_TRY(packed_of(k, ec, 0, &panels));
     j.args.w = panels;
     lmn_hlast_plan_make(row, &g, j.args.add != NULL, &j.plan);
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
     lmn_par_for(ec->par, j.plan.n_chunks, image_chunk, &j);
     return LAMINA_OK;
 }

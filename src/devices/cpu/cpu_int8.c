@@ -119,8 +119,7 @@ typedef struct int8_job {
     int64_t rows;   /* of a chunk, of one item each */
     lmn_qgemm_plan plan;
     lmn_qgemm_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } int8_job;
 
 /* The rows of a chunk: from *row of *item on. */
@@ -153,8 +152,7 @@ static void rows_chunk(void *arg, int64_t chunk, int32_t worker)
 static void product_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const int8_job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_qgemm_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_qgemm_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 static void end_chunk(void *arg, int64_t chunk, int32_t worker)
@@ -194,7 +192,7 @@ lamina_status lmn_cpu_int8_run(const lmn_cpu_dev *dev, lmn_eval *ec, const lmn_c
                               .row_mul = j.scales,
                               .c = p->c,
                               .ldc = p->n};
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
     const int64_t chunks = lmn_ceil_div_i64(p->m, j.rows) * p->n_batch;
     lmn_par_for(ec->par, chunks, rows_chunk, &j);
     if (j.plan.n_chunks) lmn_par_for(ec->par, j.plan.n_chunks, product_chunk, &j);

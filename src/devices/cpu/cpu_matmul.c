@@ -24,8 +24,7 @@ typedef struct product {
     lmn_hgemm_args half_args;
     int32_t n_axes; /* of the items; 0 = one item */
     int64_t batch[LMN_MAX_RANK], a_step[LMN_MAX_RANK], b_step[LMN_MAX_RANK];
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
     lmn_tune_use use; /* until the product is done */
 } product;
 
@@ -52,8 +51,8 @@ static void half_chunk(void *arg, int64_t chunk, int32_t worker)
     args.b = (const char *)args.b + b * (flags & LMN_HGEMM_B_F32 ? 4 : 2);
     args.c = (char *)args.c + item * p->half.m * p->half.n * (flags & LMN_HGEMM_C_F32 ? 4 : 2);
     args.item0 = item;
-    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
-    lmn_hgemm_chunk(&p->half, &args, chunk % p->half.n_chunks, scratch);
+    lmn_hgemm_chunk(&p->half, &args, chunk % p->half.n_chunks,
+                    lmn_cpu_scratch_of(&p->scratch, worker));
 }
 
 static void product_chunk(void *arg, int64_t chunk, int32_t worker)
@@ -65,8 +64,8 @@ static void product_chunk(void *arg, int64_t chunk, int32_t worker)
     item_at(p, item, &a, &b);
     args.a += a, args.b += b, args.c += item * p->plan.m * p->plan.n;
     args.item0 = item;
-    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
-    lmn_gemm_f32_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
+    lmn_gemm_f32_chunk(&p->plan, &args, chunk % p->plan.n_chunks,
+                       lmn_cpu_scratch_of(&p->scratch, worker));
 }
 
 static lamina_status product_run(lmn_eval *ec, product *p)
@@ -75,7 +74,7 @@ static lamina_status product_run(lmn_eval *ec, product *p)
     int64_t n = half ? p->half.n_chunks : p->plan.n_chunks;
     for (int32_t i = 0; i < p->n_axes; i++) n *= p->batch[i];
     const size_t bytes = half ? p->half.scratch_bytes : p->plan.scratch_bytes;
-    LMN_TRY(lmn_cpu_worker_scratch(ec, bytes, &p->scratch, &p->scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, bytes, &p->scratch));
     if (n > 0) lmn_par_for(ec->par, n, half ? half_chunk : product_chunk, p);
     lmn_tune_end(&p->use);
     p->use.problem = NULL;

@@ -29,8 +29,8 @@ typedef struct nbits_job {
     int64_t m, cols; /* cols: weight rows a chunk */
     lmn_gemm_plan whole, last;
     lmn_nbits_expand_fn *expand; /* NULL: row by row as the reference does */
-    uint8_t *scratch;            /* a worker's: the weights, zero points, then the plan's own */
-    size_t step, weights_bytes, zp_bytes;
+    lmn_cpu_scratch scratch;     /* a worker's: the weights, zero points, then the plan's own */
+    size_t weights_bytes, zp_bytes;
 } nbits_job;
 
 static void widen(const nbits_job *j, int64_t row, float *dst, float *zp)
@@ -49,7 +49,7 @@ static void nbits_chunk(void *arg, int64_t chunk, int32_t worker)
     const nbits_job *j = arg;
     const int64_t first = chunk * j->cols, n = lmn_min_i64(j->cols, j->w.rows - first);
     const int64_t k = j->w.cols, ld = j->w.rows;
-    uint8_t *scratch = j->scratch + (size_t)worker * j->step;
+    uint8_t *scratch = lmn_cpu_scratch_of(&j->scratch, worker);
     float *w = (float *)(void *)scratch;
     float *zp = (float *)(void *)(scratch + j->weights_bytes);
     for (int64_t i = 0; i < n; i++) widen(j, first + i, w + i * k, zp);
@@ -77,8 +77,7 @@ static lamina_status nbits_run(const lamina_kernel *k, lmn_eval *ec, nbits_job *
         j->expand = j->w.bits == 4 ? row->expand4 : j->w.bits == 8 ? row->expand8 : NULL;
     const size_t own = j->whole.scratch_bytes > j->last.scratch_bytes ? j->whole.scratch_bytes
                                                                       : j->last.scratch_bytes;
-    LMN_TRY(
-        lmn_cpu_worker_scratch(ec, j->weights_bytes + j->zp_bytes + own, &j->scratch, &j->step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j->weights_bytes + j->zp_bytes + own, &j->scratch));
     lmn_par_for(ec->par, (j->w.rows + j->cols - 1) / j->cols, nbits_chunk, j);
     return LAMINA_OK;
 }

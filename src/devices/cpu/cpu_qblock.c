@@ -20,8 +20,9 @@ typedef struct block_job {
     lamina_dtype b_type;
     lmn_qgemm_args args; /* what all blocks share */
     const lmn_qgemm_row *row;
-    uint8_t *y, *scratch;
-    size_t step, slab_bytes, mul_bytes, sum_bytes;
+    uint8_t *y;
+    lmn_cpu_scratch scratch;
+    size_t slab_bytes, mul_bytes, sum_bytes;
 } block_job;
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
@@ -72,7 +73,7 @@ static void block_chunk(void *arg, int64_t chunk, int32_t worker)
     const block_job *j = arg;
     const int64_t row = chunk % j->row_chunks * ROWS, col = chunk / j->row_chunks * COLS;
     const int64_t m = lmn_min_i64(ROWS, j->q.m - row), n = lmn_min_i64(COLS, j->q.n - col);
-    uint8_t *own = j->scratch + (size_t)worker * j->step;
+    uint8_t *own = lmn_cpu_scratch_of(&j->scratch, worker);
     int8_t *slab = (int8_t *)own;
     float *mul = (float *)(void *)(own + j->slab_bytes);
     float *sum = (float *)(void *)(own + j->slab_bytes + j->mul_bytes);
@@ -157,7 +158,7 @@ static lamina_status run_block(const lamina_kernel *k, lmn_eval *ec)
     j.mul_bytes = lmn_align_up(COLS * sizeof(float), 64);
     j.sum_bytes = lmn_align_up((size_t)ROWS * COLS * sizeof(float), 64);
     LMN_TRY(lmn_cpu_worker_scratch(
-        ec, j.slab_bytes + j.mul_bytes + j.sum_bytes + kernel_scratch(&j), &j.scratch, &j.step));
+        ec, j.slab_bytes + j.mul_bytes + j.sum_bytes + kernel_scratch(&j), &j.scratch));
     j.row_chunks = (j.q.m + ROWS - 1) / ROWS;
     lmn_par_for(ec->par, j.row_chunks * ((j.q.n + COLS - 1) / COLS), block_chunk, &j);
     return LAMINA_OK;

@@ -9,15 +9,13 @@
 typedef struct qconv_job {
     lmn_qconv_plan plan;
     lmn_qconv_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } qconv_job;
 
 static void qconv_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const qconv_job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_qconv_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_qconv_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 /* Geometry, data and zero points of inputs x and w; false leaves it to the reference. */
@@ -61,7 +59,7 @@ static lamina_status run_job(const lamina_kernel *k, lmn_eval *ec, qconv_job *j,
         lmn_tune_begin(k->site, &key, &k->dev->kset, &use);
         (void)lmn_qconv_plan_as(row, g, &use.choice, &j->plan);
     }
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch, &j->scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch));
     lmn_par_for(ec->par, j->plan.n_chunks, qconv_chunk, j);
     lmn_tune_end(&use);
     return LAMINA_OK;

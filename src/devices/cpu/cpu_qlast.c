@@ -9,15 +9,13 @@
 typedef struct qlast_job {
     lmn_qlast_plan plan;
     lmn_qconv_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } qlast_job;
 
 static void qlast_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const qlast_job *j = arg;
-    uint8_t *scratch = j->scratch ? j->scratch + (size_t)worker * j->scratch_step : NULL;
-    lmn_qlast_chunk(&j->plan, &j->args, chunk, scratch);
+    lmn_qlast_chunk(&j->plan, &j->args, chunk, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 /* ---- weights -----------------------------------------------------------------------------------
@@ -102,7 +100,7 @@ static lamina_status run(const lamina_kernel *k, lmn_eval *ec)
     LMN_TRY(lmn_cpu_last_packed(ec, k->state, &job, &panels));
     j.args.w = panels;
     lmn_qlast_plan_make(row, &g, &j.plan);
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch, &j.scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
     lmn_par_for(ec->par, j.plan.n_chunks, qlast_chunk, &j);
     return LAMINA_OK;
 }

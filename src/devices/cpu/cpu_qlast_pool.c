@@ -20,8 +20,7 @@ typedef struct max_job {
     const uint8_t *x;
     uint8_t *y, flip;
     int64_t lines, per_chunk; /* lines of output pixels */
-    uint8_t *scratch;         /* a line of input a worker */
-    size_t step;
+    lmn_cpu_scratch scratch;  /* a line of input a worker */
 } max_job;
 
 /* dst = the larger of dst and src, or src where nothing is there yet. */
@@ -64,7 +63,7 @@ static void max_chunk(void *arg, int64_t chunk, int32_t worker)
     const max_job *j = arg;
     const int64_t end = lmn_min_i64(j->lines, (chunk + 1) * j->per_chunk);
     for (int64_t i = chunk * j->per_chunk; i < end; i++)
-        max_line(j, i, j->scratch + (size_t)worker * j->step);
+        max_line(j, i, lmn_cpu_scratch_of(&j->scratch, worker));
 }
 
 static lamina_status run_qlast_max_pool(const lamina_kernel *k, lmn_eval *ec)
@@ -87,7 +86,7 @@ static lamina_status run_qlast_max_pool(const lamina_kernel *k, lmn_eval *ec)
     j.x = x->data, j.y = y->data, j.flip = lmn_cpu_is_signed(x) ? 0x80 : 0;
     j.lines = j.g.n * j.g.out[0] * j.g.out[1];
     j.per_chunk = lmn_max_i64(1, chunk_elems / (j.g.out[2] * j.g.c_in));
-    LMN_TRY(lmn_cpu_worker_scratch(ec, (size_t)(j.g.in[2] * j.g.c_in), &j.scratch, &j.step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, (size_t)(j.g.in[2] * j.g.c_in), &j.scratch));
     lmn_par_for(ec->par, lmn_ceil_div_i64(j.lines, j.per_chunk), max_chunk, &j);
     return LAMINA_OK;
 }

@@ -51,8 +51,7 @@ typedef struct product {
     lmn_qmatmul q; /* shapes and steps only */
     lmn_qgemm_plan plan;
     lmn_qgemm_args args;
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
 } product;
 
 static void product_chunk(void *arg, int64_t chunk, int32_t worker)
@@ -68,8 +67,8 @@ static void product_chunk(void *arg, int64_t chunk, int32_t worker)
     }
     args.c =
         (uint8_t *)args.c + item * p->plan.m * p->plan.n * (args.out == LMN_QGEMM_BYTES ? 1 : 4);
-    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
-    lmn_qgemm_chunk(&p->plan, &args, chunk % p->plan.n_chunks, scratch);
+    lmn_qgemm_chunk(&p->plan, &args, chunk % p->plan.n_chunks,
+                    lmn_cpu_scratch_of(&p->scratch, worker));
 }
 
 /* A batch of A alone is more rows of one product. */
@@ -104,7 +103,7 @@ static lamina_status product_run(const lamina_kernel *k, lmn_eval *ec, product *
     } else {
         lmn_qgemm_plan_make(row, &shape, &p->plan);
     }
-    LMN_TRY(lmn_cpu_worker_scratch(ec, p->plan.scratch_bytes, &p->scratch, &p->scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, p->plan.scratch_bytes, &p->scratch));
     const int64_t chunks = p->plan.n_chunks * p->q.n_batch;
     if (chunks > 0) lmn_par_for(ec->par, chunks, product_chunk, p);
     lmn_tune_end(&use);

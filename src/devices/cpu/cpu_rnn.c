@@ -39,8 +39,7 @@ typedef struct rnn_job {
     const float *first[2]; /* states before the first step */
     lamina_tensor *y;      /* or NULL */
     bool reverse[2];
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
     int64_t step, rows; /* of the directions that run: rows of the batch */
     int32_t from;       /* the first of these */
 } rnn_job;
@@ -163,15 +162,14 @@ static lamina_status read_states(lmn_eval *ec, rnn_job *j)
 typedef struct product {
     const lmn_gemm_plan *plan;
     const lmn_gemm_args *args; /* of each direction, or one of a batch */
-    uint8_t *scratch;
-    size_t scratch_step;
+    lmn_cpu_scratch scratch;
     int64_t last; /* not 0: number of the last chunk, for a run from the back */
 } product;
 
 static void product_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const product *p = arg;
-    uint8_t *scratch = p->scratch ? p->scratch + (size_t)worker * p->scratch_step : NULL;
+    uint8_t *scratch = lmn_cpu_scratch_of(&p->scratch, worker);
     if (p->last) chunk = p->last - chunk;
     lmn_gemm_f32_chunk(p->plan, &p->args[chunk / p->plan->n_chunks], chunk % p->plan->n_chunks,
                        scratch);
@@ -206,7 +204,7 @@ static lamina_status project(lmn_eval *ec, rnn_job *j, const lmn_gemm_row *row, 
     lmn_gemm_plan plan;
     lmn_gemm_f32_plan(row, &s, &plan);
     product p = {.plan = &plan, .args = &args};
-    LMN_TRY(lmn_cpu_worker_scratch(ec, plan.scratch_bytes, &p.scratch, &p.scratch_step));
+    LMN_TRY(lmn_cpu_worker_scratch(ec, plan.scratch_bytes, &p.scratch));
     lmn_par_for(ec->par, plan.n_chunks, product_chunk, &p);
     return LAMINA_OK;
 }
@@ -251,7 +249,7 @@ static lamina_status plan_steps(lmn_eval *ec, rnn_job *j, const lmn_gemm_row *ro
     }
     const size_t bytes = j->plan.scratch_bytes > j->again.scratch_bytes ? j->plan.scratch_bytes
                                                                         : j->again.scratch_bytes;
-    return lmn_cpu_worker_scratch(ec, bytes, &j->scratch, &j->scratch_step);
+    return lmn_cpu_worker_scratch(ec, bytes, &j->scratch);
 }
 
 /* Sums beyond f32 would cancel where the reference keeps them. */
@@ -331,8 +329,8 @@ static bool run_steps(const lmn_par *par, rnn_job *j, int32_t dirs)
 {
     const lmn_rnn *a = &j->a;
     const int32_t from = j->from, end = from + dirs;
-    product p = {&j->plan, j->args + from, j->scratch, j->scratch_step, 0};
-    product more = {&j->again, j->more + from, j->scratch, j->scratch_step, 0};
+    product p = {&j->plan, j->args + from, j->scratch, 0};
+    product more = {&j->again, j->more + from, j->scratch, 0};
     const int64_t n = dirs * j->plan.n_chunks, n_more = dirs * j->again.n_chunks;
     const int64_t per = rows_per_chunk(j), cells = (dirs * a->batch + per - 1) / per;
     j->rows = dirs * a->batch;

@@ -21,17 +21,16 @@ bool lmn_cpu_takes_f32(const lamina_node *node, int32_t i, const lmn_krow *row, 
     return true;
 }
 
-lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, uint8_t **base, size_t *step)
+lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, lmn_cpu_scratch *out)
 {
     size_t total;
-    *base = NULL;
-    *step = 0;
+    *out = (lmn_cpu_scratch){0};
     if (bytes == 0) return LAMINA_OK;
-    *step = lmn_align_up(bytes, 64);
-    if (!lmn_mul_size(*step, (size_t)lmn_par_width(ec->par), &total))
+    out->step = lmn_align_up(bytes, 64);
+    if (!lmn_mul_size(out->step, (size_t)lmn_par_width(ec->par), &total))
         return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
-    *base = lmn_scratch(ec, total);
-    return *base ? LAMINA_OK : lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    out->base = lmn_scratch(ec, total);
+    return out->base ? LAMINA_OK : lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
 }
 
 lamina_status lmn_cpu_reference(lmn_eval *ec)

@@ -30,7 +30,16 @@ static inline int32_t lmn_cpu_rank(const lamina_node *node, int32_t i)
 /* Evaluate by the definition; inputs at odd addresses, which it could not read, as copies. */
 lamina_status lmn_cpu_reference(lmn_eval *ec);
 
-/* Scratch of one block a worker; worker w has *base + w * *step. bytes 0: NULL and step 0. */
-lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, uint8_t **base, size_t *step);
+/* Scratch of every worker, blocks of `step` bytes; base NULL: none is needed. */
+typedef struct lmn_cpu_scratch {
+    uint8_t *base;
+    size_t step;
+} lmn_cpu_scratch;
+/* At least `bytes` for each, on a cache line; they last as lmn_scratch does. */
+lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, lmn_cpu_scratch *out);
+static inline uint8_t *lmn_cpu_scratch_of(const lmn_cpu_scratch *s, int32_t worker)
+{
+    return s->base ? s->base + (size_t)worker * s->step : NULL;
+}
 
 #endif
