@@ -175,23 +175,15 @@ static bool any_address(const lmn_cpu_dev *dev, int32_t i)
            k->dwconv_f32->head.isa != LMN_ISA_REF && k->wino_f32->head.isa != LMN_ISA_REF;
 }
 
-const lmn_cpu_binding lmn_cpu_conv = {
-    .domain = "",
-    .op = "Conv",
-    .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32 hgemm.bf16 hgemm.f16",
-    .state_bytes = sizeof(lmn_cpu_weights),
-    .init = lmn_cpu_weights_init,
-    .supports = supports_conv,
-    .run = run_conv,
-    .any_address = any_address,
-};
-const lmn_cpu_binding lmn_cpu_fused_conv = {
-    .domain = "lamina",
-    .op = "FusedConv",
-    .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32 hgemm.bf16 hgemm.f16",
-    .state_bytes = sizeof(lmn_cpu_weights),
-    .init = lmn_cpu_weights_init,
-    .supports = supports_conv,
-    .run = run_conv,
-    .any_address = any_address,
-};
+#define BINDING(symbol, Domain, Op)                                                 \
+    const lmn_cpu_binding lmn_cpu_##symbol = {                                      \
+        .domain = Domain,                                                           \
+        .op = Op,                                                                   \
+        .families = "gemm.f32 im2col.f32 dwconv.f32 wino.f32 hgemm.bf16 hgemm.f16", \
+        .state_bytes = sizeof(lmn_cpu_weights),                                     \
+        .init = lmn_cpu_weights_init,                                               \
+        .supports = supports_conv,                                                  \
+        .run = run_conv,                                                            \
+        .any_address = any_address}
+BINDING(conv, "", "Conv");
+BINDING(fused_conv, "lamina", "FusedConv");

@@ -338,18 +338,6 @@ static bool any_address(const lmn_cpu_dev *dev, int32_t i)
     return i == 1 && dev->kset.gemm_f32->head.isa != LMN_ISA_REF;
 }
 
-const lmn_cpu_binding lmn_cpu_matmul = {
-    .domain = "",
-    .op = "MatMul",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
-    .state_bytes = sizeof(lmn_cpu_weights),
-    .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
-    .supports = supports_matmul,
-    .run = run_matmul,
-    .any_address = any_address,
-};
-
 /* ---- Gemm -------------------------------------------------------------------------------------
  */
 
@@ -426,40 +414,21 @@ static lamina_status run_gemm(const lamina_kernel *k, lmn_eval *ec)
     return product_all(k, ec, &p, &g, y);
 }
 
-const lmn_cpu_binding lmn_cpu_gemm = {
-    .domain = "",
-    .op = "Gemm",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
-    .state_bytes = sizeof(lmn_cpu_weights),
-    .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
-    .supports = supports_matmul,
-    .run = run_gemm,
-    .any_address = any_address,
-};
-
-/* ---- Fused forms ------------------------------------------------------------------------------
+/* ---- bindings ---------------------------------------------------------------------------------
  */
 
-const lmn_cpu_binding lmn_cpu_fused_matmul = {
-    .domain = "lamina",
-    .op = "FusedMatMul",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
-    .state_bytes = sizeof(lmn_cpu_weights),
-    .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
-    .supports = supports_matmul,
-    .run = run_matmul,
-    .any_address = any_address,
-};
-const lmn_cpu_binding lmn_cpu_fused_gemm = {
-    .domain = "lamina",
-    .op = "FusedGemm",
-    .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8",
-    .state_bytes = sizeof(lmn_cpu_weights),
-    .init = lmn_cpu_weights_init,
-    .finish = lmn_cpu_weights_finish,
-    .supports = supports_matmul,
-    .run = run_gemm,
-    .any_address = any_address,
-};
+#define BINDING(symbol, Domain, Op, call)                             \
+    const lmn_cpu_binding lmn_cpu_##symbol = {                        \
+        .domain = Domain,                                             \
+        .op = Op,                                                     \
+        .families = "gemm.f32 hgemm.bf16 hgemm.f16 qgemm.i8 qmap.i8", \
+        .state_bytes = sizeof(lmn_cpu_weights),                       \
+        .init = lmn_cpu_weights_init,                                 \
+        .finish = lmn_cpu_weights_finish,                             \
+        .supports = supports_matmul,                                  \
+        .run = call,                                                  \
+        .any_address = any_address}
+BINDING(matmul, "", "MatMul", run_matmul);
+BINDING(gemm, "", "Gemm", run_gemm);
+BINDING(fused_matmul, "lamina", "FusedMatMul", run_matmul);
+BINDING(fused_gemm, "lamina", "FusedGemm", run_gemm);
