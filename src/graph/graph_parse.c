@@ -138,20 +138,27 @@ static bool parse_ref(lmn_reader *p, const lmn_graph *g, lmn_vid *out)
     return true;
 }
 
-/* %k "name" fact, k being the next number; `must`: the fact is not optional. */
-static bool parse_def(lmn_reader *p, lmn_graph *g, bool must, lmn_vid *out)
+/* %k "name", k being the next number; the name may be missing. */
+static bool parse_name(lmn_reader *p, lmn_graph *g, char **name)
 {
     int64_t k;
-    char *name = "";
     size_t n;
-    lmn_fact f = lmn_fact_unknown();
+    *name = "";
     if (!lmn_lex_need(&p->x, '%') || !lmn_lex_i64(&p->x, &k)) return false;
     if (k != (int64_t)g->n_values)
         return lmn_lex_fail(&p->x, LAMINA_E_CORRUPT, "the next value is %%%zu, not %%%lld",
                             g->n_values, (long long)k);
     (void)lmn_lex_at_end(&p->x);
-    if (p->x.p < p->x.end && *p->x.p == '"' && !lmn_lex_string(&p->x, &g->arena, &name, &n))
-        return false;
+    if (p->x.p == p->x.end || *p->x.p != '"') return true;
+    return lmn_lex_string(&p->x, &g->arena, name, &n);
+}
+
+/* A value and its fact; `must`: the fact is not optional. */
+static bool parse_def(lmn_reader *p, lmn_graph *g, bool must, lmn_vid *out)
+{
+    char *name;
+    lmn_fact f = lmn_fact_unknown();
+    if (!parse_name(p, g, &name)) return false;
     (void)lmn_lex_at_end(&p->x);
     const char c = p->x.p < p->x.end ? *p->x.p : '=';
     if ((must || (c != '=' && c != ',')) && !lmn_read_fact(p, g, &f)) return false;
@@ -257,16 +264,8 @@ static bool give_constant(lmn_reader *p, lmn_graph *g, lmn_vid v, bool with_fact
 
 static bool parse_const(lmn_reader *p, lmn_graph *g)
 {
-    int64_t k;
-    char *name = "";
-    size_t n;
-    if (!lmn_lex_need(&p->x, '%') || !lmn_lex_i64(&p->x, &k)) return false;
-    if (k != (int64_t)g->n_values)
-        return lmn_lex_fail(&p->x, LAMINA_E_CORRUPT, "the next value is %%%zu, not %%%lld",
-                            g->n_values, (long long)k);
-    (void)lmn_lex_at_end(&p->x);
-    if (p->x.p < p->x.end && *p->x.p == '"' && !lmn_lex_string(&p->x, &g->arena, &name, &n))
-        return false;
+    char *name;
+    if (!parse_name(p, g, &name)) return false;
     const lmn_vid v = lmn_graph_value(g, name, NULL);
     return v ? give_constant(p, g, v, true) : lmn_read_nomem(p);
 }
