@@ -9,11 +9,23 @@
 
 #define MAX_MICROSECONDS INT64_C(86400000000) /* a day */
 
-static lamina_status policy_size(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
+static lamina_status count(lmn_cfg_reader *r, const lmn_cfg_node *n, uint32_t most, uint32_t *out)
 {
     int64_t v;
-    LMN_TRY(lmn_cfg_number(r, n, 0, 1 << 24, &v));
-    return ((lmn_batch_level *)into)->max_queue_size = (uint32_t)v, LAMINA_OK;
+    LMN_TRY(lmn_cfg_number(r, n, 0, most, &v));
+    return *out = (uint32_t)v, LAMINA_OK;
+}
+
+static lamina_status microseconds(lmn_cfg_reader *r, const lmn_cfg_node *n, uint64_t *ns)
+{
+    int64_t us;
+    LMN_TRY(lmn_cfg_number(r, n, 0, MAX_MICROSECONDS, &us));
+    return *ns = (uint64_t)us * 1000u, LAMINA_OK;
+}
+
+static lamina_status policy_size(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
+{
+    return count(r, n, 1 << 24, &((lmn_batch_level *)into)->max_queue_size);
 }
 
 static lamina_status policy_action(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
@@ -27,10 +39,7 @@ static lamina_status policy_action(lmn_cfg_reader *r, const lmn_cfg_node *n, voi
 
 static lamina_status policy_timeout(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
 {
-    int64_t us;
-    LMN_TRY(lmn_cfg_number(r, n, 0, MAX_MICROSECONDS, &us));
-    ((lmn_batch_level *)into)->default_timeout_ns = (uint64_t)us * 1000u;
-    return LAMINA_OK;
+    return microseconds(r, n, &((lmn_batch_level *)into)->default_timeout_ns);
 }
 
 static lamina_status policy_override(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
@@ -65,10 +74,7 @@ static lamina_status preferred(lmn_cfg_reader *r, const lmn_cfg_node *n, void *i
 
 static lamina_status delay(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
 {
-    int64_t us;
-    LMN_TRY(lmn_cfg_number(r, n, 0, MAX_MICROSECONDS, &us));
-    ((lmn_batch_config *)into)->delay_ns = (uint64_t)us * 1000u;
-    return LAMINA_OK;
+    return microseconds(r, n, &((lmn_batch_config *)into)->delay_ns);
 }
 
 static lamina_status ordering(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
@@ -78,16 +84,12 @@ static lamina_status ordering(lmn_cfg_reader *r, const lmn_cfg_node *n, void *in
 
 static lamina_status levels(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
 {
-    int64_t v;
-    LMN_TRY(lmn_cfg_number(r, n, 0, LMN_BATCH_MAX_LEVELS, &v));
-    return ((lmn_batch_config *)into)->n_levels = (uint32_t)v, LAMINA_OK;
+    return count(r, n, LMN_BATCH_MAX_LEVELS, &((lmn_batch_config *)into)->n_levels);
 }
 
 static lamina_status default_level(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
 {
-    int64_t v;
-    LMN_TRY(lmn_cfg_number(r, n, 0, LMN_BATCH_MAX_LEVELS, &v));
-    return ((lmn_batch_config *)into)->default_level = (uint32_t)v, LAMINA_OK;
+    return count(r, n, LMN_BATCH_MAX_LEVELS, &((lmn_batch_config *)into)->default_level);
 }
 
 static lamina_status default_policy(lmn_cfg_reader *r, const lmn_cfg_node *n, void *into)
