@@ -30,6 +30,19 @@ LMN_UNUSED static const char *mlp_file(t_env *env, const char *rows, const char 
     return t_write(env, "mlp.onnx", bytes.p, bytes.n, path, cap);
 }
 
+/* y = factor * x, rows of four. */
+LMN_UNUSED static void scale_model(pb *bytes, float factor)
+{
+    static pb g;
+    g.n = bytes->n = 0;
+    rt_node(&g, "Mul", "x f", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_weight(&g, "f", LAMINA_F32, 1, (int64_t[]){1}, &factor, sizeof factor);
+    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
+    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
+    pb_model(bytes, &g);
+}
+
 /* y = table[i], so that an index out of range fails. */
 LMN_UNUSED static const char *lookup_file(t_env *env, char *path, size_t cap)
 {

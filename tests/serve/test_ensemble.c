@@ -5,6 +5,7 @@
  * compute, and which are refused, is judged by tests/serving/check_ensemble.py.
  */
 #include "runtime/rt_build.h"
+#include "serve/repo_jobs.h"
 
 #include "base/os/os_dir.h"
 #include "base/os/os_self.h"
@@ -13,7 +14,6 @@
 #include "devices/device_list.h"
 #include "lamina/device.h"
 #include "serve/ensemble.h"
-#include "serve/repo.h"
 
 enum { OPEN = 8, LOOPS = 3 };
 
@@ -175,25 +175,6 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-typedef struct waited {
-    lmn_repo_job job;
-    atomic_int done;
-} waited;
-
-static void job_done(lmn_repo_job *j)
-{
-    atomic_store(&((waited *)j)->done, 1);
-}
-
-static lamina_status load(lmn_repo *r, const char *model)
-{
-    waited w = {.job = {.done = job_done}};
-    (void)snprintf(w.job.name, sizeof w.job.name, "%s", model);
-    lmn_repo_post(r, &w.job);
-    while (!atomic_load(&w.done)) lmn_sleep_ms(1);
-    return w.job.status;
-}
-
 static void test_threads(t_env *env)
 {
     static const char *const ALL[] = {"outer"}; /* brings the others along */
@@ -217,7 +198,7 @@ static void test_threads(t_env *env)
     }
     for (int i = 0; i < 12; i++) {
         put(env, i % 2 ? "inline" : "threads", i % 2 ? 2.0f : 3.0f);
-        T_OK(load(r, i % 2 ? "inline" : "threads"));
+        T_OK(repo_change(r, i % 2 ? "inline" : "threads", false));
         lmn_sleep_ms(10);
     }
     lmn_repo_abort(r);

@@ -3,27 +3,21 @@
  * does, that what cannot be loaded takes nothing away, and that views and references keep versions
  * alive while they are replaced.
  */
-#include "runtime/rt_build.h"
+#include "serve/repo_jobs.h"
+#include "serve/served_models.h"
 
 #include "base/os/os_dir.h"
 #include "base/os/os_self.h"
 #include "base/os/os_thread.h"
 #include "devices/device_list.h"
 #include "lamina/device.h"
-#include "serve/repo.h"
 
 /* repo/<model>/<version>/model.onnx: y = factor * x */
 static void put(t_env *env, const char *model, int version, float factor)
 {
-    static pb g, bytes;
+    static pb bytes;
     char path[700];
-    g.n = bytes.n = 0;
-    rt_node(&g, "Mul", "x f", "y", NULL);
-    pb_str(&g, 2, "g");
-    rt_weight(&g, "f", LAMINA_F32, 1, (int64_t[]){1}, &factor, sizeof factor);
-    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
-    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
-    pb_model(&bytes, &g);
+    scale_model(&bytes, factor);
     (void)t_path(env, "repo", path, sizeof path);
     T_OK(lmn_os_dir_make(path, NULL));
     size_t n = strlen(path);
@@ -70,25 +64,6 @@ static uint64_t served(lmn_repo *r, lmn_repo_view *v, const char *model, uint64_
     return found ? found->number : 0;
 }
 
-typedef struct waited {
-    lmn_repo_job job;
-    atomic_int done;
-} waited;
-
-static void job_done(lmn_repo_job *j)
-{
-    atomic_store(&((waited *)j)->done, 1);
-}
-
-static lamina_status change(lmn_repo *r, const char *model, bool unload)
-{
-    waited w = {.job = {.unload = unload, .done = job_done}};
-    (void)snprintf(w.job.name, sizeof w.job.name, "%s", model);
-    lmn_repo_post(r, &w.job);
-    while (!atomic_load(&w.done)) lmn_sleep_ms(1);
-    return w.job.status;
-}
-
 typedef struct row_text {
     char text[2000];
 } row_text;
@@ -129,7 +104,7 @@ static void test_versions(t_env *env)
     T_EQ(served(r, &v, "bad", 0), 0);
     T_EQ(served(r, &v, "none", 0), 0);
     T_CHECK(!lmn_repo_ready(r));
-    T_EQ(change(r, "one", true), LAMINA_E_INVALID);
+    T_EQ(repo_change(r, "one", true), LAMINA_E_INVALID);
     lmn_repo_unsee(r, &v);
     lmn_repo_close(r);
 }
@@ -148,7 +123,7 @@ static void test_explicit(t_env *env)
     lmn_version *held =
         lmn_version_ref(lmn_repo_find(&v, (lmn_span){(const uint8_t *)"m", 1}, 0, &known));
     put(env, "m", 2, 2);
-    T_EQ(change(r, "m", false), LAMINA_OK);
+    T_EQ(repo_change(r, "m", false), LAMINA_OK);
     T_EQ(served(r, &v, "m", 0), 2);
     check_index(r, "m/2 READY\n");
     T_EQ(held->number, 1);
@@ -156,25 +131,25 @@ static void test_explicit(t_env *env)
     lmn_version_unref(held);
     /* broken: the old one stays, the row says so */
     put(env, "m", 2, 0);
-    T_CHECK(change(r, "m", false) != LAMINA_OK);
+    T_CHECK(repo_change(r, "m", false) != LAMINA_OK);
     T_EQ(served(r, &v, "m", 0), 2);
     check_index(r, "m/2 READY !\n");
     put(env, "m", 3, 0);
-    T_CHECK(change(r, "m", false) != LAMINA_OK);
+    T_CHECK(repo_change(r, "m", false) != LAMINA_OK);
     T_EQ(served(r, &v, "m", 0), 2);
     T_CHECK(lmn_repo_ready(r));
     configure(env, "m", "nonsense: 1");
-    T_EQ(change(r, "m", false), LAMINA_E_INVALID);
+    T_EQ(repo_change(r, "m", false), LAMINA_E_INVALID);
     T_EQ(served(r, &v, "m", 0), 2);
     configure(env, "m", "max_batch_size: 4");
     put(env, "m", 3, 3);
-    T_EQ(change(r, "m", false), LAMINA_OK);
+    T_EQ(repo_change(r, "m", false), LAMINA_OK);
     T_EQ(served(r, &v, "m", 0), 3);
     check_index(r, "m/3 READY\n");
-    T_EQ(change(r, "m", true), LAMINA_OK);
+    T_EQ(repo_change(r, "m", true), LAMINA_OK);
     T_EQ(served(r, &v, "m", 0), 0);
-    T_EQ(change(r, "m", true), LAMINA_E_INVALID);
-    T_EQ(change(r, "other", false), LAMINA_E_INVALID);
+    T_EQ(repo_change(r, "m", true), LAMINA_E_INVALID);
+    T_EQ(repo_change(r, "other", false), LAMINA_E_INVALID);
     lmn_repo_unsee(r, &v);
     lmn_repo_close(r);
 }
@@ -247,8 +222,8 @@ static void test_threads(t_env *env)
     }
     for (int i = 0; i < 30; i++) {
         put(env, "m", 1, (float)(i + 1));
-        T_EQ(change(r, "m", false), LAMINA_OK);
-        if (i % 10 == 9) T_EQ(change(r, "m", true), LAMINA_OK);
+        T_EQ(repo_change(r, "m", false), LAMINA_OK);
+        if (i % 10 == 9) T_EQ(repo_change(r, "m", true), LAMINA_OK);
     }
     atomic_store(&stop, true);
     for (int i = 0; i < 3; i++) {

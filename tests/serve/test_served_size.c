@@ -2,9 +2,8 @@
  * How large a batch is found to pay, with a device that computes for as long as the test says: so a
  * batch grows past 64 rows where that pays, and only there.
  */
+#include "serve/neg_device.h"
 #include "serve/served_asks.h"
-
-#include <string.h>
 
 typedef struct price {
     uint64_t fixed_ns, row_ns;
@@ -12,65 +11,20 @@ typedef struct price {
     uint64_t dear_ns;
 } price;
 
-static lamina_status at_probe(char *reason, size_t cap)
-{
-    (void)reason, (void)cap;
-    return LAMINA_OK;
-}
-static lamina_status at_open(lamina_engine *engine, const char *options, void **self)
-{
-    (void)engine;
-    *self = (void *)(uintptr_t)strtoull(options, NULL, 10); /* the price */
-    return LAMINA_OK;
-}
-static void at_close(void *self)
-{
-    (void)self;
-}
-static bool at_supports(void *self, const lamina_node *node, char *text, size_t cap)
-{
-    (void)self;
-    (void)snprintf(text, cap, "at a price");
-    return !strcmp(lamina_node_op(node), "Neg");
-}
-static lamina_status at_compile(void *self, const lamina_node *node, lamina_kernel **out,
-                                lamina_error *err)
-{
-    (void)node, (void)err;
-    *out = self;
-    return LAMINA_OK;
-}
-static void at_free(void *self, lamina_kernel *kernel)
-{
-    (void)self, (void)kernel;
-}
-
 static lamina_status at_execute(void *self, lamina_kernel *kernel, lamina_call *call)
 {
     const price *p = self;
-    const lamina_tensor *in = lamina_call_input(call, 0);
-    const int64_t *dims = lamina_tensor_dims(in);
-    const float *x = lamina_tensor_data(in);
-    lamina_tensor *out;
+    const float *x;
+    const int64_t *dims;
     (void)kernel;
-    LMN_TRY(lamina_call_output(call, 0, LAMINA_F32, 2, dims, &out));
-    float *y = lamina_tensor_mutable_data(out);
-    for (int64_t i = 0; i < dims[0] * dims[1]; i++) y[i] = -x[i];
+    LMN_TRY(neg_rows(call, &x, &dims));
     const uint64_t rows = (uint64_t)dims[0];
     const uint64_t cost = dims[0] < p->from ? p->fixed_ns + rows * p->row_ns : rows * p->dear_ns;
     for (const uint64_t end = lmn_process_cpu_ns() + cost; lmn_process_cpu_ns() < end;) continue;
     return LAMINA_OK;
 }
 
-static const lamina_device_vtable at_a_price = {.abi = LAMINA_DEVICE_ABI,
-                                                .name = "price",
-                                                .probe = at_probe,
-                                                .open = at_open,
-                                                .close = at_close,
-                                                .supports = at_supports,
-                                                .compile = at_compile,
-                                                .kernel_free = at_free,
-                                                .execute = at_execute};
+static const lamina_device_vtable at_a_price = NEG_DEVICE(at_execute);
 
 static int64_t found(t_env *env, price *of_device, const price *p)
 {
@@ -88,9 +42,7 @@ static int64_t found(t_env *env, price *of_device, const price *p)
 static void test_found_size(t_env *env)
 {
     static price p;
-    char self[32];
-    (void)snprintf(self, sizeof self, "%llu", (unsigned long long)(uintptr_t)&p);
-    T_OK(lamina_device_register(env->engine, &at_a_price, self, NULL));
+    T_OK(neg_register(env->engine, &at_a_price, &p, NULL));
     const struct {
         price p;
         int64_t rows;

@@ -3,8 +3,8 @@
  * and loaded again, answers that are right at any moment, nothing held at the end. For the thread
  * sanitizer above all; what routes say is judged by tests/serving.
  */
-#include "runtime/rt_build.h"
 #include "serve/dial.h"
+#include "serve/served_models.h"
 
 #include "base/os/os_dir.h"
 #include "base/os/os_self.h"
@@ -16,16 +16,10 @@
 /* y = factor * x, rows of four. */
 static void put_model(t_env *env, const char *dir, float factor)
 {
-    static pb g, bytes;
+    static pb bytes;
     char path[700];
     (void)snprintf(path, sizeof path, "%s/model.onnx", dir);
-    g.n = bytes.n = 0;
-    rt_node(&g, "Mul", "x f", "y", NULL);
-    pb_str(&g, 2, "g");
-    rt_weight(&g, "f", LAMINA_F32, 1, (int64_t[]){1}, &factor, sizeof factor);
-    rt_port(&g, 11, "x", LAMINA_F32, "N 4");
-    rt_port(&g, 12, "y", LAMINA_F32, "N 4");
-    pb_model(&bytes, &g);
+    scale_model(&bytes, factor);
     T_OK(lmn_os_file_replace(path, bytes.p, bytes.n, NULL));
     (void)env;
 }

@@ -15,12 +15,12 @@
  */
 #include "runtime/rt_build.h"
 #include "serve/dial.h"
+#include "serve/neg_device.h"
 #include "serve/scenario.h"
 
 #include "base/os/os_dir.h"
 #include "base/os/os_thread.h"
 #include "base/os/os_time.h"
-#include "lamina/device.h"
 #include "lamina/serve.h"
 
 #include <poll.h>
@@ -64,39 +64,6 @@ static void nap(play *p, uint64_t ns)
 
 /* ---- a device that takes its time ------------------------------------------------------------ */
 
-static lamina_status slow_probe(char *reason, size_t cap)
-{
-    (void)reason, (void)cap;
-    return LAMINA_OK;
-}
-static lamina_status slow_open(lamina_engine *engine, const char *options, void **self)
-{
-    (void)engine;
-    *self = (void *)(uintptr_t)strtoull(options, NULL, 10); /* the play */
-    return LAMINA_OK;
-}
-static void slow_close(void *self)
-{
-    (void)self;
-}
-static bool slow_supports(void *self, const lamina_node *node, char *text, size_t cap)
-{
-    (void)self;
-    (void)snprintf(text, cap, "slow");
-    return !strcmp(lamina_node_op(node), "Neg");
-}
-static lamina_status slow_compile(void *self, const lamina_node *node, lamina_kernel **out,
-                                  lamina_error *err)
-{
-    (void)node, (void)err;
-    *out = self;
-    return LAMINA_OK;
-}
-static void slow_free(void *self, lamina_kernel *kernel)
-{
-    (void)self, (void)kernel;
-}
-
 static void note_run(play *p, const float *x, int64_t rows, int64_t each)
 {
     lmn_mutex_lock(&p->lock);
@@ -114,14 +81,10 @@ static void note_run(play *p, const float *x, int64_t rows, int64_t each)
 static lamina_status slow_execute(void *self, lamina_kernel *kernel, lamina_call *call)
 {
     play *p = self;
-    const lamina_tensor *in = lamina_call_input(call, 0);
-    const int64_t *dims = lamina_tensor_dims(in);
-    const float *x = lamina_tensor_data(in);
-    lamina_tensor *out;
+    const float *x;
+    const int64_t *dims;
     (void)kernel;
-    LMN_TRY(lamina_call_output(call, 0, LAMINA_F32, 2, dims, &out));
-    float *y = lamina_tensor_mutable_data(out);
-    for (int64_t i = 0; i < dims[0] * dims[1]; i++) y[i] = -x[i];
+    LMN_TRY(neg_rows(call, &x, &dims));
     const int k = sc_bucket(dims[0]);
     if (x[0] >= FIRST) {
         note_run(p, x, dims[0], dims[1]);
@@ -135,15 +98,7 @@ static lamina_status slow_execute(void *self, lamina_kernel *kernel, lamina_call
     return LAMINA_OK;
 }
 
-static const lamina_device_vtable slow = {.abi = LAMINA_DEVICE_ABI,
-                                          .name = "slow",
-                                          .probe = slow_probe,
-                                          .open = slow_open,
-                                          .close = slow_close,
-                                          .supports = slow_supports,
-                                          .compile = slow_compile,
-                                          .kernel_free = slow_free,
-                                          .execute = slow_execute};
+static const lamina_device_vtable slow = NEG_DEVICE(slow_execute);
 
 /* ---- the repository -------------------------------------------------------------------------- */
 
@@ -449,18 +404,16 @@ static void *run_play(void *arg)
     lamina_engine *engine;
     lamina_server *server;
     lamina_error err;
-    char self[32];
     const char *listen[] = {"127.0.0.1:0"};
     const lamina_engine_opts eo = {.size = sizeof eo, .n_threads = 1};
     if (lamina_engine_create(&eo, &engine) != LAMINA_OK) return NULL;
-    (void)snprintf(self, sizeof self, "%llu", (unsigned long long)(uintptr_t)p);
     const lamina_server_opts o = {.size = sizeof o,
                                   .models = p->dir,
                                   .listen = listen,
                                   .n_listen = 1,
                                   .n_loops = 1,
                                   .queue_rows = (uint64_t)p->s->config.max_queue_rows};
-    if (lamina_device_register(engine, &slow, self, &err) == LAMINA_OK &&
+    if (neg_register(engine, &slow, p, &err) == LAMINA_OK &&
         lamina_server_start(engine, &o, &server, &err) == LAMINA_OK) {
         serve(p, server);
         lamina_server_stop(server, 10000);

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from serving import SLOW, Load, Server, finish, replace, scale_model, want
+from serving import SLOW, Load, Server, finish, option, replace, scale_model, want
 
 
 def resident(pid):
@@ -222,10 +222,7 @@ def manager(program, d):
 
 def main():
     program = os.path.abspath(sys.argv[1])
-    n = 100
-    for a in sys.argv[2:]:
-        if a.startswith("--reloads="):
-            n = int(a.split("=")[1])
+    n = option("--reloads", 100)
     with tempfile.TemporaryDirectory() as tmp:
         d = pathlib.Path(tmp)
         reloads(program, d, n)

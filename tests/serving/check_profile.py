@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from serving import SLOW, Server, finish, o, replace, want
+from serving import SLOW, Server, ends_beside, finish, o, replace, want
 
 PATH = "/v2/admin/profile?seconds="
 
@@ -77,17 +77,6 @@ def profiled(s):
          f"no node: {[n for n in lines if 'session_run' in n][:5]}")
 
 
-def ends(s):
-    t = threading.Thread(target=lambda: s.ask("GET", PATH + "60", admin=True))
-    t.start()
-    time.sleep(0.3)
-    begin = time.monotonic()
-    s.p.terminate()
-    s.p.wait(30 * SLOW)
-    want(time.monotonic() - begin < 10 * SLOW, "a profile holds up the end")
-    t.join()
-
-
 def main():
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as tmp:
@@ -99,7 +88,7 @@ def main():
                 for _ in range(2):
                     profiled(s)
         with Server(program, d / "models", "--admin", "127.0.0.1:0") as s:
-            ends(s)
+            ends_beside(s, PATH + "60")
     finish()
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from serving import SLOW, Load, Server, finish, replace, scale_model, want
+from serving import SLOW, Load, Server, finish, option, replace, scale_model, want
 
 CONFIG = """
 global
@@ -80,10 +80,7 @@ def start(program, d, port=0):
 
 def main():
     program = os.path.abspath(sys.argv[1])
-    n = 6
-    for a in sys.argv[2:]:
-        if a.startswith("--restarts="):
-            n = int(a.split("=")[1])
+    n = option("--restarts", 6)
     haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if not haproxy:
         print("skip: haproxy is not installed")

@@ -13,7 +13,8 @@ import sys
 import tempfile
 import threading
 
-from serving import SLOW, Server, body_of, finish, o, replace, scale_model, unix_ask, want
+from serving import (SLOW, Server, body_of, finish, o, replace, scale_model, triton_http, unix_ask,
+                     want)
 
 
 def repository(d):
@@ -179,12 +180,10 @@ def statistics(s):
 
 
 def triton(s):
-    try:
-        import numpy as np
-        import tritonclient.http as th
-    except ImportError:
-        print("tritonclient is not there: it did not look")
+    th = triton_http()
+    if not th:
         return
+    import numpy as np
     c = th.InferenceServerClient(f"127.0.0.1:{s.port}")
     want(c.is_server_live() and c.is_model_ready("plain"), "health")
     want(not c.is_model_ready("none"), "health of a model that is not there")

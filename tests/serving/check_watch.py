@@ -7,7 +7,8 @@ import re
 import threading
 import time
 
-from serving import SLOW, Server, o, replace, run, scale_model, two_models, want
+from serving import (SLOW, Server, ends_beside, o, replace, run, scale_model, triton_http,
+                     two_models, want)
 
 
 def settings(program, d):
@@ -51,10 +52,8 @@ def settings(program, d):
 
 def triton(s):
     """Settings by Triton's client."""
-    try:
-        import tritonclient.http as th
-    except ImportError:
-        print("tritonclient is not there: it did not look")
+    th = triton_http()
+    if not th:
         return
     c = th.InferenceServerClient(f"127.0.0.1:{s.port}")
     a = th.InferenceServerClient(f"127.0.0.1:{s.admin}")
@@ -147,14 +146,7 @@ def captured(program, d):
              "kernel" in nodes[0]["args"], f"{events[:3]}")
         want(body["otherData"]["events"] == len(events) and not body["otherData"]["truncated"],
              f"{body['otherData']}")
-        t = threading.Thread(target=lambda: s.ask("GET", "/v2/admin/trace?seconds=60", admin=True))
-        t.start()
-        time.sleep(0.2)
-        begin = time.monotonic()
-        s.p.terminate()
-        s.p.wait(30 * SLOW)
-        want(time.monotonic() - begin < 10 * SLOW, "a capture holds up the end")
-        t.join()
+        ends_beside(s, "/v2/admin/trace?seconds=60")
 
 
 def everything(program, d):

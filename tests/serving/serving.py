@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
 import onnxpb as o  # noqa: E402
@@ -37,6 +38,34 @@ def run(*checks):
         for check in checks:
             check(program, pathlib.Path(folder))
     finish()
+
+
+def option(name, otherwise):
+    """The number of NAME=N among the arguments."""
+    given = [a for a in sys.argv[2:] if a.startswith(name + "=")]
+    return int(given[-1].split("=")[1]) if given else otherwise
+
+
+def triton_http():
+    """Triton's client for HTTP; None: it is not there."""
+    try:
+        import tritonclient.http
+    except ImportError:
+        print("tritonclient is not there: it did not look")
+        return None
+    return tritonclient.http
+
+
+def ends_beside(server, path):
+    """The server ends at once, though a request of the admin's would take a minute."""
+    t = threading.Thread(target=lambda: server.ask("GET", path, admin=True))
+    t.start()
+    time.sleep(0.3)
+    begin = time.monotonic()
+    server.p.terminate()
+    server.p.wait(30 * SLOW)
+    want(time.monotonic() - begin < 10 * SLOW, f"{path} holds up the end")
+    t.join()
 
 
 def scale_model(factor):
