@@ -123,19 +123,21 @@ static void pack_whole(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 {
     const bool big = kc_int(kc, 0, 9) == 0, long_k = kc_int(kc, 0, 39) == 0;
-    const bool usual = kc_int(kc, 0, 3) == 0;
+    const bool usual = kc_int(kc, 0, 3) == 0, pages = kc_int(kc, 0, 49) == 0;
     memset(p, 0, sizeof *p);
     p->shape.m = kc_extent(kc, row->mr, big ? 200 : 40);
     p->shape.n = kc_extent(kc, row->nr, big ? 500 : 110);
     p->shape.k = kc_extent(kc, 4, big ? 300 : 70);
     if (long_k) p->shape.m %= 10, p->shape.n %= 60, p->shape.k = kc_int(kc, 4860, 10000);
-    if (long_k && kc_int(kc, 0, 1))
-        p->shape.m = 4 + p->shape.m % 4, p->shape.n = 4000, p->shape.k = 1100;
     if (usual && kc_int(kc, 0, 1)) p->shape.k = kc_int(kc, 0, 20);
     p->shape.n_batch = kc_int(kc, 0, 4) ? 1 : kc_int(kc, 0, 3);
     p->shape.bring = kc_int(kc, 0, 2) == 0;
     p->turned = !p->shape.bring && kc_int(kc, 0, 1);
     p->shape.packed = !p->shape.bring && kc_int(kc, 0, 2) == 0;
+    if (pages) { /* few rows by rows of B that are pages */
+        p->shape.m = kc_int(kc, 5, 7), p->shape.n = 4000, p->shape.k = 1100;
+        p->shape.n_batch = 1, p->shape.bring = p->turned = p->shape.packed = false;
+    }
     p->shape.trans_b = p->turned && !p->shape.packed;
     lmn_qgemm_args *a = &p->args;
     const int64_t m = p->shape.m, n = p->shape.n, k = p->shape.k, items = p->shape.n_batch;
