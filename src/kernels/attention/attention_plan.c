@@ -22,7 +22,8 @@ enum {
     FEW_SCORES = 8192, /* of a block without packing */
     FEW_BLOCK = 1024,
     PART_LEAST = 1024, /* keys of a part */
-    WANT_CHUNKS = 8
+    WANT_CHUNKS = 8,
+    QUERIES_AHEAD = 8
 };
 enum { AT_Q, AT_O, AT_TOP, AT_SUM, AT_LO, AT_HI, AT_S, AT_K, AT_V, AT_P };
 
@@ -196,6 +197,13 @@ static void open_query(const work *w, const float *from, int64_t r)
         .dst = (uint16_t *)w->q + r * padded, .src = to, .m = 1, .k = d, .padded = padded});
 }
 
+/* A query's lines, which lie too far from its neighbours' for the hardware to foresee. */
+static void fetch_query(const float *from, int64_t d)
+{
+    enum { LINE = 16 };
+    for (int64_t c = 0; c < d; c += LINE) __builtin_prefetch(from + c);
+}
+
 /* Scaled queries, spans, and the state before any key. */
 static void open_rows(const work *w)
 {
@@ -204,7 +212,10 @@ static void open_rows(const work *w)
     for (int64_t r = 0; r < w->m; r++) {
         const int64_t h = w->h0 + (w->row0 + r) / s->queries, i = (w->row0 + r) % s->queries;
         float *o = w->o + r * s->dv;
-        open_query(w, a->q + w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2], r);
+        const float *q = a->q + w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2];
+        if (a->q_step[3] == 1 && i + QUERIES_AHEAD < s->queries)
+            fetch_query(q + QUERIES_AHEAD * a->q_step[2], s->d);
+        open_query(w, q, r);
         for (int64_t c = 0; c < s->dv; c++) o[c] = 0.0f;
         w->lo[r] = 0, w->hi[r] = s->keys;
         if (a->span) a->span(a->ctx, w->b, h, i, &w->lo[r], &w->hi[r]);
