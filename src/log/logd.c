@@ -34,11 +34,13 @@ static lamina_status turn(lamina_logd *d, bool drain, lamina_error *err)
     return looked;
 }
 
+/* Is there a ring that the next turn empties? One that is less full holds what is younger than the
+ * window, and to look again at once would find the same. */
 static bool crowded(const lamina_logd *d)
 {
     for (size_t i = 0; i < d->n_sources; i++) {
         const lmn_logsource *s = d->sources[i];
-        if (!s->bad && lmn_logsource_waiting(s) > s->ring.mask / 4) return true;
+        if (!s->bad && lmn_logsource_crowded(s)) return true;
     }
     return false;
 }

@@ -175,7 +175,7 @@ static uint64_t horizon(const lamina_logd *d, uint64_t now_wall, bool drain)
 {
     for (size_t i = 0; i < d->n_sources; i++) {
         const lmn_logsource *s = d->sources[i];
-        if (!s->bad && lmn_logsource_waiting(s) > s->ring.mask / 2) drain = true;
+        if (!s->bad && lmn_logsource_crowded(s)) drain = true;
     }
     return drain ? UINT64_MAX : now_wall - d->opts.window_ms * LMN_MS;
 }

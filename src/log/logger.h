@@ -19,6 +19,9 @@ struct lamina_logger {
     uint32_t wait_us;
     bool thread_ids;
     lmn_atomic(uint32_t) * pid; /* on a page that a fork clears; NULL: ask the system each time */
+    /* NULL, or the word that a reader in this process sleeps on: woken by each quarter of the ring
+     * that fills, so that it may nap for longer than the whole ring takes. */
+    lmn_atomic(uint32_t) * bell;
 };
 
 /* lamina_log_end for who knows the time already; the record is of this logger. errno may change. */

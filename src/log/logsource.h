@@ -47,5 +47,10 @@ static inline void lmn_logsource_pass(lmn_logsource *s)
 uint64_t lmn_logsource_end(const lmn_logsource *s);
 /* Cells that are taken and not passed; 0 for a tail that cannot be. */
 uint64_t lmn_logsource_waiting(const lmn_logsource *s);
+/* More than half full: whatever is there is due, also within the window. */
+static inline bool lmn_logsource_crowded(const lmn_logsource *s)
+{
+    return lmn_logsource_waiting(s) > s->ring.mask / 2;
+}
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The thread that makes lines of records. It naps instead of being woken, so that a record costs
- * who writes it nothing more: 5 ms while records come, longer and longer when none do.
+ * The thread that makes lines of records. It naps: 5 ms while records come, longer and longer when
+ * none do. Who fills a quarter of the ring wakes it, so that many that come at once find room, and
+ * a record costs who writes it nothing more.
  */
 #include "serve/loglines.h"
 
@@ -131,6 +132,7 @@ lamina_status lmn_loglines_open(const lamina_allocator *alloc, int fd, lamina_lo
         if (st == LAMINA_OK) st = lmn_logring_attach(ring, RING_BYTES, &o->logger.ring);
         o->reader = o->logger.ring;
         o->logger.pid = lmn_fork_page();
+        o->logger.bell = &o->stop;
     }
     if (st == LAMINA_OK) st = lmn_thread_start(&o->thread, run, o);
     if (st != LAMINA_OK) {

@@ -6,6 +6,9 @@
 
 #include "lamina/log.h"
 
+#include "base/os/os_self.h"
+#include "base/os/os_thread.h"
+#include "base/os/os_time.h"
 #include "log/logger.h"
 #include "log/logline.h"
 #include "log/logtext.h"
@@ -256,6 +259,42 @@ static void test_full(t_env *env)
     lamina_logd_stats_get(b.d, &s);
     T_EQ(s.records, 65);
     T_EQ(s.dropped, 6);
+    close_both(&b);
+}
+
+/* ---- a reader in the same process ---- */
+
+typedef struct sleeper {
+    lmn_atomic(uint32_t) bell, awake;
+} sleeper;
+
+static void *sleep_until_rung(void *arg)
+{
+    sleeper *s = arg;
+    lmn_futex_wait(&s->bell, 0, UINT64_C(30000000000));
+    lmn_atomic_store(&s->awake, 1, release);
+    return NULL;
+}
+
+/* Who naps over the ring is woken by each quarter of it that fills, whenever it began to nap. */
+static void test_bell(t_env *env)
+{
+    both b;
+    sleeper s;
+    pthread_t thread;
+    lmn_atomic_init(&s.bell, 0);
+    lmn_atomic_init(&s.awake, 0);
+    if (!open_both(env, &b, 4096, 0)) return; /* 64 cells */
+    b.log->bell = &s.bell;
+    T_REQUIRE(pthread_create(&thread, NULL, sleep_until_rung, &s) == 0);
+    const uint64_t until = lmn_now_ns() + UINT64_C(20000000000);
+    while (!lmn_atomic_load(&s.awake, acquire) && lmn_now_ns() < until) {
+        for (int i = 0; i < 17; i++) T_OK(lamina_log(b.log, LAMINA_LOG_INFO, "x"));
+        drain(&b);
+        lmn_sleep_ms(1);
+    }
+    T_CHECK(lmn_now_ns() < until);
+    (void)pthread_join(thread, NULL);
     close_both(&b);
 }
 
@@ -517,6 +556,7 @@ static void test_refused(t_env *env)
 
 T_MAIN(T_TEST(test_whole_numbers), T_TEST(test_texts), T_TEST(test_real_numbers),
        T_TEST(test_fields), T_TEST(test_cut), T_TEST(test_level), T_TEST(test_full),
-       T_TEST(test_handler_in_the_middle), T_TEST(test_threads), T_TEST(test_fork),
-       T_TEST(test_crash_segv), T_TEST(test_crash_abort), T_TEST(test_crash_sent),
-       T_TEST(test_crash_overflow), T_TEST(test_crash_thread), T_TEST(test_refused))
+       T_TEST(test_bell), T_TEST(test_handler_in_the_middle), T_TEST(test_threads),
+       T_TEST(test_fork), T_TEST(test_crash_segv), T_TEST(test_crash_abort),
+       T_TEST(test_crash_sent), T_TEST(test_crash_overflow), T_TEST(test_crash_thread),
+       T_TEST(test_refused))

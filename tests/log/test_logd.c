@@ -6,6 +6,7 @@
 
 #include "lamina/log.h"
 
+#include "base/os/os_time.h"
 #include "log/logd_int.h"
 #include "log/logger.h"
 
@@ -209,16 +210,23 @@ static void test_order(t_env *env)
     end(&s);
 }
 
+/* With a window that no test lives to see the end of. */
+static bool begin_windowed(t_env *env, scene *s)
+{
+    lamina_error err;
+    *s = (scene){.env = env};
+    (void)t_path(env, "out.log", s->out, sizeof s->out);
+    const lamina_logd_opts o = {
+        .size = sizeof o, .dir = env->dir, .out = s->out, .window_ms = 60000};
+    return open_log(s, "one", &s->log) && T_OK_ERR(lamina_logd_open(&o, &s->d, &err), &err);
+}
+
 /* A step keeps what is younger than the window; a drain does not. */
 static void test_window(t_env *env)
 {
     scene s;
     lamina_error err;
-    *(&s) = (scene){.env = env};
-    (void)t_path(env, "out.log", s.out, sizeof s.out);
-    const lamina_logd_opts o = {
-        .size = sizeof o, .dir = env->dir, .out = s.out, .window_ms = 60000};
-    if (!open_log(&s, "one", &s.log) || !T_OK_ERR(lamina_logd_open(&o, &s.d, &err), &err)) return;
+    if (!begin_windowed(env, &s)) return;
     say(s.log, 0, 3);
     T_OK_ERR(lamina_logd_step(s.d, 0, &err), &err);
     expect(&s, 0, 0, true);
@@ -228,6 +236,20 @@ static void test_window(t_env *env)
     say(s.log, 40, 41);
     drain(&s);
     expect(&s, 0, 41, true);
+    end(&s);
+}
+
+/* A ring that the window holds back is no reason to look again at once, and again. */
+static void test_naps(t_env *env)
+{
+    scene s;
+    lamina_error err;
+    if (!begin_windowed(env, &s)) return;
+    say(s.log, 0, 30); /* nearly half of the ring */
+    const uint64_t from = lmn_now_ns();
+    for (int i = 0; i < 10; i++) T_OK_ERR(lamina_logd_step(s.d, 20, &err), &err);
+    T_CHECK(lmn_now_ns() - from > 50 * LMN_MS);
+    expect(&s, 0, 0, true);
     end(&s);
 }
 
@@ -277,5 +299,5 @@ static void test_spoiled(t_env *env)
 
 T_MAIN(T_TEST(test_killed_before_marks), T_TEST(test_killed_after_marks),
        T_TEST(test_killed_before_heads), T_TEST(test_state_lost), T_TEST(test_other_boot),
-       T_TEST(test_order), T_TEST(test_window), T_TEST(test_died_in_the_middle),
+       T_TEST(test_order), T_TEST(test_window), T_TEST(test_naps), T_TEST(test_died_in_the_middle),
        T_TEST(test_spoiled))
