@@ -381,12 +381,23 @@ VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, const int mr, int
         }
 }
 
+/* One line of every page of six rows of B from row j on, so that the fetches of all other lines, in
+   other groups, do not wait for their addresses. */
+static void touch_pages(const dots *t, int64_t j)
+{
+    const int64_t page = 4096 / sizeof(vf_real);
+    const vf_real *b = t->b + j * t->ldb; /* past the end it does no harm */
+    for (int q = 0; q < LAID_N; q++, b += t->ldb)
+        for (int64_t p = 0; p < t->k; p += page) __builtin_prefetch(b + p, 0, 2);
+}
+
 /*
  * Two rows of A and more, laid into `room`, in groups of up to four of like size by six rows of B:
  * more of memory is kept busy, and of L1 less is read. Each group fetches its share of the next six
  * rows, so that memory is at work all along. How many columns were run.
  */
-static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room, bool near)
+static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room, bool near,
+                                                   bool far)
 {
     const int64_t groups = (t->m + 3) / 4, share = near ? (LAID_N + groups - 1) / groups : LAID_N;
     const int64_t wide = (t->k + DOT_K - 1) / DOT_K * DOT_K;
@@ -395,6 +406,7 @@ static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room,
         dots d = *t;
         d.a = room;
         int64_t i = 0, from = 0;
+        if (far && groups > 1) touch_pages(t, j + 3 * LAID_N);
         for (int64_t g = groups; g > 0; g--) {
             const int64_t mr = (t->m - i + g - 1) / g;
             const int64_t fetch = LAID_N - from < share ? LAID_N - from : share;
@@ -426,7 +438,7 @@ static void small_nt_run(const gemm_block *t)
         lines_run(&d, t->b_far);
         return;
     }
-    int64_t j = laid ? laid_rows(&d, t->room, near) : 0;
+    int64_t j = laid ? laid_rows(&d, t->room, near, t->b_far) : 0;
     for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }
