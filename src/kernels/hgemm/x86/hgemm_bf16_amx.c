@@ -50,6 +50,8 @@ typedef struct waiting {
 /* From this k on the end of the tile before comes first: steps so many are no longer at work
    together when their loop is done. */
 enum { LONG_K = 128 };
+/* From here on that of a whole tile is dealt to the steps. */
+enum { EASE_K = 64 };
 
 /* Sixteen columns of a row: bias, SiLU, residual, clip. Adding -0 changes nothing. */
 VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
@@ -173,7 +175,7 @@ typedef enum easing_kind { NOT_EASED, EASED, EASED_ADD, EASED_SILU } easing_kind
 
 static easing_kind easing_of(const waiting *w, int64_t k)
 {
-    if (!w->m || k < LONG_K || w->n != HG_NR) return NOT_EASED;
+    if (!w->m || k < EASE_K || w->n != HG_NR) return NOT_EASED;
     const lmn_hgemm_head *h = w->t->head;
     if (!h || !h->out || (h->silu && h->add)) return NOT_EASED;
     return h->silu ? EASED_SILU : h->add ? EASED_ADD : EASED;
