@@ -182,8 +182,9 @@ static bool same_dims(const lmn_fact *a, const lmn_fact *b)
 /* An input that this step reads last, of the same size and type, that the output may overwrite. */
 static lmn_vid taken_over(const walk *w, const lmn_gnode *n, lmn_vid out, uint64_t bytes)
 {
-    if (!(n->op.def->flags & LMN_OP_INPLACE) || n->out[0] != out) return 0;
-    for (int32_t k = 0; k < n->op.n_in; k++) {
+    const uint32_t flags = n->op.def->flags & (LMN_OP_INPLACE | LMN_OP_INPLACE_LAST);
+    if (!flags || n->out[0] != out) return 0;
+    for (int32_t k = flags & LMN_OP_INPLACE ? 0 : n->op.n_in - 1; k < n->op.n_in; k++) {
         const lmn_vid v = n->in[k], r = w->root[v];
         if (!v || w->off[r] || w->out->of[r] < 0 || w->readers[r] != 1) continue;
         if (w->out->storages[w->out->of[r]].bytes == bytes &&

@@ -301,7 +301,8 @@ enum {
     LMN_OP_SAME = 16,        /* every output has input 0's shape; infer may be NULL */
     LMN_OP_DYNAMIC = 32,     /* output shapes depend on data that inference does not see */
     LMN_OP_INT_LATTICE = 64, /* infer computes elems */
-    LMN_OP_COMMUTES = 128
+    LMN_OP_COMMUTES = 128,
+    LMN_OP_INPLACE_LAST = 256 /* as LMN_OP_INPLACE, but the last input alone */
 };
 
 typedef struct lmn_cost {

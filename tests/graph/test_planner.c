@@ -205,5 +205,30 @@ static void test_kept_alive(t_env *env)
     lives_end(&x);
 }
 
+/* A convolution of images overwrites its residual and nothing else. */
+static void test_residual(t_env *env)
+{
+    lives x;
+    lives_of(env,
+             "graph \"g\" {\n"
+             "input %1 \"x\" bfloat16[1,4,4,8]\n"
+             "input %2 \"w\" float32[8,8,1,1]\n"
+             "input %3 \"b\" float32[8]\n"
+             "node %4 \"a\" = Neg \"\" (%1)\n"
+             "node %5 \"z\" = Neg \"\" (%1)\n"
+             "node %6 \"y\" = lamina:ImageConv \"\" (%4, %2, %3, %5)\n"
+             "node %7 \"alone\" = lamina:ImageConv \"\" (%6, %2, %3)\n"
+             "node %8 \"end\" = Transpose \"\" (%7)\n"
+             "output %8 \"end\"\n"
+             "}\n",
+             &x);
+    T_REQUIRE(x.g != NULL);
+    T_CHECK(storage_of(&x, "y") >= 0);
+    T_EQ(storage_of(&x, "y"), storage_of(&x, "z"));
+    T_CHECK(storage_of(&x, "y") != storage_of(&x, "a"));
+    T_CHECK(storage_of(&x, "alone") != storage_of(&x, "y"));
+    lives_end(&x);
+}
+
 T_MAIN(T_TEST(test_random), T_TEST(test_many), T_TEST(test_overflow), T_TEST(test_lifetimes),
-       T_TEST(test_kept_alive))
+       T_TEST(test_kept_alive), T_TEST(test_residual))

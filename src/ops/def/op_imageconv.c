@@ -51,6 +51,7 @@ const lmn_op_def lmn_op_ImageConv = {
     .domain = "lamina",
     .name = "ImageConv",
     .since = 1,
+    .flags = LMN_OP_INPLACE_LAST, /* a residual */
     .in = IN,
     .out = OUT,
     .attrs = ATTRS,
