@@ -18,8 +18,8 @@ VF_INLINE vf pair_dot_lo(vf sum, __m512i a, __m512i b)
                                                    (__m256bh)_mm512_castsi512_si256(b)));
 }
 
-/* The lines that a tile leaves to, and its residual; far: the last of its columns, 0 where one line
-   has most of them. */
+/* The residual of a tile, and the lines that it leaves to; far: the last of its columns, 0 where
+   one line has most of them. Lines alone are better left to the stores. */
 static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t m,
                        const int64_t far)
 {
@@ -27,7 +27,7 @@ static void leave_soon(const lmn_hgemm_head *h, int64_t i0, int64_t j0, int64_t 
         const int64_t at = i * h->out_ld + j0;
         __builtin_prefetch(h->out + at, 1);
         if (far) __builtin_prefetch(h->out + at + far, 1);
-        if (h->add) __builtin_prefetch(h->add + at), __builtin_prefetch(h->add + at + far);
+        __builtin_prefetch(h->add + at), __builtin_prefetch(h->add + at + far);
     }
 }
 
@@ -218,7 +218,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
     /* Rows of C and of a residual are too far apart for the hardware to foresee, and rows of A too
        short: those of the next tile come with the last panel. */
     if (lines || leaves) {
-        leave_soon(t->head, i0, j0, mr, nv == 3 ? HG_NR - 1 : 0);
+        if (t->head->add) leave_soon(t->head, i0, j0, mr, nv == 3 ? HG_NR - 1 : 0);
     } else if (!t->c_past) {
         EACH_ROW(FETCH_C)
     }
