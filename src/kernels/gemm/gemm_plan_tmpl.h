@@ -98,13 +98,15 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
 
-/* Elements of the copy of A that a chunk of dot products wants: 0, none. Of a B from a cache six
-   rows and fewer are one tile without it; three of them gain by a wider one. */
+/* Elements of the copy of A that a chunk of dot products wants: 0, none. From memory it gains for
+   four rows and more. Of a B from a cache six and fewer are one tile without it; three of them gain
+   by a wider one. */
 static int64_t laid(const GEMM_T(plan) * p)
 {
     const int64_t a = p->m * lmn_round_up_i64(p->k, 64 / sizeof(GEMM_REAL));
     const int64_t real = sizeof(GEMM_REAL);
-    if (!p->row->lays || p->m == 1 || p->n < LAID_N || a > LAID_BYTES / real) return 0;
+    if (!p->row->lays || p->m < (p->b_far ? 4 : 2) || p->n < LAID_N || a > LAID_BYTES / real)
+        return 0;
     const bool gains = p->m == 3 || (p->m > 6 && p->k * p->n > LAID_B / real);
     return p->b_far || gains ? a : 0;
 }
