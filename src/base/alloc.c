@@ -40,6 +40,7 @@ struct lmn_arena_block {
 _Static_assert(sizeof(lmn_arena_block) % LMN_ARENA_UNIT == 0, "what follows is aligned");
 
 /* Blocks grow with the arena: little is wasted in small ones, little is asked for in large ones. */
+#define FIRST_BYTES ((size_t)2 << 10)
 #define BLOCK_BYTES ((size_t)16 << 10)
 #define LARGE_BYTES ((size_t)128 << 10)
 #define HUGE_BYTES (2 * LMN_HUGE_BYTES)
@@ -75,7 +76,8 @@ void lmn_arena_finish(lmn_arena *a)
 
 static lmn_arena_block *block_new(lmn_arena *a, size_t need)
 {
-    const size_t usual = a->taken_bytes < 16 * BLOCK_BYTES    ? BLOCK_BYTES
+    const size_t usual = !a->taken_bytes                      ? FIRST_BYTES
+                         : a->taken_bytes < 16 * BLOCK_BYTES  ? BLOCK_BYTES
                          : a->taken_bytes < 128 * LARGE_BYTES ? LARGE_BYTES
                                                               : HUGE_BYTES;
     size_t want = usual < need ? need : usual, total;

@@ -44,7 +44,8 @@ lmn_call *lmn_call_take(lmn_serve_loop *l)
         c->empty = lmn_arena_mark_here(&c->arena);
         c->home = l;
     }
-    memset(&c->infer, 0, offsetof(lmn_infer, result));
+    memset(&c->infer, 0, offsetof(lmn_infer, error));
+    c->infer.error.msg[0] = 0;
     lmn_count(&l->open_calls, 1);
     return c;
 }

@@ -37,9 +37,19 @@ struct lmn_ensemble_run {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
+static const lmn_signature *step_signature(const lmn_ensemble *e, uint32_t k)
+{
+    return &e->members[e->steps[k].member].model->signature;
+}
+
 static size_t run_bytes(const lmn_ensemble *e)
 {
-    return sizeof(lmn_ensemble_run) + e->n_tensors * sizeof(value) + e->n_steps * sizeof(lmn_infer);
+    size_t n = sizeof(lmn_ensemble_run) + e->n_tensors * sizeof(value);
+    for (uint32_t k = 0; k < e->n_steps; k++) {
+        const lmn_signature *s = step_signature(e, k);
+        n += sizeof(lmn_infer) + lmn_infer_ports_bytes(s->n_in, s->n_out);
+    }
+    return n;
 }
 
 static lmn_ensemble_run *new_run(lmn_model *m)
@@ -51,6 +61,12 @@ static lmn_ensemble_run *new_run(lmn_model *m)
     u->model = m;
     u->values = (value *)(void *)(u + 1);
     u->step = (lmn_infer *)(void *)(u->values + e->n_tensors);
+    uint8_t *ports = (uint8_t *)(u->step + e->n_steps);
+    for (uint32_t k = 0; k < e->n_steps; k++) {
+        const lmn_signature *s = step_signature(e, k);
+        lmn_infer_ports(&u->step[k], ports, s->n_in, s->n_out);
+        ports += lmn_infer_ports_bytes(s->n_in, s->n_out);
+    }
     lmn_mutex_init(&u->lock);
     return u;
 }
@@ -201,6 +217,7 @@ static lamina_status submit_step(lmn_ensemble_run *u, uint32_t k, uint64_t now)
     const lmn_infer *r = u->outer;
     lmn_infer *q = &u->step[k];
     memset(q, 0, offsetof(lmn_infer, result));
+    q->error.msg[0] = 0;
     q->model = e->members[e->steps[k].member].model;
     q->parent = r->parent ? r->parent : u->model;
     q->priority = r->priority;

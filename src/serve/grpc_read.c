@@ -162,14 +162,11 @@ static lamina_status request_parameter(reader *d, const lmn_pb_field *f)
 static lamina_status output(reader *d, const lmn_pb_field *field)
 {
     if (field->wire != LMN_PB_BYTES) return damaged(d->err);
-    if (d->r->n_out == LMN_INFER_MAX_PORTS)
-        return lmn_fail(d->err, LAMINA_E_INVALID, "more outputs than a model can have");
-    lmn_infer_tensor *out = &d->r->out[d->r->n_out];
+    lmn_infer_tensor out = {.binary = true};
     lmn_pb c = lmn_pb_of(field->s);
     lmn_pb_field f;
     lmn_span name = {field->s.p, 0};
     bool sized = false;
-    *out = (lmn_infer_tensor){.binary = true};
     while (lmn_pb_next(&c, &f)) {
         if (f.num == 1) LMN_TRY(text(&f, &name, d->err));
         if (f.num != 2) continue;
@@ -178,15 +175,15 @@ static lamina_status output(reader *d, const lmn_pb_field *field)
         LMN_TRY(parameter_of(&f, &p, d->err));
         if (is(&p, "classification")) {
             LMN_TRY(count_of(&p, "classification", UINT32_MAX, &n, d->err));
-            out->n_classes = (uint32_t)n;
+            out.n_classes = (uint32_t)n;
         } else if (begins(&p, "shared_memory_")) {
-            LMN_TRY(lent_parameter(d, &p, &out->lent, &sized));
+            LMN_TRY(lent_parameter(d, &p, &out.lent, &sized));
         }
     }
     if (c.bad) return damaged(d->err);
-    LMN_TRY(lent_end(d, &out->lent, sized));
-    LMN_TRY(lmn_kserve_name_output(d->s, name, d->seen_out, out, d->err));
-    d->r->n_out++;
+    LMN_TRY(lent_end(d, &out.lent, sized));
+    LMN_TRY(lmn_kserve_name_output(d->s, name, d->seen_out, &out, d->err));
+    d->r->out[d->r->n_out++] = out; /* no port comes twice, so there is room */
     return LAMINA_OK;
 }
 
@@ -353,14 +350,13 @@ static lamina_status raw_contents(reader *d, lmn_infer_tensor *t, const char *na
 
 static lamina_status input(reader *d, const lmn_pb_field *field)
 {
-    lmn_infer_tensor *t = &d->r->in[d->r->n_in];
+    lmn_infer_tensor in = {.rank = 0}, *t = &in;
     lmn_pb c = lmn_pb_of(field->s);
     lmn_pb_field f;
     lmn_span name = {field->s.p, 0}, type = name, held = {NULL, 0};
     lmn_lent_part lent = {.region = NULL};
     bool sized = false;
     char shown[LMN_KSERVE_NAME];
-    *t = (lmn_infer_tensor){.rank = 0};
     while (lmn_pb_next(&c, &f)) {
         parameter p;
         switch (f.num) {
@@ -396,7 +392,7 @@ static lamina_status input(reader *d, const lmn_pb_field *field)
         LMN_TRY(lmn_kserve_lent_input(&lent, t, shown, d->arena, d->err));
     else
         LMN_TRY(d->n_raw ? raw_contents(d, t, shown) : typed_contents(d, held, t, shown));
-    d->r->n_in++; /* no port comes twice, so there is room */
+    d->r->in[d->r->n_in++] = in; /* no port comes twice, so there is room */
     return LAMINA_OK;
 }
 
@@ -435,6 +431,7 @@ lamina_status lmn_grpc_read_infer(const lmn_signature *s, lmn_span message, lmn_
     r->binary_out = true;
     r->priority = 0;
     r->timeout_ns = 0;
+    LMN_TRY(lmn_kserve_ports(s, arena, r, err));
     LMN_TRY(alone(&d, message));
     if (r->id.n > LMN_KSERVE_ID) return lmn_fail(err, LAMINA_E_LIMIT, "\"id\" is too long");
     /* inputs that lie in lent memory have none */

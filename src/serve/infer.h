@@ -70,12 +70,27 @@ struct lmn_infer {
      * `next` is what the same thread calls it for next; NULL: nothing at once. */
     void (*done)(lmn_infer *r);
     void *user;
-    lamina_error error;
 
-    /* model outputs by position, owned, NULL where not asked for; a view of its own rows */
-    lamina_tensor *result[LMN_INFER_MAX_PORTS];
-    /* last, since only the first few are ever touched */
-    lmn_infer_tensor in[LMN_INFER_MAX_PORTS], out[LMN_INFER_MAX_PORTS];
+    /* In memory of whoever made it, room for as many as the model has (lmn_infer_ports): model
+     * outputs by position, owned, NULL where not asked for, a view of its own rows; what was given;
+     * what was asked for. */
+    lamina_tensor **result;
+    lmn_infer_tensor *in, *out;
+
+    lamina_error error; /* last: only who fails touches more of it than its first bytes */
 };
+
+/* Bytes of the ports of a request to a model of so many inputs and outputs; multiples of 8. */
+static inline size_t lmn_infer_ports_bytes(uint32_t n_in, uint32_t n_out)
+{
+    return ((size_t)n_in + n_out) * sizeof(lmn_infer_tensor) + n_out * sizeof(lamina_tensor *);
+}
+/* They lie in `room`, so many bytes, aligned to 8, from now on. Nothing in it is set. */
+static inline void lmn_infer_ports(lmn_infer *r, void *room, uint32_t n_in, uint32_t n_out)
+{
+    r->in = room;
+    r->out = r->in + n_in;
+    r->result = (lamina_tensor **)(void *)(r->out + n_out);
+}
 
 #endif

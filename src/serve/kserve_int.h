@@ -35,6 +35,9 @@ lamina_status lmn_kserve_lent_whole(const lmn_lent_part *p, bool sized, lamina_e
 lamina_status lmn_kserve_lent_input(const lmn_lent_part *p, lmn_infer_tensor *t, const char *name,
                                     lmn_arena *arena, lamina_error *err);
 
+/* Room for what a request may name. */
+lamina_status lmn_kserve_ports(const lmn_signature *s, lmn_arena *arena, lmn_infer *r,
+                               lamina_error *err);
 /* Which of n ports has that name; n: none. */
 uint32_t lmn_kserve_port(const lmn_serve_port *ports, uint32_t n, lmn_span name);
 /* The one input whose bytes are the whole body; the shape follows from the signature. */

@@ -406,26 +406,23 @@ static lamina_status output_name(reader *d, lmn_infer_tensor *out)
 static lamina_status one_output(reader *d)
 {
     static const char *const KEYS[] = {"name", "parameters"};
-    lmn_infer_tensor *out = &d->r->out[d->r->n_out];
     keys k = {.names = KEYS, .n = LMN_COUNT(KEYS)};
     bool more, named = false;
-    const lmn_infer_tensor none = {.binary = d->r->binary_out};
-    if (d->r->n_out == LMN_INFER_MAX_PORTS) return wrong(d, "more outputs than a model can have");
-    *out = none;
+    lmn_infer_tensor out = {.binary = d->r->binary_out};
     for (;;) {
         LMN_TRY(next_key(d, &k, &more));
         if (!more) break;
         if (k.at == 0) {
-            LMN_TRY(output_name(d, out));
+            LMN_TRY(output_name(d, &out));
             named = true;
         } else if (k.at == 1) {
-            LMN_TRY(output_parameters(d, out));
+            LMN_TRY(output_parameters(d, &out));
         } else if (!lmn_json_skip(&d->j, &k.t)) {
             return bad_json(d);
         }
     }
     if (!named) return wrong(d, "an output has no \"name\"");
-    d->r->n_out++;
+    d->r->out[d->r->n_out++] = out; /* no port comes twice, so there is room */
     return LAMINA_OK;
 }
 
@@ -499,13 +496,14 @@ lamina_status lmn_kserve_read(const lmn_signature *s, lmn_span body, int64_t jso
 {
     lamina_error unseen;
     if (!err) err = &unseen;
-    *err = (lamina_error){0};
+    err->status = LAMINA_OK; /* no sentence yet */
     arena->failed = false;
     r->id = (lmn_span){NULL, 0};
     r->n_in = r->n_out = 0;
     r->binary_out = false;
     r->priority = 0;
     r->timeout_ns = 0;
+    LMN_TRY(lmn_kserve_ports(s, arena, r, err));
     if (json_bytes == 0) return lmn_kserve_raw_body(s, body, arena, r, err);
     if (json_bytes > 0 && (uint64_t)json_bytes > body.n)
         return lmn_fail(err, LAMINA_E_INVALID,

@@ -185,6 +185,15 @@ lamina_status lmn_kserve_all_seen(const lmn_signature *s, const bool *seen, lami
     return LAMINA_OK;
 }
 
+lamina_status lmn_kserve_ports(const lmn_signature *s, lmn_arena *arena, lmn_infer *r,
+                               lamina_error *err)
+{
+    void *room = lmn_arena_bump(arena, lmn_infer_ports_bytes(s->n_in, s->n_out), 16);
+    if (!room) return lmn_fail(err, LAMINA_E_NOMEM, "no memory for the request");
+    lmn_infer_ports(r, room, s->n_in, s->n_out);
+    return LAMINA_OK;
+}
+
 lamina_status lmn_kserve_raw_body(const lmn_signature *s, lmn_span body, lmn_arena *arena,
                                   lmn_infer *r, lamina_error *err)
 {

@@ -49,7 +49,7 @@ lamina_status lmn_model_check(const lmn_model *m, lmn_infer *r)
     r->rows = 0;
     r->bytes = 0;
     r->n_result = 0;
-    if (r->n_in > LMN_INFER_MAX_PORTS || r->n_out > LMN_INFER_MAX_PORTS)
+    if (r->n_in > s->n_in || r->n_out > s->n_out)
         return r->status = lmn_fail(&r->error, LAMINA_E_INVALID, "too many inputs or outputs");
     for (uint32_t i = 0; i < r->n_in; i++) {
         const lmn_infer_tensor *t = &r->in[i];

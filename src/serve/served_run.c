@@ -290,7 +290,7 @@ static uint64_t run_one(lmn_runner *u, lmn_infer *r, uint64_t until, int64_t *ro
 /* Rows [from, from + rows) of r, which lie where they are. */
 static void cut(const lmn_infer *r, int64_t from, int64_t rows, lmn_infer *part)
 {
-    memset(part, 0, offsetof(lmn_infer, error));
+    memset(part, 0, offsetof(lmn_infer, result));
     part->gone = r->gone;
     part->rows = rows;
     part->n_in = r->n_in;
@@ -362,8 +362,13 @@ static uint64_t run_parts(lmn_runner *u, lmn_infer *r, int64_t *rows)
     const uint64_t until = lmn_now_ns() + m->config.max_run_ns;
     uint64_t took = 0, began = 0;
     lamina_status st = LAMINA_OK;
-    lmn_infer *part = lmn_calloc(a, 1, sizeof *part, TAG);
-    if (!part) st = lmn_fail(&r->error, LAMINA_E_NOMEM, "out of memory for a request");
+    const size_t bytes =
+        sizeof(lmn_infer) + lmn_infer_ports_bytes(m->signature.n_in, m->signature.n_out);
+    lmn_infer *part = lmn_calloc(a, 1, bytes, TAG);
+    if (part)
+        lmn_infer_ports(part, part + 1, m->signature.n_in, m->signature.n_out);
+    else
+        st = lmn_fail(&r->error, LAMINA_E_NOMEM, "out of memory for a request");
     memset(r->result, 0, m->signature.n_out * sizeof r->result[0]);
     r->n_result = m->signature.n_out;
     *rows = 0;
@@ -380,7 +385,7 @@ static uint64_t run_parts(lmn_runner *u, lmn_infer *r, int64_t *rows)
         if (st == LAMINA_OK && lmn_atomic_load(&u->stop, acquire))
             st = lmn_fail(&r->error, LAMINA_E_CANCELLED, "the run was cancelled");
     }
-    lmn_cfree(a, part, 1, sizeof *part, TAG);
+    lmn_cfree(a, part, 1, bytes, TAG);
     r->status = st;
     u->began_ns = began;
     if (st == LAMINA_OK) return took;

@@ -96,7 +96,7 @@ static void drop(const sample *s, lmn_infer *r)
 
 static lamina_status make(sample *s, lmn_infer *r, uint64_t row, int64_t rows)
 {
-    memset(r, 0, offsetof(lmn_infer, error));
+    memset(r, 0, offsetof(lmn_infer, result));
     for (uint32_t i = 0; i < s->m->signature.n_in; i++) {
         if (s->m->signature.in[i].optional) continue;
         const lamina_status st = make_input(s, &r->in[r->n_in], i, row, rows);
@@ -193,7 +193,7 @@ static const char *coupling(sample *s, lmn_infer *r)
             why = "a row alone did not run";
             break;
         }
-        memcpy(alone[kept], r[kept].result, sizeof alone[kept]);
+        memcpy(alone[kept], r[kept].result, m->signature.n_out * sizeof alone[0][0]);
         r[kept].n_result = 0;
         r[kept].next = kept + 1 < N ? &r[kept + 1] : NULL;
     }
@@ -309,8 +309,12 @@ lamina_status lmn_model_warm(lmn_model *m, lmn_warm *out, lamina_error *err)
     memset(out, 0, sizeof *out);
     const bool compare = c->dynamic && c->max_batch_size > 0;
     if (!m->config.warm_up && !(compare && find_out)) return LAMINA_OK;
-    lmn_infer *r = lmn_calloc(&m->engine->alloc, N, sizeof *r, TAG);
+    const size_t ports = lmn_infer_ports_bytes(m->signature.n_in, m->signature.n_out);
+    lmn_infer *r = lmn_calloc(&m->engine->alloc, N, sizeof *r + ports, TAG);
     if (!r) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for the first run of a model");
+    for (size_t i = 0; i < N; i++)
+        lmn_infer_ports(&r[i], (uint8_t *)(r + N) + i * ports, m->signature.n_in,
+                        m->signature.n_out);
     out->ran = find_sample(&s, r);
     if (!out->ran && find_out) {
         c->max_batch_size = 0; /* nothing is known of its rows */
@@ -325,7 +329,7 @@ lamina_status lmn_model_warm(lmn_model *m, lmn_warm *out, lamina_error *err)
         }
     }
     if (out->ran && m->config.warm_up) measure_all(&s, r, find_out && c->dynamic, out);
-    lmn_cfree(&m->engine->alloc, r, N, sizeof *r, TAG);
+    lmn_cfree(&m->engine->alloc, r, N, sizeof *r + ports, TAG);
     if (s.no_memory)
         return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for the first run of a model");
     return LAMINA_OK;

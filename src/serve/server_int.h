@@ -130,7 +130,7 @@ struct lmn_call {
     size_t message_bytes;
     lmn_call_trace trace;
     lmn_lent_view lent;
-    lmn_infer infer; /* last: large, hardly touched */
+    lmn_infer infer; /* its ports lie in the arena */
 };
 
 struct lamina_server {

@@ -49,6 +49,10 @@ static void test_arena(t_env *env)
     lmn_arena_finish(&a);
     T_NOTHING_HELD(env);
     lmn_arena_init(&a, &env->engine->alloc, 0);
+    T_CHECK(lmn_arena_alloc(&a, 1500, 64) && a.taken_bytes <= 2048); /* who needs little has it */
+    T_CHECK(lmn_arena_alloc(&a, 1500, 64) && a.taken_bytes > 8192);
+    lmn_arena_finish(&a);
+    lmn_arena_init(&a, &env->engine->alloc, 0);
     t_fail_alloc(env, 1);
     T_CHECK(!lmn_arena_alloc(&a, 1, 1) && a.failed);
     lmn_arena_finish(&a);

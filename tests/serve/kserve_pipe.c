@@ -20,7 +20,7 @@ static const lmn_signature ECHO = {.model = "echo",
 
 static lamina_status echo(lamina_engine *e, lmn_infer *r)
 {
-    memset(r->result, 0, sizeof r->result);
+    memset(r->result, 0, ECHO.n_out * sizeof r->result[0]);
     r->n_result = ECHO.n_out;
     for (uint32_t i = 0; i < r->n_in; i++) {
         const lmn_infer_tensor *t = &r->in[i];
@@ -56,7 +56,7 @@ static void serve(lamina_engine *e, lmn_infer *r, bool grpc, lmn_span body, int6
     lamina_error err = {0};
     lmn_span pieces[LMN_GRPC_MAX_PIECES];
     uint32_t n = 0;
-    memset(r->result, 0, sizeof r->result);
+    r->n_result = 0;
     lmn_arena_init(&arena, &e->alloc, 1 << 28);
     lamina_status st = grpc ? lmn_grpc_read_infer(&ECHO, body, &arena, r, &err)
                             : lmn_kserve_read(&ECHO, body, json_bytes, &arena, r, &err);
@@ -67,7 +67,7 @@ static void serve(lamina_engine *e, lmn_infer *r, bool grpc, lmn_span body, int6
         st = lmn_kserve_write(&ECHO, r, &arena, pieces, &n, &json_bytes, &err);
     const lmn_span sentence = {(const uint8_t *)err.msg, strlen(err.msg)};
     put(st, json_bytes, st ? &sentence : pieces, st ? 1 : n);
-    for (uint32_t i = 0; i < ECHO.n_out; i++) lamina_tensor_unref(r->result[i]);
+    for (uint32_t i = 0; i < r->n_result; i++) lamina_tensor_unref(r->result[i]);
     lmn_arena_finish(&arena);
 }
 

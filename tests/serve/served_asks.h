@@ -34,6 +34,8 @@ LMN_UNUSED static lmn_model *open_model(t_env *env, const char *path, const lmn_
 
 typedef struct ask {
     lmn_infer r;
+    lmn_infer_tensor ports[4];
+    lamina_tensor *result[2];
     float x[16 * 4];
     int64_t i[16];
     lmn_atomic(uint32_t) done, gone;
@@ -72,6 +74,9 @@ LMN_UNUSED static void asks_make(asks *all, int n)
         a->r.done = on_done;
         a->r.user = a;
         a->r.gone = &a->gone;
+        a->r.in = a->ports;
+        a->r.out = a->ports + 2;
+        a->r.result = a->result;
         for (int k = 0; k < 64; k++) a->x[k] = (float)((i * 7 + k * 3) % 11) - 4;
     }
 }

@@ -84,6 +84,8 @@ static void write_models(t_env *env)
 
 typedef struct ask {
     lmn_infer r;
+    lmn_infer_tensor in;
+    lamina_tensor *result;
     float x[4];
     lmn_version *version;
     lmn_atomic(uint32_t) done, gone;
@@ -118,7 +120,9 @@ static bool begin(loop *l, ask *a, lmn_repo_view *v, uint64_t n)
     a->version = lmn_version_ref(found);
     a->r.model = found->model;
     a->r.n_in = 1;
-    a->r.in[0] = (lmn_infer_tensor){
+    a->r.in = &a->in;
+    a->r.result = &a->result;
+    a->in = (lmn_infer_tensor){
         .dtype = LAMINA_F32, .rank = 2, .dims = {1, 4}, .data = a->x, .bytes = sizeof a->x};
     a->r.gone = &a->gone;
     a->r.done = asked;
@@ -261,7 +265,9 @@ static void test_memory(t_env *env)
             memset(&a, 0, sizeof a);
             a.r.model = m;
             a.r.n_in = 1;
-            a.r.in[0] = (lmn_infer_tensor){
+            a.r.in = &a.in;
+            a.r.result = &a.result;
+            a.in = (lmn_infer_tensor){
                 .dtype = LAMINA_F32, .rank = 2, .dims = {1, 4}, .data = a.x, .bytes = sizeof a.x};
             a.r.done = asked;
             a.r.user = &a;

@@ -249,7 +249,8 @@ static void answer(t_env *env, lmn_infer *r, lamina_tensor *y, lmn_strbuf *out, 
     lamina_error err = {0};
     lmn_arena arena;
     lmn_arena_init(&arena, &env->engine->alloc, 1 << 20);
-    r->result[0] = y;
+    lamina_tensor *result[2] = {y, NULL};
+    r->result = result;
     r->n_result = 2;
     lmn_strbuf_reset(out);
     if (lmn_kserve_write(km_model("one"), r, &arena, pieces, &n, json_bytes, &err) == LAMINA_OK)
@@ -305,7 +306,8 @@ static void test_answers(t_env *env)
          {.u64 = {UINT64_MAX}},
          "\"UINT64\",\"shape\":[1],\"data\":[18446744073709551615]}]}"},
         {LAMINA_F32, 0, {.f = {0}}, "\"FP32\",\"shape\":[0],\"data\":[]}]}"}};
-    static lmn_infer r;
+    static lmn_infer_tensor asked;
+    lmn_infer r = {.out = &asked};
     lmn_strbuf got, want;
     int64_t json_bytes;
     lmn_strbuf_init(&got, &env->engine->alloc, 65536);
@@ -332,7 +334,8 @@ static void test_answers(t_env *env)
 static void test_texts_and_classes(t_env *env)
 {
     static const float SCORES[] = {0.5f, 2, 2, NAN, -1, 7, 0, 0.25f};
-    static lmn_infer r;
+    static lmn_infer_tensor asked;
+    lmn_infer r = {.out = &asked};
     lmn_strbuf got;
     int64_t json_bytes;
     lamina_tensor *s = tensor(env, LAMINA_STRING, 2, (int64_t[]){1, 2}, NULL);
@@ -378,7 +381,8 @@ static void test_many_classes(t_env *env)
 {
     enum { N = 1000, K = 17 };
     static float v[N];
-    static lmn_infer r;
+    static lmn_infer_tensor asked;
+    lmn_infer r = {.out = &asked};
     char want[64];
     lmn_strbuf got;
     int64_t json_bytes;

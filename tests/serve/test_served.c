@@ -120,6 +120,8 @@ static void test_refused_requests(t_env *env)
     REFUSED((a->r.n_in = 2, a->r.in[1] = a->r.in[0]), LAMINA_E_INVALID);
     REFUSED(a->r.n_in = 0, LAMINA_E_INVALID);
     REFUSED((a->r.n_out = 1, a->r.out[0].port = 1), LAMINA_E_INVALID);
+    REFUSED((a->r.n_out = 2, a->r.out[0] = a->r.out[1] = (lmn_infer_tensor){.port = 0}),
+            LAMINA_E_INVALID);
     REFUSED((a->r.in[0].dims[0] = LMN_BATCH_MAX_ROWS + 1,
              a->r.in[0].bytes = (size_t)(LMN_BATCH_MAX_ROWS + 1) * 16),
             LAMINA_E_INVALID);
