@@ -2,6 +2,7 @@
 What the gates share: the tree, its sources, and objects of a build as nm and objdump see them.
 A gate is a script that prints one line a violation and exits 1 when there was one.
 """
+import functools
 import os
 import pathlib
 import re
@@ -30,6 +31,7 @@ def files(*suffixes, dirs=CODE_DIRS):
     return sorted(p for p in out if "__pycache__" not in p.parts)
 
 
+@functools.lru_cache(maxsize=1)
 def strip_c(text, strings=True):
     """C text with comments (and string contents) blanked, lines kept."""
     pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
