@@ -9,6 +9,15 @@
 
 #define ALIGN 64u
 #define LOOK_MAX 4096 /* storages looked at for one place */
+#define MAX_PARTS 64  /* of a Concat that are made in place */
+
+/* Are there operators that join or cut? Not in every library of some operators alone
+   (cmake/subset.cmake). */
+#ifdef LMN_NO_PARTS
+enum { HAS_PARTS = 0 };
+#else
+enum { HAS_PARTS = 1 };
+#endif
 
 /* ---- placement ---------------------------------------------------------------------------------
  */
@@ -138,12 +147,13 @@ typedef struct walk {
     const lmn_lifetimes_in *in;
     lmn_lifetimes *out;
     lmn_vid *root;     /* of the storage a value lives in */
+    uint64_t *within;  /* and where in it */
     uint32_t *readers; /* of a root: reads left */
     bool *off;         /* of a root: never in the arena */
 } walk;
 
-/* Bytes of a value in the arena; 0: unknown, or nothing that can lie there. */
-static uint64_t arena_bytes(const lmn_fact *f)
+/* Bytes of a value; 0: unknown, or nothing that can lie in the arena. */
+static uint64_t dense_bytes(const lmn_fact *f)
 {
     int64_t dims[LMN_MAX_RANK], count;
     size_t bytes;
@@ -151,7 +161,16 @@ static uint64_t arena_bytes(const lmn_fact *f)
         return 0;
     if (!lmn_fact_static(f, dims) || !lmn_dims_count(f->rank, dims, &count)) return 0;
     if (!lmn_dense_bytes(f->dtype, count, &bytes) || bytes > SIZE_MAX / 2) return 0;
-    return lmn_align_up(bytes, ALIGN);
+    return bytes;
+}
+static uint64_t arena_bytes(const lmn_fact *f)
+{
+    return lmn_align_up(dense_bytes(f), ALIGN);
+}
+
+static bool is_view(const lmn_gnode *n)
+{
+    return (n->op.def->flags & LMN_OP_VIEW) && n->op.n_in && n->in[0] && n->out[0];
 }
 
 static void find_roots(walk *w)
@@ -164,13 +183,126 @@ static void find_roots(walk *w)
     }
     for (size_t i = 0; i < g->n_nodes; i++) {
         const lmn_gnode *n = &g->nodes[i];
-        if (w->in->skip[i]) continue;
-        if ((n->op.def->flags & LMN_OP_VIEW) && n->op.n_in && n->in[0] && n->out[0])
-            w->root[n->out[0]] = w->root[n->in[0]];
-        for (int32_t k = 0; k < n->op.n_in; k++) w->readers[w->root[n->in[k]]]++;
+        if (!w->in->skip[i] && is_view(n)) w->root[n->out[0]] = w->root[n->in[0]];
     }
     for (size_t i = 0; i < g->n_outputs; i++) w->off[w->root[g->outputs[i]]] = true;
     w->off[0] = true;
+}
+
+/* ---- parts -------------------------------------------------------------------------------------
+ *
+ * Where all axes before the one that Concat or Split works on are 1, parts are runs of bytes of the
+ * whole. A part then has the root of the whole, and its place within: producers write there, and
+ * readers of what was cut read there. Concat and Split still run, and copy what lies elsewhere.
+ */
+
+/* Bytes of a part if it is one run of whole bytes, else 0. */
+static uint64_t run_bytes(const walk *w, const lmn_opnode *op, lmn_vid v)
+{
+    const lmn_fact *f = &w->in->facts[v];
+    const uint64_t bytes = v ? dense_bytes(f) : 0;
+    int64_t dims[LMN_MAX_RANK], axis = lmn_attr_i(op, "axis", 0);
+    if (!bytes || !lmn_dtype_bytes(f->dtype) || !lmn_fact_static(f, dims)) return 0;
+    if (axis < 0) axis += f->rank;
+    for (int64_t k = 0; k < axis; k++)
+        if (dims[k] != 1) return 0;
+    return bytes;
+}
+
+/* Parts that Split cuts from v lie where they are. Nodes come in order: v's root is final. */
+static void cut_parts(walk *w, const lmn_gnode *n)
+{
+    const lmn_vid r = w->root[n->in[0]];
+    uint64_t at = w->within[n->in[0]];
+    if (w->off[r] || !run_bytes(w, &n->op, n->in[0])) return;
+    for (int32_t k = 0; k < n->op.n_out; k++) {
+        const lmn_vid v = n->out[k];
+        const uint64_t bytes = run_bytes(w, &n->op, v);
+        if (!bytes) return;
+        if (!w->off[v] && at % ALIGN == 0) w->root[v] = r, w->within[v] = at;
+        at += bytes;
+    }
+}
+
+typedef struct parts {
+    const lmn_vid *in;
+    int32_t n;
+    uint64_t at[MAX_PARTS + 1]; /* of each, and their end */
+} parts;
+
+/* May root r lie at `at` of the whole: is every part that it would cover a part of it there? */
+static bool fits(const walk *w, const parts *p, lmn_vid r, uint64_t at)
+{
+    const uint64_t end = at + dense_bytes(&w->in->facts[r]);
+    if (w->off[r] || w->root[r] != r || at % ALIGN || end == at || end > p->at[p->n]) return false;
+    for (int32_t k = 0; k < p->n; k++)
+        if (p->at[k] < end && p->at[k + 1] > at &&
+            (w->root[p->in[k]] != r || p->at[k] != at + w->within[p->in[k]]))
+            return false;
+    return true;
+}
+
+/* Parts that Concat joins are made in the whole, whose root is final: nodes come last one first. */
+static void join_parts(walk *w, const lmn_gnode *n)
+{
+    const lmn_vid y = n->out[0], whole = w->root[y];
+    parts p = {.in = n->in, .n = n->op.n_in};
+    if (w->off[whole] || p.n > MAX_PARTS || !run_bytes(w, &n->op, y)) return;
+    for (int32_t k = 0; k < p.n; k++) {
+        const uint64_t bytes = run_bytes(w, &n->op, n->in[k]);
+        if (!bytes) return;
+        p.at[k + 1] = p.at[k] + bytes;
+    }
+    for (int32_t k = 0; k < p.n; k++) {
+        const lmn_vid r = w->root[p.in[k]];
+        const uint64_t within = w->within[p.in[k]];
+        if (p.at[k] < within || !fits(w, &p, r, p.at[k] - within)) continue;
+        w->root[r] = whole, w->within[r] = w->within[y] + p.at[k] - within;
+    }
+}
+
+/* Values whose root became a part follow it. */
+static void follow(walk *w)
+{
+    for (size_t v = 1; v < w->in->g->n_values; v++)
+        for (lmn_vid r = w->root[v]; w->root[r] != r; r = w->root[v]) {
+            w->within[v] += w->within[r];
+            w->root[v] = w->root[r];
+        }
+}
+
+static bool is_op(const lmn_gnode *n, const char *name)
+{
+    return n->op.def->domain[0] == 0 && strcmp(n->op.def->name, name) == 0;
+}
+
+static void find_parts(walk *w)
+{
+    const lmn_graph *g = w->in->g;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const lmn_gnode *n = &g->nodes[i];
+        if (w->in->skip[i]) continue;
+        if (is_view(n)) {
+            w->root[n->out[0]] = w->root[n->in[0]];
+            w->within[n->out[0]] = w->within[n->in[0]];
+        }
+        if (is_op(n, "Split")) cut_parts(w, n);
+    }
+    for (size_t i = g->n_nodes; i-- > 0;)
+        if (!w->in->skip[i] && is_op(&g->nodes[i], "Concat")) join_parts(w, &g->nodes[i]);
+    follow(w);
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
+
+static void count_readers(walk *w)
+{
+    const lmn_graph *g = w->in->g;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const lmn_gnode *n = &g->nodes[i];
+        for (int32_t k = 0; !w->in->skip[i] && k < n->op.n_in; k++) w->readers[w->root[n->in[k]]]++;
+    }
 }
 
 static bool same_dims(const lmn_fact *a, const lmn_fact *b)
@@ -197,17 +329,22 @@ static lmn_vid taken_over(const walk *w, const lmn_gnode *n, lmn_vid out, uint64
 
 static void begin_value(walk *w, const lmn_gnode *n, uint32_t step, lmn_vid v)
 {
-    if (!v || w->root[v] != v || w->off[v]) return;
-    const uint64_t bytes = arena_bytes(&w->in->facts[v]);
+    const lmn_vid r = w->root[v];
+    if (w->off[r] || (is_view(n) && v == n->out[0])) return;
+    const uint64_t bytes = arena_bytes(&w->in->facts[r]);
     if (!bytes) return;
-    const lmn_vid over = taken_over(w, n, v, bytes);
-    if (over) {
-        w->out->of[v] = w->out->of[over];
-        w->readers[over] = 0; /* gone: nobody else takes it */
-        return;
+    w->out->bytes[v] = r == v ? bytes : dense_bytes(&w->in->facts[v]);
+    if (w->out->of[r] < 0) { /* else a part has begun it */
+        const lmn_vid over = r == v ? taken_over(w, n, v, bytes) : 0;
+        if (over) {
+            w->out->of[v] = w->out->of[over];
+            w->readers[over] = 0; /* gone: nobody else takes it */
+            return;
+        }
+        w->out->of[r] = (int64_t)w->out->n;
+        w->out->storages[w->out->n++] = (lmn_storage){.bytes = bytes, .first = step, .last = step};
     }
-    w->out->of[v] = (int64_t)w->out->n;
-    w->out->storages[w->out->n++] = (lmn_storage){.bytes = bytes, .first = step, .last = step};
+    w->out->of[v] = w->out->of[r];
 }
 
 static void run_walk(walk *w)
@@ -232,11 +369,15 @@ lamina_status lmn_planner_lifetimes(const lmn_lifetimes_in *in, lmn_arena *tmp, 
     *out = (lmn_lifetimes){0};
     out->storages = LMN_ARENA_ARRAY(tmp, lmn_storage, nv);
     out->of = LMN_ARENA_ARRAY(tmp, int64_t, nv);
+    out->within = w.within = LMN_ARENA_ARRAY(tmp, uint64_t, nv);
+    out->bytes = LMN_ARENA_ARRAY(tmp, uint64_t, nv);
     w.root = LMN_ARENA_ARRAY(tmp, lmn_vid, nv);
     w.readers = LMN_ARENA_ARRAY(tmp, uint32_t, nv);
     w.off = LMN_ARENA_ARRAY(tmp, bool, nv);
-    if (!out->storages || !out->of || !w.root || !w.readers || !w.off) return LAMINA_E_NOMEM;
+    if (tmp->failed) return LAMINA_E_NOMEM;
     find_roots(&w);
+    if (HAS_PARTS) find_parts(&w);
+    count_readers(&w);
     run_walk(&w);
     return LAMINA_OK;
 }

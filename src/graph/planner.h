@@ -3,8 +3,9 @@
  * looks at a graph and at facts with concrete shapes and allocates nothing but from an arena.
  *
  * Two steps. Lifetimes: every value whose size is known gets a storage, views share the storage of
- * what they look at, and an elementwise result takes over an input that dies with it. Placement:
- * storages whose lifetimes meet never overlap.
+ * what they look at, an elementwise result takes over an input that dies with it, and what Concat
+ * joins or Split cuts lies in the whole where it is one run of bytes there. Placement: storages
+ * whose lifetimes meet never overlap.
  */
 #ifndef LMN_GRAPH_PLANNER_H
 #define LMN_GRAPH_PLANNER_H
@@ -36,6 +37,7 @@ typedef struct lmn_lifetimes {
     lmn_storage *storages;
     size_t n;
     int64_t *of; /* per value: index of its storage, -1 = none; a view has none of its own */
+    uint64_t *within, *bytes; /* per value that has one: where in it, and how many bytes are its */
 } lmn_lifetimes;
 
 /* Everything in `out` is lent by tmp. Graph outputs and what they look at get no storage. */

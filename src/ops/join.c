@@ -53,7 +53,7 @@ lamina_status lmn_join(lmn_eval *ec, int32_t o, lamina_tensor *const *x, int64_t
                       .src_st = {part, 1},
                       .dst = out.p + (size_t)at * in.eb,
                       .src = in.p};
-        lmn_move_run(ec->par, &m);
+        if (m.src != m.dst) lmn_move_run(ec->par, &m); /* else made in place (graph/planner.h) */
         at += part;
     }
     return lmn_plain_done(ec, &out);
@@ -71,7 +71,7 @@ void lmn_cut_copy(lmn_eval *ec, const lmn_plain *in, int32_t rank, const int64_t
                   .src_st = {dims[cut.axis] * inner, 1},
                   .dst = dst,
                   .src = in->p + (size_t)(cut.first * inner) * in->eb};
-    lmn_move_run(ec->par, &m);
+    if (m.src != m.dst) lmn_move_run(ec->par, &m); /* else read in place (graph/planner.h) */
 }
 
 lamina_status lmn_cut_tensor(lmn_eval *ec, const lmn_cutter *c, lmn_cut cut, lamina_tensor **out)

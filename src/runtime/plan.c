@@ -29,8 +29,8 @@ static lamina_status assign(planner *pl)
     LMN_TRY(lmn_planner_lifetimes(&in, pl->tmp, &l));
     LMN_TRY(lmn_planner_place(l.storages, l.n, pl->tmp, &p->arena_bytes));
     for (size_t v = 0; v < g->n_values; v++) {
-        p->offset[v] = l.of[v] < 0 ? -1 : (int64_t)l.storages[l.of[v]].at;
-        p->bytes[v] = l.of[v] < 0 ? 0 : (size_t)l.storages[l.of[v]].bytes;
+        p->offset[v] = l.of[v] < 0 ? -1 : (int64_t)(l.storages[l.of[v]].at + l.within[v]);
+        p->bytes[v] = l.of[v] < 0 ? 0 : (size_t)l.bytes[v];
     }
     return LAMINA_OK;
 }

@@ -205,6 +205,97 @@ static void test_kept_alive(t_env *env)
     lives_end(&x);
 }
 
+static uint64_t place_in(const lives *x, const char *name)
+{
+    for (size_t v = 1; v < x->g->n_values; v++)
+        if (strcmp(x->g->values[v].name, name) == 0) return x->l.within[v];
+    return UINT64_MAX;
+}
+
+/* As YOLO's blocks and dense ones are: what is joined is made there, what was cut is read there. */
+static void test_parts(t_env *env)
+{
+    lives x;
+    lives_of(env,
+             "graph \"g\" {\n"
+             "input %1 \"x\" float32[1,4,16]\n"
+             "const %2 \"two\" int64[2] [2, 2]\n"
+             "const %3 \"s\" int64[3] [1, 2, 16]\n"
+             "node %4 \"all\" = Transpose \"\" (%1) { perm: ints [0, 1, 2] }\n"
+             "node %5 \"low\", %6 \"high\" = Split \"\" (%4, %2) { axis: int 1 }\n"
+             "node %7 \"a\" = Neg \"\" (%6)\n"
+             "node %8 \"v\" = Reshape \"\" (%7, %3)\n"
+             "node %9 \"b\" = Neg \"\" (%8)\n"
+             "node %10 \"few\" = Concat \"\" (%8, %9) { axis: int -2 }\n"
+             "node %11 \"most\" = Concat \"\" (%5, %6, %10) { axis: int 1 }\n"
+             "node %12 \"rest\" = Add \"\" (%11, %11)\n"
+             "node %13 \"more\" = Concat \"\" (%12, %12) { axis: int 1 }\n"
+             "node %14 \"late\" = Neg \"\" (%7)\n"
+             "node %15 \"end\" = Concat \"\" (%13, %14) { axis: int 1 }\n"
+             "output %15 \"end\"\n"
+             "}\n",
+             &x);
+    T_REQUIRE(x.g != NULL);
+    static const struct {
+        const char *name;
+        uint64_t at;
+    } want[] = {{"all", 0}, {"low", 0}, {"high", 128}, {"a", 256}, {"b", 384}, {"few", 256}};
+    for (size_t i = 0; i < T_COUNT(want); i++) {
+        T_CASE(want[i].name);
+        T_EQ(storage_of(&x, want[i].name), storage_of(&x, "most"));
+        T_EQ(place_in(&x, want[i].name), want[i].at);
+    }
+    T_CASE(NULL);
+    T_EQ(storage_of(&x, "v"), -1);
+    /* the sum may not overwrite what holds a, and is joined with a copy of itself */
+    T_CHECK(storage_of(&x, "rest") != storage_of(&x, "most"));
+    T_EQ(storage_of(&x, "rest"), storage_of(&x, "more"));
+    const lmn_storage *s = &x.l.storages[storage_of(&x, "most")];
+    T_EQ(s->bytes, 512);
+    T_EQ(s->first, 0);
+    T_EQ(s->last, 9); /* a is read late */
+    lives_end(&x);
+}
+
+/* What stays a copy: several runs, places that contradict or do not suit, what leaves. */
+static void test_parts_apart(t_env *env)
+{
+    lives x;
+    lives_of(env,
+             "graph \"g\" {\n"
+             "input %1 \"x\" float32[2,8]\n"
+             "node %2 \"a\" = Transpose \"\" (%1) { perm: ints [0, 1] }\n"
+             "node %3 \"b\" = Transpose \"\" (%1) { perm: ints [0, 1] }\n"
+             "node %4 \"rows\" = Concat \"\" (%2, %3) { axis: int 1 }\n"
+             "node %5 \"c\", %6 \"d\" = Split \"\" (%4) { axis: int 0, num_outputs: int 2 }\n"
+             "node %7 \"turned\" = Concat \"\" (%6, %5) { axis: int 0 }\n"
+             "node %8 \"e\", %9 \"f\" = Split \"\" (%3) { axis: int 0, num_outputs: int 2 }\n"
+             "node %10 \"twice\" = Concat \"\" (%2, %2, %1) { axis: int 0 }\n"
+             "node %11 \"g\" = Concat \"\" (%8, %9) { axis: int 0 }\n"
+             "node %12 \"sum\" = Add \"\" (%10, %10)\n"
+             "node %13 \"leaves\" = Concat \"\" (%11, %7) { axis: int -1 }\n"
+             "output %13 \"leaves\"\n"
+             "output %12 \"sum\"\n"
+             "}\n",
+             &x);
+    T_REQUIRE(x.g != NULL);
+    const int64_t a = storage_of(&x, "a"), b = storage_of(&x, "b"), rows = storage_of(&x, "rows");
+    T_CHECK(a >= 0 && b >= 0 && a != rows && b != rows); /* two runs each */
+    T_EQ(storage_of(&x, "c"), rows);
+    T_EQ(storage_of(&x, "d"), rows);
+    T_EQ(place_in(&x, "d"), 64);
+    T_CHECK(storage_of(&x, "turned") != rows); /* c and d are joined the other way round */
+    T_EQ(storage_of(&x, "e"), b);
+    T_CHECK(storage_of(&x, "g") != b);                   /* of b only e is a part there */
+    T_CHECK(storage_of(&x, "f") != storage_of(&x, "e")); /* at an odd address */
+    T_EQ(a, storage_of(&x, "twice"));
+    T_EQ(place_in(&x, "a"), 0); /* the second is a copy */
+    T_EQ(x.l.storages[a].bytes, 192);
+    T_EQ(storage_of(&x, "leaves"), -1);
+    T_CHECK(storage_of(&x, "g") >= 0 && storage_of(&x, "turned") >= 0);
+    lives_end(&x);
+}
+
 /* A convolution of images overwrites its residual and nothing else. */
 static void test_residual(t_env *env)
 {
@@ -231,4 +322,4 @@ static void test_residual(t_env *env)
 }
 
 T_MAIN(T_TEST(test_random), T_TEST(test_many), T_TEST(test_overflow), T_TEST(test_lifetimes),
-       T_TEST(test_kept_alive), T_TEST(test_residual))
+       T_TEST(test_kept_alive), T_TEST(test_residual), T_TEST(test_parts), T_TEST(test_parts_apart))

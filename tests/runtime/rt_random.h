@@ -75,7 +75,7 @@ static const char *rr_weight(rr_model *m, lamina_dtype dt, int32_t rank, const i
 static void rr_node1(rr_model *m, const char *op, const rr_value *x, const char *more,
                      const rr_value *y, const pb *attr)
 {
-    char ins[64];
+    char ins[96];
     (void)snprintf(ins, sizeof ins, "%s%s%s", x->name, *more ? " " : "", more);
     rt_node(&m->graph, op, ins, y->name, attr);
 }
@@ -269,17 +269,29 @@ static void rr_split(rr_model *m)
     rt_node(&m->graph, "Split", ins, outs, &attr);
 }
 
+/* A value joined with others of its shape where there are some, else with itself. */
 static void rr_concat(rr_model *m)
 {
     static pb attr;
     rr_value x = *rr_pick(m);
     const rr_value from = x;
     const int32_t k = rr_axis(m, &x, 1);
-    if (k < 0 || 2 * rr_row(&x) > RR_MAX_ROW) return;
-    x.dims[k] *= 2;
+    const int64_t n = rr_int(m, 2, 4);
+    if (k < 0 || n * rr_row(&x) > RR_MAX_ROW) return;
+    char more[64] = "";
+    for (int64_t i = 1, o = 0; i < n; i++) {
+        const rr_value *other = &from;
+        for (int t = 0; t < 8; t++) {
+            const rr_value *c = rr_pick(m);
+            const size_t bytes = (size_t)x.rank * sizeof *x.dims;
+            if (c->rank == x.rank && !memcmp(c->dims, from.dims, bytes)) other = c;
+        }
+        o += snprintf(more + o, sizeof more - (size_t)o, "%s%s", o ? " " : "", other->name);
+    }
+    x.dims[k] *= n;
     rt_attr_int(&attr, "axis", (uint64_t)k);
     const rr_value *y = rr_new(m, x.rank, x.dims);
-    if (y) rr_node1(m, "Concat", &from, from.name, y, &attr);
+    if (y) rr_node1(m, "Concat", &from, more, y, &attr);
 }
 
 static void rr_reduce(rr_model *m)
