@@ -9,6 +9,14 @@
 
 #include "kernels/krow.h"
 
+/* Are there products in 16 and 8 bits at all? Not in a library of f32 alone (cmake/subset.cmake),
+   from which the linker then drops them. */
+#ifdef LMN_F32_ALONE
+enum { LMN_KSET_SHORTENS = 0 };
+#else
+enum { LMN_KSET_SHORTENS = 1 };
+#endif
+
 typedef struct lmn_kset {
 #define X(family, dtype) const struct lmn_##family##_row *family##_##dtype;
 #include "kernels/kernel_families.h"

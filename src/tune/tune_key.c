@@ -183,7 +183,7 @@ static bool sane_conv(const int64_t *w)
 bool lmn_tune_key_sane(const lmn_tune_key *k)
 {
     if (k->family < 0 || k->family >= LMN_TUNE_FAMILIES || k->n != WORDS[k->family]) return false;
-    if (k->family == LMN_TUNE_QGEMM_I8) return sane_qgemm(k->word);
+    if (k->family == LMN_TUNE_QGEMM_I8) return LMN_KSET_SHORTENS && sane_qgemm(k->word);
     return k->family == LMN_TUNE_GEMM_F32 ? sane_gemm(k->word) : sane_conv(k->word);
 }
 
@@ -195,7 +195,7 @@ bool lmn_tune_possible(const lmn_tune_key *k, const lmn_kset *set, const lmn_cho
         lmn_gemm_plan p;
         return lmn_gemm_f32_plan_as(rows.gemm_f32, &s, c, &p);
     }
-    if (k->family == LMN_TUNE_QGEMM_I8) {
+    if (LMN_KSET_SHORTENS && k->family == LMN_TUNE_QGEMM_I8) {
         const lmn_qgemm_shape s = qshape_of(k);
         lmn_qgemm_plan p;
         return lmn_qgemm_plan_as(rows.qgemm_i8, &s, c, &p);
@@ -213,7 +213,7 @@ void lmn_tune_choices(const lmn_tune_key *k, const lmn_kset *set, lmn_choices *o
         lmn_gemm_f32_choices(rows.gemm_f32, &s, out);
         return;
     }
-    if (k->family == LMN_TUNE_QGEMM_I8) {
+    if (LMN_KSET_SHORTENS && k->family == LMN_TUNE_QGEMM_I8) {
         const lmn_qgemm_shape s = qshape_of(k);
         lmn_qgemm_choices(rows.qgemm_i8, &s, out);
         return;

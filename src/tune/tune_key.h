@@ -42,7 +42,8 @@ const char *lmn_tune_family_name(int32_t family);
 const char *lmn_tune_variant(int32_t family, const lmn_kset *set);
 /* The rows that serve it: without wino where the key is strict. */
 lmn_kset lmn_tune_rows(const lmn_tune_key *k, const lmn_kset *set);
-/* Words of a file: right in number and range, and no product of them overflows in a plan. */
+/* Words of a file: right in number and range, no product of them overflows in a plan, and the
+   library has such plans (LMN_KSET_SHORTENS). */
 bool lmn_tune_key_sane(const lmn_tune_key *k);
 /* Does a plan for a sane key take the choice? */
 bool lmn_tune_possible(const lmn_tune_key *k, const lmn_kset *set, const lmn_choice *c);

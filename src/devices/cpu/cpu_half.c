@@ -94,7 +94,7 @@ bool lmn_cpu_may_bf16(const lmn_cpu_dev *dev, const lamina_node *node)
     const lamina_precision p = node->precision;
     const bool asked =
         p == LAMINA_PRECISION_BF16 || p == LAMINA_PRECISION_AUTO || p == LAMINA_PRECISION_INT8;
-    return LMN_CPU_SHORTENS && asked && lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
+    return LMN_KSET_SHORTENS && asked && lmn_cpu_hgemm(dev, LAMINA_BF16)->rows_f32 != NULL;
 }
 
 bool lmn_cpu_wants_bf16(const lmn_cpu_dev *dev, const lamina_node *node)

@@ -11,17 +11,9 @@
 
 #include <string.h>
 
-/* Are there products in 16 and 8 bits at all? Not in a library of f32 alone (cmake/subset.cmake),
-   from which the linker then drops them. */
-#ifdef LMN_F32_ALONE
-enum { LMN_CPU_SHORTENS = 0 };
-#else
-enum { LMN_CPU_SHORTENS = 1 };
-#endif
-
 static inline bool lmn_cpu_is_half(lamina_dtype dt)
 {
-    return LMN_CPU_SHORTENS && (dt == LAMINA_BF16 || dt == LAMINA_F16);
+    return LMN_KSET_SHORTENS && (dt == LAMINA_BF16 || dt == LAMINA_F16);
 }
 
 /* The row for F16 or BF16. For BF16 the first call may measure (some 100 us): where vdpbf16ps is
@@ -86,7 +78,7 @@ const float *lmn_cpu_panels(const lmn_cpu_weights *w, const lmn_gemm_shape *s, l
 /* How the node is to be computed now. */
 static inline lmn_cpu_verdict lmn_cpu_weights_verdict(lmn_cpu_weights *w)
 {
-    const bool may = LMN_CPU_SHORTENS && (w->half || w->int8);
+    const bool may = LMN_KSET_SHORTENS && (w->half || w->int8);
     return may ? lmn_cpu_trial_verdict(&w->trial) : LMN_CPU_F32;
 }
 

@@ -26,7 +26,7 @@ static const float int8_bound = 0x1p-5f;
 
 bool lmn_cpu_wants_int8(const lmn_cpu_dev *dev, const lamina_node *node)
 {
-    if (!LMN_CPU_SHORTENS || node->precision != LAMINA_PRECISION_INT8 || node->op->n_in < 2 ||
+    if (!LMN_KSET_SHORTENS || node->precision != LAMINA_PRECISION_INT8 || node->op->n_in < 2 ||
         lmn_cpu_is_conv(node) || dev->kset.qgemm_i8->head.isa == LMN_ISA_REF)
         return false;
     const lamina_tensor *w = node->in_const[1];

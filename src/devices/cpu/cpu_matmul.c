@@ -70,7 +70,7 @@ static void product_chunk(void *arg, int64_t chunk, int32_t worker)
 
 static lamina_status product_run(lmn_eval *ec, product *p)
 {
-    const bool half = LMN_CPU_SHORTENS && p->half.row != NULL;
+    const bool half = LMN_KSET_SHORTENS && p->half.row != NULL;
     int64_t n = half ? p->half.n_chunks : p->plan.n_chunks;
     for (int32_t i = 0; i < p->n_axes; i++) n *= p->batch[i];
     const size_t bytes = half ? p->half.scratch_bytes : p->plan.scratch_bytes;

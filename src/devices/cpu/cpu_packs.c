@@ -116,9 +116,9 @@ lamina_status lmn_cpu_weights_init(const lmn_cpu_dev *dev, const lamina_node *no
                                    lamina_error *err)
 {
     lmn_cpu_weights *s = state;
-    if (LMN_CPU_SHORTENS && lmn_cpu_wants_int8(dev, node))
+    if (LMN_KSET_SHORTENS && lmn_cpu_wants_int8(dev, node))
         return lmn_cpu_int8_init(dev, node, s, err);
-    if (LMN_CPU_SHORTENS && lmn_cpu_wants_bf16(dev, node)) {
+    if (LMN_KSET_SHORTENS && lmn_cpu_wants_bf16(dev, node)) {
         lmn_cpu_trial_open(&s->trial, node->precision);
         return ask_half(dev, node, s, err);
     }
