@@ -116,23 +116,14 @@ ALWAYS void tile(const nbpanel_part *p, const int bits, const bool zps)
     EACH_ROW(END)
 }
 
-#define INSTANCE(bits, zps)                                                          \
-    static __attribute__((noinline)) void tile_##bits##_##zps(const nbpanel_part *p) \
-    {                                                                                \
-        tile(p, bits, zps);                                                          \
-    }
-INSTANCE(4, 0)
-INSTANCE(4, 1)
-INSTANCE(8, 0)
-INSTANCE(8, 1)
+#include "kernels/nbits/nbpanel_forms_tmpl.h"
 
 static void any_tile(const nbpanel_part *p)
 {
-    static nbpanel_tile_fn *const tiles[2][2] = {{tile_4_0, tile_4_1}, {tile_8_0, tile_8_1}};
     if (p->m < ROWS)
         lmn_nbpanel_i8_tile_avx512vnni(p);
     else
-        tiles[p->w.bits == 8][p->w.zps](p);
+        any_form(p);
 }
 
 void lmn_nbpanel_i8_run_amx(const lmn_nbpanel_block *b)

@@ -118,9 +118,15 @@ ALWAYS void row(const nbpanel_part *p, int64_t i, const int bits, const bool zps
 #undef END
 }
 
-#include "kernels/nbits/nbpanel_rows_tmpl.h"
+/* There are no registers for several rows of A: one after the other. */
+ALWAYS void tile(const nbpanel_part *p, const int bits, const bool zps)
+{
+    for (int64_t i = 0; i < p->m; i++) row(p, i, bits, zps);
+}
+
+#include "kernels/nbits/nbpanel_forms_tmpl.h"
 
 void lmn_nbpanel_i8_run_avx2(const lmn_nbpanel_block *b)
 {
-    nbpanel_run(b, any_tile, 4);
+    nbpanel_run(b, any_form, 4);
 }
