@@ -46,8 +46,8 @@ static const struct {
     {LMN_UN_COS, "cos", cos, 1.5, 0},
     {LMN_UN_SIGMOID, "sigmoid", sigmoid, 2.6, 1.2e-38},
     {LMN_UN_SILU, "silu", silu, 2.6, 3e-37},
-    {LMN_UN_GELU, "gelu", gelu, 3.0, 3e-7},
-    {LMN_UN_GELU_TANH, "gelu_tanh", gelu_tanh, 3.0, 3e-7},
+    {LMN_UN_GELU, "gelu", gelu, 1.5, 1e-7},
+    {LMN_UN_GELU_TANH, "gelu_tanh", gelu_tanh, 1.5, 1e-7},
 };
 
 /* Error in units of the last place of the exact result, after what the bound allows absolutely. */
