@@ -39,6 +39,9 @@ extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help
 
 /* "lamina: error: ..." on stderr; returns CLI_FAULT. */
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);
+/* Can a result be written there, before what it is of is measured? NULL: nowhere, and yes. Reports
+ * failure itself; what lies there stays as it is. */
+int cli_writable(const char *path);
 /* Says what is wrong with the command line and how to get help; returns CLI_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
 

@@ -170,7 +170,8 @@ static int engine_width(const lamina_engine *e)
 static int measure(cli_bench_job *b)
 {
     static cli_profile p;
-    int rc = cli_machine_get(b->engine, engine_width(b->engine), false, &b->roof);
+    int rc = cli_writable(b->svg);
+    if (rc == CLI_OK) rc = cli_machine_get(b->engine, engine_width(b->engine), false, &b->roof);
     if (rc == CLI_OK) rc = latency(b);
     if (rc == CLI_OK) rc = make_session(b, true);
     if (rc == CLI_OK) rc = one_run(b);
@@ -287,10 +288,12 @@ static int measure_subject(const cli_bench_job *b, const sys_subject *s)
 {
     if (b->of_model)
         return cli_usage("bench", "\"%s\" takes --seconds, --svg and --json alone", s->name);
+    int rc = cli_writable(b->svg);
+    if (rc != CLI_OK) return rc;
     sys_run *r = calloc(1, sizeof *r);
     if (!r) return cli_fail("out of memory");
     r->subject = s;
-    int rc = sys_measure(r, b->seconds >= 0 ? b->seconds : 4);
+    rc = sys_measure(r, b->seconds >= 0 ? b->seconds : 4);
     if (rc == CLI_OK) (b->json ? sys_print_json : sys_print_text)(r);
     if (rc == CLI_OK && b->svg) rc = sys_write_svg(r, b->svg);
     sys_release(r);

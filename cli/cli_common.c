@@ -21,6 +21,17 @@ int cli_fail(const char *fmt, ...)
     return CLI_FAULT;
 }
 
+int cli_writable(const char *path)
+{
+    if (!path) return CLI_OK;
+    const bool there = access(path, F_OK) == 0;
+    FILE *f = fopen(path, "ab");
+    if (!f) return cli_fail("%s: %s", path, strerror(errno));
+    (void)fclose(f);
+    if (!there) (void)remove(path);
+    return CLI_OK;
+}
+
 int cli_usage(const char *verb, const char *fmt, ...)
 {
     va_list ap;

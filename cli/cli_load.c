@@ -232,7 +232,8 @@ static int run_load(cli_load *l)
 
 static int all_of_it(cli_load *l)
 {
-    int rc = CLI_OK;
+    int rc = cli_writable(l->svg);
+    if (rc != CLI_OK) return rc;
     l->target = l->path;
     if (l->body_path)
         rc = read_body(l);

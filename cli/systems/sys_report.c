@@ -10,6 +10,10 @@
 void sys_number(char buf[24], double v)
 {
     const double a = fabs(v);
+    if (a < 0.0005) {
+        (void)snprintf(buf, 24, "%.2g", v); /* 0, and what four digits would make of it */
+        return;
+    }
     const int digits = a >= 99.95 ? 0 : a >= 9.995 ? 1 : a >= 0.9995 ? 2 : a >= 0.0995 ? 3 : 4;
     (void)snprintf(buf, 24, "%.*f", digits, v);
 }

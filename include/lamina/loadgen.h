@@ -17,7 +17,8 @@ extern "C" {
 /* What a run measured. */
 typedef struct lamina_loadgen lamina_loadgen;
 
-/* One second of a run, or what is left of it at the end. */
+/* One second of a run, or what is left of it at the end; what is still out then and answered
+ * within a second counts in the last. */
 typedef struct lamina_loadgen_second {
     uint64_t n_due, n_ok, n_refused, n_failed; /* refused: 429 and 503; failed: all else but 2xx */
     uint64_t p50_ns, p99_ns, max_ns;           /* of the answers 2xx, from when they were due */

@@ -42,22 +42,30 @@ uint64_t lmn_load_share(const lmn_load_times *t, double share)
 /* ---- seconds -----------------------------------------------------------------------------------
  */
 
-/* Close the second at hand and those up to `now` in which nothing happened. */
-static void turn_seconds(lmn_load_run *r, uint64_t now)
+/* Close the second at hand. False: there is no room for more. */
+static bool close_second(lmn_load_run *r)
 {
     lamina_loadgen *l = r->load;
-    while (now >= r->begin_ns && (now - r->begin_ns) / 1000000000u > l->n_seconds) {
-        if (l->n_seconds == LMN_LOAD_SECONDS) return;
-        lamina_loadgen_second *s = &l->second[l->n_seconds];
-        *s = r->at_hand;
-        s->p50_ns = lmn_load_share(&r->second_times, 0.5);
-        s->p99_ns = lmn_load_share(&r->second_times, 0.99);
-        s->max_ns = r->second_times.max;
-        memset(&r->at_hand, 0, sizeof r->at_hand);
-        memset(&r->second_times, 0, sizeof r->second_times);
-        if (r->opts.progress) r->opts.progress(r->opts.progress_ctx, (uint32_t)l->n_seconds, s);
-        l->n_seconds++;
-    }
+    if (l->n_seconds == LMN_LOAD_SECONDS) return false;
+    lamina_loadgen_second *s = &l->second[l->n_seconds];
+    *s = r->at_hand;
+    s->p50_ns = lmn_load_share(&r->second_times, 0.5);
+    s->p99_ns = lmn_load_share(&r->second_times, 0.99);
+    s->max_ns = r->second_times.max;
+    memset(&r->at_hand, 0, sizeof r->at_hand);
+    memset(&r->second_times, 0, sizeof r->second_times);
+    if (r->opts.progress) r->opts.progress(r->opts.progress_ctx, (uint32_t)l->n_seconds, s);
+    l->n_seconds++;
+    return true;
+}
+
+/* Close those before `now`. What is still out at the end of the run belongs to its last second if
+ * it is answered within one more. */
+static void turn_seconds(lmn_load_run *r, uint64_t now)
+{
+    if (now >= r->end_ns && now - r->end_ns < 1000000000u) now = r->end_ns - 1;
+    while (now >= r->begin_ns && (now - r->begin_ns) / 1000000000u > r->load->n_seconds)
+        if (!close_second(r)) return;
 }
 
 /* ---- what becomes of a request -----------------------------------------------------------------
@@ -265,7 +273,8 @@ static void run(lmn_load_run *r)
     const uint64_t last = over < r->end_ns ? over : r->end_ns;
     r->load->stats.seconds = last > r->begin_ns ? (double)(last - r->begin_ns) * 1e-9 : 0;
     const lamina_loadgen_second *s = &r->at_hand;
-    if (s->n_due + s->n_ok + s->n_refused + s->n_failed > 0) turn_seconds(r, over + 1000000000u);
+    turn_seconds(r, over);
+    if (s->n_due + s->n_ok + s->n_refused + s->n_failed > 0) (void)close_second(r);
 }
 
 static void finish(lmn_load_run *r)

@@ -47,6 +47,8 @@ def judge(name, got, unit):
 def judge_plot(name, path, rows):
     root = xml.parse(path).getroot()
     bars = [e for e in root.iter() if e.get("class") == "bar"]
+    if any(e.text == "0.0000" for e in root.iter()):
+        problems.append(f"{name}: a number of the plot is 0.0000")
     if len(bars) != sum(1 for r in rows if r["n"]):
         problems.append(f"{name}: {len(bars)} bars of {len(rows)} rows")
 
@@ -70,8 +72,11 @@ def main():
             if word not in shown:
                 problems.append(f"the text has no {word!r}: {shown}")
         bad = os.path.join(folder, "no", "plot.svg")
-        if "plot.svg" not in run("branches", "--seconds", "0", "--svg", bad, rc=1).stderr:
+        got = run("branches", "--seconds", "0", "--svg", bad, rc=1)
+        if "plot.svg" not in got.stderr:
             problems.append("a plot that cannot be written is not named")
+        if got.stdout:
+            problems.append("a plot that cannot be written is found after the measurement")
     run("branches", "--threads", "2", rc=2)
     run("branches", "layouts", rc=2)
     run("no-such-thing", rc=1)

@@ -47,9 +47,11 @@ def reloads(program, d, n):
             last = resident(s.p.pid)
         want(not load.bad, f"{len(load.bad)} of {load.n_ok} failed: {load.bad[:3]}")
         want(load.n_ok > n, f"only {load.n_ok} answers")
-        grown = (last - first) / max(1, n - n // 5 - 1)
-        print(f"{n} reloads, {load.n_ok} answers, {grown:.0f} bytes a reload")
-        want(SLOW > 1 or grown < 64 << 10, f"memory grows by {grown:.0f} bytes a reload")
+        print(f"{n} reloads, {load.n_ok} answers")
+        if n >= 50:  # of fewer, what the allocator takes at once is no slope
+            grown = (last - first) / (n - n // 5 - 1)
+            print(f"{grown:.0f} bytes a reload")
+            want(SLOW > 1 or grown < 64 << 10, f"memory grows by {grown:.0f} bytes a reload")
         want(s.infer("m", [1] * 4)[2]["outputs"][0]["data"][0] == 1.0 + n % 2, "the last one")
 
 

@@ -195,8 +195,12 @@ def generator(program, d):
         for host in ("localhost", "127.0.0.1"):
             got, said = load(program, s.port, "--ca", d / "server.pem", "--binary", host=host)
             want(got == 0 and said["ok"] > 0 and said["broken"] == 0, f"{host}: {said}")
-        got, said = load(program, s.port, "--ca", d / "server.pem", "--rows", "60000")
+            want(len(said["by_second"]) == 1, f"seconds: {said}")
+        got, said = load(program, s.port, "--ca", d / "server.pem", "--rows", "60000", "--svg",
+                         d / "load.svg")
         want(got == 0 and said["ok"] > 0, f"large: {said}")
+        plot = (d / "load.svg").read_text()
+        want(">0<" in plot and ">0.0000<" not in plot, "numbers of the plot")
         for args, why in [([], "self-signed"), (["--ca", d / "client.pem"], "certificate"),
                           (["--ca", d / "server.pem", "--server-name", "other.example"],
                            "hostname mismatch"),
