@@ -372,8 +372,12 @@ ALWAYS void pack_bt_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad
 }
 
 /* A block of at least one product a sum, at most LMN_QGEMM_SHORT_K and all there are, that leaves
-   as SMALL_BYTES. */
+   as SMALL_BYTES. Panels are nr columns wide, a multiple of 16. */
 enum { LMN_QGEMM_SHORT_K = 16 };
-typedef void lmn_qgemm_short_fn(const lmn_qgemm_block *blk);
+static inline bool is_short(const lmn_qgemm_block *t)
+{
+    return !t->part && t->k > 0 && t->k <= LMN_QGEMM_SHORT_K;
+}
+typedef void lmn_qgemm_short_fn(const lmn_qgemm_block *blk, int64_t nr);
 
 #endif

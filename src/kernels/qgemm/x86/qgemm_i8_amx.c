@@ -19,6 +19,7 @@ lmn_qgemm_gather_fn lmn_qgemm_i8_gather_amx, lmn_qgemm_i8_gather_avx512vnni;
 lmn_qgemm_windows_fn lmn_qgemm_i8_windows_amx, lmn_qgemm_i8_windows_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_amx, lmn_qgemm_i8_pack_b_amx, lmn_qgemm_i8_pack_bt_amx;
 lmn_qgemm_stream_fn lmn_qgemm_i8_dot_amx, lmn_qgemm_i8_dot_avx512vnni;
+lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 
 /* Tiles 0 to 3: sums, rows first; 4 and 5: A; 6 and 7: B. */
 static void configure(int64_t m)
@@ -315,6 +316,10 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
     int32_t sums[2][MR * NR] __attribute__((aligned(64)));
     const int64_t whole = t->m / MR * MR;
     waiting w = {.end = &t->end, .how = leaving_of(t)};
+    if (w.how == BYTES && is_short(t) && gives_small_bytes(t)) {
+        lmn_qgemm_i8_short_avx512vnni(t, NR);
+        return;
+    }
     w.direct = w.how == INTS && rows_add_nothing(t);
     int turn = 0;
     if (whole) configure(MR);

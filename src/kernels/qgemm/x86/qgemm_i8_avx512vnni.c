@@ -241,8 +241,8 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 #undef TILES
     leaving how = leaving_of(t);
     if (how == BYTES && gives_small_bytes(t)) how = SMALL_BYTES;
-    if (how == SMALL_BYTES && !t->part && t->k > 0 && t->k <= LMN_QGEMM_SHORT_K) {
-        lmn_qgemm_i8_short_avx512vnni(t);
+    if (how == SMALL_BYTES && is_short(t)) {
+        lmn_qgemm_i8_short_avx512vnni(t, NR);
         return;
     }
     const bool rows = t->n * t->k <= NEAR_BYTES || t->k <= SHORT_K;

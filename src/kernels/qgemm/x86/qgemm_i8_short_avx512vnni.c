@@ -2,18 +2,18 @@
  * Sums of up to sixteen products for the qgemm row for AVX-512 VNNI. Their ends are as much work as
  * the products, on other units: the weights of a line's 64 columns stay in registers while rows of
  * A pass, a row leaves as a line of bytes, and its end runs beside the products of the next. Panels
- * are those of the block kernel; the columns of a line lie in two or three of them.
+ * are those of the row's block kernel; the columns of a line lie in two or three of them.
  */
 #include "kernels/qgemm/qgemm_avx512_tmpl.h"
 
-enum { NR = 48, LINE = 64, STRIP = 48 /* rows that pass the weights of a line */ };
+enum { LINE = 64, STRIP = 48 /* rows that pass the weights of a line */ };
 
 lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 
 /* Rows i .. i + m - 1 by the columns from j on, up to `vectors` * 16 of them; k is `groups` fours,
    of which the last may be short. shift: is zp not 0? What follows in C is fetched. */
-ALWAYS void line(const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j, const int groups,
-                 const int vectors, const bool shift)
+ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j,
+                 const int groups, const int vectors, const bool shift)
 {
     const int64_t lda = t->lda, ldc = t->end.ldc, left = t->k % FOUR, n = t->n - j;
     const uint8_t *a = (const uint8_t *)t->a + i * lda;
@@ -23,10 +23,10 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j, cons
     const bool u8 = t->end.hi > 127;
     const __m512i order = packer_of(&t->end).order, zp = _mm512_set1_epi16((short)t->end.zp);
 #define WEIGHTS(v, g) \
-    b##v##g = (g) < groups ? _mm512_loadu_si512(b##v + (g)*NR * FOUR) : _mm512_setzero_si512()
+    b##v##g = (g) < groups ? _mm512_loadu_si512(b##v + (g)*nr * FOUR) : _mm512_setzero_si512()
 #define COLUMNS(v)                                                                         \
     const int64_t j##v = (v) < vectors && (v)*LANES < n ? j + (v)*LANES : j;               \
-    const int8_t *b##v = (const int8_t *)t->b + j##v / NR * t->b_panel + j##v % NR * FOUR; \
+    const int8_t *b##v = (const int8_t *)t->b + j##v / nr * t->b_panel + j##v % nr * FOUR; \
     const __m512i add##v = _mm512_loadu_si512(t->end.col_add + j##v);                      \
     const __m512 mul##v = _mm512_loadu_ps(t->end.col_mul + j##v);                          \
     const __m512i WEIGHTS(v, 0), WEIGHTS(v, 1), WEIGHTS(v, 2), WEIGHTS(v, 3);
@@ -62,13 +62,13 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j, cons
 #undef WEIGHTS
 }
 
-typedef void line_fn(const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j);
+typedef void line_fn(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j);
 
 #define INSTANCE(groups, vectors, shift)                                       \
     static __attribute__((noinline)) void line_##groups##_##vectors##_##shift( \
-        const lmn_qgemm_block *t, int64_t i, int64_t m, int64_t j)             \
+        const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j) \
     {                                                                          \
-        line(t, i, m, j, groups, vectors, shift);                              \
+        line(t, nr, i, m, j, groups, vectors, shift);                          \
     }
 #define INSTANCES(groups) \
     INSTANCE(groups, 2, 0) INSTANCE(groups, 2, 1) INSTANCE(groups, 4, 0) INSTANCE(groups, 4, 1)
@@ -77,7 +77,7 @@ INSTANCES(2)
 INSTANCES(3)
 INSTANCES(4)
 
-void lmn_qgemm_i8_short_avx512vnni(const lmn_qgemm_block *t)
+void lmn_qgemm_i8_short_avx512vnni(const lmn_qgemm_block *t, int64_t nr)
 {
 #define OF(g)                              \
     {                                      \
@@ -92,5 +92,5 @@ void lmn_qgemm_i8_short_avx512vnni(const lmn_qgemm_block *t)
     const bool shift = t->end.zp != 0;
     for (int64_t i = 0; i < t->m; i += STRIP)
         for (int64_t j = 0; j < t->n; j += LINE)
-            run[t->n - j > LINE / 2][shift](t, i, lmn_min_i64(STRIP, t->m - i), j);
+            run[t->n - j > LINE / 2][shift](t, nr, i, lmn_min_i64(STRIP, t->m - i), j);
 }
