@@ -77,7 +77,7 @@ typedef struct lmn_hgemm_small {
     float *c;
     int64_t ldc;
     int64_t m, n, k; /* k before padding */
-    void *room;      /* small_nt: k, up to a multiple of 32, times the row's nt_room bytes */
+    void *room;      /* small_nt: k and m, up to multiples of 32, times the row's nt_room bytes */
 } lmn_hgemm_small;
 
 typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);

@@ -1,12 +1,25 @@
 /*
- * Sixteen bf16 at a time on AVX-512 without its bf16 instructions: exact widening by a shift,
- * rounding to nearest even in integers, so that every row gives the same bits, NaN included.
+ * Vectors of bf16 on AVX-512 without its bf16 instructions: 32 as they are; sixteen by exact
+ * widening, a shift, and rounded to nearest even in integers, so that every row gives the same
+ * bits, NaN included.
  */
 #ifndef LMN_KERNELS_HGEMM_BF16_AVX512_H
 #define LMN_KERNELS_HGEMM_BF16_AVX512_H
 
 #include "kernels/simd/simd_avx512.h"
 
+VF_INLINE __mmask32 first32(int64_t n)
+{
+    return n >= 32 ? ~(__mmask32)0 : n <= 0 ? 0 : (__mmask32)((1u << n) - 1);
+}
+VF_INLINE __m512i load32(const uint16_t *p)
+{
+    return _mm512_loadu_si512((const void *)p);
+}
+VF_INLINE __m512i load32n(const uint16_t *p, int64_t n)
+{
+    return _mm512_maskz_loadu_epi16(first32(n), p);
+}
 VF_INLINE vf bf16_widen(__m256i h)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));

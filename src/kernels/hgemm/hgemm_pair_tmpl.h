@@ -12,18 +12,6 @@
 
 enum { PAIR = 2, PAIR_LANES = 32 };
 
-VF_INLINE __mmask32 first32(int64_t n)
-{
-    return n >= 32 ? ~(__mmask32)0 : n <= 0 ? 0 : (__mmask32)((1u << n) - 1);
-}
-VF_INLINE __m512i load32(const uint16_t *p)
-{
-    return _mm512_loadu_si512((const void *)p);
-}
-VF_INLINE __m512i load32n(const uint16_t *p, int64_t n)
-{
-    return _mm512_maskz_loadu_epi16(first32(n), p);
-}
 /* Two neighbours of a row of A in every lane. */
 VF_INLINE __m512i pair_bcast(const uint16_t *p)
 {

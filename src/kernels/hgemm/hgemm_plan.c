@@ -23,8 +23,11 @@ enum {
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
     STREAM_N = 4096,          /* columns of row-major B read as one piece */
     STREAM_BYTES = 256 << 10,
-    PANELS_MC = 256,        /* rows and columns of a chunk whose panels pass one by one: A in L2, */
-    PANELS_NC = 1024,       /* and C */
+    FEW_NT_M = 32,        /* rows by transposed B whatever C is; of f32 as many as the row takes */
+    ROOM_BYTES = 1 << 20, /* while their copy stays in L2, */
+    ROOM_TIMES = 8,       /* and so many times as many columns for a copy */
+    PANELS_MC = 256,      /* rows and columns of a chunk whose panels pass one by one: A in L2, */
+    PANELS_NC = 1024,     /* and C */
     ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
     FAR_BYTES = 1 << 20,    /* packed B comes from beyond L2 */
     SETS_BYTES = 4096,      /* rows so far apart share sets of the caches */
@@ -78,7 +81,12 @@ static void cut_stream(lmn_hgemm_plan *p)
 {
     const int64_t k = lmn_max_i64(1, p->k), least = lmn_max_i64(1, STREAM_BYTES / 2 / k);
     p->kc = p->k, p->mc = p->m, p->m_blocks = 1;
-    if (is(p, LMN_HGEMM_TRANS_B))
+    if (is(p, LMN_HGEMM_TRANS_B) && p->row->nt_room) {
+        const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
+        const int64_t most = (int64_t)max_chunk_madds / (p->m * k);
+        const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 32), 32);
+    } else if (is(p, LMN_HGEMM_TRANS_B))
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, 16), 16);
     else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
         p->nc = lmn_split_even(p->n, lmn_ceil_div_i64(p->n, 2), 64);
@@ -164,7 +172,7 @@ static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
     const bool turn = is(p, LMN_HGEMM_TRANS_A) || (is(p, LMN_HGEMM_ROWS) && elem == 4);
     s->turned = take(base, &used, turn ? rows * p->kc * 4 : 0);
     const int64_t room = p->small && is(p, LMN_HGEMM_TRANS_B) ? p->row->nt_room : 0;
-    s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * room);
+    s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * lmn_round_up_i64(p->m, 32) * room);
     s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
     s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
     s->add = take(base, &used, is(p, LMN_HGEMM_ADD) ? rows * p->nc * 4 : 0);
@@ -172,6 +180,14 @@ static size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
     s->thin_c = take(base, &used, p->thin * p->mc * 4 * (c_apart(p) ? 2 : 1));
     s->thin_a = take(base, &used, p->thin * p->k * 2);
     return used;
+}
+
+/* Most rows that small_nt is for. */
+static int64_t most_nt(const lmn_hgemm_row *row, const lmn_hgemm_shape *s)
+{
+    const int64_t bytes = lmn_round_up_i64(s->m, 32) * s->k * row->nt_room;
+    const bool few = bytes > ROOM_BYTES || !(s->flags & LMN_HGEMM_C_F32);
+    return few ? lmn_min_i64(FEW_NT_M, row->small_nt_m) : row->small_nt_m;
 }
 
 void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn_hgemm_plan *out)
@@ -184,7 +200,7 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
     const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING | LMN_HGEMM_PACKED;
     int64_t most =
         s->k * s->n >= STREAM_ELEMS ? row->small_m : lmn_min_i64(SMALL_NN_M, row->small_m);
-    if (s->flags & LMN_HGEMM_TRANS_B) most = row->small_nt_m;
+    if (s->flags & LMN_HGEMM_TRANS_B) most = most_nt(row, s);
     out->small = s->m <= most && !(s->flags & packed);
     if (out->small) {
         cut_stream(out);

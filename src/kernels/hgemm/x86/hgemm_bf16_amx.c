@@ -3,8 +3,7 @@
  * and two of B (6, 7), 32 k a step. Rows of A stay in the first cache while all panels of B pass,
  * or, if they are long, a panel does while all rows of A pass. The rows left over have a
  * configuration of their own. Sums that something is left to be done with leave through a small
- * buffer while the next block multiplies. Few rows go to vdpbf16ps with row-major B; transposed B
- * is the first operand of tiles where it lies.
+ * buffer while the next block multiplies. Few rows go to vdpbf16ps with row-major B.
  */
 #define HG_NR 32
 #define HG_OWN_NT
@@ -15,8 +14,6 @@
 #include <string.h>
 
 HG_DEFINE(amx)
-
-lmn_hgemm_small_fn lmn_hgemm_bf16_small_nt_avx512bf16;
 
 enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t), MOST_LINES = 8 };
 
@@ -461,96 +458,9 @@ void lmn_hgemm_bf16_lines_amx(const lmn_hgemm_lines *t)
     leave_last(&w);
 }
 
-/* ---- few rows, B transposed -------------------------------------------------------------------
- */
-
-/* Up to so many rows only read B, of which a few rows at a time come faster than 32. */
-enum { DOT_M = 2 };
-
-/* Where B's rows cannot be read as a tile: the ends of n and k. */
-static void nt_edge(const uint16_t *from, int64_t ld, int64_t n, int64_t k, uint16_t *edge)
-{
-    for (int64_t i = 0; i < 32; i++)
-        _mm512_storeu_si512(edge + i * STEP_K,
-                            i < n ? load32n(from + i * ld, k) : _mm512_setzero_si512());
-}
-
-/* 32 rows of B, n of them there, are the first operand where they lie and A, packed as a B is, the
-   second: what comes out is C transposed, by the chain of block. */
-VF_INLINE void nt_panel(const lmn_hgemm_small *t, int64_t j, int64_t n, float *sums,
-                        const bool right)
-{
-    uint16_t edge[32 * STEP_K] __attribute__((aligned(64)));
-    const uint16_t *w = t->b + j * t->ldb;
-    const char *a = t->room;
-    const int64_t ahead = j + 64 <= t->n ? 32 * t->ldb : 0;
-    AMX_ZERO(0);
-    AMX_ZERO(2);
-    if (right) AMX_ZERO(1);
-    if (right) AMX_ZERO(3);
-    for (int64_t k = 0; k < t->k; k += STEP_K, a += STEP_K / PAIR * B_STEP) {
-        const uint16_t *from = w + k;
-        int64_t ld = t->ldb;
-        for (int64_t i = 0; ahead && i < 32; i++) /* the next rows as one stream */
-            __builtin_prefetch(w + ahead + 32 * k + i * STEP_K, 0, 2);
-        if (n < 32 || t->k - k < STEP_K) {
-            nt_edge(from, ld, n, t->k - k, edge);
-            from = edge, ld = STEP_K;
-        }
-        const int64_t step = ld * (int64_t)sizeof *from;
-        AMX_LOAD(4, from, step);
-        AMX_LOAD(6, a, B_STEP);
-        AMX_BF16(0, 4, 6);
-        AMX_LOAD(5, from + 16 * ld, step);
-        AMX_BF16(2, 5, 6);
-        if (right) AMX_LOAD(7, a + AMX_ROW_BYTES, B_STEP);
-        if (right) AMX_BF16(1, 4, 7);
-        if (right) AMX_BF16(3, 5, 7);
-    }
-    const int64_t step = 32 * (int64_t)sizeof *sums;
-    AMX_STORE(0, sums, step);
-    AMX_STORE(2, sums + 16 * 32, step);
-    if (right) AMX_STORE(1, sums + 16, step);
-    if (right) AMX_STORE(3, sums + 16 * 32 + 16, step);
-}
-
-/* 16 x 16 sums of rows from i and columns from j on into their place. */
-static void nt_leave(const lmn_hgemm_small *t, int64_t i, int64_t j, const float *sums)
-{
-    vf r[VF_LANES];
-    for (int l = 0; l < VF_LANES; l++) r[l] = vf_load(sums + (int64_t)l * 32);
-    vf_transpose(r);
-    for (int l = 0; l < VF_LANES && i + l < t->m; l++)
-        vf_storem(t->c + (i + l) * t->ldc + j, vm_first(t->n - j), r[l]);
-}
+lmn_hgemm_small_fn lmn_hgemm_bf16_turned_amx;
 
 static void small_nt_run(const lmn_hgemm_small *t)
 {
-    if (t->m <= DOT_M) {
-        lmn_hgemm_bf16_small_nt_avx512bf16(t);
-        return;
-    }
-    float sums[32 * 32] __attribute__((aligned(64)));
-    const bool right = t->m > AMX_ROWS;
-    const lmn_hgemm_pack p = {.dst = t->room, .src = t->a, .ld = t->lda, .k = t->k, .n = t->m};
-    const int64_t done = lmn_round_up_i64(t->k, PAIR), all = lmn_round_up_i64(t->k, STEP_K);
-    if (t->k > 0) pack_nt_run(&p); /* else there is no room */
-    if (all > done)
-        memset((uint16_t *)t->room + done * HG_NR, 0,
-               (size_t)((all - done) * HG_NR) * sizeof(uint16_t));
-    amx_cfg cfg;
-    configure(&cfg, AMX_ROWS, AMX_ROWS, STEP_K);
-    amx_enter(&cfg);
-    for (int64_t j = 0; j < t->n; j += 32) {
-        const int64_t n = lmn_min_i64(32, t->n - j);
-        if (right)
-            nt_panel(t, j, n, sums, true);
-        else
-            nt_panel(t, j, n, sums, false);
-        for (int64_t h = 0; h < n; h += 16) {
-            nt_leave(t, 0, j + h, sums + h * 32);
-            if (right) nt_leave(t, 16, j + h, sums + h * 32 + 16);
-        }
-    }
-    amx_leave();
+    lmn_hgemm_bf16_turned_amx(t);
 }
