@@ -1,0 +1,123 @@
+/*
+ * Shape in, block sizes out.
+ */
+#include "kernels/hgemm/hgemm_parts.h"
+
+/* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
+enum {
+    KC = 1024,                /* longest k of a packed block; a multiple of every group */
+    MC = 512,                 /* rows of a chunk */
+    WIDE = 8,                 /* times as many columns of short k, so that rows of C are long: */
+    WIDE_K = 256,             /* as many as there are k in this */
+    SLAB = 96,                /* k brought at once */
+    SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
+    STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
+    STREAM_N = 4096,          /* columns of row-major B read as one piece */
+    STREAM_BYTES = 256 << 10,
+    FEW_NT_M = 32,        /* rows by transposed B whatever C is; of f32 as many as the row takes */
+    ROOM_BYTES = 1 << 20, /* while their copy stays in L2, */
+    ROOM_TIMES = 8,       /* and so many times as many columns for a copy */
+    PANELS_MC = 256,      /* rows and columns of a chunk whose panels pass one by one: A in L2, */
+    PANELS_NC = 1024,     /* and C */
+    ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
+    ROWS_NC = 1024,         /* columns that share rows brought together, */
+    ROWS_SUMS = 64 << 10    /* and their sums */
+};
+/* The last columns beyond whole panels of the tile, if they are few: a tile would leave its lanes
+   idle. Not tuning: what they decide is the order of sums (hgemm_plan.h). */
+enum { THIN_N = 8, THIN_M = 16, THIN_K = 64 };
+static const int64_t past_elems = 8 << 20; /* a C this large has left the caches when it is read */
+/* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
+static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
+static const double max_panels_madds = 1280 << 20; /* tiles are so much faster */
+static const double pack_madds = 16, bring_madds = 32;
+
+static void cut_blocks(lmn_hgemm_plan *p)
+{
+    lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch, .threads = p->threads};
+    c.mr = p->row->mr, c.nr = p->row->nr, c.mc = MC;
+    c.nc = NC * lmn_max_i64(1, lmn_min_i64(WIDE, WIDE_K / lmn_max_i64(1, p->k)));
+    c.pack = is(p, LMN_HGEMM_PACKED) ? 0 : is(p, LMN_HGEMM_BRING) ? bring_madds : pack_madds;
+    c.come = chunk_madds, c.most = max_chunk_madds;
+    if (is(p, LMN_HGEMM_ROWS) && !by_panels(p)) {
+        c.nc = lmn_min_i64(ROWS_NC, lmn_round_up_i64(p->n, c.nr));
+        c.mc = lmn_max_i64(p->row->strip, ROWS_SUMS / c.nc);
+    }
+    if (is(p, LMN_HGEMM_PACKED) && is(p, LMN_HGEMM_A_F32) && !by_panels(p)) {
+        const int64_t most = ONCE_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
+        c.nc = lmn_max_i64(c.nc, lmn_min_i64(lmn_round_up_i64(p->n, c.nr), most));
+    }
+    if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
+    lmn_cut_blocks(&c);
+    p->mc = c.mc, p->nc = c.nc;
+    p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+}
+
+/* Pieces of a B that is read once; rows of row-major B in long pieces. */
+static void cut_stream(lmn_hgemm_plan *p)
+{
+    const int64_t k = lmn_max_i64(1, p->k), least = lmn_max_i64(1, STREAM_BYTES / 2 / k);
+    p->kc = p->k, p->mc = p->m, p->m_blocks = 1;
+    if (is(p, LMN_HGEMM_TRANS_B) && p->row->nt_room) {
+        const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
+        const int64_t most = (int64_t)max_chunk_madds / (p->m * k);
+        const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 32), 32);
+    } else if (is(p, LMN_HGEMM_TRANS_B))
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, 16), 16);
+    else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
+        p->nc = lmn_split_even(p->n, lmn_ceil_div_i64(p->n, 2), 64);
+    else
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, STREAM_N), 64);
+    p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
+}
+
+static int64_t thin_columns(const lmn_hgemm_plan *p)
+{
+    if (p->row->group != 2 || p->small || p->k % 2 || !a_in_place(p)) return 0;
+    if (!is(p, LMN_HGEMM_B_F32 | LMN_HGEMM_BRING) || is(p, LMN_HGEMM_TRANS_B | LMN_HGEMM_PACKED))
+        return 0;
+    const int64_t left = p->n % p->row->nr;
+    const bool large = p->n > p->row->nr && p->m >= THIN_M && p->k >= THIN_K;
+    return large && left <= THIN_N && left <= p->row->small_nt_m ? left : 0;
+}
+
+/* Most rows that small_nt is for. */
+static int64_t most_nt(const lmn_hgemm_row *row, const lmn_hgemm_shape *s)
+{
+    const int64_t bytes = lmn_round_up_i64(s->m, 32) * s->k * row->nt_room;
+    const bool few = bytes > ROOM_BYTES || !(s->flags & LMN_HGEMM_C_F32);
+    return few ? lmn_min_i64(FEW_NT_M, row->small_nt_m) : row->small_nt_m;
+}
+
+void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn_hgemm_plan *out)
+{
+    lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
+    lmn_assert(row->rows_f32 || !(s->flags & (LMN_HGEMM_A_F32 | LMN_HGEMM_B_F32)));
+    *out = (lmn_hgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .flags = s->flags};
+    out->n_batch = s->n_batch, out->threads = s->threads > 1 ? s->threads : 1;
+    if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
+    const int32_t packed = LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_A | LMN_HGEMM_BRING | LMN_HGEMM_PACKED;
+    int64_t most =
+        s->k * s->n >= STREAM_ELEMS ? row->small_m : lmn_min_i64(SMALL_NN_M, row->small_m);
+    if (s->flags & LMN_HGEMM_TRANS_B) most = most_nt(row, s);
+    out->small = s->m <= most && !(s->flags & packed);
+    if (out->small) {
+        cut_stream(out);
+    } else {
+        int64_t unit = row->group;
+        if (s->k_unit > 0) {
+            out->slab = lmn_max_i64(1, SLAB / (2 * s->k_unit)) * 2 * s->k_unit;
+            unit *= s->k_unit;
+        }
+        out->kc = lmn_split_even(s->k, lmn_max_i64(KC / unit, 1) * unit, unit);
+        out->slab = lmn_min_i64(out->slab, out->kc);
+        out->thin = thin_columns(out);
+        out->n -= out->thin;
+        cut_blocks(out);
+    }
+    out->c_past = !out->small && out->kc >= s->k && !c_apart(out) && s->m * s->n > past_elems;
+    parts none;
+    out->scratch_bytes = lay_out(out, NULL, &none);
+    out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
+}

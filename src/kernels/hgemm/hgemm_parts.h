@@ -1,0 +1,106 @@
+/*
+ * What the plan of hgemm and its run both ask: where operands stand, and how scratch is laid out.
+ */
+#ifndef LMN_KERNELS_HGEMM_PARTS_H
+#define LMN_KERNELS_HGEMM_PARTS_H
+
+#include "kernels/hgemm/hgemm_plan.h"
+#include "kernels/split.h"
+
+enum {
+    MOST_GROUP = 32,     /* of any row */
+    NC = 192,            /* columns of a packed block */
+    FAR_BYTES = 1 << 20, /* packed B comes from beyond L2 */
+    SETS_BYTES = 4096    /* rows so far apart share sets of the caches */
+};
+
+static inline bool is(const lmn_hgemm_plan *p, int32_t flag)
+{
+    return p->flags & flag;
+}
+
+/* Packed panels that all rows of a chunk meet one after the other: they need not stay in L2, but A
+   must, which then is read once for many columns. (2048^3 on AMX 0.9 to 1.3 of oneDNN.) */
+static inline bool by_panels(const lmn_hgemm_plan *p)
+{
+    return is(p, LMN_HGEMM_PACKED) && p->row->group > 2;
+}
+
+/* All of k is less than a group, which the row takes as it is? */
+static inline bool takes_short(const lmn_hgemm_plan *p)
+{
+    return p->row->short_k && is(p, LMN_HGEMM_PACKED) && p->k < p->row->group && p->k % 2 == 0;
+}
+
+/* Is A taken where it lies? Blocks but the last are whole groups, and the last may lack one of a
+   pair. */
+static inline bool a_in_place(const lmn_hgemm_plan *p)
+{
+    if (is(p, LMN_HGEMM_ROWS)) return false;
+    if (by_panels(p) && p->m > 1 && p->k * 2 % SETS_BYTES == 0) return false;
+    return p->row->elem == 2 && !is(p, LMN_HGEMM_A_F32 | LMN_HGEMM_TRANS_A) &&
+           (p->k % p->row->group == 0 || takes_short(p) || (p->row->group == 2 && !p->small));
+}
+/* Do sums wait in scratch? */
+static inline bool c_apart(const lmn_hgemm_plan *p)
+{
+    return !is(p, LMN_HGEMM_C_F32);
+}
+static inline int64_t padded_k(const lmn_hgemm_plan *p)
+{
+    return lmn_round_up_i64(p->kc, lmn_max_i64(2, p->row->group));
+}
+/* Elements from row to row of packed A: not a multiple of 4 KiB, so that rows share no sets. */
+static inline int64_t a_step(const lmn_hgemm_plan *p)
+{
+    return lmn_round_up_i64(padded_k(p), 32) + MOST_GROUP;
+}
+static inline int64_t strip_rows(const lmn_hgemm_plan *p)
+{
+    return p->small ? p->m : lmn_min_i64(p->mc, lmn_split_even(p->mc, p->row->strip, p->row->mr));
+}
+static inline int64_t panel_elems(const lmn_hgemm_plan *p)
+{
+    return padded_k(p) * p->row->nr;
+}
+
+/* What a worker's scratch holds. */
+typedef struct parts {
+    uint8_t *b, *a, *turned, *room;
+    float *slab, *c, *add;
+    float *thin, *thin_c; /* thin columns as rows of B's type; their sums, a row a column */
+    uint8_t *thin_a;      /* and as rows of 16 bits */
+} parts;
+
+static inline void *take(uint8_t *base, size_t *used, int64_t bytes)
+{
+    if (bytes == 0) return NULL;
+    uint8_t *at = base ? base + *used : NULL;
+    *used += lmn_align_up((size_t)bytes, 64);
+    return at;
+}
+
+/* Lay the parts out from `base`; with NULL only the size counts. */
+static inline size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
+{
+    size_t used = 0;
+    const int64_t elem = p->row->elem, rows = strip_rows(p);
+    const bool split = p->kc < p->k;
+    s->b =
+        take(base, &used,
+             p->small || is(p, LMN_HGEMM_PACKED) ? 0 : p->nc / p->row->nr * panel_elems(p) * elem);
+    s->a = take(base, &used, a_in_place(p) ? 0 : rows * a_step(p) * elem);
+    const bool turn = is(p, LMN_HGEMM_TRANS_A) || (is(p, LMN_HGEMM_ROWS) && elem == 4);
+    s->turned = take(base, &used, turn ? rows * p->kc * 4 : 0);
+    const int64_t room = p->small && is(p, LMN_HGEMM_TRANS_B) ? p->row->nt_room : 0;
+    s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * lmn_round_up_i64(p->m, 32) * room);
+    s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
+    s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
+    s->add = take(base, &used, is(p, LMN_HGEMM_ADD) ? rows * p->nc * 4 : 0);
+    s->thin = take(base, &used, p->thin * p->k * 4);
+    s->thin_c = take(base, &used, p->thin * p->mc * 4 * (c_apart(p) ? 2 : 1));
+    s->thin_a = take(base, &used, p->thin * p->k * 2);
+    return used;
+}
+
+#endif
