@@ -131,12 +131,20 @@ static lamina_status eval_node(maker *m, const lmn_opnode *node, const lmn_ref *
     return LAMINA_OK;
 }
 
+/* Of the default domain, or "lamina:Op". */
+static const lmn_op_def *def_of(const char *op)
+{
+    static const char own[] = "lamina:";
+    const bool ours = strncmp(op, own, sizeof own - 1) == 0;
+    return ours ? lmn_op_find("lamina", op + sizeof own - 1) : lmn_op_find("", op);
+}
+
 static bool make_node(void *ctx, const char *op, const lmn_ref *in, int32_t n_in,
                       const lmn_attr *attrs, int32_t n_attrs, lmn_ref *out, int32_t n_out)
 {
     maker *m = ctx;
     const lmn_opnode *origin = m->ec ? m->ec->node : m->ic->node;
-    const lmn_opnode node = {.def = lmn_op_find("", op),
+    const lmn_opnode node = {.def = def_of(op),
                              .name = origin->name,
                              .opset = origin->opset,
                              .n_in = n_in,

@@ -228,6 +228,8 @@
     X(ImageConv)                                                         \
     X(ImageMean)                                                         \
     X(QBlockMatMul)                                                      \
+    X(ShortLayerNorm)                                                    \
+    X(ShortMatMul)                                                       \
     X(ToImage)                                                           \
     /* com.microsoft */                                                  \
     X(MsAttention)                                                       \

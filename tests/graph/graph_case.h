@@ -42,7 +42,8 @@ LMN_UNUSED static void graph_text(t_env *env, const lmn_graph *g, lmn_strbuf *ou
 /* One pass by name, verified afterwards; how many rewrites it made. */
 LMN_UNUSED static uint32_t graph_pass(lmn_graph *g, const char *pass)
 {
-    lmn_pass_ctx ctx = {.max_const_bytes = (uint64_t)1 << 20};
+    lmn_pass_ctx ctx = {.max_const_bytes = (uint64_t)1 << 20,
+                        .short_images = strcmp(pass, "short_products") == 0};
     T_OK(lmn_pass_run(g, pass, &ctx));
     T_OK(lmn_graph_verify(g, NULL));
     return ctx.n_changed;

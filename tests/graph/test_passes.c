@@ -88,10 +88,11 @@ static void test_golden(t_env *env)
 static void test_no_memory(t_env *env)
 {
     static const char *const FILES[] = {
-        "conv_bn_batch_norm.txt",  "epilogue_residual.txt", "activations_gelu_erf.txt",
-        "elide_transposes.txt",    "attention_llama.txt",   "qdq_conv_relu.txt",
-        "attention_two_masks.txt", "rotary_llama.txt",      "unmerge_bmm.txt",
-        "transposes_nhwc.txt",     "casts_chain.txt",       "channels_last_region.txt"};
+        "conv_bn_batch_norm.txt",   "epilogue_residual.txt", "activations_gelu_erf.txt",
+        "elide_transposes.txt",     "attention_llama.txt",   "qdq_conv_relu.txt",
+        "attention_two_masks.txt",  "rotary_llama.txt",      "unmerge_bmm.txt",
+        "transposes_nhwc.txt",      "casts_chain.txt",       "channels_last_region.txt",
+        "short_products_blocks.txt"};
     for (size_t i = 0; i < T_COUNT(FILES); i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", DIR_NAME, FILES[i]);
@@ -102,7 +103,7 @@ static void test_no_memory(t_env *env)
         for (int nth = 1;; nth++) {
             lmn_graph *g = graph_ready(env, text);
             T_REQUIRE(g != NULL);
-            lmn_pass_ctx ctx = {.max_const_bytes = (uint64_t)1 << 20};
+            lmn_pass_ctx ctx = {.max_const_bytes = (uint64_t)1 << 20, .short_images = true};
             t_fail_alloc(env, nth);
             const lamina_status st = lmn_passes_run(g, &ctx);
             const bool over = t_fail_pending(env);

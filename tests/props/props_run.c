@@ -267,7 +267,8 @@ static bool sums(const char *op)
         "ReduceMean",  "ReduceSum",   "Softmax",    "AveragePool",   "MatMulNBits",  "LayerNorm",
         "GlobalAvera", "Attention",   "RMSNorm",    "SkipLayer",     "SkipSimpl",    "GroupQuery",
         "MultiHead",   "SimplifiedL", "BatchNorm",  "Instance",      "GroupNorm",    "NhwcConv",
-        "Transpose",   "NhwcFused",   "LogSoftmax", "BiasSplitGelu", "GatedRMSNorm", "ImageMean"};
+        "Transpose",   "NhwcFused",   "LogSoftmax", "BiasSplitGelu", "GatedRMSNorm", "ImageMean",
+        "ShortMatMul", "ShortLayer"};
     return starts_with_any(op, names, LMN_COUNT(names)) || sums_by_lane(op);
 }
 

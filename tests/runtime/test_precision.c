@@ -364,5 +364,55 @@ static void test_mean(t_env *env)
     expect_images(env, rt_load(env, &bytes, &g), 1);
 }
 
-T_MAIN(T_TEST(test_sessions), T_TEST(test_chain), T_TEST(test_movers), T_TEST(test_mean),
-       T_TEST(test_auto_refuses), T_TEST(test_16_bits), T_TEST(test_unknown))
+/* A block of a transformer: in bf16 the normalisation and the first product hand on bf16 where the
+   machine multiplies pairs; the residual is of f32. */
+static void test_short(t_env *env)
+{
+    static pb g, bytes;
+    rt_cpu(env);
+    g.n = 0;
+    weight(&g, "one", LAMINA_F32, 1, (int64_t[]){33});
+    weight(&g, "up", LAMINA_F32, 2, (int64_t[]){33, 47});
+    weight(&g, "bias", LAMINA_F32, 1, (int64_t[]){47});
+    weight(&g, "down", LAMINA_F32, 2, (int64_t[]){47, 33});
+    rt_node(&g, "LayerNormalization", "x one one", "n", NULL);
+    rt_node(&g, "MatMul", "n up", "a", NULL);
+    rt_node(&g, "Add", "a bias", "b", NULL);
+    rt_node(&g, "Tanh", "b", "c", NULL);
+    rt_node(&g, "MatMul", "c down", "d", NULL);
+    rt_node(&g, "Add", "d n", "e", NULL);
+    rt_node(&g, "LayerNormalization", "e one", "m", NULL);
+    rt_node(&g, "MatMul", "m up", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "3 70 33");
+    rt_port(&g, 12, "y", LAMINA_F32, "3 70 47");
+    lamina_model *m = rt_load(env, &bytes, &g);
+    T_REQUIRE(m);
+    lamina_tensor *x = numbers(env, LAMINA_F32, 3, (int64_t[]){3, 70, 33}), *y[3];
+    const bool pairs = env->engine->cpu.isa & (LMN_ISA_AVX512BF16 | LMN_ISA_AMX);
+    for (int i = 0; i < 3; i++) {
+        lamina_session_opts o = {.size = sizeof o, .n_threads = i == 2 ? 2 : 1};
+        o.precision = i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT;
+        lamina_session *s = NULL;
+        T_OK(lamina_session_create(m, &o, &s, NULL));
+        int norms = 0, products = 0;
+        lamina_node_info info = {.size = sizeof info};
+        for (size_t n = 0; lamina_session_node(s, n, &info) == LAMINA_OK; n++) {
+            norms += strcmp(info.op, "ShortLayerNorm") == 0;
+            products += strcmp(info.op, "ShortMatMul") == 0;
+        }
+        T_EQ(norms, i && pairs ? 2 : 0);
+        T_EQ(products, i && pairs ? 3 : 0);
+        y[i] = run_once(s, x);
+        lamina_session_destroy(s);
+    }
+    T_CHECK(off(y[1], y[0]) < 0.02);
+    T_CHECK(!same_bits(y[1], y[0]) || !pairs);
+    T_CHECK(same_bits(y[1], y[2]));
+    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
+    lamina_tensor_unref(x);
+    lamina_model_unref(m);
+}
+
+T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_chain), T_TEST(test_movers),
+       T_TEST(test_mean), T_TEST(test_auto_refuses), T_TEST(test_16_bits), T_TEST(test_unknown))

@@ -24,6 +24,8 @@
     X(image_cast)            \
     X(to_image)              \
     X(image_mean)            \
+    X(short_matmul)          \
+    X(short_layer_norm)      \
     X(quantize)              \
     X(dequantize)            \
     X(dynamic_quantize)      \

@@ -60,7 +60,7 @@ static bool lay_out(const lamina_tensor *x, const lmn_cpu_layout *y, lmn_epi_op 
 bool lmn_cpu_epilogue(const lmn_eval *ec, int32_t n_base, const lmn_cpu_layout *y, lmn_epi *epi)
 {
     lmn_fused f;
-    if (ec->node->def->domain[0] == 0) return true; /* the base operator itself */
+    if (!lmn_attr_find(ec->node, "epi")) return true; /* the base operator itself */
     if (lmn_fused_read(ec->node, n_base, &f)) return false;
     for (int32_t i = 0; i < f.n_steps; i++) {
         const lmn_fused_step *s = &f.step[i];

@@ -15,7 +15,7 @@ typedef struct lmn_pass_ctx {
     uint32_t n_changed;                       /* rewrites made by the pass that runs */
     void (*ran)(void *arg, const char *pass); /* NULL, or told after every pass */
     void *arg;
-    bool short_images; /* convolutions of f32 may hand on bf16, and gain by it */
+    bool short_images; /* convolutions and products of f32 may hand on bf16, and gain by it */
     bool fold_weights; /* set by `qdq`: quantised weights that are left may become floats */
 } lmn_pass_ctx;
 

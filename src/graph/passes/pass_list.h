@@ -26,5 +26,6 @@
     X(infer)             \
     X(epilogue)          \
     X(channels_last)     \
+    X(short_products)    \
     X(dce)               \
     X(infer)
