@@ -128,7 +128,8 @@ static char *put_data(char *p, const lmn_kserve_said *o)
 /* Bytes that surely hold what put_output writes; 0: too many. */
 static size_t room_for(const lmn_kserve_said *o)
 {
-    size_t n = 260 + 6 * (strlen(o->name) + LMN_LENT_NAME) + 21 * LAMINA_MAX_RANK, data;
+    size_t n = 260 + 6 * strlen(o->name) + 21 * LAMINA_MAX_RANK, data;
+    if (o->lent.region) n += 6 * LMN_LENT_NAME;
     if (o->binary || o->lent.region) return n;
     if (o->t.dtype == LAMINA_STRING) {
         if (!lmn_mul_size(o->t.bytes, 6, &data) || !lmn_add_size(n, data, &n)) return 0;
