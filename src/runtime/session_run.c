@@ -125,6 +125,8 @@ static lamina_status run_bound(lamina_session *s, const bound *b, const lamina_r
         .err = o->error,
         .start = b->start};
     lmn_workers_par(s->pool, (int32_t)s->opts.n_threads, &run.stop, &run.par_ctx, &run.par);
+    const bool shared = run.par.width > 1;
+    if (shared) lmn_workpool_expect(s->pool, 1);
     if (lmn_trace_on(s->spans.trace, LAMINA_TRACE_LEVEL_RUNS)) lmn_spans_begin_run(&run);
     lamina_status st = lmn_plans_enter(s, b->key, b->n_key, b->in, &run, &f);
     if (st == LAMINA_OK) {
@@ -132,6 +134,7 @@ static lamina_status run_bound(lamina_session *s, const bound *b, const lamina_r
                            b->out, b->n_out, &n_done);
         lmn_plans_leave(s, &run, f, n_done);
     }
+    if (shared) lmn_workpool_expect(s->pool, -1);
     if (st != LAMINA_OK) lmn_metric_add(s->spans.errors, 1);
     if (run.spans.lane) lmn_spans_end_run(&run, st);
     return st;

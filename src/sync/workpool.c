@@ -12,6 +12,7 @@
 #include "base/os/os_time.h"
 
 #define SPIN_NS 40000u
+#define STAY_NS 500000u              /* to wake fifteen takes some 200 us */
 #define RETRY_NS 100000000u          /* after a refused thread */
 #define TOPO_NS UINT64_C(5000000000) /* between two looks at the quota */
 #define TAG "workers"
@@ -175,6 +176,7 @@ static void settle(lmn_workpool *p, const lmn_pool_opts *o)
     lmn_atomic_init(&p->width, width);
     lmn_atomic_init(&p->look_again_ns, lmn_now_ns() + TOPO_NS);
     p->spin_ns = o->spin_ns ? o->spin_ns : width > topo.width ? 0 : SPIN_NS;
+    p->stay_ns = o->stay_ns ? o->stay_ns : STAY_NS;
     p->hooks = o->hooks;
     p->hooked = o->hooks.task_begin || o->hooks.task_end || o->hooks.park || o->hooks.unpark;
     p->start = o->start ? o->start : lmn_thread_start;
@@ -209,6 +211,7 @@ lamina_status lmn_workpool_create(const lamina_allocator *a, const lmn_pool_opts
     p->process = lmn_self_pid();
     lmn_atomic_init(&p->quit, 0);
     lmn_atomic_init(&p->n_threads, 0);
+    lmn_atomic_init(&p->expected, 0);
     lmn_mutex_init_as(&p->starting, LMN_RANK_POOL, "pool", NULL);
     p->retry_ns = 0;
     p->started = 0;

@@ -69,6 +69,7 @@ typedef struct lmn_pool_opts {
                              and the quota of the container allow (base/topo.h) */
     uint64_t spin_ns;     /* look for work this long before sleeping; 0: 40 us, none when there
                              are fewer CPUs than workers */
+    uint64_t stay_ns;     /* so long, where it spins at all, while loops are expected; 0: 500 us */
     lmn_pool_hooks hooks; /* copied */
     const lmn_topo *topo; /* just read; NULL: read here */
     const char *root;     /* for reading it, as in lmn_topo_read; NULL: ""; outlives the pool */
@@ -138,6 +139,10 @@ static inline lamina_status lmn_group_wait(lmn_group *g);
 /* Run fn for chunks 0 .. n_chunks-1 from any thread, the caller included, in the floating-point
  * environment of fpenv.h; returns when all that were begun are done. */
 void lmn_workpool_for(lmn_workpool *p, const lmn_loop *loop);
+
+/* Loops follow each other until the call with -1 that belongs to one with +1: workers stay awake
+ * longer between them. */
+void lmn_workpool_expect(lmn_workpool *p, int32_t by);
 
 /*
  * A reduction over items 0 .. n-1 in pieces of `grain` (0: 4096; more when there were too many

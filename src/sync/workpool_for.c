@@ -46,6 +46,11 @@ static void run_loop(lmn_workpool *p, lmn_loop *l)
     join(p, o);
 }
 
+void lmn_workpool_expect(lmn_workpool *p, int32_t by)
+{
+    (void)lmn_atomic_add(&p->expected, by, relaxed);
+}
+
 void lmn_workpool_for(lmn_workpool *p, const lmn_loop *loop)
 {
     lmn_loop l = *loop;

@@ -22,17 +22,18 @@ struct lmn_workpool {
     const char *root; /* for lmn_topo_read */
     bool hooked;
     bool own_width; /* from the topology: looked at again now and then */
-    uint64_t spin_ns;
+    uint64_t spin_ns, stay_ns;
     uint32_t process; /* which made it: after fork the threads are not there */
     uint32_t most;    /* width is never above */
     lmn_atomic(uint32_t) width;
     lmn_atomic(uint64_t) look_again_ns; /* at the topology */
     lmn_atomic(uint32_t) quit;
     lmn_atomic(uint32_t) n_threads;
-    uint32_t n_room;    /* most threads */
-    lmn_thread *thread; /* n_room, `started` of them are there */
-    lmn_worker *worker; /* n_room, one a thread */
-    lmn_mutex starting; /* guards the rest */
+    lmn_atomic(int32_t) expected; /* callers with more loops to come */
+    uint32_t n_room;              /* most threads */
+    lmn_thread *thread;           /* n_room, `started` of them are there */
+    lmn_worker *worker;           /* n_room, one a thread */
+    lmn_mutex starting;           /* guards the rest */
     uint32_t started;
     uint64_t retry_ns;   /* a thread was refused: not before */
     uint32_t registered; /* workers in the lot: all started, and at most one more */

@@ -151,18 +151,23 @@ static bool work_once(lmn_worker *w, lmn_group *g, bool claimed)
     return true;
 }
 
-/* Wait awake for a little while; true: there may be something to do. */
+/* Wait awake for a little while, a longer one where loops follow each other: ends of an operator
+ * are uneven and some are serial, and who sleeps then is late for all that follow. True: there may
+ * be something to do. */
 static bool spin(lmn_worker *w, lmn_group *g)
 {
 #ifndef LMN_MC
     if (!w->guest && !g) lmn_pool_look_again(w->pool);
-    const uint64_t spin_ns = w->pool->spin_ns;
+    lmn_workpool *p = w->pool;
+    const uint64_t spin_ns = p->spin_ns, begun = lmn_now_ns();
     if (spin_ns == 0) return false;
-    const uint64_t until = lmn_now_ns() + spin_ns;
+    uint64_t waited;
     do {
         for (int i = 0; i < 32; i++) lmn_cpu_pause();
-        if (ended(w, g) || work_in_sight(w->pool)) return true;
-    } while (lmn_now_ns() < until);
+        if (ended(w, g) || work_in_sight(p)) return true;
+        waited = lmn_now_ns() - begun;
+    } while (waited < spin_ns ||
+             (waited < p->stay_ns && lmn_atomic_load(&p->expected, relaxed) > 0));
 #else
     (void)w, (void)g;
 #endif

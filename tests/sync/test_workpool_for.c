@@ -1,13 +1,14 @@
 /*
  * Parallel loops and reductions: every chunk once whatever the width, several callers and nested
- * loops at once, more threads than CPUs, reasons to stop, and sums whose bits do not depend on the
- * number of threads or on the caller's rounding.
+ * loops at once, more threads than CPUs, reasons to stop, workers that stay awake, and sums whose
+ * bits do not depend on the number of threads or on the caller's rounding.
  */
 #include "t.h"
 
 #include "sync/workpool.h"
 
 #include <fenv.h>
+#include <unistd.h>
 
 #define CHUNKS 500
 
@@ -134,6 +135,33 @@ static void test_stop(t_env *env)
     }
 }
 
+static uint32_t asleep(lmn_workpool *p)
+{
+    lmn_pool_stats st;
+    lmn_workpool_stats(p, &st);
+    return st.n_asleep;
+}
+
+/* While loops are expected a worker does not sleep between them; afterwards it does, at once. */
+static void test_expected(t_env *env)
+{
+    static job j;
+    lmn_workpool *p = NULL;
+    const lmn_pool_opts o = {.width = 2, .spin_ns = 1, .stay_ns = UINT64_MAX};
+    T_OK(lmn_workpool_create(&env->alloc, &o, &p));
+    T_REQUIRE(p);
+    lmn_workpool_expect(p, 1);
+    T_CHECK(run(p, &j, 2));
+    for (int i = 0; i < 50; i++) {
+        T_EQ(asleep(p), 0);
+        (void)usleep(1000);
+    }
+    lmn_workpool_expect(p, -1);
+    while (asleep(p) == 0) (void)sched_yield(); /* for ever, if it stayed awake */
+    T_CHECK(run(p, &j, 2));
+    lmn_workpool_destroy(p);
+}
+
 #define N 20000
 
 static float numbers[N];
@@ -193,4 +221,4 @@ static void test_bad_reductions(t_env *env)
 }
 
 T_MAIN(T_TEST(test_widths), T_TEST(test_nested), T_TEST(test_callers), T_TEST(test_stop),
-       T_TEST(test_reductions), T_TEST(test_bad_reductions))
+       T_TEST(test_expected), T_TEST(test_reductions), T_TEST(test_bad_reductions))
