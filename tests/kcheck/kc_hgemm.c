@@ -273,10 +273,35 @@ static void check_thin(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* More rows than stay in a cache, by B as it lies. */
+static void check_many(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_hgemm_row *row = hgemm_row(head);
+    for (int c = 0; row->group > 2 && c < (kc_quick(kc) ? 8 : 80); c++) {
+        kc_case(kc);
+        const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        product p = {.m = kc_int(kc, 256, 300), .n = kc_int(kc, 1, 150)};
+        p.k = kc_int(kc, 1030, 1100);
+        p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 3) == 0;
+        const bool af = kc_int(kc, 0, 2) == 0, bf = kc_int(kc, 0, 2) == 0;
+        const int64_t lda = (p.ta ? p.m : p.k) + kc_int(kc, 0, 3);
+        const int64_t ldb = (p.tb ? p.k : p.n) + kc_int(kc, 0, 3), ldc = p.n + kc_int(kc, 0, 3);
+        p.a = half_input(kc, head, style, p.ta ? p.k : p.m, p.ta ? p.m : p.k, lda, af);
+        p.b = half_input(kc, head, style, p.tb ? p.n : p.k, p.tb ? p.k : p.n, ldb, bf);
+        lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
+        shape.flags = LMN_HGEMM_C_F32 | (p.ta ? LMN_HGEMM_TRANS_A : 0) |
+                      (p.tb ? LMN_HGEMM_TRANS_B : 0) | (af ? LMN_HGEMM_A_F32 : 0) |
+                      (bf ? LMN_HGEMM_B_F32 : 0);
+        lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .lda = lda, .ldb = ldb, .ldc = ldc};
+        check_run(kc, head, &p, &shape, &args, style);
+    }
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_hgemm_row *row = hgemm_row(head);
     check_thin(kc, head);
+    check_many(kc, head);
     const int n_cases = kc_quick(kc) ? 240 : 3000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);

@@ -60,6 +60,7 @@ typedef struct lmn_hgemm_block {
     int32_t beta;               /* 0 (C is not read) or 1 */
     bool c_past;                /* C is not wanted in the caches: a hint */
     bool b_far;                 /* panels come from beyond L2, worth fetching ahead: a hint */
+    bool c_far;                 /* and so does C */
     const lmn_hgemm_head *head; /* NULL = none; only to rows that have `heads` */
     const void *b_next;         /* panels of n_next columns that are wanted next: a hint */
     int64_t n_next;

@@ -6,6 +6,8 @@
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
     KC = 1024,                /* longest k of a packed block; a multiple of every group */
+    STAY_ELEMS = 448 << 10,   /* packed B that stays in L2 while rows pass, */
+    STAY_KC = 2048,           /* and of it the longest k */
     MC = 512,                 /* rows of a chunk */
     WIDE = 8,                 /* times as many columns of short k, so that rows of C are long: */
     WIDE_K = 256,             /* as many as there are k in this */
@@ -46,6 +48,11 @@ static void cut_blocks(lmn_hgemm_plan *p)
     if (is(p, LMN_HGEMM_PACKED) && is(p, LMN_HGEMM_A_F32) && !by_panels(p)) {
         const int64_t most = ONCE_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
         c.nc = lmn_max_i64(c.nc, lmn_min_i64(lmn_round_up_i64(p->n, c.nr), most));
+    }
+    if (by_rows(p)) {
+        c.nc = lmn_max_i64(c.nr, STAY_ELEMS / p->kc / c.nr * c.nr), c.most = max_panels_madds;
+        c.nc = lmn_split_even(p->n, c.nc, c.nr);
+        c.mc = lmn_max_i64(MC, (int64_t)c.most / (c.nc * p->k) / c.mr * c.mr);
     }
     if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
     lmn_cut_blocks(&c);
@@ -110,7 +117,8 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
             out->slab = lmn_max_i64(1, SLAB / (2 * s->k_unit)) * 2 * s->k_unit;
             unit *= s->k_unit;
         }
-        out->kc = lmn_split_even(s->k, lmn_max_i64(KC / unit, 1) * unit, unit);
+        const int64_t most_k = by_rows(out) ? STAY_KC : KC;
+        out->kc = lmn_split_even(s->k, lmn_max_i64(most_k / unit, 1) * unit, unit);
         out->slab = lmn_min_i64(out->slab, out->kc);
         out->thin = thin_columns(out);
         out->n -= out->thin;

@@ -8,10 +8,12 @@
 #include "kernels/split.h"
 
 enum {
-    MOST_GROUP = 32,     /* of any row */
-    NC = 192,            /* columns of a packed block */
-    FAR_BYTES = 1 << 20, /* packed B comes from beyond L2 */
-    SETS_BYTES = 4096    /* rows so far apart share sets of the caches */
+    MOST_GROUP = 32,        /* of any row */
+    NC = 192,               /* columns of a packed block */
+    MANY_M = 256,           /* rows, */
+    MANY_ELEMS = 256 << 10, /* and their elements, for which B stays and A passes */
+    FAR_BYTES = 1 << 20,    /* packed B comes from beyond L2 */
+    SETS_BYTES = 4096       /* rows so far apart share sets of the caches */
 };
 
 static inline bool is(const lmn_hgemm_plan *p, int32_t flag)
@@ -24,6 +26,15 @@ static inline bool is(const lmn_hgemm_plan *p, int32_t flag)
 static inline bool by_panels(const lmn_hgemm_plan *p)
 {
     return is(p, LMN_HGEMM_PACKED) && p->row->group > 2;
+}
+
+/* Of plain B all of k, or much of it, and as many columns as L2 holds are packed once, and many
+   rows pass where they lie, those of a tile at a time. */
+static inline bool by_rows(const lmn_hgemm_plan *p)
+{
+    const int32_t other = LMN_HGEMM_PACKED | LMN_HGEMM_BRING;
+    if (p->small || p->row->group <= 2 || is(p, other) || !is(p, LMN_HGEMM_C_F32)) return false;
+    return p->m >= MANY_M && p->m * p->k > MANY_ELEMS;
 }
 
 /* All of k is less than a group, which the row takes as it is? */
@@ -57,6 +68,7 @@ static inline int64_t a_step(const lmn_hgemm_plan *p)
 }
 static inline int64_t strip_rows(const lmn_hgemm_plan *p)
 {
+    if (by_rows(p)) return p->row->mr;
     return p->small ? p->m : lmn_min_i64(p->mc, lmn_split_even(p->mc, p->row->strip, p->row->mr));
 }
 static inline int64_t panel_elems(const lmn_hgemm_plan *p)

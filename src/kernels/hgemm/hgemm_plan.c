@@ -358,6 +358,7 @@ static void run_strip(const work *w, int64_t i, int64_t k0, int64_t k, lmn_hgemm
     t->c = sums_at(w, i, &t->ldc);
     t->c_past = p->c_past && !w->args->epi;
     t->b_far = packed && p->k * p->n * p->row->elem > FAR_BYTES;
+    t->c_far = !c_apart(p) && p->m * p->n * 4 >= FAR_BYTES;
     if (k0 + k >= p->k)
         run_last(w, t, i);
     else
@@ -367,7 +368,7 @@ static void run_strip(const work *w, int64_t i, int64_t k0, int64_t k, lmn_hgemm
 static void run_packed(const work *w)
 {
     const lmn_hgemm_plan *p = w->p;
-    const int64_t strip = a_in_place(p) && !c_apart(p) ? w->m : strip_rows(p);
+    const int64_t strip = a_in_place(p) && !c_apart(p) && !by_rows(p) ? w->m : strip_rows(p);
     /* Rows brought together meet all columns of the chunk, a few that stay in L2 at a time. */
     const int64_t n_step = is(p, LMN_HGEMM_ROWS) && !by_panels(p) ? NC : w->n;
     int64_t k0 = 0;

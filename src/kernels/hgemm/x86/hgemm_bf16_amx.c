@@ -49,6 +49,8 @@ typedef struct waiting {
 enum { LONG_K = 128 };
 /* From here on that of a whole tile is dealt to the steps. */
 enum { EASE_K = 64 };
+/* And from here on C's lines are fetched between the steps. */
+enum { SOON_K = 512 };
 
 /* Sixteen columns of a row: bias, SiLU, residual, clip. Adding -0 changes nothing. */
 VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
@@ -230,6 +232,7 @@ typedef struct place {
     int64_t k;
     const char *next; /* `lines` lines from here on are fetched a step; NULL = none */
     int64_t lines;
+    int64_t soon; /* rows of `to` that are fetched a step, of two lines */
 } place;
 
 /* lower: are there two tiles of A; right: and of B; far: is there something to fetch; windows:
@@ -243,7 +246,8 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     /* rows after each of two products a step */
     const int64_t rows = eased ? (2 * AMX_ROWS * STEP_K / 2 + p->k - 1) / p->k : 0;
     if (p->k >= LONG_K) leave_last(w);
-    const char *next = p->next;
+    const char *next = p->next, *soon = (const char *)p->to,
+               *past = soon + 2 * AMX_ROWS * p->to_step;
     const int64_t lines = p->lines;
     const char *a0 = p->a, *a1 = p->low, *b = p->b;
     if (p->from) {
@@ -260,6 +264,8 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     }
     for (int64_t k = 0; k < p->k; k += STEP_K) {
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
+        for (int64_t i = 0; far && i < p->soon && soon < past; i++, soon += p->to_step)
+            __builtin_prefetch(soon, 1, 2), __builtin_prefetch(soon + 64, 1, 2);
         const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
         AMX_LOAD(4, a0 + at, p->a_step);
         AMX_LOAD(6, b, B_STEP);
@@ -291,7 +297,7 @@ VF_INLINE void block_whole(const place *p, waiting *w, const bool windows)
         block32(p, w, true, true, true, windows, EASED_ADD);
     else if (kind == EASED_SILU)
         block32(p, w, true, true, true, windows, EASED_SILU);
-    else if (p->next)
+    else if (p->next || p->soon)
         block32(p, w, true, true, true, windows, NOT_EASED);
     else
         block32(p, w, true, true, false, windows, NOT_EASED);
@@ -345,6 +351,7 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
     const bool direct = n == HG_NR && !t->head;
     p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
     p.low = p.a + AMX_ROWS * p.a_step;
+    if (direct && t->c_far && t->k >= SOON_K) p.soon = (AMX_ROWS * STEP_K * 2 + t->k - 1) / t->k;
     if (t->b_far) fetch_panel(&p, t->b_panel, i / 32, t->m / 32);
     if (t->head && t->head->out) leave_soon(t->head, i, j, m);
     if (p.from && n < HG_NR) {
