@@ -26,7 +26,8 @@ enum path {
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
     KC = 2048 / sizeof(GEMM_REAL), /* longest k of a packed block */
-    NC = 96,                       /* columns of a packed block */
+    NC = 96,                       /* columns of a packed block ... */
+    WIDE_K = 128,                  /* ... more where sums are so short: rows of C are long then */
     MC = 512,                      /* rows of a chunk */
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
@@ -139,7 +140,9 @@ static void cut_blocks(GEMM_T(plan) * p)
                                                        : pack_nn_madds;
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
     c.mr = p->row->mr, c.nr = p->row->nr;
-    c.mc = MC, c.nc = p->b_far ? DIRECT_NC : NC;
+    c.mc = MC, c.nc = NC;
+    if (p->k <= WIDE_K) c.nc = NC * KC / lmn_max_i64(16, p->k);
+    if (p->b_far) c.nc = DIRECT_NC;
     c.threads = p->threads;
     c.pack = packs, c.come = chunk_madds, c.most = max_chunk_madds;
     lmn_cut_blocks(&c);

@@ -186,13 +186,13 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
 
 /* tile_<rows>_<vectors>{,h}: masked, h: at most half of the last vector; tile_<rows>_full: NV whole
    vectors; tile_<rows>_fetch: so, and B comes from memory. tile_panel and tile_pack are whole. */
-#define TILE_FORM(mr, name, nv, tail_kind, b_kind)    \
-    static void tile_##mr##_##name(const tile *t)     \
-    {                                                 \
-        if (mr == GEMM_MR && tail_kind == TAIL_WHOLE) \
-            whole_run(t, b_kind);                     \
-        else                                          \
-            tile_run(t, mr, nv, tail_kind, b_kind);   \
+#define TILE_FORM(mr, name, nv, tail_kind, b_kind)                     \
+    static void tile_##mr##_##name(const tile *t)                      \
+    {                                                                  \
+        if (mr == GEMM_MR && (tail_kind == TAIL_WHOLE || GEMM_NV > 2)) \
+            whole_run(t, nv, tail_kind, b_kind);                       \
+        else                                                           \
+            tile_run(t, mr, nv, tail_kind, b_kind);                    \
     }
 #if GEMM_HALF
 #define TILE_HALVES(mr)                     \
@@ -263,11 +263,11 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
 
 static void tile_panel(const tile *t)
 {
-    whole_run(t, B_PANEL);
+    whole_run(t, GEMM_NV, TAIL_WHOLE, B_PANEL);
 }
 static void tile_pack(const tile *t)
 {
-    whole_run(t, B_PACK);
+    whole_run(t, GEMM_NV, TAIL_WHOLE, B_PACK);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * The register tile at its full size, GEMM_MR x GEMM_NR, where nearly all time is spent: rows are
- * found from two pointers and their distance, so that everything a step of k needs stays in
- * registers and the first loads of a tile never wait for the sums of the one before. The chain of
- * sums is that of tile_run. Included by gemm_tile_tmpl.h.
+ * The register tile of GEMM_MR rows, where nearly all time is spent, and of up to GEMM_NR columns
+ * if these are three vectors: rows are found from two pointers and their distance, so that
+ * everything a step of k needs stays in registers and the first loads of a tile never wait for the
+ * sums of the one before. The chain of sums is that of tile_run. Included by gemm_tile_tmpl.h.
  */
 #ifndef LMN_KERNELS_GEMM_WHOLE_TMPL_H
 #define LMN_KERNELS_GEMM_WHOLE_TMPL_H
@@ -22,19 +22,26 @@ enum {
               ((i) % 4 == 3 ? base##_ld3 : (i) % 4 * base##_ld)))
 
 /* What the rows and steps of whole_run do, on its variables. */
-#define WHOLE_OPEN(i)                                                                   \
-    if ((i) < mr) {                                                                     \
-        acc[i][0] = vf_load(WHOLE_ROW(const vf_real, c, i));                            \
-        if (nv > 1) acc[i][1] = vf_load(WHOLE_ROW(const vf_real, c, i) + VF_LANES);     \
-        if (nv > 2) acc[i][2] = vf_load(WHOLE_ROW(const vf_real, c, i) + 2 * VF_LANES); \
+#define WHOLE_OPEN_V(i, v) \
+    if ((v) < nv) acc[i][v] = TILE_LOAD(v, WHOLE_ROW(const vf_real, c, i) + (v)*VF_LANES);
+#define WHOLE_OPEN(i)                                            \
+    if ((i) < mr) {                                              \
+        WHOLE_OPEN_V(i, 0) WHOLE_OPEN_V(i, 1) WHOLE_OPEN_V(i, 2) \
     }
 #define WHOLE_CLEAR(i) acc[i][0] = acc[i][1] = acc[i][2] = vf_zero();
+#define WHOLE_FMA(i, v, x)                                               \
+    if ((v) < nv && LAST(v) && tail_kind == TAIL_HALF)                   \
+        acc[i][v] = vf_fma_lo(av, x, acc[i][v]);                         \
+    else if (nv == 1 && (v) == 0) /* from memory: half the operations */ \
+        acc[i][v] = vf_fma(av, x, acc[i][v]);                            \
+    else if ((v) < nv)                                                   \
+        vf_fma_to(&acc[i][v], av, x);
 #define WHOLE_STEP(i)                                           \
     if ((i) < mr) {                                             \
         const vf av = vf_bcast(WHOLE_ROW(const vf_real, a, i)); \
-        vf_fma_to(&acc[i][0], av, b0);                          \
-        if (nv > 1) vf_fma_to(&acc[i][1], av, b1);              \
-        if (nv > 2) vf_fma_to(&acc[i][2], av, b2);              \
+        WHOLE_FMA(i, 0, b0)                                     \
+        WHOLE_FMA(i, 1, b1)                                     \
+        WHOLE_FMA(i, 2, b2)                                     \
     }
 #define WHOLE_PREFETCH(p, level)                                                        \
     {                                                                                   \
@@ -42,36 +49,39 @@ enum {
         if ((int)GEMM_NR > (int)LINE) __builtin_prefetch((p) + LINE, 0, level);         \
         if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch((p) + 2 * LINE, 0, level); \
     }
-#define WHOLE_K                                                                    \
-    {                                                                              \
-        const vf b0 = vf_load(b), b1 = nv > 1 ? vf_load(b + VF_LANES) : vf_zero(), \
-                 b2 = nv > 2 ? vf_load(b + 2 * VF_LANES) : vf_zero();              \
-        EACH_ROW(WHOLE_STEP)                                                       \
-        (void)b1, (void)b2;                                                        \
-        if (b_kind == B_PANEL) WHOLE_PREFETCH(b + WHOLE_B_AHEAD * GEMM_NR, 3)      \
-        if (b_kind == B_PACK) {                                                    \
-            vf_store(packed, b0);                                                  \
-            if (nv > 1) vf_store(packed + VF_LANES, b1);                           \
-            if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                       \
-            packed += GEMM_NR;                                                     \
-        }                                                                          \
-        if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                           \
-        if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                          \
-        a0++, a4++, b += ldb;                                                      \
-        __asm__("" : "+r"(a0), "+r"(a4), "+r"(b) : : "memory");                    \
+#define WHOLE_K                                                               \
+    {                                                                         \
+        const vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2);              \
+        EACH_ROW(WHOLE_STEP)                                                  \
+        (void)b1, (void)b2;                                                   \
+        if (b_kind == B_PANEL) WHOLE_PREFETCH(b + WHOLE_B_AHEAD * GEMM_NR, 3) \
+        if (b_kind == B_PACK) {                                               \
+            vf_store(packed, b0);                                             \
+            if (nv > 1) vf_store(packed + VF_LANES, b1);                      \
+            if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                  \
+            packed += GEMM_NR;                                                \
+        }                                                                     \
+        if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                      \
+        if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                     \
+        a0++, a4++, b += ldb;                                                 \
+        __asm__("" : "+r"(a0), "+r"(a4), "+r"(b) : : "memory");               \
     }
-#define WHOLE_CLOSE(i, STORE)                                                  \
-    if ((i) < mr) {                                                            \
-        STORE(WHOLE_ROW(vf_real, c, i), acc[i][0]);                            \
-        if (nv > 1) STORE(WHOLE_ROW(vf_real, c, i) + VF_LANES, acc[i][1]);     \
-        if (nv > 2) STORE(WHOLE_ROW(vf_real, c, i) + 2 * VF_LANES, acc[i][2]); \
+#define WHOLE_STORE(i)                                           \
+    if ((i) < mr) {                                              \
+        vf_real *c = WHOLE_ROW(vf_real, c, i);                   \
+        TILE_CLOSE_V(i, 0) TILE_CLOSE_V(i, 1) TILE_CLOSE_V(i, 2) \
     }
-#define WHOLE_STORE(i) WHOLE_CLOSE(i, vf_store)
-#define WHOLE_STREAM(i) WHOLE_CLOSE(i, vf_stream)
+#define WHOLE_STREAM(i)                                             \
+    if ((i) < mr) {                                                 \
+        vf_real *c = WHOLE_ROW(vf_real, c, i);                      \
+        TILE_STREAM_V(i, 0) TILE_STREAM_V(i, 1) TILE_STREAM_V(i, 2) \
+    }
 
-VF_INLINE void whole_run(const tile *t, const int b_kind)
+/* nv, tail_kind, b_kind are constants at every call. */
+VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const int b_kind)
 {
-    const int mr = GEMM_MR, nv = GEMM_NV;
+    const int mr = GEMM_MR;
+    const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
     const int64_t size = sizeof(vf_real);
     int64_t a_ld = t->lda * size, a_ld3 = 3 * a_ld;
     WHOLE_HIDE(a_ld);
@@ -127,16 +137,13 @@ VF_INLINE void whole_run(const tile *t, const int b_kind)
     int64_t c_ld = t->ldc * size, c_ld3 = 3 * c_ld;
     vf_real *c0 = t->c, *c4 = (vf_real *)((char *)c0 + 4 * c_ld);
 #if GEMM_EPI
-    if (t->f.on) {
-        const int tail_kind = TAIL_WHOLE;
-        const vm tail = vm_first(0); /* of no tail: TILE_FUSE names it */
-        (void)tail;
+    if (tail_kind == TAIL_WHOLE && t->f.on) {
         const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
         const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
         EACH_ROW(TILE_FUSE)
     }
 #endif
-    if (t->stream) {
+    if (tail_kind == TAIL_WHOLE && t->stream) {
         EACH_ROW(WHOLE_STREAM)
     } else {
         EACH_ROW(WHOLE_STORE)
