@@ -58,7 +58,7 @@ bool lmn_gemm_f32_plan_as(const lmn_gemm_row *row, const lmn_gemm_shape *s, cons
     if (!lmn_choice_in_range(c) || p.n_chunks == 0 || (p.path = path_as(out, c)) < 0) return false;
     cut(&p);
     if (!cut_as(&p, c)) return false;
-    lay_out(&p, c->kc ? c->kc : KC);
+    lay_out(&p, c->kc ? c->kc : longest_k(&p));
     p.n_chunks = p.m_blocks * p.n_blocks * p.n_batch;
     if (p.n_chunks > lmn_max_i64(LMN_CHOICE_CHUNKS_MAX, out->n_chunks)) return false;
     if (p.scratch_bytes > LMN_CHOICE_SCRATCH_MAX && p.scratch_bytes > out->scratch_bytes)

@@ -41,7 +41,7 @@ enum {
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     DIRECT_M = 32,            /* and any B for so few rows */
-    DIRECT_NC = 768,          /* columns of a chunk then */
+    DIRECT_NC = 768,          /* columns of a chunk then, of KC */
     NARROW_BYTES = 1 << 20,   /* and a B of one panel */
     FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
     SHORT_K = 64,             /* sums so short are mostly C ... */
@@ -133,6 +133,12 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     return lmn_ceil_div_i64(p->n, lmn_round_up_i64(lmn_ceil_div_i64(p->n, worth), 2));
 }
 
+/* Of a block of B. */
+static int64_t longest_k(const GEMM_T(plan) * p)
+{
+    return p->path == PATH_DIRECT && p->b_far ? p->row->far_k : KC;
+}
+
 static void cut_blocks(GEMM_T(plan) * p)
 {
     const double packs = p->path != PATH_PACKED        ? 0
@@ -142,7 +148,7 @@ static void cut_blocks(GEMM_T(plan) * p)
     c.mr = p->row->mr, c.nr = p->row->nr;
     c.mc = MC, c.nc = NC;
     if (p->k <= WIDE_K) c.nc = NC * KC / lmn_max_i64(16, p->k);
-    if (p->b_far) c.nc = DIRECT_NC;
+    if (p->b_far) c.nc = DIRECT_NC * KC / longest_k(p);
     c.threads = p->threads;
     c.pack = packs, c.come = chunk_madds, c.most = max_chunk_madds;
     lmn_cut_blocks(&c);
@@ -207,7 +213,7 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     cut(out);
     out->c_past =
         out->row->past && s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
-    lay_out(out, KC);
+    lay_out(out, longest_k(out));
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
 
