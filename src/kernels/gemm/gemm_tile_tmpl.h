@@ -95,18 +95,50 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         if (nv > 1) acc[i][1] = TILE_FMA(1, av, b1, acc[i][1]); \
         if (nv > 2) acc[i][2] = TILE_FMA(2, av, b2, acc[i][2]); \
     }
-#define TILE_FUSE_V(i, v)                                                                    \
-    if ((v) < nv) {                                                                          \
-        const int64_t at = (v)*VF_LANES;                                                     \
-        if (row) acc[i][v] = vf_add(acc[i][v], rv);                                          \
-        if (col) acc[i][v] = vf_add(acc[i][v], TILE_LOAD(v, col + at));                      \
-        if (full) acc[i][v] = vf_add(acc[i][v], TILE_LOAD(v, full + (i)*t->f.full_ld + at)); \
-        acc[i][v] = vf_min(hi, vf_max(lo, acc[i][v]));                                       \
+#define TILE_EACH_V(i, OP, x0, x1, x2)             \
+    if ((i) < mr) {                                \
+        acc[i][0] = OP(x0, acc[i][0]);             \
+        if (nv > 1) acc[i][1] = OP(x1, acc[i][1]); \
+        if (nv > 2) acc[i][2] = OP(x2, acc[i][2]); \
     }
-#define TILE_FUSE(i)                                          \
-    if ((i) < mr) {                                           \
-        vf rv = row ? vf_set1(row[i]) : vf_zero();            \
-        TILE_FUSE_V(i, 0) TILE_FUSE_V(i, 1) TILE_FUSE_V(i, 2) \
+#define TILE_ADD_ROW(i)                    \
+    if ((i) < mr) {                        \
+        const vf rv = vf_set1(row[i]);     \
+        TILE_EACH_V(i, vf_add, rv, rv, rv) \
+    }
+#define TILE_ADD_COL(i) TILE_EACH_V(i, vf_add, c0v, c1v, c2v)
+#define TILE_ADD_FULL(i)                                                                     \
+    if ((i) < mr) {                                                                          \
+        const vf_real *x = full + (i)*t->f.full_ld;                                          \
+        TILE_EACH_V(i, vf_add, vf_load(x), vf_load(x + VF_LANES), vf_load(x + 2 * VF_LANES)) \
+    }
+#define TILE_MAX(i) TILE_EACH_V(i, vf_max, lo, lo, lo)
+#define TILE_MIN(i) TILE_EACH_V(i, vf_min, hi, hi, hi)
+/* Of whole vectors. Pass after pass: an operation that is not there costs nothing, and a bound at
+   infinity changes nothing. */
+#define TILE_FUSE                                                                      \
+    {                                                                                  \
+        const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;             \
+        if (row) {                                                                     \
+            EACH_ROW(TILE_ADD_ROW)                                                     \
+        }                                                                              \
+        if (col) {                                                                     \
+            const vf c0v = vf_load(col), c1v = nv > 1 ? vf_load(col + VF_LANES) : c0v, \
+                     c2v = nv > 2 ? vf_load(col + 2 * VF_LANES) : c0v;                 \
+            EACH_ROW(TILE_ADD_COL)                                                     \
+            (void)c1v, (void)c2v;                                                      \
+        }                                                                              \
+        if (full) {                                                                    \
+            EACH_ROW(TILE_ADD_FULL)                                                    \
+        }                                                                              \
+        if (t->f.lo > -__builtin_inff()) {                                             \
+            const vf lo = vf_set1(t->f.lo);                                            \
+            EACH_ROW(TILE_MAX)                                                         \
+        }                                                                              \
+        if (t->f.hi < __builtin_inff()) {                                              \
+            const vf hi = vf_set1(t->f.hi);                                            \
+            EACH_ROW(TILE_MIN)                                                         \
+        }                                                                              \
     }
 #define TILE_CLOSE_V(i, v)                                   \
     if ((v) < nv) {                                          \
@@ -169,11 +201,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
     }
     ldc = t->ldc; /* the rows of C are found anew: registers are few */
 #if GEMM_EPI
-    if (tail_kind == TAIL_WHOLE && t->f.on) {
-        const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
-        const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
-        EACH_ROW(TILE_FUSE)
-    }
+    if (tail_kind == TAIL_WHOLE && t->f.on) TILE_FUSE
 #endif
     if (tail_kind == TAIL_WHOLE && t->stream) {
         EACH_ROW(TILE_STREAM)

@@ -137,11 +137,7 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
     int64_t c_ld = t->ldc * size, c_ld3 = 3 * c_ld;
     vf_real *c0 = t->c, *c4 = (vf_real *)((char *)c0 + 4 * c_ld);
 #if GEMM_EPI
-    if (tail_kind == TAIL_WHOLE && t->f.on) {
-        const vf_real *row = t->f.row, *col = t->f.col, *full = t->f.full;
-        const vf lo = vf_set1(t->f.lo), hi = vf_set1(t->f.hi);
-        EACH_ROW(TILE_FUSE)
-    }
+    if (tail_kind == TAIL_WHOLE && t->f.on) TILE_FUSE
 #endif
     if (tail_kind == TAIL_WHOLE && t->stream) {
         EACH_ROW(WHOLE_STREAM)
