@@ -149,16 +149,62 @@ lamina_status lmn_ew_canon_binary(lmn_canon *c);
                                       .attrs = ATTRS,                                \
                                       .eval = eval_op}
 
+/* eval_op and infer_op of an operator whose IMPL and dim_fn (may be NULL) stand above. */
+#define LMN_EW_RULES                             \
+    static lamina_status eval_op(lmn_eval *ec)   \
+    {                                            \
+        return lmn_ew_eval(ec, &IMPL, NULL);     \
+    }                                            \
+    static lamina_status infer_op(lmn_infer *ic) \
+    {                                            \
+        return lmn_ew_infer(ic, dim_fn);         \
+    }
+
+/* A unary operator of one type over `set`; IMPL and dim_fn stand above it. */
+#define LMN_EW_OP_UN(Name, first, port_in, port_out, set)                            \
+    LMN_EW_RULES                                                                     \
+    static const lmn_port IN[] = {{port_in, 'T', 0, set}, {0}};                      \
+    static const lmn_port OUT[] = {{port_out, 'T', 0, set}, {0}};                    \
+    const lmn_op_def lmn_op_##Name = {.domain = "",                                  \
+                                      .name = #Name,                                 \
+                                      .since = first,                                \
+                                      .flags = LMN_OP_ELEMENTWISE | LMN_OP_INPLACE | \
+                                               LMN_OP_INT_LATTICE,                   \
+                                      .in = IN,                                      \
+                                      .out = OUT,                                    \
+                                      .infer = infer_op,                             \
+                                      .eval = eval_op}
+
+/* Which of all inputs is first by op, > or <, with broadcast; a NaN wins. */
+#define LMN_EW_OP_EXTREME(Name, port_out, op, of_dims)                                   \
+    LMN_EW_BIN(f32_fn, float, float, a != a || a op b ? a : b)                           \
+    LMN_EW_BIN(f64_fn, double, double, a != a || a op b ? a : b)                         \
+    LMN_EW_BIN(i64_fn, int64_t, int64_t, a op b ? a : b)                                 \
+    LMN_EW_BIN(u64_fn, uint64_t, uint64_t, a op b ? a : b)                               \
+    static const lmn_ew_impl IMPL = {                                                    \
+        .f32 = f32_fn, .f64 = f64_fn, .i64 = i64_fn, .u64 = u64_fn, .fold = true};       \
+    static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)                         \
+    {                                                                                    \
+        lmn_dim r = v[0];                                                                \
+        for (int32_t i = 1; i < ic->node->n_in; i++) r = of_dims(ic->dims, r, v[i]);     \
+        return r;                                                                        \
+    }                                                                                    \
+    LMN_EW_RULES                                                                         \
+    static const lmn_port IN[] = {{"data_0", 'T', LMN_PORT_VARIADIC, LMN_D_NUM}, {0}};   \
+    static const lmn_port OUT[] = {{port_out, 'T', 0, LMN_D_NUM}, {0}};                  \
+    const lmn_op_def lmn_op_##Name = {.domain = "",                                      \
+                                      .name = #Name,                                     \
+                                      .since = 1,                                        \
+                                      .flags = LMN_OP_ELEMENTWISE | LMN_OP_INT_LATTICE | \
+                                               LMN_OP_COMMUTES,                          \
+                                      .in = IN,                                          \
+                                      .out = OUT,                                        \
+                                      .infer = infer_op,                                 \
+                                      .eval = eval_op}
+
 /* A comparison or logic operator A, B -> C (bool) over `set`; IMPL and dim_fn stand above it. */
 #define LMN_EW_OP_BOOL(Name, first, set, more_flags)                                              \
-    static lamina_status eval_op(lmn_eval *ec)                                                    \
-    {                                                                                             \
-        return lmn_ew_eval(ec, &IMPL, NULL);                                                      \
-    }                                                                                             \
-    static lamina_status infer_op(lmn_infer *ic)                                                  \
-    {                                                                                             \
-        return lmn_ew_infer(ic, dim_fn);                                                          \
-    }                                                                                             \
+    LMN_EW_RULES                                                                                  \
     static const lmn_port IN[] = {{"A", 'T', 0, set}, {"B", 'T', 0, set}, {0}};                   \
     static const lmn_port OUT[] = {{"C", 0, 0, LMN_D_BOOL}, {0}};                                 \
     const lmn_op_def lmn_op_##Name = {.domain = "",                                               \
@@ -196,14 +242,7 @@ lamina_status lmn_ew_canon_binary(lmn_canon *c);
 /* A binary operator A, B -> C of one type over `set`; IMPL and dim_fn (may be NULL) stand above it.
  */
 #define LMN_EW_OP_BIN(Name, first, set, more_flags)                                                \
-    static lamina_status eval_op(lmn_eval *ec)                                                     \
-    {                                                                                              \
-        return lmn_ew_eval(ec, &IMPL, NULL);                                                       \
-    }                                                                                              \
-    static lamina_status infer_op(lmn_infer *ic)                                                   \
-    {                                                                                              \
-        return lmn_ew_infer(ic, dim_fn);                                                           \
-    }                                                                                              \
+    LMN_EW_RULES                                                                                   \
     static const lmn_port IN[] = {{"A", 'T', 0, set}, {"B", 'T', 0, set}, {0}};                    \
     static const lmn_port OUT[] = {{"C", 'T', 0, set}, {0}};                                       \
     const lmn_op_def lmn_op_##Name = {.domain = "",                                                \

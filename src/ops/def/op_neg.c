@@ -7,33 +7,12 @@ LMN_EW_UN(f32_fn, float, float, -x)
 LMN_EW_UN(f64_fn, double, double, -x)
 LMN_EW_UN(i64_fn, int64_t, int64_t, 0 - (uint64_t)x)
 
+static const lmn_ew_impl IMPL = {.f32 = f32_fn, .f64 = f64_fn, .i64 = i64_fn};
+
 static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
 {
     if (!lmn_ew_dim_usable(v[0])) return LMN_DIM_UNKNOWN;
     return lmn_dim_sub(ic->dims, lmn_dim_c(0), v[0]);
 }
 
-static lamina_status infer_op(lmn_infer *ic)
-{
-    return lmn_ew_infer(ic, dim_fn);
-}
-
-static lamina_status eval_op(lmn_eval *ec)
-{
-    static const lmn_ew_impl IMPL = {.f32 = f32_fn, .f64 = f64_fn, .i64 = i64_fn};
-    return lmn_ew_eval(ec, &IMPL, NULL);
-}
-
-static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT | LMN_D_SINT}, {0}};
-static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT | LMN_D_SINT}, {0}};
-
-const lmn_op_def lmn_op_Neg = {
-    .domain = "",
-    .name = "Neg",
-    .since = 1,
-    .flags = LMN_OP_ELEMENTWISE | LMN_OP_INPLACE | LMN_OP_INT_LATTICE,
-    .in = IN,
-    .out = OUT,
-    .infer = infer_op,
-    .eval = eval_op,
-};
+LMN_EW_OP_UN(Neg, 1, "X", "Y", LMN_D_FLOAT | LMN_D_SINT);

@@ -8,6 +8,8 @@ LMN_EW_UN(f64_fn, double, double, x > 0 ? 1 : x < 0 ? -1 : x)
 LMN_EW_UN(i64_fn, int64_t, int64_t, (x > 0) - (x < 0))
 LMN_EW_UN(u64_fn, uint64_t, uint64_t, x != 0)
 
+static const lmn_ew_impl IMPL = {.f32 = f32_fn, .f64 = f64_fn, .i64 = i64_fn, .u64 = u64_fn};
+
 static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
 {
     if (!lmn_ew_dim_usable(v[0])) return LMN_DIM_UNKNOWN;
@@ -18,27 +20,4 @@ static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
     return lo == 0 && hi == 0 ? lmn_dim_c(0) : LMN_DIM_UNKNOWN;
 }
 
-static lamina_status infer_op(lmn_infer *ic)
-{
-    return lmn_ew_infer(ic, dim_fn);
-}
-
-static lamina_status eval_op(lmn_eval *ec)
-{
-    static const lmn_ew_impl IMPL = {.f32 = f32_fn, .f64 = f64_fn, .i64 = i64_fn, .u64 = u64_fn};
-    return lmn_ew_eval(ec, &IMPL, NULL);
-}
-
-static const lmn_port IN[] = {{"input", 'T', 0, LMN_D_NUM}, {0}};
-static const lmn_port OUT[] = {{"output", 'T', 0, LMN_D_NUM}, {0}};
-
-const lmn_op_def lmn_op_Sign = {
-    .domain = "",
-    .name = "Sign",
-    .since = 9,
-    .flags = LMN_OP_ELEMENTWISE | LMN_OP_INPLACE | LMN_OP_INT_LATTICE,
-    .in = IN,
-    .out = OUT,
-    .infer = infer_op,
-    .eval = eval_op,
-};
+LMN_EW_OP_UN(Sign, 9, "input", "output", LMN_D_NUM);
