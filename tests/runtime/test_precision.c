@@ -364,6 +364,30 @@ static void test_mean(t_env *env)
     expect_images(env, rt_load(env, &bytes, &g), 1);
 }
 
+/* Two heads whose results are joined for others: each of them ends the region, and the join works
+   in the usual order. */
+static void test_heads(t_env *env)
+{
+    static pb g, bytes, axis;
+    rt_cpu(env);
+    g.n = 0;
+    weight(&g, "w0", LAMINA_F32, 4, (int64_t[]){C_OUT, C_IN, 1, 1});
+    weight(&g, "w1", LAMINA_F32, 4, (int64_t[]){C_OUT, C_OUT, 1, 1});
+    weight(&g, "w2", LAMINA_F32, 4, (int64_t[]){C_IN, C_OUT, 1, 1});
+    rt_attr_int(&axis, "axis", 1);
+    rt_node(&g, "Conv", "x w0", "y0", NULL);
+    rt_node(&g, "Conv", "y0 w1", "y1", NULL);
+    rt_node(&g, "Conv", "y1 w1", "y2", NULL);
+    rt_node(&g, "Conv", "y2 w1", "y3", NULL);
+    rt_node(&g, "Conv", "y3 w1", "p", NULL);
+    rt_node(&g, "Conv", "y3 w2", "q", NULL);
+    rt_node(&g, "Concat", "p q", "y", &axis);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "2 16 9 9");
+    rt_port(&g, 12, "y", LAMINA_F32, "2 40 9 9");
+    expect_images(env, rt_load(env, &bytes, &g), 3);
+}
+
 /* A block of a transformer: in bf16 the normalisation and the first product hand on bf16 where the
    machine multiplies pairs; the residual is of f32. */
 static void test_short(t_env *env)
@@ -414,5 +438,6 @@ static void test_short(t_env *env)
     lamina_model_unref(m);
 }
 
-T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_chain), T_TEST(test_movers),
-       T_TEST(test_mean), T_TEST(test_auto_refuses), T_TEST(test_16_bits), T_TEST(test_unknown))
+T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_heads), T_TEST(test_chain),
+       T_TEST(test_movers), T_TEST(test_mean), T_TEST(test_auto_refuses), T_TEST(test_16_bits),
+       T_TEST(test_unknown))

@@ -408,6 +408,20 @@ static lamina_status put_in_order(last *l)
     return LAMINA_OK;
 }
 
+/* What is joined for others alone is joined in their order, where parts lie beside each other and
+   need no copy (planner.h). */
+static void leave_joins(last *l)
+{
+    const lmn_graph *g = l->m->g;
+    for (size_t i = l->n_nodes; i-- > 0;) {
+        const lmn_gnode *n = &g->nodes[i];
+        if (l->kind[i] == JOIN && !l->seen[n->out[0]]) l->kind[i] = NONE;
+        for (int32_t k = 0; l->kind[i] && k < n->op.n_in; k++)
+            if (is_data((kind)l->kind[i], k)) l->seen[n->in[k]] = 1;
+    }
+    memset(l->seen, 0, l->n_values * sizeof *l->seen);
+}
+
 static bool prepare(last *l)
 {
     lmn_arena *a = &l->m->tmp;
@@ -437,6 +451,7 @@ static lamina_status run(lmn_match *m)
     if (!any || !lmn_op_find("", "Transpose")) return LAMINA_OK;
     if (!prepare(&l)) return LAMINA_E_NOMEM;
     for (size_t i = 0; i < l.n_nodes; i++) l.kind[i] = (uint8_t)kind_of(&l, &m->g->nodes[i]);
+    leave_joins(&l);
     join(&l);
     count_places(&l);
     lamina_status st = LAMINA_OK;
