@@ -161,8 +161,9 @@ static bool spin(lmn_worker *w, lmn_group *g)
     lmn_workpool *p = w->pool;
     const uint64_t spin_ns = p->spin_ns, begun = lmn_now_ns();
     if (spin_ns == 0) return false;
-    uint64_t waited;
+    uint64_t waited = 0;
     do {
+        if (waited >= spin_ns) lmn_thread_yield(); /* who has work goes first */
         for (int i = 0; i < 32; i++) lmn_cpu_pause();
         if (ended(w, g) || work_in_sight(p)) return true;
         waited = lmn_now_ns() - begun;

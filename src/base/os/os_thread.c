@@ -4,6 +4,7 @@
 #include "base/os/os_thread.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,11 @@ lamina_status lmn_thread_start(lmn_thread *t, void *(*fn)(void *), void *arg)
 void lmn_thread_join(lmn_thread *t)
 {
     (void)pthread_join(t->t, NULL);
+}
+
+void lmn_thread_yield(void)
+{
+    (void)sched_yield();
 }
 
 uint32_t lmn_thread_id(void)

@@ -39,6 +39,9 @@ void lmn_thread_slice(uint64_t slice_ns);
 void lmn_futex_wait(lmn_atomic(uint32_t) * word, uint32_t expected, uint64_t timeout_ns);
 void lmn_futex_wake(lmn_atomic(uint32_t) * word, int32_t n_waiters);
 
+/* Others who could run on this CPU go first. */
+void lmn_thread_yield(void);
+
 static inline void lmn_cpu_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
