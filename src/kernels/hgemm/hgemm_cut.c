@@ -22,6 +22,8 @@ enum {
     PANELS_MC = 256,      /* rows and columns of a chunk whose panels pass one by one: A in L2, */
     PANELS_NC = 1024,     /* and C */
     ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
+    FAR_M = 64,             /* rows that leave little time to fetch packed B from beyond L2, */
+    FAR_ELEMS = 96 << 10,   /* and then a block of it, as near one stream as that is */
     ROWS_NC = 1024,         /* columns that share rows brought together, */
     ROWS_SUMS = 64 << 10    /* and their sums */
 };
@@ -48,6 +50,10 @@ static void cut_blocks(lmn_hgemm_plan *p)
     if (is(p, LMN_HGEMM_PACKED) && is(p, LMN_HGEMM_A_F32) && !by_panels(p)) {
         const int64_t most = ONCE_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
         c.nc = lmn_max_i64(c.nc, lmn_min_i64(lmn_round_up_i64(p->n, c.nr), most));
+    }
+    if (b_far(p) && a_in_place(p) && !by_panels(p) && p->m <= FAR_M) {
+        const int64_t most = FAR_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
+        c.nc = lmn_max_i64(c.nr, lmn_min_i64(c.nc, most));
     }
     if (by_rows(p)) {
         c.nc = lmn_max_i64(c.nr, STAY_ELEMS / p->kc / c.nr * c.nr), c.most = max_panels_madds;

@@ -27,6 +27,11 @@ static inline bool by_panels(const lmn_hgemm_plan *p)
 {
     return is(p, LMN_HGEMM_PACKED) && p->row->group > 2;
 }
+/* Does packed B come from beyond L2? */
+static inline bool b_far(const lmn_hgemm_plan *p)
+{
+    return is(p, LMN_HGEMM_PACKED) && p->k * p->n * p->row->elem > FAR_BYTES;
+}
 
 /* Of plain B all of k, or much of it, and as many columns as L2 holds are packed once, and many
    rows pass where they lie, those of a tile at a time. */

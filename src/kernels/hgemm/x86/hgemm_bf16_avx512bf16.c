@@ -123,13 +123,24 @@ typedef struct windows {
     const uint16_t *a[MR];
 } windows;
 
-/* Panels that are wanted next come while these multiply: of what 32 rows of k take there, every one
-   of six tiles fetches eight lines. */
-VF_INLINE const uint16_t *next_lines(const lmn_hgemm_block *t, int64_t i0, int64_t j0)
+/* Panels that are wanted next come while these multiply, as one stream: every tile down the rows
+   fetches its share of theirs, so many lines each NEXT_K rows of k. MANY of them pass L1 by. */
+enum { NEXT_K = 8, NEXT_LINES = NEXT_K * HG_NR / PAIR_LANES, MANY_LINES = NEXT_LINES / 3 };
+
+VF_INLINE const uint16_t *next_lines(const lmn_hgemm_block *t, int64_t i0, int64_t j0, int64_t *n)
 {
-    const int64_t part = lmn_ceil_div_i64(i0, MR);
-    if (j0 >= t->n_next || part >= HG_NR / MR) return NULL;
-    return (const uint16_t *)t->b_next + j0 / HG_NR * t->b_panel + part * MR * PAIR_LANES;
+    const int64_t each = lmn_ceil_div_i64(NEXT_LINES, lmn_ceil_div_i64(t->m, MR));
+    const int64_t before = lmn_ceil_div_i64(i0, MR) * each, at = before * (t->k / NEXT_K);
+    *n = j0 < t->n_next ? lmn_min_i64(each, NEXT_LINES - before) : 0;
+    return (const uint16_t *)t->b_next + j0 / HG_NR * t->b_panel + at * PAIR_LANES;
+}
+
+/* n of those lines. */
+VF_INLINE void fetch_lines(const uint16_t *next, int64_t n)
+{
+    for (int64_t q = 0; n > MANY_LINES && q < n; q++)
+        __builtin_prefetch(next + q * PAIR_LANES, 0, 2);
+    for (int64_t q = 0; n <= MANY_LINES && q < n; q++) __builtin_prefetch(next + q * PAIR_LANES);
 }
 
 /* mr, nv, half and lines are constants at every call; n columns of the last vector count, at most
@@ -192,7 +203,6 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
     if ((i) < mr) {                                                                            \
         for (int v = 0; v < nv; v++) __builtin_prefetch(full + (i)*h->full_ld + v * VF_LANES); \
     }
-#define FETCH_NEXT(q) __builtin_prefetch(next + (q)*PAIR_LANES);
 #define FETCH_A(i) \
     if ((i) < mr) __builtin_prefetch(a[i] + k + ahead);
 #define FETCH_C(i)                                                               \
@@ -225,7 +235,8 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
     if (full) {
         EACH_ROW(FETCH)
     }
-    const uint16_t *next = next_lines(t, i0, j0);
+    int64_t n_next;
+    const uint16_t *next = next_lines(t, i0, j0, &n_next);
     const bool more = i0 + mr < t->m && j0 + HG_NR >= t->n;
     const int64_t ahead = more ? mr * t->lda : 0, n_runs = lines ? t->k / w->l->run : 1;
     int64_t taken = 0; /* of a run by the pair before */
@@ -234,14 +245,12 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
         const int64_t end = lines ? first + w->l->run : t->k - t->odd;
         int64_t k = first + taken;
         for (; k + 1 < end; k += PAIR, b += PAIR * HG_NR) {
-            if ((k - first) % PAIR_LANES < PAIR) {
-                if (!lines) {
-                    EACH_ROW(FETCH_A)
-                }
-                if (next) {
-                    EACH_ROW(FETCH_NEXT)
-                    next += PAIR_LANES * HG_NR;
-                }
+            if (!lines && (k - first) % PAIR_LANES < PAIR) {
+                EACH_ROW(FETCH_A)
+            }
+            if (n_next > 0 && (k - first) % NEXT_K < PAIR) {
+                fetch_lines(next, n_next);
+                next += n_next * PAIR_LANES;
             }
             LOAD_B
             EACH_ROW(STEP)
