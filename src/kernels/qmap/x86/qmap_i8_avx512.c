@@ -49,9 +49,9 @@ static inline __m512i sums_of(const quick *q, const uint8_t *a, const uint8_t *b
 {
     const __m512 t =
         _mm512_fmadd_ps(sixteen(a, flip), q->ka, _mm512_fmadd_ps(sixteen(b, flip), q->kb, q->c));
-    const __m512i v = _mm512_cvtps_epi32(t);
-    *off = _mm512_max_ps(*off, _mm512_abs_ps(_mm512_sub_ps(t, _mm512_cvtepi32_ps(v))));
-    return v;
+    enum { NEAREST = 0, ABS_MOST = 0xb }; /* to even; the larger of two magnitudes, no sign */
+    *off = _mm512_range_ps(*off, _mm512_reduce_ps(t, NEAREST), ABS_MOST);
+    return _mm512_cvtps_epi32(t);
 }
 
 /* Sixteen sums as they are defined; scales are numbers. */
