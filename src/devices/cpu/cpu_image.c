@@ -32,7 +32,8 @@ static bool weights_of(const lamina_tensor *w, lmn_hlast_weights *out)
     *out = (lmn_hlast_weights){.w = w->data,
                                .c_out = w->dims[0],
                                .c_in = w->dims[1],
-                               .taps = lmn_count(w) / w->dims[0] / w->dims[1]};
+                               .taps = lmn_count(w) / w->dims[0] / w->dims[1],
+                               .line = w->dims[w->rank - 1]};
     return true;
 }
 
@@ -59,7 +60,7 @@ static bool job_of(const lmn_hgemm_row *row, const lamina_tensor *w, int32_t fla
     job->bytes = flags & DEEP
                      ? (uint64_t)lmn_dwlast_packed_elems(from.c_out, from.taps) * sizeof(float)
                      : (uint64_t)lmn_hlast_packed_elems(row, &from) * sizeof(uint16_t);
-    *kind = flags & DEEP ? "deep.2" : "image.1";
+    *kind = flags & DEEP ? "deep.2" : "image.2";
     return true;
 }
 

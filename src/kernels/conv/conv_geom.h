@@ -43,6 +43,18 @@ static inline int64_t lmn_conv_at(const lmn_conv_geom *g, int axis, int64_t o, i
     return o * g->stride[axis] + tap * g->dilation[axis] - g->pad[axis];
 }
 
+/* Outputs of a line that are rows of a tile, where a line is cut evenly; and those that are read.
+ */
+enum { LMN_CONV_LINE_ROWS = 16 };
+static inline int64_t lmn_conv_line_rows(int64_t width)
+{
+    return lmn_ceil_div_i64(width, lmn_ceil_div_i64(width, LMN_CONV_LINE_ROWS));
+}
+static inline int64_t lmn_conv_line_read(int64_t width)
+{
+    return lmn_ceil_div_i64(width, LMN_CONV_LINE_ROWS) * lmn_conv_line_rows(width);
+}
+
 /* Outputs [lo, hi) of the width axis, seen from output `o0` on, whose tap `tap` lies inside; `len`
    outputs are asked for. lo <= hi, both in 0 .. len. */
 static inline void lmn_conv_inside(const lmn_conv_geom *g, int64_t o0, int64_t len, int64_t tap,

@@ -28,6 +28,7 @@
 #ifndef LMN_KERNELS_HGEMM_H
 #define LMN_KERNELS_HGEMM_H
 
+#include "kernels/conv/conv_geom.h"
 #include "kernels/gemm/epi.h"
 #include "kernels/krow.h"
 
@@ -86,7 +87,7 @@ typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);
 /*
  * Rows of A that are windows of an image with its channels last, read where they lie: output x of
  * line l begins at a + l * line + x * step, and its k in runs at at[0], at[1] ... elements from
- * there. Rows of groups beyond pairs have runs of a group, and read lmn_hgemm_lines_read() outputs
+ * there. Rows of groups beyond pairs have runs of a group, and read lmn_conv_line_read() outputs
  * of a line; others take any run and read what there is. The result leaves by head, whose rows are
  * the outputs, line after line.
  */
@@ -104,17 +105,6 @@ typedef struct lmn_hgemm_lines {
 } lmn_hgemm_lines;
 
 typedef void lmn_hgemm_lines_fn(const lmn_hgemm_lines *t);
-
-/* Outputs of a tile: a line is cut evenly. */
-enum { LMN_HGEMM_LINE_ROWS = 16 };
-static inline int64_t lmn_hgemm_lines_rows(int64_t width)
-{
-    return lmn_ceil_div_i64(width, lmn_ceil_div_i64(width, LMN_HGEMM_LINE_ROWS));
-}
-static inline int64_t lmn_hgemm_lines_read(int64_t width)
-{
-    return lmn_ceil_div_i64(width, LMN_HGEMM_LINE_ROWS) * lmn_hgemm_lines_rows(width);
-}
 
 /* B, k x n, into panels; ceil(k / 2) * 2 rows are written where elem is 2, columns past n as +0. */
 typedef struct lmn_hgemm_pack {

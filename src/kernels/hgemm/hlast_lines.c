@@ -1,8 +1,9 @@
 /*
  * Convolutions with their channels last on rows that read windows where they lie (hgemm.h): a chunk
  * copies its lines of input once, with the padding around them, and every run of taps is an offset
- * there. Without padding the lines of the image itself are read, by rows that read no more than
- * there is. Same bits as copied windows.
+ * there. Without padding the lines of the image itself are read, where no more is read than there
+ * is. A line of taps that ends within a group goes on into its neighbours, which meet weights of 0:
+ * where one of those is no number, windows of lines are copied apart. Same bits as copied windows.
  */
 #include "kernels/hgemm/hlast_plan.h"
 
@@ -21,8 +22,9 @@ static bool takes(const lmn_hgemm_row *row, const lmn_conv_geom *g)
     if (row->group == PAIR)
         return taps > 1 || g->stride[1] > 1 || g->stride[2] > 1 || g->in[1] != g->out[1] ||
                g->in[2] != g->out[2];
-    return g->dilation[2] == 1 && g->kernel[2] * g->c_in % row->group == 0 && taps > 1 &&
-           lmn_hgemm_lines_rows(g->out[2]) >= LEAST_ROWS;
+    const bool strides = g->stride[1] > 1 || g->stride[2] > 1;
+    return g->dilation[2] == 1 && lmn_conv_line_rows(g->out[2]) >= LEAST_ROWS &&
+           (taps > 1 || (strides && g->c_in % row->group == 0));
 }
 
 /* Elements of a line of taps that follow each other. */
@@ -36,6 +38,17 @@ static int64_t run_elems(const lmn_hlast_plan *p)
     return group == PAIR ? neighbours(&p->g) : group;
 }
 
+/* Elements of k of a line of taps, and those that are taps. */
+static int64_t line_elems(const lmn_hlast_plan *p)
+{
+    const lmn_conv_geom *g = &p->g;
+    return lmn_hlast_line_elems(p->gemm.row, g->c_in, g->kernel[1] * g->kernel[2], g->kernel[2]);
+}
+static int64_t line_taps(const lmn_hlast_plan *p)
+{
+    return p->g.kernel[2] * p->g.c_in;
+}
+
 /* Are windows read in the image itself? */
 static bool in_place(const lmn_hlast_plan *p)
 {
@@ -43,7 +56,34 @@ static bool in_place(const lmn_hlast_plan *p)
     for (int i = 1; i < 3; i++)
         if (g->pad[i] || lmn_conv_at(g, i, g->out[i] - 1, g->kernel[i] - 1) >= g->in[i])
             return false;
-    return p->gemm.row->group == PAIR;
+    return p->gemm.row->group == PAIR ||
+           (line_elems(p) == line_taps(p) && lmn_conv_line_read(g->out[2]) == g->out[2]);
+}
+
+/* Outputs of a line that are read. */
+static int64_t read_outputs(const lmn_hlast_plan *p)
+{
+    const int64_t width = p->g.out[2];
+    return p->gemm.row->group == PAIR ? width : lmn_conv_line_read(width);
+}
+
+/* Elements of the lines that are copied, with what is read behind them; of windows of lines apart.
+ */
+static int64_t copied_elems(const lmn_hlast_plan *p)
+{
+    const lmn_hlast_lines *d = &p->direct;
+    return in_place(p) ? 0 : d->n_in * d->width * p->g.c_in + line_elems(p) - line_taps(p);
+}
+static int64_t apart_elems(const lmn_hlast_plan *p)
+{
+    return line_elems(p) == line_taps(p) ? 0 : p->direct.n_in * read_outputs(p) * line_elems(p);
+}
+
+/* Bytes of the places of runs. */
+static size_t find_bytes(const lmn_hlast_plan *p)
+{
+    const int64_t runs = lmn_hlast_k(p->gemm.row, &p->g) / run_elems(p);
+    return lmn_align_up((size_t)runs * sizeof(int64_t), 64);
 }
 
 bool lmn_hlast_lines_make(const lmn_hgemm_row *row, lmn_hlast_plan *p)
@@ -51,7 +91,8 @@ bool lmn_hlast_lines_make(const lmn_hgemm_row *row, lmn_hlast_plan *p)
     const lmn_conv_geom *g = &p->g;
     lmn_hlast_lines *d = &p->direct;
     if (!takes(row, g)) return false;
-    const int64_t k = g->kernel[1] * g->kernel[2] * g->c_in;
+    p->gemm.row = row;
+    const int64_t k = lmn_hlast_k(row, g);
     d->lines = lmn_min_i64(g->out[1], lmn_ceil_div_i64(OUTPUTS, g->out[2]));
     d->blocks = lmn_ceil_div_i64(g->out[1], d->lines);
     const int64_t panels = lmn_ceil_div_i64(g->c_out, row->nr), chunks = g->n * d->blocks;
@@ -61,14 +102,11 @@ bool lmn_hlast_lines_make(const lmn_hgemm_row *row, lmn_hlast_plan *p)
         wanted = lmn_max_i64(wanted, lmn_ceil_div_i64(panels * panel_madds, most_madds));
     d->columns = lmn_ceil_div_i64(panels, lmn_min_i64(panels, wanted)) * row->nr;
     d->n_blocks = lmn_ceil_div_i64(g->c_out, d->columns);
-    const int64_t read = row->group == PAIR ? g->out[2] : lmn_hgemm_lines_read(g->out[2]);
-    d->width = (read - 1) * g->stride[2] + (g->kernel[2] - 1) * g->dilation[2] + 1;
+    d->width = (read_outputs(p) - 1) * g->stride[2] + (g->kernel[2] - 1) * g->dilation[2] + 1;
     d->n_in = (d->lines - 1) * g->stride[1] + (g->kernel[1] - 1) * g->dilation[1] + 1;
-    p->gemm.row = row;
     p->n_chunks = chunks * d->n_blocks;
-    const size_t copied =
-        in_place(p) ? 0 : (size_t)(d->n_in * d->width * g->c_in) * sizeof(uint16_t);
-    p->scratch_bytes = lmn_align_up((size_t)(k / run_elems(p)) * sizeof(int64_t), 64) + copied;
+    p->scratch_bytes =
+        find_bytes(p) + (size_t)(copied_elems(p) + apart_elems(p)) * sizeof(uint16_t);
     return true;
 }
 
@@ -86,16 +124,68 @@ static void bring_lines(const lmn_hlast_plan *p, const uint16_t *image, int64_t 
     }
 }
 
+typedef uint16_t eight __attribute__((vector_size(16)));
+
+/* Is there an infinity or NaN? */
+static bool any_not_finite(const uint16_t *x, int64_t n)
+{
+    enum { EXPONENT = 0x7f80, LANES = 8, AT_ONCE = 4 };
+    const eight all = (eight){0} + EXPONENT;
+    eight found[AT_ONCE] = {{0}}, v;
+    int64_t i = 0;
+    for (; i + AT_ONCE * LANES <= n; i += AT_ONCE * LANES)
+        for (int64_t q = 0; q < AT_ONCE; q++) {
+            memcpy(&v, x + i + q * LANES, sizeof v);
+            found[q] |= (eight)((v & all) == all);
+        }
+    bool any = false;
+    for (; i < n; i++) any = any || (x[i] & EXPONENT) == EXPONENT;
+    v = found[0] | found[1] | found[2] | found[3];
+    for (int l = 0; l < LANES; l++) any = any || v[l];
+    return any;
+}
+
+/* The windows of copied lines, each ended by zeros. */
+static void set_apart(const lmn_hlast_plan *p, const uint16_t *lines, uint16_t *dst)
+{
+    const int64_t n = line_elems(p), taps = line_taps(p), step = p->g.stride[2] * p->g.c_in;
+    for (int64_t i = 0; i < p->direct.n_in; i++, lines += p->direct.width * p->g.c_in)
+        for (int64_t o = 0; o < read_outputs(p); o++, dst += n)
+            lmn_hlast_copy_line(dst, lines + o * step, 0, n, taps);
+}
+
 /* Where the runs of a window begin, of lines per_line apart. */
 static void find_runs(const lmn_hlast_plan *p, int64_t per_line, int64_t *at)
 {
     const lmn_conv_geom *g = &p->g;
-    const int64_t run = run_elems(p), line = neighbours(g);
-    const int64_t per_row = g->kernel[2] * g->c_in / line;
+    const bool joined = g->dilation[2] == 1;
+    const int64_t run = run_elems(p), line = joined ? line_elems(p) : g->c_in;
+    const int64_t per_row = joined ? 1 : g->kernel[2];
     for (int64_t ky = 0; ky < g->kernel[1]; ky++)
         for (int64_t q = 0; q < per_row; q++)
             for (int64_t i = 0; i < line; i += run)
                 *at++ = ky * g->dilation[1] * per_line + q * g->dilation[2] * g->c_in + i;
+}
+
+/* What a chunk reads, from line `first` of the padded image on. */
+typedef struct source {
+    const uint16_t *x;
+    int64_t per_line, step; /* elements from line to line, from output to output */
+} source;
+
+static source source_of(const lmn_hlast_plan *p, const uint16_t *image, int64_t first,
+                        uint16_t *room)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t copied = copied_elems(p), n = line_elems(p), past = n - line_taps(p);
+    const int64_t step = g->stride[2] * g->c_in, width = g->in[2] * g->c_in;
+    if (!copied) return (source){image + first * width, width, step};
+    bring_lines(p, image, first, room);
+    memset(room + copied - past, 0, (size_t)past * sizeof *room);
+    if (!past || !any_not_finite(room, copied))
+        return (source){room, p->direct.width * g->c_in, step};
+    set_apart(p, room, room + copied);
+    return (source){room + copied, read_outputs(p) * n, n};
 }
 
 void lmn_hlast_lines_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, int64_t chunk,
@@ -106,20 +196,12 @@ void lmn_hlast_lines_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, 
     const lmn_hgemm_row *row = p->gemm.row;
     const int64_t block = chunk / d->n_blocks, j = chunk % d->n_blocks * d->columns;
     const int64_t image = block / d->blocks, line = block % d->blocks * d->lines;
-    const int64_t k = g->kernel[1] * g->kernel[2] * g->c_in, run = run_elems(p);
-    const uint16_t *x = args->x + image * g->in[1] * g->in[2] * g->c_in;
-    int64_t *at = scratch, per_line = d->width * g->c_in;
-    const int64_t first = line * g->stride[1] - g->pad[1];
-    if (in_place(p)) {
-        per_line = g->in[2] * g->c_in;
-        x += first * per_line;
-    } else {
-        uint16_t *lines =
-            (uint16_t *)scratch + lmn_align_up((size_t)(k / run) * sizeof *at, 64) / sizeof *lines;
-        bring_lines(p, x, first, lines);
-        x = lines;
-    }
-    find_runs(p, per_line, at);
+    const int64_t k = lmn_hlast_k(row, g), run = run_elems(p);
+    int64_t *at = scratch;
+    uint16_t *room = (uint16_t *)scratch + (find_bytes(p) / sizeof *room);
+    const source from = source_of(p, args->x + image * g->in[1] * g->in[2] * g->c_in,
+                                  line * g->stride[1] - g->pad[1], room);
+    find_runs(p, from.per_line, at);
     const int64_t out = (image * g->out[1] + line) * g->out[2] * g->c_out + j;
     const lmn_hgemm_head head = {.col = args->bias ? args->bias + j : NULL,
                                  .lo = args->clipped ? args->lo : -INFINITY,
@@ -129,9 +211,9 @@ void lmn_hlast_lines_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, 
                                  .add = args->add ? args->add + out : NULL,
                                  .out_ld = g->c_out};
     const int64_t panel = lmn_hgemm_panel_elems(row, k);
-    row->lines(&(lmn_hgemm_lines){.a = x,
-                                  .line = g->stride[1] * per_line,
-                                  .step = g->stride[2] * g->c_in,
+    row->lines(&(lmn_hgemm_lines){.a = from.x,
+                                  .line = g->stride[1] * from.per_line,
+                                  .step = from.step,
                                   .width = g->out[2],
                                   .n_lines = lmn_min_i64(d->lines, g->out[1] - line),
                                   .at = at,

@@ -11,23 +11,27 @@
 
 enum { SLAB = 64, MOST = 48 }; /* rows of k packed at once, an even number; columns of a panel */
 
-/* Rows k0 .. k0 + k - 1 of n columns from co on, row-major. */
-static void turn(const lmn_hlast_weights *w, int64_t co, int64_t n, int64_t k0, int64_t k,
-                 float *dst)
+/* Rows k0 .. k0 + k - 1 of n columns from co on, row-major; `line` rows are a line of taps. */
+static void turn(const lmn_hlast_weights *w, int64_t line, int64_t co, int64_t n, int64_t k0,
+                 int64_t k, float *dst)
 {
+    const int64_t there = w->line * w->c_in;
     for (int64_t i = 0; i < n; i++) {
         const float *src = w->w + (co + i) * w->c_in * w->taps;
-        int64_t tap = k0 / w->c_in, c = k0 % w->c_in;
+        int64_t e = k0 % line, tap = k0 / line * w->line + lmn_min_i64(e, there) / w->c_in,
+                c = lmn_min_i64(e, there) % w->c_in;
         for (int64_t r = 0; r < k; r++) {
-            dst[r * n + i] = src[c * w->taps + tap];
-            if (++c == w->c_in) c = 0, tap++;
+            dst[r * n + i] = e < there ? src[c * w->taps + tap] : 0;
+            if (e < there && ++c == w->c_in) c = 0, tap++;
+            if (++e == line) e = 0;
         }
     }
 }
 
 void lmn_hlast_prepack(const lmn_hgemm_row *row, const lmn_hlast_weights *w, void *packed)
 {
-    const int64_t k = w->c_in * w->taps, panel = lmn_hgemm_panel_elems(row, k);
+    const int64_t line = lmn_hlast_line_elems(row, w->c_in, w->taps, w->line);
+    const int64_t k = line * (w->taps / w->line), panel = lmn_hgemm_panel_elems(row, k);
     lmn_assert(row->rows_f32 && row->elem == 2 && row->nr <= MOST);
     float turned[SLAB * MOST];
     memset(packed, 0, (size_t)lmn_hlast_packed_elems(row, w) * 2);
@@ -36,7 +40,7 @@ void lmn_hlast_prepack(const lmn_hgemm_row *row, const lmn_hlast_weights *w, voi
         const int64_t n = lmn_min_i64(row->nr, w->c_out - co);
         for (int64_t k0 = 0; k0 < k; k0 += SLAB) {
             const int64_t some = lmn_min_i64(SLAB, k - k0);
-            turn(w, co, n, k0, some, turned);
+            turn(w, line, co, n, k0, some, turned);
             row->pack_nn_f32(&(lmn_hgemm_pack){to + k0 * row->nr, panel, turned, n, some, n});
         }
     }
@@ -53,7 +57,7 @@ void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool 
     if (lmn_hlast_lines_make(row, out)) return;
     lmn_hgemm_shape s = {.m = g->n * lmn_conv_volume(g->out),
                          .n = g->c_out,
-                         .k = g->c_in * lmn_conv_volume(g->kernel),
+                         .k = lmn_hlast_k(row, g),
                          .n_batch = 1,
                          .flags = LMN_HGEMM_PACKED,
                          .threads = g->threads};
@@ -69,7 +73,8 @@ void lmn_hlast_plan_make(const lmn_hgemm_row *row, const lmn_conv_geom *g, bool 
 typedef struct pixels {
     const lmn_conv_geom *g;
     const uint16_t *x;
-    int64_t run; /* taps of a line that are copied as one */
+    int64_t run;  /* taps of a line that are copied as one */
+    int64_t line; /* elements of k of a line */
 } pixels;
 
 typedef uint8_t sixteen __attribute__((vector_size(16), aligned(1), may_alias));
@@ -134,10 +139,16 @@ static void copy_piece(const piece *c)
 static void bring_rows(const void *ctx, const lmn_hgemm_strip *s)
 {
     const pixels *p = ctx;
-    const int64_t run = p->run * p->g->c_in, end = s->k0 + s->k;
-    for (int64_t q = s->k0 / run; q * run < end; q++) {
-        const int64_t lo = lmn_max_i64(s->k0, q * run), hi = lmn_min_i64(end, (q + 1) * run);
-        copy_piece(&(piece){p, s, q, lo - q * run, hi - q * run, s->dst + lo - s->k0});
+    const int64_t run = p->run * p->g->c_in, runs = p->g->kernel[2] / p->run, end = s->k0 + s->k;
+    for (int64_t line = s->k0 / p->line; line * p->line < end; line++) {
+        int64_t at = line * p->line, lo, hi;
+        for (int64_t q = line * runs; q < (line + 1) * runs; q++, at += run) {
+            lo = lmn_max_i64(s->k0, at), hi = lmn_min_i64(end, at + run);
+            if (lo < hi) copy_piece(&(piece){p, s, q, lo - at, hi - at, s->dst + lo - s->k0});
+        }
+        lo = lmn_max_i64(s->k0, at), hi = lmn_min_i64(end, (line + 1) * p->line);
+        for (int64_t i = 0; lo < hi && i < s->m; i++)
+            memset(s->dst + i * s->ld_dst + lo - s->k0, 0, (size_t)(hi - lo) * 2);
     }
 }
 
@@ -149,7 +160,9 @@ void lmn_hlast_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, int64_
         lmn_hlast_lines_chunk(p, args, chunk, scratch);
         return;
     }
-    const pixels from = {g, args->x, g->dilation[2] == 1 ? g->kernel[2] : 1};
+    const int64_t taps = lmn_conv_volume(g->kernel);
+    const pixels from = {g, args->x, g->dilation[2] == 1 ? g->kernel[2] : 1,
+                         lmn_hlast_line_elems(p->gemm.row, g->c_in, taps, g->kernel[2])};
     lmn_epi epi = {.n_ops = 0}, clip = {.n_ops = 1};
     const lmn_epi_op bias = {.kind = LMN_EPI_ADD, .bcast = LMN_EPI_COL, .x = args->bias};
     if (args->bias) epi.op[epi.n_ops++] = bias;

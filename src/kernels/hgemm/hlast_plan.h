@@ -8,7 +8,8 @@
  * f is nothing or SiLU, within 2^-13 of itself where a row applies it in its tiles. Sums, bias and
  * clip are f32, and the result is rounded once.
  *
- * Order   that of hgemm_plan.h over k = (tap, c).
+ * Order   that of hgemm_plan.h over k = (tap, c); rows that read windows by groups beyond pairs
+ * have each line of taps as whole groups, ended by weights of 0.
  */
 #ifndef LMN_KERNELS_HLAST_PLAN_H
 #define LMN_KERNELS_HLAST_PLAN_H
@@ -43,14 +44,30 @@ typedef struct lmn_hlast_args {
     float lo, hi;
 } lmn_hlast_args;
 
-/* Weights [c_out][c_in][taps] of f32 as panels of a row that has rows_f32. */
+/* Weights [c_out][c_in][taps] of f32 as panels of a row that has rows_f32; `line` taps of the last
+   axis are a line. */
 typedef struct lmn_hlast_weights {
     const float *w;
-    int64_t c_out, c_in, taps;
+    int64_t c_out, c_in, taps, line;
 } lmn_hlast_weights;
+
+/* Elements of k of a line of taps. */
+static inline int64_t lmn_hlast_line_elems(const lmn_hgemm_row *row, int64_t c_in, int64_t taps,
+                                           int64_t line)
+{
+    const bool whole = row->lines && row->group > 2 && taps > 1;
+    return whole ? lmn_round_up_i64(line * c_in, row->group) : line * c_in;
+}
+/* And of a window. */
+static inline int64_t lmn_hlast_k(const lmn_hgemm_row *row, const lmn_conv_geom *g)
+{
+    const int64_t taps = lmn_conv_volume(g->kernel), line = g->kernel[2];
+    return lmn_hlast_line_elems(row, g->c_in, taps, line) * (taps / line);
+}
 static inline int64_t lmn_hlast_packed_elems(const lmn_hgemm_row *row, const lmn_hlast_weights *w)
 {
-    return lmn_hgemm_packed_elems(row, w->c_in * w->taps, w->c_out);
+    const int64_t line = lmn_hlast_line_elems(row, w->c_in, w->taps, w->line);
+    return lmn_hgemm_packed_elems(row, line * (w->taps / w->line), w->c_out);
 }
 void lmn_hlast_prepack(const lmn_hgemm_row *row, const lmn_hlast_weights *w, void *packed);
 

@@ -15,7 +15,7 @@
 
 HG_DEFINE(amx)
 
-enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t), MOST_LINES = 8 };
+enum { STEP_K = 32, B_STEP = HG_NR * PAIR * (int)sizeof(uint16_t) };
 
 /* Of 32 rows of A that stay in the first cache while all panels pass, read in order from the
    second. */
@@ -315,12 +315,12 @@ static void block_any(const place *p, waiting *w, bool lower, bool right)
         block32(p, w, false, false, false, false, NOT_EASED);
 }
 
-/* The blocks of a panel share the fetching of the next, a line of 64 bytes for every k: that of the
-   block-th. */
+/* The blocks of a panel, those of two tiles of rows, share the fetching of the next, a line of 64
+   bytes for every k: that of the block-th. */
 VF_INLINE void fetch_panel(place *p, int64_t b_panel, int64_t block, int64_t blocks)
 {
     const int64_t share = lmn_max_i64(1, blocks);
-    const int64_t lines = lmn_min_i64(MOST_LINES, (STEP_K + share - 1) / share);
+    const int64_t lines = (STEP_K + share - 1) / share;
     const int64_t from = block * lines * (p->k / STEP_K);
     if (from >= p->k) return;
     p->lines = lines;
@@ -352,7 +352,7 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
     p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
     p.low = p.a + AMX_ROWS * p.a_step;
     if (direct && t->c_far && t->k >= SOON_K) p.soon = (AMX_ROWS * STEP_K * 2 + t->k - 1) / t->k;
-    if (t->b_far) fetch_panel(&p, t->b_panel, i / 32, t->m / 32);
+    if (t->b_far) fetch_panel(&p, t->b_panel, i / 32, (t->m + AMX_ROWS - 1) / 32);
     if (t->head && t->head->out) leave_soon(t->head, i, j, m);
     if (p.from && n < HG_NR) {
         const vm low = vm_first(n), high = vm_first(n - VF_LANES);
@@ -366,31 +366,47 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
     if (!direct) *w = (waiting){.t = t, .sums = sums, .i = i, .j = j, .m = m, .n = n};
 }
 
+/* Whole blocks of rows from the first on, and the rows left over. */
+typedef struct rows_of {
+    int64_t whole, rest;
+    amx_cfg all, last;
+    float (*sums)[32 * HG_NR]; /* two, in turn */
+    int turn;
+} rows_of;
+
+/* Rows stay while panels pass, and a panel stays while rows pass. */
+static void by_rows(const lmn_hgemm_block *t, rows_of *r, waiting *w)
+{
+    if (r->whole > 0) amx_enter(&r->all);
+    for (int64_t i = 0; i < r->whole; i += 32)
+        for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, i, j, 32, r->sums[r->turn ^= 1], w);
+    if (r->rest > 0) amx_enter(&r->last);
+    for (int64_t j = 0; r->rest > 0 && j < t->n; j += HG_NR)
+        block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], w);
+}
+static void by_panels(const lmn_hgemm_block *t, rows_of *r, waiting *w)
+{
+    if (r->whole > 0) amx_enter(&r->all);
+    for (int64_t j = 0; j < t->n; j += HG_NR) {
+        if (r->whole > 0 && r->rest > 0 && j > 0) amx_enter(&r->all);
+        for (int64_t i = 0; i < r->whole; i += 32) block_at(t, i, j, 32, r->sums[r->turn ^= 1], w);
+        if (r->rest > 0 && (r->whole > 0 || j == 0)) amx_enter(&r->last);
+        if (r->rest > 0) block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], w);
+    }
+}
+
 void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
 {
-    const int64_t whole = t->m / 32 * 32, rest = t->m - whole;
     const int64_t step = t->k > 0 ? lmn_min_i64(t->k, STEP_K) : STEP_K;
     float sums[2][32 * HG_NR] __attribute__((aligned(64)));
     waiting w = {.m = 0};
-    int turn = 0;
-    amx_cfg cfg;
-    if (whole > 0) {
-        configure(&cfg, AMX_ROWS, AMX_ROWS, step);
-        amx_enter(&cfg);
-        if (!t->b_far && t->k * 32 * (int64_t)sizeof(uint16_t) <= NEAR_BYTES) {
-            for (int64_t i = 0; i < whole; i += 32)
-                for (int64_t j = 0; j < t->n; j += HG_NR)
-                    block_at(t, i, j, 32, sums[turn ^= 1], &w);
-        } else {
-            for (int64_t j = 0; j < t->n; j += HG_NR)
-                for (int64_t i = 0; i < whole; i += 32) block_at(t, i, j, 32, sums[turn ^= 1], &w);
-        }
-    }
-    if (rest > 0) {
-        configure(&cfg, lmn_min_i64(rest, AMX_ROWS), lmn_max_i64(0, rest - AMX_ROWS), step);
-        amx_enter(&cfg);
-        for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, whole, j, rest, sums[turn ^= 1], &w);
-    }
+    rows_of r = {.whole = t->m / 32 * 32, .rest = t->m % 32, .sums = sums};
+    configure(&r.all, AMX_ROWS, AMX_ROWS, step);
+    configure(&r.last, lmn_min_i64(r.rest, AMX_ROWS), lmn_max_i64(0, r.rest - AMX_ROWS), step);
+    if (!t->b_far && t->k * 32 * (int64_t)sizeof(uint16_t) <= NEAR_BYTES)
+        by_rows(t, &r, &w);
+    else
+        by_panels(t, &r, &w);
     amx_leave();
     leave_last(&w);
 }
@@ -440,7 +456,7 @@ lmn_hgemm_lines_fn lmn_hgemm_bf16_lines_amx;
 /* Two tiles of A are runs of any two lines. */
 void lmn_hgemm_bf16_lines_amx(const lmn_hgemm_lines *t)
 {
-    const int64_t rows = lmn_hgemm_lines_rows(t->width);
+    const int64_t rows = lmn_conv_line_rows(t->width);
     const int64_t tiles = t->n_lines * lmn_ceil_div_i64(t->width, AMX_ROWS);
     float sums[2][32 * HG_NR] __attribute__((aligned(64)));
     const lmn_hgemm_block end = {.head = t->head};
