@@ -14,7 +14,11 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     g.c_in = lmn_max_i64(1, g.c_in), g.c_out = lmn_max_i64(1, g.c_out);
     const bool deep = kc_int(kc, 0, 30) == 0; /* k is cut */
     if (deep) g.c_in = kc_int(kc, 1000, 3000), g.c_out = kc_int(kc, 1, 5);
-    kc_conv_axes(kc, &(kc_conv_sizes){pointwise, flat, 7, 3, 4, deep ? 3 : 12}, &g);
+    const bool lines = !deep && kc_int(kc, 0, 3) == 0; /* windows may be read where they lie */
+    if (lines) g.c_in = 64 * kc_int(kc, 1, 2), g.c_out = kc_int(kc, 1, 70);
+    const kc_conv_sizes sizes = {pointwise && !lines,       flat || lines, lines ? 3 : 7, 3, 4,
+                                 deep ? 3 : lines ? 40 : 12};
+    kc_conv_axes(kc, &sizes, &g);
     return g;
 }
 
@@ -45,7 +49,7 @@ static void check_last(kc_ctx *kc, const lmn_krow *head)
         lmn_qconv_args a;
         lmn_qlast_plan plan;
         kc_qconv_draw(kc, &g, true, &a);
-        lmn_qlast_plan_make(row, &g, &plan);
+        lmn_qlast_plan_make(row, &g, lmn_qlast_plain(&a), &plan);
         a.y = kc_buffer(kc, (size_t)(g.n * g.c_out * lmn_conv_volume(g.out) * (a.requant ? 1 : 4)));
         void *scratch = kc_buffer(kc, lmn_align_up(plan.scratch_bytes, 64));
         lmn_qconv_args run = a;
@@ -87,7 +91,7 @@ static void bench_last(kc_ctx *kc, const lmn_krow *head)
         g.c_in = bench_shapes[i].c, g.c_out = bench_shapes[i].m;
         last_bench b = {.args = {.w_signed = true, .x_zp = 7, .requant = true, .mul = 1e-4f}};
         b.args.zp = 128, b.args.hi = 255;
-        lmn_qlast_plan_make(row, &g, &b.plan);
+        lmn_qlast_plan_make(row, &g, true, &b.plan);
         const int64_t pixels = lmn_conv_volume(g.out);
         const uint8_t *w = (uint8_t *)kc_bench_floats(kc, g.c_out * g.c_in * k * k / 4 + 1);
         const lmn_qlast_weights weights = {w, true, g.c_out, g.c_in, k * k};

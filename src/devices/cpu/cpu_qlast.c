@@ -99,7 +99,7 @@ static lamina_status run(const lamina_kernel *k, lmn_eval *ec)
     (void)job_of(row, lmn_in(ec, 3), &job, &kind);
     LMN_TRY(lmn_cpu_last_packed(ec, k->state, &job, &panels));
     j.args.w = panels;
-    lmn_qlast_plan_make(row, &g, &j.plan);
+    lmn_qlast_plan_make(row, &g, lmn_qlast_plain(&j.args), &j.plan);
     LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
     lmn_par_for(ec->par, j.plan.n_chunks, qlast_chunk, &j);
     return LAMINA_OK;

@@ -122,6 +122,26 @@ typedef struct lmn_qgemm_windows {
 
 typedef void lmn_qgemm_windows_fn(const lmn_qgemm_windows *w);
 
+/*
+ * Rows of A that are windows of an image with its channels last, read where they lie: output x of
+ * line l begins at a + l * line + x * step, and its k in groups at at[0], at[1] ... bytes from
+ * there. lmn_conv_line_read() outputs of a line are read. C's rows are the outputs, line after
+ * line; bytes by factors of columns, to which rows add nothing: end.row_add is zeros.
+ */
+typedef struct lmn_qgemm_lines {
+    const uint8_t *a;
+    int64_t line, step; /* bytes */
+    int64_t width, n_lines;
+    const int64_t *at;
+    const void *b;
+    int64_t b_panel; /* bytes from panel to panel */
+    int64_t n, k;    /* k in whole groups */
+    bool b_far;
+    lmn_qgemm_end end;
+} lmn_qgemm_lines;
+
+typedef void lmn_qgemm_lines_fn(const lmn_qgemm_lines *t);
+
 /* Few rows: the sums of A and a B that is read once, and of B's columns. stream: B is [k][n], m at
    most LMN_QGEMM_STREAM_M, arrays of columns hold whole LMN_QGEMM_STREAM. dot: B is [n][k]. */
 enum { LMN_QGEMM_STREAM = 64, LMN_QGEMM_STREAM_M = 4, LMN_QGEMM_DOT_M = 32 };
@@ -154,6 +174,7 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_stream_fn *dot;    /* NULL = none */
     int32_t dot_room;            /* see lmn_qgemm_stream */
     lmn_qgemm_pack_fn *pack_bt;  /* B transposed: src is [n][k]; NULL = none */
+    lmn_qgemm_lines_fn *lines;   /* NULL = none */
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

@@ -63,10 +63,12 @@ void lmn_qlast_prepack(const lmn_qgemm_row *row, const lmn_qlast_weights *w, voi
 /* ---- the plan ----------------------------------------------------------------------------------
  */
 
-void lmn_qlast_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, lmn_qlast_plan *out)
+void lmn_qlast_plan_make(const lmn_qgemm_row *row, const lmn_conv_geom *g, bool plain,
+                         lmn_qlast_plan *out)
 {
     lmn_assert(g->groups == 1);
     *out = (lmn_qlast_plan){.g = *g, .direct = lmn_conv_is_pointwise(g)};
+    if (plain && lmn_qlast_lines_make(row, out)) return;
     const lmn_qgemm_shape shape = {.m = g->n * lmn_conv_volume(g->out),
                                    .n = g->c_out,
                                    .k = g->c_in * lmn_conv_volume(g->kernel),
@@ -98,6 +100,10 @@ void lmn_qlast_chunk(const lmn_qlast_plan *p, const lmn_qconv_args *args, int64_
                      void *scratch)
 {
     const lmn_conv_geom *g = &p->g;
+    if (p->windows.lines) {
+        lmn_qlast_lines_chunk(p, args, chunk, scratch);
+        return;
+    }
     const pixels w = {p->gemm.row, {.g = g, .x = args->x, .pad = (uint8_t)args->x_zp}};
     const lmn_qgemm_args a = {.a = args->x,
                               .b = args->w,

@@ -3,41 +3,23 @@
  * have 64 bytes a row and only their number of rows follows m. What is no product runs on the VNNI
  * row's functions, which every CPU of this level has.
  */
-#include "kernels/qgemm/qgemm_avx512_tmpl.h"
-#include "kernels/simd/amx_tile.h"
+#include "kernels/qgemm/qgemm_amx_tmpl.h"
 
-enum { MR = 32, NR = 32, DEEP = 64 };
 /* From here on the end of the tile before comes first: steps so many are no longer at work together
    when their loop is done. */
 enum { LONG_K = 512 };
 /* From here on the end of a whole tile of bytes is dealt to the steps of the next. */
-enum { EASE_K = 256 };
+enum { EASE_K = 64 };
+/* Rows of A of a block that stay in the first cache while panels from L2 pass. */
+enum { NEAR_BYTES = 32 << 10 };
 
 lmn_qgemm_block_fn lmn_qgemm_i8_block_amx;
 lmn_qgemm_taps_fn lmn_qgemm_i8_taps_amx, lmn_qgemm_i8_taps_avx512vnni;
 lmn_qgemm_gather_fn lmn_qgemm_i8_gather_amx, lmn_qgemm_i8_gather_avx512vnni;
 lmn_qgemm_windows_fn lmn_qgemm_i8_windows_amx, lmn_qgemm_i8_windows_avx512vnni;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_a_amx, lmn_qgemm_i8_pack_b_amx, lmn_qgemm_i8_pack_bt_amx;
-lmn_qgemm_stream_fn lmn_qgemm_i8_dot_amx, lmn_qgemm_i8_dot_avx512vnni;
+lmn_qgemm_lines_fn lmn_qgemm_i8_lines_amx;
 lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
-
-/* Tiles 0 to 3: sums, rows first; 4 and 5: A; 6 and 7: B. */
-static void configure(int64_t m)
-{
-    const int64_t upper = lmn_min_i64(m, AMX_ROWS), lower = m - upper;
-    amx_cfg c = {0};
-    amx_cfg_tile(&c, 0, upper, AMX_ROW_BYTES);
-    amx_cfg_tile(&c, 1, upper, AMX_ROW_BYTES);
-    amx_cfg_tile(&c, 4, upper, DEEP);
-    if (lower > 0) {
-        amx_cfg_tile(&c, 2, lower, AMX_ROW_BYTES);
-        amx_cfg_tile(&c, 3, lower, AMX_ROW_BYTES);
-        amx_cfg_tile(&c, 5, lower, DEEP);
-    }
-    amx_cfg_tile(&c, 6, DEEP / FOUR, AMX_ROW_BYTES);
-    amx_cfg_tile(&c, 7, DEEP / FOUR, AMX_ROW_BYTES);
-    amx_enter(&c);
-}
 
 /* Sums whose end is still to be made: behind the steps of the next tile, which are then still at
    work, before them where those are many, or, of whole tiles of bytes, between them. */
@@ -46,6 +28,7 @@ typedef struct waiting {
     tile_sums s; /* no rows = nothing */
     leaving how;
     bool direct; /* INTS to which rows add nothing: whole panels go to C from the tiles */
+    bool small;  /* gives_small_bytes */
 } waiting;
 
 /* What the columns of a tile's end have in common. */
@@ -68,10 +51,18 @@ ALWAYS columns columns_of(const lmn_qgemm_end *e, int64_t j, const bool by_col, 
                      .mul1 = by_col && right ? _mm512_loadu_ps(e->col_mul + j + LANES) : none};
 }
 
-/* A row of sums as words, to which `more` is added. */
+/* A row of sums as words, to which `more` is added. small: of gives_small_bytes by factors of
+   columns, nothing is; a constant, as right. */
 ALWAYS __m512i row_words(const columns *k, const int32_t *sum, __m512i more, __m512 m0, __m512 m1,
-                         const bool right)
+                         const bool right, const bool small)
 {
+    if (small) {
+        const __m512i v0 = _mm512_add_epi32(_mm512_loadu_si512(sum), k->add0);
+        const __m512i v1 = _mm512_add_epi32(_mm512_loadu_si512(sum + LANES), k->add1);
+        const __m512i w0 = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(v0), m0));
+        const __m512i w1 = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(v1), m1));
+        return _mm512_adds_epi16(_mm512_packs_epi32(w0, w1), k->p.zp);
+    }
     const __m512i v0 = _mm512_add_epi32(_mm512_add_epi32(_mm512_loadu_si512(sum), k->add0), more);
     __m512 x0 = _mm512_mul_ps(_mm512_cvtepi32_ps(v0), m0), x1 = _mm512_setzero_ps();
     if (right) {
@@ -84,15 +75,16 @@ ALWAYS __m512i row_words(const columns *k, const int32_t *sum, __m512i more, __m
 }
 
 /* Two rows of words as bytes in order, the first in the lower half. */
-ALWAYS __m512i two_rows(const columns *k, __m512i words0, __m512i words1)
+ALWAYS __m512i two_rows(const columns *k, __m512i words0, __m512i words1, const bool small)
 {
-    const __m512i y = _mm512_max_epi8(_mm512_packs_epi16(words0, words1), k->p.least);
+    __m512i y = _mm512_packs_epi16(words0, words1);
+    if (!small) y = _mm512_max_epi8(y, k->p.least);
     return _mm512_permutexvar_epi32(k->p.order, _mm512_xor_si512(y, k->p.turn));
 }
 
 /* bytes_end for at most 32 columns: two rows fill a vector. */
 ALWAYS void bytes_run(const lmn_qgemm_end *end, const tile_sums *s, const bool by_col,
-                      const bool right)
+                      const bool right, const bool small)
 {
     const lmn_qgemm_end e = *end; /* a copy, which stores of bytes cannot change */
     const columns k = columns_of(&e, s->j, by_col, right);
@@ -107,50 +99,51 @@ ALWAYS void bytes_run(const lmn_qgemm_end *end, const tile_sums *s, const bool b
     {                                                                                            \
         const __m512 m0 = by_col ? k.mul0 : _mm512_set1_ps(row_mul[i + (r)]);                    \
         words[r] = row_words(&k, s->at + (i + (r)) * s->ld, _mm512_set1_epi32(row_add[i + (r)]), \
-                             m0, by_col ? k.mul1 : m0, right);                                   \
+                             m0, by_col ? k.mul1 : m0, right, small);                            \
     }
         WORDS(0)
         words[1] = words[0];
         if (two) WORDS(1)
 #undef WORDS
-        const __m512i z = two_rows(&k, words[0], words[1]);
+        const __m512i z = two_rows(&k, words[0], words[1], small);
         _mm256_mask_storeu_epi8(c, in, _mm512_castsi512_si256(z));
         if (two) _mm256_mask_storeu_epi8(c + e.ldc, in, _mm512_extracti64x4_epi64(z, 1));
     }
 }
 
-static void bytes_leave(const lmn_qgemm_end *end, const tile_sums *s)
+static void bytes_leave(const lmn_qgemm_end *end, const tile_sums *s, bool small)
 {
-    if (end->col_mul && s->n > LANES)
-        bytes_run(end, s, true, true);
+    if (small && s->n > LANES)
+        bytes_run(end, s, true, true, true);
+    else if (end->col_mul && s->n > LANES)
+        bytes_run(end, s, true, true, false);
     else if (end->col_mul)
-        bytes_run(end, s, true, false);
+        bytes_run(end, s, true, false, false);
     else if (s->n > LANES)
-        bytes_run(end, s, false, true);
+        bytes_run(end, s, false, true, false);
     else
-        bytes_run(end, s, false, false);
+        bytes_run(end, s, false, false, false);
 }
 
-static __attribute__((noinline)) void leave(const lmn_qgemm_end *end, const tile_sums *s,
-                                            leaving how)
+static __attribute__((noinline)) void leave(const waiting *w)
 {
-    if (how == ANY_END)
-        any_end(end, s);
-    else if (how == INTS)
-        ints_end(end, s);
-    else if (how == BYTES)
-        bytes_leave(end, s);
+    if (w->how == ANY_END)
+        any_end(w->end, &w->s);
+    else if (w->how == INTS)
+        ints_end(w->end, &w->s);
+    else if (w->how == BYTES)
+        bytes_leave(w->end, &w->s, w->small);
     else
-        floats_end(end, s, true);
+        floats_end(w->end, &w->s, true);
 }
 
 static void leave_last(waiting *w)
 {
-    if (w->s.rows) leave(w->end, &w->s, w->how);
+    if (w->s.rows) leave(w);
     w->s.rows = 0;
 }
 
-/* The end of a whole tile by factors of columns, between the steps of the next. */
+/* The end of a tile by factors of columns, between the steps of the next. */
 typedef struct easing {
     columns k;
     const int32_t *sum, *row_add;
@@ -160,7 +153,7 @@ typedef struct easing {
 
 static bool can_ease(const waiting *w)
 {
-    return w->how == BYTES && w->end->col_mul && w->s.rows == MR && w->s.n == NR;
+    return w->how == BYTES && w->end->col_mul && w->s.rows && w->s.rows % 2 == 0 && w->s.n == NR;
 }
 
 ALWAYS easing easing_of(waiting *w)
@@ -172,21 +165,21 @@ ALWAYS easing easing_of(waiting *w)
                         .row_add = e->row_add + s->i,
                         .c = (uint8_t *)e->c + s->i * e->ldc + s->j,
                         .ldc = e->ldc,
-                        .left = MR};
+                        .left = s->rows};
     w->s.rows = 0;
     return out;
 }
 
 /* At most so many times two rows more. */
-ALWAYS void ease(easing *e, int64_t pairs)
+ALWAYS void ease(easing *e, int64_t pairs, const bool small)
 {
     for (; pairs > 0 && e->left > 0; pairs--, e->left -= 2) {
         const columns *k = &e->k;
         const __m512i more0 = _mm512_set1_epi32(e->row_add[0]);
         const __m512i more1 = _mm512_set1_epi32(e->row_add[1]);
-        const __m512i words0 = row_words(k, e->sum, more0, k->mul0, k->mul1, true);
-        const __m512i words1 = row_words(k, e->sum + NR, more1, k->mul0, k->mul1, true);
-        const __m512i z = two_rows(k, words0, words1);
+        const __m512i words0 = row_words(k, e->sum, more0, k->mul0, k->mul1, true, small);
+        const __m512i words1 = row_words(k, e->sum + NR, more1, k->mul0, k->mul1, true, small);
+        const __m512i z = two_rows(k, words0, words1, small);
         _mm256_storeu_si256((void *)e->c, _mm512_castsi512_si256(z));
         _mm256_storeu_si256((void *)(e->c + e->ldc), _mm512_extracti64x4_epi64(z, 1));
         e->sum += 2 * NR, e->row_add += 2, e->c += 2 * e->ldc;
@@ -196,8 +189,12 @@ ALWAYS void ease(easing *e, int64_t pairs)
 /* A tile: m <= MR rows at row i of the block, the panel at column j. */
 typedef struct spot {
     int64_t i, j, m;
-    const int32_t *from; /* the sums it begins with, NULL = none */
-    const int32_t *add;  /* else, not NULL: those of one row, the same for all */
+    const uint8_t *a, *low; /* rows of A, from the second half on */
+    int64_t lda;
+    const int64_t *steps; /* where every step of A begins; NULL = they follow */
+    int64_t low_row;      /* of sums, that of low */
+    const int32_t *from;  /* the sums it begins with, NULL = none */
+    const int32_t *add;   /* else, not NULL: those of one row, the same for all */
     int32_t *to;
     int64_t ld;          /* sums from row to row of from and to */
     const uint8_t *next; /* `lines` lines from here on are fetched a step; NULL = none */
@@ -207,20 +204,22 @@ typedef struct spot {
 /* The tiles of a panel share the fetching of the next, 32 lines for every step of k. */
 ALWAYS void fetch_panel(const lmn_qgemm_block *t, spot *at)
 {
-    enum { MOST_LINES = 8 };
-    const int64_t tiles = lmn_max_i64(1, t->m / MR), steps = t->k / DEEP;
-    const int64_t lines = lmn_min_i64(MOST_LINES, (NR + tiles - 1) / tiles);
+    const int64_t tiles = lmn_max_i64(1, (t->m + AMX_ROWS - 1) / MR), steps = t->k / DEEP;
+    const int64_t lines = (NR + tiles - 1) / tiles;
     const int64_t from = at->i / MR * lines * steps;
     if (from >= NR * steps) return;
     at->lines = lines;
     at->next = (const uint8_t *)t->b + (at->j / NR + 1) * t->b_panel + from * 64;
 }
 
-/* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; eased: does the end of the tile
-   before run between the steps. */
+/* How the end of the tile before runs between the steps. */
+typedef enum easing_kind { NOT_EASED, EASED, EASED_SMALL } easing_kind;
+
+/* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; windows: at->steps counts. */
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
-                     const bool right, const bool far, const bool eased)
+                     const bool right, const bool far, const bool windows, const easing_kind kind)
 {
+    const bool eased = kind != NOT_EASED, small = kind == EASED_SMALL;
     easing e = {.left = 0};
     if (eased) e = easing_of(w);
     /* of two rows, after each of two products a step */
@@ -228,8 +227,8 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
     if (t->k >= LONG_K) leave_last(w);
     const uint8_t *next = at->next;
     const int64_t lines = at->lines;
-    const int64_t lda = t->lda, ld = at->ld, step = ld * 4;
-    const uint8_t *a = (const uint8_t *)t->a + at->i * lda;
+    const int64_t lda = at->lda, ld = at->ld, step = ld * 4;
+    const uint8_t *a = at->a, *low = at->low;
     const uint8_t *b = (const uint8_t *)t->b + at->j / NR * t->b_panel;
     const int32_t *from = at->from ? at->from : at->add;
     int32_t *to = at->to;
@@ -245,57 +244,64 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         if (lower) AMX_ZERO(2);
         if (lower && right) AMX_ZERO(3);
     }
-    for (int64_t k = 0; k < t->k; k += DEEP, a += DEEP, b += DEEP * NR) {
+    for (int64_t k = 0; k < t->k; k += DEEP, b += DEEP * NR) {
+        const int64_t off = windows ? at->steps[k / DEEP] : k;
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(6, b, NR * FOUR);
-        AMX_LOAD(4, a, lda);
+        AMX_LOAD(4, a + off, lda);
         AMX_U8S8(0, 4, 6);
-        if (eased) ease(&e, pairs);
+        if (eased) ease(&e, pairs, small);
         if (right) AMX_LOAD(7, b + 64, NR * FOUR);
         if (right) AMX_U8S8(1, 4, 7);
-        if (eased) ease(&e, pairs);
-        if (lower) AMX_LOAD(5, a + AMX_ROWS * lda, lda);
+        if (eased) ease(&e, pairs, small);
+        if (lower) AMX_LOAD(5, low + off, lda);
         if (lower) AMX_U8S8(2, 5, 6);
         if (lower && right) AMX_U8S8(3, 5, 7);
     }
     leave_last(w);
     AMX_STORE(0, to, step);
     if (right) AMX_STORE(1, to + LANES, step);
-    if (lower) AMX_STORE(2, to + AMX_ROWS * ld, step);
-    if (lower && right) AMX_STORE(3, to + AMX_ROWS * ld + LANES, step);
+    to += at->low_row * ld;
+    if (lower) AMX_STORE(2, to, step);
+    if (lower && right) AMX_STORE(3, to + LANES, step);
 }
 
-static void panel(const lmn_qgemm_block *t, const spot *at, waiting *w)
+ALWAYS void panel(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool windows)
 {
-    const bool lower = at->m > AMX_ROWS, right = t->n - at->j > LANES;
-    if (lower && right && t->k >= EASE_K && can_ease(w))
-        multiply(t, at, w, true, true, true, true);
+    const bool lower = at->m > at->low_row, right = t->n - at->j > LANES;
+    const bool eased = lower && right && t->k >= EASE_K && can_ease(w);
+    if (eased && w->small)
+        multiply(t, at, w, true, true, true, windows, EASED_SMALL);
+    else if (eased)
+        multiply(t, at, w, true, true, true, windows, EASED);
     else if (lower && right && at->next)
-        multiply(t, at, w, true, true, true, false);
+        multiply(t, at, w, true, true, true, windows, NOT_EASED);
     else if (lower && right)
-        multiply(t, at, w, true, true, false, false);
+        multiply(t, at, w, true, true, false, windows, NOT_EASED);
     else if (lower)
-        multiply(t, at, w, true, false, false, false);
+        multiply(t, at, w, true, false, false, windows, NOT_EASED);
     else if (right)
-        multiply(t, at, w, false, true, false, false);
+        multiply(t, at, w, false, true, false, windows, NOT_EASED);
     else
-        multiply(t, at, w, false, false, false, false);
+        multiply(t, at, w, false, false, false, windows, NOT_EASED);
 }
 
 /* A tile, by way of `sums`, and the end of the one before; its own waits in w. */
 static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
 {
+    at->lda = t->lda, at->a = (const uint8_t *)t->a + at->i * t->lda;
+    at->low = at->a + AMX_ROWS * t->lda, at->low_row = AMX_ROWS;
     if (t->b_far) fetch_panel(t, at);
     if (t->part && !t->first) at->from = t->part + at->i * t->ld_part + at->j;
     if (w->how == KEEP) {
         at->to = t->part + at->i * t->ld_part + at->j, at->ld = t->ld_part;
-        panel(t, at, w);
+        panel(t, at, w, false);
         return;
     }
     if (w->direct && !at->from && t->n - at->j >= NR) {
         at->add = t->end.col_add + at->j;
         at->to = (int32_t *)t->end.c + at->i * t->end.ldc + at->j, at->ld = t->end.ldc;
-        panel(t, at, w);
+        panel(t, at, w, false);
         return;
     }
     if (at->from) { /* sums wait with another step than ours */
@@ -304,145 +310,133 @@ static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
         at->from = sums;
     }
     at->to = sums, at->ld = NR;
-    panel(t, at, w);
+    panel(t, at, w, false);
     w->s = (tile_sums){sums, NR, at->i, at->j, at->m, lmn_min_i64(NR, t->n - at->j)};
 }
 
-/* A panel of B stays in the first cache or near it while whole strips of rows pass; the rows left
-   over have a configuration of their own. */
+/* Whole blocks of rows from the first on, and the rows left over, which have a configuration of
+   their own. */
+typedef struct rows_of {
+    int64_t whole, rest;
+    int32_t (*sums)[MR * NR]; /* two, in turn */
+    int turn;
+} rows_of;
+
+static void enter_whole(void)
+{
+    configure(AMX_ROWS, AMX_ROWS);
+}
+static void enter_rest(const rows_of *r)
+{
+    configure(lmn_min_i64(r->rest, AMX_ROWS), lmn_max_i64(0, r->rest - AMX_ROWS));
+}
+
+/* The tile of r->whole rows at most at row i, by the panel of column j. */
+static void tile_at(const lmn_qgemm_block *t, rows_of *r, int64_t i, int64_t j, waiting *w)
+{
+    spot at = {.i = i, .j = j, .m = i < r->whole ? MR : r->rest};
+    strip(t, &at, r->sums[r->turn ^= 1], w);
+}
+
+/* Whole blocks: rows stay while panels pass, or a panel stays in the first cache or near it while
+   rows pass. */
+static void by_rows(const lmn_qgemm_block *t, rows_of *r, waiting *w)
+{
+    for (int64_t i = 0; i < r->whole; i += MR)
+        for (int64_t j = 0; j < t->n; j += NR) tile_at(t, r, i, j, w);
+}
+static void by_panels(const lmn_qgemm_block *t, rows_of *r, waiting *w)
+{
+    for (int64_t j = 0; j < t->n; j += NR)
+        for (int64_t i = 0; i < r->whole; i += MR) tile_at(t, r, i, j, w);
+}
+/* Panels from beyond L2 come once for all rows. */
+static void by_far_panels(const lmn_qgemm_block *t, rows_of *r, waiting *w)
+{
+    for (int64_t j = 0; j < t->n; j += NR) {
+        enter_whole();
+        for (int64_t i = 0; i < r->whole; i += MR) tile_at(t, r, i, j, w);
+        enter_rest(r);
+        tile_at(t, r, r->whole, j, w);
+    }
+}
+
 void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
 {
     if (t->m <= 0 || t->n <= 0) return;
     int32_t sums[2][MR * NR] __attribute__((aligned(64)));
-    const int64_t whole = t->m / MR * MR;
+    rows_of r = {.whole = t->m / MR * MR, .rest = t->m % MR, .sums = sums};
     waiting w = {.end = &t->end, .how = leaving_of(t)};
     if (w.how == BYTES && is_short(t) && gives_small_bytes(t)) {
         lmn_qgemm_i8_short_avx512vnni(t, NR);
         return;
     }
     w.direct = w.how == INTS && rows_add_nothing(t);
-    int turn = 0;
-    if (whole) configure(MR);
-    for (int64_t j = 0; whole && j < t->n; j += NR)
-        for (int64_t i = 0; i < whole; i += MR) {
-            spot at = {.i = i, .j = j, .m = MR};
-            strip(t, &at, sums[turn ^= 1], &w);
-        }
-    if (t->m > whole) {
-        configure(t->m - whole);
-        for (int64_t j = 0; j < t->n; j += NR) {
-            spot at = {.i = whole, .j = j, .m = t->m - whole};
-            strip(t, &at, sums[turn ^= 1], &w);
-        }
+    w.small = w.how == BYTES && gives_small_bytes(t);
+    if (t->b_far && r.whole && r.rest) {
+        by_far_panels(t, &r, &w);
+        r.rest = 0;
+    } else if (r.whole) {
+        enter_whole();
+        if (!t->b_far && w.how == BYTES && t->k * MR <= NEAR_BYTES)
+            by_rows(t, &r, &w);
+        else
+            by_panels(t, &r, &w);
+    }
+    if (r.rest) {
+        enter_rest(&r);
+        for (int64_t j = 0; j < t->n; j += NR) tile_at(t, &r, r.whole, j, &w);
     }
     amx_leave();
     leave_last(&w);
 }
 
-/* ---- few rows, B transposed --------------------------------------------------------------------
+/* ---- windows -----------------------------------------------------------------------------------
  */
 
-/* Where B's rows cannot be read as a tile: the ends of n and k, and bytes to be flipped. */
-static void dot_edge(const lmn_qgemm_stream *s, const uint8_t *from, int64_t n, int64_t k,
-                     uint8_t *edge)
+/* Tiles of lines, two of which are a block: its outputs follow each other, and so do its sums,
+   whose upper tile leaves first. Of an odd number the last is read twice. */
+static void lines_at(const lmn_qgemm_lines *t, const lmn_qgemm_block *all, int64_t tile, spot *at)
 {
-    const __m512i flip = _mm512_set1_epi8((char)s->flip);
-    const __mmask64 in = bytes(k);
-    for (int64_t i = 0; i < NR; i++) {
-        __m512i x = _mm512_setzero_si512();
-        if (i < n) x = _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, from + i * s->ldb), flip);
-        _mm512_storeu_si512(edge + i * DEEP, _mm512_maskz_mov_epi8(in, x));
+    const int64_t rows = lmn_conv_line_rows(t->width), per_line = lmn_ceil_div_i64(t->width, rows);
+    const uint8_t *a[2];
+    at->m = 0;
+    for (int64_t half = 0; half < 2; half++) {
+        const int64_t one = lmn_min_i64(tile + half, t->n_lines * per_line - 1);
+        const int64_t x = one % per_line * rows, m = lmn_min_i64(rows, t->width - x);
+        a[half] = t->a + one / per_line * t->line + x * t->step;
+        if (half == 0) at->i = one / per_line * t->width + x, at->low_row = m;
+        if (one == tile + half) at->m += m;
     }
+    at->a = a[0], at->low = a[1], at->lda = t->step, at->steps = t->at;
+    if (all->b_far) fetch_panel(all, at);
 }
 
-/* 32 rows of B, n of them there, are the first operand where they lie and A, packed as a B is, the
-   second: what comes out is C transposed. */
-ALWAYS void dot_panel(const lmn_qgemm_stream *s, int64_t j, int64_t n, int32_t *sums,
-                      const bool right)
+void lmn_qgemm_i8_lines_amx(const lmn_qgemm_lines *t)
 {
-    uint8_t edge[NR * DEEP] __attribute__((aligned(64)));
-    const uint8_t *w = s->b + j * s->ldb, *a = s->room;
-    const int64_t step = right ? 2 * AMX_ROW_BYTES : AMX_ROW_BYTES;
-    const int64_t ahead = j + 2 * NR <= s->n ? NR * s->ldb : 0;
-    AMX_ZERO(0);
-    AMX_ZERO(2);
-    if (right) AMX_ZERO(1);
-    if (right) AMX_ZERO(3);
-    for (int64_t k = 0; k < s->k; k += DEEP, a += DEEP / FOUR * step) {
-        const uint8_t *from = w + k;
-        int64_t ld = s->ldb;
-        for (int64_t i = 0; ahead && i < NR; i++) /* the next rows as one stream */
-            __builtin_prefetch(w + ahead + NR * k + i * AMX_ROW_BYTES, 0, 2);
-        if (n < NR || s->k - k < DEEP || s->flip) {
-            dot_edge(s, from, n, s->k - k, edge);
-            from = edge, ld = DEEP;
+    const int64_t rows = lmn_conv_line_rows(t->width);
+    const int64_t tiles = t->n_lines * lmn_ceil_div_i64(t->width, rows);
+    int32_t sums[2][MR * NR] __attribute__((aligned(64)));
+    const lmn_qgemm_block all = {.b = t->b,
+                                 .b_panel = t->b_panel,
+                                 .m = t->width * t->n_lines,
+                                 .n = t->n,
+                                 .k = t->k,
+                                 .b_far = t->b_far,
+                                 .end = t->end};
+    waiting w = {.end = &all.end, .how = leaving_of(&all)};
+    w.small = w.how == BYTES && gives_small_bytes(&all);
+    int turn = 0;
+    configure(rows, rows);
+    for (int64_t j = 0; j < t->n; j += NR)
+        for (int64_t i = 0; i < tiles; i += 2) {
+            spot at = {.j = j, .to = sums[turn ^= 1], .ld = NR};
+            lines_at(t, &all, i, &at);
+            panel(&all, &at, &w, true);
+            w.s = (tile_sums){at.to, NR, at.i, j, at.m, lmn_min_i64(NR, t->n - j)};
         }
-        AMX_LOAD(4, from, ld);
-        AMX_LOAD(6, a, step);
-        AMX_S8U8(0, 4, 6);
-        AMX_LOAD(5, from + AMX_ROWS * ld, ld);
-        AMX_S8U8(2, 5, 6);
-        if (right) AMX_LOAD(7, a + AMX_ROW_BYTES, step);
-        if (right) AMX_S8U8(1, 4, 7);
-        if (right) AMX_S8U8(3, 5, 7);
-    }
-    AMX_STORE(0, sums, NR * 4);
-    AMX_STORE(2, sums + AMX_ROWS * NR, NR * 4);
-    if (right) AMX_STORE(1, sums + LANES, NR * 4);
-    if (right) AMX_STORE(3, sums + AMX_ROWS * NR + LANES, NR * 4);
-}
-
-/* 16 x 16 sums of rows from i and columns from j on into their place; row m is that of ones. */
-static void dot_leave(const lmn_qgemm_stream *s, int64_t i, int64_t j, const int32_t *sums)
-{
-    vf r[LANES];
-    for (int l = 0; l < LANES; l++)
-        r[l] = _mm512_castsi512_ps(_mm512_loadu_si512(sums + (int64_t)l * NR));
-    vf_transpose(r);
-    for (int l = 0; l < LANES && i + l <= s->m; l++) {
-        int32_t *to = i + l < s->m ? s->part + (i + l) * s->ld_part : s->col_sum;
-        if (to) _mm512_mask_storeu_epi32(to + j, lanes(s->n - j), _mm512_castps_si512(r[l]));
-    }
-}
-
-/* A as a B of its rows, and a row of ones where columns are to be summed. */
-static void dot_pack(const lmn_qgemm_stream *s, bool right)
-{
-    int32_t not_wanted[NR] = {0};
-    const lmn_qgemm_pack p = {
-        .dst = s->room, .src = s->a, .ld = s->a_step, .k = s->k, .n = s->m, .sums = not_wanted};
-    if (right)
-        pack_bt_run(&p, NR, DEEP);
-    else
-        pack_bt_run(&p, LANES, DEEP);
-    uint8_t *ones = (uint8_t *)s->room + s->m * FOUR;
-    const int64_t step = right ? NR * FOUR : LANES * FOUR;
-    for (int64_t k = 0; s->col_sum && k < s->k; k++) ones[k / FOUR * step + k % FOUR] = 1;
-}
-
-void lmn_qgemm_i8_dot_amx(const lmn_qgemm_stream *s)
-{
-    int32_t sums[NR * NR] __attribute__((aligned(64)));
-    const int64_t rows = s->m + (s->col_sum != NULL);
-    if (rows > NR) {
-        lmn_qgemm_i8_dot_avx512vnni(s);
-        return;
-    }
-    const bool right = rows > LANES;
-    dot_pack(s, right);
-    configure(NR);
-    for (int64_t j = 0; j < s->n; j += NR) {
-        const int64_t n = lmn_min_i64(NR, s->n - j);
-        if (right)
-            dot_panel(s, j, n, sums, true);
-        else
-            dot_panel(s, j, n, sums, false);
-        for (int64_t h = 0; h < n; h += LANES) {
-            dot_leave(s, 0, j + h, sums + h * NR);
-            if (right) dot_leave(s, LANES, j + h, sums + h * NR + LANES);
-        }
-    }
     amx_leave();
+    leave_last(&w);
 }
 
 void lmn_qgemm_i8_pack_a_amx(const lmn_qgemm_pack *p)

@@ -1,0 +1,167 @@
+/*
+ * 8-bit convolutions with their channels last on a row that reads windows where they lie (qgemm.h):
+ * a chunk copies its lines of input once, with the padding around them and as u8, and every group
+ * of a line of taps is an offset there. Same bits as copied windows.
+ */
+#include "kernels/qgemm/qlast_plan.h"
+
+#include <string.h>
+
+/* Outputs of a chunk; fewest of a tile (of fewer, panels would pass too often); packed weights from
+   beyond L2. */
+enum { OUTPUTS = 256, LEAST_ROWS = 10, FAR_BYTES = 1 << 20 };
+
+static bool takes(const lmn_qgemm_row *row, const lmn_conv_geom *g)
+{
+    const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
+    return row->lines && flat && g->kernel[1] * g->kernel[2] > 1 && g->dilation[2] == 1 &&
+           g->kernel[2] * g->c_in % row->group == 0 && lmn_conv_volume(g->out) > 0 &&
+           lmn_conv_line_rows(g->out[2]) >= LEAST_ROWS;
+}
+
+/* What a worker's scratch holds. */
+typedef struct parts {
+    int64_t *at;
+    int32_t *add, *none; /* of columns; of rows */
+    float *mul;
+    uint8_t *lines;
+} parts;
+
+static void *take(uint8_t *base, size_t *used, int64_t bytes)
+{
+    uint8_t *at = base ? base + *used : NULL;
+    *used += lmn_align_up((size_t)bytes, 64);
+    return at;
+}
+
+/* Lay the parts out from `base`; with NULL only the size counts. */
+static size_t lay_out(const lmn_qlast_plan *p, uint8_t *base, parts *s)
+{
+    const lmn_conv_geom *g = &p->g;
+    const lmn_qlast_lines *d = &p->windows;
+    size_t used = 0;
+    s->at = take(base, &used, g->kernel[1] * g->kernel[2] * g->c_in / p->gemm.row->group * 8);
+    s->add = take(base, &used, d->columns * 4);
+    s->mul = take(base, &used, d->columns * 4);
+    s->none = take(base, &used, d->lines * g->out[2] * 4);
+    s->lines = take(base, &used, d->n_in * d->width * g->c_in);
+    return used;
+}
+
+bool lmn_qlast_lines_make(const lmn_qgemm_row *row, lmn_qlast_plan *p)
+{
+    const lmn_conv_geom *g = &p->g;
+    lmn_qlast_lines *d = &p->windows;
+    if (!takes(row, g)) return false;
+    p->gemm.row = row;
+    d->lines = lmn_min_i64(g->out[1], lmn_ceil_div_i64(OUTPUTS, g->out[2]));
+    d->blocks = lmn_ceil_div_i64(g->out[1], d->lines);
+    const int64_t panels = lmn_ceil_div_i64(g->c_out, row->nr), chunks = g->n * d->blocks;
+    const int64_t wanted = g->threads > 1 ? lmn_ceil_div_i64(2 * g->threads, chunks) : 1;
+    d->columns = lmn_ceil_div_i64(panels, lmn_min_i64(panels, wanted)) * row->nr;
+    d->n_blocks = lmn_ceil_div_i64(g->c_out, d->columns);
+    d->width = (lmn_conv_line_read(g->out[2]) - 1) * g->stride[2] + g->kernel[2];
+    d->n_in = (d->lines - 1) * g->stride[1] + (g->kernel[1] - 1) * g->dilation[1] + 1;
+    p->n_chunks = chunks * d->n_blocks;
+    parts none;
+    p->scratch_bytes = lay_out(p, NULL, &none);
+    return true;
+}
+
+typedef uint8_t sixteen __attribute__((vector_size(16)));
+
+/* n bytes of the other sign. */
+static void turn_signs(uint8_t *dst, const uint8_t *src, int64_t n)
+{
+    sixteen v;
+    int64_t i = 0;
+    for (; i + (int64_t)sizeof v <= n; i += sizeof v) {
+        memcpy(&v, src + i, sizeof v);
+        v ^= 0x80;
+        memcpy(dst + i, &v, sizeof v);
+    }
+    for (; i < n; i++) dst[i] = src[i] ^ 0x80;
+}
+
+/* Lines from `first` on of the padded image, as u8. */
+static void bring_lines(const lmn_qlast_plan *p, const lmn_qconv_args *args, const uint8_t *image,
+                        int64_t first, uint8_t *dst)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t c = g->c_in, len = p->windows.width * c;
+    const uint8_t flip = args->x_signed ? 0x80 : 0, pad = (uint8_t)args->x_zp ^ flip;
+    const int64_t lo = lmn_min_i64(len, g->pad[2] * c);
+    const int64_t hi = lmn_min_i64(len, (g->pad[2] + g->in[2]) * c);
+    for (int64_t i = 0; i < p->windows.n_in; i++, dst += len) {
+        const int64_t y = first + i;
+        if (y < 0 || y >= g->in[1]) {
+            memset(dst, pad, (size_t)len);
+            continue;
+        }
+        const uint8_t *src = image + y * g->in[2] * c;
+        memset(dst, pad, (size_t)lo);
+        if (flip)
+            turn_signs(dst + lo, src, hi - lo);
+        else
+            memcpy(dst + lo, src, (size_t)(hi - lo));
+        memset(dst + hi, pad, (size_t)(len - hi));
+    }
+}
+
+/* Terms and factors of n columns from j on, as the qgemm driver has them. */
+static void column_terms(const lmn_qconv_args *args, const int32_t *sums, int64_t j, int64_t n,
+                         const parts *s)
+{
+    const uint32_t za = (uint32_t)(args->x_zp + (args->x_signed ? 128 : 0));
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t bias = args->bias ? (uint32_t)args->bias[j + i] : 0;
+        s->add[i] = (int32_t)(bias - za * (uint32_t)sums[j + i]);
+        s->mul[i] = args->muls ? args->muls[j + i] : args->mul;
+    }
+}
+
+void lmn_qlast_lines_chunk(const lmn_qlast_plan *p, const lmn_qconv_args *args, int64_t chunk,
+                           void *scratch)
+{
+    const lmn_conv_geom *g = &p->g;
+    const lmn_qlast_lines *d = &p->windows;
+    const lmn_qgemm_row *row = p->gemm.row;
+    const int64_t block = chunk / d->n_blocks, j = chunk % d->n_blocks * d->columns;
+    const int64_t image = block / d->blocks, line = block % d->blocks * d->lines;
+    const int64_t k = g->kernel[1] * g->kernel[2] * g->c_in, per_line = d->width * g->c_in;
+    const int64_t n = lmn_min_i64(d->columns, g->c_out - j);
+    const int64_t panel = k * row->nr * row->b_bytes;
+    const int64_t panels = lmn_ceil_div_i64(g->c_out, row->nr) * panel;
+    parts s;
+    (void)lay_out(p, scratch, &s);
+    int64_t *at = s.at;
+    for (int64_t ky = 0; ky < g->kernel[1]; ky++)
+        for (int64_t i = 0; i < g->kernel[2] * g->c_in; i += row->group)
+            *at++ = ky * g->dilation[1] * per_line + i;
+    bring_lines(p, args, args->x + image * g->in[1] * g->in[2] * g->c_in,
+                line * g->stride[1] - g->pad[1], s.lines);
+    column_terms(args, (const int32_t *)(const void *)(args->w + panels), j, n, &s);
+    memset(s.none, 0, (size_t)(d->lines * g->out[2]) * sizeof *s.none);
+    const int64_t out = (image * g->out[1] + line) * g->out[2] * g->c_out + j;
+    row->lines(&(lmn_qgemm_lines){.a = s.lines,
+                                  .line = g->stride[1] * per_line,
+                                  .step = g->stride[2] * g->c_in,
+                                  .width = g->out[2],
+                                  .n_lines = lmn_min_i64(d->lines, g->out[1] - line),
+                                  .at = s.at,
+                                  .b = args->w + j / row->nr * panel,
+                                  .b_panel = panel,
+                                  .n = n,
+                                  .k = k,
+                                  .b_far = panels > FAR_BYTES,
+                                  .end = {.row_add = s.none,
+                                          .col_add = s.add,
+                                          .out = LMN_QGEMM_BYTES,
+                                          .col_mul = s.mul,
+                                          .div = 1.0f,
+                                          .zp = args->zp,
+                                          .lo = args->lo,
+                                          .hi = args->hi,
+                                          .c = (uint8_t *)args->y + out,
+                                          .ldc = g->c_out}});
+}
