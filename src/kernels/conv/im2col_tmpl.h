@@ -42,8 +42,11 @@ VF_INLINE void run_vector(const run *r, int64_t v, const int stride, const bool 
     const int64_t lo = r->lo - v, hi = r->hi - v, plane = r->plane, step = r->dst_step;
     const vm out = vm_first(r->len - v);
     const bool full = v + VF_LANES <= r->room;
-    const vm m0 = stride == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
-    const vm m1 = vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
+    const vm m0 = whole         ? vm_first(VF_LANES)
+                  : stride == 2 ? vm_range(2 * lo, 2 * hi - 1)
+                                : vm_range(lo, hi);
+    const vm m1 =
+        whole ? vm_first(VF_LANES - 1) : vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
     const float *src = r->src + v * stride;
     float *dst = r->dst + v;
     for (int64_t c = 0; c < r->n_c; c++, src += plane, dst += step) {
@@ -61,8 +64,8 @@ VF_INLINE void run_vectors(const run *r, const int stride)
 {
     for (int64_t v = 0; v < r->len; v += VF_LANES) {
         const bool inside = r->lo <= v && v + VF_LANES <= r->hi;
-        if (inside && stride == 1)
-            run_vector(r, v, 1, true);
+        if (inside)
+            run_vector(r, v, stride, true);
         else
             run_vector(r, v, stride, false);
     }
