@@ -8,41 +8,24 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "py_lamina.h"
+#include "py_session.h"
 
 #include <string.h>
 #include <time.h>
 
-enum { IN = 0, OUT = 1, SMALL = 24 };
-
-/* The inputs or the outputs. */
-typedef struct ports {
-    py_port *v;
-    size_t n;
-    PyObject *index; /* dict: name to position */
-} ports;
-
-typedef struct py_session {
-    PyObject_HEAD PyObject *module;
-    py_state *st;
-    lamina_model *model;
-    lamina_session *session;
-    ports io[2];
-    Py_buffer bytes; /* of a model in memory: read as long as the model lives */
-    bool has_bytes;
-} py_session;
+enum { SMALL = 24 };
 
 /* ---- making -----------------------------------------------------------------------------------
  */
 
-static lamina_status look_at(const py_session *s, int way, size_t i, lamina_port *p)
+lamina_status py_session_port(const py_session *s, int way, size_t i, lamina_port *p)
 {
     memset(p, 0, sizeof *p);
     p->size = sizeof *p;
-    return way == IN ? lamina_model_input(s->model, i, p) : lamina_model_output(s->model, i, p);
+    return way == PY_IN ? lamina_model_input(s->model, i, p) : lamina_model_output(s->model, i, p);
 }
 
-static PyObject *name_of(const char *name)
+PyObject *py_interned(const char *name)
 {
     PyObject *o = PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "surrogateescape");
     if (o) PyUnicode_InternInPlace(&o);
@@ -51,21 +34,21 @@ static PyObject *name_of(const char *name)
 
 static int read_ports(py_session *s, int way)
 {
-    ports *io = &s->io[way];
+    py_ports *io = &s->io[way];
     const size_t n =
-        way == IN ? lamina_model_input_count(s->model) : lamina_model_output_count(s->model);
+        way == PY_IN ? lamina_model_input_count(s->model) : lamina_model_output_count(s->model);
     io->index = PyDict_New();
     io->v = PyMem_Calloc(n + 1, sizeof *io->v);
     if (!io->index || !io->v) return -1;
     for (size_t i = 0; i < n; i++) {
         lamina_port p;
-        lamina_status status = look_at(s, way, i, &p);
+        lamina_status status = py_session_port(s, way, i, &p);
         if (status != LAMINA_OK) {
             (void)py_fail(s->st, status, NULL);
             return -1;
         }
         io->v[i] =
-            (py_port){.name = name_of(p.name), .kind = p.kind, .dtype = p.dtype, .key = p.key};
+            (py_port){.name = py_interned(p.name), .kind = p.kind, .dtype = p.dtype, .key = p.key};
         io->n = i + 1;
         PyObject *at = io->v[i].name ? PyLong_FromSize_t(i) : NULL;
         const int rc = at ? PyDict_SetItem(io->index, io->v[i].name, at) : -1;
@@ -136,7 +119,7 @@ static int session_init(PyObject *self, PyObject *args, PyObject *kw)
                                       .prepack_cache = cache};
     const bool ok = load(s, path, &opts);
     Py_XDECREF(path);
-    return ok && read_ports(s, IN) == 0 && read_ports(s, OUT) == 0 ? 0 : -1;
+    return ok && read_ports(s, PY_IN) == 0 && read_ports(s, PY_OUT) == 0 ? 0 : -1;
 }
 
 static void session_dealloc(PyObject *self)
@@ -146,7 +129,7 @@ static void session_dealloc(PyObject *self)
     lamina_session_destroy(s->session);
     lamina_model_unref(s->model);
     if (s->has_bytes) PyBuffer_Release(&s->bytes);
-    for (int way = IN; way <= OUT; way++) {
+    for (int way = PY_IN; way <= PY_OUT; way++) {
         for (size_t i = 0; i < s->io[way].n; i++) Py_XDECREF(s->io[way].v[i].name);
         PyMem_Free(s->io[way].v);
         Py_XDECREF(s->io[way].index);
@@ -170,7 +153,7 @@ typedef struct call {
     size_t small_want[SMALL];
 } call;
 
-static PyObject *known_names(const ports *io)
+static PyObject *known_names(const py_ports *io)
 {
     PyObject *sep = PyUnicode_FromString(", "), *names = PyList_New(0), *text = NULL;
     for (size_t i = 0; names && i < io->n && i < 20; i++)
@@ -184,7 +167,7 @@ static PyObject *known_names(const ports *io)
 /* Position of a name; -1 with an exception. `hint` is where callers that keep the order have it. */
 static Py_ssize_t find_port(const py_session *s, int way, PyObject *name, size_t hint)
 {
-    const ports *io = &s->io[way];
+    const py_ports *io = &s->io[way];
     if (hint < io->n && io->v[hint].name == name) return (Py_ssize_t)hint;
     PyObject *at = PyDict_GetItemWithError(io->index, name); /* borrowed */
     if (at) return PyLong_AsSsize_t(at);
@@ -192,7 +175,7 @@ static Py_ssize_t find_port(const py_session *s, int way, PyObject *name, size_t
     PyObject *known = known_names(io), *text = NULL, *utf8 = NULL;
     if (known)
         text = PyUnicode_FromFormat("the model has no %s \"%S\"; it has: %U",
-                                    way == IN ? "input" : "output", name, known);
+                                    way == PY_IN ? "input" : "output", name, known);
     if (text) utf8 = PyUnicode_AsEncodedString(text, "utf-8", "replace");
     if (utf8) (void)py_fail(s->st, LAMINA_E_INVALID, PyBytes_AsString(utf8));
     Py_XDECREF(known);
@@ -203,7 +186,7 @@ static Py_ssize_t find_port(const py_session *s, int way, PyObject *name, size_t
 
 static int take_names(call *c, PyObject *names)
 {
-    c->n_out = c->n_want = c->s->io[OUT].n;
+    c->n_out = c->n_want = c->s->io[PY_OUT].n;
     if (names == Py_None) return 0;
     const Py_ssize_t n = PySequence_Size(names);
     if (n <= 0) return (int)n; /* no names: all outputs */
@@ -213,7 +196,7 @@ static int take_names(call *c, PyObject *names)
     c->n_out = 0;
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *name = PySequence_GetItem(names, i);
-        const Py_ssize_t at = name ? find_port(c->s, OUT, name, (size_t)i) : -1;
+        const Py_ssize_t at = name ? find_port(c->s, PY_OUT, name, (size_t)i) : -1;
         Py_XDECREF(name);
         if (at < 0) return -1;
         c->want[i] = (size_t)at;
@@ -232,10 +215,10 @@ static int take_feed(call *c, PyObject *feed)
         /* Converting may run Python code, which may change the dict. */
         Py_INCREF(key);
         Py_INCREF(value);
-        const Py_ssize_t at = find_port(s, IN, key, k);
+        const Py_ssize_t at = find_port(s, PY_IN, key, k);
         if (at >= 0) {
             lamina_tensor_unref(c->in[at]);
-            c->in[at] = py_to_tensor(s->st, value, &s->io[IN].v[at]);
+            c->in[at] = py_to_tensor(s->st, value, &s->io[PY_IN].v[at]);
         }
         if (at < 0 || !c->in[at]) rc = -1;
         Py_DECREF(key);
@@ -265,7 +248,7 @@ static int execute(call *c, const py_run_options *ro)
     }
     lamina_status status;
     Py_BEGIN_ALLOW_THREADS;
-    status = lamina_session_run(s->session, (const lamina_tensor *const *)c->in, s->io[IN].n,
+    status = lamina_session_run(s->session, (const lamina_tensor *const *)c->in, s->io[PY_IN].n,
                                 c->out, c->n_out, &opts);
     Py_END_ALLOW_THREADS;
     if (status == LAMINA_OK) return 0;
@@ -304,7 +287,7 @@ static PyObject *results(call *c)
 
 static int call_begin(call *c, py_session *s)
 {
-    const size_t n_in = s->io[IN].n, n_out = s->io[OUT].n;
+    const size_t n_in = s->io[PY_IN].n, n_out = s->io[PY_OUT].n;
     c->s = s;
     c->want = NULL;
     c->cls = NULL;
@@ -318,8 +301,8 @@ static int call_begin(call *c, py_session *s)
 
 static void call_end(call *c)
 {
-    for (size_t i = 0; c->in && i < c->s->io[IN].n; i++) lamina_tensor_unref(c->in[i]);
-    for (size_t i = 0; c->out && i < c->s->io[OUT].n; i++) lamina_tensor_unref(c->out[i]);
+    for (size_t i = 0; c->in && i < c->s->io[PY_IN].n; i++) lamina_tensor_unref(c->in[i]);
+    for (size_t i = 0; c->out && i < c->s->io[PY_OUT].n; i++) lamina_tensor_unref(c->out[i]);
     if (c->in != c->small_in) PyMem_Free(c->in);
     if (c->out != c->small_out) PyMem_Free(c->out);
     if (c->want && c->want != c->small_want) PyMem_Free(c->want);
@@ -435,151 +418,6 @@ static PyObject *session_trim(PyObject *self, PyObject *args)
     return PyLong_FromUnsignedLongLong(freed);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
-
-static PyObject *port_shape(const lamina_port *p)
-{
-    if (p->rank < 0) Py_RETURN_NONE;
-    PyObject *list = PyList_New(p->rank);
-    for (int32_t i = 0; list && i < p->rank; i++) {
-        PyObject *d = p->dims[i] >= 0                       ? PyLong_FromLongLong(p->dims[i])
-                      : p->dim_names[i] && *p->dim_names[i] ? name_of(p->dim_names[i])
-                                                            : Py_NewRef(Py_None);
-        if (!d || PyList_SetItem(list, i, d) < 0) Py_CLEAR(list);
-    }
-    return list;
-}
-
-/* ports(way): (name, kind, dtype, shape or None, optional, has_default, type of a map's keys) of
-   each input (0) or output (1). */
-static PyObject *session_ports(PyObject *self, PyObject *arg)
-{
-    py_session *s = (py_session *)self;
-    const int way = PyObject_IsTrue(arg) == 1 ? OUT : IN;
-    const size_t n = s->io[way].n;
-    PyObject *list = PyList_New((Py_ssize_t)n);
-    for (size_t i = 0; list && i < n; i++) {
-        lamina_port p;
-        PyObject *row = NULL, *shape = NULL;
-        if (look_at(s, way, i, &p) == LAMINA_OK) shape = port_shape(&p);
-        if (shape)
-            row = Py_BuildValue("(OiiNNNi)", s->io[way].v[i].name, (int)p.kind, (int)p.dtype, shape,
-                                PyBool_FromLong(p.optional), PyBool_FromLong(p.has_default),
-                                (int)p.key);
-        if (!row || PyList_SetItem(list, (Py_ssize_t)i, row) < 0) Py_CLEAR(list);
-    }
-    return list;
-}
-
-static int set_text(PyObject *d, const char *key, const char *text)
-{
-    PyObject *o = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape");
-    const int rc = o ? PyDict_SetItemString(d, key, o) : -1;
-    Py_XDECREF(o);
-    return rc;
-}
-
-static PyObject *metadata(const lamina_model *m, uint64_t n)
-{
-    PyObject *d = PyDict_New();
-    for (uint64_t i = 0; d && i < n; i++) {
-        const char *key, *value;
-        PyObject *k = NULL;
-        if (lamina_model_meta(m, (size_t)i, &key, &value) == LAMINA_OK) k = name_of(key);
-        PyObject *v = k ? name_of(value) : NULL;
-        if (!v || PyDict_SetItem(d, k, v) < 0) Py_CLEAR(d);
-        Py_XDECREF(k);
-        Py_XDECREF(v);
-    }
-    return d;
-}
-
-static PyObject *session_info(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    py_session *s = (py_session *)self;
-    lamina_model_info i = {.size = sizeof i};
-    lamina_status status = lamina_model_get_info(s->model, &i);
-    if (status != LAMINA_OK) {
-        PyErr_SetString(PyExc_RuntimeError, "the session was not initialised");
-        return NULL;
-    }
-    PyObject *meta = metadata(s->model, i.n_meta);
-    PyObject *d =
-        meta ? Py_BuildValue("{s:N,s:L,s:L,s:i,s:K,s:K}", "custom_metadata_map", meta, "version",
-                             (long long)i.model_version, "ir_version", (long long)i.ir_version,
-                             "opset", (int)i.opset, "n_nodes", (unsigned long long)i.n_nodes,
-                             "weight_bytes", (unsigned long long)i.weight_bytes)
-             : NULL;
-    if (d && (set_text(d, "producer_name", i.producer_name) < 0 ||
-              set_text(d, "producer_version", i.producer_version) < 0 ||
-              set_text(d, "domain", i.domain) < 0 || set_text(d, "description", i.doc) < 0 ||
-              set_text(d, "graph_name", i.graph_name) < 0 ||
-              set_text(d, "graph_description", i.graph_doc) < 0))
-        Py_CLEAR(d);
-    return d;
-}
-
-static PyObject *session_stats(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    lamina_session_stats t = {.size = sizeof t};
-    if (lamina_session_get_stats(((py_session *)self)->session, &t) != LAMINA_OK) {
-        PyErr_SetString(PyExc_RuntimeError, "the session was not initialised");
-        return NULL;
-    }
-    typedef unsigned long long u64;
-    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:s,s:s}", "n_runs",
-                         (u64)t.n_runs, "n_plans_made", (u64)t.n_plans_made, "n_plan_hits",
-                         (u64)t.n_plan_hits, "idle_bytes", (u64)t.idle_bytes, "n_nodes",
-                         (u64)t.n_nodes, "n_nodes_fast", (u64)t.n_nodes_fast, "run_ns",
-                         (u64)t.run_ns, "n_packed", (u64)t.n_packed, "packed_bytes",
-                         (u64)t.packed_bytes, "packed_mapped_bytes", (u64)t.packed_mapped_bytes,
-                         "packed_file", t.packed_file, "packed_note", t.packed_note);
-}
-
-/* save_trace(path): what a profiled session noted, for Perfetto and chrome://tracing. */
-static PyObject *session_save_trace(PyObject *self, PyObject *arg)
-{
-    py_session *s = (py_session *)self;
-    PyObject *path;
-    if (!s->session) {
-        PyErr_SetString(PyExc_RuntimeError, "the session was not initialised");
-        return NULL;
-    }
-    if (!PyUnicode_FSConverter(arg, &path)) return NULL;
-    const char *file = PyBytes_AsString(path);
-    lamina_error err = {0};
-    lamina_status status;
-    Py_BEGIN_ALLOW_THREADS;
-    status = lamina_session_trace_save(s->session, file, &err);
-    Py_END_ALLOW_THREADS;
-    Py_DECREF(path);
-    if (status != LAMINA_OK) return py_fail_record(s->st, status, &err, false);
-    Py_RETURN_NONE;
-}
-
-/* nodes(): one dict a node of the optimised graph: where it runs, and with profile its time. */
-static PyObject *session_nodes(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    py_session *s = (py_session *)self;
-    PyObject *list = PyList_New(0);
-    lamina_node_info n = {.size = sizeof n};
-    for (size_t i = 0; list && lamina_session_node(s->session, i, &n) == LAMINA_OK; i++) {
-        PyObject *d =
-            Py_BuildValue("{s:K,s:K,s:d,s:d}", "calls", (unsigned long long)n.n_calls, "ns",
-                          (unsigned long long)n.total_ns, "flops", n.flops, "bytes", n.bytes);
-        if (!d || set_text(d, "name", n.name) < 0 || set_text(d, "op", n.op) < 0 ||
-            set_text(d, "device", n.device) < 0 || set_text(d, "kernel", n.kernel) < 0 ||
-            set_text(d, "reason", n.reason) < 0 || PyList_Append(list, d) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(d);
-    }
-    return list;
-}
-
 /* ---- the type ---------------------------------------------------------------------------------
  */
 
@@ -595,11 +433,12 @@ static PyMethodDef methods[] = {
      "As run, with values instead of arrays."},
     {"cancel", session_cancel, METH_NOARGS, "End every run of this session that is in flight."},
     {"trim", session_trim, METH_VARARGS, "trim(keep_bytes=0): give idle memory back; bytes freed."},
-    {"ports", session_ports, METH_O, "Inputs (0) or outputs (1), as tuples."},
-    {"info", session_info, METH_NOARGS, "Facts about the model, as a dict."},
-    {"stats", session_stats, METH_NOARGS, "Counters of the session, as a dict."},
-    {"save_trace", session_save_trace, METH_O, "Write the trace of a profiled session to a file."},
-    {"nodes", session_nodes, METH_NOARGS, "The optimised graph as placed, one dict a node."},
+    {"ports", py_session_ports, METH_O, "Inputs (0) or outputs (1), as tuples."},
+    {"info", py_session_info, METH_NOARGS, "Facts about the model, as a dict."},
+    {"stats", py_session_stats, METH_NOARGS, "Counters of the session, as a dict."},
+    {"save_trace", py_session_save_trace, METH_O,
+     "Write the trace of a profiled session to a file."},
+    {"nodes", py_session_nodes, METH_NOARGS, "The optimised graph as placed, one dict a node."},
     {NULL, NULL, 0, NULL},
 };
 
