@@ -299,7 +299,9 @@ static void strip(const lmn_qgemm_block *t, spot *at, int32_t *sums, waiting *w)
         return;
     }
     if (w->direct && !at->from && t->n - at->j >= NR) {
-        at->add = t->end.col_add + at->j;
+        const __m512i add = _mm512_or_si512(_mm512_loadu_si512(t->end.col_add + at->j),
+                                            _mm512_loadu_si512(t->end.col_add + at->j + LANES));
+        at->add = _mm512_test_epi32_mask(add, add) ? t->end.col_add + at->j : NULL;
         at->to = (int32_t *)t->end.c + at->i * t->end.ldc + at->j, at->ld = t->end.ldc;
         panel(t, at, w, false);
         return;
@@ -378,7 +380,7 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
         r.rest = 0;
     } else if (r.whole) {
         enter_whole();
-        if (!t->b_far && w.how == BYTES && t->k * MR <= NEAR_BYTES)
+        if (!t->b_far && (w.how == BYTES || w.direct) && t->k * MR <= NEAR_BYTES)
             by_rows(t, &r, &w);
         else
             by_panels(t, &r, &w);
