@@ -30,13 +30,15 @@ typedef struct lmn_cut {
     /* In multiply-adds: what packing an element of B costs each chunk, what coming to a chunk
        costs, and what a chunk should not pass, as a cancelled run waits for one. */
     double pack, come, most;
+    double fetch; /* what an element of A and of B costs each chunk that reads it */
 } lmn_cut;
 
 static inline double lmn_cut_time(const lmn_cut *c, int64_t mc, int64_t nc)
 {
     const int64_t chunks = lmn_ceil_div_i64(c->m, mc) * lmn_ceil_div_i64(c->n, nc) * c->items;
     const double madds = (double)(mc * nc) * (double)c->k;
-    const double one = madds + c->pack * (double)nc * (double)c->k + c->come;
+    const double fetched = c->fetch * (double)(mc + nc) * (double)c->k;
+    const double one = madds + c->pack * (double)nc * (double)c->k + c->come + fetched;
     const double all = lmn_split_time(chunks, one, c->threads);
     return madds > c->most ? 1e3 * all : all;
 }

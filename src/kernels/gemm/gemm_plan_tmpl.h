@@ -151,6 +151,7 @@ static void cut_blocks(GEMM_T(plan) * p)
     if (p->b_far) c.nc = DIRECT_NC * KC / longest_k(p);
     c.threads = p->threads;
     c.pack = packs, c.come = chunk_madds, c.most = max_chunk_madds;
+    c.fetch = p->threads > 2 ? p->threads - 2 : 0; /* two are hardly in each other's way */
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
     p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
