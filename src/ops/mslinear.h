@@ -31,4 +31,25 @@ int32_t lmn_map_conv_attrs(const lmn_map *m, lmn_attr *out);
         "transBatchB", LMN_ATTR_INT, 0                                                      \
     }
 
+/* FusedConv in either layout: Conv of X, W, B, then + Z, then an activation. To be included with
+   ops/convgeom.h. */
+#define LMN_MS_FUSED_CONV(Name, channels_last)                                         \
+    static lamina_status canon_op(lmn_canon *c)                                        \
+    {                                                                                  \
+        lmn_map m = lmn_map_begin(c);                                                  \
+        m.out[0] = lmn_map_conv(&m, channels_last);                                    \
+        return lmn_map_end(&m);                                                        \
+    }                                                                                  \
+    static const lmn_port IN[] = {{"X", 'T', 0, LMN_D_FLOAT},                          \
+                                  {"W", 'T', 0, LMN_D_FLOAT},                          \
+                                  {"B", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},          \
+                                  {"Z", 'T', LMN_PORT_OPTIONAL, LMN_D_FLOAT},          \
+                                  {0}};                                                \
+    static const lmn_port OUT[] = {{"Y", 'T', 0, LMN_D_FLOAT}, {0}};                   \
+    static const lmn_attr_schema ATTRS[] = {LMN_CONV_ATTRS,                            \
+                                            {"activation", LMN_ATTR_STRING, 0},        \
+                                            {"activation_params", LMN_ATTR_FLOATS, 0}, \
+                                            {0}};                                      \
+    LMN_MS_MAPPED(Name, canon_op)
+
 #endif
