@@ -47,11 +47,12 @@ static void cut_blocks(lmn_hgemm_plan *p)
         c.nc = lmn_min_i64(ROWS_NC, lmn_round_up_i64(p->n, c.nr));
         c.mc = lmn_max_i64(p->row->strip, ROWS_SUMS / c.nc);
     }
-    if (is(p, LMN_HGEMM_PACKED) && is(p, LMN_HGEMM_A_F32) && !by_panels(p)) {
+    const bool few = b_far(p) && p->m <= FAR_M && p->row->elem == 2 && !by_panels(p);
+    if (is(p, LMN_HGEMM_PACKED) && is(p, LMN_HGEMM_A_F32) && !by_panels(p) && !few) {
         const int64_t most = ONCE_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
         c.nc = lmn_max_i64(c.nc, lmn_min_i64(lmn_round_up_i64(p->n, c.nr), most));
     }
-    if (b_far(p) && a_in_place(p) && !by_panels(p) && p->m <= FAR_M) {
+    if (few && a_in_place(p)) {
         const int64_t most = FAR_ELEMS / lmn_max_i64(1, p->kc) / c.nr * c.nr;
         c.nc = lmn_max_i64(c.nr, lmn_min_i64(c.nc, most));
     }
