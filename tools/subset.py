@@ -5,17 +5,23 @@ subset.py MODEL... (reads them with build/bin/lamina, or the program that $LAMIN
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 
 def main(models):
-    program = os.environ.get("LAMINA", "build/bin/lamina")
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    program = os.environ.get("LAMINA", os.path.join(root, "build", "bin", "lamina"))
+    if not shutil.which(program):
+        sys.exit(f"there is no {program}: `make build` makes it, or name one in $LAMINA")
     names = set()
     for model in models:
-        text = subprocess.run([program, "check", "--ops", "--json", model], check=True,
-                              capture_output=True, text=True).stdout
-        for row in json.loads(text)["operators"]:
+        done = subprocess.run([program, "check", "--ops", "--json", model], stdout=subprocess.PIPE,
+                              text=True)
+        if done.returncode:
+            sys.exit(f"lamina check finds {model} at fault:\n{done.stdout}")
+        for row in json.loads(done.stdout)["operators"]:
             domain = row["domain"]
             names.add(row["op"] if domain in ("", "ai.onnx") else f"{domain}:{row['op']}")
     print(",".join(sorted(names)))
