@@ -36,6 +36,9 @@ def set_overload(runs):
         batch = json.load(f)["max_batch_size"]
     queue = gauge(url, "lamina_queue_limit_rows", "heavy")
 
+    def held():  # the generator is this program too, and gone at the end
+        return rss_mb(server.p.pid, "Rss")
+
     def load(*args, meanwhile=None):
         p = subprocess.Popen(front + [LAMINA, "bench", "serve", url, "--model", "heavy", "--json",
                                       *args], stdout=subprocess.PIPE, text=True)
@@ -44,7 +47,7 @@ def set_overload(runs):
 
     def early():
         time.sleep(2 + runs.opts.overload / 5)
-        return rss_mb(server.p.pid)
+        return held()
 
     def closed(connections):
         r, _ = load("--connections", str(connections), "--duration", "3s")
@@ -56,7 +59,7 @@ def set_overload(runs):
     before, ready_ms = closed(64)
     r, mb_early = load("--rate", str(round(3 * before)), "--duration", f"{runs.opts.overload}s",
                        "--connections", "2000", meanwhile=early)
-    mb_after = rss_mb(server.p.pid)
+    mb_after = held()
     capacity = (before + closed(64)[0]) / 2
     whole = (whole_before + closed(2 * batch)[0]) / 2
     goodput = r["ok"] / r["seconds"]
