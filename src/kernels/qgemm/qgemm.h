@@ -8,7 +8,8 @@
  *             saturate(round_half_even(F / div) + zp)
  *
  * Every zero point is such a sum, so none costs more than another, and an operand of the other sign
- * is shifted by 128 while it is packed (flip = 0x80). With GROUP = 4 (k in fours), NR = 2, n = 3:
+ * is shifted by 128 while it is packed (flip = 0x80), but for A of rows that take it signed too.
+ * With GROUP = 4 (k in fours), NR = 2, n = 3:
  *
  *   panel 0: B[0..3][0] B[0..3][1] | B[4..7][0] B[4..7][1] | ...    panel 1: B[0..3][2]  0 0 0 0
  * ...
@@ -54,6 +55,7 @@ typedef struct lmn_qgemm_block {
     int64_t ld_part;   /* part has m rows of whole panels, this many apart */
     bool first, last;  /* only with part: is there nothing in it yet; does the end apply */
     bool b_far;        /* panels come from beyond L2, worth fetching ahead: a hint */
+    bool a_signed;     /* A is s8: only to rows that have `signs` */
     lmn_qgemm_end end; /* looked at where it applies */
 } lmn_qgemm_block;
 
@@ -136,7 +138,7 @@ typedef struct lmn_qgemm_lines {
     const void *b;
     int64_t b_panel; /* bytes from panel to panel */
     int64_t n, k;    /* k in whole groups */
-    bool b_far;
+    bool b_far, a_signed;
     lmn_qgemm_end end;
 } lmn_qgemm_lines;
 
@@ -175,6 +177,7 @@ typedef struct lmn_qgemm_row {
     int32_t dot_room;            /* see lmn_qgemm_stream */
     lmn_qgemm_pack_fn *pack_bt;  /* B transposed: src is [n][k]; NULL = none */
     lmn_qgemm_lines_fn *lines;   /* NULL = none */
+    bool signs;                  /* block and lines take A as s8 too */
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

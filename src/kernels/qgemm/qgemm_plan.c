@@ -232,7 +232,8 @@ typedef struct work {
     int64_t item, i, j, m, n;
     const uint8_t *packed; /* B, of the item */
     uint8_t a_flip, b_flip;
-    bool pack_a; /* rows of A are copied, not used where they lie */
+    bool a_signed; /* and taken so */
+    bool pack_a;   /* rows of A are copied, not used where they lie */
     lmn_qgemm_end end;
 } work;
 
@@ -446,6 +447,7 @@ static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
 {
     const lmn_qgemm_row *row = w->p->row;
     lmn_qgemm_block t = {.b = w->s.b, .b_panel = b_panel(w->p), .m = m, .n = w->n, .k = k};
+    t.a_signed = w->a_signed;
     if (w->p->packed) {
         t.b_panel = packed_panel(row, w->p->k);
         t.b = w->packed + w->j / row->nr * t.b_panel + k0 * row->nr * row->b_bytes;
@@ -527,7 +529,11 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     w.m = lmn_min_i64(p->mc, p->m - w.i), w.n = lmn_min_i64(p->nc, p->n - w.j);
     if (w.m <= 0 || w.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     (void)lay_out(p, scratch, &w.s);
-    w.a_flip = args->a_signed ? 0x80 : 0, w.b_flip = args->b_signed ? 0 : 0x80;
+    w.b_flip = args->b_signed ? 0 : 0x80;
+    /* packing sums rows as u8 */
+    const bool sums = args->b_zps || b_zp_of(&w, args->b_zp);
+    w.a_signed = args->a_signed && p->row->signs && !p->stream && !sums;
+    w.a_flip = args->a_signed && !w.a_signed ? 0x80 : 0;
     w.pack_a = copies_a(&w);
     if (p->packed) w.packed = args->b + w.item * args->b_batch;
     w.end = (lmn_qgemm_end){.out = args->out,

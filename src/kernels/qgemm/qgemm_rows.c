@@ -8,7 +8,8 @@ lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni, lmn_qgemm_i8_dot_avx512vnni,
 lmn_qgemm_lines_fn lmn_qgemm_i8_lines_amx;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_bt_avx512vnni, lmn_qgemm_i8_pack_bt_amx;
 
-#define X(dt, var, isa, prio, mr, nr, group, ab, bb, any_k, stream, dot, dot_room, pack_bt, lines) \
+#define X(dt, var, isa, prio, mr, nr, group, ab, bb, any_k, stream, dot, dot_room, pack_bt, lines, \
+          signs)                                                                                   \
     lmn_qgemm_block_fn lmn_qgemm_##dt##_block_##var;                                               \
     lmn_qgemm_taps_fn lmn_qgemm_##dt##_taps_##var;                                                 \
     lmn_qgemm_gather_fn lmn_qgemm_##dt##_gather_##var;                                             \
@@ -18,7 +19,8 @@ lmn_qgemm_pack_fn lmn_qgemm_i8_pack_bt_avx512vnni, lmn_qgemm_i8_pack_bt_amx;
 #undef X
 
 const lmn_qgemm_row lmn_qgemm_i8_rows[] = {
-#define X(dt, var, isa, prio, mr, nr, group, ab, bb, any_k, stream, dot, dot_room, pack_bt, lines) \
+#define X(dt, var, isa, prio, mr, nr, group, ab, bb, any_k, stream, dot, dot_room, pack_bt, lines, \
+          signs)                                                                                   \
     {LMN_KROW(qgemm, dt, var, isa, prio),                                                          \
      mr,                                                                                           \
      nr,                                                                                           \
@@ -36,7 +38,8 @@ const lmn_qgemm_row lmn_qgemm_i8_rows[] = {
      dot,                                                                                          \
      dot_room,                                                                                     \
      pack_bt,                                                                                      \
-     lines},
+     lines,                                                                                        \
+     signs},
 #include "kernels/qgemm/qgemm_variants.h"
 #undef X
 };

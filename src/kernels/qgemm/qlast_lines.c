@@ -1,7 +1,7 @@
 /*
  * 8-bit convolutions with their channels last on a row that reads windows where they lie (qgemm.h):
- * a chunk copies its lines of input once, with the padding around them and as u8, and every group
- * of a line of taps is an offset there. Same bits as copied windows.
+ * a chunk copies its lines of input once, with the padding around them, and every group of a line
+ * of taps is an offset there. Same bits as copied windows.
  */
 #include "kernels/qgemm/qlast_plan.h"
 
@@ -14,9 +14,9 @@ enum { OUTPUTS = 256, LEAST_ROWS = 10, FAR_BYTES = 1 << 20 };
 static bool takes(const lmn_qgemm_row *row, const lmn_conv_geom *g)
 {
     const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
-    return row->lines && flat && g->kernel[1] * g->kernel[2] > 1 && g->dilation[2] == 1 &&
-           g->kernel[2] * g->c_in % row->group == 0 && lmn_conv_volume(g->out) > 0 &&
-           lmn_conv_line_rows(g->out[2]) >= LEAST_ROWS;
+    return row->lines && row->signs && flat && g->kernel[1] * g->kernel[2] > 1 &&
+           g->dilation[2] == 1 && g->kernel[2] * g->c_in % row->group == 0 &&
+           lmn_conv_volume(g->out) > 0 && lmn_conv_line_rows(g->out[2]) >= LEAST_ROWS;
 }
 
 /* What a worker's scratch holds. */
@@ -68,28 +68,13 @@ bool lmn_qlast_lines_make(const lmn_qgemm_row *row, lmn_qlast_plan *p)
     return true;
 }
 
-typedef uint8_t sixteen __attribute__((vector_size(16)));
-
-/* n bytes of the other sign. */
-static void turn_signs(uint8_t *dst, const uint8_t *src, int64_t n)
-{
-    sixteen v;
-    int64_t i = 0;
-    for (; i + (int64_t)sizeof v <= n; i += sizeof v) {
-        memcpy(&v, src + i, sizeof v);
-        v ^= 0x80;
-        memcpy(dst + i, &v, sizeof v);
-    }
-    for (; i < n; i++) dst[i] = src[i] ^ 0x80;
-}
-
-/* Lines from `first` on of the padded image, as u8. */
+/* Lines from `first` on of the padded image. */
 static void bring_lines(const lmn_qlast_plan *p, const lmn_qconv_args *args, const uint8_t *image,
                         int64_t first, uint8_t *dst)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t c = g->c_in, len = p->windows.width * c;
-    const uint8_t flip = args->x_signed ? 0x80 : 0, pad = (uint8_t)args->x_zp ^ flip;
+    const uint8_t pad = (uint8_t)args->x_zp;
     const int64_t lo = lmn_min_i64(len, g->pad[2] * c);
     const int64_t hi = lmn_min_i64(len, (g->pad[2] + g->in[2]) * c);
     for (int64_t i = 0; i < p->windows.n_in; i++, dst += len) {
@@ -100,10 +85,7 @@ static void bring_lines(const lmn_qlast_plan *p, const lmn_qconv_args *args, con
         }
         const uint8_t *src = image + y * g->in[2] * c;
         memset(dst, pad, (size_t)lo);
-        if (flip)
-            turn_signs(dst + lo, src, hi - lo);
-        else
-            memcpy(dst + lo, src, (size_t)(hi - lo));
+        memcpy(dst + lo, src, (size_t)(hi - lo));
         memset(dst + hi, pad, (size_t)(len - hi));
     }
 }
@@ -112,7 +94,7 @@ static void bring_lines(const lmn_qlast_plan *p, const lmn_qconv_args *args, con
 static void column_terms(const lmn_qconv_args *args, const int32_t *sums, int64_t j, int64_t n,
                          const parts *s)
 {
-    const uint32_t za = (uint32_t)(args->x_zp + (args->x_signed ? 128 : 0));
+    const uint32_t za = (uint32_t)args->x_zp;
     for (int64_t i = 0; i < n; i++) {
         const uint32_t bias = args->bias ? (uint32_t)args->bias[j + i] : 0;
         s->add[i] = (int32_t)(bias - za * (uint32_t)sums[j + i]);
@@ -154,6 +136,7 @@ void lmn_qlast_lines_chunk(const lmn_qlast_plan *p, const lmn_qconv_args *args, 
                                   .n = n,
                                   .k = k,
                                   .b_far = panels > FAR_BYTES,
+                                  .a_signed = args->x_signed,
                                   .end = {.row_add = s.none,
                                           .col_add = s.add,
                                           .out = LMN_QGEMM_BYTES,

@@ -215,10 +215,20 @@ ALWAYS void fetch_panel(const lmn_qgemm_block *t, spot *at)
 /* How the end of the tile before runs between the steps. */
 typedef enum easing_kind { NOT_EASED, EASED, EASED_SMALL } easing_kind;
 
+/* sgn: is A signed. */
+#define PRODUCT(c, a, b)       \
+    do {                       \
+        if (sgn)               \
+            AMX_S8S8(c, a, b); \
+        else                   \
+            AMX_U8S8(c, a, b); \
+    } while (0)
+
 /* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; windows: at->steps counts. */
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
                      const bool right, const bool far, const bool windows, const easing_kind kind)
 {
+    const bool sgn = t->a_signed;
     const bool eased = kind != NOT_EASED, small = kind == EASED_SMALL;
     easing e = {.left = 0};
     if (eased) e = easing_of(w);
@@ -249,14 +259,14 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(6, b, NR * FOUR);
         AMX_LOAD(4, a + off, lda);
-        AMX_U8S8(0, 4, 6);
+        PRODUCT(0, 4, 6);
         if (eased) ease(&e, pairs, small);
         if (right) AMX_LOAD(7, b + 64, NR * FOUR);
-        if (right) AMX_U8S8(1, 4, 7);
+        if (right) PRODUCT(1, 4, 7);
         if (eased) ease(&e, pairs, small);
         if (lower) AMX_LOAD(5, low + off, lda);
-        if (lower) AMX_U8S8(2, 5, 6);
-        if (lower && right) AMX_U8S8(3, 5, 7);
+        if (lower) PRODUCT(2, 5, 6);
+        if (lower && right) PRODUCT(3, 5, 7);
     }
     leave_last(w);
     AMX_STORE(0, to, step);
@@ -369,7 +379,7 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
     int32_t sums[2][MR * NR] __attribute__((aligned(64)));
     rows_of r = {.whole = t->m / MR * MR, .rest = t->m % MR, .sums = sums};
     waiting w = {.end = &t->end, .how = leaving_of(t)};
-    if (w.how == BYTES && is_short(t) && gives_small_bytes(t)) {
+    if (w.how == BYTES && !t->a_signed && is_short(t) && gives_small_bytes(t)) {
         lmn_qgemm_i8_short_avx512vnni(t, NR);
         return;
     }
@@ -425,6 +435,7 @@ void lmn_qgemm_i8_lines_amx(const lmn_qgemm_lines *t)
                                  .n = t->n,
                                  .k = t->k,
                                  .b_far = t->b_far,
+                                 .a_signed = t->a_signed,
                                  .end = t->end};
     waiting w = {.end = &all.end, .how = leaving_of(&all)};
     w.small = w.how == BYTES && gives_small_bytes(&all);
