@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-static const int64_t chunk_elems = 16 << 10;
+static const int64_t chunk_elems = 16 << 10, least_elems = 4 << 10;
 
 typedef struct norm_job {
     lmn_norm_fn *fn;
@@ -33,7 +33,10 @@ static void norm_chunk(void *arg, int64_t chunk, int32_t worker)
 
 static lamina_status norm_run(lmn_eval *ec, norm_job *j)
 {
-    j->rows_per_chunk = lmn_max_i64(1, chunk_elems / j->block.n);
+    /* As many chunks as threads, where that leaves each something to do. */
+    const int64_t most = chunk_elems / j->block.n, least = least_elems / j->block.n;
+    const int64_t even = lmn_ceil_div_i64(j->block.rows, lmn_par_width(ec->par));
+    j->rows_per_chunk = lmn_max_i64(1, lmn_min_i64(most, lmn_max_i64(even, least)));
     lmn_par_for(ec->par, (j->block.rows + j->rows_per_chunk - 1) / j->rows_per_chunk, norm_chunk,
                 j);
     return LAMINA_OK;
