@@ -40,7 +40,7 @@ enum {
     LAID_B = 1 << 20,         /* ... best of a B beyond L2 */
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
-    DIRECT_M = 32,            /* and any B for so few rows */
+    FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
     DIRECT_NC = 768,          /* columns of a chunk then, of KC */
     NARROW_BYTES = 1 << 20,   /* and a B of one panel */
     FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
@@ -93,9 +93,9 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     if (trans_b) return PATH_SMALL_NT;
     if (p->m <= (bytes > stream_bytes ? SMALL_NN_FAR_M : SMALL_NN_M) && !trans_a)
         return PATH_SMALL_NN;
-    if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > DIRECT_M)
+    if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > FEW_M)
         return PATH_SHORT;
-    if (p->m <= DIRECT_M || bytes <= DIRECT_BYTES) return PATH_DIRECT;
+    if (p->m <= p->row->direct_m || bytes <= DIRECT_BYTES) return PATH_DIRECT;
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
 
@@ -197,8 +197,10 @@ static void cut(GEMM_T(plan) * out)
         out->m_blocks = lmn_ceil_div_i64(out->m, out->mc);
         out->b_far = out->m * k > stream_bytes / (int64_t)sizeof(GEMM_REAL);
     } else {
-        const bool in_place = out->path == PATH_DIRECT || out->path == PATH_PANELS;
-        out->b_far = in_place && out->m <= DIRECT_M && b_bytes > FAR_BYTES;
+        const int64_t few = out->path == PATH_DIRECT   ? out->row->direct_m
+                            : out->path == PATH_PANELS ? FEW_M
+                                                       : 0;
+        out->b_far = out->m <= few && b_bytes > FAR_BYTES;
         cut_blocks(out);
     }
 }
