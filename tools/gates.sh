@@ -19,7 +19,9 @@ gate style python3 tools/check_style.py
 gate headers tools/check_headers.sh
 gate length python3 tools/top_length.py
 build() {
-    cmake -G Ninja -S . -B $GATES_BUILD -DLAMINA_QUICK=ON -DLAMINA_TESTS=OFF &&
+    # No compiler cache: ccache has taken a precompiled header for another's.
+    cmake -G Ninja -S . -B $GATES_BUILD -DLAMINA_QUICK=ON -DLAMINA_TESTS=OFF \
+        -DCMAKE_C_COMPILER_LAUNCHER= -DCMAKE_CXX_COMPILER_LAUNCHER= &&
         ninja -C $GATES_BUILD -j"$(nproc)" lamina lamina_sync_shared lamina_blas_shared
 }
 if build > "$out/build" 2>&1; then
