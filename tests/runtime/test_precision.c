@@ -438,6 +438,46 @@ static void test_short(t_env *env)
     lamina_model_unref(m);
 }
 
-T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_heads), T_TEST(test_chain),
-       T_TEST(test_movers), T_TEST(test_mean), T_TEST(test_auto_refuses), T_TEST(test_16_bits),
-       T_TEST(test_unknown))
+/* Bounds in front of a SiLU are not those of a result that leaves as bf16. */
+static void test_short_bounds(t_env *env)
+{
+    static pb g, bytes;
+    static const float lo = -0.1f, hi = 0.1f;
+    rt_cpu(env);
+    g.n = 0;
+    weight(&g, "one", LAMINA_F32, 1, (int64_t[]){33});
+    weight(&g, "up", LAMINA_F32, 2, (int64_t[]){33, 48});
+    weight(&g, "bias", LAMINA_F32, 1, (int64_t[]){48});
+    weight(&g, "down", LAMINA_F32, 2, (int64_t[]){48, 33});
+    rt_weight(&g, "lo", LAMINA_F32, 0, NULL, &lo, sizeof lo);
+    rt_weight(&g, "hi", LAMINA_F32, 0, NULL, &hi, sizeof hi);
+    rt_node(&g, "LayerNormalization", "x one one", "n", NULL);
+    rt_node(&g, "MatMul", "n up", "a", NULL);
+    rt_node(&g, "Add", "a bias", "b", NULL);
+    rt_node(&g, "Clip", "b lo hi", "c", NULL);
+    rt_node(&g, "Sigmoid", "c", "s", NULL);
+    rt_node(&g, "Mul", "c s", "w", NULL);
+    rt_node(&g, "MatMul", "w down", "y", NULL);
+    pb_str(&g, 2, "g");
+    rt_port(&g, 11, "x", LAMINA_F32, "70 33");
+    rt_port(&g, 12, "y", LAMINA_F32, "70 33");
+    lamina_model *m = rt_load(env, &bytes, &g);
+    T_REQUIRE(m);
+    lamina_tensor *x = numbers(env, LAMINA_F32, 2, (int64_t[]){70, 33}), *y[2];
+    for (int i = 0; i < 2; i++) {
+        lamina_session_opts o = {.size = sizeof o, .n_threads = 1};
+        o.precision = i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT;
+        lamina_session *s = NULL;
+        T_OK(lamina_session_create(m, &o, &s, NULL));
+        y[i] = run_once(s, x);
+        lamina_session_destroy(s);
+    }
+    T_CHECK(off(y[1], y[0]) < 0.02);
+    for (int i = 0; i < 2; i++) lamina_tensor_unref(y[i]);
+    lamina_tensor_unref(x);
+    lamina_model_unref(m);
+}
+
+T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_short_bounds), T_TEST(test_heads),
+       T_TEST(test_chain), T_TEST(test_movers), T_TEST(test_mean), T_TEST(test_auto_refuses),
+       T_TEST(test_16_bits), T_TEST(test_unknown))

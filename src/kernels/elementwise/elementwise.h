@@ -5,7 +5,8 @@
  *
  * NaN goes through everywhere, MAX and MIN included. y may be one of the operands (same address),
  * else overlaps nothing. Class: exact for + - * / max min abs neg sqrt floor ceil rint relu clip
- * leaky, 1e-6 relative and 1e-7 absolute for the others. SILU, GELU and HARDSWISH of -inf are -0.
+ * leaky, 1e-6 relative and 1e-7 absolute for the others. SILU and HARDSWISH of -inf are -0, of
+ * GELU 0 of either sign.
  */
 #ifndef LMN_KERNELS_ELEMENTWISE_H
 #define LMN_KERNELS_ELEMENTWISE_H

@@ -281,6 +281,7 @@ static bool leaves_whole(const work *w, const ending *e, int64_t i, const lmn_ep
     if (!c_apart(w->p)) return false;
     (void)take_head(&all, &rest, at, 0, h);
     const bool silu = rest.n_ops == 1 && rest.op[0].kind == LMN_EPI_SILU;
+    if (silu && (h->lo > -INFINITY || h->hi < INFINITY)) return false; /* a head bounds behind it */
     if (silu && all.clip) /* which take_head leaves to what comes behind its part */
         h->lo = all.clip->op[0].kind == LMN_EPI_RELU ? 0.0f : all.clip->op[0].p0,
         h->hi = all.clip->op[0].kind == LMN_EPI_RELU ? INFINITY : all.clip->op[0].p1;

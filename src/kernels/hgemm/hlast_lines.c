@@ -12,7 +12,7 @@
 /* Outputs of a chunk; fewest of a tile (of fewer, panels would pass too often); packed weights from
    beyond L2. */
 enum { OUTPUTS = 256, LEAST_ROWS = 10, FAR_BYTES = 1 << 20, PAIR = 2 };
-static const int64_t most_madds = 320 << 20; /* of a chunk, as in hgemm_plan.c */
+static const int64_t most_madds = 320 << 20; /* of a chunk, as in hgemm_cut.c */
 
 static bool takes(const lmn_hgemm_row *row, const lmn_conv_geom *g)
 {
