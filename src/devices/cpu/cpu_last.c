@@ -33,9 +33,10 @@ lamina_status lmn_cpu_last_want(const lamina_node *node, lmn_pack_job *job, int3
 {
     const lmn_krow *head = job->row; /* every row begins with one */
     const int64_t c_out = job->w->dims[0], c_in = job->w->dims[1];
-    (void)lmn_format(job->layout, sizeof job->layout, "%s.%s:%s.%d %s %lldx%lldx%lld", head->family,
-                     head->dtype, head->variant, (int)nr, kind, (long long)c_out, (long long)c_in,
-                     (long long)(lmn_count(job->w) / c_out / c_in));
+    (void)lmn_format(job->layout, sizeof job->layout, "%s.%s:%s.%d %s %lldx%lldx%lldx%lld",
+                     head->family, head->dtype, head->variant, (int)nr, kind, (long long)c_out,
+                     (long long)c_in, (long long)(lmn_count(job->w) / c_out / c_in),
+                     (long long)job->w->dims[job->w->rank - 1]);
     if (node->prepack->want(node->prepack, job, &w->packed) == LAMINA_OK) return LAMINA_OK;
     return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for packed weights");
 }
