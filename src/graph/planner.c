@@ -10,6 +10,7 @@
 #define ALIGN 64u
 #define LOOK_MAX 4096 /* storages looked at for one place */
 #define MAX_PARTS 64  /* of a Concat that are made in place */
+#define MOST_KEPT 4   /* times its own bytes that a part of Split may keep */
 
 /* Are there operators that join or cut? Not in every library of some operators alone
    (cmake/subset.cmake). */
@@ -209,7 +210,8 @@ static uint64_t run_bytes(const walk *w, const lmn_opnode *op, lmn_vid v)
     return bytes;
 }
 
-/* Parts that Split cuts from v lie where they are. Nodes come in order: v's root is final. */
+/* Parts that Split cuts from v lie where they are. Nodes come in order: v's root is final. A part
+ * that is read late keeps the whole, so none is much smaller than that. */
 static void cut_parts(walk *w, const lmn_gnode *n)
 {
     const lmn_vid r = w->root[n->in[0]];
@@ -219,7 +221,8 @@ static void cut_parts(walk *w, const lmn_gnode *n)
         const lmn_vid v = n->out[k];
         const uint64_t bytes = run_bytes(w, &n->op, v);
         if (!bytes) return;
-        if (!w->off[v] && at % ALIGN == 0) w->root[v] = r, w->within[v] = at;
+        const bool large = bytes >= dense_bytes(&w->in->facts[r]) / MOST_KEPT;
+        if (!w->off[v] && large && at % ALIGN == 0) w->root[v] = r, w->within[v] = at;
         at += bytes;
     }
 }

@@ -145,7 +145,7 @@ static lamina_status run_norm(const lamina_kernel *k, lmn_eval *ec)
     const lamina_tensor *x = lmn_in(ec, 0), *scale = lmn_in(ec, 1), *bias = lmn_in(ec, 2);
     const int64_t axis = lmn_attr_i(ec->node, "axis", -1);
     const int64_t n = x && x->rank > 0 ? x->dims[x->rank - 1] : 0;
-    if (!lmn_cpu_is_f32(x) || lmn_count(x) == 0 || (axis != -1 && axis != x->rank - 1) ||
+    if (!lmn_cpu_is_f32(x) || n == 0 || lmn_count(x) == 0 || (axis != -1 && axis != x->rank - 1) ||
         !lmn_cpu_is_f32(scale) || scale->rank != 1 || scale->dims[0] != n ||
         (bias && (!lmn_cpu_is_f32(bias) || bias->rank != 1 || bias->dims[0] != n)))
         return lmn_cpu_reference(ec);

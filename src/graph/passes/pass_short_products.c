@@ -150,7 +150,7 @@ lamina_status lmn_pass_short_products(lmn_graph *g, lmn_pass_ctx *ctx)
 {
     lmn_match m;
     if (!ctx->short_images || !lmn_op_find("lamina", "ShortMatMul") ||
-        !lmn_op_find("lamina", "ShortLayerNorm"))
+        !lmn_op_find("lamina", "ShortLayerNorm") || !lmn_op_find("", "Cast"))
         return LAMINA_OK;
     lamina_status st = lmn_match_begin(&m, g, ctx);
     if (st == LAMINA_OK) st = run(&m);
