@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,12 +25,17 @@ int cli_fail(const char *fmt, ...)
 int cli_writable(const char *path)
 {
     if (!path) return CLI_OK;
-    const bool there = access(path, F_OK) == 0;
-    FILE *f = fopen(path, "ab");
-    if (!f) return cli_fail("%s: %s", path, strerror(errno));
-    (void)fclose(f);
-    if (!there) (void)remove(path);
-    return CLI_OK;
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) return cli_fail("%s: %s", path, strerror(EISDIR));
+        return access(path, W_OK) ? cli_fail("%s: %s", path, strerror(errno)) : CLI_OK;
+    }
+    const char *slash = strrchr(path, '/');
+    const size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    char folder[4096] = ".";
+    if (n >= sizeof folder) return cli_fail("%s: %s", path, strerror(ENAMETOOLONG));
+    if (n) memcpy(folder, path, n), folder[n] = 0;
+    return access(folder, W_OK | X_OK) ? cli_fail("%s: %s", path, strerror(errno)) : CLI_OK;
 }
 
 int cli_usage(const char *verb, const char *fmt, ...)
