@@ -20,8 +20,6 @@
 #define LONG_NS ((uint64_t)1000000)      /* of a run beside which making its plan is nothing */
 #define PAYS_NS ((uint64_t)2000000)      /* runs shorter than this may always grow */
 #define AGAIN_NS ((uint64_t)40000000)    /* spent on runs to be sure */
-#define PERCENT 5                        /* that a doubling takes off a row to pay, ... */
-#define FAR_PERCENT 10                   /* ... past 64 rows, where all wait twice as long for it */
 #define LONGEST_NS ((uint64_t)50000000)  /* of a run to which a batch may grow past 64 rows */
 
 /* What inputs are made of. */
@@ -234,19 +232,17 @@ static uint64_t measure(sample *s, lmn_infer *r, int64_t rows)
     return best;
 }
 
-/* Does a run of twice as many rows take so many percent off a row? */
-static bool pays(uint64_t took, uint64_t before, uint64_t percent)
+static bool pays(uint64_t took, uint64_t before)
 {
-    return !before || took < PAYS_NS || took < before * 2 * (100 - percent) / 100;
+    return !before || took < PAYS_NS || took < before * 2 * 95 / 100;
 }
 
 /* A busy machine makes a doubling look worse than it is, and what is decided here lasts: so a
  * doubling that does not pay is measured anew before that is believed. */
-static uint64_t measure_surely(sample *s, lmn_infer *r, int64_t rows, uint64_t before,
-                               uint64_t percent)
+static uint64_t measure_surely(sample *s, lmn_infer *r, int64_t rows, uint64_t before)
 {
     uint64_t took = measure(s, r, rows), spent = took;
-    while (took && spent < AGAIN_NS && !pays(took, before, percent)) {
+    while (took && spent < AGAIN_NS && !pays(took, before)) {
         const uint64_t again = measure(s, r, rows);
         if (!again) break;
         spent += again;
@@ -271,8 +267,8 @@ static void measure_past(sample *s, lmn_infer *r, uint64_t took, lmn_warm *out)
     while (took >= PAYS_NS && took < LONGEST_NS && c->max_batch_size < LMN_MODEL_FOUND_ROWS) {
         const uint64_t before = took;
         c->max_batch_size *= 2;
-        took = measure_surely(s, r, c->max_batch_size, before, FAR_PERCENT);
-        if (!took || took > LONGEST_NS || !pays(took, before, FAR_PERCENT)) {
+        took = measure_surely(s, r, c->max_batch_size, before);
+        if (!took || took > LONGEST_NS || !pays(took, before)) {
             c->max_batch_size /= 2;
             return;
         }
@@ -288,9 +284,9 @@ static void measure_all(sample *s, lmn_infer *r, bool find_out, lmn_warm *out)
     uint64_t before = 0;
     int idle = 0;
     for (int64_t rows = 1, k = 0; k < 32; k++) {
-        const uint64_t took = measure_surely(s, r, rows, find_out ? before : 0, PERCENT);
+        const uint64_t took = measure_surely(s, r, rows, find_out ? before : 0);
         if (!took) break;
-        idle = pays(took, before, PERCENT) ? 0 : idle + 1;
+        idle = pays(took, before) ? 0 : idle + 1;
         if (find_out && idle == 2) {
             c->max_batch_size = rows / 4;
             break;
