@@ -273,6 +273,22 @@ static void check_thin(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* A and B of p's extents and orders, of f32 now and then where a row takes that. */
+static void draw_operands(kc_ctx *kc, const lmn_krow *head, kc_style style, bool f32,
+                          int32_t threads, product *p, lmn_hgemm_shape *shape, lmn_hgemm_args *args)
+{
+    const bool af = f32 && kc_int(kc, 0, 2) == 0, bf = f32 && kc_int(kc, 0, 2) == 0;
+    const int64_t lda = (p->ta ? p->m : p->k) + kc_int(kc, 0, 3);
+    const int64_t ldb = (p->tb ? p->k : p->n) + kc_int(kc, 0, 3), ldc = p->n + kc_int(kc, 0, 3);
+    p->a = half_input(kc, head, style, p->ta ? p->k : p->m, p->ta ? p->m : p->k, lda, af);
+    p->b = half_input(kc, head, style, p->tb ? p->n : p->k, p->tb ? p->k : p->n, ldb, bf);
+    *shape = (lmn_hgemm_shape){.m = p->m, .n = p->n, .k = p->k, .n_batch = 1, .threads = threads};
+    shape->flags = LMN_HGEMM_C_F32 | (p->ta ? LMN_HGEMM_TRANS_A : 0) |
+                   (p->tb ? LMN_HGEMM_TRANS_B : 0) | (af ? LMN_HGEMM_A_F32 : 0) |
+                   (bf ? LMN_HGEMM_B_F32 : 0);
+    *args = (lmn_hgemm_args){.a = p->a.p, .b = p->b.p, .lda = lda, .ldb = ldb, .ldc = ldc};
+}
+
 /* More rows than stay in a cache, by B as it lies. */
 static void check_many(kc_ctx *kc, const lmn_krow *head)
 {
@@ -283,16 +299,9 @@ static void check_many(kc_ctx *kc, const lmn_krow *head)
         product p = {.m = kc_int(kc, 256, 300), .n = kc_int(kc, 1, 150)};
         p.k = kc_int(kc, 1030, 1100);
         p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 3) == 0;
-        const bool af = kc_int(kc, 0, 2) == 0, bf = kc_int(kc, 0, 2) == 0;
-        const int64_t lda = (p.ta ? p.m : p.k) + kc_int(kc, 0, 3);
-        const int64_t ldb = (p.tb ? p.k : p.n) + kc_int(kc, 0, 3), ldc = p.n + kc_int(kc, 0, 3);
-        p.a = half_input(kc, head, style, p.ta ? p.k : p.m, p.ta ? p.m : p.k, lda, af);
-        p.b = half_input(kc, head, style, p.tb ? p.n : p.k, p.tb ? p.k : p.n, ldb, bf);
-        lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
-        shape.flags = LMN_HGEMM_C_F32 | (p.ta ? LMN_HGEMM_TRANS_A : 0) |
-                      (p.tb ? LMN_HGEMM_TRANS_B : 0) | (af ? LMN_HGEMM_A_F32 : 0) |
-                      (bf ? LMN_HGEMM_B_F32 : 0);
-        lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .lda = lda, .ldb = ldb, .ldc = ldc};
+        lmn_hgemm_shape shape;
+        lmn_hgemm_args args;
+        draw_operands(kc, head, style, true, c % 4, &p, &shape, &args);
         check_run(kc, head, &p, &shape, &args, style);
     }
 }
@@ -312,19 +321,12 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         p.k = big && kc_int(kc, 0, 1) ? kc_int(kc, 1000, 2100) : kc_extent(kc, 32, 100);
         if (p.k > 1000) p.m = p.m % 40, p.n = p.n % 60;
         p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 1);
-        const bool af = f32 && kc_int(kc, 0, 2) == 0, bf = f32 && kc_int(kc, 0, 2) == 0;
-        const int64_t lda = (p.ta ? p.m : p.k) + kc_int(kc, 0, 3);
-        const int64_t ldb = (p.tb ? p.k : p.n) + kc_int(kc, 0, 3), ldc = p.n + kc_int(kc, 0, 3);
-        p.a = half_input(kc, head, style, p.ta ? p.k : p.m, p.ta ? p.m : p.k, lda, af);
-        p.b = half_input(kc, head, style, p.tb ? p.n : p.k, p.tb ? p.k : p.n, ldb, bf);
-        lmn_hgemm_shape shape = {.m = p.m, .n = p.n, .k = p.k, .n_batch = 1, .threads = c % 4};
-        shape.flags = LMN_HGEMM_C_F32 | (p.ta ? LMN_HGEMM_TRANS_A : 0) |
-                      (p.tb ? LMN_HGEMM_TRANS_B : 0) | (af ? LMN_HGEMM_A_F32 : 0) |
-                      (bf ? LMN_HGEMM_B_F32 : 0);
-        lmn_hgemm_args args = {.a = p.a.p, .b = p.b.p, .lda = lda, .ldb = ldb, .ldc = ldc};
+        lmn_hgemm_shape shape;
+        lmn_hgemm_args args;
+        draw_operands(kc, head, style, f32, c % 4, &p, &shape, &args);
         if (row->elem == 2 && kc_int(kc, 0, 2) == 0) {
             void *packed = kc_buffer(kc, 2 * (size_t)lmn_hgemm_packed_elems(row, p.k, p.n));
-            KC_CALL(kc, lmn_hgemm_prepack(row, shape.flags, p.b.p, ldb, p.k, p.n, packed));
+            KC_CALL(kc, lmn_hgemm_prepack(row, shape.flags, p.b.p, args.ldb, p.k, p.n, packed));
             shape.flags = (shape.flags | LMN_HGEMM_PACKED) & ~(LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_B);
             args.b = packed;
         }

@@ -388,6 +388,36 @@ static void test_heads(t_env *env)
     expect_images(env, rt_load(env, &bytes, &g), 3);
 }
 
+/* In bf16 so many norms and products of m hand on or take bf16, where the machine multiplies pairs;
+   one thread and two give the same bits, near those of exact. Takes m and x. */
+static void expect_short(t_env *env, lamina_model *m, lamina_tensor *x, int norms, int products)
+{
+    lamina_tensor *y[3];
+    const bool pairs = env->engine->cpu.isa & (LMN_ISA_AVX512BF16 | LMN_ISA_AMX);
+    for (int i = 0; i < 3; i++) {
+        lamina_session_opts o = {.size = sizeof o, .n_threads = i == 2 ? 2 : 1};
+        o.precision = i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT;
+        lamina_session *s = NULL;
+        T_OK(lamina_session_create(m, &o, &s, NULL));
+        int n_norms = 0, n_products = 0;
+        lamina_node_info info = {.size = sizeof info};
+        for (size_t n = 0; lamina_session_node(s, n, &info) == LAMINA_OK; n++) {
+            n_norms += strcmp(info.op, "ShortLayerNorm") == 0;
+            n_products += strcmp(info.op, "ShortMatMul") == 0;
+        }
+        T_EQ(n_norms, i && pairs ? norms : 0);
+        T_EQ(n_products, i && pairs ? products : 0);
+        y[i] = run_once(s, x);
+        lamina_session_destroy(s);
+    }
+    T_CHECK(off(y[1], y[0]) < 0.02);
+    T_CHECK(!same_bits(y[1], y[0]) || !pairs);
+    T_CHECK(same_bits(y[1], y[2]));
+    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
+    lamina_tensor_unref(x);
+    lamina_model_unref(m);
+}
+
 /* A block of a transformer: in bf16 the normalisation and the first product hand on bf16 where the
    machine multiplies pairs; the residual is of f32. */
 static void test_short(t_env *env)
@@ -412,30 +442,7 @@ static void test_short(t_env *env)
     rt_port(&g, 12, "y", LAMINA_F32, "3 70 47");
     lamina_model *m = rt_load(env, &bytes, &g);
     T_REQUIRE(m);
-    lamina_tensor *x = numbers(env, LAMINA_F32, 3, (int64_t[]){3, 70, 33}), *y[3];
-    const bool pairs = env->engine->cpu.isa & (LMN_ISA_AVX512BF16 | LMN_ISA_AMX);
-    for (int i = 0; i < 3; i++) {
-        lamina_session_opts o = {.size = sizeof o, .n_threads = i == 2 ? 2 : 1};
-        o.precision = i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT;
-        lamina_session *s = NULL;
-        T_OK(lamina_session_create(m, &o, &s, NULL));
-        int norms = 0, products = 0;
-        lamina_node_info info = {.size = sizeof info};
-        for (size_t n = 0; lamina_session_node(s, n, &info) == LAMINA_OK; n++) {
-            norms += strcmp(info.op, "ShortLayerNorm") == 0;
-            products += strcmp(info.op, "ShortMatMul") == 0;
-        }
-        T_EQ(norms, i && pairs ? 2 : 0);
-        T_EQ(products, i && pairs ? 3 : 0);
-        y[i] = run_once(s, x);
-        lamina_session_destroy(s);
-    }
-    T_CHECK(off(y[1], y[0]) < 0.02);
-    T_CHECK(!same_bits(y[1], y[0]) || !pairs);
-    T_CHECK(same_bits(y[1], y[2]));
-    for (int i = 0; i < 3; i++) lamina_tensor_unref(y[i]);
-    lamina_tensor_unref(x);
-    lamina_model_unref(m);
+    expect_short(env, m, numbers(env, LAMINA_F32, 3, (int64_t[]){3, 70, 33}), 2, 3);
 }
 
 /* Bounds in front of a SiLU are not those of a result that leaves as bf16. */
@@ -463,19 +470,7 @@ static void test_short_bounds(t_env *env)
     rt_port(&g, 12, "y", LAMINA_F32, "70 33");
     lamina_model *m = rt_load(env, &bytes, &g);
     T_REQUIRE(m);
-    lamina_tensor *x = numbers(env, LAMINA_F32, 2, (int64_t[]){70, 33}), *y[2];
-    for (int i = 0; i < 2; i++) {
-        lamina_session_opts o = {.size = sizeof o, .n_threads = 1};
-        o.precision = i ? LAMINA_PRECISION_BF16 : LAMINA_PRECISION_EXACT;
-        lamina_session *s = NULL;
-        T_OK(lamina_session_create(m, &o, &s, NULL));
-        y[i] = run_once(s, x);
-        lamina_session_destroy(s);
-    }
-    T_CHECK(off(y[1], y[0]) < 0.02);
-    for (int i = 0; i < 2; i++) lamina_tensor_unref(y[i]);
-    lamina_tensor_unref(x);
-    lamina_model_unref(m);
+    expect_short(env, m, numbers(env, LAMINA_F32, 2, (int64_t[]){70, 33}), 1, 2);
 }
 
 T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_short_bounds), T_TEST(test_heads),
