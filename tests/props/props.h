@@ -2,7 +2,7 @@
  * Property tests of the operators: parts of the program `props`. A draw is a model around one node
  * (at times with a short tail of elementwise nodes, for the passes to fuse) and its input values;
  * it follows from operator and seed alone, or from bytes (tests/fuzz/fuzz_ops.c, with whole chains
- * of nodes: props_chain.c). props_draw.c makes it, props_recipe.c says what shapes
+ * of nodes: props_chain.c). props_draw.c and props_attr.c make it, props_recipe.c says what shapes
  * and attributes an operator likes, props_body.c draws subgraphs, props_model.c writes it as an
  * ONNX file, props_run.c runs it in several ways and compares.
  */

@@ -3,7 +3,7 @@
  * name and the seed. Odd things (extents of 0, absurd attributes, shapes that do not fit) are drawn
  * too: a refusal must then be the same one on every way of running.
  */
-#include "props.h"
+#include "props_pick.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,20 +12,6 @@
 #include "base/text.h"
 
 #define MAX_ELEMS 60000
-
-typedef struct pr_shape {
-    int32_t rank;
-    int64_t dims[LAMINA_MAX_RANK];
-} pr_shape;
-
-/* What a draw is made with: extents of letters, types of type variables. */
-typedef struct pr_pick {
-    pr_draw *d;
-    lamina_engine *maker;
-    int64_t letter[26];
-    lamina_dtype var[128];
-    pr_shape batch;
-} pr_pick;
 
 int64_t pr_int(pr_draw *d, int64_t lo, int64_t hi)
 {
@@ -58,7 +44,7 @@ static double draw_f64(pr_draw *d, double lo, double hi)
     return lmn_rng_normal(&d->rng) * (pr_chance(d, 10) ? 8 : 1);
 }
 
-static int64_t absurd(pr_draw *d)
+int64_t pr_absurd(pr_draw *d)
 {
     static const int64_t numbers[] = {INT64_MIN,       INT64_MAX,  INT64_MIN + 1, INT32_MIN,
                                       INT32_MAX,       UINT32_MAX, 1ll << 40,     -(1ll << 40),
@@ -70,7 +56,7 @@ static int64_t draw_i64(pr_draw *d, lamina_dtype dt, double lo, double hi)
 {
     const bool is_signed = lmn_dtype_class(dt) == LMN_CLASS_SINT;
     if (dt == LAMINA_BOOL) return pr_int(d, 0, 1);
-    if (d->hostile && pr_chance(d, d->hostile)) return absurd(d);
+    if (d->hostile && pr_chance(d, d->hostile)) return pr_absurd(d);
     if (lo <= hi) return pr_int(d, (int64_t)ceil(lo), (int64_t)fmax(ceil(lo), floor(hi)));
     if (d->style == PR_SMALL) return pr_int(d, is_signed ? -3 : 0, 5);
     if (d->style == PR_REAL) return pr_int(d, is_signed ? -120 : 0, 120);
@@ -160,7 +146,7 @@ static pr_shape weaken(pr_draw *d, const pr_shape *s)
 }
 
 /* A product of letters and digits: "3*h*d". */
-static int64_t product(const pr_pick *p, const char *s, size_t n)
+int64_t pr_product(const pr_pick *p, const char *s, size_t n)
 {
     int64_t v = 1;
     for (size_t i = 0; i < n;) {
@@ -188,7 +174,7 @@ static pr_shape shape_of_token(pr_pick *p, const char *s, size_t n)
             const pr_shape b = weaken(p->d, &p->batch);
             for (int32_t k = 0; k < b.rank; k++) r.dims[r.rank++] = b.dims[k];
         } else if (s[i] != '_')
-            r.dims[r.rank++] = product(p, s + i, len);
+            r.dims[r.rank++] = pr_product(p, s + i, len);
         i += len + 1;
     }
     if (count_of(&r) > MAX_ELEMS)
@@ -206,7 +192,7 @@ static pr_shape draw_shape(pr_draw *d, int32_t max_rank)
 
 /* ---- types ---------------------------------------------------------------------------------- */
 
-static lamina_dtype draw_type(pr_draw *d, lmn_dset set)
+lamina_dtype pr_draw_type(pr_draw *d, lmn_dset set)
 {
     if (set & LMN_DBIT(LAMINA_F32) && pr_chance(d, 60)) return LAMINA_F32;
     for (int32_t tries = 0; tries < 400; tries++) {
@@ -219,12 +205,12 @@ static lamina_dtype draw_type(pr_draw *d, lmn_dset set)
 static lamina_dtype type_of_port(pr_pick *p, const lmn_port *port)
 {
     const uint8_t v = (uint8_t)port->var & 127;
-    if (!v) return draw_type(p->d, port->types);
+    if (!v) return pr_draw_type(p->d, port->types);
     if (!p->var[v]) {
         lmn_dset set = port->types;
         for (const lmn_port *q = p->d->op->in; q->name; q++)
             if (q->var == port->var) set &= q->types;
-        p->var[v] = draw_type(p->d, set ? set : port->types);
+        p->var[v] = pr_draw_type(p->d, set ? set : port->types);
     }
     return p->var[v];
 }
@@ -236,7 +222,7 @@ static bool index_port(const lmn_port *port)
 
 /* ---- inputs --------------------------------------------------------------------------------- */
 
-static bool split_range(const char *s, size_t n, double *lo, double *hi)
+bool pr_split_range(const char *s, size_t n, double *lo, double *hi)
 {
     char text[64];
     if (n >= sizeof text) return false;
@@ -311,7 +297,7 @@ static bool inputs_of_recipe(pr_pick *p, const char *s)
             for (const char *o = t + dims; *o == ':';) {
                 const size_t n = strcspn(++o, ": ");
                 if (n == 1 && *o == 'c') constant = 75;
-                (void)split_range(o, n, &lo, &hi);
+                (void)pr_split_range(o, n, &lo, &hi);
                 o += n;
             }
             if (!add_input(p, port, &shape, lo, hi, constant)) return false;
@@ -340,158 +326,6 @@ static bool inputs_of_schema(pr_pick *p)
         if (!(port->flags & LMN_PORT_VARIADIC) || more-- == 0) port++;
     }
     return true;
-}
-
-/* ---- attributes ----------------------------------------------------------------------------- */
-
-static void put_number(pr_draw *d, pr_bytes *a, lmn_attr_type type, double v)
-{
-    const float f = (float)v;
-    uint8_t tag;
-    if (type == LMN_ATTR_INT || type == LMN_ATTR_INTS) {
-        const int64_t i = d->hostile && pr_chance(d, d->hostile) ? absurd(d) : (int64_t)v;
-        pr_field_int(a, type == LMN_ATTR_INT ? 3 : 8, (uint64_t)i);
-        pr_say(&d->text, " %lld", (long long)i);
-        return;
-    }
-    tag = (uint8_t)((type == LMN_ATTR_FLOAT ? 2 : 7) << 3 | 5);
-    pr_put(a, &tag, 1);
-    pr_put(a, &f, sizeof f);
-    pr_say(&d->text, " %g", (double)f);
-}
-
-static void begin_attr(pr_draw *d, pr_bytes *a, const char *name, size_t len, lmn_attr_type type)
-{
-    pr_field_bytes(a, 1, name, len);
-    pr_field_int(a, 20, (uint64_t)type);
-    pr_say(&d->text, " %.*s=", (int)len, name);
-}
-
-static void end_attr(pr_draw *d, pr_bytes *a)
-{
-    pr_field_bytes(&d->attrs, 5, a->p, a->n);
-    pr_free(a);
-}
-
-static lmn_attr_type type_of_attr(const lmn_op_def *op, const char *name, size_t len,
-                                  const char *value)
-{
-    for (const lmn_attr_schema *a = op->attrs; a && a->name; a++)
-        if (strlen(a->name) == len && memcmp(a->name, name, len) == 0) return a->type;
-    return *value == '[' ? LMN_ATTR_INTS : LMN_ATTR_INT;
-}
-
-/* One of a|b|c: a word, a number, or numbers between commas. */
-static void put_choice(pr_draw *d, pr_bytes *a, lmn_attr_type type, const char *s, size_t n)
-{
-    int64_t choices = 1, pick;
-    for (size_t i = 0; i < n; i++) choices += s[i] == '|';
-    for (pick = pr_int(d, 0, choices - 1); pick; pick--) {
-        const size_t skip = strcspn(s, "|") + 1;
-        s += skip;
-        n -= skip;
-    }
-    const size_t len = strcspn(s, "| ");
-    n = len < n ? len : n;
-    if (type == LMN_ATTR_STRING) {
-        pr_field_bytes(a, 4, s, n);
-        pr_say(&d->text, "%.*s", (int)n, s);
-        return;
-    }
-    for (const char *t = s; t < s + n; t += strcspn(t, ",| ") + 1)
-        put_number(d, a, type, strtod(t, NULL));
-}
-
-static void attr_of_recipe(pr_pick *p, const char *s, size_t n)
-{
-    pr_draw *d = p->d;
-    const size_t name = strcspn(s, "=");
-    const char *v = s + name + 1;
-    size_t len = n - name - 1;
-    const lmn_attr_type type = type_of_attr(d->op, s, name, v);
-    pr_bytes a = {0};
-    double lo, hi;
-    int64_t count = 1;
-    begin_attr(d, &a, s, name, type);
-    if (*v == '$') {
-        put_number(d, &a, type, (double)product(p, v + 1, len - 1));
-        end_attr(d, &a);
-        return;
-    }
-    if (*v == '[') {
-        count = strtol(v + 1, NULL, 10);
-        const size_t skip = strcspn(v, "]") + 1;
-        v += skip;
-        len -= skip;
-    }
-    const bool range = type != LMN_ATTR_STRING && split_range(v, len, &lo, &hi);
-    const bool whole = type == LMN_ATTR_INT || type == LMN_ATTR_INTS;
-    for (; count && range; count--)
-        put_number(d, &a, type,
-                   whole ? (double)pr_int(d, (int64_t)lo, (int64_t)hi)
-                         : lo + (hi - lo) * lmn_rng_f64(&d->rng));
-    if (!range) put_choice(d, &a, type, v, len);
-    end_attr(d, &a);
-}
-
-static void attrs_of_recipe(pr_pick *p, const char *s)
-{
-    while (*s) {
-        const size_t len = strcspn(s, " "), q = *s == '?';
-        if (!q || pr_chance(p->d, 50)) attr_of_recipe(p, s + q, len - q);
-        s += len + (s[len] == ' ');
-    }
-}
-
-static void put_attr_tensor(pr_pick *p, pr_bytes *a)
-{
-    pr_draw *d = p->d;
-    pr_bytes t = {0};
-    lamina_tensor *v = NULL;
-    const pr_shape s = {.rank = pr_chance(d, 80), .dims = {1}};
-    if (lamina_tensor_create(p->maker, draw_type(d, LMN_D_ALL), s.rank, s.dims, &v)) return;
-    pr_fill(d, v, 1, 0);
-    pr_tensor(&t, NULL, v);
-    pr_field_bytes(a, 5, t.p, t.n);
-    pr_say(&d->text, " %s[%d]", lamina_dtype_name(v->dtype), s.rank);
-    pr_free(&t);
-    lamina_tensor_unref(v);
-}
-
-static void draw_attr(pr_pick *p, const lmn_attr_schema *s)
-{
-    static const char *const words[] = {"NOTSET", "VALID",    "SAME_UPPER", "linear",  "nearest",
-                                        "none",   "sum",      "constant",   "reflect", "LEFT",
-                                        "Relu",   "bilinear", "forward",    "tanh",    "MAX",
-                                        "L2",     "DCR",      "ij->ji",     "a"};
-    static const double reals[] = {0, 1, 0.5, 1e-5, -1, 2, -0.25, 100, NAN, INFINITY};
-    pr_draw *d = p->d;
-    pr_bytes a = {0};
-    const bool list = s->type >= LMN_ATTR_FLOATS;
-    begin_attr(d, &a, s->name, strlen(s->name), s->type);
-    for (int64_t n = list ? pr_int(d, 0, 4) : 1; n; n--) {
-        if (s->type == LMN_ATTR_TENSOR)
-            put_attr_tensor(p, &a);
-        else if (s->type == LMN_ATTR_STRING || s->type == LMN_ATTR_STRINGS) {
-            const char *w = words[pr_int(d, 0, (int64_t)LMN_COUNT(words) - 1)];
-            pr_field_str(&a, s->type == LMN_ATTR_STRING ? 4 : 9, w);
-            pr_say(&d->text, " %s", w);
-        } else if (s->type == LMN_ATTR_INT || s->type == LMN_ATTR_INTS)
-            put_number(d, &a, s->type,
-                       pr_chance(d, 3) ? -0x1p63 : (double)pr_int(d, -(pr_chance(d, 20)), 3));
-        else
-            put_number(d, &a, s->type,
-                       reals[pr_int(d, 0, (int64_t)LMN_COUNT(reals) - (pr_chance(d, 10) ? 1 : 3))]);
-    }
-    end_attr(d, &a);
-}
-
-static void attrs_of_schema(pr_pick *p)
-{
-    for (const lmn_attr_schema *a = p->d->op->attrs; a && a->name; a++) {
-        if (a->type == LMN_ATTR_GRAPH || a->type > LMN_ATTR_STRINGS) continue;
-        if (a->flags & LMN_ATTR_REQUIRED || pr_chance(p->d, 30)) draw_attr(p, a);
-    }
 }
 
 /* ---- the rest ------------------------------------------------------------------------------- */
@@ -558,11 +392,11 @@ static bool make(pr_draw *d, lamina_engine *maker)
         ok = pr_body_make(d, maker);
     } else if (n == 0 || pr_chance(d, 12)) {
         ok = inputs_of_schema(&p);
-        attrs_of_schema(&p);
+        pr_attrs_of_schema(&p);
     } else {
         const pr_recipe *r = pr_recipe_find(op->name, (int32_t)pr_int(d, 0, n - 1));
         ok = inputs_of_recipe(&p, r->ins);
-        attrs_of_recipe(&p, r->attrs);
+        pr_attrs_of_recipe(&p, r->attrs);
     }
     if (!pr_has_body(op)) draw_outputs(&p);
     if (d->hostile) pr_links_draw(d, maker);
