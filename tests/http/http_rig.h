@@ -343,4 +343,14 @@ LMN_UNUSED static int rig_answer_of(int fd, char *buf, size_t cap)
     return atoi(head + 9);
 }
 
+/* The status that all there is to read begins with, 0: nothing; then the socket is closed. */
+LMN_UNUSED static int rig_ends_with(int fd)
+{
+    static char all[1 << 16];
+    const ssize_t n = rig_read_all(fd, all, sizeof all);
+    T_CHECK(n != -2);
+    close(fd);
+    return n > 12 ? atoi(all + 9) : 0;
+}
+
 #endif

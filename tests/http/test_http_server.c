@@ -1,6 +1,6 @@
 /*
  * The server over loopback: keep-alive, pipelines, bodies in every cut, answers larger than a
- * socket holds, streams, other threads, time limits, half-closed and vanished clients, drain, stop.
+ * socket holds, streams, other threads, time limits, half-closed and vanished clients.
  * Where time matters the limits are made small, and what is waited for is an event, not a moment.
  */
 #include "http_rig.h"
@@ -217,15 +217,6 @@ static void test_stream(t_env *env)
 }
 
 /* Wait for the end of a connection and tell the first status on the way; 0: none. */
-static int ends_with(int fd)
-{
-    static char all[1 << 16];
-    const ssize_t n = rig_read_all(fd, all, sizeof all);
-    T_CHECK(n != -2);
-    close(fd);
-    return n > 12 ? atoi(all + 9) : 0;
-}
-
 static void test_time_limits(t_env *env)
 {
     const lmn_http_limits limits = {
@@ -234,23 +225,23 @@ static void test_time_limits(t_env *env)
     T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", &limits, 1));
     int fd = rig_connect(&g);
     T_CHECK(rig_say(fd, "GET /echo HT"));
-    T_EQ(ends_with(fd), 408);
+    T_EQ(rig_ends_with(fd), 408);
     fd = rig_connect(&g);
     for (int i = 0; i < 200 && rig_send(fd, "G", 1); i++) usleep(2000); /* slowloris */
-    T_EQ(ends_with(fd), 408);
+    T_EQ(rig_ends_with(fd), 408);
     fd = rig_connect(&g);
     T_CHECK(rig_say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"));
-    T_EQ(ends_with(fd), 408);
+    T_EQ(rig_ends_with(fd), 408);
     fd = rig_connect(&g);
     T_CHECK(
         rig_say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"));
-    T_EQ(ends_with(fd), 408);
+    T_EQ(rig_ends_with(fd), 408);
     fd = rig_connect(&g);
-    T_EQ(ends_with(fd), 0); /* idle: nothing to say */
+    T_EQ(rig_ends_with(fd), 0); /* idle: nothing to say */
     fd = rig_connect(&g);
     T_CHECK(rig_say(fd, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"));
-    T_EQ(ends_with(fd), 200); /* idle after an answer */
-    fd = rig_connect(&g);     /* a reader that stops */
+    T_EQ(rig_ends_with(fd), 200); /* idle after an answer */
+    fd = rig_connect(&g);         /* a reader that stops */
     T_CHECK(rig_say(fd, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"));
     RIG_UNTIL(atomic_load(&g.n_released) == 2);
     close(fd);
@@ -280,7 +271,7 @@ static void test_half_closed(t_env *env)
     fd = rig_connect(&g); /* a request that is not all there */
     T_CHECK(rig_say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"));
     shutdown(fd, SHUT_WR);
-    T_EQ(ends_with(fd), 400);
+    T_EQ(rig_ends_with(fd), 400);
     rig_stop(&g);
 }
 
@@ -316,15 +307,15 @@ static void test_expect(t_env *env)
     const ssize_t n = rig_recv(fd, all, sizeof all);
     T_CHECK(n == 25 && memcmp(all, "HTTP/1.1 100 Continue\r\n\r\n", 25) == 0);
     T_CHECK(rig_say(fd, "abc"));
-    T_EQ(ends_with(fd), 200);
+    T_EQ(rig_ends_with(fd), 200);
     fd = rig_connect(&g);
     T_CHECK(rig_say(fd, "POST /head HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                         "Content-Length: 3\r\n\r\n"));
-    T_EQ(ends_with(fd), 401);
+    T_EQ(rig_ends_with(fd), 401);
     fd = rig_connect(&g);
     T_CHECK(rig_say(fd, "POST /small HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                         "Content-Length: 11\r\n\r\n"));
-    T_EQ(ends_with(fd), 413);
+    T_EQ(rig_ends_with(fd), 413);
     rig_stop(&g);
 }
 
@@ -384,173 +375,11 @@ static void test_buffer_limit(t_env *env)
     T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", &limits, 1));
     const int fd = rig_connect(&g);
     T_CHECK(rig_say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx"));
-    T_EQ(ends_with(fd), 503);
+    T_EQ(rig_ends_with(fd), 503);
     rig_stop(&g);
-}
-
-static void test_drain(t_env *env)
-{
-    rig g;
-    char body[4096];
-    lmn_http_stats stats;
-    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 2));
-    const int idle = rig_connect(&g), busy = rig_connect(&g), next = rig_connect(&g);
-    T_CHECK(rig_say(busy, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
-    T_CHECK(rig_say(next, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"));
-    T_EQ(rig_answer_of(next, body, sizeof body), 200);
-    const uint64_t answered = lmn_now_ns();
-    RIG_UNTIL(lmn_http_in_flight(g.server) == 1);
-    lmn_http_drain(g.server);
-    T_CHECK(rig_say(next, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")); /* was on its way */
-    const bool late = lmn_now_ns() - answered > 100 * MS; /* may have been idle for too long */
-    T_CHECK(rig_read_all(next, body, sizeof body) > 0 || late);
-    T_CHECK(late || strstr(body, "Connection: close\r\n") != NULL);
-    T_EQ(ends_with(idle), 0);
-    T_CHECK(rig_connect(&g) < 0);
-    atomic_store(&g.let_go, 1);
-    T_CHECK(rig_read_all(busy, body, sizeof body) > 0);
-    T_CHECK(strstr(body, "Connection: close\r\n") != NULL);
-    close(next);
-    close(busy);
-    do lmn_http_get_stats(g.server, &stats);
-    while (stats.open);
-    rig_stop(&g);
-}
-
-static void test_stop_cuts(t_env *env)
-{
-    rig g;
-    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 1));
-    const int fd = rig_connect(&g), half = rig_connect(&g);
-    T_CHECK(rig_say(fd, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
-    T_CHECK(rig_say(half, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc"));
-    RIG_UNTIL(lmn_http_in_flight(g.server) == 2);
-    atomic_store(&g.let_go, 1);
-    RIG_UNTIL(lmn_http_in_flight(g.server) == 1); /* the other's body never comes */
-    atomic_store(&g.stop, true);
-    lmn_thread_join(&g.worker);
-    lmn_http_stop(g.server);
-    free(g.big);
-    close(half);
-    close(fd);
-}
-
-static void test_unix(t_env *env)
-{
-    rig g;
-    char path[300], where[320], body[64];
-    snprintf(where, sizeof where, "unix:%s", t_path(env, "socket", path, sizeof path));
-    for (int i = 0; i < 2; i++) { /* again at the same path */
-        T_REQUIRE(rig_start(&g, env, where, NULL, 2));
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-        memcpy(a.sun_path, path, strlen(path) + 1);
-        const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        T_EQ(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-        T_CHECK(rig_say(fd, "POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"));
-        T_EQ(rig_answer_of(fd, body, sizeof body), 200);
-        close(fd);
-        T_EQ(lmn_http_port(g.server, 0), 0);
-        rig_stop(&g);
-        T_CHECK(access(path, F_OK) != 0);
-    }
-}
-
-/* As systemd does it; two addresses of one server, told apart by their index. */
-static void test_passed_socket(t_env *env)
-{
-    lmn_http_server *s;
-    lamina_error err;
-    char where[32];
-    rig g = {.env = env};
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    const int passed = socket(AF_INET, SOCK_STREAM, 0);
-    T_REQUIRE(bind(passed, (struct sockaddr *)&a, n) == 0 && listen(passed, 16) == 0);
-    getsockname(passed, (struct sockaddr *)&a, &n);
-    snprintf(where, sizeof where, "fd:%d", passed);
-    const lmn_http_listen listen2[2] = {{.where = "127.0.0.1:0"}, {.where = where}};
-    const lmn_http_handler handler = {.ctx = &g, .request = rig_request};
-    const lmn_http_server_opts opts = {
-        .listen = listen2, .n_listen = 2, .n_loops = 2, .handler = &handler};
-    T_REQUIRE(T_OK_ERR(lmn_http_start(&env->alloc, &opts, &s, &err), &err));
-    T_EQ(lmn_http_port(s, 1), ntohs(a.sin_port));
-    T_CHECK(lmn_http_port(s, 0) != 0 && lmn_http_port(s, 0) != lmn_http_port(s, 1));
-    T_EQ(lmn_http_port(s, 2), 0);
-    g.server = s;
-    for (int i = 0; i < 20; i++) {
-        const int fd = socket(AF_INET, SOCK_STREAM, 0);
-        a.sin_port = htons(lmn_http_port(s, (uint32_t)i % 2));
-        T_EQ(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-        T_CHECK(rig_say(fd, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
-        T_EQ(ends_with(fd), 200);
-    }
-    lmn_http_drain(s);
-    RIG_UNTIL(fcntl(passed, F_GETFD) < 0); /* the last loop closes it */
-    lmn_http_stop(s);
-}
-
-static lamina_status refuse_begin(void *ctx, lmn_http_loop *loop, void **user, lamina_error *err)
-{
-    (void)ctx, (void)loop, (void)user;
-    return lmn_fail(err, LAMINA_E_STATE, "not today");
-}
-
-static void test_start_errors(t_env *env)
-{
-    static const char *const bad[] = {"",        "nonsense", "1.2.3.4.5:1", "127.0.0.1:70000",
-                                      "[::1:80", "host:80",  "fd:999",      "fd:x",
-                                      "fd:0",    "unix:",    "127.0.0.1:",  ":80"};
-    lmn_http_server *s;
-    lamina_error err;
-    lmn_http_listen where;
-    lmn_http_handler handler = {.request = rig_request};
-    lmn_http_server_opts opts = {.listen = &where, .n_listen = 1, .handler = &handler};
-    for (size_t i = 0; i < T_COUNT(bad); i++) {
-        T_CASE(bad[i]);
-        where = (lmn_http_listen){.where = bad[i]};
-        T_EQ(lmn_http_start(&env->alloc, &opts, &s, &err), LAMINA_E_INVALID);
-    }
-    T_CASE(NULL);
-    rig g;
-    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 2));
-    char taken[32];
-    snprintf(taken, sizeof taken, "127.0.0.1:%u", lmn_http_port(g.server, 0));
-    where.where = taken;
-    T_EQ(lmn_http_start(&env->alloc, &opts, &s, &err), LAMINA_E_BUSY);
-    opts.n_loops = 2;
-    T_EQ(lmn_http_start(&env->alloc, &opts, &s, &err), LAMINA_E_BUSY);
-    rig_stop(&g);
-    where.where = "127.0.0.1:0";
-    handler.begin = refuse_begin;
-    T_EQ(lmn_http_start(&env->alloc, &opts, &s, &err), LAMINA_E_STATE);
-    T_CHECK(strstr(err.msg, "not today") != NULL);
-    opts.n_listen = 0;
-    T_EQ(lmn_http_start(&env->alloc, &opts, &s, &err), LAMINA_E_INVALID);
-}
-
-/* Every allocation of a start fails in turn; nothing is held. */
-static void test_start_without_memory(t_env *env)
-{
-    lmn_http_server *s = NULL;
-    const lmn_http_listen where = {.where = "127.0.0.1:0"};
-    const lmn_http_handler handler = {.request = rig_request};
-    const lmn_http_server_opts opts = {
-        .listen = &where, .n_listen = 1, .n_loops = 2, .handler = &handler};
-    for (int nth = 1; nth < 100; nth++) {
-        t_fail_alloc(env, nth);
-        const lamina_status st = lmn_http_start(&env->alloc, &opts, &s, NULL);
-        const bool over = t_fail_pending(env);
-        t_fail_alloc(env, 0);
-        if (st == LAMINA_OK) lmn_http_stop(s);
-        T_CHECK(over == (st == LAMINA_OK));
-        T_NOTHING_HELD(env);
-        if (over) break;
-    }
 }
 
 T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_await),
        T_TEST(test_bodies), T_TEST(test_big_answers), T_TEST(test_stream), T_TEST(test_time_limits),
        T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
-       T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit),
-       T_TEST(test_drain), T_TEST(test_stop_cuts), T_TEST(test_unix), T_TEST(test_passed_socket),
-       T_TEST(test_start_errors), T_TEST(test_start_without_memory))
+       T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit))
