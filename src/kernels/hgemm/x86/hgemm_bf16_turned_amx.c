@@ -6,7 +6,9 @@
  */
 #include "kernels/hgemm/hgemm.h"
 #include "kernels/hgemm/hgemm_bf16_avx512.h"
-#include "kernels/simd/amx_tile.h"
+
+#define TURNED_PRODUCT AMX_BF16
+#include "kernels/simd/amx_turned_tmpl.h"
 
 #include <string.h>
 
@@ -14,7 +16,7 @@ lmn_hgemm_small_fn lmn_hgemm_bf16_turned_amx, lmn_hgemm_bf16_small_nt_avx512bf16
 lmn_hgemm_pack_fn lmn_hgemm_bf16_pack_nt_amx;
 
 enum {
-    SIDE = 32, /* rows of B, and of A, of a block */
+    SIDE = TURNED_ROWS, /* rows of B, and of A, of a block */
     STEP_K = 32,
     PANEL_STEP = SIDE * STEP_K * (int)sizeof(uint16_t), /* bytes of packed A a step, */
     A_ROW = 2 * AMX_ROW_BYTES,                          /* and a pair of k of all its rows */
@@ -49,54 +51,22 @@ static void leave(const lmn_hgemm_small *t, waiting *w)
     w->n = 0;
 }
 
-/* Where B's rows cannot be read as a tile: the ends of n and k. */
-static void copy_edge(const uint16_t *from, int64_t ld, int64_t n, int64_t k, uint16_t *edge)
-{
-    for (int64_t i = 0; i < SIDE; i++)
-        _mm512_storeu_si512(edge + i * STEP_K,
-                            i < n ? load32n(from + i * ld, k) : _mm512_setzero_si512());
-}
-
 /* Rows j .. j + n - 1 of B by 32 rows of A from i on, of which 16 count unless `right`; the chain
    of block. The next rows of B are fetched as one stream, of which these blocks have a share. */
 VF_INLINE void multiply(const lmn_hgemm_small *t, int64_t j, int64_t n, int64_t i, float *sums,
                         waiting *w, const bool right)
 {
-    uint16_t edge[SIDE * STEP_K] __attribute__((aligned(64)));
-    const uint16_t *b = t->b + j * t->ldb;
-    const char *a = (const char *)t->room + i / SIDE * lmn_round_up_i64(t->k, STEP_K) * A_ROW / 2;
+    const int64_t size = (int64_t)sizeof(uint16_t), steps = lmn_ceil_div_i64(t->k, STEP_K);
     const int64_t lines = SIDE / lmn_min_i64(SIDE, lmn_ceil_div_i64(t->m, SIDE));
-    const int64_t steps = lmn_ceil_div_i64(t->k, STEP_K), mine = i / SIDE * lines * steps;
-    const char *next = (const char *)(b + SIDE * t->ldb) + mine * 64;
-    const bool ahead = j + 2 * SIDE <= t->n && mine < SIDE * steps;
-    AMX_ZERO(0);
-    AMX_ZERO(2);
-    if (right) AMX_ZERO(1);
-    if (right) AMX_ZERO(3);
-    for (int64_t k = 0; k < t->k; k += STEP_K, a += PANEL_STEP) {
-        const uint16_t *from = b + k;
-        int64_t ld = t->ldb;
-        for (int64_t l = 0; ahead && l < lines; l++, next += 64) __builtin_prefetch(next, 0, 2);
-        if (n < SIDE || t->k - k < STEP_K) {
-            copy_edge(from, ld, n, t->k - k, edge);
-            from = edge, ld = STEP_K;
-        }
-        const int64_t step = ld * (int64_t)sizeof *from;
-        AMX_LOAD(4, from, step);
-        AMX_LOAD(6, a, A_ROW);
-        AMX_BF16(0, 4, 6);
-        AMX_LOAD(5, from + AMX_ROWS * ld, step);
-        AMX_BF16(2, 5, 6);
-        if (right) AMX_LOAD(7, a + AMX_ROW_BYTES, A_ROW);
-        if (right) AMX_BF16(1, 4, 7);
-        if (right) AMX_BF16(3, 5, 7);
-    }
+    const int64_t mine = i / SIDE * lines * steps;
+    turned p = {.b = (const char *)((const uint16_t *)t->b + j * t->ldb), .b_step = t->ldb * size};
+    p.n = n, p.bytes = t->k * size;
+    p.a = (const char *)t->room + i / SIDE * steps * PANEL_STEP, p.a_step = A_ROW;
+    p.next = p.b + SIDE * p.b_step + mine * 64;
+    if (j + 2 * SIDE <= t->n && mine < SIDE * steps) p.lines = lines;
+    turned_multiply(&p, right);
     leave(t, w);
-    const int64_t step = SIDE * (int64_t)sizeof *sums;
-    AMX_STORE(0, sums, step);
-    AMX_STORE(2, sums + AMX_ROWS * SIDE, step);
-    if (right) AMX_STORE(1, sums + VF_LANES, step);
-    if (right) AMX_STORE(3, sums + AMX_ROWS * SIDE + VF_LANES, step);
+    turned_store(sums, right);
     *w = (waiting){sums, i, j, n};
 }
 
