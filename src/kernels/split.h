@@ -14,10 +14,21 @@ static inline int64_t lmn_split_even(int64_t total, int64_t most, int64_t unit)
 }
 
 /* Until the last of `threads` is done with equal chunks of a cost: each may begin its last one half
-   a chunk after the others. */
+   a chunk after the others, of two a quarter. */
 static inline double lmn_split_time(int64_t chunks, double one, int32_t threads)
 {
-    return (double)lmn_ceil_div_i64(chunks, threads) * one + (threads > 1 ? one / 2 : 0);
+    const double late = threads > 2 ? one / 2 : threads == 2 ? one / 4 : 0;
+    return (double)lmn_ceil_div_i64(chunks, threads) * one + late;
+}
+
+/* The blocks of rows and columns of a chunk. Where threads get equally many blocks of rows they get
+   those, all columns of each: the last block of columns may be a small one. */
+static inline void lmn_split_place(int64_t chunk, int64_t m_blocks, int64_t n_blocks,
+                                   int32_t threads, int64_t *mb, int64_t *nb)
+{
+    const bool rows_first = threads > 1 && m_blocks % threads == 0;
+    *mb = rows_first ? chunk / n_blocks : chunk % m_blocks;
+    *nb = rows_first ? chunk % n_blocks : chunk / m_blocks;
 }
 
 /* How a product is cut: in, its extents and the largest blocks; out, mc and nc of the least time.

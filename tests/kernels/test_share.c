@@ -55,6 +55,30 @@ static void test_products(t_env *env)
     }
 }
 
+/* Of squares whose last columns are few the first half of the chunks is half of the work. */
+static void test_squares(t_env *env)
+{
+    static const int64_t SIDES[] = {192, 200, 224, 256, 288, 320, 384, 448};
+    lmn_kset set;
+    T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (size_t i = 0; i < T_COUNT(SIDES); i++) {
+        const int64_t n = SIDES[i];
+        const lmn_gemm_shape two = {n, n, n, 1, 0, 2};
+        lmn_gemm_plan p;
+        lmn_gemm_f32_plan(set.gemm_f32, &two, &p);
+        float *a = values(env, n * n), *b = values(env, n * n), *c = malloc((size_t)(n * n) * 4);
+        T_REQUIRE(a && b && c);
+        memset(c, 0xff, (size_t)(n * n) * 4);
+        lmn_gemm_plan half = p;
+        half.n_chunks = p.n_chunks / 2;
+        run_gemm(&half, (lmn_gemm_args){.a = a, .b = b, .lda = n, .ldb = n, .ldc = n}, c);
+        int64_t done = 0;
+        for (int64_t k = 0; k < n * n; k++) done += c[k] == c[k];
+        T_CHECK(p.n_chunks > 1 && done * 100 >= n * n * 46 && done * 100 <= n * n * 54);
+        free(a), free(b), free(c);
+    }
+}
+
 static void run_conv(const lmn_conv_plan *p, lmn_conv_args args, float *y)
 {
     void *scratch = malloc(p->scratch_bytes + 1), *shared = malloc(p->shared_bytes + 1);
@@ -127,4 +151,4 @@ static void test_channels(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_products), T_TEST(test_tiles), T_TEST(test_channels))
+T_MAIN(T_TEST(test_products), T_TEST(test_squares), T_TEST(test_tiles), T_TEST(test_channels))

@@ -408,8 +408,9 @@ static int64_t b_column(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64
 void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t chunk, void *scratch)
 {
     lmn_assert(chunk >= 0 && chunk < p->n_chunks && (args->beta == 0 || args->beta == 1));
-    int64_t per_item = p->m_blocks * p->n_blocks, item = chunk / per_item;
-    int64_t i = chunk % per_item % p->m_blocks * p->mc, j = chunk % per_item / p->m_blocks * p->nc;
+    int64_t per_item = p->m_blocks * p->n_blocks, item = chunk / per_item, i, j;
+    lmn_split_place(chunk % per_item, p->m_blocks, p->n_blocks, p->threads, &i, &j);
+    i *= p->mc, j *= p->nc;
     GEMM_T(block) t = {.lda = args->lda, .ldb = args->ldb, .ldc = args->ldc, .k = p->k};
     t.beta = args->beta;
     t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
