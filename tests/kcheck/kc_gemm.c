@@ -87,6 +87,7 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         KC_CALL(kc, row->block(&t));
         lmn_gemm_terms terms;
         t.c = out.p, t.b_far = kc_int(kc, 0, 1), t.c_past = kc_int(kc, 0, 1);
+        if (kc_int(kc, 0, 1)) t.b_next = p.b.p, t.b_next_n = n, t.b_next_ld = kc_int(kc, 0, 1) * k;
         if (n_terms) with_terms(kc, &t, n_terms, &terms);
         KC_CALL(kc, row->block(&t));
         char what[96];

@@ -316,7 +316,7 @@ void lmn_conv_f32_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int
 static void bring_rows(const lmn_conv_plan *p, const place *at, int64_t c, lmn_gemm_block *t)
 {
     const int64_t plane = p->pixels;
-    t->b_from = at->x + c * plane + at->col, t->b_from_ld = plane;
+    t->b_from = at->x + c * plane + at->col, t->b_from_ld = plane, t->b_next_n = t->n;
     if (c + t->k < p->k)
         t->b_next = t->b_from + t->k * plane;
     else

@@ -230,44 +230,62 @@ static void transpose_a(GEMM_REAL *dst, const GEMM_REAL *a, int64_t lda, int64_t
     }
 }
 
-/* B of this block, still in t->b, comes from its own place; after it the next k of the same columns
-   is wanted, or the next columns where the next chunk has those. */
-static void bring_from(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t k0,
-                       GEMM_T(block) * t)
+/* What comes after this block of B, which begins at b: the next k of the same columns, or the next
+   columns where the next chunk has those. down, across: from k to k and from column to column. */
+static void look_ahead(const GEMM_T(plan) * p, int64_t k0, const GEMM_REAL *b, int64_t down,
+                       int64_t across, GEMM_T(block) * t)
 {
-    t->b_from = t->b, t->b_from_ld = args->ldb;
-    if (k0 + t->k < p->k)
-        t->b_next = t->b + t->k * args->ldb;
+    const bool more = k0 + t->k < p->k;
+    t->b_next_n = more ? t->n : lmn_min_i64(p->nc, p->n - t->col - p->nc);
+    if (more)
+        t->b_next = b + t->k * down;
     else
         t->b_next =
-            t->row + t->m >= p->m && t->col + p->nc < p->n ? t->b - k0 * args->ldb + p->nc : NULL;
+            t->row + t->m >= p->m && t->b_next_n > 0 ? b - k0 * down + p->nc * across : NULL;
+}
+
+/* B of the block of k at k0, `b` being that of k 0. A B that L2 holds is not fetched ahead, nor one
+   that is read in place or by panels each of which fetches the next. */
+static void find_b(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t k0,
+                   const GEMM_REAL *b, GEMM_REAL *scratch, GEMM_T(block) * t)
+{
+    const int64_t nr = p->row->nr, ldb = args->ldb;
+    const bool beyond = p->k * p->n * (int64_t)sizeof(GEMM_REAL) > FAR_BYTES;
+    if (p->path == PATH_PANELS) {
+        t->b = b + k0 * nr, t->ldb = nr, t->b_panel = nr * p->k;
+        if (beyond && !p->b_far) look_ahead(p, k0, t->b, nr, p->k, t);
+        return;
+    }
+    t->b = b + k0 * ldb, t->b_panel = nr;
+    if (p->path != PATH_PACKED) return;
+    if (p->flags & LMN_GEMM_TRANS_B) {
+        p->row->pack_nt(scratch, b + k0, ldb, t->k, t->n);
+        t->b_next_ld = ldb;
+        if (beyond) look_ahead(p, k0, b + k0, 1, ldb, t);
+    } else {
+        t->b_from = t->b, t->b_from_ld = ldb;
+        look_ahead(p, k0, t->b, ldb, 1, t);
+    }
+    t->b = scratch, t->ldb = nr, t->b_panel = nr * t->k;
 }
 
 /* The blocks of k in order; only the last one sees the epilogue. */
 static void run_blocks(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(block) t,
                        GEMM_REAL *scratch)
 {
-    const bool trans_a = p->flags & LMN_GEMM_TRANS_A, trans_b = p->flags & LMN_GEMM_TRANS_B;
-    const int64_t nr = p->row->nr;
+    const bool trans_a = p->flags & LMN_GEMM_TRANS_A;
     const GEMM_REAL *a = t.a, *b = t.b;
     GEMM_REAL *a_block = scratch; /* NULL when nothing is packed or transposed */
-    if (p->path == PATH_PACKED) a_block += lmn_round_up_i64(p->nc, nr) * p->kc;
+    if (p->path == PATH_PACKED) a_block += lmn_round_up_i64(p->nc, p->row->nr) * p->kc;
     int64_t k0 = 0;
     do {
         t.k = lmn_min_i64(p->kc, p->k - k0);
-        t.a = a + k0, t.b = b + k0 * args->ldb, t.b_panel = nr;
+        t.a = a + k0;
         if (trans_a) {
             transpose_a(a_block, a + k0 * args->lda, args->lda, t.m, t.k);
             t.a = a_block, t.lda = t.k;
         }
-        if (p->path == PATH_PACKED) {
-            if (trans_b)
-                p->row->pack_nt(scratch, b + k0, args->ldb, t.k, t.n);
-            else
-                bring_from(p, args, k0, &t);
-            t.b = scratch, t.ldb = nr, t.b_panel = nr * t.k;
-        }
-        if (p->path == PATH_PANELS) t.b = b + k0 * nr, t.ldb = nr, t.b_panel = nr * p->k;
+        find_b(p, args, k0, b, scratch, &t);
         t.beta = k0 > 0 || args->beta;
         const bool last = k0 + t.k >= p->k;
         t.epi = last ? args->epi : NULL;

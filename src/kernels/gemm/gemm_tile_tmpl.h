@@ -29,8 +29,9 @@ typedef struct tile {
     int64_t ldc;
     int64_t k, n;
     int64_t ahead;       /* what lies so far from each row of A is prefetched */
-    const vf_real *soon; /* SOON elements here for every LINE of k are brought to L2 */
-    int64_t soon_step;   /* from one such piece to the next */
+    const vf_real *soon; /* SOON elements here are brought to L2 by every step of whole_run */
+    int64_t soon_step;   /* from one such piece to the next ... */
+    int64_t soon_jump;   /* ... and so much more behind every LINE of k */
     int32_t beta;
     bool stream;             /* C goes past the caches; only whole vectors, aligned */
     const gemm_terms *terms; /* NULL = one product */

@@ -86,15 +86,32 @@ VF_INLINE bool bring_panel(const gemm_block *t, int64_t j, int64_t m, int64_t n,
     return true;
 }
 
-/* The tiles below the first row share the fetching of the next B, so that memory works while they
-   compute: LINE of them bring a piece of every row, which comes as one from memory. */
+/* The tiles of a block share the fetching of the next B, so that memory works while they compute;
+   where the first row packs, those below it. Each brings one piece a step: of a row-major B, SOON
+   columns of as many rows; of its transpose, four pieces of a row and then of the next; of a panel,
+   piece after piece. */
 VF_INLINE void fetch_next(const gemm_block *t, int64_t i, int64_t j, tile *x)
 {
-    const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
-    const int64_t nth = (i / GEMM_MR - 1) * panels + j / GEMM_NR, column = nth / LINE * SOON;
-    if (column >= t->n) return;
-    x->soon = t->b_next + nth % LINE * (t->k / LINE) * t->b_from_ld + column;
-    x->soon_step = t->b_from_ld;
+    const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR, lines = t->k / LINE;
+    const int64_t steps = lines * WHOLE_STEPS, wide = WHOLE_STEPS * SOON;
+    const int64_t nth = (i / GEMM_MR - (t->b_from != NULL)) * panels + j / GEMM_NR;
+    if (steps == 0) return;
+    if (t->b_from) {
+        const int64_t down = (t->k + steps - 1) / steps, column = nth / down * SOON;
+        if (column >= t->b_next_n) return;
+        x->soon = t->b_next + nth % down * steps * t->b_from_ld + column;
+        x->soon_step = t->b_from_ld;
+    } else if (t->b_next_ld) {
+        const int64_t across = (t->k + wide - 1) / wide, row = nth / across * lines;
+        if (row >= t->b_next_n) return;
+        x->soon = t->b_next + row * t->b_next_ld + nth % across * wide;
+        x->soon_step = SOON, x->soon_jump = t->b_next_ld - wide;
+    } else {
+        const int64_t down = (t->k * GEMM_NR + steps * SOON - 1) / (steps * SOON);
+        if (nth / down * GEMM_NR >= t->b_next_n) return;
+        x->soon = t->b_next + nth / down * t->b_panel + nth % down * steps * SOON;
+        x->soon_step = SOON;
+    }
 }
 
 /* The tile of m rows at row i and n columns at column j. */
@@ -111,7 +128,7 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     x.k = t->k, x.n = n;
     x.ahead =
         j == 0 ? (t->lda * (int64_t)sizeof(vf_real) % 4096 == 0 ? LINE : GEMM_MR * t->lda) : LINE;
-    x.soon = x.a, x.soon_step = 0;
+    x.soon = x.a, x.soon_step = x.soon_jump = 0;
     x.beta = t->beta;
     x.stream = w->stream;
     x.far = 0, x.pack = NULL;
@@ -121,7 +138,7 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     x.f.on = fused;
     if (fused) x.f = fuse_at(&w->whole, t, &e);
 #endif
-    if (i > 0 && t->b_next) fetch_next(t, i, j, &x);
+    if (t->b_next && (i > 0 || !t->b_from)) fetch_next(t, i, j, &x);
     if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x)) {
         tile_pack(&x);
     } else if (i == 0 && t->b_far && n == GEMM_NR) {
@@ -147,14 +164,16 @@ VF_INLINE void block_row(const job *w, int64_t i, int64_t m)
         block_tile(w, i, m, j, lmn_min_i64(w->width, w->t->n - j));
 }
 
-/* Rows are dealt evenly to the tiles, but where the first tile must be whole to pack. */
+/* Rows are dealt evenly to the tiles, but where the first tile must be whole to pack, or whole
+   tiles fetch the next B. */
 static void block_rows(const job *w)
 {
     const gemm_block *t = w->t;
     int64_t left = (t->m + GEMM_MR - 1) / GEMM_MR;
     for (int64_t i = 0, m; i < t->m; i += m, left--) {
         m = t->m - i;
-        if (m > GEMM_MR) m = t->b_from || m >= 4 * GEMM_MR ? GEMM_MR : (m + left - 1) / left;
+        const bool whole = t->b_from || t->b_next || m >= 4 * GEMM_MR;
+        if (m > GEMM_MR) m = whole ? GEMM_MR : (m + left - 1) / left;
         block_row(w, i, m);
     }
 }

@@ -19,8 +19,10 @@ typedef struct GEMM_T(block) {
     int64_t lda; /* elements from row to row */
     const GEMM_REAL *b;
     int64_t ldb, b_panel;    /* see gemm.h; small_nn and small_nt do not use b_panel */
-    const GEMM_REAL *b_next; /* where the next block's B lies, b_from_ld apart: a hint, NULL = none
-                              */
+    const GEMM_REAL *b_next; /* block only: where the next block's B lies, a hint, NULL = none: with
+                                b_from row-major, b_from_ld apart, else rows of its transpose,
+                                b_next_ld apart, or, b_next_ld being 0, panels b_panel apart */
+    int64_t b_next_ld, b_next_n; /* n: its columns */
     const GEMM_REAL *b_from; /* block only; not NULL: B lies here row-major, b_from_ld elements from
                                 row to row, and b is scratch that the call fills with packed panels
                               */

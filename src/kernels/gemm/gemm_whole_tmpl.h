@@ -8,10 +8,11 @@
 #define LMN_KERNELS_GEMM_WHOLE_TMPL_H
 
 enum {
-    WHOLE_STEPS = LINE / 4,        /* of four k each, on one line of a row of A */
-    WHOLE_FETCH = 8 / WHOLE_STEPS, /* rows of A fetched ahead by each */
-    SOON = WHOLE_STEPS * LINE,     /* elements of a row of the next B that are brought at once */
-    WHOLE_B_AHEAD = 8              /* rows of a panel brought from L2 to L1 */
+    WHOLE_STEPS = LINE / 4,           /* of four k each, on one line of a row of A */
+    WHOLE_FETCH = 8 / WHOLE_STEPS,    /* rows of A fetched ahead by each */
+    SOON_LINES = GEMM_NV > 2 ? 4 : 1, /* of the next B are brought by each ... */
+    SOON = SOON_LINES * LINE,         /* ... as one piece of so many elements */
+    WHOLE_B_AHEAD = 8                 /* rows of a panel brought from L2 to L1 */
 };
 
 /* A number that the compiler cannot see through: it would rather keep eight pointers. */
@@ -98,7 +99,7 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
         EACH_ROW(WHOLE_CLEAR)
     }
     const vf_real *soon = t->soon, *next = a0 + t->ahead;
-    const int64_t soon_step = t->soon_step - SOON, far = t->far;
+    const int64_t soon_step = t->soon_step, soon_jump = t->soon_jump, far = t->far;
     vf_real *packed = t->pack;
     (void)packed, (void)far;
     for (int64_t term = 0;;) {
@@ -108,20 +109,23 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
             for (int s = 0; s < WHOLE_STEPS; s++) {
                 WHOLE_K
                 __builtin_prefetch(next);
+                if (SOON_LINES > 1) __builtin_prefetch(soon + LINE, 0, 2);
                 WHOLE_K
                 __builtin_prefetch((const char *)next + a_ld);
+                if (SOON_LINES > 2) __builtin_prefetch(soon + 2 * LINE, 0, 2);
                 WHOLE_K
                 if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + 2 * a_ld);
                 if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + a_ld3);
+                if (SOON_LINES > 3) __builtin_prefetch(soon + 3 * LINE, 0, 2);
                 WHOLE_K
                 __builtin_prefetch(soon, 0, 2);
-                soon += LINE;
+                soon += soon_step;
                 next = (const vf_real *)((const char *)next + WHOLE_FETCH * a_ld);
                 WHOLE_HIDE(next);
                 WHOLE_HIDE(soon);
             }
             next = (const vf_real *)((const char *)next - 8 * a_ld) + LINE;
-            soon += soon_step;
+            soon += soon_jump;
         }
 #pragma GCC unroll 1
         for (int64_t rest = t->k % LINE; rest > 0; rest--) {
