@@ -5,9 +5,10 @@
  *   y[n][oy][ox][c] = clip( bias[c] + sum over ky, kx of  w[ky][kx][c] * x[n][iy][ix][c] )
  *
  * Order   one chain over (ky, kx) from +0, taps outside of the input left out, whatever the lines
- * of a call; of 3 x 3 windows on vdpbf16ps from the bias on over kx, two ky and the third. ref sums
- * in f64. Error   class dot(kh kw + 1), on vdpbf16ps dot(2 kh kw + 2) where magnitudes below 2^-126
- * may count as 0 (hgemm.h); then one rounding to nearest even. y overlaps nothing.
+ * of a call; of 3 x 3 windows on vdpbf16ps from the bias on over kx, two ky and the third, and on
+ * AMX CPUs from the bias on over (kx, ky). ref sums in f64. Error   class dot(kh kw + 1), on
+ * vdpbf16ps dot(2 kh kw + 2); magnitudes below 2^-126 may count as 0 in both (hgemm.h). Then one
+ * rounding to nearest even. y overlaps nothing.
  *
  * max: the largest of a window instead, by no weights; NaN if there is one, -inf of no taps. Exact.
  * planes: planes of f32 to such an image, rounded to nearest even. Exact.

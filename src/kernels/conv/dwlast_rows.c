@@ -5,17 +5,17 @@
 #include "kernels/conv/dwlast.h"
 #include "kernels/hgemm/hgemm_half.h"
 
-#define X(dt, var, isa, prio)                                           \
-    lmn_dwlast_fn lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var; \
-    lmn_dwlast_planes_fn lmn_dwlast_##dt##_planes_##var;                \
-    lmn_dwlast_mean_fn lmn_dwlast_##dt##_mean_##var;
+#define X(dt, var, isa, prio, rest)                                      \
+    lmn_dwlast_fn lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##rest; \
+    lmn_dwlast_planes_fn lmn_dwlast_##dt##_planes_##rest;                \
+    lmn_dwlast_mean_fn lmn_dwlast_##dt##_mean_##rest;
 #include "kernels/conv/dwlast_variants.h"
 #undef X
 
 const lmn_dwlast_row lmn_dwlast_bf16_rows[] = {
-#define X(dt, var, isa, prio)                                                                    \
-    {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##var, \
-     lmn_dwlast_##dt##_planes_##var, lmn_dwlast_##dt##_mean_##var},
+#define X(dt, var, isa, prio, rest)                                                               \
+    {LMN_KROW(dwlast, dt, var, isa, prio), lmn_dwlast_##dt##_##var, lmn_dwlast_##dt##_max_##rest, \
+     lmn_dwlast_##dt##_planes_##rest, lmn_dwlast_##dt##_mean_##rest},
 #include "kernels/conv/dwlast_variants.h"
 #undef X
 };

@@ -3,16 +3,9 @@
  * interleave into pairs; a column of pixels meets all windows that it is in at once. Of other
  * windows 32 channels are one load, of which a shift makes the even ones and a mask the odd ones.
  */
-#include "kernels/conv/dwlast.h"
-#include "kernels/hgemm/hgemm_bf16_avx512.h"
+#include "kernels/conv/dwlast_words.h"
 
-enum { BLOCK = LMN_DWLAST_BLOCK, DENORMAL = 0x20 };
-
-/* A block of channels of an output: the even and the odd ones, or of every eight the first and the
-   last four, as unpacking leaves them. */
-typedef struct both {
-    vf low, high;
-} both;
+enum { DENORMAL = 0x20 };
 
 /* What is the same for all lines of a block of channels. */
 typedef struct lane {
@@ -30,12 +23,10 @@ VF_INLINE __mmask32 block_mask(int64_t n)
     return n >= BLOCK ? ~(__mmask32)0 : n <= 0 ? 0 : (__mmask32)((1u << n) - 1);
 }
 
-VF_INLINE both tap(both sum, __m512i x, vf w_even, vf w_odd)
+VF_INLINE both tap(both sum, __m512i words, vf w_even, vf w_odd)
 {
-    const vf even = _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
-    const vf odd =
-        _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int32_t)0xffff0000u)));
-    return (both){vf_fma(w_even, even, sum.low), vf_fma(w_odd, odd, sum.high)};
+    const both x = widen(words);
+    return (both){vf_fma(w_even, x.low, sum.low), vf_fma(w_odd, x.high, sum.high)};
 }
 
 /* Clip, rounding. The instruction that rounds makes denormals 0. */
@@ -92,10 +83,7 @@ static void lines_any(const lane *l)
 /* ---- 3 x 3 -------------------------------------------------------------------------------------
  */
 
-enum {
-    SIDE = 3,
-    PAIRS = 4
-}; /* words of a column: those of two rows in pairs, the third beside 0 */
+enum { PAIRS = 4 }; /* words of a column: those of two rows in pairs, the third beside 0 */
 
 /* The rows under a line of outputs, at pixel 0; `in` is 0 of what is not there. */
 typedef struct three {
@@ -240,45 +228,13 @@ static void lines_3(const lane *l)
     }
 }
 
-/* Bias of n channels; none is -0, which adding does not see. pairs: in the order of unpacking. */
-static both bias_of(const float *bias, int64_t n, bool pairs)
-{
-    const vf none = vf_set1(-0.0f);
-    if (!bias) return (both){none, none};
-    const __m512i even =
-        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const __m512i fours =
-        _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
-    const __m512i low = pairs ? fours : even;
-    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(pairs ? 4 : 1));
-    const vf first = vf_loadm(bias, vm_first(n)),
-             second = vf_loadm(bias + VF_LANES, vm_first(n - VF_LANES));
-    return (both){_mm512_permutex2var_ps(first, low, second),
-                  _mm512_permutex2var_ps(first, high, second)};
-}
-
-/* Where the words of channels stand that `both` holds. */
-static __m512i deal_of(bool pairs)
-{
-    if (pairs) { /* fours of words */
-        static const uint16_t at[BLOCK] = {0,  1,  2,  3,  16, 17, 18, 19, 4,  5,  6,
-                                           7,  20, 21, 22, 23, 8,  9,  10, 11, 24, 25,
-                                           26, 27, 12, 13, 14, 15, 28, 29, 30, 31};
-        return _mm512_loadu_si512(at);
-    }
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    return _mm512_or_si512(
-        lanes, _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(VF_LANES)), 16));
-}
-
 lmn_dwlast_fn lmn_dwlast_bf16_avx512bf16;
 
 void lmn_dwlast_bf16_avx512bf16(const lmn_dwlast_block *b)
 {
     const lmn_conv_geom *g = b->g;
     const int64_t taps = g->kernel[1] * g->kernel[2];
-    const bool square = g->kernel[1] == SIDE && g->kernel[2] == SIDE && g->stride[2] <= 2 &&
-                        g->dilation[1] == 1 && g->dilation[2] == 1;
+    const bool square = is_square(g);
     for (int64_t c = 0; c < g->c_in; c += BLOCK) {
         const int64_t left = g->c_in - c;
         const lane l = {.b = b,
