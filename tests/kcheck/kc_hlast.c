@@ -29,6 +29,7 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
         g.c_in = kc_int(kc, 0, 1) ? 32 * kc_int(kc, 1, 2) : kc_int(kc, 1, 80);
         g.c_out = kc_int(kc, 1, 70);
     }
+    if (pointwise && !deep && !lines && kc_int(kc, 0, 1)) g.c_in = 8 * kc_int(kc, 1, 30);
     const kc_conv_sizes sizes = {pointwise && !lines,      flat || lines, lines ? 3 : 7, 3, 3,
                                  deep ? 3 : lines ? 40 : 9};
     kc_conv_axes(kc, &sizes, &g);

@@ -49,6 +49,16 @@ typedef struct lmn_hgemm_head {
     int64_t out_ld; /* of both */
 } lmn_hgemm_head;
 
+/* k of a step: a group, or where k is not whole groups as much less as makes steps equal and even,
+   if that takes but a quarter more of them, or one. */
+static inline int64_t lmn_hgemm_step(int64_t k, int64_t group)
+{
+    const int64_t least = lmn_ceil_div_i64(k, group), most = least + lmn_max_i64(1, least / 4);
+    for (int64_t n = least; k % group && n <= most; n++)
+        if (k % (2 * n) == 0) return k / n;
+    return group;
+}
+
 typedef struct lmn_hgemm_block {
     const void *a;
     int64_t lda; /* elements from row to row */
@@ -56,7 +66,7 @@ typedef struct lmn_hgemm_block {
     int64_t b_panel; /* elements from panel to panel */
     float *c;
     int64_t ldc;
-    int64_t m, n, k;            /* k in whole groups */
+    int64_t m, n, k;            /* k in whole groups, or see short_k */
     bool odd;                   /* rows of A end one before k: only to rows of pairs (group 2) */
     int32_t beta;               /* 0 (C is not read) or 1 */
     bool c_past;                /* C is not wanted in the caches: a hint */
@@ -139,7 +149,7 @@ typedef struct lmn_hgemm_row {
     int32_t small_m;             /* most rows of small_nn */
     int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_small */
     bool heads;                  /* block applies the head of an epilogue */
-    bool short_k;                /* and takes a k of less than a group, if even */
+    bool short_k;                /* and takes a k of lmn_hgemm_step(), not whole groups */
     lmn_hgemm_block_fn *block;
     lmn_hgemm_lines_fn *lines; /* NULL = none */
     lmn_hgemm_small_fn *small_nn, *small_nt;

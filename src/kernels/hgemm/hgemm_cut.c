@@ -5,7 +5,6 @@
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 1024,                /* longest k of a packed block; a multiple of every group */
     STAY_ELEMS = 448 << 10,   /* packed B that stays in L2 while rows pass, */
     STAY_KC = 2048,           /* and of it the longest k */
     MC = 512,                 /* rows of a chunk */

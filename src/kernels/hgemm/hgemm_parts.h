@@ -9,6 +9,7 @@
 
 enum {
     MOST_GROUP = 32,        /* of any row */
+    KC = 1024,              /* longest k of a packed block; a multiple of every group */
     NC = 192,               /* columns of a packed block */
     MANY_M = 256,           /* rows, */
     MANY_ELEMS = 256 << 10, /* and their elements, for which B stays and A passes */
@@ -42,10 +43,11 @@ static inline bool by_rows(const lmn_hgemm_plan *p)
     return p->m >= MANY_M && p->m * p->k > MANY_ELEMS;
 }
 
-/* All of k is less than a group, which the row takes as it is? */
+/* Is all of k equal steps of less than a group, which the row takes as they are? */
 static inline bool takes_short(const lmn_hgemm_plan *p)
 {
-    return p->row->short_k && is(p, LMN_HGEMM_PACKED) && p->k < p->row->group && p->k % 2 == 0;
+    const bool once = p->k <= KC && is(p, LMN_HGEMM_PACKED); /* k is not cut */
+    return p->row->short_k && once && lmn_hgemm_step(p->k, p->row->group) < p->row->group;
 }
 
 /* Is A taken where it lies? Blocks but the last are whole groups, and the last may lack one of a

@@ -229,8 +229,8 @@ typedef struct place {
     const float *from;       /* sums that come first; NULL = none */
     float *to;
     int64_t from_step, to_step; /* bytes */
-    int64_t k;
-    const char *next; /* `lines` lines from here on are fetched a step; NULL = none */
+    int64_t k, step;            /* elements, and those of a step */
+    const char *next;           /* `lines` lines from here on are fetched a step; NULL = none */
     int64_t lines;
     int64_t soon; /* rows of `to` that are fetched a step, of two lines */
 } place;
@@ -244,7 +244,8 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     easing e = {.left = 0};
     if (eased) e = ease_begin(w, add);
     /* rows after each of two products a step */
-    const int64_t rows = eased ? (2 * AMX_ROWS * STEP_K / 2 + p->k - 1) / p->k : 0;
+    const int64_t step = windows ? STEP_K : p->step;
+    const int64_t rows = eased ? (AMX_ROWS * step + p->k - 1) / p->k : 0;
     if (p->k >= LONG_K) leave_last(w);
     const char *next = p->next, *soon = (const char *)p->to,
                *past = soon + 2 * AMX_ROWS * p->to_step;
@@ -262,7 +263,7 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
         if (lower) AMX_ZERO(2);
         if (lower && right) AMX_ZERO(3);
     }
-    for (int64_t k = 0; k < p->k; k += STEP_K) {
+    for (int64_t k = 0; k < p->k; k += step) {
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         for (int64_t i = 0; far && i < p->soon && soon < past; i++, soon += p->to_step)
             __builtin_prefetch(soon, 1, 2), __builtin_prefetch(soon + 64, 1, 2);
@@ -277,7 +278,7 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
         if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         if (lower) AMX_BF16(2, 5, 6);
         if (lower && right) AMX_BF16(3, 5, 7);
-        b += STEP_K / PAIR * B_STEP;
+        b += step / PAIR * B_STEP;
     }
     leave_last(w);
     char *c = (char *)p->to, *low = c + AMX_ROWS * p->to_step;
@@ -320,8 +321,8 @@ static void block_any(const place *p, waiting *w, bool lower, bool right)
 VF_INLINE void fetch_panel(place *p, int64_t b_panel, int64_t block, int64_t blocks)
 {
     const int64_t share = lmn_max_i64(1, blocks);
-    const int64_t lines = (STEP_K + share - 1) / share;
-    const int64_t from = block * lines * (p->k / STEP_K);
+    const int64_t lines = (p->step + share - 1) / share;
+    const int64_t from = block * lines * (p->k / p->step);
     if (from >= p->k) return;
     p->lines = lines;
     p->next = p->b + b_panel * (int64_t)sizeof(uint16_t) + from * 64;
@@ -347,11 +348,12 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
                .a_step = t->lda * (int64_t)sizeof(uint16_t),
                .from = t->beta ? c : NULL,
                .from_step = t->ldc * (int64_t)sizeof(float),
-               .k = t->k};
+               .k = t->k,
+               .step = lmn_hgemm_step(t->k, STEP_K)};
     const bool direct = n == HG_NR && !t->head;
     p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
     p.low = p.a + AMX_ROWS * p.a_step;
-    if (direct && t->c_far && t->k >= SOON_K) p.soon = (AMX_ROWS * STEP_K * 2 + t->k - 1) / t->k;
+    if (direct && t->c_far && t->k >= SOON_K) p.soon = (AMX_ROWS * p.step * 2 + t->k - 1) / t->k;
     if (t->b_far) fetch_panel(&p, t->b_panel, i / 32, (t->m + AMX_ROWS - 1) / 32);
     if (t->head && t->head->out) leave_soon(t->head, i, j, m);
     if (p.from && n < HG_NR) {
@@ -397,7 +399,7 @@ static void by_panels(const lmn_hgemm_block *t, rows_of *r, waiting *w)
 
 void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
 {
-    const int64_t step = t->k > 0 ? lmn_min_i64(t->k, STEP_K) : STEP_K;
+    const int64_t step = lmn_hgemm_step(t->k, STEP_K);
     float sums[2][32 * HG_NR] __attribute__((aligned(64)));
     waiting w = {.m = 0};
     rows_of r = {.whole = t->m / 32 * 32, .rest = t->m % 32, .sums = sums};
@@ -473,7 +475,8 @@ void lmn_hgemm_bf16_lines_amx(const lmn_hgemm_lines *t)
                        .at = t->at,
                        .a_step = t->step * (int64_t)sizeof(uint16_t),
                        .to_step = HG_NR * (int64_t)sizeof(float),
-                       .k = t->k};
+                       .k = t->k,
+                       .step = STEP_K};
             if (t->b_far && j + HG_NR < t->n) fetch_panel(&p, t->b_panel, i / 2, tiles / 2);
             lines_at(t, &end, r, j, &p, sums[turn ^= 1], &w);
         }
