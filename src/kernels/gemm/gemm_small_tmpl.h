@@ -5,6 +5,11 @@
 #ifndef LMN_KERNELS_GEMM_SMALL_TMPL_H
 #define LMN_KERNELS_GEMM_SMALL_TMPL_H
 
+/* Row i of eight: of the four behind base##0 or base##4, ld and ld3 bytes apart. */
+#define QUAD_ROW(type, base, i)                                  \
+    ((type *)((char *)(uintptr_t)((i) < 4 ? base##0 : base##4) + \
+              ((i) % 4 == 3 ? base##_ld3 : (i) % 4 * base##_ld)))
+
 /*
  * small_nn: C += A B as updates of C by four rows of B at a time. B is read once, in order, a strip
  * of columns at a time so that the strip of C stays in L1; the next four rows are prefetched into
@@ -80,9 +85,9 @@ VF_INLINE void strip_line(const strip *s)
     WHOLE_HIDE(b_ld3);
     const int64_t ahead = 8 * s->ldb;
 #define STRIP_A8(q) a[q] = vf_bcast(s->a + (q));
-#define STRIP_AHEAD8(q) __builtin_prefetch(WHOLE_ROW(const vf_real, b, q) + ahead, 0, 2);
-#define STRIP_STEP8(q) v = vf_fma(a[q], vf_load(WHOLE_ROW(const vf_real, b, q)), v);
-#define STRIP_TAIL8(q) v = vf_fma(a[q], vf_loadm(WHOLE_ROW(const vf_real, b, q), tail), v);
+#define STRIP_AHEAD8(q) __builtin_prefetch(QUAD_ROW(const vf_real, b, q) + ahead, 0, 2);
+#define STRIP_STEP8(q) v = vf_fma(a[q], vf_load(QUAD_ROW(const vf_real, b, q)), v);
+#define STRIP_TAIL8(q) v = vf_fma(a[q], vf_loadm(QUAD_ROW(const vf_real, b, q), tail), v);
     EACH_ROW(STRIP_A8)
     int64_t j = 0;
     for (; j + VF_LANES <= s->n; j += VF_LANES, b0 += VF_LANES, b4 += VF_LANES) {
@@ -272,14 +277,14 @@ VF_INLINE void line_run(const dots *t, int64_t j, const int nr, const bool fetch
     vf acc[8], high[8];
 #define LINE_OPEN(q) acc[q] = high[q] = vf_zero();
 #define LINE_FETCH(q) \
-    if ((q) < nr && fetch) __builtin_prefetch(WHOLE_ROW(const vf_real, b, q) + ahead, 0, 2);
+    if ((q) < nr && fetch) __builtin_prefetch(QUAD_ROW(const vf_real, b, q) + ahead, 0, 2);
 #define LINE_STEP(q) \
-    if ((q) < nr) acc[q] = vf_fma(av, vf_load(WHOLE_ROW(const vf_real, b, q)), acc[q]);
+    if ((q) < nr) acc[q] = vf_fma(av, vf_load(QUAD_ROW(const vf_real, b, q)), acc[q]);
 #define LINE_HIGH(q) \
-    if ((q) < nr) high[q] = vf_fma(hv, vf_load(WHOLE_ROW(const vf_real, b, q) + VF_LANES), high[q]);
+    if ((q) < nr) high[q] = vf_fma(hv, vf_load(QUAD_ROW(const vf_real, b, q) + VF_LANES), high[q]);
 #define LINE_TAIL(q)                                                            \
     if ((q) < nr) {                                                             \
-        const vf_real *row = WHOLE_ROW(const vf_real, b, q);                    \
+        const vf_real *row = QUAD_ROW(const vf_real, b, q);                     \
         acc[q] = vf_fma(av, vf_loadm(row, tail), acc[q]);                       \
         if ((int)GEMM_DOT_V > 1)                                                \
             high[q] = vf_fma(hv, vf_loadm(row + VF_LANES, tail_high), high[q]); \
@@ -346,9 +351,9 @@ VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, const int mr, int
 #define LAID_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define LAID_OPEN(q) acc[q] = acc[6 + (q)] = acc[12 + (q)] = acc[18 + (q)] = vf_zero();
 #define LAID_FETCH(q) \
-    if ((q) < fetch) __builtin_prefetch(WHOLE_ROW(const vf_real, next, q), 0, 2);
-#define LAID_LOAD(q) w[q] = vf_load(WHOLE_ROW(const vf_real, b, q));
-#define LAID_TAIL(q) w[q] = vf_loadm(WHOLE_ROW(const vf_real, b, q), tail);
+    if ((q) < fetch) __builtin_prefetch(QUAD_ROW(const vf_real, next, q), 0, 2);
+#define LAID_LOAD(q) w[q] = vf_load(QUAD_ROW(const vf_real, b, q));
+#define LAID_TAIL(q) w[q] = vf_loadm(QUAD_ROW(const vf_real, b, q), tail);
 #define LAID_STEP(i)                                                                    \
     if ((i) < mr) {                                                                     \
         const vf av = vf_load(a + (i)*DOT_K);                                           \

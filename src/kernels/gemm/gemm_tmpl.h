@@ -144,8 +144,8 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     } else if (i == 0 && t->b_far && n == GEMM_NR) {
         x.far = t->k > FAR_ROWS ? FAR_ROWS * t->ldb : GEMM_NR;
         tile_fetch[m - 1](&x);
-    } else if (m == GEMM_MR && n == GEMM_NR && t->ldb == GEMM_NR) {
-        tile_panel(&x);
+    } else if (i == 0 && m == GEMM_MR && n == GEMM_NR && t->ldb == GEMM_NR) {
+        tile_panel(&x); /* for the rows below L2 holds it */
     } else {
         tile_pick(m, n)(&x);
     }

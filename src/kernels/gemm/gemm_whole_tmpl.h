@@ -1,6 +1,6 @@
 /*
  * The register tile of GEMM_MR rows, where nearly all time is spent, and of up to GEMM_NR columns
- * if these are three vectors: rows are found from two pointers and their distance, so that
+ * if these are three vectors: rows are found from four pointers and their distance, so that
  * everything a step of k needs stays in registers and the first loads of a tile never wait for the
  * sums of the one before. The chain of sums is that of tile_run. Included by gemm_tile_tmpl.h.
  */
@@ -17,10 +17,28 @@ enum {
 
 /* A number that the compiler cannot see through: it would rather keep eight pointers. */
 #define WHOLE_HIDE(x) __asm__("" : "+r"(x))
-/* Row i of eight: of the four behind base##0 or base##4, ld and ld3 bytes apart. */
-#define WHOLE_ROW(type, base, i)                                 \
-    ((type *)((char *)(uintptr_t)((i) < 4 ? base##0 : base##4) + \
-              ((i) % 4 == 3 ? base##_ld3 : (i) % 4 * base##_ld)))
+/* Row i of eight: of the pairs behind base##0, 2, 4 and 6, ld bytes apart. Even rows have addresses
+   of one register, which an operation with memory takes as it is. */
+#define WHOLE_ROW(type, base, i)                                          \
+    ((type *)((char *)(uintptr_t)((i) < 4   ? (i) < 2 ? base##0 : base##2 \
+                                  : (i) < 6 ? base##4                     \
+                                            : base##6) +                  \
+              (i) % 2 * base##_ld))
+#define WHOLE_PAIRS(type, base)                                           \
+    type *base##2 = (type *)((char *)(uintptr_t)base##0 + 2 * base##_ld); \
+    type *base##4 = (type *)((char *)(uintptr_t)base##2 + 2 * base##_ld); \
+    type *base##6 = (type *)((char *)(uintptr_t)base##4 + 2 * base##_ld);
+
+/* Half of the rows are operands in memory: 4 operations less of 40 a step. All of them would be
+   more loads than a core does beside its products. */
+#ifdef VF_EMBEDS
+#define WHOLE_EMBEDS(i) ((i) % 2 == 0 && nv > 1 && tail_kind != TAIL_HALF)
+#define WHOLE_FMA_AT(i, v, x, p) \
+    if ((v) < nv) vf_fma_at(&acc[i][v], x, p);
+#else
+#define WHOLE_EMBEDS(i) false
+#define WHOLE_FMA_AT(i, v, x, p)
+#endif
 
 /* What the rows and steps of whole_run do, on its variables. */
 #define WHOLE_OPEN_V(i, v) \
@@ -30,6 +48,7 @@ enum {
         WHOLE_OPEN_V(i, 0) WHOLE_OPEN_V(i, 1) WHOLE_OPEN_V(i, 2) \
     }
 #define WHOLE_CLEAR(i) acc[i][0] = acc[i][1] = acc[i][2] = vf_zero();
+#define WHOLE_B(v) ((v) >= nv ? vf_zero() : TILE_LOAD(v, row + (v)*VF_LANES))
 #define WHOLE_FMA(i, v, x)                                               \
     if ((v) < nv && LAST(v) && tail_kind == TAIL_HALF)                   \
         acc[i][v] = vf_fma_lo(av, x, acc[i][v]);                         \
@@ -37,12 +56,19 @@ enum {
         acc[i][v] = vf_fma(av, x, acc[i][v]);                            \
     else if ((v) < nv)                                                   \
         vf_fma_to(&acc[i][v], av, x);
-#define WHOLE_STEP(i)                                           \
-    if ((i) < mr) {                                             \
-        const vf av = vf_bcast(WHOLE_ROW(const vf_real, a, i)); \
-        WHOLE_FMA(i, 0, b0)                                     \
-        WHOLE_FMA(i, 1, b1)                                     \
-        WHOLE_FMA(i, 2, b2)                                     \
+#define WHOLE_STEP(i)                                            \
+    if ((i) < mr) {                                              \
+        const vf_real *ai = WHOLE_ROW(const vf_real, a, i) + at; \
+        if (WHOLE_EMBEDS(i)) {                                   \
+            WHOLE_FMA_AT(i, 0, b0, ai)                           \
+            WHOLE_FMA_AT(i, 1, b1, ai)                           \
+            WHOLE_FMA_AT(i, 2, b2, ai)                           \
+        } else {                                                 \
+            const vf av = vf_bcast(ai);                          \
+            WHOLE_FMA(i, 0, b0)                                  \
+            WHOLE_FMA(i, 1, b1)                                  \
+            WHOLE_FMA(i, 2, b2)                                  \
+        }                                                        \
     }
 #define WHOLE_PREFETCH(p, level)                                                        \
     {                                                                                   \
@@ -50,22 +76,31 @@ enum {
         if ((int)GEMM_NR > (int)LINE) __builtin_prefetch((p) + LINE, 0, level);         \
         if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch((p) + 2 * LINE, 0, level); \
     }
-#define WHOLE_K                                                               \
-    {                                                                         \
-        const vf b0 = TILE_B(0), b1 = TILE_B(1), b2 = TILE_B(2);              \
-        EACH_ROW(WHOLE_STEP)                                                  \
-        (void)b1, (void)b2;                                                   \
-        if (b_kind == B_PANEL) WHOLE_PREFETCH(b + WHOLE_B_AHEAD * GEMM_NR, 3) \
-        if (b_kind == B_PACK) {                                               \
-            vf_store(packed, b0);                                             \
-            if (nv > 1) vf_store(packed + VF_LANES, b1);                      \
-            if (nv > 2) vf_store(packed + 2 * VF_LANES, b2);                  \
-            packed += GEMM_NR;                                                \
-        }                                                                     \
-        if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                      \
-        if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                     \
-        a0++, a4++, b += ldb;                                                 \
-        __asm__("" : "+r"(a0), "+r"(a4), "+r"(b) : : "memory");               \
+/* Step u of those behind one set of pointers, which are kept in registers. */
+#define WHOLE_K(u)                                                                    \
+    {                                                                                 \
+        const int at = u;                                                             \
+        const vf_real *row = b_kind == B_PANEL ? b + at * GEMM_NR : b;                \
+        const vf b0 = WHOLE_B(0), b1 = WHOLE_B(1), b2 = WHOLE_B(2);                   \
+        EACH_ROW(WHOLE_STEP)                                                          \
+        (void)b1, (void)b2;                                                           \
+        if (b_kind == B_PANEL) WHOLE_PREFETCH(row + WHOLE_B_AHEAD * GEMM_NR, 3)       \
+        if (b_kind == B_PACK) {                                                       \
+            vf_store(packed + at * GEMM_NR, b0);                                      \
+            if (nv > 1) vf_store(packed + at * GEMM_NR + VF_LANES, b1);               \
+            if (nv > 2) vf_store(packed + at * GEMM_NR + 2 * VF_LANES, b2);           \
+        }                                                                             \
+        if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                              \
+        if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                             \
+        if (b_kind != B_PANEL) b += ldb;                                              \
+        if ((int)GEMM_MR > 6) WHOLE_HIDE(a6);                                         \
+        __asm__("" : "+r"(a0), "+r"(a2), "+r"(a4), "+r"(b), "+r"(a_ld) : : "memory"); \
+    }
+#define WHOLE_ON(steps)                                             \
+    {                                                               \
+        a0 += (steps), a2 += (steps), a4 += (steps), a6 += (steps); \
+        if (b_kind == B_PANEL) b += (steps)*GEMM_NR;                \
+        if (b_kind == B_PACK) packed += (steps)*GEMM_NR;            \
     }
 #define WHOLE_STORE(i)                                           \
     if ((i) < mr) {                                              \
@@ -84,16 +119,16 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
     const int mr = GEMM_MR;
     const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
     const int64_t size = sizeof(vf_real);
-    int64_t a_ld = t->lda * size, a_ld3 = 3 * a_ld;
+    int64_t a_ld = t->lda * size;
     WHOLE_HIDE(a_ld);
-    WHOLE_HIDE(a_ld3);
     const vf_real *a0 = t->a, *b = t->b;
-    const vf_real *a4 = (const vf_real *)((const char *)a0 + 4 * a_ld);
+    WHOLE_PAIRS(const vf_real, a)
     const int64_t ldb = b_kind == B_PANEL ? GEMM_NR : t->ldb;
     vf acc[8][3];
     if (t->beta) {
-        int64_t c_ld = t->ldc * size, c_ld3 = 3 * c_ld;
-        const vf_real *c0 = t->c, *c4 = (const vf_real *)((const char *)c0 + 4 * c_ld);
+        const int64_t c_ld = t->ldc * size;
+        const vf_real *c0 = t->c;
+        WHOLE_PAIRS(const vf_real, c)
         EACH_ROW(WHOLE_OPEN)
     } else {
         EACH_ROW(WHOLE_CLEAR)
@@ -107,17 +142,18 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
         for (; lines > 0; lines--) {
 #pragma GCC unroll 1
             for (int s = 0; s < WHOLE_STEPS; s++) {
-                WHOLE_K
+                WHOLE_K(0)
                 __builtin_prefetch(next);
                 if (SOON_LINES > 1) __builtin_prefetch(soon + LINE, 0, 2);
-                WHOLE_K
+                WHOLE_K(1)
                 __builtin_prefetch((const char *)next + a_ld);
                 if (SOON_LINES > 2) __builtin_prefetch(soon + 2 * LINE, 0, 2);
-                WHOLE_K
+                WHOLE_K(2)
                 if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + 2 * a_ld);
-                if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + a_ld3);
+                if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + 3 * a_ld);
                 if (SOON_LINES > 3) __builtin_prefetch(soon + 3 * LINE, 0, 2);
-                WHOLE_K
+                WHOLE_K(3)
+                WHOLE_ON(4)
                 __builtin_prefetch(soon, 0, 2);
                 soon += soon_step;
                 next = (const vf_real *)((const char *)next + WHOLE_FETCH * a_ld);
@@ -129,17 +165,21 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
         }
 #pragma GCC unroll 1
         for (int64_t rest = t->k % LINE; rest > 0; rest--) {
-            WHOLE_K
+            WHOLE_K(0)
+            WHOLE_ON(1)
         }
         if (!t->terms || ++term >= t->terms->n) break;
         a0 = term_a(t->terms, term) + t->a_at;
-        a4 = (const vf_real *)((const char *)a0 + 4 * a_ld);
+        a2 = (const vf_real *)((const char *)a0 + 2 * a_ld);
+        a4 = (const vf_real *)((const char *)a2 + 2 * a_ld);
+        a6 = (const vf_real *)((const char *)a4 + 2 * a_ld);
         b = term_b(t->terms, term) + t->b_at;
         next = a0 + t->ahead;
     }
     WHOLE_HIDE(t);
-    int64_t c_ld = t->ldc * size, c_ld3 = 3 * c_ld;
-    vf_real *c0 = t->c, *c4 = (vf_real *)((char *)c0 + 4 * c_ld);
+    const int64_t c_ld = t->ldc * size;
+    vf_real *c0 = t->c;
+    WHOLE_PAIRS(vf_real, c)
 #if GEMM_EPI
     if (tail_kind == TAIL_WHOLE && t->f.on) TILE_FUSE
 #endif

@@ -87,6 +87,12 @@ VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
 {
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
 }
+#define VF_EMBEDS /* vf_fma_at */
+/* *c += *a * b: one operation with its load. */
+VF_INLINE void vf_fma_at(vf *c, vf b, const float *a)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(*c) : "v"(b), "m"(*a));
+}
 /* c - a * b */
 VF_INLINE vf vf_fnma(vf a, vf b, vf c)
 {

@@ -61,6 +61,12 @@ VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
 {
     __asm__("vfmadd231pd %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
 }
+#define VF_EMBEDS /* vf_fma_at */
+/* *c += *a * b: one operation with its load. */
+VF_INLINE void vf_fma_at(vf *c, vf b, const double *a)
+{
+    __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(*c) : "v"(b), "m"(*a));
+}
 /* The low half alone: the upper lanes of the result are of no use. A mask is of the low lanes. */
 VF_INLINE vf vf_loadm_lo(const double *p, vm m)
 {
