@@ -457,6 +457,7 @@ bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
         b->free_mask &= b->free_mask - 1;
         b->until[out->instance] = lmn_batch_later(now, lmn_batcher_cost(b, out->rows));
         b->dispatch[out->reason]++;
+        lmn_batch_press(b, now);
         return true;
     }
     return false;

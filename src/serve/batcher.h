@@ -25,6 +25,8 @@
 #define LMN_BATCH_LEVEL_NS ((uint64_t)10000000000)
 #define LMN_BATCH_DEFER_NS ((uint64_t)5000000000)
 #define LMN_BATCH_REJOIN_NS ((uint64_t)2000000)
+#define LMN_BATCH_PRESS_RUNS 8u                    /* one after the other: no burst any more */
+#define LMN_BATCH_PRESS_NS ((uint64_t)15000000000) /* how long it stays as that was found */
 #define LMN_BATCH_MARGIN_NS                                              \
     ((uint64_t)100000) /* a batch leaves so long before it would be late \
                         */
@@ -72,6 +74,11 @@ typedef struct lmn_batch_config {
     lmn_batch_level level[LMN_BATCH_MAX_LEVELS];
     int64_t max_queue_rows; /* default max(64, 4 x max_batch_size); a request of more rows than a
                                batch counts as one batch */
+    /* While requests are refused run after run, one batch may wait for each instance, and not
+     * max_queue_rows: instances have their next batch anyway, so more would only wait longer. Not
+     * where that makes more come: then they come from clients that are refused and come again at
+     * once, for whom there had better be room. */
+    bool press;
     size_t max_queue_bytes; /* default 256 MiB; one request always fits an empty queue */
     uint32_t n_instances;   /* default 1 */
 } lmn_batch_config;
@@ -109,7 +116,12 @@ typedef struct lmn_batcher {
     uint64_t free_mask; /* instances that are free */
     uint64_t until[LMN_BATCH_MAX_INSTANCES];
     uint64_t back_n, back_until; /* who may come back, and until when it is waited for them */
-    uint64_t cost_ns[33];        /* of a run of at most 2^i rows; 0: not known */
+    /* Of `press`: until when it stays as it is, runs since that began, refusals since the last
+     * batch was formed, in the runs before it was pressed, and in as many since. */
+    bool pressed;
+    uint32_t press_runs;
+    uint64_t press_until, turned, turned_before, turned_since;
+    uint64_t cost_ns[33]; /* of a run of at most 2^i rows; 0: not known */
     lmn_infer *answers, *answers_last;
     lmn_infer *line, *line_last;
 } lmn_batcher;
@@ -130,6 +142,10 @@ void lmn_batcher_finish(lmn_batcher *b);
  * r->retry_after_s.
  */
 lamina_status lmn_batcher_submit(lmn_batcher *b, lmn_infer *r, uint64_t now);
+/* Does it refuse whatever comes, until a batch goes or somebody who waits? */
+bool lmn_batcher_full(const lmn_batcher *b);
+/* So many were refused for it meanwhile by who was told so. */
+void lmn_batcher_turned(lmn_batcher *b, uint64_t n);
 /* The next batch, if an instance is free and one may go; the instance is busy from now on. */
 bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out);
 /* It ran, `took_ns` for `rows` (0: learn nothing from it); the status of each request is set. */

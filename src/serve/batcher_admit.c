@@ -30,6 +30,8 @@ lamina_status lmn_batch_check(const lmn_batch_config *c, lamina_error *err)
                         c->default_level, c->n_levels ? c->n_levels : 1);
     if (c->rejoin && c->delay_ns)
         return lmn_fail(err, LAMINA_E_INVALID, "rejoin and a delay are one too many");
+    if (c->press && (!c->dynamic || !c->max_batch_size))
+        return lmn_fail(err, LAMINA_E_INVALID, "press is for batches");
     if (c->n_levels > 1 && c->preserve_ordering)
         return lmn_fail(err, LAMINA_E_INVALID,
                         "preserve_ordering and priority_levels contradict each other; drop one");
@@ -73,6 +75,62 @@ lamina_status lmn_batch_refuse(lmn_batcher *b, lmn_infer *r, uint64_t now, const
                lmn_fail(&r->error, LAMINA_E_LIMIT, "the queue of the model is full (%s)", what);
 }
 
+/* May no more rows wait, since a whole batch does for each instance? */
+static bool is_pressed(const lmn_batcher *b)
+{
+    const lmn_batch_config *c = &b->config;
+    return b->pressed && b->load >= c->max_batch_size * (int64_t)c->n_instances;
+}
+
+/* A batch was formed while it is pressed, `n` were refused since the last one. */
+static void press_on(lmn_batcher *b, uint64_t n, uint64_t now)
+{
+    /* The first runs take what waited beyond a batch. */
+    enum { FROM = LMN_BATCH_PRESS_RUNS / 2, TO = FROM + LMN_BATCH_PRESS_RUNS };
+    const uint32_t run = b->press_runs++;
+    if (run < FROM) b->turned_since = 0;
+    if (run >= FROM && run < TO) b->turned_since += n;
+    if (run == TO && b->turned_since > b->turned_before + b->turned_before / 2) {
+        b->pressed = false;
+        b->press_until = lmn_batch_later(now, LMN_BATCH_PRESS_NS);
+        b->press_runs = 0;
+    } else if (now >= b->press_until) { /* the next run tells whether it goes on */
+        b->pressed = false;
+        b->turned_before -= b->turned_before / LMN_BATCH_PRESS_RUNS;
+        b->press_runs = n ? LMN_BATCH_PRESS_RUNS - 1 : 0;
+    }
+}
+
+void lmn_batch_press(lmn_batcher *b, uint64_t now)
+{
+    const uint64_t n = b->turned;
+    b->turned = 0;
+    if (!b->config.press) return;
+    if (b->pressed) {
+        press_on(b, n, now);
+        return;
+    }
+    if (now < b->press_until) return;
+    b->turned_before = b->press_runs ? b->turned_before + n : n;
+    b->press_runs = n ? b->press_runs + 1 : 0;
+    if (b->press_runs < LMN_BATCH_PRESS_RUNS) return;
+    b->pressed = true;
+    b->press_until = lmn_batch_later(now, LMN_BATCH_PRESS_NS);
+    b->press_runs = 0;
+}
+
+void lmn_batcher_turned(lmn_batcher *b, uint64_t n)
+{
+    b->turned += n;
+}
+
+bool lmn_batcher_full(const lmn_batcher *b)
+{
+    const lmn_batch_config *c = &b->config;
+    const uint32_t most = c->n_levels == 1 ? c->level[0].max_queue_size : 0;
+    return b->load >= c->max_queue_rows || (most && b->n_queued >= most) || is_pressed(b);
+}
+
 lamina_status lmn_batch_admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
 {
     const lmn_batch_config *c = &b->config;
@@ -85,8 +143,10 @@ lamina_status lmn_batch_admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
     if (p->max_queue_size && b->at_level[n - 1].n >= p->max_queue_size)
         return lmn_batch_refuse(b, r, now, "requests");
     if (b->n_queued) {
-        if (lmn_batch_load(c, r->rows) > c->max_queue_rows - b->load)
+        if (is_pressed(b) || lmn_batch_load(c, r->rows) > c->max_queue_rows - b->load) {
+            b->turned++;
             return lmn_batch_refuse(b, r, now, "rows");
+        }
         if (b->bytes > c->max_queue_bytes || r->bytes > c->max_queue_bytes - b->bytes)
             return lmn_batch_refuse(b, r, now, "bytes");
     }

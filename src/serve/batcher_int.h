@@ -19,6 +19,8 @@ lamina_status lmn_batch_check(const lmn_batch_config *c, lamina_error *err);
 lamina_status lmn_batch_admit(lmn_batcher *b, lmn_infer *r, uint64_t now);
 /* r does not come in: the queue is full of `what`. */
 lamina_status lmn_batch_refuse(lmn_batcher *b, lmn_infer *r, uint64_t now, const char *what);
+/* A batch was formed: are requests refused run after run? */
+void lmn_batch_press(lmn_batcher *b, uint64_t now);
 /* A run of `rows` took so long; 0: it tells nothing. A moving average, in which one run that was
  * held up weighs little. */
 void lmn_batch_learn(lmn_batcher *b, int64_t rows, uint64_t took_ns);

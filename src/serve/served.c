@@ -82,14 +82,24 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     lmn_batcher_done(&m->batcher, batch, rows, took, now);
 }
 
+/* The next batch, if there is one; lock held. */
+static bool form(lmn_model *m, uint64_t now, lmn_batch *batch)
+{
+    const uint64_t away = lmn_atomic_load(&m->n_away, relaxed);
+    lmn_batcher_turned(&m->batcher, away - m->n_away_seen);
+    m->n_away_seen = away;
+    const bool any = lmn_batcher_next(&m->batcher, now, batch);
+    lmn_atomic_store(&m->full, 0, relaxed);
+    lmn_atomic_store(&m->settled, any && lmn_batcher_settled(&m->batcher), relaxed);
+    return any;
+}
+
 /* One batch, if there is one; lock held. False: nothing is there to do, and the lock was held all
  * the time, so who sleeps now misses nobody who came while others were answered. */
 static bool step(lmn_model *m, uint64_t now)
 {
     lmn_batch batch;
-    const bool any = lmn_batcher_next(&m->batcher, now, &batch);
-    lmn_atomic_store(&m->full, 0, relaxed);
-    lmn_atomic_store(&m->settled, any && lmn_batcher_settled(&m->batcher), relaxed);
+    const bool any = form(m, now, &batch);
     if (any) run_batch(m, &batch);
     return answer(m) || any;
 }
@@ -102,7 +112,21 @@ static uint64_t until(uint64_t at, uint64_t now)
     return at > now ? at - now : 1;
 }
 
-/* An instance: runs what there is, sleeps when there is nothing. */
+/* Is the next batch one that a loop may run? Lock held. */
+static bool quick_next(const lmn_model *m)
+{
+    const uint64_t bytes = lmn_batcher_certain(&m->batcher);
+    return bytes && bytes <= m->quick_bytes;
+}
+
+/* Are there answers to give, with which a loop wakes that may run the next batch? Lock held. */
+static bool left_to_loop(const lmn_model *m)
+{
+    return m->batcher.answers && m->engine->topo.width == 1 && quick_next(m);
+}
+
+/* An instance: runs what there is, sleeps when there is nothing. What it runs next is taken off the
+ * queue before those of the last run are answered: they come back at once, and find room. */
 void *lmn_model_instance(void *arg)
 {
     lmn_model *m = arg;
@@ -110,7 +134,10 @@ void *lmn_model_instance(void *arg)
     lmn_mutex_lock(&m->lock);
     while (!m->ending) {
         const uint64_t now = lmn_now_ns();
-        if (step(m, now)) continue;
+        lmn_batch batch;
+        const bool any = !left_to_loop(m) && form(m, now, &batch), told = answer(m);
+        if (any) run_batch(m, &batch);
+        if (any || told) continue;
         const uint32_t seen = lmn_atomic_load(&m->work, relaxed);
         const uint64_t at = lmn_batcher_look_again(&m->batcher);
         m->n_asleep++;
@@ -227,11 +254,8 @@ void lmn_model_answer_hits(lmn_model *m)
 /* r was refused: would every other be? Lock held. */
 static void note_full(lmn_model *m, const lmn_infer *r)
 {
-    const lmn_batcher *b = &m->batcher;
-    const lmn_batch_config *c = &b->config;
-    const uint32_t most = c->n_levels == 1 ? c->level[0].max_queue_size : 0;
-    const bool full = b->load >= c->max_queue_rows || (most && b->n_queued >= most);
-    if (full && !m->inlined && !m->cached) lmn_atomic_store(&m->full, r->retry_after_s, relaxed);
+    if (lmn_batcher_full(&m->batcher) && !m->inlined && !m->cached)
+        lmn_atomic_store(&m->full, r->retry_after_s, relaxed);
 }
 
 bool lmn_model_turns_away(lmn_model *m, uint32_t *retry_after_s)
@@ -301,13 +325,6 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
     lmn_mutex_unlock(&m->lock);
     lmn_model_unref(m);
     return at;
-}
-
-/* Is the next batch one that a loop may run? Lock held. */
-static bool quick_next(const lmn_model *m)
-{
-    const uint64_t bytes = lmn_batcher_certain(&m->batcher);
-    return bytes && bytes <= m->quick_bytes;
 }
 
 uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now)

@@ -63,6 +63,7 @@ struct lmn_model {
     lmn_atomic(uint64_t) beat_ns;
     lmn_atomic(uint32_t) full;    /* set by a refusal, until the queue moves: when to come again */
     lmn_atomic(uint64_t) n_away;  /* refused by it */
+    uint64_t n_away_seen;         /* by the batcher */
     lmn_atomic(uint32_t) settled; /* what runs next is, while this batch runs */
 
     bool cached;

@@ -230,6 +230,14 @@ lamina_status lmn_model_make_cache(lmn_model *m, lamina_error *err)
     return LAMINA_OK;
 }
 
+/* Two batches that wait keep an instance busy; more of large ones only wait longer. */
+static void bound_queue(lmn_batch_config *b, bool find_out)
+{
+    if (!find_out || b->max_queue_rows || b->max_batch_size <= AUTO_ROWS) return;
+    b->max_queue_rows = lmn_max_i64(4 * AUTO_ROWS, 2 * b->max_batch_size);
+    b->press = true;
+}
+
 static lamina_status prepare(lmn_model *m, lamina_error *err)
 {
     lmn_warm warm = {.ran = false};
@@ -261,11 +269,7 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
                    m->config.batch.max_batch_size)
             m->config.batch.n_preferred--;
     }
-    /* Two batches that wait keep an instance busy; more of large ones only wait longer. */
-    if (m->find_out && !m->config.batch.max_queue_rows &&
-        m->config.batch.max_batch_size > AUTO_ROWS)
-        m->config.batch.max_queue_rows =
-            lmn_max_i64(4 * AUTO_ROWS, 2 * m->config.batch.max_batch_size);
+    bound_queue(&m->config.batch, m->find_out);
     m->config.batch.rejoin = !m->inlined && m->config.batch.dynamic && !m->config.batch.delay_ns;
     LMN_TRY(lmn_batcher_init(&m->batcher, &m->engine->alloc, &m->config.batch, err));
     m->config.batch = m->batcher.config;

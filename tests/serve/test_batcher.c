@@ -89,6 +89,7 @@ static void random_config(t_env *env, lmn_batch_config *c)
     if (t_rand_int(env, 0, 2) == 0) c->delay_ns = (uint64_t)t_rand_int(env, 1, 400) * 1000;
     if (t_rand_int(env, 0, 2) == 0) c->max_request_rows = c->max_batch_size + 60;
     c->rejoin = c->dynamic && !c->delay_ns && t_rand_int(env, 0, 2) == 0;
+    c->press = c->dynamic && c->max_batch_size && t_rand_int(env, 0, 2) == 0;
     if (t_rand_int(env, 0, 2) == 0)
         c->n_levels = (uint32_t)t_rand_int(env, 1, 4);
     else
@@ -275,6 +276,7 @@ static void test_config(t_env *env)
         {{.n_levels = 2, .default_level = 3}, "default_priority_level"},
         {{.n_levels = 2, .preserve_ordering = true}, "contradict"},
         {{.n_instances = 65}, "64"},
+        {{.max_batch_size = 8, .press = true}, "press"},
     };
     for (size_t i = 0; i < T_COUNT(bad); i++) {
         lmn_batcher b;
@@ -282,6 +284,61 @@ static void test_config(t_env *env)
         T_EQ(lmn_batcher_init(&b, &env->alloc, &bad[i].c, &err), LAMINA_E_INVALID);
         T_CHECK(strstr(err.msg, bad[i].says) != NULL);
     }
+}
+
+/* A run of a batch of 8 in which so many requests come. Each that is refused counts `again` times
+ * more, as if it came again at once and its owner refused it. Returns how many wait at the end. */
+static uint64_t one_run(lmn_batcher *b, lmn_infer *q, int n, uint64_t again, uint64_t now)
+{
+    lmn_batch batch;
+    if (!b->n_queued) T_OK(lmn_batcher_submit(b, &q[0], now)), q[0].user = q;
+    T_CHECK(lmn_batcher_next(b, now, &batch));
+    for (int i = 0; i < n; i++) {
+        lmn_infer *r = q;
+        while (r->user) r++; /* one that is free */
+        if (lmn_batcher_submit(b, r, now) == LAMINA_OK)
+            r->user = r;
+        else
+            lmn_batcher_turned(b, again);
+    }
+    const uint64_t waiting = b->n_queued;
+    T_EQ(lmn_batcher_full(b), waiting == (b->pressed ? 8 : 16));
+    lmn_batcher_done(b, &batch, batch.rows, 100000, now + 100000);
+    for (lmn_infer *r = lmn_batcher_answers(b); r; r = r->next) r->user = NULL;
+    return waiting;
+}
+
+/* Refused run after run, one batch may wait; not two, unless those who are refused come again at
+ * once. When its time is over one run tells whether it goes on. */
+static void test_pressed(t_env *env)
+{
+    enum { RUN = 100000, RUNS = LMN_BATCH_PRESS_RUNS };
+    const lmn_batch_config c = {
+        .dynamic = true, .max_batch_size = 8, .max_queue_rows = 16, .press = true};
+    lmn_infer *q = calloc(64, sizeof *q);
+    lmn_batcher b;
+    lamina_error err = {0};
+    uint64_t now = 1;
+    int n = 0;
+    T_REQUIRE(q && T_OK_ERR(lmn_batcher_init(&b, &env->alloc, &c, &err), &err));
+    for (int i = 0; i < 64; i++) q[i].rows = 1;
+    for (int i = 0; i < RUNS; i++) T_EQ(one_run(&b, q, 24, 0, now += RUN), 16);
+    for (int i = 0; i < 100; i++) T_EQ(one_run(&b, q, 24, 0, now += RUN), 8);
+    T_EQ(one_run(&b, q, 24, 0, now += LMN_BATCH_PRESS_NS), 16); /* its time is over */
+    for (int i = 0; i < 100; i++) T_EQ(one_run(&b, q, 24, 0, now += RUN), 8);
+    (void)one_run(&b, q, 0, 0, now += RUN);
+    (void)one_run(&b, q, 0, 0, now += LMN_BATCH_PRESS_NS); /* and nobody was refused lately */
+    (void)one_run(&b, q, 0, 0, now += RUN);
+    for (int i = 0; i < RUNS; i++) T_EQ(one_run(&b, q, 24, 0, now += RUN), 16);
+    T_EQ(one_run(&b, q, 24, 0, now += RUN), 8);
+    lmn_batcher_finish(&b);
+    /* 26 clients, of whom those that are answered or refused come at once */
+    T_REQUIRE(T_OK_ERR(lmn_batcher_init(&b, &env->alloc, &c, &err), &err));
+    for (int i = 0; i < 64; i++) q[i].user = NULL;
+    for (int i = 0; i < 200; i++) n += one_run(&b, q, 26 - (int)b.n_queued, 20, now += RUN) == 8;
+    T_EQ(n, RUNS / 2 + RUNS + 1);
+    lmn_batcher_finish(&b);
+    free(q);
 }
 
 /* 10^5 requests, each with a key, a deadline and a level of its own: nothing is quadratic. */
@@ -365,5 +422,5 @@ static void test_settled(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_scenarios), T_TEST(test_random), T_TEST(test_settled), T_TEST(test_config),
-       T_TEST(test_many))
+T_MAIN(T_TEST(test_scenarios), T_TEST(test_random), T_TEST(test_settled), T_TEST(test_pressed),
+       T_TEST(test_config), T_TEST(test_many))

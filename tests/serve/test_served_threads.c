@@ -250,6 +250,33 @@ static void test_turned_away(t_env *env)
     }
 }
 
+/* Who is answered and asks again at once finds the room that the next run left. */
+static void test_asks_again(t_env *env)
+{
+    char path[512];
+    const lmn_model_config c = {.batch = {.max_queue_rows = 1, .n_instances = 1},
+                                .where = LMN_RUN_THREADS};
+    lmn_model_stats st;
+    asks all;
+    use_cpu(env);
+    lmn_model *m = open_model(env, loop_file(env, 3000000, path, sizeof path), &c);
+    T_REQUIRE(m);
+    asks_make(&all, 3);
+    for (int i = 0; i < 3; i++) ask_rows(&all.a[i], 1);
+    all.a[0].then = m; /* asks for the second, while the third waits */
+    T_OK(lmn_model_submit(m, &all.a[0].r, lmn_now_ns()));
+    (void)lmn_model_turn(m, lmn_now_ns());
+    do lmn_model_get_stats(m, &st);
+    while (st.n_queued);
+    T_OK(lmn_model_submit(m, &all.a[2].r, lmn_now_ns()));
+    for (int i = 0; i < 3; i++) {
+        wait_for(m, &all.a[i]);
+        T_EQ(all.a[i].r.status, LAMINA_OK);
+    }
+    lmn_model_unref(m);
+    asks_free(&all);
+}
+
 /* Clients that were answered together are waited for a moment; who comes then and stays alone is
    served when the moment is over, though the instance was asleep when it came. */
 static void test_one_comes_back(t_env *env)
@@ -361,4 +388,5 @@ static void test_idle_turns(t_env *env)
 
 T_MAIN(T_TEST(test_threads), T_TEST(test_inline_of_many), T_TEST(test_ordering),
        T_TEST(test_close_and_abort), T_TEST(test_long_runs), T_TEST(test_turned_away),
-       T_TEST(test_one_comes_back), T_TEST(test_comes_meanwhile), T_TEST(test_idle_turns))
+       T_TEST(test_asks_again), T_TEST(test_one_comes_back), T_TEST(test_comes_meanwhile),
+       T_TEST(test_idle_turns))
