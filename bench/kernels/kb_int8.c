@@ -294,7 +294,7 @@ static uint8_t *make_panels(weights *w)
     uint8_t *panels =
         kb_alloc((size_t)(lmn_nbpanel_strips(w->d.n) * lmn_nbpanel_strip_bytes(&p->w)));
     lmn_nbpanel_make(panels, &p->w, of, w->d.n);
-    p->w.p = panels;
+    p->w.p = panels, p->end = lmn_nbpanel_places(p);
     return panels;
 }
 

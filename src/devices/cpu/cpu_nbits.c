@@ -180,7 +180,7 @@ static lamina_status packed_run(const lamina_kernel *k, lmn_eval *ec, const nbit
  */
 
 /* Of what pack() writes: another order of bytes is another number. */
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 
 typedef struct nbits_state {
     lmn_packed *panels; /* NULL: weights are read where they lie */
@@ -267,7 +267,7 @@ typedef struct panel_job {
     lmn_nbpanel_block b;
     const float *x;
     uint8_t *rows;     /* A's records */
-    int64_t k, strips; /* strips a chunk */
+    int64_t k, places; /* places of strips a chunk */
 } panel_job;
 
 static void panel_row(void *arg, int64_t i, int32_t worker)
@@ -280,12 +280,10 @@ static void panel_row(void *arg, int64_t i, int32_t worker)
 static void panel_chunk(void *arg, int64_t chunk, int32_t worker)
 {
     const panel_job *j = arg;
-    const int64_t cols = j->strips * LMN_NBPANEL_ROWS, first = chunk * cols;
     lmn_nbpanel_block b = j->b;
     (void)worker;
-    b.w.p += chunk * j->strips * lmn_nbpanel_strip_bytes(&b.w);
-    b.n = lmn_min_i64(cols, b.n - first), b.y += first;
-    if (b.bias) b.bias += first;
+    b.first = chunk * j->places;
+    b.end = lmn_min_i64(b.first + j->places, lmn_nbpanel_places(&b));
     j->f->run(&b);
 }
 
@@ -305,10 +303,14 @@ static lamina_status panel_run(const lamina_kernel *k, lmn_eval *ec, const nbits
     if (!j.rows) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     j.b.a = j.rows;
     lmn_par_for(ec->par, n->m, panel_row, &j);
-    const int64_t strip = lmn_nbpanel_strip_bytes(&j.b.w), strips = lmn_nbpanel_strips(s->n);
-    j.strips = lmn_min_i64(MOST_BYTES / strip, lmn_ceil_div_i64(strips, WANT_CHUNKS));
-    j.strips = lmn_max_i64(j.strips, lmn_max_i64(1, LEAST_BYTES / strip));
-    lmn_par_for(ec->par, lmn_ceil_div_i64(strips, j.strips), panel_chunk, &j);
+    const int64_t strip = lmn_nbpanel_strip_bytes(&j.b.w), places = lmn_nbpanel_places(&j.b);
+    const int64_t want = lmn_ceil_div_i64(places, WANT_CHUNKS);
+    j.places =
+        lmn_max_i64(lmn_min_i64(MOST_BYTES / strip, want), lmn_max_i64(1, LEAST_BYTES / strip));
+    /* one strip of every run, where there are enough for all */
+    if (n->m == 1 && want >= LMN_NBPANEL_RUNS)
+        j.places = lmn_round_up_i64(j.places, LMN_NBPANEL_RUNS);
+    lmn_par_for(ec->par, lmn_ceil_div_i64(places, j.places), panel_chunk, &j);
     return LAMINA_OK;
 }
 

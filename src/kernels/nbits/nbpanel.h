@@ -4,14 +4,14 @@
  * belongs to a row of weights and nothing is folded across lanes:
  *
  *   a block of 32 << shift columns of a strip is, one after the other,
+ *     128 B   scales, one a row, as f32
+ *      64 B   only if there are zero points: those, a byte a row, and 32 B of zeros
  *     groups  32 columns each, bits lines of 128 B. Bytes 4 r .. 4 r + 3 of line c belong to row r:
  *             with 8 bits columns 4 c .. 4 c + 3; with 4 bits low halves these, high halves columns
  *             16 + 4 c .. 16 + 4 c + 3
- *     128 B   scales, one a row, as f32
- *      64 B   only if there are zero points: those, a byte a row, and 32 B of zeros
  *
  * Blocks of a strip lie after each other, the last one whole as well, and so do strips, so that a
- * product reads one stream. Behind the last row of weights a strip is filled up with zeros. Without
+ * product reads forward. Behind the last row of weights a strip is filled up with zeros. Without
  * zero points those are 2^(bits - 1).
  *
  *   y = fma(v[g], scale * s[g], y) over g = 0, 1, 2 ..  [+ bias], r, s and v as in nbdot.h
@@ -32,6 +32,8 @@
 
 /* Rows of a strip; of a tile of A at most, whatever the row; bytes of a record. */
 enum { LMN_NBPANEL_ROWS = 32, LMN_NBPANEL_M = 8, LMN_NBPANEL_RECORD = 40 };
+/* Runs of strips that one row of A takes side by side. */
+enum { LMN_NBPANEL_RUNS = 4 };
 
 typedef struct lmn_nbpanels {
     const uint8_t *p;
@@ -44,8 +46,8 @@ static inline int64_t lmn_nbpanel_strips(int64_t n)
 {
     return (n + LMN_NBPANEL_ROWS - 1) / LMN_NBPANEL_ROWS;
 }
-/* Bytes behind the groups of a block, of a group, and of a strip. */
-static inline int64_t lmn_nbpanel_tail_bytes(bool zps)
+/* Bytes before the groups of a block, of a group, and of a strip. */
+static inline int64_t lmn_nbpanel_head_bytes(bool zps)
 {
     return zps ? 192 : 128;
 }
@@ -56,7 +58,7 @@ static inline int64_t lmn_nbpanel_group_bytes(int32_t bits)
 static inline int64_t lmn_nbpanel_strip_bytes(const lmn_nbpanels *w)
 {
     return w->n_blocks *
-           (lmn_nbpanel_tail_bytes(w->zps) + (lmn_nbpanel_group_bytes(w->bits) << w->shift));
+           (lmn_nbpanel_head_bytes(w->zps) + (lmn_nbpanel_group_bytes(w->bits) << w->shift));
 }
 
 /* Panels of n rows, which the fields of *to but p describe; dst: lmn_nbpanel_strips(n) strips. Rows
@@ -79,14 +81,36 @@ static inline int64_t lmn_nbpanel_a_bytes(int64_t m, int64_t k)
 /* Records of a row of k numbers, `step` bytes from group to group. */
 typedef void lmn_nbpanel_pack_fn(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps);
 
+/*
+ * Strips are multiplied by in the order of places. More rows of A than one take them as they lie.
+ * One row takes four runs side by side, the first strip of each, then the second of each: caches
+ * and memory give more to four streams far apart than to one, and a record of A is loaded once for
+ * four strips. The last place of a run may be empty.
+ */
 typedef struct lmn_nbpanel_block {
     lmn_nbpanels w;
     const uint8_t *a;
     int64_t m, n, groups; /* n: rows of weights */
+    int64_t first, end;   /* places of the strips to multiply by */
     const float *bias;    /* one a row of weights; NULL = none */
     float *y;             /* y[i * ldy + j]: row i of a, j of weights */
     int64_t ldy;
 } lmn_nbpanel_block;
+
+/* Strips of a run; places; the strip of a place, none if there is none of that number. */
+static inline int64_t lmn_nbpanel_run_length(const lmn_nbpanel_block *b)
+{
+    return lmn_ceil_div_i64(lmn_nbpanel_strips(b->n), LMN_NBPANEL_RUNS);
+}
+static inline int64_t lmn_nbpanel_places(const lmn_nbpanel_block *b)
+{
+    return b->m == 1 ? lmn_nbpanel_run_length(b) * LMN_NBPANEL_RUNS : lmn_nbpanel_strips(b->n);
+}
+static inline int64_t lmn_nbpanel_strip(const lmn_nbpanel_block *b, int64_t place)
+{
+    if (b->m != 1) return place;
+    return place % LMN_NBPANEL_RUNS * lmn_nbpanel_run_length(b) + place / LMN_NBPANEL_RUNS;
+}
 
 typedef void lmn_nbpanel_run_fn(const lmn_nbpanel_block *b);
 

@@ -1,6 +1,6 @@
 /*
- * The forms of a tile of nbpanel: width of weights and whether there are zero points, as constants.
- * To be included behind tile(), which takes them as arguments.
+ * The forms of a tile of nbpanel for one strip: width of weights and whether there are zero points,
+ * as constants. To be included behind tile(), which takes them as arguments.
  */
 #ifndef LMN_KERNELS_NBPANEL_FORMS_TMPL_H
 #define LMN_KERNELS_NBPANEL_FORMS_TMPL_H
@@ -18,7 +18,7 @@ INSTANCE(8, 1)
 static void any_form(const nbpanel_part *p)
 {
     static nbpanel_tile_fn *const tiles[2][2] = {{tile_4_0, tile_4_1}, {tile_8_0, tile_8_1}};
-    tiles[p->w.bits == 8][p->w.zps](p);
+    nbpanel_each_strip(p, tiles[p->w.bits == 8][p->w.zps]);
 }
 
 #undef INSTANCE

@@ -28,20 +28,20 @@ static int32_t group_sum(const uint8_t *q, int32_t bits, int64_t r, const int8_t
 static float one_step(const nbpanel_part *p, int64_t g, int64_t r, const uint8_t *a, float y)
 {
     const lmn_nbpanels *w = &p->w;
-    const uint8_t *tail = nbpanel_tail(w, g, w->bits, w->zps);
+    const uint8_t *head = nbpanel_head(w, g, w->bits, w->zps);
     float s, scale;
     int32_t sum;
     memcpy(&s, a + NBPANEL_S, sizeof s);
     memcpy(&sum, a + NBPANEL_SUM, sizeof sum);
-    memcpy(&scale, tail + r * 4, sizeof scale);
-    const int32_t off = w->zps ? tail[NBPANEL_ZP + r] * sum : sum / (w->bits == 4 ? 16 : 1);
+    memcpy(&scale, head + r * 4, sizeof scale);
+    const int32_t off = w->zps ? head[NBPANEL_ZP + r] * sum : sum / (w->bits == 4 ? 16 : 1);
     const uint8_t *q = nbpanel_group(w, g, w->bits, w->zps);
     const int32_t v = off + group_sum(q, w->bits, r, (const int8_t *)a);
     const float both = scale * s;
     return fmaf((float)v, both, y);
 }
 
-static void tile(const nbpanel_part *p)
+static void strip(const nbpanel_part *p)
 {
     for (int64_t i = 0; i < p->m * LMN_NBPANEL_ROWS; i++) {
         const int64_t row = i / LMN_NBPANEL_ROWS, r = i % LMN_NBPANEL_ROWS;
@@ -50,6 +50,11 @@ static void tile(const nbpanel_part *p)
             y = one_step(p, g, r, p->a + ((g - p->g) * p->m + row) * LMN_NBPANEL_RECORD, y);
         p->acc[row][r] = y;
     }
+}
+
+static void tile(const nbpanel_part *p)
+{
+    nbpanel_each_strip(p, strip);
 }
 
 void lmn_nbpanel_i8_run_ref(const lmn_nbpanel_block *b)

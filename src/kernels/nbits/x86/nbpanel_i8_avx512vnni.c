@@ -2,13 +2,15 @@
  * nbpanel row for AVX-512 VNNI: a strip is two registers of sums. High halves of bytes are
  * multiplied where they lie, sixteen times too large, and their sum is shifted before the low
  * halves join it: 512 weights of 4 bits are 20 operations, 10 cycles of Zen 4, where a read of them
- * takes 12. Rows of A are loaded once for two registers of sums, since loads are what there is
- * least of. For one row of A nothing is fetched ahead: weights are one stream, which the hardware
- * foresees better (0.65 - 0.8 of a plain read with prefetches, 0.9 - 1.0 without).
+ * takes 12. Rows of A are loaded once for two registers of sums, or, one row, for those of four
+ * strips, since loads are what there is least of. For one row of A nothing is fetched ahead and no
+ * line is loaded twice: weights are streams, which the hardware foresees better (0.65 - 0.8 of a
+ * plain read with prefetches, 0.9 - 1.0 without).
  */
 #include "kernels/nbits/x86/nbpanel_avx512_tmpl.h"
 
 #define EACH_M(X, y) X(0, y) X(1, y) X(2, y) X(3, y)
+#define EACH_STRIP(X, y) X(y, 0) X(y, 1) X(y, 2) X(y, 3)
 
 lmn_nbpanel_pack_fn lmn_nbpanel_i8_pack_avx512vnni;
 lmn_nbpanel_run_fn lmn_nbpanel_i8_run_avx512vnni;
@@ -26,101 +28,162 @@ ALWAYS __m512i line_at(const uint8_t *q, int i)
     return v;
 }
 
-/* A group: sums of row i of A in v0_i and v1_i, one a half of the strip, chains in c0_i and c1_i.
- */
-#define OPEN(i, at)                                                       \
-    const uint8_t *const r##i = a + (m > i ? i : 0) * LMN_NBPANEL_RECORD; \
-    __m512i v0##i = zps ? _mm512_setzero_si512() : every(r##i + (at)), v1##i = v0##i;
-#define DOT(i, at)                                 \
+/* A record of a row of A, every word of it in all lanes. */
+typedef struct record {
+    __m512i r0, r1, r2, r3, r4, r5, r6, r7, s, sum;
+} record;
+
+ALWAYS __m512i word_at(const uint8_t *a, int at)
+{
+    __m512i v = every(a + at);
+    __asm__ volatile("" : "+v"(v)); /* loaded once, and before the lines */
+    return v;
+}
+ALWAYS record record_at(const uint8_t *a)
+{
+    record x = {.r0 = word_at(a, 0), .r1 = word_at(a, 4), .r2 = word_at(a, 8)};
+    x.r3 = word_at(a, 12), x.r4 = word_at(a, 16), x.r5 = word_at(a, 20);
+    x.r6 = word_at(a, 24), x.r7 = word_at(a, 28);
+    x.s = word_at(a, NBPANEL_S), x.sum = word_at(a, NBPANEL_SUM);
+    return x;
+}
+
+/* A group of a strip: sums of row i of A, v0_i and v1_i, one a half of the strip. */
+typedef struct sums {
+    __m512i v00, v01, v02, v03, v10, v11, v12, v13;
+} sums;
+
+/* A word of row i's record, of a single row from where it is held. */
+#define WORD(i, held, at) (one ? x->held : every(a + (i)*LMN_NBPANEL_RECORD + (at)))
+#define OPEN(i, _)                                                                      \
+    __m512i v0##i = zps || m <= i ? _mm512_setzero_si512() : WORD(i, sum, NBPANEL_SUM), \
+            v1##i = v0##i;
+#define DOT(i, c)                                  \
     if (m > i) {                                   \
-        const __m512i r = every(r##i + (at));      \
+        const __m512i r = WORD(i, r##c, 4 * c);    \
         v0##i = _mm512_dpbusd_epi32(v0##i, q0, r); \
         v1##i = _mm512_dpbusd_epi32(v1##i, q1, r); \
     }
-#define LINES(x0, x1, at)               \
+#define LINES(x0, x1, c)                \
     do {                                \
         const __m512i q0 = x0, q1 = x1; \
-        EACH_M(DOT, at)                 \
+        EACH_M(DOT, c)                  \
     } while (0)
-#define HIGH(c) LINES(_mm512_and_si512(x0##c, high), _mm512_and_si512(x1##c, high), 16 + 4 * (c))
-#define LOW(c) LINES(_mm512_and_si512(x0##c, low), _mm512_and_si512(x1##c, low), 4 * (c))
-#define BYTES(c) LINES(line_at(q, 2 * (c)), line_at(q, 2 * (c) + 1), 4 * (c))
+#define HIGH(c, r) LINES(_mm512_and_si512(x0##c, high), _mm512_and_si512(x1##c, high), r)
+#define LOW(c) LINES(_mm512_and_si512(x0##c, low), _mm512_and_si512(x1##c, low), c)
+#define BYTES(c) LINES(line_at(q, 2 * c), line_at(q, 2 * c + 1), c)
 #define SHIFT(i, n) v0##i = _mm512_srai_epi32(v0##i, n), v1##i = _mm512_srai_epi32(v1##i, n);
-#define TAKE_OFF(i, at)                               \
-    if (m > i) {                                      \
-        const __m512i sum = every(r##i + (at));       \
-        v0##i = _mm512_dpwssd_epi32(v0##i, zp0, sum); \
-        v1##i = _mm512_dpwssd_epi32(v1##i, zp1, sum); \
-    }
-#define CHAIN(i, at)                                                                         \
-    if (m > i) {                                                                             \
-        const __m512 s = _mm512_castsi512_ps(every(r##i + (at)));                            \
-        c0##i = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v0##i), _mm512_mul_ps(scale0, s), c0##i); \
-        c1##i = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v1##i), _mm512_mul_ps(scale1, s), c1##i); \
+#define TAKE_OFF(i, _)                                 \
+    if (m > i) {                                       \
+        const __m512i sum = WORD(i, sum, NBPANEL_SUM); \
+        v0##i = _mm512_dpwssd_epi32(v0##i, zp0, sum);  \
+        v1##i = _mm512_dpwssd_epi32(v1##i, zp1, sum);  \
     }
 
-/* m, bits and whether there are zero points are constants of every instance. */
-ALWAYS void tile(const nbpanel_part *p, const int m, const int bits, const bool zps)
+/* q: the group; zp: zero points; a: records of m rows, or x: the only one's, if it is held. */
+ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, const record *x,
+                       const bool one, const int m, const int bits, const bool zps)
 {
-    const lmn_nbpanels w = p->w;
-    const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(-16);
-    const uint8_t *a = p->a;
-#define START(i, half)  \
-    __m512 c##half##i = \
-        m > i && p->g > 0 ? _mm512_loadu_ps(p->acc[i] + 16 * (half)) : _mm512_setzero_ps();
-    EACH_M(START, 0)
-    EACH_M(START, 1)
-    for (int64_t g = p->g; g < p->end; g++, a += m * LMN_NBPANEL_RECORD) {
-        const uint8_t *tail = nbpanel_tail(&w, g, bits, zps);
-        const uint8_t *q = nbpanel_group(&w, g, bits, zps);
-        EACH_M(OPEN, NBPANEL_SUM)
-        for (int64_t i = 0; m > 1 && i < p->lines; i++) fetch(q, p->ahead + 64 * i);
-        if (bits == 8) {
-            BYTES(0);
-            BYTES(1);
-            BYTES(2);
-            BYTES(3);
-            BYTES(4);
-            BYTES(5);
-            BYTES(6);
-            BYTES(7);
-        } else {
-            const __m512i x00 = line_at(q, 0), x10 = line_at(q, 1), x01 = line_at(q, 2);
-            const __m512i x11 = line_at(q, 3), x02 = line_at(q, 4), x12 = line_at(q, 5);
-            const __m512i x03 = line_at(q, 6), x13 = line_at(q, 7);
-            HIGH(0);
-            HIGH(1);
-            HIGH(2);
-            HIGH(3);
-            EACH_M(SHIFT, 4)
-            LOW(0);
-            LOW(1);
-            LOW(2);
-            LOW(3);
-        }
-        if (zps) {
-            const __m512i zp0 = zero_points(tail + NBPANEL_ZP);
-            const __m512i zp1 = zero_points(tail + NBPANEL_ZP + 16);
-            EACH_M(TAKE_OFF, NBPANEL_SUM)
-        }
-        const __m512 scale0 = _mm512_loadu_ps(tail), scale1 = _mm512_loadu_ps(tail + 64);
-        EACH_M(CHAIN, NBPANEL_S)
+    EACH_M(OPEN, 0)
+    if (bits == 8) {
+        BYTES(0);
+        BYTES(1);
+        BYTES(2);
+        BYTES(3);
+        BYTES(4);
+        BYTES(5);
+        BYTES(6);
+        BYTES(7);
+    } else {
+        const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(-16);
+        const __m512i x00 = line_at(q, 0), x10 = line_at(q, 1), x01 = line_at(q, 2);
+        const __m512i x11 = line_at(q, 3), x02 = line_at(q, 4), x12 = line_at(q, 5);
+        const __m512i x03 = line_at(q, 6), x13 = line_at(q, 7);
+        HIGH(0, 4);
+        HIGH(1, 5);
+        HIGH(2, 6);
+        HIGH(3, 7);
+        EACH_M(SHIFT, 4)
+        LOW(0);
+        LOW(1);
+        LOW(2);
+        LOW(3);
     }
-#define END(i, half) \
-    if (m > i) _mm512_storeu_ps(p->acc[i] + 16 * (half), c##half##i);
-    EACH_M(END, 0)
-    EACH_M(END, 1)
+    if (zps) {
+        const __m512i zp0 = zero_points(zp), zp1 = zero_points(zp + 16);
+        EACH_M(TAKE_OFF, 0)
+    }
+    return (sums){v00, v01, v02, v03, v10, v11, v12, v13};
 }
 
-#define INSTANCE(m, bits, zps)                                                             \
-    static __attribute__((noinline)) void tile_##m##_##bits##_##zps(const nbpanel_part *p) \
-    {                                                                                      \
-        tile(p, m, bits, zps);                                                             \
+/* Row i of A by strip t, whose chains are c0_i_t and c1_i_t. */
+#define STARTS(i, t, half)                                                               \
+    __m512 c##half##i##t = m > i && t < strips && p->g > 0                               \
+                               ? _mm512_loadu_ps(acc[t * LMN_NBPANEL_M + i] + 16 * half) \
+                               : _mm512_setzero_ps();
+#define START(i, t) STARTS(i, t, 0) STARTS(i, t, 1)
+#define CHAIN(i, t)                                                                \
+    if (m > i) {                                                                   \
+        const __m512 s = _mm512_castsi512_ps(WORD(i, s, NBPANEL_S));               \
+        const __m512 s0 = _mm512_mul_ps(scale0, s), s1 = _mm512_mul_ps(scale1, s); \
+        c0##i##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v.v0##i), s0, c0##i##t);     \
+        c1##i##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v.v1##i), s1, c1##i##t);     \
     }
-#define INSTANCES(bits, zps) \
-    INSTANCE(1, bits, zps)   \
-    INSTANCE(2, bits, zps)   \
-    INSTANCE(4, bits, zps)
+#define END(i, t)                                                    \
+    if (m > i && t < strips) {                                       \
+        _mm512_storeu_ps(acc[t * LMN_NBPANEL_M + i], c0##i##t);      \
+        _mm512_storeu_ps(acc[t * LMN_NBPANEL_M + i] + 16, c1##i##t); \
+    }
+/* Groups [g, until) of a block of strip t: forward, from the scales on. */
+#define STRIP(t)                                                                         \
+    if (t < strips) {                                                                    \
+        const uint8_t *h = head + t * apart, *q = group + t * apart, *a = records;       \
+        const __m512 scale0 = _mm512_castsi512_ps(line_at(h, 0));                        \
+        const __m512 scale1 = _mm512_castsi512_ps(line_at(h, 1));                        \
+        int64_t left = until - g;                                                        \
+        do {                                                                             \
+            for (int64_t i = 0; m > 1 && i < p->lines; i++) fetch(q, p->ahead + 64 * i); \
+            const sums v = group_sums(q, h + NBPANEL_ZP, a, x, one, m, bits, zps);       \
+            EACH_M(CHAIN, t)                                                             \
+            q += lmn_nbpanel_group_bytes(bits), a += m * LMN_NBPANEL_RECORD;             \
+        } while (!one && --left > 0);                                                    \
+    }
+
+/* one: a single row of A by blocks of a group, whose record is held for all strips. This and what
+   follows it are constants of every instance. */
+ALWAYS void tile(const nbpanel_part *p, const bool one, const int strips, const int m,
+                 const int bits, const bool zps)
+{
+    const lmn_nbpanels w = p->w;
+    const int64_t apart = p->apart;
+    float(*acc)[LMN_NBPANEL_ROWS] = p->acc;
+    const uint8_t *records = p->a;
+    EACH_STRIP(EACH_M, START)
+    for (int64_t g = p->g, until; g < p->end; g = until) {
+        until = one ? g + 1 : lmn_min_i64(((g >> w.shift) + 1) << w.shift, p->end);
+        const uint8_t *head = nbpanel_head(&w, g, bits, zps);
+        const uint8_t *group = nbpanel_group(&w, g, bits, zps);
+        const record held = one ? record_at(records) : (record){0}, *x = &held;
+        STRIP(0)
+        STRIP(1)
+        STRIP(2)
+        STRIP(3)
+        records += (until - g) * m * LMN_NBPANEL_RECORD;
+    }
+    EACH_STRIP(EACH_M, END)
+}
+
+#define INSTANCE(name, one, strips, m, bits, zps)                                             \
+    static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
+    {                                                                                         \
+        tile(p, one, strips, m, bits, zps);                                                   \
+    }
+#define INSTANCES(bits, zps)                \
+    INSTANCE(row, false, 1, 1, bits, zps)   \
+    INSTANCE(rows2, false, 1, 2, bits, zps) \
+    INSTANCE(rows4, false, 1, 4, bits, zps) \
+    INSTANCE(runs, false, 4, 1, bits, zps)  \
+    INSTANCE(held, true, 4, 1, bits, zps)
 INSTANCES(4, 0)
 INSTANCES(4, 1)
 INSTANCES(8, 0)
@@ -128,14 +191,20 @@ INSTANCES(8, 1)
 
 void lmn_nbpanel_i8_tile_avx512vnni(const nbpanel_part *p)
 {
-#define TILES(bits, zps)                                                    \
-    {                                                                       \
-        tile_1_##bits##_##zps, tile_2_##bits##_##zps, tile_4_##bits##_##zps \
+    enum { RUNS = 3, HELD };
+#define TILES(b, z)                                                                          \
+    {                                                                                        \
+        tile_row_##b##_##z, tile_rows2_##b##_##z, tile_rows4_##b##_##z, tile_runs_##b##_##z, \
+            tile_held_##b##_##z                                                              \
     }
-    static nbpanel_tile_fn *const tiles[2][2][3] = {{TILES(4, 0), TILES(4, 1)},
+    static nbpanel_tile_fn *const tiles[2][2][5] = {{TILES(4, 0), TILES(4, 1)},
                                                     {TILES(8, 0), TILES(8, 1)}};
 #undef TILES
-    tiles[p->w.bits == 8][p->w.zps][p->m / 2](p);
+    nbpanel_tile_fn *const *f = tiles[p->w.bits == 8][p->w.zps];
+    if (p->m == 1 && p->strips == LMN_NBPANEL_RUNS)
+        f[p->w.shift ? RUNS : HELD](p);
+    else
+        nbpanel_each_strip(p, f[p->m / 2]);
 }
 
 void lmn_nbpanel_i8_run_avx512vnni(const lmn_nbpanel_block *b)
