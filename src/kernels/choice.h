@@ -47,6 +47,11 @@ static inline bool lmn_choice_in_range(const lmn_choice *c)
            c->kc <= LMN_CHOICE_BLOCK_MAX;
 }
 
+static inline bool lmn_choice_is_rule(const lmn_choice *c)
+{
+    return !c->path && !c->mc && !c->nc && !c->kc;
+}
+
 /* A list of offers. */
 typedef struct lmn_choices {
     int32_t n;

@@ -8,7 +8,7 @@
 static bool same_plan(const lmn_conv_plan *a, const lmn_conv_plan *b)
 {
     return a->path == b->path && a->tiles == b->tiles && a->v_first == b->v_first &&
-           a->mc == b->mc && a->nc == b->nc && a->cc == b->cc &&
+           a->by_lines == b->by_lines && a->mc == b->mc && a->nc == b->nc && a->cc == b->cc &&
            (a->n_prepare > 0) == (b->n_prepare > 0);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "kernels/conv/conv_plan.h"
 
+#include "kernels/conv/conv_lines.h"
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/wino_plan.h"
@@ -76,7 +77,7 @@ static int64_t pixel_blocks(const lmn_conv_plan *p)
 
 static bool shares(const lmn_conv_plan *p)
 {
-    return p->path == PATH_IM2COL && p->m_blocks > 1 &&
+    return p->path == PATH_IM2COL && p->m_blocks > 1 && !p->by_lines &&
            block_elems(p) * pixel_blocks(p) <= most_shared;
 }
 
@@ -163,6 +164,12 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
     if (!cut_as(p, c) || (p->thin && c->kc)) return false;
     const int64_t most_cc = c->kc ? c->kc : lmn_max_i64(1, KC / kvol);
     p->cc = lmn_split_even(c_in, most_cc, 1);
+    const int64_t lines =
+        p->path == PATH_IM2COL && lmn_choice_is_rule(c) ? lmn_conv_lines_pixels(p) : 0;
+    if (lines) {
+        p->by_lines = true, p->mc = p->m, p->m_blocks = 1;
+        cut_pixels(p, lines, p->set->gemm_f32->nr);
+    }
     const int64_t blocks = pixel_blocks(p);
     p->n_chunks = blocks * p->m_blocks;
     if (c->path == LMN_CHOICE_SHARED && !shares(p)) return false;
@@ -170,7 +177,8 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
         p->n_prepare = blocks * lmn_ceil_div_i64(c_in, p->cc);
         p->shared_bytes = (size_t)(block_elems(p) * blocks) * sizeof(float);
     } else {
-        p->own = (p->nc + p->set->gemm_f32->nr) * p->cc * kvol;
+        const int64_t most = p->nc + p->set->gemm_f32->nr;
+        p->own = lines ? lmn_conv_lines_elems(p, most) : most * p->cc * kvol;
     }
     p->scratch_bytes = (size_t)(p->own + p->thin * p->cc * kvol) * sizeof(float);
     return true;
@@ -355,12 +363,15 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
         t.k = n_c * kvol, t.b_panel = t.k * gemm->nr, t.beta = c > 0;
         if (p->path == PATH_POINTWISE)
             bring_rows(p, &at, c, &t);
-        else if (!p->n_prepare)
+        else if (!p->n_prepare && !p->by_lines)
             pack_channels(p, &at, c, n_c, scratch);
         t.a = args->w + t.row * p->k + c * kvol;
         c += n_c;
         t.epi = c >= c_in ? args->epi : NULL;
-        gemm->block(&t);
+        if (p->by_lines)
+            lmn_conv_lines_block(p, &t, at.x + (c - n_c) * lmn_conv_volume(p->g.in), n_c);
+        else
+            gemm->block(&t);
         if (thin) thin_block(p, &at, c - n_c, &t, (float *)scratch + p->own);
     } while (c < c_in);
 }

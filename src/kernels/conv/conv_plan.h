@@ -6,8 +6,9 @@
  * )
  *
  * It is the gemm block kernel with A = weights where they lie and B = a block of output pixels
- * packed into scratch (im2col, or the rows of x themselves for 1x1), the dwconv kernel, or
- * Winograd's transforms (wino.h: 3x3 of stride 1 with channels enough). For the
+ * packed into scratch (im2col, by lines of taps where output channels are few, or the rows of x
+ * themselves for 1x1), the dwconv kernel, or Winograd's transforms (wino.h: 3x3 of stride 1 with
+ * channels enough). For the
  * epilogue a row is an output channel, a column an output pixel, an item an image; the bias is a
  * ROW operand.
  *
@@ -31,6 +32,7 @@ typedef struct lmn_conv_plan {
     int64_t mc, nc, cc;   /* block sizes: output channels, pixels, input channels */
     int64_t m_blocks, n_blocks;
     int64_t thin;         /* the last pixels, as dot products */
+    bool by_lines;        /* see conv_lines.h */
     int64_t own;          /* floats of scratch before those of the thin pixels */
     int64_t tiles;        /* Winograd: tiles in a row, nc then counts tile rows; else 0 */
     bool rows_first;      /* chunks in the order of output channels, not of pixels */

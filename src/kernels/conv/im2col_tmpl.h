@@ -36,23 +36,18 @@ static void run_any(const run *r)
     }
 }
 
-/* One vector of one tap, all channels. m0, m1: lanes to load; whole: every lane is loaded. */
-VF_INLINE void run_vector(const run *r, int64_t v, const int stride, const bool whole)
+/* One vector of one tap, all channels, of which lanes may lie outside. */
+VF_INLINE void run_vector(const run *r, int64_t v, const int stride)
 {
     const int64_t lo = r->lo - v, hi = r->hi - v, plane = r->plane, step = r->dst_step;
     const vm out = vm_first(r->len - v);
     const bool full = v + VF_LANES <= r->room;
-    const vm m0 = whole         ? vm_first(VF_LANES)
-                  : stride == 2 ? vm_range(2 * lo, 2 * hi - 1)
-                                : vm_range(lo, hi);
-    const vm m1 =
-        whole ? vm_first(VF_LANES - 1) : vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
+    const vm m0 = stride == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
+    const vm m1 = vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES);
     const float *src = r->src + v * stride;
     float *dst = r->dst + v;
     for (int64_t c = 0; c < r->n_c; c++, src += plane, dst += step) {
-        vf x = stride == 2 ? vf_load_even_masked(src, m0, m1)
-               : whole     ? vf_load(src)
-                           : vf_loadm(src, m0);
+        vf x = stride == 2 ? vf_load_even_masked(src, m0, m1) : vf_loadm(src, m0);
         if (full)
             vf_store(dst, x);
         else
@@ -60,14 +55,32 @@ VF_INLINE void run_vector(const run *r, int64_t v, const int stride, const bool 
     }
 }
 
+/* The vectors of [from, to), whose lanes lie inside, and the float behind them where every second
+   one is taken. */
+VF_INLINE void run_inside(const run *r, int64_t from, int64_t to, const int stride)
+{
+    for (int64_t c = 0; c < r->n_c; c++) {
+        const float *src = r->src + c * r->plane + from * stride;
+        float *dst = r->dst + c * r->dst_step + from;
+        for (int64_t v = from; v < to; v += VF_LANES, src += stride * VF_LANES, dst += VF_LANES)
+            vf_store(dst,
+                     stride == 2 ? vf_evens(vf_load(src), vf_load(src + VF_LANES)) : vf_load(src));
+    }
+}
+
 VF_INLINE void run_vectors(const run *r, const int stride)
 {
-    for (int64_t v = 0; v < r->len; v += VF_LANES) {
-        const bool inside = r->lo <= v && v + VF_LANES <= r->hi;
-        if (inside)
-            run_vector(r, v, stride, true);
-        else
-            run_vector(r, v, stride, false);
+    const int64_t hi = r->hi - (stride == 2); /* whose right neighbour is read */
+    const int64_t from = (r->lo + VF_LANES - 1) / VF_LANES * VF_LANES;
+    const int64_t to = from + (hi > from ? (hi - from) / VF_LANES * VF_LANES : 0);
+    for (int64_t v = 0; v < r->len;) {
+        if (v == from && to > from) {
+            run_inside(r, from, to, stride);
+            v = to;
+        } else {
+            run_vector(r, v, stride);
+            v += VF_LANES;
+        }
     }
 }
 

@@ -238,11 +238,16 @@ VF_INLINE void vf_hsum4(const vf v[4], float out[4])
                  q = _mm_add_ps(_mm_movelh_ps(x[2], x[3]), _mm_movehl_ps(x[3], x[2]));
     _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(p, q, 0x88), _mm_shuffle_ps(p, q, 0xdd)));
 }
+/* Every second lane of x, then of y. */
+VF_INLINE vf vf_evens(vf x, vf y)
+{
+    vf s = _mm256_shuffle_ps(x, y, 0x88); /* a0 a2 b0 b2 | a4 .. */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+}
 /* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 8; +0 elsewhere. */
 VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)
 {
-    vf s = _mm256_shuffle_ps(vf_loadm(p, m0), vf_loadm(p + 8, m1), 0x88); /* a0 a2 b0 b2 | a4 .. */
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+    return vf_evens(vf_loadm(p, m0), vf_loadm(p + 8, m1));
 }
 /* Lane t is p[2 t] for lo <= t < hi, else +0; nothing else is read. */
 VF_INLINE vf vf_load_even(const float *p, int64_t lo, int64_t hi)

@@ -250,12 +250,17 @@ VF_INLINE void vf_hsum4(const vf v[4], float out[4])
                  q = _mm_add_ps(_mm_movelh_ps(x[2], x[3]), _mm_movehl_ps(x[3], x[2]));
     _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(p, q, 0x88), _mm_shuffle_ps(p, q, 0xdd)));
 }
-/* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 16; +0 elsewhere. */
-VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)
+/* Every second lane of x, then of y. */
+VF_INLINE vf vf_evens(vf x, vf y)
 {
     const __m512i even =
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    return _mm512_permutex2var_ps(vf_loadm(p, m0), even, vf_loadm(p + 16, m1));
+    return _mm512_permutex2var_ps(x, even, y);
+}
+/* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 16; +0 elsewhere. */
+VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)
+{
+    return vf_evens(vf_loadm(p, m0), vf_loadm(p + 16, m1));
 }
 /* Lane t is p[2 t] for lo <= t < hi, else +0; nothing else is read. */
 VF_INLINE vf vf_load_even(const float *p, int64_t lo, int64_t hi)

@@ -265,11 +265,15 @@ VF_INLINE vf vf_quadrant(vf j, int32_t shift, vf even, vf odd)
     return (vf){vf_quadrant_half_(j.a, shift, even.a, odd.a),
                 vf_quadrant_half_(j.b, shift, even.b, odd.b)};
 }
+/* Every second lane of x, then of y. */
+VF_INLINE vf vf_evens(vf x, vf y)
+{
+    return (vf){vuzp1q_f32(x.a, x.b), vuzp1q_f32(y.a, y.b)};
+}
 /* Lane t is p[2 t]: m0 are the lanes to load at p, m1 those at p + 8; +0 elsewhere. */
 VF_INLINE vf vf_load_even_masked(const float *p, vm m0, vm m1)
 {
-    const vf x = vf_loadm(p, m0), y = vf_loadm(p + 8, m1);
-    return (vf){vuzp1q_f32(x.a, x.b), vuzp1q_f32(y.a, y.b)};
+    return vf_evens(vf_loadm(p, m0), vf_loadm(p + 8, m1));
 }
 /* Lane t is p[2 t] for lo <= t < hi, else +0; nothing else is read. */
 VF_INLINE vf vf_load_even(const float *p, int64_t lo, int64_t hi)

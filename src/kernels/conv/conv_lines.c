@@ -1,0 +1,86 @@
+/*
+ * Lines of taps, packed once for all lines of the kernel (conv_lines.h). Lines of the kernel lie
+ * beside each other or outputs do, so that there are min(stride, lines) values of `first`.
+ */
+#include "kernels/conv/conv_lines.h"
+
+#include "kernels/conv/im2col.h"
+
+/* Tuned on Zen 4. */
+enum {
+    MOST_M = 64,            /* output channels: of more packing is little beside the product */
+    LEAST_N = 240,          /* pixels of a block */
+    MOST_N = 960,           /* of more not much less is packed */
+    MOST_FLOATS = 56 << 10, /* of a block's lines: in L2 */
+    MOST_TERMS = 192,       /* channels at once by lines of the kernel */
+    LEAST_TERM = 112,       /* a tile's columns by taps of a line: coming to a term costs */
+    UNIT = 16               /* of a row of packed lines */
+};
+
+/* The last output row below that kernel row `first` is read for. */
+static int64_t last_down(const lmn_conv_geom *g, int64_t first)
+{
+    return ((g->kernel[1] - 1) * g->dilation[1] - first) / g->stride[1];
+}
+static int64_t n_firsts(const lmn_conv_geom *g)
+{
+    return lmn_min_i64(g->stride[1], g->kernel[1]);
+}
+/* Columns of a row of packed lines for n pixels. */
+static int64_t columns(const lmn_conv_geom *g, int64_t n)
+{
+    return lmn_round_up_i64(n + last_down(g, 0) * g->out[2], UNIT);
+}
+
+int64_t lmn_conv_lines_elems(const lmn_conv_plan *p, int64_t n)
+{
+    return n_firsts(&p->g) * p->cc * p->g.kernel[2] * columns(&p->g, n);
+}
+
+int64_t lmn_conv_lines_pixels(const lmn_conv_plan *p)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t kh = g->kernel[1], firsts = n_firsts(g);
+    if (g->in[0] != 1 || g->out[0] != 1 || g->kernel[0] != 1 || g->pad[0] || p->m > MOST_M ||
+        p->cc * kh > MOST_TERMS || p->set->gemm_f32->nr * g->kernel[2] < LEAST_TERM ||
+        (g->dilation[1] > 1 && g->stride[1] > 1))
+        return 0;
+    int64_t n = MOST_FLOATS / (firsts * p->cc * g->kernel[2]) - columns(g, 0);
+    n = lmn_min_i64(n, MOST_N);
+    if (g->threads > 1)
+        n = lmn_min_i64(n, lmn_ceil_div_i64(p->pixels * g->n * g->groups, 2 * g->threads));
+    int64_t packed = firsts * n;
+    for (int64_t first = 0; first < firsts; first++) packed += last_down(g, first) * g->out[2];
+    return n >= LEAST_N && 8 * packed <= 7 * kh * n ? n : 0;
+}
+
+void lmn_conv_lines_block(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x,
+                          int64_t n_c)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t kh = g->kernel[1], kw = g->kernel[2], s = g->stride[1], width = columns(g, t->n);
+    const int64_t part = n_c * kw * width;
+    int64_t off[MOST_TERMS];
+    lmn_conv_geom lines = *g;
+    lines.kernel[1] = 1;
+    for (int64_t first = 0; first < n_firsts(g); first++) {
+        const int64_t down = last_down(g, first);
+        lines.pad[1] = g->pad[1] - first, lines.out[1] = g->out[1] + down;
+        p->set->im2col_f32->pack(
+            &(lmn_im2col_block){.g = &lines,
+                                .x = x,
+                                .n_c = n_c,
+                                .p0 = t->col,
+                                .n = t->n + down * g->out[2],
+                                .nr = width,
+                                .packed = (float *)(uintptr_t)t->b + first * part});
+    }
+    for (int64_t i = 0; i < n_c * kh; i++) {
+        const int64_t at = i % kh * g->dilation[1];
+        off[i] = at % s * part + i / kh * kw * width + at / s * g->out[2];
+    }
+    const lmn_gemm_terms terms = {.n = n_c * kh, .a = t->a, .b = t->b, .a_step = kw, .b_off = off};
+    lmn_gemm_block b = *t;
+    b.terms = &terms, b.k = kw, b.ldb = width, b.b_panel = p->set->gemm_f32->nr;
+    p->set->gemm_f32->block(&b);
+}
