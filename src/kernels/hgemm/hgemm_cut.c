@@ -60,7 +60,10 @@ static void cut_blocks(lmn_hgemm_plan *p)
         c.nc = lmn_split_even(p->n, c.nc, c.nr);
         c.mc = lmn_max_i64(MC, (int64_t)c.most / (c.nc * p->k) / c.mr * c.mr);
     }
-    if (by_panels(p)) c.mc = PANELS_MC, c.nc = PANELS_NC, c.most = max_panels_madds;
+    if (by_panels(p)) {
+        const bool once = p->kc >= p->k && !c_apart(p); /* of A, and then for all columns */
+        c.mc = PANELS_MC, c.nc = PANELS_NC * (once ? 2 : 1), c.most = max_panels_madds;
+    }
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
     p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
@@ -123,7 +126,7 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
             out->slab = lmn_max_i64(1, SLAB / (2 * s->k_unit)) * 2 * s->k_unit;
             unit *= s->k_unit;
         }
-        const int64_t most_k = by_rows(out) ? STAY_KC : KC;
+        const int64_t most_k = by_rows(out) || by_panels(out) ? STAY_KC : KC;
         out->kc = lmn_split_even(s->k, lmn_max_i64(most_k / unit, 1) * unit, unit);
         out->slab = lmn_min_i64(out->slab, out->kc);
         out->thin = thin_columns(out);
