@@ -32,6 +32,7 @@ enum {
     LMN_HTTP_READ_MOST = 1 << 20,    /* from one connection in a turn */
     LMN_HTTP_SKIP_MOST = 256 << 10,  /* of a body that nobody wants, to keep the connection */
     LMN_HTTP_LINGER_BYTES = 4 << 20, /* read after the last answer, so that it arrives */
+    LMN_HTTP_GATHERED = 32,          /* connections with answers of a turn after a rest */
     LMN_HTTP_FEW_FIELDS = 16,        /* of a request, in its record */
     LMN_HTTP_KEPT_BYTES = 32 << 20   /* in blocks that wait to be used again */
 };
@@ -205,6 +206,7 @@ struct lmn_http_loop {
     lmn_http_conn *conns, *dead;
     lmn_http_conn *queued, *queued_last; /* have input that was read, or may have more */
     lmn_http_conn *dirty;                /* have streamed output */
+    uint32_t n_dirty;
     lmn_http_list timers[LMN_HTTP_TIMERS];
     uint64_t timer_ns[LMN_HTTP_TIMERS];
     uint64_t held; /* bytes of buffers */

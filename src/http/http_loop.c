@@ -69,6 +69,7 @@ void lmn_http_soil(lmn_http_conn *c)
     c->dirty = true;
     c->next_dirty = c->loop->dirty;
     c->loop->dirty = c;
+    c->loop->n_dirty++;
 }
 
 void lmn_http_bury(lmn_http_conn *c)
@@ -119,6 +120,28 @@ static uint64_t sleep_ns(const lmn_http_loop *l)
     return until > l->now ? until - l->now : 0; /* the clock was read at the end of the last turn */
 }
 
+static void flush_streams(lmn_http_loop *l)
+{
+    lmn_http_conn *c = l->dirty;
+    l->dirty = NULL;
+    l->n_dirty = 0;
+    while (c) {
+        lmn_http_conn *next = c->next_dirty;
+        c->dirty = false;
+        if (c->phase == LMN_HTTP_H2)
+            (void)lmn_h2_flush(c);
+        else if (c->phase != LMN_HTTP_DEAD && lmn_http_out_flush(c) && !c->out)
+            lmn_http_conn_sent(c);
+        c = next;
+    }
+}
+
+/* What a turn gathers is sent before it is much: each has a buffer till then. */
+static void flush_many(lmn_http_loop *l)
+{
+    if (l->n_dirty >= LMN_HTTP_GATHERED && l->rested) flush_streams(l);
+}
+
 static void run_tasks(lmn_http_loop *l)
 {
     if (!lmn_atomic_load(&l->tasks, relaxed)) return;
@@ -133,6 +156,7 @@ static void run_tasks(lmn_http_loop *l)
         t = oldest;
         oldest = t->next; /* it may be gone when it has run */
         t->run(t, l);
+        flush_many(l);
     }
 }
 
@@ -144,21 +168,6 @@ static void run_queued(lmn_http_loop *l)
         lmn_http_conn *next = c->next_queued;
         c->queued = false;
         lmn_http_conn_go(c);
-        c = next;
-    }
-}
-
-static void flush_streams(lmn_http_loop *l)
-{
-    lmn_http_conn *c = l->dirty;
-    l->dirty = NULL;
-    while (c) {
-        lmn_http_conn *next = c->next_dirty;
-        c->dirty = false;
-        if (c->phase == LMN_HTTP_H2)
-            (void)lmn_h2_flush(c);
-        else if (c->phase != LMN_HTTP_DEAD && lmn_http_out_flush(c) && !c->out)
-            lmn_http_conn_sent(c);
         c = next;
     }
 }
@@ -242,6 +251,7 @@ static void wait_for_events(lmn_http_loop *l)
         case LMN_HTTP_LISTENER: lmn_http_doors_accept(l, events[i].who, 64); break;
         case LMN_HTTP_WAKE: lmn_wake_clear(l->wake_fd); break;
         }
+        flush_many(l);
     }
 }
 

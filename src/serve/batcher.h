@@ -116,11 +116,14 @@ typedef struct lmn_batcher {
     uint64_t free_mask; /* instances that are free */
     uint64_t until[LMN_BATCH_MAX_INSTANCES];
     uint64_t back_n, back_until; /* who may come back, and until when it is waited for them */
-    /* Of `press`: until when it stays as it is, runs since that began, refusals since the last
-     * batch was formed, in the runs before it was pressed, and in as many since. */
+    /* Of `press`: until when it stays as it is, runs since that began, when the last batch was
+     * formed, refusals since; and in how long how many came before it was pressed, and then. */
     bool pressed;
     uint32_t press_runs;
-    uint64_t press_until, turned, turned_before, turned_since;
+    uint64_t press_until, formed_ns, turned;
+    struct {
+        uint64_t n, ns;
+    } before, since;
     uint64_t cost_ns[33]; /* of a run of at most 2^i rows; 0: not known */
     lmn_infer *answers, *answers_last;
     lmn_infer *line, *line_last;

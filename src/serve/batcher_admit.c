@@ -82,36 +82,47 @@ static bool is_pressed(const lmn_batcher *b)
     return b->pressed && b->load >= c->max_batch_size * (int64_t)c->n_instances;
 }
 
-/* A batch was formed while it is pressed, `n` were refused since the last one. */
-static void press_on(lmn_batcher *b, uint64_t n, uint64_t now)
+/* Does pressing make half as many more be refused in a time? */
+static bool provokes(const lmn_batcher *b)
+{
+    return (double)b->since.n * (double)b->before.ns >
+           1.5 * (double)b->before.n * (double)b->since.ns;
+}
+
+/* A batch was formed while it is pressed, `n` were refused in the `ns` since the last one. */
+static void press_on(lmn_batcher *b, uint64_t n, uint64_t ns, uint64_t now)
 {
     /* The first runs take what waited beyond a batch. */
     enum { FROM = LMN_BATCH_PRESS_RUNS / 2, TO = FROM + LMN_BATCH_PRESS_RUNS };
     const uint32_t run = b->press_runs++;
-    if (run < FROM) b->turned_since = 0;
-    if (run >= FROM && run < TO) b->turned_since += n;
-    if (run == TO && b->turned_since > b->turned_before + b->turned_before / 2) {
+    if (run < FROM) b->since.n = b->since.ns = 0;
+    if (run >= FROM && run < TO) b->since.n += n, b->since.ns += ns;
+    if (run == TO && provokes(b)) {
         b->pressed = false;
         b->press_until = lmn_batch_later(now, LMN_BATCH_PRESS_NS);
         b->press_runs = 0;
     } else if (now >= b->press_until) { /* the next run tells whether it goes on */
         b->pressed = false;
-        b->turned_before -= b->turned_before / LMN_BATCH_PRESS_RUNS;
+        b->before.n -= b->before.n / LMN_BATCH_PRESS_RUNS;
+        b->before.ns -= b->before.ns / LMN_BATCH_PRESS_RUNS;
         b->press_runs = n ? LMN_BATCH_PRESS_RUNS - 1 : 0;
     }
 }
 
 void lmn_batch_press(lmn_batcher *b, uint64_t now)
 {
-    const uint64_t n = b->turned;
+    const uint64_t n = b->turned, ns = now - b->formed_ns;
     b->turned = 0;
+    b->formed_ns = now;
     if (!b->config.press) return;
     if (b->pressed) {
-        press_on(b, n, now);
+        press_on(b, n, ns, now);
         return;
     }
     if (now < b->press_until) return;
-    b->turned_before = b->press_runs ? b->turned_before + n : n;
+    /* Of these runs the later half: clients that begin together are refused more at first. */
+    if (b->press_runs <= LMN_BATCH_PRESS_RUNS / 2) b->before.n = b->before.ns = 0;
+    b->before.n += n, b->before.ns += ns;
     b->press_runs = n ? b->press_runs + 1 : 0;
     if (b->press_runs < LMN_BATCH_PRESS_RUNS) return;
     b->pressed = true;

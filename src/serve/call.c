@@ -314,6 +314,7 @@ static void note_refusal(lmn_serve_loop *l, uint64_t now)
 {
     if (now - l->refused_ns < CROWDED_GAP_NS) l->crowded_until = now + CROWDED_NS;
     l->refused_ns = now;
+    l->n_refused++;
 }
 
 bool lmn_call_submit(lmn_call *c)

@@ -11,8 +11,10 @@
 #include <string.h>
 
 /* Overloaded, a loop rests so long between turns: a turn refuses several then, and who runs models
- * beside it is not interrupted for each. */
-#define REST_NS UINT64_C(1000000)
+ * beside it is not interrupted for each. Longer where a turn refused many. */
+#define REST_NS UINT64_C(700000)
+#define REST_MANY_NS UINT64_C(1000000)
+#define MANY 12u
 /* While it is settled what models run next, requests are read when one of them answers or so late;
  * not where anything else was asked lately. */
 #define AWAIT_NS UINT64_C(4000000)
@@ -67,7 +69,9 @@ static uint64_t loop_turn(void *ctx, lmn_http_loop *loop, void *user)
     (void)ctx;
     lmn_serve_loop *l = user;
     if (LMN_UNLIKELY(l->crowded_until) && lmn_now_ns() > l->crowded_until) l->crowded_until = 0;
-    if (LMN_UNLIKELY(l->crowded_until)) lmn_http_rest(loop, REST_NS);
+    if (LMN_UNLIKELY(l->crowded_until))
+        lmn_http_rest(loop, l->n_refused > MANY ? REST_MANY_NS : REST_NS);
+    l->n_refused = 0;
     if (LMN_UNLIKELY(lmn_http_left(loop) != l->left)) tell_models(l);
     const uint64_t again = lmn_call_turn(l);
     if (l->settled && again == UINT64_MAX && lmn_now_ns() > l->lively_ns + LMN_SERVE_LIVELY_NS)

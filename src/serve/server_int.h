@@ -100,6 +100,7 @@ typedef struct lmn_serve_loop {
     lmn_settings_seen traces;
     uint64_t refused_ns;          /* when a queue was last found full */
     uint64_t crowded_until;       /* it is overloaded; 0: it is not */
+    uint32_t n_refused;           /* in this turn */
     uint64_t left;                /* requests whose clients had left, as models were told */
     const lmn_version *busy_with; /* asked last; only compared */
     uint64_t lively_ns;           /* when something else was asked */
