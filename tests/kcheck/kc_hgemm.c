@@ -210,6 +210,25 @@ static void check_siblings(kc_ctx *kc, const lmn_krow *head, const lmn_hgemm_sha
     }
 }
 
+/* A bias and an activation, which a row may apply in its tiles, round as the product, then the
+   epilogue. `f32`: the product. */
+static void check_ended(kc_ctx *kc, const lmn_krow *head, const lmn_hgemm_shape *shape,
+                        lmn_hgemm_args *args, const kc_mat *f32)
+{
+    static const uint8_t kinds[4] = {LMN_EPI_GELU, LMN_EPI_GELU_TANH, LMN_EPI_RELU, LMN_EPI_TANH};
+    const int64_t m = f32->rows, n = f32->cols;
+    lmn_epi epi = {.n_ops = 2};
+    epi.op[0] = (lmn_epi_op){.kind = LMN_EPI_ADD, .bcast = LMN_EPI_COL};
+    epi.op[0].x = kc_input(kc, KC_REAL, 1, n, n).p;
+    epi.op[1] = (lmn_epi_op){.kind = kinds[kc_int(kc, 0, 3)]};
+    const kc_mat want = kc_copy(kc, f32);
+    const lmn_epi_block b = {want.p, want.ld, 0, 0, m, n, 0};
+    KC_CALL(kc, hgemm_row(head)->epi(&epi, &b));
+    args->epi = &epi;
+    check_rounded(kc, head, shape, args, &want);
+    args->epi = NULL;
+}
+
 /* A product against its reference and, in the other order of chunks with an epilogue, against the
    product and then the epilogue: the same bits. */
 static void check_run(kc_ctx *kc, const lmn_krow *head, const product *p,
@@ -228,6 +247,7 @@ static void check_run(kc_ctx *kc, const lmn_krow *head, const product *p,
     expect_product(kc, head, p, &out, style, what);
     check_siblings(kc, head, shape, args, &out);
     check_rounded(kc, head, shape, args, &out);
+    check_ended(kc, head, shape, args, &out);
     lmn_epi epi = some_epi(kc, p->m, p->n);
     lmn_epi_block b = {out.p, ldc, 0, 0, p->m, p->n, 0};
     KC_CALL(kc, row->epi(&epi, &b));

@@ -40,7 +40,8 @@ typedef struct lmn_hgemm_head {
     const float *row, *col, *full; /* NULL = none */
     int64_t full_ld;
     float lo, hi; /* -inf, +inf = no clip, NaN included */
-    bool silu;    /* behind the bias, within 2^-13 of itself; only with `out` */
+    int32_t act;  /* behind the bias, only with `out`: 0, LMN_EPI_SILU within 2^-13 of itself, or,
+                     where the row has `gelus`, LMN_EPI_GELU, LMN_EPI_GELU_TANH with its bits */
     /* Where the result leaves as 16 bits, as by `narrow`, with a residual of 16 bits in front of
        the clip; row and full are NULL then, and C is lost. out NULL = it stays in C, add NULL =
        none. */
@@ -149,6 +150,7 @@ typedef struct lmn_hgemm_row {
     int32_t small_m;             /* most rows of small_nn */
     int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_small */
     bool heads;                  /* block applies the head of an epilogue */
+    bool gelus;                  /* with these too */
     bool short_k;                /* and takes a k of lmn_hgemm_step(), not whole groups */
     lmn_hgemm_block_fn *block;
     lmn_hgemm_lines_fn *lines; /* NULL = none */

@@ -270,6 +270,14 @@ static bool take_head(ending *e, lmn_epi *rest, const lmn_epi_block *at, int64_t
     return any || h->full;
 }
 
+/* What a head applies behind the bias, of what is left of an ending; 0 = nothing. */
+static int32_t act_of(const lmn_hgemm_row *row, const lmn_epi *rest)
+{
+    const int32_t kind = rest->n_ops == 1 ? rest->op[0].kind : 0;
+    const bool gelu = kind == LMN_EPI_GELU || kind == LMN_EPI_GELU_TANH;
+    return kind == LMN_EPI_SILU || (gelu && row->gelus) ? kind : 0;
+}
+
 /* Is the whole ending, up to the rounding, what a head with `out` has? Then *h is that. */
 static bool leaves_whole(const work *w, const ending *e, int64_t i, const lmn_epi_block *at,
                          lmn_hgemm_head *h)
@@ -280,16 +288,16 @@ static bool leaves_whole(const work *w, const ending *e, int64_t i, const lmn_ep
     lmn_epi rest = {0};
     if (!c_apart(w->p)) return false;
     (void)take_head(&all, &rest, at, 0, h);
-    const bool silu = rest.n_ops == 1 && rest.op[0].kind == LMN_EPI_SILU;
-    if (silu && (h->lo > -INFINITY || h->hi < INFINITY)) return false; /* a head bounds behind it */
-    if (silu && all.clip) /* which take_head leaves to what comes behind its part */
+    const int32_t act = act_of(w->p->row, &rest);
+    if (act && (h->lo > -INFINITY || h->hi < INFINITY)) return false; /* a head bounds behind it */
+    if (act && all.clip) /* which take_head leaves to what comes behind its part */
         h->lo = all.clip->op[0].kind == LMN_EPI_RELU ? 0.0f : all.clip->op[0].p0,
         h->hi = all.clip->op[0].kind == LMN_EPI_RELU ? INFINITY : all.clip->op[0].p1;
-    else if (rest.n_ops > silu || all.clip)
+    else if (rest.n_ops > (act != 0) || all.clip)
         return false;
     if (h->row || h->full) return false;
     const bool clipped = h->lo > -INFINITY || h->hi < INFINITY;
-    h->silu = silu;
+    h->act = act;
     if (args->add && clipped && !e->clip) return false; /* epi's comes before the residual */
     h->out = (uint16_t *)args->c + from, h->out_ld = args->ldc;
     if (args->add) h->add = args->add + from;

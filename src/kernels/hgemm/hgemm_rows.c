@@ -40,6 +40,7 @@
      nt_room,                                                                                    \
      heads,                                                                                      \
      (group) > 2,                                                                                \
+     (group) > 2,                                                                                \
      lmn_hgemm_##dt##_block_##var,                                                               \
      LINES_##var(lmn_hgemm_##dt##_lines_##var),                                                  \
      lmn_hgemm_##dt##_small_nn_##var,                                                            \

@@ -206,7 +206,7 @@ void lmn_hlast_lines_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, 
     const lmn_hgemm_head head = {.col = args->bias ? args->bias + j : NULL,
                                  .lo = args->clipped ? args->lo : -INFINITY,
                                  .hi = args->clipped ? args->hi : INFINITY,
-                                 .silu = args->silu,
+                                 .act = args->silu ? LMN_EPI_SILU : 0,
                                  .out = args->y + out,
                                  .add = args->add ? args->add + out : NULL,
                                  .out_ld = g->c_out};

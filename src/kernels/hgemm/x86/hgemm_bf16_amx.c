@@ -9,6 +9,7 @@
 #define HG_OWN_NT
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
 #include "kernels/simd/amx_tile.h"
+#include "kernels/simd/simd_math.h"
 
 #include <math.h>
 #include <string.h>
@@ -52,11 +53,14 @@ enum { EASE_K = 64 };
 /* And from here on C's lines are fetched between the steps. */
 enum { SOON_K = 512 };
 
-/* Sixteen columns of a row: bias, SiLU, residual, clip. Adding -0 changes nothing. */
-VF_INLINE vf ended(vf v, vf col, const bool silu, vf add, vf lo, vf hi)
+/* Sixteen columns of a row: bias, what lmn_hgemm_head calls `act`, residual, clip. Adding -0
+   changes nothing. */
+VF_INLINE vf ended(vf v, vf col, const int act, vf add, vf lo, vf hi)
 {
     v = vf_add(v, col);
-    if (silu) v = bf16_silu(v);
+    if (act == LMN_EPI_SILU) v = bf16_silu(v);
+    if (act == LMN_EPI_GELU) v = vf_gelu(v);
+    if (act == LMN_EPI_GELU_TANH) v = vf_gelu_tanh(v);
     return vf_min(hi, vf_max(lo, vf_add(v, add)));
 }
 
@@ -78,9 +82,9 @@ VF_INLINE short_rows short_rows_of(const lmn_hgemm_head *h, int64_t j, int64_t n
 }
 
 /* A row. add: is there a residual, at `from`; whole: are there 32 columns; constants at every call,
-   as silu. The instruction that rounds makes denormals 0. */
+   as act. The instruction that rounds makes denormals 0. */
 VF_INLINE void short_row(const short_rows *r, const float *sums, const uint16_t *from,
-                         uint16_t *out, const bool add, const bool whole, const bool silu)
+                         uint16_t *out, const bool add, const bool whole, const int act)
 {
     enum { DENORMAL = 0x20 };
     const vm in0 = whole ? 0xffff : vm_first(r->n),
@@ -92,9 +96,9 @@ VF_INLINE void short_row(const short_rows *r, const float *sums, const uint16_t 
         add0 = bf16_widen(_mm512_castsi512_si256(x));
         add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
     }
-    const vf v0 = ended(vf_load(sums), r->col0, silu, add0, r->lo, r->hi);
+    const vf v0 = ended(vf_load(sums), r->col0, act, add0, r->lo, r->hi);
     vf v1 = vf_zero();
-    if (right) v1 = ended(vf_load(sums + VF_LANES), r->col1, silu, add1, r->lo, r->hi);
+    if (right) v1 = ended(vf_load(sums + VF_LANES), r->col1, act, add1, r->lo, r->hi);
     if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
                      _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
         if (whole)
@@ -107,14 +111,14 @@ VF_INLINE void short_row(const short_rows *r, const float *sums, const uint16_t 
 }
 
 /* Rows of 16 bits. */
-VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, const bool silu)
+VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, const int act)
 {
     const lmn_hgemm_head h = *w->t->head; /* a copy, which stores cannot change */
     const short_rows r = short_rows_of(&h, w->j, w->n);
     uint16_t *out = h.out + w->i * h.out_ld + w->j;
     const uint16_t *from = add ? h.add + w->i * h.out_ld + w->j : NULL;
     for (int64_t i = 0; i < w->m; i++, out += h.out_ld) {
-        short_row(&r, w->sums + i * HG_NR, from, out, add, whole, silu);
+        short_row(&r, w->sums + i * HG_NR, from, out, add, whole, act);
         if (add) from += h.out_ld;
     }
 }
@@ -133,9 +137,8 @@ static void leave_f32(const waiting *w)
         for (int64_t i = 0; i < w->m; i++, c += w->t->ldc) {
             vf x = vf_load(w->sums + i * HG_NR + v);
             if (h.row) x = vf_add(x, vf_set1(h.row[w->i + i]));
-            vf_storem(
-                c, in,
-                ended(x, col, false, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
+            vf_storem(c, in,
+                      ended(x, col, 0, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
         }
     }
 }
@@ -145,18 +148,22 @@ static __attribute__((noinline)) void leave(const waiting *w)
     const lmn_hgemm_head *h = w->t->head;
     if (!h || !h->out)
         leave_f32(w);
-    else if (h->silu && h->add)
-        leave_short(w, true, false, true);
-    else if (h->silu)
-        leave_short(w, false, false, true);
+    else if (h->act == LMN_EPI_SILU && h->add)
+        leave_short(w, true, false, LMN_EPI_SILU);
+    else if (h->act == LMN_EPI_SILU)
+        leave_short(w, false, false, LMN_EPI_SILU);
+    else if (h->act == LMN_EPI_GELU)
+        leave_short(w, h->add, false, LMN_EPI_GELU);
+    else if (h->act)
+        leave_short(w, h->add, false, LMN_EPI_GELU_TANH);
     else if (h->add && w->n == HG_NR)
-        leave_short(w, true, true, false);
+        leave_short(w, true, true, 0);
     else if (h->add)
-        leave_short(w, true, false, false);
+        leave_short(w, true, false, 0);
     else if (w->n == HG_NR)
-        leave_short(w, false, true, false);
+        leave_short(w, false, true, 0);
     else
-        leave_short(w, false, false, false);
+        leave_short(w, false, false, 0);
 }
 
 static void leave_last(waiting *w)
@@ -170,14 +177,26 @@ static void leave_last(waiting *w)
 }
 
 /* How the end of a whole tile of 16 bits is dealt to the steps of the next tile. */
-typedef enum easing_kind { NOT_EASED, EASED, EASED_ADD, EASED_SILU } easing_kind;
+typedef enum easing_kind {
+    NOT_EASED,
+    EASED,
+    EASED_ADD,
+    EASED_SILU,
+    EASED_GELU,
+    EASED_GELU_TANH
+} easing_kind;
 
 static easing_kind easing_of(const waiting *w, int64_t k)
 {
     if (!w->m || k < EASE_K || w->n != HG_NR) return NOT_EASED;
     const lmn_hgemm_head *h = w->t->head;
-    if (!h || !h->out || (h->silu && h->add)) return NOT_EASED;
-    return h->silu ? EASED_SILU : h->add ? EASED_ADD : EASED;
+    if (!h || !h->out || (h->act && h->add)) return NOT_EASED;
+    switch (h->act) {
+    case LMN_EPI_SILU: return EASED_SILU;
+    case LMN_EPI_GELU: return EASED_GELU;
+    case LMN_EPI_GELU_TANH: return EASED_GELU_TANH;
+    default: return h->add ? EASED_ADD : EASED;
+    }
 }
 
 /* Rows on their way: `left` of them, `then` of the lower tile where that is another run. */
@@ -208,7 +227,7 @@ VF_INLINE easing ease_begin(waiting *w, const bool add)
 }
 
 /* At most `rows` more. */
-VF_INLINE void ease(easing *e, int64_t rows, const bool add, const bool silu)
+VF_INLINE void ease(easing *e, int64_t rows, const bool add, const int act)
 {
     for (; rows > 0; rows--, e->left--) {
         if (!e->left) {
@@ -216,7 +235,7 @@ VF_INLINE void ease(easing *e, int64_t rows, const bool add, const bool silu)
             e->sums = e->low, e->out = e->out_low, e->from = e->from_low;
             e->left = e->then, e->then = 0;
         }
-        short_row(&e->r, e->sums, e->from, e->out, add, true, silu);
+        short_row(&e->r, e->sums, e->from, e->out, add, true, act);
         e->sums += HG_NR, e->out += e->ld;
         if (add) e->from += e->ld;
     }
@@ -240,7 +259,11 @@ typedef struct place {
 VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
                        const bool far, const bool windows, const easing_kind kind)
 {
-    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD, silu = kind == EASED_SILU;
+    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD;
+    const int act = kind == EASED_SILU        ? LMN_EPI_SILU
+                    : kind == EASED_GELU      ? LMN_EPI_GELU
+                    : kind == EASED_GELU_TANH ? LMN_EPI_GELU_TANH
+                                              : 0;
     easing e = {.left = 0};
     if (eased) e = ease_begin(w, add);
     /* rows after each of two products a step */
@@ -271,10 +294,10 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
         AMX_LOAD(4, a0 + at, p->a_step);
         AMX_LOAD(6, b, B_STEP);
         AMX_BF16(0, 4, 6);
-        if (eased) ease(&e, rows, add, silu);
+        if (eased) ease(&e, rows, add, act);
         if (right) AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
         if (right) AMX_BF16(1, 4, 7);
-        if (eased) ease(&e, rows, add, silu);
+        if (eased) ease(&e, rows, add, act);
         if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         if (lower) AMX_BF16(2, 5, 6);
         if (lower && right) AMX_BF16(3, 5, 7);
@@ -298,6 +321,10 @@ VF_INLINE void block_whole(const place *p, waiting *w, const bool windows)
         block32(p, w, true, true, true, windows, EASED_ADD);
     else if (kind == EASED_SILU)
         block32(p, w, true, true, true, windows, EASED_SILU);
+    else if (!windows && kind == EASED_GELU)
+        block32(p, w, true, true, true, windows, EASED_GELU);
+    else if (!windows && kind == EASED_GELU_TANH)
+        block32(p, w, true, true, true, windows, EASED_GELU_TANH);
     else if (p->next || p->soon)
         block32(p, w, true, true, true, windows, NOT_EASED);
     else

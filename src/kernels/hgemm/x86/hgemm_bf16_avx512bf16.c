@@ -289,7 +289,7 @@ VF_INLINE void tile(const lmn_hgemm_block *t, const windows *w, int64_t i0, int6
     if ((i) < mr) {                            \
         NEAR_V(i, 0) NEAR_V(i, 1) NEAR_V(i, 2) \
     }
-    if ((lines || leaves) && !t->head->silu) {
+    if ((lines || leaves) && !t->head->act) {
         const float *out_col = t->head->col ? t->head->col + j0 : NULL;
         EACH_ROW(LEAVE)
         return;
