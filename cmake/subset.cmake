@@ -72,6 +72,7 @@ if(NOT LAMINA_OPS STREQUAL "")
     set(makes_rotary RotaryEmbedding)
     set(makes_transposes Transpose)
     set(makes_channels_last QLinearConv)
+    set(makes_image_blocks ImageBlock)
     set(makes_short_products ShortMatMul ShortLayerNorm)
     set(makes_qdq QLinearConv MsQGemm MsQLinearAdd MsQLinearMul MsQLinearConcat MsMatMulNBits
                   MsQLinearGlobalAveragePool MsQLinearAveragePool MsMatMulIntegerToFloat Clip)

@@ -225,6 +225,7 @@
     X(FusedConv)                                                         \
     X(FusedGemm)                                                         \
     X(FusedMatMul)                                                       \
+    X(ImageBlock)                                                        \
     X(ImageConv)                                                         \
     X(ImageMean)                                                         \
     X(QBlockMatMul)                                                      \

@@ -88,11 +88,11 @@ static void test_golden(t_env *env)
 static void test_no_memory(t_env *env)
 {
     static const char *const FILES[] = {
-        "conv_bn_batch_norm.txt",   "epilogue_residual.txt", "activations_gelu_erf.txt",
-        "elide_transposes.txt",     "attention_llama.txt",   "qdq_conv_relu.txt",
-        "attention_two_masks.txt",  "rotary_llama.txt",      "unmerge_bmm.txt",
-        "transposes_nhwc.txt",      "casts_chain.txt",       "channels_last_region.txt",
-        "short_products_blocks.txt"};
+        "conv_bn_batch_norm.txt",    "epilogue_residual.txt",    "activations_gelu_erf.txt",
+        "elide_transposes.txt",      "attention_llama.txt",      "qdq_conv_relu.txt",
+        "attention_two_masks.txt",   "rotary_llama.txt",         "unmerge_bmm.txt",
+        "transposes_nhwc.txt",       "casts_chain.txt",          "channels_last_region.txt",
+        "short_products_blocks.txt", "image_blocks_residual.txt"};
     for (size_t i = 0; i < T_COUNT(FILES); i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", DIR_NAME, FILES[i]);

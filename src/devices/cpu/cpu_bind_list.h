@@ -8,6 +8,7 @@
     X(fused_matmul)          \
     X(fused_gemm)            \
     X(fused_conv)            \
+    X(image_block)           \
     X(image_conv)            \
     X(conv_transpose)        \
     X(matmul_nbits)          \

@@ -3,9 +3,7 @@
  * convolutions, or the dwlast family where they are depthwise. Weights are rounded and packed once
  * a session where they are constant, and once a run where not.
  */
-#include "devices/cpu/cpu_last.h"
-#include "kernels/conv/dwlast.h"
-#include "kernels/hgemm/hlast_plan.h"
+#include "devices/cpu/cpu_image.h"
 
 #include <math.h>
 
@@ -26,7 +24,7 @@ static void image_chunk(void *arg, int64_t chunk, int32_t worker)
 /* ---- weights -----------------------------------------------------------------------------------
  */
 
-static bool weights_of(const lamina_tensor *w, lmn_hlast_weights *out)
+bool lmn_cpu_image_weights(const lamina_tensor *w, lmn_hlast_weights *out)
 {
     if (!lmn_cpu_is_f32(w) || w->rank < 3 || w->rank > 5 || lmn_count(w) == 0) return false;
     *out = (lmn_hlast_weights){.w = w->data,
@@ -42,7 +40,7 @@ enum { DEEP = 1 }; /* flags of a job: a depthwise convolution */
 static void pack(const void *row, int32_t flags, const lamina_tensor *w, void *dst)
 {
     lmn_hlast_weights from;
-    if (!weights_of(w, &from)) return;
+    if (!lmn_cpu_image_weights(w, &from)) return;
     if (flags & DEEP)
         lmn_dwlast_prepack(from.w, from.c_out, from.taps, dst);
     else
@@ -55,7 +53,7 @@ static bool job_of(const lmn_hgemm_row *row, const lamina_tensor *w, int32_t fla
                    lmn_pack_job *job, const char **kind)
 {
     lmn_hlast_weights from;
-    if (!weights_of(w, &from)) return false;
+    if (!lmn_cpu_image_weights(w, &from)) return false;
     *job = (lmn_pack_job){.w = w, .pack = pack, .row = row, .flags = flags};
     job->bytes = flags & DEEP
                      ? (uint64_t)lmn_dwlast_packed_elems(from.c_out, from.taps) * sizeof(float)
@@ -64,34 +62,36 @@ static bool job_of(const lmn_hgemm_row *row, const lamina_tensor *w, int32_t fla
     return true;
 }
 
+lamina_status lmn_cpu_image_want(const lmn_cpu_dev *dev, const lamina_node *node, int32_t i,
+                                 bool deep, lmn_cpu_last_weights *w, lamina_error *err)
+{
+    const lmn_hgemm_row *row = dev->kset.hgemm_bf16;
+    lmn_pack_job job;
+    const char *kind;
+    if (!row->rows_f32 || !node->prepack || i >= node->op->n_in ||
+        !job_of(row, node->in_const[i], deep ? DEEP : 0, &job, &kind))
+        return LAMINA_OK;
+    return lmn_cpu_last_want(node, &job, row->nr, kind, w, err);
+}
+
+lamina_status lmn_cpu_image_packed(const lmn_cpu_dev *dev, lmn_eval *ec, int32_t i, bool deep,
+                                   const lmn_cpu_last_weights *w, const void **out)
+{
+    lmn_pack_job job;
+    const char *kind;
+    (void)job_of(dev->kset.hgemm_bf16, lmn_in(ec, i), deep ? DEEP : 0, &job, &kind);
+    return lmn_cpu_last_packed(ec, w, &job, out);
+}
+
 static lamina_status init(const lmn_cpu_dev *dev, const lamina_node *node, void *state,
                           lamina_error *err)
 {
-    const lmn_hgemm_row *row = dev->kset.hgemm_bf16;
-    const lamina_tensor *w = node->op->n_in > 1 ? node->in_const[1] : NULL;
-    lmn_pack_job job;
-    const char *kind;
-    const int32_t flags = lmn_attr_i(node->op, "group", 1) == 1 ? 0 : DEEP;
-    if (!row->rows_f32 || !node->prepack || !job_of(row, w, flags, &job, &kind)) return LAMINA_OK;
-    return lmn_cpu_last_want(node, &job, row->nr, kind, state, err);
-}
-
-static lamina_status packed_of(const lamina_kernel *k, lmn_eval *ec, int32_t flags,
-                               const void **out)
-{
-    lmn_pack_job job;
-    const char *kind;
-    (void)job_of(k->dev->kset.hgemm_bf16, lmn_in(ec, 1), flags, &job, &kind);
-    return lmn_cpu_last_packed(ec, k->state, &job, out);
+    const bool deep = lmn_attr_i(node->op, "group", 1) != 1;
+    return lmn_cpu_image_want(dev, node, 1, deep, state, err);
 }
 
 /* ---- running -----------------------------------------------------------------------------------
  */
-
-static bool is_image(const lamina_tensor *t, int32_t rank)
-{
-    return t && t->kind == LAMINA_KIND_TENSOR && t->dtype == LAMINA_BF16 && t->rank == rank;
-}
 
 /* Lines of outputs of a depthwise convolution. */
 typedef struct deep_job {
@@ -115,7 +115,7 @@ static lamina_status run_deep(const lamina_kernel *k, lmn_eval *ec, const lmn_co
 {
     deep_job j = {.row = k->dev->kset.dwlast_bf16};
     const void *packed;
-    LMN_TRY(packed_of(k, ec, DEEP, &packed));
+    LMN_TRY(lmn_cpu_image_packed(k->dev, ec, 1, true, k->state, &packed));
     j.all = (lmn_dwlast_block){
         .g = g, .x = a->x, .w = packed, .bias = a->bias, .y = a->y, .lo = a->lo, .hi = a->hi};
     j.all.n_lines = g->n * g->out[1];
@@ -130,13 +130,14 @@ static bool read_operands(lmn_eval *ec, image_job *j, lmn_conv_geom *g, int64_t 
     const lamina_tensor *x = lmn_in(ec, 0), *w = lmn_in(ec, 1), *b = lmn_in(ec, 2),
                         *z = lmn_in(ec, 3);
     lmn_hlast_weights from;
-    if (!weights_of(w, &from) || !is_image(x, w->rank) || !lmn_cpu_last_geom(ec, x, w, g, dims))
+    if (!lmn_cpu_image_weights(w, &from) || !lmn_cpu_is_image(x, w->rank) ||
+        !lmn_cpu_last_geom(ec, x, w, g, dims))
         return false;
     const bool deep = g->groups > 1 && from.c_in == 1 && !z && lmn_dwlast_takes(g) &&
                       !lmn_attr_i(ec->node, "silu", 0);
     if (!deep && (g->groups != 1 || g->c_in != from.c_in)) return false;
     if (b && !(lmn_cpu_is_f32(b) && b->rank == 1 && b->dims[0] == g->c_out)) return false;
-    if (z && !is_image(z, x->rank)) return false;
+    if (z && !lmn_cpu_is_image(z, x->rank)) return false;
     for (int32_t i = 0; z && i < x->rank; i++)
         if (z->dims[i] != dims[i]) return false;
     j->args = (lmn_hlast_args){.x = x->data, .bias = b ? b->data : NULL, .add = z ? z->data : NULL};
@@ -160,7 +161,7 @@ static lamina_status run(const lamina_kernel *k, lmn_eval *ec)
     j.args.y = y->data;
     if (g.groups > 1) return run_deep(k, ec, &g, &j.args);
     const void *panels;
-    LMN_TRY(packed_of(k, ec, 0, &panels));
+    LMN_TRY(lmn_cpu_image_packed(k->dev, ec, 1, false, k->state, &panels));
     j.args.w = panels;
     lmn_hlast_plan_make(row, &g, j.args.add != NULL, &j.plan);
     LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));

@@ -28,4 +28,5 @@
     X(channels_last)     \
     X(short_products)    \
     X(dce)               \
-    X(infer)
+    X(infer)             \
+    X(image_blocks)
