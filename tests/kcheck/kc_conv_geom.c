@@ -4,6 +4,13 @@
  */
 #include "kcheck/kc_conv.h"
 
+static void end_axis(lmn_conv_geom *g, int i)
+{
+    const int64_t reach = (g->kernel[i] - 1) * g->dilation[i] + 1;
+    g->in[i] = lmn_max_i64(g->in[i], reach - g->pad[i] - g->pad_end[i]);
+    g->out[i] = (g->in[i] + g->pad[i] + g->pad_end[i] - reach) / g->stride[i] + 1;
+}
+
 void kc_conv_axes(kc_ctx *kc, const kc_conv_sizes *s, lmn_conv_geom *g)
 {
     for (int i = 0; i < 3; i++) {
@@ -12,11 +19,16 @@ void kc_conv_axes(kc_ctx *kc, const kc_conv_sizes *s, lmn_conv_geom *g)
         g->stride[i] = one ? 1 : kc_int(kc, 1, 3);
         g->dilation[i] = one || kc_int(kc, 0, 2) ? 1 : 2;
         g->pad[i] = one ? 0 : kc_int(kc, 0, 4), g->pad_end[i] = one ? 0 : kc_int(kc, 0, 4);
-        const int64_t reach = (g->kernel[i] - 1) * g->dilation[i] + 1;
         g->in[i] = i == 0 && s->flat ? 1 : kc_int(kc, 1, i == 0 ? s->depth : s->extent);
-        g->in[i] = lmn_max_i64(g->in[i], reach - g->pad[i] - g->pad_end[i]);
-        g->out[i] = (g->in[i] + g->pad[i] + g->pad_end[i] - reach) / g->stride[i] + 1;
+        end_axis(g, i);
     }
+}
+
+void kc_conv_long(kc_ctx *kc, lmn_conv_geom *g)
+{
+    g->in[1] = kc_int(kc, 1, 2), g->in[2] = g->stride[2] * kc_int(kc, 1030, 2200);
+    end_axis(g, 1);
+    end_axis(g, 2);
 }
 
 lmn_conv_geom kc_conv_square(int64_t size, int64_t kernel, int64_t stride)

@@ -33,6 +33,10 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     const kc_conv_sizes sizes = {pointwise && !lines,      flat || lines, lines ? 3 : 7, 3, 3,
                                  deep ? 3 : lines ? 40 : 9};
     kc_conv_axes(kc, &sizes, &g);
+    if (lines && kc_int(kc, 0, 5) == 0) {
+        g.n = 1, g.c_in = kc_int(kc, 1, 4), g.c_out = kc_int(kc, 1, 4);
+        kc_conv_long(kc, &g);
+    }
     return g;
 }
 

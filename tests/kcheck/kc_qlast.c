@@ -19,6 +19,10 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     const kc_conv_sizes sizes = {pointwise && !lines,       flat || lines, lines ? 3 : 7, 3, 4,
                                  deep ? 3 : lines ? 40 : 12};
     kc_conv_axes(kc, &sizes, &g);
+    if (lines && kc_int(kc, 0, 5) == 0) {
+        g.n = 1, g.c_in = 64, g.c_out = kc_int(kc, 1, 2);
+        kc_conv_long(kc, &g);
+    }
     return g;
 }
 

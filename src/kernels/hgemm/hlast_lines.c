@@ -9,9 +9,9 @@
 
 #include <math.h>
 
-/* Outputs of a chunk; fewest of a tile (of fewer, panels would pass too often); packed weights from
-   beyond L2. */
-enum { OUTPUTS = 256, LEAST_ROWS = 10, FAR_BYTES = 1 << 20, PAIR = 2 };
+/* Fewest outputs of a tile (of fewer, panels would pass too often); packed weights from beyond L2.
+ */
+enum { LEAST_ROWS = 10, FAR_BYTES = 1 << 20, PAIR = 2 };
 static const int64_t most_madds = 320 << 20; /* of a chunk, as in hgemm_cut.c */
 
 static bool takes(const lmn_hgemm_row *row, const lmn_conv_geom *g)
@@ -56,27 +56,30 @@ static bool in_place(const lmn_hlast_plan *p)
     for (int i = 1; i < 3; i++)
         if (g->pad[i] || lmn_conv_at(g, i, g->out[i] - 1, g->kernel[i] - 1) >= g->in[i])
             return false;
+    const int64_t span = p->direct.span, last = g->out[2] - (p->direct.spans - 1) * span;
     return p->gemm.row->group == PAIR ||
-           (line_elems(p) == line_taps(p) && lmn_conv_line_read(g->out[2]) == g->out[2]);
+           (line_elems(p) == line_taps(p) && lmn_conv_line_read(span) == span &&
+            lmn_conv_line_read(last) == last);
 }
 
-/* Outputs of a line that are read. */
-static int64_t read_outputs(const lmn_hlast_plan *p)
+/* Outputs of a line that are read for n. */
+static int64_t read_outputs(const lmn_hlast_plan *p, int64_t n)
 {
-    const int64_t width = p->g.out[2];
-    return p->gemm.row->group == PAIR ? width : lmn_conv_line_read(width);
+    return lmn_conv_cut_read(n, p->gemm.row->group == PAIR);
 }
 
 /* Elements of the lines that are copied, with what is read behind them; of windows of lines apart.
  */
 static int64_t copied_elems(const lmn_hlast_plan *p)
 {
-    const lmn_hlast_lines *d = &p->direct;
+    const lmn_conv_cut *d = &p->direct;
     return in_place(p) ? 0 : d->n_in * d->width * p->g.c_in + line_elems(p) - line_taps(p);
 }
 static int64_t apart_elems(const lmn_hlast_plan *p)
 {
-    return line_elems(p) == line_taps(p) ? 0 : p->direct.n_in * read_outputs(p) * line_elems(p);
+    return line_elems(p) == line_taps(p)
+               ? 0
+               : p->direct.n_in * read_outputs(p, p->direct.span) * line_elems(p);
 }
 
 /* Bytes of the places of runs. */
@@ -89,29 +92,19 @@ static size_t find_bytes(const lmn_hlast_plan *p)
 bool lmn_hlast_lines_make(const lmn_hgemm_row *row, lmn_hlast_plan *p)
 {
     const lmn_conv_geom *g = &p->g;
-    lmn_hlast_lines *d = &p->direct;
     if (!takes(row, g)) return false;
+    const bool pairs = row->group == PAIR;
     p->gemm.row = row;
-    const int64_t k = lmn_hlast_k(row, g);
-    d->lines = lmn_min_i64(g->out[1], lmn_ceil_div_i64(OUTPUTS, g->out[2]));
-    d->blocks = lmn_ceil_div_i64(g->out[1], d->lines);
-    const int64_t panels = lmn_ceil_div_i64(g->c_out, row->nr), chunks = g->n * d->blocks;
-    const int64_t panel_madds = d->lines * g->out[2] * row->nr * k;
-    int64_t wanted = g->threads > 1 ? lmn_ceil_div_i64(2 * g->threads, chunks) : 1;
-    if (row->group == PAIR)
-        wanted = lmn_max_i64(wanted, lmn_ceil_div_i64(panels * panel_madds, most_madds));
-    d->columns = lmn_ceil_div_i64(panels, lmn_min_i64(panels, wanted)) * row->nr;
-    d->n_blocks = lmn_ceil_div_i64(g->c_out, d->columns);
-    d->width = (read_outputs(p) - 1) * g->stride[2] + (g->kernel[2] - 1) * g->dilation[2] + 1;
-    d->n_in = (d->lines - 1) * g->stride[1] + (g->kernel[1] - 1) * g->dilation[1] + 1;
-    p->n_chunks = chunks * d->n_blocks;
+    p->n_chunks = lmn_conv_cut_make(g, row->nr, pairs, lmn_hlast_k(row, g), pairs ? most_madds : 0,
+                                    &p->direct);
     p->scratch_bytes =
         find_bytes(p) + (size_t)(copied_elems(p) + apart_elems(p)) * sizeof(uint16_t);
     return true;
 }
 
-/* Lines from `first` on of the padded image; what is not there is 0. */
-static void bring_lines(const lmn_hlast_plan *p, const uint16_t *image, int64_t first,
+/* Lines from `first` on of the padded image, from element `at` of the image's on; what is not there
+   is 0. */
+static void bring_lines(const lmn_hlast_plan *p, const uint16_t *image, int64_t first, int64_t at,
                         uint16_t *dst)
 {
     const lmn_conv_geom *g = &p->g;
@@ -119,8 +112,7 @@ static void bring_lines(const lmn_hlast_plan *p, const uint16_t *image, int64_t 
     for (int64_t i = 0; i < p->direct.n_in; i++, dst += len) {
         const int64_t y = first + i;
         const bool inside = y >= 0 && y < g->in[1];
-        lmn_hlast_copy_line(dst, image + (inside ? y * width : 0), -g->pad[2] * g->c_in, len,
-                            inside ? width : 0);
+        lmn_hlast_copy_line(dst, image + (inside ? y * width : 0), at, len, inside ? width : 0);
     }
 }
 
@@ -145,12 +137,12 @@ static bool any_not_finite(const uint16_t *x, int64_t n)
     return any;
 }
 
-/* The windows of copied lines, each ended by zeros. */
-static void set_apart(const lmn_hlast_plan *p, const uint16_t *lines, uint16_t *dst)
+/* `read` windows of each copied line, each ended by zeros. */
+static void set_apart(const lmn_hlast_plan *p, const uint16_t *lines, int64_t read, uint16_t *dst)
 {
     const int64_t n = line_elems(p), taps = line_taps(p), step = p->g.stride[2] * p->g.c_in;
     for (int64_t i = 0; i < p->direct.n_in; i++, lines += p->direct.width * p->g.c_in)
-        for (int64_t o = 0; o < read_outputs(p); o++, dst += n)
+        for (int64_t o = 0; o < read; o++, dst += n)
             lmn_hlast_copy_line(dst, lines + o * step, 0, n, taps);
 }
 
@@ -167,42 +159,43 @@ static void find_runs(const lmn_hlast_plan *p, int64_t per_line, int64_t *at)
                 *at++ = ky * g->dilation[1] * per_line + q * g->dilation[2] * g->c_in + i;
 }
 
-/* What a chunk reads, from line `first` of the padded image on. */
+/* What a chunk reads. */
 typedef struct source {
     const uint16_t *x;
     int64_t per_line, step; /* elements from line to line, from output to output */
 } source;
 
-static source source_of(const lmn_hlast_plan *p, const uint16_t *image, int64_t first,
+static source source_of(const lmn_hlast_plan *p, const uint16_t *x, const lmn_conv_part *part,
                         uint16_t *room)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t copied = copied_elems(p), n = line_elems(p), past = n - line_taps(p);
     const int64_t step = g->stride[2] * g->c_in, width = g->in[2] * g->c_in;
-    if (!copied) return (source){image + first * width, width, step};
-    bring_lines(p, image, first, room);
+    const int64_t first = part->line * g->stride[1] - g->pad[1];
+    const uint16_t *image = x + part->image * g->in[1] * width;
+    if (!copied) return (source){image + first * width + part->o * step, width, step};
+    bring_lines(p, image, first, part->o * step - g->pad[2] * g->c_in, room);
     memset(room + copied - past, 0, (size_t)past * sizeof *room);
     if (!past || !any_not_finite(room, copied))
         return (source){room, p->direct.width * g->c_in, step};
-    set_apart(p, room, room + copied);
-    return (source){room + copied, read_outputs(p) * n, n};
+    const int64_t read = read_outputs(p, part->n_o);
+    set_apart(p, room, read, room + copied);
+    return (source){room + copied, read * n, n};
 }
 
 void lmn_hlast_lines_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, int64_t chunk,
                            void *scratch)
 {
     const lmn_conv_geom *g = &p->g;
-    const lmn_hlast_lines *d = &p->direct;
     const lmn_hgemm_row *row = p->gemm.row;
-    const int64_t block = chunk / d->n_blocks, j = chunk % d->n_blocks * d->columns;
-    const int64_t image = block / d->blocks, line = block % d->blocks * d->lines;
-    const int64_t k = lmn_hlast_k(row, g), run = run_elems(p);
+    const lmn_conv_part part = lmn_conv_cut_part(g, &p->direct, chunk);
+    const int64_t k = lmn_hlast_k(row, g), run = run_elems(p), j = part.j;
     int64_t *at = scratch;
     uint16_t *room = (uint16_t *)scratch + (find_bytes(p) / sizeof *room);
-    const source from = source_of(p, args->x + image * g->in[1] * g->in[2] * g->c_in,
-                                  line * g->stride[1] - g->pad[1], room);
+    const source from = source_of(p, args->x, &part, room);
     find_runs(p, from.per_line, at);
-    const int64_t out = (image * g->out[1] + line) * g->out[2] * g->c_out + j;
+    const int64_t line = part.image * g->out[1] + part.line;
+    const int64_t out = (line * g->out[2] + part.o) * g->c_out + j;
     const lmn_hgemm_head head = {.col = args->bias ? args->bias + j : NULL,
                                  .lo = args->clipped ? args->lo : -INFINITY,
                                  .hi = args->clipped ? args->hi : INFINITY,
@@ -214,13 +207,13 @@ void lmn_hlast_lines_chunk(const lmn_hlast_plan *p, const lmn_hlast_args *args, 
     row->lines(&(lmn_hgemm_lines){.a = from.x,
                                   .line = g->stride[1] * from.per_line,
                                   .step = from.step,
-                                  .width = g->out[2],
-                                  .n_lines = lmn_min_i64(d->lines, g->out[1] - line),
+                                  .width = part.n_o,
+                                  .n_lines = part.n_lines,
                                   .at = at,
                                   .run = run,
                                   .b = args->w + j / row->nr * panel,
                                   .b_panel = panel,
-                                  .n = lmn_min_i64(d->columns, g->c_out - j),
+                                  .n = part.n,
                                   .k = k,
                                   .b_far = k * g->c_out * (int64_t)sizeof *args->w > FAR_BYTES,
                                   .head = &head});

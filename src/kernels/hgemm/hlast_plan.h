@@ -14,23 +14,15 @@
 #ifndef LMN_KERNELS_HLAST_PLAN_H
 #define LMN_KERNELS_HLAST_PLAN_H
 
-#include "kernels/conv/conv_geom.h"
+#include "kernels/conv/conv_cut.h"
 #include "kernels/hgemm/hgemm_plan.h"
 
 #include <string.h>
 
-/* Windows read where they lie, in copies of lines with their padding: `lines` lines of outputs and
-   `columns` channels are a chunk. */
-typedef struct lmn_hlast_lines {
-    int64_t lines, blocks;     /* 0: windows are copied instead; blocks of an image */
-    int64_t columns, n_blocks; /* n_blocks of channels */
-    int64_t width, n_in;       /* pixels of a copied line, and lines */
-} lmn_hlast_lines;
-
 typedef struct lmn_hlast_plan {
     lmn_conv_geom g;
     lmn_hgemm_plan gemm; /* of all images */
-    lmn_hlast_lines direct;
+    lmn_conv_cut direct; /* windows read where they lie */
     int64_t n_chunks;
     size_t scratch_bytes;
 } lmn_hlast_plan;

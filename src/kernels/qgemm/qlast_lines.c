@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-/* Outputs of a chunk; fewest of a tile (of fewer, panels would pass too often); packed weights from
-   beyond L2. */
-enum { OUTPUTS = 256, LEAST_ROWS = 10, FAR_BYTES = 1 << 20 };
+/* Fewest outputs of a tile (of fewer, panels would pass too often); packed weights from beyond L2.
+ */
+enum { LEAST_ROWS = 10, FAR_BYTES = 1 << 20 };
 
 static bool takes(const lmn_qgemm_row *row, const lmn_conv_geom *g)
 {
@@ -38,12 +38,12 @@ static void *take(uint8_t *base, size_t *used, int64_t bytes)
 static size_t lay_out(const lmn_qlast_plan *p, uint8_t *base, parts *s)
 {
     const lmn_conv_geom *g = &p->g;
-    const lmn_qlast_lines *d = &p->windows;
+    const lmn_conv_cut *d = &p->windows;
     size_t used = 0;
     s->at = take(base, &used, g->kernel[1] * g->kernel[2] * g->c_in / p->gemm.row->group * 8);
     s->add = take(base, &used, d->columns * 4);
     s->mul = take(base, &used, d->columns * 4);
-    s->none = take(base, &used, d->lines * g->out[2] * 4);
+    s->none = take(base, &used, d->lines * d->span * 4);
     s->lines = take(base, &used, d->n_in * d->width * g->c_in);
     return used;
 }
@@ -51,41 +51,32 @@ static size_t lay_out(const lmn_qlast_plan *p, uint8_t *base, parts *s)
 bool lmn_qlast_lines_make(const lmn_qgemm_row *row, lmn_qlast_plan *p)
 {
     const lmn_conv_geom *g = &p->g;
-    lmn_qlast_lines *d = &p->windows;
     if (!takes(row, g)) return false;
     p->gemm.row = row;
-    d->lines = lmn_min_i64(g->out[1], lmn_ceil_div_i64(OUTPUTS, g->out[2]));
-    d->blocks = lmn_ceil_div_i64(g->out[1], d->lines);
-    const int64_t panels = lmn_ceil_div_i64(g->c_out, row->nr), chunks = g->n * d->blocks;
-    const int64_t wanted = g->threads > 1 ? lmn_ceil_div_i64(2 * g->threads, chunks) : 1;
-    d->columns = lmn_ceil_div_i64(panels, lmn_min_i64(panels, wanted)) * row->nr;
-    d->n_blocks = lmn_ceil_div_i64(g->c_out, d->columns);
-    d->width = (lmn_conv_line_read(g->out[2]) - 1) * g->stride[2] + g->kernel[2];
-    d->n_in = (d->lines - 1) * g->stride[1] + (g->kernel[1] - 1) * g->dilation[1] + 1;
-    p->n_chunks = chunks * d->n_blocks;
+    const int64_t k = g->kernel[1] * g->kernel[2] * g->c_in;
+    p->n_chunks = lmn_conv_cut_make(g, row->nr, false, k, 0, &p->windows);
     parts none;
     p->scratch_bytes = lay_out(p, NULL, &none);
     return true;
 }
 
-/* Lines from `first` on of the padded image. */
+/* Lines from `first` on of the padded image, from byte `at` of the image's on. */
 static void bring_lines(const lmn_qlast_plan *p, const lmn_qconv_args *args, const uint8_t *image,
-                        int64_t first, uint8_t *dst)
+                        int64_t first, int64_t at, uint8_t *dst)
 {
     const lmn_conv_geom *g = &p->g;
-    const int64_t c = g->c_in, len = p->windows.width * c;
+    const int64_t width = g->in[2] * g->c_in, len = p->windows.width * g->c_in;
     const uint8_t pad = (uint8_t)args->x_zp;
-    const int64_t lo = lmn_min_i64(len, g->pad[2] * c);
-    const int64_t hi = lmn_min_i64(len, (g->pad[2] + g->in[2]) * c);
+    const int64_t lo = lmn_min_i64(len, lmn_max_i64(0, -at));
+    const int64_t hi = lmn_max_i64(lo, lmn_min_i64(len, width - at));
     for (int64_t i = 0; i < p->windows.n_in; i++, dst += len) {
         const int64_t y = first + i;
         if (y < 0 || y >= g->in[1]) {
             memset(dst, pad, (size_t)len);
             continue;
         }
-        const uint8_t *src = image + y * g->in[2] * c;
         memset(dst, pad, (size_t)lo);
-        memcpy(dst + lo, src, (size_t)(hi - lo));
+        if (hi > lo) memcpy(dst + lo, image + y * width + at + lo, (size_t)(hi - lo));
         memset(dst + hi, pad, (size_t)(len - hi));
     }
 }
@@ -106,12 +97,11 @@ void lmn_qlast_lines_chunk(const lmn_qlast_plan *p, const lmn_qconv_args *args, 
                            void *scratch)
 {
     const lmn_conv_geom *g = &p->g;
-    const lmn_qlast_lines *d = &p->windows;
+    const lmn_conv_cut *d = &p->windows;
     const lmn_qgemm_row *row = p->gemm.row;
-    const int64_t block = chunk / d->n_blocks, j = chunk % d->n_blocks * d->columns;
-    const int64_t image = block / d->blocks, line = block % d->blocks * d->lines;
+    const lmn_conv_part part = lmn_conv_cut_part(g, d, chunk);
     const int64_t k = g->kernel[1] * g->kernel[2] * g->c_in, per_line = d->width * g->c_in;
-    const int64_t n = lmn_min_i64(d->columns, g->c_out - j);
+    const int64_t j = part.j, step = g->stride[2] * g->c_in;
     const int64_t panel = k * row->nr * row->b_bytes;
     const int64_t panels = lmn_ceil_div_i64(g->c_out, row->nr) * panel;
     parts s;
@@ -120,20 +110,21 @@ void lmn_qlast_lines_chunk(const lmn_qlast_plan *p, const lmn_qconv_args *args, 
     for (int64_t ky = 0; ky < g->kernel[1]; ky++)
         for (int64_t i = 0; i < g->kernel[2] * g->c_in; i += row->group)
             *at++ = ky * g->dilation[1] * per_line + i;
-    bring_lines(p, args, args->x + image * g->in[1] * g->in[2] * g->c_in,
-                line * g->stride[1] - g->pad[1], s.lines);
-    column_terms(args, (const int32_t *)(const void *)(args->w + panels), j, n, &s);
-    memset(s.none, 0, (size_t)(d->lines * g->out[2]) * sizeof *s.none);
-    const int64_t out = (image * g->out[1] + line) * g->out[2] * g->c_out + j;
+    bring_lines(p, args, args->x + part.image * g->in[1] * g->in[2] * g->c_in,
+                part.line * g->stride[1] - g->pad[1], part.o * step - g->pad[2] * g->c_in, s.lines);
+    column_terms(args, (const int32_t *)(const void *)(args->w + panels), j, part.n, &s);
+    memset(s.none, 0, (size_t)(d->lines * d->span) * sizeof *s.none);
+    const int64_t line = part.image * g->out[1] + part.line;
+    const int64_t out = (line * g->out[2] + part.o) * g->c_out + j;
     row->lines(&(lmn_qgemm_lines){.a = s.lines,
                                   .line = g->stride[1] * per_line,
-                                  .step = g->stride[2] * g->c_in,
-                                  .width = g->out[2],
-                                  .n_lines = lmn_min_i64(d->lines, g->out[1] - line),
+                                  .step = step,
+                                  .width = part.n_o,
+                                  .n_lines = part.n_lines,
                                   .at = s.at,
                                   .b = args->w + j / row->nr * panel,
                                   .b_panel = panel,
-                                  .n = n,
+                                  .n = part.n,
                                   .k = k,
                                   .b_far = panels > FAR_BYTES,
                                   .a_signed = args->x_signed,

@@ -11,21 +11,14 @@
 #ifndef LMN_KERNELS_QLAST_PLAN_H
 #define LMN_KERNELS_QLAST_PLAN_H
 
-#include "kernels/conv/conv_geom.h"
+#include "kernels/conv/conv_cut.h"
 #include "kernels/qgemm/qconv_plan.h"
-
-/* Windows read where they lie: `lines` lines of outputs and `columns` channels are a chunk. */
-typedef struct lmn_qlast_lines {
-    int64_t lines, blocks;     /* 0: windows are copied instead; blocks of an image */
-    int64_t columns, n_blocks; /* n_blocks of channels */
-    int64_t width, n_in;       /* pixels of a copied line, and lines */
-} lmn_qlast_lines;
 
 typedef struct lmn_qlast_plan {
     lmn_conv_geom g;
-    lmn_qlast_lines windows;
-    bool direct;         /* the pixels of x are the rows of A */
-    lmn_qgemm_plan gemm; /* of all images */
+    lmn_conv_cut windows; /* read where they lie */
+    bool direct;          /* the pixels of x are the rows of A */
+    lmn_qgemm_plan gemm;  /* of all images */
     int64_t n_chunks;
     size_t scratch_bytes;
 } lmn_qlast_plan;
