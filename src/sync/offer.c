@@ -8,11 +8,13 @@
 
 #include "sync/wait.h"
 
+#define NUMBERS 64 /* that are given by wish */
 #define SPINS 2000 /* pauses before the caller sleeps: about what a wake-up costs */
 
 void lmn_offer_init(lmn_offer *o)
 {
     lmn_atomic_init(&o->word, 0);
+    lmn_atomic_init(&o->numbers, 0);
     for (int i = 0; i < LMN_OFFER_RANGES; i++) lmn_atomic_init(&o->range[i].next, 0);
     o->loop = (lmn_loop){0};
 }
@@ -39,6 +41,7 @@ bool lmn_offer_open(lmn_offer *o, const lmn_loop *loop)
     const int32_t n = ranges(loop);
     for (int32_t r = 0; r < n; r++)
         lmn_atomic_store(&o->range[r].next, range_begin(loop, r, n), relaxed);
+    lmn_atomic_store(&o->numbers, 1, relaxed);
     const uint32_t most = (uint32_t)loop->width << LMN_OFFER_MOST_SHIFT;
     const uint32_t given = (uint32_t)1 << LMN_OFFER_GIVEN_SHIFT;
     lmn_atomic_store(&o->word, LMN_OFFER_OWNED | LMN_OFFER_OPEN | most | given, release);
@@ -68,13 +71,24 @@ void lmn_offer_work(lmn_offer *o, int32_t worker)
     }
 }
 
-int32_t lmn_offer_join(lmn_offer *o)
+/* A number for who has joined by `word`; there is one for each of the loop's width. */
+static int32_t take_number(lmn_offer *o, int32_t wish, uint32_t word)
+{
+    const int32_t width = (int32_t)lmn_offer_most(word);
+    if (width > NUMBERS) return (int32_t)lmn_offer_given(word);
+    for (int32_t at = wish > 0 && wish < width ? wish : 1;; at = at + 1 < width ? at + 1 : 1) {
+        const uint64_t bit = (uint64_t)1 << at;
+        if (!(lmn_atomic_or(&o->numbers, bit, relaxed) & bit)) return at;
+    }
+}
+
+int32_t lmn_offer_join(lmn_offer *o, int32_t wish)
 {
     uint32_t word = lmn_atomic_load(&o->word, relaxed);
     while (lmn_offer_wanted(word))
         if (lmn_atomic_cas(&o->word, &word, word + ((uint32_t)1 << LMN_OFFER_GIVEN_SHIFT) + 1,
                            acquire))
-            return (int32_t)lmn_offer_given(word);
+            return take_number(o, wish, word);
     return 0;
 }
 

@@ -9,7 +9,8 @@
  *
  * Chunks lie in as many ranges as there are workers (at most LMN_OFFER_RANGES): a worker begins
  * with its own, so that loop after loop the same worker meets the same part of the data in its
- * caches, and goes on with what others have left of theirs.
+ * caches, and goes on with what others have left of theirs. A helper asks for the same number every
+ * time: scratch, too, is then what it wrote itself.
  *
  * Order: chunks of a range are claimed in order. Progress: claim, join and leave are lock-free,
  * chunks are claimed by fetch-and-add; close waits for helpers that hold a chunk. Memory: the
@@ -53,6 +54,7 @@ typedef struct lmn_offer_range {
 
 typedef struct lmn_offer {
     _Alignas(LMN_APART) lmn_atomic(uint32_t) word;
+    lmn_atomic(uint64_t) numbers; /* bit i: worker number i is somebody's */
     lmn_offer_range range[LMN_OFFER_RANGES];
     _Alignas(LMN_APART) lmn_loop loop; /* written while closed */
 } lmn_offer;
@@ -73,11 +75,14 @@ static inline uint32_t lmn_offer_given(uint32_t word)
 {
     return word >> LMN_OFFER_GIVEN_SHIFT & LMN_OFFER_FIELD;
 }
+static inline uint32_t lmn_offer_most(uint32_t word)
+{
+    return word >> LMN_OFFER_MOST_SHIFT & LMN_OFFER_FIELD;
+}
 /* May somebody join? */
 static inline bool lmn_offer_wanted(uint32_t word)
 {
-    return word & LMN_OFFER_OPEN &&
-           lmn_offer_given(word) < (word >> LMN_OFFER_MOST_SHIFT & LMN_OFFER_FIELD);
+    return word & LMN_OFFER_OPEN && lmn_offer_given(word) < lmn_offer_most(word);
 }
 
 void lmn_offer_init(lmn_offer *o);
@@ -88,8 +93,9 @@ void lmn_offer_work(lmn_offer *o, int32_t worker);
 /* The caller has found no more chunks: nobody joins any more, wait for those inside, free for the
  * next. All chunks that were taken are done and their effects visible. */
 void lmn_offer_close(lmn_offer *o);
-/* A helper: the worker number, or 0: not wanted. */
-int32_t lmn_offer_join(lmn_offer *o);
+/* A helper: the worker number, or 0: not wanted. It is `wish` (from 1 on, or 0: any) where that is
+ * below the loop's width and free; in loops of more than 64 workers they come in order. */
+int32_t lmn_offer_join(lmn_offer *o, int32_t wish);
 /* A helper that joined has found no more chunks. */
 void lmn_offer_leave(lmn_offer *o);
 

@@ -41,10 +41,12 @@ static bool ended(const lmn_worker *w, lmn_group *g)
 }
 
 /* A loop that wants more workers, joined, and the number it gave. */
-static lmn_offer *join_loop(lmn_workpool *p, int32_t *number)
+static lmn_offer *join_loop(lmn_worker *w, int32_t *number)
 {
+    lmn_workpool *p = w->pool;
+    const int32_t wish = w->guest ? 0 : (int32_t)(w - p->worker) + 1;
     for (int i = 0; i < LMN_POOL_OFFERS; i++)
-        if ((*number = lmn_offer_join(&p->offer[i])) > 0) return &p->offer[i];
+        if ((*number = lmn_offer_join(&p->offer[i], wish)) > 0) return &p->offer[i];
     return NULL;
 }
 
@@ -141,7 +143,7 @@ static bool work_once(lmn_worker *w, lmn_group *g, bool claimed)
     lmn_deque_item t;
     int32_t number = 0;
     lmn_offer *o = NULL;
-    if (!lmn_deque_take(&w->deque, &t) && !(o = join_loop(w->pool, &number)) && !steal(w, g, &t))
+    if (!lmn_deque_take(&w->deque, &t) && !(o = join_loop(w, &number)) && !steal(w, g, &t))
         return false;
     if (claimed && work_in_sight(w->pool)) lmn_park_notify(w->lot, 1);
     if (o)

@@ -89,7 +89,7 @@ static void stopping_caller(void)
 
 static void helper(void)
 {
-    const int32_t worker = lmn_offer_join(&offer);
+    const int32_t worker = lmn_offer_join(&offer, 2);
     if (worker == 0) return;
     lmn_offer_work(&offer, worker);
     lmn_offer_leave(&offer);

@@ -72,6 +72,39 @@ static void test_widths(t_env *env)
     }
 }
 
+#define FIXED_WIDTH 5
+#define FIXED_TURNS 200
+
+/* Which thread had a worker's number in the last loop that it came to. */
+typedef struct given {
+    lmn_atomic(uintptr_t) thread[FIXED_WIDTH];
+    lmn_atomic(uint32_t) came, moved;
+} given;
+
+static void number_chunk(void *arg, int64_t c, int32_t worker)
+{
+    given *n = arg;
+    const uintptr_t me = lmn_thread_key();
+    (void)c;
+    const uintptr_t before = lmn_atomic_exchange(&n->thread[worker], me, relaxed);
+    if (before != me) (void)lmn_atomic_add(before ? &n->moved : &n->came, 1, relaxed);
+    for (volatile int i = 0; i < 2000; i++) {
+    }
+}
+
+/* Loop after loop a thread has the same number. */
+static void test_numbers(t_env *env)
+{
+    static given n;
+    lmn_workpool *p = pool_of(env, FIXED_WIDTH);
+    T_REQUIRE(p);
+    for (int turn = 0; turn < FIXED_TURNS; turn++)
+        lmn_workpool_for(p, &(lmn_loop){.n_chunks = 60, .fn = number_chunk, .arg = &n});
+    T_EQ(lmn_atomic_load(&n.moved, relaxed), 0);
+    T_CHECK(lmn_atomic_load(&n.came, relaxed) > 2);
+    lmn_workpool_destroy(p);
+}
+
 static void outer(void *arg, int64_t c, int32_t worker)
 {
     job *j = arg, *inner = malloc(sizeof *inner);
@@ -220,5 +253,6 @@ static void test_bad_reductions(t_env *env)
     lmn_workpool_destroy(p);
 }
 
-T_MAIN(T_TEST(test_widths), T_TEST(test_nested), T_TEST(test_callers), T_TEST(test_stop),
-       T_TEST(test_expected), T_TEST(test_reductions), T_TEST(test_bad_reductions))
+T_MAIN(T_TEST(test_widths), T_TEST(test_numbers), T_TEST(test_nested), T_TEST(test_callers),
+       T_TEST(test_stop), T_TEST(test_expected), T_TEST(test_reductions),
+       T_TEST(test_bad_reductions))
