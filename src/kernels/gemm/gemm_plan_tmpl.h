@@ -25,7 +25,8 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 2048 / sizeof(GEMM_REAL), /* longest k of a packed block */
+    KC = 4096 / sizeof(GEMM_REAL), /* longest k of a packed block ... */
+    KC_FEW = KC / 2,               /* ... for few rows, or where A is copied, too */
     NC = 96,                       /* columns of a packed block ... */
     WIDE_K = 128,                  /* ... more where sums are so short: rows of C are long then */
     MC = 512,                      /* rows of a chunk */
@@ -41,7 +42,7 @@ enum {
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
-    DIRECT_NC = 768,          /* columns of a chunk then, of KC */
+    DIRECT_NC = 768,          /* columns of a chunk then, of KC_FEW */
     NARROW_BYTES = 1 << 20,   /* and a B of one panel */
     FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
     SHORT_K = 64,             /* sums so short are mostly C ... */
@@ -136,7 +137,8 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
 /* Of a block of B. */
 static int64_t longest_k(const GEMM_T(plan) * p)
 {
-    return p->path == PATH_DIRECT && p->b_far ? p->row->far_k : KC;
+    if (p->path == PATH_DIRECT && p->b_far) return p->row->far_k;
+    return p->b_far || (p->flags & LMN_GEMM_TRANS_A) ? KC_FEW : KC;
 }
 
 static void cut_blocks(GEMM_T(plan) * p)
@@ -147,8 +149,8 @@ static void cut_blocks(GEMM_T(plan) * p)
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
     c.mr = p->row->mr, c.nr = p->row->nr;
     c.mc = MC, c.nc = NC;
-    if (p->k <= WIDE_K) c.nc = NC * KC / lmn_max_i64(16, p->k);
-    if (p->b_far) c.nc = DIRECT_NC * KC / longest_k(p);
+    if (p->k <= WIDE_K) c.nc = NC * KC_FEW / lmn_max_i64(16, p->k);
+    if (p->b_far) c.nc = DIRECT_NC * KC_FEW / longest_k(p);
     c.threads = p->threads;
     c.pack = packs, c.come = chunk_madds, c.most = max_chunk_madds;
     c.fetch = p->threads > 2 ? p->threads - 2 : 0; /* two are hardly in each other's way */
@@ -215,7 +217,7 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     out->path = choose_path(out);
     cut(out);
     out->c_past =
-        out->row->past && s->k <= KC && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
+        out->row->past && s->k <= KC_FEW && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
     lay_out(out, longest_k(out));
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
