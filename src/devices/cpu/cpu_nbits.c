@@ -180,7 +180,7 @@ static lamina_status packed_run(const lamina_kernel *k, lmn_eval *ec, const nbit
  */
 
 /* Of what pack() writes: another order of bytes is another number. */
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 typedef struct nbits_state {
     lmn_packed *panels; /* NULL: weights are read where they lie */

@@ -3,9 +3,10 @@
  * that are used often. Rows of weights, 32 a strip, lie side by side, so that a lane of sums
  * belongs to a row of weights and nothing is folded across lanes:
  *
- *   a block of 32 << shift columns of a strip is, one after the other,
+ *   a block of 32 << shift columns of a strip is, in front of its groups or, of one, behind it,
  *     128 B   scales, one a row, as f32
  *      64 B   only if there are zero points: those, a byte a row, and 32 B of zeros
+ *     and
  *     groups  32 columns each, bits lines of 128 B. Bytes 4 r .. 4 r + 3 of line c belong to row r:
  *             with 8 bits columns 4 c .. 4 c + 3; with 4 bits low halves these, high halves columns
  *             16 + 4 c .. 16 + 4 c + 3
@@ -46,8 +47,8 @@ static inline int64_t lmn_nbpanel_strips(int64_t n)
 {
     return (n + LMN_NBPANEL_ROWS - 1) / LMN_NBPANEL_ROWS;
 }
-/* Bytes before the groups of a block, of a group, and of a strip. */
-static inline int64_t lmn_nbpanel_head_bytes(bool zps)
+/* Bytes of a block beside its groups, of a group, and of a strip. */
+static inline int64_t lmn_nbpanel_scale_bytes(bool zps)
 {
     return zps ? 192 : 128;
 }
@@ -58,7 +59,7 @@ static inline int64_t lmn_nbpanel_group_bytes(int32_t bits)
 static inline int64_t lmn_nbpanel_strip_bytes(const lmn_nbpanels *w)
 {
     return w->n_blocks *
-           (lmn_nbpanel_head_bytes(w->zps) + (lmn_nbpanel_group_bytes(w->bits) << w->shift));
+           (lmn_nbpanel_scale_bytes(w->zps) + (lmn_nbpanel_group_bytes(w->bits) << w->shift));
 }
 
 /* Panels of n rows, which the fields of *to but p describe; dst: lmn_nbpanel_strips(n) strips. Rows

@@ -28,13 +28,13 @@ static int32_t group_sum(const uint8_t *q, int32_t bits, int64_t r, const int8_t
 static float one_step(const nbpanel_part *p, int64_t g, int64_t r, const uint8_t *a, float y)
 {
     const lmn_nbpanels *w = &p->w;
-    const uint8_t *head = nbpanel_head(w, g, w->bits, w->zps);
+    const uint8_t *scales = nbpanel_scales(w, g, w->bits, w->zps);
     float s, scale;
     int32_t sum;
     memcpy(&s, a + NBPANEL_S, sizeof s);
     memcpy(&sum, a + NBPANEL_SUM, sizeof sum);
-    memcpy(&scale, head + r * 4, sizeof scale);
-    const int32_t off = w->zps ? head[NBPANEL_ZP + r] * sum : sum / (w->bits == 4 ? 16 : 1);
+    memcpy(&scale, scales + r * 4, sizeof scale);
+    const int32_t off = w->zps ? scales[NBPANEL_ZP + r] * sum : sum / (w->bits == 4 ? 16 : 1);
     const uint8_t *q = nbpanel_group(w, g, w->bits, w->zps);
     const int32_t v = off + group_sum(q, w->bits, r, (const int8_t *)a);
     const float both = scale * s;

@@ -34,7 +34,8 @@ static void put_block(uint8_t *dst, const lmn_nbdot_weights *w, int64_t j, int64
 {
     const int64_t bytes = 4 * w->bits; /* of a group of a row */
     const uint8_t *from = w->q + j * w->row_bytes + (b << w->shift) * bytes;
-    uint8_t *to = dst + lmn_nbpanel_head_bytes(w->zp != NULL) + r * 4;
+    uint8_t *scales = dst + (w->shift > 0 ? 0 : lmn_nbpanel_group_bytes(w->bits));
+    uint8_t *to = dst + (w->shift > 0 ? lmn_nbpanel_scale_bytes(w->zp != NULL) : 0) + r * 4;
     for (int64_t g = 0; g < 1 << w->shift; g++, from += bytes) {
         uint8_t some[LMN_NBDOT_GROUP];
         if (w->bits == 4)
@@ -43,8 +44,8 @@ static void put_block(uint8_t *dst, const lmn_nbdot_weights *w, int64_t j, int64
             memcpy(some, from, sizeof some);
         for (int64_t c = 0; c < w->bits; c++, to += 128) memcpy(to, some + 4 * c, 4);
     }
-    memcpy(dst + r * 4, w->scale + j * w->n_blocks + b, 4);
-    if (w->zp) dst[128 + r] = (uint8_t)lmn_nbdot_zp_at(w->zp + j * w->zp_bytes, w->bits, b);
+    memcpy(scales + r * 4, w->scale + j * w->n_blocks + b, 4);
+    if (w->zp) scales[128 + r] = (uint8_t)lmn_nbdot_zp_at(w->zp + j * w->zp_bytes, w->bits, b);
 }
 
 void lmn_nbpanel_make(uint8_t *dst, const lmn_nbpanels *to, const lmn_nbdot_weights *from,

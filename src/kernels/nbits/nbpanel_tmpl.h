@@ -35,18 +35,20 @@ static inline void nbpanel_pack(uint8_t *dst, int64_t step, const float *x, int6
     }
 }
 
-/* Where group g of a strip lies, and the head of its block: the scales. */
+/* Where group g of a strip lies, and the scales of its block. */
 static inline const uint8_t *nbpanel_group(const lmn_nbpanels *w, int64_t g, int32_t bits, bool zps)
 {
-    const int64_t heads = (g >> w->shift) + 1;
-    return w->p + heads * lmn_nbpanel_head_bytes(zps) + g * lmn_nbpanel_group_bytes(bits);
+    const int64_t before = (g >> w->shift) + (w->shift > 0); /* scales of so many blocks */
+    return w->p + before * lmn_nbpanel_scale_bytes(zps) + g * lmn_nbpanel_group_bytes(bits);
 }
-static inline const uint8_t *nbpanel_head(const lmn_nbpanels *w, int64_t g, int32_t bits, bool zps)
+static inline const uint8_t *nbpanel_scales(const lmn_nbpanels *w, int64_t g, int32_t bits,
+                                            bool zps)
 {
     const int64_t first = g >> w->shift << w->shift;
-    return nbpanel_group(w, first, bits, zps) - lmn_nbpanel_head_bytes(zps);
+    return nbpanel_group(w, first, bits, zps) +
+           (w->shift > 0 ? -lmn_nbpanel_scale_bytes(zps) : lmn_nbpanel_group_bytes(bits));
 }
-enum { NBPANEL_ZP = 128 }; /* offset of zero points in a head */
+enum { NBPANEL_ZP = 128 }; /* offset of zero points behind the scales */
 
 /* Groups [g, end) of some strips against a tile of m rows of A, whose records begin at a. The sums
    in acc, LMN_NBPANEL_M rows of A a strip, begin where g is 0, or go on. */

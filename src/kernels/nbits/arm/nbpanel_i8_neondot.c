@@ -85,14 +85,14 @@ ALWAYS void row(const nbpanel_part *p, int64_t i, const int bits, const bool zps
 #undef START
     for (int64_t g = p->g; g < p->end; g++, a += p->m * LMN_NBPANEL_RECORD) {
         const sums v = group_sums(nbpanel_group(w, g, bits, zps), a, bits);
-        const uint8_t *head = nbpanel_head(w, g, bits, zps);
+        const uint8_t *scales = nbpanel_scales(w, g, bits, zps);
         const float32x4_t s = vreinterpretq_f32_s32(every(a + NBPANEL_S));
-#define CHAIN(i)                                                                   \
-    {                                                                              \
-        const uint8_t *zp = zps ? head + NBPANEL_ZP + 4 * (i) : NULL;              \
-        const float32x4_t scale = vreinterpretq_f32_u8(vld1q_u8(head + 16 * (i))); \
-        const int32x4_t sum = vaddq_s32(v.v##i, taken_off(a, zp, bits));           \
-        c##i = vfmaq_f32(c##i, vcvtq_f32_s32(sum), vmulq_f32(scale, s));           \
+#define CHAIN(i)                                                                     \
+    {                                                                                \
+        const uint8_t *zp = zps ? scales + NBPANEL_ZP + 4 * (i) : NULL;              \
+        const float32x4_t scale = vreinterpretq_f32_u8(vld1q_u8(scales + 16 * (i))); \
+        const int32x4_t sum = vaddq_s32(v.v##i, taken_off(a, zp, bits));             \
+        c##i = vfmaq_f32(c##i, vcvtq_f32_s32(sum), vmulq_f32(scale, s));             \
     }
         EACH(CHAIN)
 #undef CHAIN

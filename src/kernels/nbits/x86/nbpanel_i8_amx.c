@@ -78,11 +78,11 @@ ALWAYS void tile(const nbpanel_part *p, const int bits, const bool zps)
         }
         if (g > p->g) { /* what waits is of the group before */
             const uint8_t *before = a - ROWS * LMN_NBPANEL_RECORD;
-            const uint8_t *head = nbpanel_head(&w, g - 1, bits, zps);
+            const uint8_t *scales = nbpanel_scales(&w, g - 1, bits, zps);
             const int32_t *sum = sums[(g - 1) & 1];
-            const __m512 scale0 = _mm512_loadu_ps(head), scale1 = _mm512_loadu_ps(head + 64);
-            const __m512i zp0 = zps ? zero_points(head + NBPANEL_ZP) : _mm512_setzero_si512();
-            const __m512i zp1 = zps ? zero_points(head + NBPANEL_ZP + 16) : zp0;
+            const __m512 scale0 = _mm512_loadu_ps(scales), scale1 = _mm512_loadu_ps(scales + 64);
+            const __m512i zp0 = zps ? zero_points(scales + NBPANEL_ZP) : _mm512_setzero_si512();
+            const __m512i zp1 = zps ? zero_points(scales + NBPANEL_ZP + 16) : zp0;
 #define CHAIN(i)                                                                          \
     {                                                                                     \
         const uint8_t *const r = before + i * LMN_NBPANEL_RECORD;                         \

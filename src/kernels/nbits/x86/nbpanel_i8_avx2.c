@@ -101,14 +101,14 @@ ALWAYS void row(const nbpanel_part *p, int64_t i, const int bits, const bool zps
 #undef START
     for (int64_t g = p->g; g < p->end; g++, a += p->m * LMN_NBPANEL_RECORD) {
         const sums v = group_sums(nbpanel_group(w, g, bits, zps), a, bits);
-        const uint8_t *head = nbpanel_head(w, g, bits, zps);
+        const uint8_t *scales = nbpanel_scales(w, g, bits, zps);
         const __m256 s = _mm256_castsi256_ps(every(a + NBPANEL_S));
-#define CHAIN(i)                                                                           \
-    {                                                                                      \
-        const uint8_t *zp = zps ? head + NBPANEL_ZP + 8 * (i) : NULL;                      \
-        const __m256 scale = _mm256_loadu_ps((const float *)(const void *)head + 8 * (i)); \
-        const __m256i sum = _mm256_add_epi32(v.v##i, taken_off(a, zp, bits));              \
-        c##i = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, s), c##i);    \
+#define CHAIN(i)                                                                             \
+    {                                                                                        \
+        const uint8_t *zp = zps ? scales + NBPANEL_ZP + 8 * (i) : NULL;                      \
+        const __m256 scale = _mm256_loadu_ps((const float *)(const void *)scales + 8 * (i)); \
+        const __m256i sum = _mm256_add_epi32(v.v##i, taken_off(a, zp, bits));                \
+        c##i = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, s), c##i);      \
     }
         EACH_QUARTER(CHAIN)
 #undef CHAIN

@@ -28,6 +28,11 @@ ALWAYS __m512i line_at(const uint8_t *q, int i)
     return v;
 }
 
+ALWAYS __m512 scale_at(const uint8_t *p, int i)
+{
+    return _mm512_castsi512_ps(line_at(p, i));
+}
+
 /* A record of a row of A, every word of it in all lanes. */
 typedef struct record {
     __m512i r0, r1, r2, r3, r4, r5, r6, r7, s, sum;
@@ -134,19 +139,21 @@ ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, co
         _mm512_storeu_ps(acc[t * LMN_NBPANEL_M + i], c0##i##t);      \
         _mm512_storeu_ps(acc[t * LMN_NBPANEL_M + i] + 16, c1##i##t); \
     }
-/* Groups [g, until) of a block of strip t: forward, from the scales on. */
+/* Groups [g, until) of a block of strip t. A single row of A reads forward: scales of some groups
+   are in front of them, of one behind it. */
 #define STRIP(t)                                                                         \
     if (t < strips) {                                                                    \
-        const uint8_t *h = head + t * apart, *q = group + t * apart, *a = records;       \
-        const __m512 scale0 = _mm512_castsi512_ps(line_at(h, 0));                        \
-        const __m512 scale1 = _mm512_castsi512_ps(line_at(h, 1));                        \
+        const uint8_t *h = scales + t * apart, *q = group + t * apart, *a = records;     \
+        __m512 scale0 = _mm512_setzero_ps(), scale1 = scale0;                            \
+        if (early) scale0 = scale_at(h, 0), scale1 = scale_at(h, 1);                     \
         int64_t left = until - g;                                                        \
         do {                                                                             \
             for (int64_t i = 0; m > 1 && i < p->lines; i++) fetch(q, p->ahead + 64 * i); \
             const sums v = group_sums(q, h + NBPANEL_ZP, a, x, one, m, bits, zps);       \
+            if (!early) scale0 = scale_at(h, 0), scale1 = scale_at(h, 1);                \
             EACH_M(CHAIN, t)                                                             \
-            q += lmn_nbpanel_group_bytes(bits), a += m * LMN_NBPANEL_RECORD;             \
-        } while (!one && --left > 0);                                                    \
+            q += lmn_nbpanel_group_bytes(bits), a += LMN_NBPANEL_RECORD;                 \
+        } while (early && --left > 0);                                                   \
     }
 
 /* one: a single row of A by blocks of a group, whose record is held for all strips. This and what
@@ -158,12 +165,14 @@ ALWAYS void tile(const nbpanel_part *p, const bool one, const int strips, const 
     const int64_t apart = p->apart;
     float(*acc)[LMN_NBPANEL_ROWS] = p->acc;
     const uint8_t *records = p->a;
+    const bool early = !one && m == 1;
     EACH_STRIP(EACH_M, START)
     for (int64_t g = p->g, until; g < p->end; g = until) {
-        until = one ? g + 1 : lmn_min_i64(((g >> w.shift) + 1) << w.shift, p->end);
-        const uint8_t *head = nbpanel_head(&w, g, bits, zps);
+        const uint8_t *scales = nbpanel_scales(&w, g, bits, zps);
         const uint8_t *group = nbpanel_group(&w, g, bits, zps);
         const record held = one ? record_at(records) : (record){0}, *x = &held;
+        until = g + 1;
+        if (early) until = lmn_min_i64(((g >> w.shift) + 1) << w.shift, p->end);
         STRIP(0)
         STRIP(1)
         STRIP(2)
