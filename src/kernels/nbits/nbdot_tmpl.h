@@ -88,14 +88,20 @@ static inline void nbdot_pack(uint8_t *dst, const float *x, int64_t k, int32_t b
     }
 }
 
-/* Rows [j, j + rows) of weights, of each the groups [g, g + groups), g a multiple of 16; and the
-   chains: of row r of these and row i of a tile of m rows of a, acc[r * m + i]. */
+/* Some rows of weights, of each the groups [g, g + groups), g a multiple of 16; and the chains: of
+   row r of these and row i of a tile of m rows of a, acc[r * m + i]. Four rows lie `apart` from
+   each other, the next four 4 or, if these are of four runs, 1 behind. */
 typedef struct nbdot_part {
-    int64_t j, rows, g, groups;
+    int64_t j, rows, apart, g, groups;
     const uint8_t *a; /* packed rows, from group g on */
     int64_t a_step;
     float (*acc)[LMN_NBDOT_GROUPS];
 } nbdot_part;
+
+static inline int64_t nbdot_row(const nbdot_part *p, int64_t r)
+{
+    return p->apart == 1 ? p->j + r : p->j + r / 4 + r % 4 * p->apart;
+}
 
 /* The chains of all begin, where g is 0, or go on in acc. */
 typedef void nbdot_tile_fn(const lmn_nbdot_weights *w, const nbdot_part *p);
@@ -106,6 +112,7 @@ typedef struct nbdot_tiles {
     nbdot_tile_fn *one;   /* for products of one row */
     nbdot_tile_fn *of[4]; /* of more: for 1, 2, 4, 8 rows; NULL = none, but of 1 there is one */
     nbdot_sums_fn *sums;
+    bool runs; /* one row takes four runs of weights side by side: memory gives more to those */
 } nbdot_tiles;
 
 enum { NBDOT_M = 8 };
@@ -116,50 +123,54 @@ enum { NBDOT_ROWS = 16, NBDOT_A_BYTES = 20 << 10 };
 /* The tiles of a row are constants to these, which therefore are to be inlined. */
 #define NBDOT_INLINE static inline __attribute__((always_inline))
 
-NBDOT_INLINE void nbdot_store(const lmn_nbdot_block *b, const nbdot_tiles *t, int64_t i, int64_t j,
-                              const float (*acc)[LMN_NBDOT_GROUPS], int64_t step)
+NBDOT_INLINE void nbdot_store(const lmn_nbdot_block *b, const nbdot_tiles *t, int64_t i,
+                              const nbdot_part *p, const float (*acc)[LMN_NBDOT_GROUPS],
+                              int64_t step)
 {
-    const int64_t rows = lmn_min_i64(NBDOT_ROWS, b->n - j);
-    const float *bias = b->bias ? b->bias + j : NULL;
-    float *y = b->y + i * b->ldy + j;
-    for (int64_t r = 0; r < rows; r += 4) {
+    for (int64_t r = 0; r < p->rows; r += 4) {
         float sums[4];
         t->sums(sums, acc + r * step, step);
-        const int64_t n = lmn_min_i64(4, rows - r);
-        if (n == 4 && !bias) {
-            memcpy(y + r, sums, sizeof sums);
+        const int64_t n = lmn_min_i64(4, p->rows - r), j = nbdot_row(p, r);
+        float *y = b->y + i * b->ldy + j;
+        if (n == 4 && !b->bias && p->apart == 1) {
+            memcpy(y, sums, sizeof sums);
             continue;
         }
-        for (int64_t c = 0; c < n; c++) y[r + c] = bias ? sums[c] + bias[r + c] : sums[c];
+        for (int64_t c = 0; c < n; c++)
+            y[c * p->apart] = b->bias ? sums[c] + b->bias[j + c * p->apart] : sums[c];
     }
 }
 
-/* Rows [j, j + NBDOT_ROWS) of weights, if there are as many, against rows i .. i + m - 1 of a. The
-   rows of a pass in parts that stay in L1. */
+/* Rows of weights, NBDOT_ROWS at most, against rows i .. i + m - 1 of a. The rows of a pass in
+   parts that stay in L1. */
 NBDOT_INLINE void nbdot_strip(const lmn_nbdot_block *b, const nbdot_tiles *t, int64_t i, int64_t j,
-                              int32_t log_m)
+                              int64_t rows, int64_t apart, int32_t log_m)
 {
-    const int64_t m = (int64_t)1 << log_m, rows = lmn_min_i64(NBDOT_ROWS, b->n - j);
+    const int64_t m = (int64_t)1 << log_m;
     const int64_t part = NBDOT_A_BYTES / (LMN_NBDOT_CHUNK * m) * LMN_NBDOT_GROUPS;
     _Alignas(64) float acc[NBDOT_ROWS * NBDOT_M][LMN_NBDOT_GROUPS];
     if (rows < NBDOT_ROWS || b->groups == 0) memset(acc, 0, sizeof acc);
-    nbdot_part p = {.j = j, .rows = rows, .a_step = b->a_step, .acc = acc};
+    nbdot_part p = {.j = j, .rows = rows, .apart = apart, .a_step = b->a_step, .acc = acc};
     for (; p.g < b->groups; p.g += part) {
         p.a = b->a + i * b->a_step + p.g / LMN_NBDOT_GROUPS * LMN_NBDOT_CHUNK;
         p.groups = lmn_min_i64(part, b->groups - p.g);
         (b->m > 1 ? t->of[log_m] : t->one)(&b->w, &p);
     }
     for (int64_t c = 0; c < m; c++)
-        nbdot_store(b, t, i + c, j, (const float(*)[LMN_NBDOT_GROUPS])acc + c, m);
+        nbdot_store(b, t, i + c, &p, (const float(*)[LMN_NBDOT_GROUPS])acc + c, m);
 }
 
 NBDOT_INLINE void nbdot_run(const lmn_nbdot_block *b, const nbdot_tiles *t)
 {
-    for (int64_t j = 0; j < b->n; j += NBDOT_ROWS) {
+    const int64_t run = t->runs && b->m == 1 && b->n >= NBDOT_ROWS ? b->n / 4 : 0;
+    for (int64_t j = 0; j < run; j += NBDOT_ROWS / 4)
+        nbdot_strip(b, t, 0, j, lmn_min_i64(NBDOT_ROWS, 4 * (run - j)), run, 0);
+    for (int64_t j = 4 * run; j < b->n; j += NBDOT_ROWS) {
+        const int64_t rows = lmn_min_i64(NBDOT_ROWS, b->n - j);
         int64_t i = 0;
         for (int32_t log_m = 3; log_m >= 0; log_m--)
             for (; t->of[log_m] && i + (1 << log_m) <= b->m; i += (int64_t)1 << log_m)
-                nbdot_strip(b, t, i, j, log_m);
+                nbdot_strip(b, t, i, j, rows, 1, log_m);
     }
 }
 

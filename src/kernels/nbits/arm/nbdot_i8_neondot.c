@@ -236,8 +236,8 @@ static void sums(float to[4], const float (*acc)[LMN_NBDOT_GROUPS], int64_t step
 
 void lmn_nbdot_i8_run_neondot(const lmn_nbdot_block *b)
 {
-    static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4}, sums};
-    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8}, sums};
+    static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4}, sums, false};
+    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8}, sums, false};
     if (b->w.bits == 8)
         nbdot_run(b, &eight);
     else

@@ -239,7 +239,7 @@ INSTANCES(8)
 /* ---- one row of a ------------------------------------------------------------------------------
  */
 
-/* A chunk of the packed row, for two rows of weights. */
+/* A chunk of the packed row, for up to four rows of weights. */
 typedef struct line {
     __m512i r0, r1, r2, r3, r4, r5, r6, r7, sums;
     __m512i middle; /* what a middle zero point takes off */
@@ -262,7 +262,7 @@ ALWAYS line line_at(const uint8_t *p, const int bits)
               middle,
               _mm512_castsi512_ps(AT(8))};
 #undef AT
-    /* loaded once for both rows: loads are what there is least of */
+    /* loaded once for all rows: loads are what there is least of */
     __asm__("" : "+v"(x.r0), "+v"(x.r1), "+v"(x.r2), "+v"(x.r3));
     __asm__("" : "+v"(x.r4), "+v"(x.r5), "+v"(x.r6), "+v"(x.r7));
     return x;
@@ -281,62 +281,49 @@ ALWAYS __m512 chunk_of_one(const weights *w, const line *x, __m512 acc, const in
     return _mm512_fmadd_ps(v, _mm512_mul_ps(w->scale, x->s), acc);
 }
 
-/* What lies so far behind the weights at hand is brought to L2: rows follow each other, and the two
-   in use are met as one stream (16 KiB reach over memory's latency; 4 or 8 lose 10 to 30 %). */
-enum { ONE_AHEAD = 16 << 10 };
-ALWAYS void fetch_ahead(const row *t, const lmn_nbdot_weights *of, int64_t g, const int rows,
-                        const int bits)
-{
-    const uintptr_t q = (uintptr_t)t->q + (uintptr_t)(g * rows * 4 * bits + ONE_AHEAD);
-    for (int i = 0; i < rows * bits; i++)
-        _mm_prefetch((const char *)(q + 64u * (unsigned)i), _MM_HINT_T1);
-    for (int i = 0; i < rows; i++) {
-        const int64_t ahead = g * rows + i * LMN_NBDOT_GROUPS + ONE_AHEAD / (4 * bits);
-        const uintptr_t at = (uintptr_t)t->scale + (uintptr_t)(ahead >> of->shift) * sizeof(float);
-        _mm_prefetch((const char *)at, _MM_HINT_T1);
-    }
-}
-
-/* Rows r and, of two, r + 1 of the part; rows, bits and whether there are zero points are
- * constants. */
+/* Rows r .. r + rows - 1 of the part, one or four; rows, bits and whether there are zero points are
+   constants. Nothing is fetched ahead: four streams are foreseen. */
+#define EACH_LINE(X) X(0) X(1) X(2) X(3)
 ALWAYS void lines(const lmn_nbdot_weights *of, const spread *s, const nbdot_part *p, int64_t r,
                   const int rows, const int bits, const bool zps)
 {
-    const row t0 = row_at(of, p->j + r), t1 = row_at(of, p->j + r + rows - 1);
-    float *acc0 = p->acc[r], *acc1 = p->acc[r + rows - 1];
     const int64_t end = p->g + p->groups;
-    __m512 c0 = _mm512_setzero_ps(), c1 = c0;
-    if (p->g > 0) c0 = _mm512_loadu_ps(acc0), c1 = _mm512_loadu_ps(acc1);
+    float(*acc)[LMN_NBDOT_GROUPS] = p->acc + r;
+#define START(i)                                                       \
+    const row t##i = row_at(of, nbdot_row(p, r + (rows > i ? i : 0))); \
+    __m512 c##i = rows > i && p->g > 0 ? _mm512_loadu_ps(acc[i]) : _mm512_setzero_ps();
+    EACH_LINE(START)
+#undef START
     const uint8_t *a = p->a;
-#define CHUNK(c, t, n)                                              \
-    do {                                                            \
-        const weights w = weights_at(&t, of, s, g, n, bits, false); \
-        c = chunk_of_one(&w, &x, c, bits, zps);                     \
-    } while (0)
-    int64_t g = p->g;
-    for (; g + LMN_NBDOT_GROUPS <= end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
+    for (int64_t g = p->g; g < end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
         const line x = line_at(a, bits);
-        fetch_ahead(&t0, of, g, rows, bits);
-        CHUNK(c0, t0, LMN_NBDOT_GROUPS);
-        if (rows > 1) CHUNK(c1, t1, LMN_NBDOT_GROUPS);
+#define CHUNK(i)                                                       \
+    if (rows > i) {                                                    \
+        const weights w = weights_at(&t##i, of, s, g, n, bits, false); \
+        c##i = chunk_of_one(&w, &x, c##i, bits, zps);                  \
     }
-    if (g < end) {
-        const line x = line_at(a, bits);
-        CHUNK(c0, t0, end - g);
-        if (rows > 1) CHUNK(c1, t1, end - g);
-    }
+        if (end - g >= LMN_NBDOT_GROUPS) {
+            const int64_t n = LMN_NBDOT_GROUPS;
+            EACH_LINE(CHUNK)
+        } else {
+            const int64_t n = end - g;
+            EACH_LINE(CHUNK)
+        }
 #undef CHUNK
-    _mm512_storeu_ps(acc0, c0);
-    if (rows > 1) _mm512_storeu_ps(acc1, c1);
+    }
+#define END(i) \
+    if (rows > i) _mm512_storeu_ps(acc[i], c##i);
+    EACH_LINE(END)
+#undef END
 }
 
 ALWAYS void one(const lmn_nbdot_weights *of, const nbdot_part *p, const int bits)
 {
     const spread s = spread_of(of);
     int64_t r = 0;
-    for (; !of->zp && r + 2 <= p->rows; r += 2) lines(of, &s, p, r, 2, bits, false);
-    for (; of->zp && r + 2 <= p->rows; r += 2) lines(of, &s, p, r, 2, bits, true);
-    if (r < p->rows) lines(of, &s, p, r, 1, bits, of->zp != NULL);
+    for (; !of->zp && r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, false);
+    for (; of->zp && r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, true);
+    for (; r < p->rows; r++) lines(of, &s, p, r, 1, bits, of->zp != NULL);
 }
 static __attribute__((noinline)) void one_4(const lmn_nbdot_weights *of, const nbdot_part *p)
 {
@@ -360,8 +347,8 @@ ALWAYS void sums(float to[4], const float (*acc)[LMN_NBDOT_GROUPS], int64_t step
 
 void lmn_nbdot_i8_run_avx512vnni(const lmn_nbdot_block *b)
 {
-    static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4, tile_4_4, tile_8_4}, sums};
-    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8, tile_4_8, tile_8_8}, sums};
+    static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4, tile_4_4, tile_8_4}, sums, true};
+    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8, tile_4_8, tile_8_8}, sums, true};
     if (b->w.bits == 8)
         nbdot_run(b, &eight);
     else
