@@ -12,7 +12,7 @@ enum {
     LEAST_N = 240,          /* pixels of a block */
     MOST_N = 960,           /* of more not much less is packed */
     MOST_FLOATS = 56 << 10, /* of a block's lines: in L2 */
-    MOST_TERMS = 192,       /* channels at once by lines of the kernel */
+    MOST_TERMS = 192,       /* lines of the kernel in all channels at once */
     LEAST_TERM = 112,       /* a tile's columns by taps of a line: coming to a term costs */
     UNIT = 16               /* of a row of packed lines */
 };
@@ -34,18 +34,18 @@ static int64_t columns(const lmn_conv_geom *g, int64_t n)
 
 int64_t lmn_conv_lines_elems(const lmn_conv_plan *p, int64_t n)
 {
-    return n_firsts(&p->g) * p->cc * p->g.kernel[2] * columns(&p->g, n);
+    return n_firsts(&p->g) * p->cc * p->g.kernel[0] * p->g.kernel[2] * columns(&p->g, n);
 }
 
 int64_t lmn_conv_lines_pixels(const lmn_conv_plan *p)
 {
     const lmn_conv_geom *g = &p->g;
-    const int64_t kh = g->kernel[1], firsts = n_firsts(g);
-    if (g->in[0] != 1 || g->out[0] != 1 || g->kernel[0] != 1 || g->pad[0] || p->m > MOST_M ||
-        p->cc * kh > MOST_TERMS || p->set->gemm_f32->nr * g->kernel[2] < LEAST_TERM ||
+    const int64_t kh = g->kernel[1], deep = p->cc * g->kernel[0], firsts = n_firsts(g);
+    if (p->m > MOST_M || deep * kh > MOST_TERMS ||
+        p->set->gemm_f32->nr * g->kernel[2] < LEAST_TERM ||
         (g->dilation[1] > 1 && g->stride[1] > 1))
         return 0;
-    int64_t n = MOST_FLOATS / (firsts * p->cc * g->kernel[2]) - columns(g, 0);
+    int64_t n = MOST_FLOATS / (firsts * deep * g->kernel[2]) - columns(g, 0);
     n = lmn_min_i64(n, MOST_N);
     if (g->threads > 1)
         n = lmn_min_i64(n, lmn_ceil_div_i64(p->pixels * g->n * g->groups, 2 * g->threads));
@@ -54,12 +54,13 @@ int64_t lmn_conv_lines_pixels(const lmn_conv_plan *p)
     return n >= LEAST_N && 8 * packed <= 7 * kh * n ? n : 0;
 }
 
-void lmn_conv_lines_block(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x,
-                          int64_t n_c)
+/* The block t, whose pixels lie in one plane of outputs, `plane` of them before it. */
+static void block_of(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x, int64_t n_c,
+                     int64_t plane)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t kh = g->kernel[1], kw = g->kernel[2], s = g->stride[1], width = columns(g, t->n);
-    const int64_t part = n_c * kw * width;
+    const int64_t rows = n_c * g->kernel[0], part = rows * kw * width;
     int64_t off[MOST_TERMS];
     lmn_conv_geom lines = *g;
     lines.kernel[1] = 1;
@@ -70,17 +71,30 @@ void lmn_conv_lines_block(const lmn_conv_plan *p, const lmn_gemm_block *t, const
             &(lmn_im2col_block){.g = &lines,
                                 .x = x,
                                 .n_c = n_c,
-                                .p0 = t->col,
+                                .p0 = t->col + plane * down * g->out[2],
                                 .n = t->n + down * g->out[2],
                                 .nr = width,
                                 .packed = (float *)(uintptr_t)t->b + first * part});
     }
-    for (int64_t i = 0; i < n_c * kh; i++) {
+    for (int64_t i = 0; i < rows * kh; i++) {
         const int64_t at = i % kh * g->dilation[1];
         off[i] = at % s * part + i / kh * kw * width + at / s * g->out[2];
     }
-    const lmn_gemm_terms terms = {.n = n_c * kh, .a = t->a, .b = t->b, .a_step = kw, .b_off = off};
+    const lmn_gemm_terms terms = {.n = rows * kh, .a = t->a, .b = t->b, .a_step = kw, .b_off = off};
     lmn_gemm_block b = *t;
     b.terms = &terms, b.k = kw, b.ldb = width, b.b_panel = p->set->gemm_f32->nr;
     p->set->gemm_f32->block(&b);
+}
+
+void lmn_conv_lines_block(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x,
+                          int64_t n_c)
+{
+    const int64_t pixels = p->g.out[1] * p->g.out[2];
+    for (int64_t at = 0, n; at < t->n; at += n) {
+        lmn_gemm_block b = *t;
+        const int64_t plane = (t->col + at) / pixels;
+        n = lmn_min_i64(t->n - at, (plane + 1) * pixels - t->col - at);
+        b.c += at, b.col += at, b.n = n;
+        block_of(p, &b, x, n_c, plane);
+    }
 }

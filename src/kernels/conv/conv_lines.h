@@ -5,9 +5,9 @@
  *
  * Output row o and kernel row ky meet input row o * stride + ky * dilation - pad. With
  * ky * dilation = down * stride + first this is what kernel row `first` of output row o + down
- * meets. So rows (c, kx) are packed for every `first` alone, for as many output rows more as there
- * are below; kernel row ky is read `down` rows further on, and the product is a sum of terms, one
- * for every (c, ky), each as long as a line of taps.
+ * meets. So rows (c, kz, kx) are packed for every `first` alone, for as many output rows more as
+ * there are below; kernel row ky is read `down` rows further on, and the product is a sum of terms,
+ * one for every (c, kz, ky), each as long as a line of taps.
  */
 #ifndef LMN_KERNELS_CONV_LINES_H
 #define LMN_KERNELS_CONV_LINES_H
