@@ -8,7 +8,7 @@
 
 /* Tuned on Zen 4. */
 enum {
-    MOST_M = 64,            /* output channels: of more packing is little beside the product */
+    MOST_M = 128,           /* output channels: of more packing is little beside the product */
     LEAST_N = 240,          /* pixels of a block */
     MOST_N = 960,           /* of more not much less is packed */
     MOST_FLOATS = 56 << 10, /* of a block's lines: in L2 */
