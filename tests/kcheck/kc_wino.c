@@ -95,10 +95,10 @@ static void check_transforms(kc_ctx *kc, const lmn_krow *head)
         kc_case(kc);
         lmn_wino_input in = {.in_h = kc_int(kc, 1, 20), .in_w = kc_int(kc, 1, 90)};
         in.pad_y = kc_int(kc, 0, 2), in.pad_x = kc_int(kc, 0, 2), in.n_c = kc_int(kc, 1, 3);
-        in.row = kc_int(kc, 0, 2), in.n_rows = kc_int(kc, 1, 3);
-        in.tiles = kc_int(kc, 1, in.in_w / 4 + 1);
+        in.row = kc_int(kc, 0, 2), in.n_rows = kc_int(kc, 1, 6);
+        in.tiles = c % 3 ? kc_int(kc, 1, in.in_w / 4 + 1) : 2 << c / 3 % 3; /* 2, 4, 8 */
         const int64_t n = in.n_rows * in.tiles;
-        in.ld = n + LMN_WINO_SLACK, in.step = in.n_c * in.ld;
+        in.ld = lmn_wino_ld(n, in.tiles), in.step = in.n_c * in.ld;
         const int64_t plane = in.in_h * in.in_w, all = LMN_WINO_POS * in.n_c;
         const kc_mat x = kc_input(kc, KC_REAL, in.n_c, plane, plane);
         kc_mat got = kc_output(kc, all, in.ld, in.ld), want = kc_output(kc, all, in.ld, in.ld);

@@ -9,7 +9,8 @@
  *   output   y tile           = A' M A,         M[pos][c][tile] = sum over c_in of U V
  *
  * Points 0, 1, -1, 2, -2. A tile row is a row of tiles of one image, `tiles` of them; tiles of one
- * block are numbered through its rows. Planes of one position lie `step` elements apart.
+ * block are numbered through its rows. Planes of one position lie `step` elements apart. Tiles past
+ * the width of a plane are of zeros, and no pixels of theirs are written.
  *
  * Order   every element has one chain fixed here; avx2 == avx512 bit for bit.
  * Error   with |.| taken of every factor: |got - exact| <= (c_in + 30) u |A'| (sum |U| |V|) |A|,
@@ -27,13 +28,18 @@ enum {
     LMN_WINO_POS = 36,  /* positions of a tile */
     LMN_WINO_SLACK = 16 /* elements past a row of V or M that may be written and read */
 };
+/* Elements of a row of V or M of n tiles, `tiles` in a tile row, at least. */
+static inline int64_t lmn_wino_ld(int64_t n, int64_t tiles)
+{
+    return tiles < 4 || 16 % tiles ? n + LMN_WINO_SLACK : (n + 15) / 16 * 16;
+}
 
 typedef struct lmn_wino_input {
     const float *x; /* n_c planes of in_h x in_w, dense */
     int64_t in_h, in_w, pad_y, pad_x, n_c;
     int64_t row, n_rows, tiles; /* first tile row, how many, tiles in each */
     float *v;                   /* v[pos * step + c * ld + tile] */
-    int64_t ld, step;           /* ld >= n_rows * tiles + LMN_WINO_SLACK */
+    int64_t ld, step;           /* ld >= lmn_wino_ld() of all tiles */
 } lmn_wino_input;
 
 typedef struct lmn_wino_output {

@@ -29,17 +29,18 @@ static int64_t busy_columns(int64_t n)
 {
     return n % 16 > 0 && n % 16 <= 8 ? n / 16 * 16 + 8 : lmn_ceil_div_i64(n, 16) * 16;
 }
-static int64_t row_step(int64_t n_tiles)
+/* Elements of a row of V or M. */
+static int64_t row_step(const lmn_conv_plan *p)
 {
-    return lmn_ceil_div_i64(n_tiles, 16) * 16 + LMN_WINO_SLACK;
+    return lmn_round_up_i64(lmn_wino_ld(p->nc * p->tiles, p->tiles), 16);
 }
 static int64_t v_step(const lmn_conv_plan *p)
 {
-    return p->k * row_step(p->nc * p->tiles) + SKEW;
+    return p->k * row_step(p) + SKEW;
 }
 static int64_t m_step(const lmn_conv_plan *p)
 {
-    return p->mc * row_step(p->nc * p->tiles) + SKEW;
+    return p->mc * row_step(p) + SKEW;
 }
 /* U is [output channel][position][input channel]: a filter's 36 stores then stay close, which is
    faster than 36 planes apart. */
@@ -58,6 +59,15 @@ static int64_t choose_rows(const lmn_conv_plan *p, int64_t all)
         if (n * busy_columns(b) >= b * busy_columns(n)) best = r;
     }
     return best;
+}
+
+/* Few tiles in a row become 4 or 8, so that the transforms fill their vectors with several rows, if
+   that costs the products nothing. */
+static void fill_rows(lmn_conv_plan *p)
+{
+    const int64_t tiles = p->tiles <= 4 ? 4 : 8;
+    if (p->tiles <= 8 && busy_columns(p->nc * tiles) <= busy_columns(p->nc * p->tiles))
+        p->tiles = tiles;
 }
 
 /* Threads that share few blocks of tile rows get equally many: of three, two threads would leave
@@ -96,7 +106,7 @@ static bool pays(const lmn_conv_plan *p, int64_t all)
 /* Chunks of the way and the tile rows that stand in the plan. */
 static void cut(lmn_conv_plan *p, int64_t mc)
 {
-    const int64_t a_row = LMN_WINO_POS * 4 * (p->k + row_step(p->nc * p->tiles));
+    const int64_t a_row = LMN_WINO_POS * 4 * (p->k + row_step(p));
     const int32_t threads = lmn_conv_threads(&p->g);
     const int64_t want = threads > 1 ? lmn_ceil_div_i64(4 * threads, p->n_blocks * p->g.n) : 1;
     const int64_t most = lmn_max_i64(1, p->m / (p->v_first ? U_LEAST : M_LEAST));
@@ -130,6 +140,7 @@ bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *c)
     if (c->nc) p->nc = lmn_min_i64(c->nc, all);
     p->n_blocks = lmn_ceil_div_i64(all, p->nc);
     if (!c->nc && !p->v_first) share_rows(p, all);
+    fill_rows(p);
     cut(p, c->mc);
     return true;
 }
@@ -148,7 +159,7 @@ static lmn_wino_input input_of(const lmn_conv_plan *p, const lmn_conv_args *args
                                int64_t c, float *v)
 {
     const lmn_conv_geom *g = &p->g;
-    const int64_t ld = row_step(p->nc * p->tiles);
+    const int64_t ld = row_step(p);
     return (lmn_wino_input){.x = args->x + (image * p->k + c) * g->in[1] * g->in[2],
                             .in_h = g->in[1],
                             .in_w = g->in[2],
@@ -180,7 +191,7 @@ void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
 static void multiply(const lmn_conv_plan *p, const float *u, const float *v, float *prod, int64_t m,
                      int64_t n)
 {
-    const int64_t ld = row_step(p->nc * p->tiles);
+    const int64_t ld = row_step(p);
     lmn_gemm_block t = {.lda = u_row(p), .ldb = ld, .ldc = ld, .m = m, .n = n, .k = p->k};
     t.b_panel = p->set->gemm_f32->nr;
     for (int64_t q = 0; q < LMN_WINO_POS; q++) {
@@ -210,7 +221,7 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
         p->set->wino_f32->input(&in);
     }
     multiply(p, u, v, prod, m, n_rows * p->tiles);
-    const int64_t pixel = row * 4 * g->out[2], ld = row_step(p->nc * p->tiles);
+    const int64_t pixel = row * 4 * g->out[2], ld = row_step(p);
     const int64_t h = lmn_min_i64(n_rows * 4, g->out[1] - row * 4);
     for (int64_t i = 0; i < m; i++) {
         float *y = args->y + (image * p->m + co + i) * p->pixels + pixel;

@@ -71,18 +71,48 @@ VF_INLINE void wino_pixels(const float *row, int64_t x0, int64_t width, vf d[6])
     d[4] = next[0], d[5] = next[1];
 }
 
+/* Tile rows of one vector: few tiles are dealt from several rows of pixels at once. */
+VF_INLINE int64_t wino_together(int64_t tiles)
+{
+    return 2 * tiles == VF_LANES ? 2 : 4 * tiles == VF_LANES ? 4 : 1;
+}
+
+/* As wino_pixels, of `together` tile rows side by side; `y` is the row of pixels of the first, the
+   next one's lies 4 below, and `left` of them are there. */
+VF_INLINE void wino_pixels_of(const lmn_wino_input *b, const float *plane, int64_t y, int64_t left,
+                              int64_t together, vf d[6])
+{
+    vf near[4], far[4], next[4];
+    const int64_t each = 4 / together;
+    for (int64_t k = 0; k < 4; k++) {
+        const int64_t r = k / each, at = k % each * VF_LANES - b->pad_x, line = y + 4 * r;
+        near[k] = far[k] = vf_zero();
+        if (r >= left || line < 0 || line >= b->in_h) continue;
+        const float *p = plane + line * b->in_w + at; /* only lanes inside the row are read */
+        near[k] = vf_loadm(p, vm_range(-at, b->in_w - at));
+        far[k] = vf_loadm(p + 4, vm_range(-at - 4, b->in_w - at - 4));
+    }
+    vf_deal4(near, d);
+    vf_deal4(far, next);
+    d[4] = next[0], d[5] = next[1];
+}
+
 static void wino_input_run(const lmn_wino_input *b)
 {
+    const int64_t together = wino_together(b->tiles);
     for (int64_t c = 0; c < b->n_c; c++) {
         const float *plane = b->x + c * b->in_h * b->in_w;
-        for (int64_t r = 0; r < b->n_rows; r++) {
+        for (int64_t r = 0; r < b->n_rows; r += together) {
             const int64_t y0 = (b->row + r) * 4 - b->pad_y;
             for (int64_t t = 0; t < b->tiles; t += VF_LANES) {
                 vf h[36], d[6];
                 for (int i = 0; i < 6; i++) {
                     const int64_t y = y0 + i;
                     const float *row = y >= 0 && y < b->in_h ? plane + y * b->in_w : 0;
-                    wino_pixels(row, 4 * t - b->pad_x, b->in_w, d);
+                    if (together == 1)
+                        wino_pixels(row, 4 * t - b->pad_x, b->in_w, d);
+                    else
+                        wino_pixels_of(b, plane, y, b->n_rows - r, together, d);
                     wino_in(d, h + 6 * i, 1);
                 }
                 float *to = b->v + c * b->ld + r * b->tiles + t;
@@ -97,10 +127,23 @@ static void wino_input_run(const lmn_wino_input *b)
     }
 }
 
+/* Rows i of pixels, 0 .. 3, of `together` tile rows from r on. */
+VF_INLINE void wino_store_of(const lmn_wino_output *b, int64_t r, int64_t i, int64_t together,
+                             const vf line[4])
+{
+    const int64_t each = 4 / together;
+    for (int64_t k = 0; k < 4; k++) {
+        const int64_t row = r + k / each, at = k % each * VF_LANES, len = b->w - at;
+        if (row >= b->n_rows || 4 * row + i >= b->h || len <= 0) continue;
+        vf_storem(b->y + (4 * row + i) * b->w + at, vm_first(len), line[k]);
+    }
+}
+
 static void wino_output_run(const lmn_wino_output *b)
 {
-    for (int64_t r = 0; r < b->n_rows; r++) {
-        const int64_t rows = lmn_min_i64(4, b->h - 4 * r);
+    const int64_t together = wino_together(b->tiles);
+    for (int64_t r = 0; r < b->n_rows; r += together) {
+        const int64_t rows = together > 1 ? 4 : lmn_min_i64(4, b->h - 4 * r);
         for (int64_t t = 0; t < b->tiles; t += VF_LANES) {
             const float *from = b->m + r * b->tiles + t;
             const int64_t len = b->w - 4 * t;
@@ -115,6 +158,10 @@ static void wino_output_run(const lmn_wino_output *b)
             for (int64_t i = 0; i < rows; i++, to += b->w) {
                 vf line[4];
                 vf_join4(y + 4 * i, line);
+                if (together > 1) {
+                    wino_store_of(b, r, i, together, line);
+                    continue;
+                }
                 for (int64_t k = 0; k < 4 && k * VF_LANES < len; k++) {
                     if ((k + 1) * VF_LANES <= len)
                         vf_store(to + k * VF_LANES, line[k]);
