@@ -24,12 +24,16 @@ typedef struct lane {
     __mmask16 in; /* pairs of channels that are there */
 } lane;
 
-VF_INLINE void leave(const lane *l, uint16_t *y, both v)
+/* full: are all channels of the block there; a constant at every call, as below. */
+VF_INLINE void leave(const lane *l, uint16_t *y, both v, const bool full)
 {
     v.low = vf_min(l->hi, vf_max(l->lo, v.low));
     v.high = vf_min(l->hi, vf_max(l->lo, v.high));
     const __m512i out = (__m512i)_mm512_cvtne2ps_pbh(v.high, v.low);
-    _mm512_mask_storeu_epi32(y, l->in, _mm512_permutexvar_epi16(l->deal, out));
+    if (full)
+        _mm512_storeu_si512(y, _mm512_permutexvar_epi16(l->deal, out));
+    else
+        _mm512_mask_storeu_epi32(y, l->in, _mm512_permutexvar_epi16(l->deal, out));
 }
 
 VF_INLINE void meet(both *sum, const both *w, const both *x)
@@ -37,67 +41,70 @@ VF_INLINE void meet(both *sum, const both *w, const both *x)
     vf_fma_to(&sum->low, w->low, x->low), vf_fma_to(&sum->high, w->high, x->high);
 }
 
-VF_INLINE both pixel(const lane *l, const three *r, int ky, int64_t ix)
+VF_INLINE both pixel(const lane *l, const three *r, int ky, int64_t ix, const bool full)
 {
-    return widen(_mm512_maskz_loadu_epi32(l->in, r->x[ky] + ix * r->step[ky]));
+    const uint16_t *x = r->x[ky] + ix * r->step[ky];
+    return widen(full ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi32(l->in, x));
 }
 
 /* Column ix meets the three windows it is in, if there is such a column. */
 VF_INLINE void column(const lane *l, const three *r, int64_t ix, int64_t width, both *oldest,
-                      both *older, both *fresh)
+                      both *older, both *fresh, const bool full)
 {
     *fresh = l->bias;
     if (ix < 0 || ix >= width) return;
     for (int ky = 0; ky < SIDE; ky++) {
-        const both x = pixel(l, r, ky, ix);
+        const both x = pixel(l, r, ky, ix, full);
         meet(oldest, &l->w[2][ky], &x), meet(older, &l->w[1][ky], &x);
         meet(fresh, &l->w[0][ky], &x);
     }
 }
 
 /* A line of outputs, one column of input after the other; sums change places by turns. */
-VF_INLINE void line_1(const lane *l, const three *r, const lmn_conv_geom *g, uint16_t *y)
+VF_INLINE void line_1(const lane *l, const three *r, const lmn_conv_geom *g, uint16_t *y,
+                      const bool full)
 {
     const int64_t width = g->in[2], pitch = g->c_in, end = g->out[2];
     int64_t ix = -g->pad[2];
     both a = l->bias, b = l->bias, c;
-    column(l, r, ix++, width, &a, &b, &c);
-    column(l, r, ix++, width, &b, &c, &a);
+    column(l, r, ix++, width, &a, &b, &c, full);
+    column(l, r, ix++, width, &b, &c, &a, full);
     for (int64_t i = 0; i < end;) {
-        column(l, r, ix++, width, &c, &a, &b);
-        leave(l, y + i * pitch, c);
+        column(l, r, ix++, width, &c, &a, &b, full);
+        leave(l, y + i * pitch, c, full);
         if (++i == end) break;
-        column(l, r, ix++, width, &a, &b, &c);
-        leave(l, y + i * pitch, a);
+        column(l, r, ix++, width, &a, &b, &c, full);
+        leave(l, y + i * pitch, a, full);
         if (++i == end) break;
-        column(l, r, ix++, width, &b, &c, &a);
-        leave(l, y + i * pitch, b), i++;
+        column(l, r, ix++, width, &b, &c, &a, full);
+        leave(l, y + i * pitch, b, full), i++;
     }
 }
 
 /* The same at a stride of two, where every other column is in two windows. */
-VF_INLINE void line_2(const lane *l, const three *r, const lmn_conv_geom *g, uint16_t *y)
+VF_INLINE void line_2(const lane *l, const three *r, const lmn_conv_geom *g, uint16_t *y,
+                      const bool full)
 {
     const int64_t width = g->in[2], pitch = g->c_in;
     int64_t ix = -g->pad[2];
     both sum = l->bias;
     for (int ky = 0; ix >= 0 && ky < SIDE; ky++) {
-        const both x = pixel(l, r, ky, ix);
+        const both x = pixel(l, r, ky, ix, full);
         meet(&sum, &l->w[0][ky], &x);
     }
     for (int64_t i = 0; i < g->out[2]; i++) {
         both fresh = l->bias;
         ix++;
         for (int ky = 0; ix >= 0 && ix < width && ky < SIDE; ky++) {
-            const both x = pixel(l, r, ky, ix);
+            const both x = pixel(l, r, ky, ix, full);
             meet(&sum, &l->w[1][ky], &x);
         }
         ix++;
         for (int ky = 0; ix >= 0 && ix < width && ky < SIDE; ky++) {
-            const both x = pixel(l, r, ky, ix);
+            const both x = pixel(l, r, ky, ix, full);
             meet(&sum, &l->w[2][ky], &x), meet(&fresh, &l->w[0][ky], &x);
         }
-        leave(l, y + i * pitch, sum);
+        leave(l, y + i * pitch, sum, full);
         sum = fresh;
     }
 }
@@ -118,16 +125,18 @@ VF_INLINE lane those_in(const lane *all, const three *r)
     return l;
 }
 
-#define LINE(stride)                                                                              \
-    static                                                                                        \
-        __attribute__((noinline)) void any_##stride(const lane *all, const three *r, uint16_t *y) \
-    {                                                                                             \
-        const lane l = those_in(all, r);                                                          \
-        const three rows = *r;                                                                    \
-        line_##stride(&l, &rows, l.b->g, y);                                                      \
+#define LINE(stride, name, full)                                                              \
+    static __attribute__((noinline)) void any_##stride##name(const lane *all, const three *r, \
+                                                             uint16_t *y)                     \
+    {                                                                                         \
+        const lane l = those_in(all, r);                                                      \
+        const three rows = *r;                                                                \
+        line_##stride(&l, &rows, l.b->g, y, full);                                            \
     }
-LINE(1)
-LINE(2)
+LINE(1, _full, true)
+LINE(1, _part, false)
+LINE(2, _full, true)
+LINE(2, _part, false)
 
 static void lines(const lane *l, int64_t c)
 {
@@ -143,7 +152,10 @@ static void lines(const lane *l, int64_t c)
             const bool there = iy >= 0 && iy < g->in[1];
             r.x[i] = there ? x + iy * row : nothing, r.step[i] = there ? g->c_in : 0;
         }
-        (g->stride[2] == 1 ? any_1 : any_2)(l, &r, y);
+        if (l->in == 0xffff)
+            (g->stride[2] == 1 ? any_1_full : any_2_full)(l, &r, y);
+        else
+            (g->stride[2] == 1 ? any_1_part : any_2_part)(l, &r, y);
     }
 }
 
