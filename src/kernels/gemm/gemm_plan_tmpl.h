@@ -42,6 +42,7 @@ enum {
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
+    AHEAD_M = 128,            /* rows that wait for panels or a transposed B from memory */
     DIRECT_NC = 768,          /* columns of a chunk then, of KC_FEW */
     NARROW_BYTES = 1 << 20,   /* and a B of one panel */
     FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
@@ -246,16 +247,18 @@ static void look_ahead(const GEMM_T(plan) * p, int64_t k0, const GEMM_REAL *b, i
             t->row + t->m >= p->m && t->b_next_n > 0 ? b - k0 * down + p->nc * across : NULL;
 }
 
-/* B of the block of k at k0, `b` being that of k 0. A B that L2 holds is not fetched ahead, nor one
-   that is read in place or by panels each of which fetches the next. */
+/* B of the block of k at k0, `b` being that of k 0. Panels and a transposed B are fetched ahead for
+   few rows of A, many hardly wait for them; but not if L2 holds them or each panel fetches the
+   next.
+ */
 static void find_b(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t k0,
                    const GEMM_REAL *b, GEMM_REAL *scratch, GEMM_T(block) * t)
 {
     const int64_t nr = p->row->nr, ldb = args->ldb;
-    const bool beyond = p->k * p->n * (int64_t)sizeof(GEMM_REAL) > FAR_BYTES;
+    const bool ahead = p->k * p->n * (int64_t)sizeof(GEMM_REAL) > FAR_BYTES && p->m <= AHEAD_M;
     if (p->path == PATH_PANELS) {
         t->b = b + k0 * nr, t->ldb = nr, t->b_panel = nr * p->k;
-        if (beyond && !p->b_far) look_ahead(p, k0, t->b, nr, p->k, t);
+        if (ahead && !p->b_far) look_ahead(p, k0, t->b, nr, p->k, t);
         return;
     }
     t->b = b + k0 * ldb, t->b_panel = nr;
@@ -263,7 +266,7 @@ static void find_b(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t k0
     if (p->flags & LMN_GEMM_TRANS_B) {
         p->row->pack_nt(scratch, b + k0, ldb, t->k, t->n);
         t->b_next_ld = ldb;
-        if (beyond) look_ahead(p, k0, b + k0, 1, ldb, t);
+        if (ahead) look_ahead(p, k0, b + k0, 1, ldb, t);
     } else {
         t->b_from = t->b, t->b_from_ld = ldb;
         look_ahead(p, k0, t->b, ldb, 1, t);

@@ -390,10 +390,9 @@ VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, const int mr, int
    other groups, do not wait for their addresses. */
 static void touch_pages(const dots *t, int64_t j)
 {
-    const int64_t page = 4096 / sizeof(vf_real);
     const vf_real *b = t->b + j * t->ldb; /* past the end it does no harm */
     for (int q = 0; q < LAID_N; q++, b += t->ldb)
-        for (int64_t p = 0; p < t->k; p += page) __builtin_prefetch(b + p, 0, 2);
+        for (int64_t p = 0; p < t->k; p += PAGE) __builtin_prefetch(b + p, 0, 2);
 }
 
 /*

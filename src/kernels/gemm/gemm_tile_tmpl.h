@@ -29,9 +29,8 @@ typedef struct tile {
     int64_t ldc;
     int64_t k, n;
     int64_t ahead;       /* what lies so far from each row of A is prefetched */
-    const vf_real *soon; /* SOON elements here are brought to L2 by every step of whole_run */
-    int64_t soon_step;   /* from one such piece to the next ... */
-    int64_t soon_jump;   /* ... and so much more behind every LINE of k */
+    const vf_real *soon; /* SOON elements here for every LINE of k are brought to L2 */
+    int64_t soon_step;   /* from one such piece to the next */
     int32_t beta;
     bool stream;             /* C goes past the caches; only whole vectors, aligned */
     const gemm_terms *terms; /* NULL = one product */
@@ -43,7 +42,8 @@ typedef void tile_fn(const tile *t);
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
 enum {
-    LINE = 64 / sizeof(vf_real), /* elements of a cache line */
+    LINE = 64 / sizeof(vf_real),   /* elements of a cache line */
+    PAGE = 4096 / sizeof(vf_real), /* elements of a page */
     /* Rows of B from its own place: so many ahead cover the latency of DRAM. Where there are
        fewer, the next panel is fetched instead. */
     FAR_ROWS = 32
@@ -55,7 +55,8 @@ enum {
     B_READ,  /* rows ldb apart */
     B_FETCH, /* rows ldb apart, and later ones fetched */
     B_PACK,  /* so, and each row read goes into a panel too */
-    B_PANEL  /* rows GEMM_NR apart */
+    B_PANEL, /* rows GEMM_NR apart */
+    B_DENSE  /* so, and more of the next B is fetched */
 };
 
 /* Operands of term q, before the tile's own place in them. */
@@ -293,6 +294,10 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
 static void tile_panel(const tile *t)
 {
     whole_run(t, GEMM_NV, TAIL_WHOLE, B_PANEL);
+}
+static void tile_dense(const tile *t)
+{
+    whole_run(t, GEMM_NV, TAIL_WHOLE, GEMM_NV > 2 ? B_DENSE : B_PANEL);
 }
 static void tile_pack(const tile *t)
 {

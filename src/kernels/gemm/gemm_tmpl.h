@@ -86,31 +86,43 @@ VF_INLINE bool bring_panel(const gemm_block *t, int64_t j, int64_t m, int64_t n,
     return true;
 }
 
-/* The tiles of a block share the fetching of the next B, so that memory works while they compute;
-   where the first row packs, those below it. Each brings one piece a step: of a row-major B, SOON
-   columns of as many rows; of its transpose, four pieces of a row and then of the next; of a panel,
-   piece after piece. */
-VF_INLINE void fetch_next(const gemm_block *t, int64_t i, int64_t j, tile *x)
+/* One line of every page of a piece of the next B: all walks to pages at once, so that no fetch
+   waits for one. */
+VF_INLINE void touch_pieces(const vf_real *at, int64_t n, int64_t step)
+{
+    for (int64_t q = 0; q < n; q++) __builtin_prefetch(at + q * step, 0, 2);
+}
+
+/* The tiles of a block share the fetching of the next B, so that memory works while they compute.
+   Of a row-major B, which the first row packs, those below it: LINE of them bring a piece of every
+   row, which comes as one from memory. Else all: of the transpose of B a piece of a row and then of
+   the next, of panels piece after piece, and first a line of every page, so that no piece waits for
+   a walk to its page. */
+static void fetch_next(const gemm_block *t, int64_t i, int64_t j, tile *x)
 {
     const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR, lines = t->k / LINE;
-    const int64_t steps = lines * WHOLE_STEPS, wide = WHOLE_STEPS * SOON;
     const int64_t nth = (i / GEMM_MR - (t->b_from != NULL)) * panels + j / GEMM_NR;
-    if (steps == 0) return;
+    const int64_t wide = SOON_DENSE * SOON;
+    if (lines == 0) return;
     if (t->b_from) {
-        const int64_t down = (t->k + steps - 1) / steps, column = nth / down * SOON;
+        const int64_t column = nth / LINE * SOON;
         if (column >= t->b_next_n) return;
-        x->soon = t->b_next + nth % down * steps * t->b_from_ld + column;
+        x->soon = t->b_next + nth % LINE * lines * t->b_from_ld + column;
         x->soon_step = t->b_from_ld;
-    } else if (t->b_next_ld) {
-        const int64_t across = (t->k + wide - 1) / wide, row = nth / across * lines;
-        if (row >= t->b_next_n) return;
+        return;
+    }
+    const int64_t across = (t->k + wide - 1) / wide, down = (GEMM_NR * LINE + wide - 1) / wide;
+    const int64_t row = nth / across * lines, panel = nth / down;
+    if ((t->b_next_ld ? row : panel * GEMM_NR) >= t->b_next_n) return;
+    if (t->b_next_ld) {
         x->soon = t->b_next + row * t->b_next_ld + nth % across * wide;
-        x->soon_step = SOON, x->soon_jump = t->b_next_ld - wide;
+        x->soon_step = t->b_next_ld;
+        for (int64_t q = 0; nth % across == 0 && q < lines; q++)
+            __builtin_prefetch(x->soon + q * t->b_next_ld, 0, 2);
     } else {
-        const int64_t down = (t->k * GEMM_NR + steps * SOON - 1) / (steps * SOON);
-        if (nth / down * GEMM_NR >= t->b_next_n) return;
-        x->soon = t->b_next + nth / down * t->b_panel + nth % down * steps * SOON;
-        x->soon_step = SOON;
+        x->soon = t->b_next + panel * t->b_panel + nth % down * lines * wide;
+        x->soon_step = wide;
+        for (int64_t q = 0; q < lines * wide; q += PAGE) __builtin_prefetch(x->soon + q, 0, 2);
     }
 }
 
@@ -128,7 +140,7 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     x.k = t->k, x.n = n;
     x.ahead =
         j == 0 ? (t->lda * (int64_t)sizeof(vf_real) % 4096 == 0 ? LINE : GEMM_MR * t->lda) : LINE;
-    x.soon = x.a, x.soon_step = x.soon_jump = 0;
+    x.soon = x.a, x.soon_step = 0;
     x.beta = t->beta;
     x.stream = w->stream;
     x.far = 0, x.pack = NULL;
@@ -144,6 +156,8 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     } else if (i == 0 && t->b_far && n == GEMM_NR) {
         x.far = t->k > FAR_ROWS ? FAR_ROWS * t->ldb : GEMM_NR;
         tile_fetch[m - 1](&x);
+    } else if (m == GEMM_MR && n == GEMM_NR && t->ldb == GEMM_NR && t->b_next && !t->b_from) {
+        tile_dense(&x);
     } else if (i == 0 && m == GEMM_MR && n == GEMM_NR && t->ldb == GEMM_NR) {
         tile_panel(&x); /* for the rows below L2 holds it */
     } else {

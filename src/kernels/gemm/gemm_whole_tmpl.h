@@ -10,8 +10,8 @@
 enum {
     WHOLE_STEPS = LINE / 4,           /* of four k each, on one line of a row of A */
     WHOLE_FETCH = 8 / WHOLE_STEPS,    /* rows of A fetched ahead by each */
-    SOON_LINES = GEMM_NV > 2 ? 4 : 1, /* of the next B are brought by each ... */
-    SOON = SOON_LINES * LINE,         /* ... as one piece of so many elements */
+    SOON = WHOLE_STEPS * LINE,        /* elements of a row of the next B that are brought at once */
+    SOON_DENSE = GEMM_NV > 2 ? 4 : 1, /* times that by tile_dense */
     WHOLE_B_AHEAD = 8                 /* rows of a panel brought from L2 to L1 */
 };
 
@@ -80,7 +80,7 @@ enum {
 #define WHOLE_K(u)                                                                    \
     {                                                                                 \
         const int at = u;                                                             \
-        const vf_real *row = b_kind == B_PANEL ? b + at * GEMM_NR : b;                \
+        const vf_real *row = panel ? b + at * GEMM_NR : b;                            \
         const vf b0 = WHOLE_B(0), b1 = WHOLE_B(1), b2 = WHOLE_B(2);                   \
         EACH_ROW(WHOLE_STEP)                                                          \
         (void)b1, (void)b2;                                                           \
@@ -92,14 +92,14 @@ enum {
         }                                                                             \
         if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                              \
         if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                             \
-        if (b_kind != B_PANEL) b += ldb;                                              \
+        if (!panel) b += ldb;                                                         \
         if ((int)GEMM_MR > 6) WHOLE_HIDE(a6);                                         \
         __asm__("" : "+r"(a0), "+r"(a2), "+r"(a4), "+r"(b), "+r"(a_ld) : : "memory"); \
     }
 #define WHOLE_ON(steps)                                             \
     {                                                               \
         a0 += (steps), a2 += (steps), a4 += (steps), a6 += (steps); \
-        if (b_kind == B_PANEL) b += (steps)*GEMM_NR;                \
+        if (panel) b += (steps)*GEMM_NR;                            \
         if (b_kind == B_PACK) packed += (steps)*GEMM_NR;            \
     }
 #define WHOLE_STORE(i)                                           \
@@ -117,13 +117,14 @@ enum {
 VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const int b_kind)
 {
     const int mr = GEMM_MR;
+    const bool dense = b_kind == B_DENSE, panel = dense || b_kind == B_PANEL;
     const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
     const int64_t size = sizeof(vf_real);
     int64_t a_ld = t->lda * size;
     WHOLE_HIDE(a_ld);
     const vf_real *a0 = t->a, *b = t->b;
     WHOLE_PAIRS(const vf_real, a)
-    const int64_t ldb = b_kind == B_PANEL ? GEMM_NR : t->ldb;
+    const int64_t ldb = panel ? GEMM_NR : t->ldb;
     vf acc[8][3];
     if (t->beta) {
         const int64_t c_ld = t->ldc * size;
@@ -134,7 +135,7 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
         EACH_ROW(WHOLE_CLEAR)
     }
     const vf_real *soon = t->soon, *next = a0 + t->ahead;
-    const int64_t soon_step = t->soon_step, soon_jump = t->soon_jump, far = t->far;
+    const int64_t soon_step = t->soon_step - (dense ? SOON_DENSE * SOON : SOON), far = t->far;
     vf_real *packed = t->pack;
     (void)packed, (void)far;
     for (int64_t term = 0;;) {
@@ -144,24 +145,24 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
             for (int s = 0; s < WHOLE_STEPS; s++) {
                 WHOLE_K(0)
                 __builtin_prefetch(next);
-                if (SOON_LINES > 1) __builtin_prefetch(soon + LINE, 0, 2);
+                if (dense) __builtin_prefetch(soon + LINE, 0, 2);
                 WHOLE_K(1)
                 __builtin_prefetch((const char *)next + a_ld);
-                if (SOON_LINES > 2) __builtin_prefetch(soon + 2 * LINE, 0, 2);
+                if (dense) __builtin_prefetch(soon + 2 * LINE, 0, 2);
                 WHOLE_K(2)
                 if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + 2 * a_ld);
                 if (WHOLE_FETCH > 2) __builtin_prefetch((const char *)next + 3 * a_ld);
-                if (SOON_LINES > 3) __builtin_prefetch(soon + 3 * LINE, 0, 2);
+                if (dense) __builtin_prefetch(soon + 3 * LINE, 0, 2);
                 WHOLE_K(3)
                 WHOLE_ON(4)
                 __builtin_prefetch(soon, 0, 2);
-                soon += soon_step;
+                soon += dense ? SOON_DENSE * LINE : LINE;
                 next = (const vf_real *)((const char *)next + WHOLE_FETCH * a_ld);
                 WHOLE_HIDE(next);
                 WHOLE_HIDE(soon);
             }
             next = (const vf_real *)((const char *)next - 8 * a_ld) + LINE;
-            soon += soon_jump;
+            soon += soon_step;
         }
 #pragma GCC unroll 1
         for (int64_t rest = t->k % LINE; rest > 0; rest--) {
