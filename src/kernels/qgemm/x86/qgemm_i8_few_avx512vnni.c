@@ -126,19 +126,30 @@ ALWAYS __m128i sum4(__m512i a, __m512i b, __m512i c, __m512i d)
     return _mm_add_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
 }
 
-/* rows by four columns, of which n are wanted; the others repeat the last. With `sums`, the sums of
-   the columns too: the products with a row of ones. */
-ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t n, const int rows,
-                      const bool sums)
+/* Results of four columns, `apart` from each other, of which n are wanted. */
+ALWAYS void dot_store(int32_t *to, int64_t apart, int64_t n, __m128i v)
+{
+    if (apart == 1) {
+        _mm_mask_storeu_epi32(to, (__mmask8)((1u << n) - 1), v);
+        return;
+    }
+    to[0] = _mm_extract_epi32(v, 0), to[apart] = _mm_extract_epi32(v, 1);
+    to[2 * apart] = _mm_extract_epi32(v, 2), to[3 * apart] = _mm_extract_epi32(v, 3);
+}
+
+/* rows by four columns, `apart` from each other, of which n are wanted; the others repeat the last.
+   With `sums`, the sums of the columns too: the products with a row of ones. */
+ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t n, int64_t apart,
+                      const int rows, const bool sums)
 {
     const uint8_t *a = s->a + i0 * s->a_step, *b0 = s->b + j * s->ldb;
-    const uint8_t *b1 = b0 + (n > 1 ? s->ldb : 0), *b2 = b1 + (n > 2 ? s->ldb : 0),
-                  *b3 = b2 + (n > 3 ? s->ldb : 0);
+    const int64_t next_b = apart * s->ldb;
+    const uint8_t *b1 = b0 + (n > 1 ? next_b : 0), *b2 = b1 + (n > 2 ? next_b : 0),
+                  *b3 = b2 + (n > 3 ? next_b : 0);
     const int64_t step = s->a_step, n_k = s->k;
     /* Rows are too short for the hardware to run ahead: the first rows of A fetch the next of B. */
-    const int64_t ahead = i0 == 0 && j + 8 <= s->n ? 4 * s->ldb : 0;
+    const int64_t ahead = apart == 1 && i0 == 0 && j + 8 <= s->n ? 4 * s->ldb : 0;
     const __m512i flip = _mm512_set1_epi8((char)s->flip), one = _mm512_set1_epi8(1);
-    const __mmask8 wanted = (__mmask8)((1u << n) - 1);
     __m512i acc[4][4], sum[4];
 #define DOT_OPEN(i)                  \
     sum[i] = _mm512_setzero_si512(); \
@@ -161,10 +172,10 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
 #define DOT_SOME(p) _mm512_maskz_loadu_epi8(in, p)
 #define DOT_WHOLE(i) DOT_STEP(i, _mm512_loadu_si512)
 #define DOT_PART(i) DOT_STEP(i, DOT_SOME)
-#define DOT_CLOSE(i)                                                         \
-    if ((i) < rows)                                                          \
-        _mm_mask_storeu_epi32(s->part + (i0 + (i)) * s->ld_part + j, wanted, \
-                              sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
+#define DOT_CLOSE(i)                                               \
+    if ((i) < rows)                                                \
+        dot_store(s->part + (i0 + (i)) * s->ld_part + j, apart, n, \
+                  sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
     EACH_DOT(DOT_OPEN)
     int64_t k = 0;
     for (; k + 64 <= n_k; k += 64) {
@@ -191,14 +202,14 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
         EACH_DOT(DOT_PART)
     }
     EACH_DOT(DOT_CLOSE)
-    if (sums) _mm_mask_storeu_epi32(s->col_sum + j, wanted, sum4(sum[0], sum[1], sum[2], sum[3]));
+    if (sums) dot_store(s->col_sum + j, apart, n, sum4(sum[0], sum[1], sum[2], sum[3]));
 }
 
 #define DOT(rows, sums)                                                                        \
     static __attribute__((noinline)) void dot_##rows##_##sums(const lmn_qgemm_stream *s,       \
                                                               int64_t i, int64_t j, int64_t n) \
     {                                                                                          \
-        dot_block(s, i, j, n, rows, sums);                                                     \
+        dot_block(s, i, j, n, 1, rows, sums);                                                  \
     }
 DOT(1, 0)
 DOT(2, 0)
@@ -208,13 +219,23 @@ DOT(1, 1)
 DOT(2, 1)
 DOT(3, 1)
 DOT(4, 1)
+#define RUNS(sums)                                                                            \
+    static __attribute__((noinline)) void runs_##sums(const lmn_qgemm_stream *s, int64_t run) \
+    {                                                                                         \
+        for (int64_t j = 0; j < run; j++) dot_block(s, 0, j, 4, run, 1, sums);                \
+    }
+RUNS(0)
+RUNS(1)
 typedef void dot_fn(const lmn_qgemm_stream *s, int64_t i, int64_t j, int64_t n);
 
 void lmn_qgemm_i8_dot_avx512vnni(const lmn_qgemm_stream *s)
 {
     static dot_fn *const run[2][4] = {{dot_1_0, dot_2_0, dot_3_0, dot_4_0},
                                       {dot_1_1, dot_2_1, dot_3_1, dot_4_1}};
-    for (int64_t j = 0; j < s->n; j += 4) {
+    /* One row by four runs of columns side by side: memory gives more to four streams. */
+    const int64_t apart = s->m == 1 && s->n >= 16 ? s->n / 4 : 0;
+    (s->col_sum ? runs_1 : runs_0)(s, apart);
+    for (int64_t j = 4 * apart; j < s->n; j += 4) {
         const int64_t n = lmn_min_i64(4, s->n - j);
         for (int64_t i = 0; i < s->m; i += 4)
             run[i == 0 && s->col_sum][lmn_min_i64(4, s->m - i) - 1](s, i, j, n);
