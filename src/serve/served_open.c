@@ -11,6 +11,7 @@
 #define ARENA_BYTES ((size_t)16 << 20)
 #define AUTO_ROWS 64
 #define INLINE_NS ((uint64_t)500000) /* the longest run that a loop does itself */
+#define PRESS_NS ((uint64_t)8000000) /* the shortest run in which a loop surely fills a batch */
 #define INLINE_INSTANCES 16u         /* loops that may run one model at a time */
 #define INLINE_ROWS 8192             /* of a request in a loop: it does nothing else meanwhile */
 #define MAX_RUN_NS ((uint64_t)300000000000)
@@ -202,14 +203,20 @@ static lamina_status start_threads(lmn_model *m, lamina_error *err)
     return LAMINA_OK;
 }
 
+static uint64_t longest(const lmn_warm *warm)
+{
+    uint64_t most = 0;
+    for (int i = 0; i <= 32; i++)
+        if (warm->cost_ns[i] > most) most = warm->cost_ns[i];
+    return most;
+}
+
 /* Where it runs, after what it cost. */
 static void choose_place(lmn_model *m, const lmn_warm *warm)
 {
     lmn_batch_config *b = &m->config.batch;
     const bool choose = m->config.where == LMN_RUN_CHOOSE;
-    uint64_t most = 0;
-    for (int i = 0; i <= 32; i++)
-        if (warm->cost_ns[i] > most) most = warm->cost_ns[i];
+    const uint64_t most = longest(warm);
     /* A request of any shape may cost any time: never in a loop, unless somebody says so. */
     m->inlined = m->config.where == LMN_RUN_INLINE;
     if (choose) m->inlined = m->fixed && warm->ran && most && most <= INLINE_NS;
@@ -230,12 +237,14 @@ lamina_status lmn_model_make_cache(lmn_model *m, lamina_error *err)
     return LAMINA_OK;
 }
 
-/* Two batches that wait keep an instance busy; more of large ones only wait longer. */
-static void bound_queue(lmn_batch_config *b, bool find_out)
+/* Of a batch that was found out. Two that wait keep an instance busy; more of large ones only wait
+ * longer. `took`: by the largest. */
+static void bound_queue(lmn_batch_config *b, uint64_t took)
 {
-    if (!find_out || b->max_queue_rows || b->max_batch_size <= AUTO_ROWS) return;
-    b->max_queue_rows = lmn_max_i64(4 * AUTO_ROWS, 2 * b->max_batch_size);
-    b->press = true;
+    if (b->max_queue_rows || !b->dynamic) return;
+    if (b->max_batch_size > AUTO_ROWS)
+        b->max_queue_rows = lmn_max_i64(4 * AUTO_ROWS, 2 * b->max_batch_size);
+    b->press = took >= PRESS_NS;
 }
 
 static lamina_status prepare(lmn_model *m, lamina_error *err)
@@ -269,7 +278,7 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
                    m->config.batch.max_batch_size)
             m->config.batch.n_preferred--;
     }
-    bound_queue(&m->config.batch, m->find_out);
+    if (m->find_out && !m->inlined) bound_queue(&m->config.batch, longest(&warm));
     m->config.batch.rejoin = !m->inlined && m->config.batch.dynamic && !m->config.batch.delay_ns;
     LMN_TRY(lmn_batcher_init(&m->batcher, &m->engine->alloc, &m->config.batch, err));
     m->config.batch = m->batcher.config;

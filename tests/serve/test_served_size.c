@@ -35,7 +35,8 @@ static int64_t found(t_env *env, price *of_device, const price *p)
         open_model(env, node_file(env, "Neg", LAMINA_F32, "N 4", "N 4", path, sizeof path), &c);
     const int64_t rows = m ? lmn_model_signature(m)->max_batch_size : -1;
     if (m) T_EQ(lmn_model_get_config(m)->batch.max_queue_rows, lmn_max_i64(256, 2 * rows));
-    if (m) T_EQ(lmn_model_get_config(m)->batch.press, rows > 64);
+    const uint64_t took = p->fixed_ns + (uint64_t)rows * p->row_ns;
+    if (m) T_EQ(lmn_model_get_config(m)->batch.press, took > 8000000);
     if (m) lmn_model_unref(m);
     return rows;
 }
