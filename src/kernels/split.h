@@ -13,12 +13,17 @@ static inline int64_t lmn_split_even(int64_t total, int64_t most, int64_t unit)
     return lmn_max_i64(unit, lmn_round_up_i64(lmn_ceil_div_i64(total, blocks), unit));
 }
 
-/* Until the last of `threads` is done with equal chunks of a cost: each may begin its last one half
-   a chunk after the others, of two a quarter. */
+/* How late the last of `threads` ends by a chunk of a cost: it may begin half a chunk after the
+   others, of two a quarter. */
+static inline double lmn_split_late(double one, int32_t threads)
+{
+    return threads > 2 ? one / 2 : threads == 2 ? one / 4 : 0;
+}
+
+/* Until the last of `threads` is done with equal chunks of a cost. */
 static inline double lmn_split_time(int64_t chunks, double one, int32_t threads)
 {
-    const double late = threads > 2 ? one / 2 : threads == 2 ? one / 4 : 0;
-    return (double)lmn_ceil_div_i64(chunks, threads) * one + late;
+    return (double)lmn_ceil_div_i64(chunks, threads) * one + lmn_split_late(one, threads);
 }
 
 /* The blocks of rows and columns of a chunk. Where threads get equally many blocks of rows they get

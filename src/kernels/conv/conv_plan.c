@@ -81,7 +81,7 @@ static bool shares(const lmn_conv_plan *p)
            block_elems(p) * pixel_blocks(p) <= most_shared;
 }
 
-/* Until the last thread is done: it may begin its last chunk half a chunk after the others. */
+/* Until the last thread is done. */
 static double cost_of(const lmn_conv_plan *p)
 {
     const int32_t threads = lmn_conv_threads(&p->g);
@@ -92,7 +92,7 @@ static double cost_of(const lmn_conv_plan *p)
     const double all = (double)turns * one + once * (pack * (double)blocks / threads + job_madds);
     const bool apart = p->rows_first && p->m_blocks % threads != 0;
     const double far = apart ? far_madds * (double)(p->m * p->pixels) / threads : 0;
-    return all + far + (threads > 1 ? one / 2 : 0) + (madds > most_madds ? 1e3 * all : 0);
+    return all + far + lmn_split_late(one, threads) + (madds > most_madds ? 1e3 * all : 0);
 }
 
 /* The blocks that cost least with so many threads. */
