@@ -2,8 +2,9 @@
  * bf16 hgemm row on AMX: blocks of 32 x 32 in four accumulator tiles (0..3), two tiles of A (4, 5)
  * and two of B (6, 7), 32 k a step. Rows of A stay in the first cache while all panels of B pass,
  * or, if they are long, a panel does while all rows of A pass. The rows left over have a
- * configuration of their own. Sums that something is left to be done with leave through a small
- * buffer while the next block multiplies. Few rows go to vdpbf16ps with row-major B.
+ * configuration of their own. Sums of a whole block stay in their tiles until the next block takes
+ * those; where something is left to be done with them they leave by a small buffer while it
+ * multiplies. Few rows go to vdpbf16ps with row-major B.
  */
 #define HG_NR 32
 #define HG_OWN_NT
@@ -37,13 +38,29 @@ static void configure(amx_cfg *c, int64_t top, int64_t bottom, int64_t k)
 }
 
 /* Sums of a tile on their way out, in a buffer: what is left to do is done behind the steps of the
-   next tile, which are then still at work, or, where those are many, between or before them. */
+   next tile, which are then still at work, or, where those are many, between or before them. Of a
+   whole block they are still in the tiles, each of which is stored when the next block begins it.
+ */
 typedef struct waiting {
     const lmn_hgemm_block *t;
     const float *sums;      /* HG_NR apart */
     int64_t i, j, m, n;     /* m == 0: nothing waits */
     int64_t next_i, next_m; /* rows of the lower tile, where they are another run */
+    char *held;             /* where tiles 0 to 3 are to be stored; NULL = they are */
+    int64_t held_step;      /* bytes */
 } waiting;
+
+/* Store what is held, before the tiles are configured anew or all of it is wanted. */
+static void let_go(waiting *w)
+{
+    if (!w->held) return;
+    char *low = w->held + AMX_ROWS * w->held_step;
+    AMX_STORE(0, w->held, w->held_step);
+    AMX_STORE(1, w->held + AMX_ROW_BYTES, w->held_step);
+    AMX_STORE(2, low, w->held_step);
+    AMX_STORE(3, low + AMX_ROW_BYTES, w->held_step);
+    w->held = NULL;
+}
 
 /* From this k on the end of the tile before comes first: steps so many are no longer at work
    together when their loop is done. */
@@ -254,6 +271,17 @@ typedef struct place {
     int64_t soon; /* rows of `to` that are fetched a step, of two lines */
 } place;
 
+/* A tile begins: what it holds leaves, then it is the sums that come first, or 0. `at`: bytes from
+   the first of them, rows apart as both are. */
+#define BEGIN(tile, row, at)                                                                 \
+    do {                                                                                     \
+        if (out) AMX_STORE(tile, out + (row)*out_step + (at), out_step);                     \
+        if (p->from)                                                                         \
+            AMX_LOAD(tile, (const char *)p->from + (row)*p->from_step + (at), p->from_step); \
+        else                                                                                 \
+            AMX_ZERO(tile);                                                                  \
+    } while (0)
+
 /* lower: are there two tiles of A; right: and of B; far: is there something to fetch; windows:
    p->at counts; kind: of the end between the steps. Constants at every call. */
 VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
@@ -264,52 +292,60 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
                     : kind == EASED_GELU      ? LMN_EPI_GELU
                     : kind == EASED_GELU_TANH ? LMN_EPI_GELU_TANH
                                               : 0;
+    const bool whole = lower && right;
     easing e = {.left = 0};
+    if (!whole || (!eased && w->m)) let_go(w);
     if (eased) e = ease_begin(w, add);
-    /* rows after each of two products a step */
-    const int64_t step = windows ? STEP_K : p->step;
-    const int64_t rows = eased ? (AMX_ROWS * step + p->k - 1) / p->k : 0;
+    /* rows after each of two products a step: behind the first there are none yet, behind the
+       second those of the upper tiles, and what that leaves undone the others have room for */
+    const int64_t step = windows ? STEP_K : p->step, slots = 2 * p->k / step - 1;
+    const int64_t rows = eased ? (2 * AMX_ROWS + slots - 1) / slots : 0;
     if (p->k >= LONG_K) leave_last(w);
+    char *out = w->held;
+    const int64_t out_step = w->held_step;
     const char *next = p->next, *soon = (const char *)p->to,
                *past = soon + 2 * AMX_ROWS * p->to_step;
     const int64_t lines = p->lines;
     const char *a0 = p->a, *a1 = p->low, *b = p->b;
-    if (p->from) {
-        const char *c = (const char *)p->from, *low = c + AMX_ROWS * p->from_step;
-        AMX_LOAD(0, c, p->from_step);
-        if (right) AMX_LOAD(1, c + AMX_ROW_BYTES, p->from_step);
-        if (lower) AMX_LOAD(2, low, p->from_step);
-        if (lower && right) AMX_LOAD(3, low + AMX_ROW_BYTES, p->from_step);
-    } else {
-        AMX_ZERO(0);
-        if (right) AMX_ZERO(1);
-        if (lower) AMX_ZERO(2);
-        if (lower && right) AMX_ZERO(3);
-    }
     for (int64_t k = 0; k < p->k; k += step) {
+        const bool first = k == 0;
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         for (int64_t i = 0; far && i < p->soon && soon < past; i++, soon += p->to_step)
             __builtin_prefetch(soon, 1, 2), __builtin_prefetch(soon + 64, 1, 2);
         const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
         AMX_LOAD(4, a0 + at, p->a_step);
         AMX_LOAD(6, b, B_STEP);
+        if (first) BEGIN(0, 0, 0);
         AMX_BF16(0, 4, 6);
-        if (eased) ease(&e, rows, add, act);
+        if (eased && !first) ease(&e, rows, add, act);
         if (right) AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
+        if (right && first) BEGIN(1, 0, AMX_ROW_BYTES);
         if (right) AMX_BF16(1, 4, 7);
-        if (eased) ease(&e, rows, add, act);
+        if (eased) ease(&e, first ? lmn_min_i64(rows, e.left) : rows, add, act);
         if (lower) AMX_LOAD(5, a1 + at, p->a_step);
+        if (lower && first) BEGIN(2, AMX_ROWS, 0);
         if (lower) AMX_BF16(2, 5, 6);
-        if (lower && right) AMX_BF16(3, 5, 7);
+        if (whole && first) BEGIN(3, AMX_ROWS, AMX_ROW_BYTES);
+        if (whole) AMX_BF16(3, 5, 7);
         b += step / PAIR * B_STEP;
     }
+    if (p->k <= 0) {
+        BEGIN(0, 0, 0);
+        if (right) BEGIN(1, 0, AMX_ROW_BYTES);
+        if (lower) BEGIN(2, AMX_ROWS, 0);
+        if (whole) BEGIN(3, AMX_ROWS, AMX_ROW_BYTES);
+    }
     leave_last(w);
-    char *c = (char *)p->to, *low = c + AMX_ROWS * p->to_step;
-    AMX_STORE(0, c, p->to_step);
-    if (right) AMX_STORE(1, c + AMX_ROW_BYTES, p->to_step);
-    if (lower) AMX_STORE(2, low, p->to_step);
-    if (lower && right) AMX_STORE(3, low + AMX_ROW_BYTES, p->to_step);
+    char *to = (char *)p->to;
+    if (whole) {
+        w->held = to, w->held_step = p->to_step;
+        return;
+    }
+    AMX_STORE(0, to, p->to_step);
+    if (right) AMX_STORE(1, to + AMX_ROW_BYTES, p->to_step);
+    if (lower) AMX_STORE(2, to + AMX_ROWS * p->to_step, p->to_step);
 }
+#undef BEGIN
 
 /* Two tiles by two, of which the one before may be eased. */
 VF_INLINE void block_whole(const place *p, waiting *w, const bool windows)
@@ -392,7 +428,7 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
         p.from = sums, p.from_step = p.to_step;
     }
     block_any(&p, w, m > AMX_ROWS, n > VF_LANES);
-    if (!direct) *w = (waiting){.t = t, .sums = sums, .i = i, .j = j, .m = m, .n = n};
+    if (!direct) w->t = t, w->sums = sums, w->i = i, w->j = j, w->m = m, w->n = n;
 }
 
 /* Whole blocks of rows from the first on, and the rows left over. */
@@ -409,7 +445,7 @@ static void by_rows(const lmn_hgemm_block *t, rows_of *r, waiting *w)
     if (r->whole > 0) amx_enter(&r->all);
     for (int64_t i = 0; i < r->whole; i += 32)
         for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, i, j, 32, r->sums[r->turn ^= 1], w);
-    if (r->rest > 0) amx_enter(&r->last);
+    if (r->rest > 0) let_go(w), amx_enter(&r->last);
     for (int64_t j = 0; r->rest > 0 && j < t->n; j += HG_NR)
         block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], w);
 }
@@ -417,9 +453,9 @@ static void by_panels(const lmn_hgemm_block *t, rows_of *r, waiting *w)
 {
     if (r->whole > 0) amx_enter(&r->all);
     for (int64_t j = 0; j < t->n; j += HG_NR) {
-        if (r->whole > 0 && r->rest > 0 && j > 0) amx_enter(&r->all);
+        if (r->whole > 0 && r->rest > 0 && j > 0) let_go(w), amx_enter(&r->all);
         for (int64_t i = 0; i < r->whole; i += 32) block_at(t, i, j, 32, r->sums[r->turn ^= 1], w);
-        if (r->rest > 0 && (r->whole > 0 || j == 0)) amx_enter(&r->last);
+        if (r->rest > 0 && (r->whole > 0 || j == 0)) let_go(w), amx_enter(&r->last);
         if (r->rest > 0) block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], w);
     }
 }
@@ -436,6 +472,7 @@ void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
         by_rows(t, &r, &w);
     else
         by_panels(t, &r, &w);
+    let_go(&w);
     amx_leave();
     leave_last(&w);
 }
@@ -470,14 +507,8 @@ static void lines_at(const lmn_hgemm_lines *t, const lmn_hgemm_block *end, const
         block32(p, w, true, false, false, true, NOT_EASED);
     else
         block_whole(p, w, true);
-    *w = (waiting){.t = end,
-                   .sums = sums,
-                   .i = r[0].i,
-                   .j = j,
-                   .m = r[0].m,
-                   .n = n,
-                   .next_i = r[1].i,
-                   .next_m = r[1].m};
+    w->t = end, w->sums = sums, w->i = r[0].i, w->j = j, w->m = r[0].m, w->n = n;
+    w->next_i = r[1].i, w->next_m = r[1].m;
 }
 
 lmn_hgemm_lines_fn lmn_hgemm_bf16_lines_amx;
@@ -507,6 +538,7 @@ void lmn_hgemm_bf16_lines_amx(const lmn_hgemm_lines *t)
             if (t->b_far && j + HG_NR < t->n) fetch_panel(&p, t->b_panel, i / 2, tiles / 2);
             lines_at(t, &end, r, j, &p, sums[turn ^= 1], &w);
         }
+    let_go(&w);
     amx_leave();
     leave_last(&w);
 }

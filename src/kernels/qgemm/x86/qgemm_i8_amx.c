@@ -22,14 +22,29 @@ lmn_qgemm_lines_fn lmn_qgemm_i8_lines_amx;
 lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 
 /* Sums whose end is still to be made: behind the steps of the next tile, which are then still at
-   work, before them where those are many, or, of whole tiles of bytes, between them. */
+   work, before them where those are many, or, of whole tiles of bytes, between them. Whole ones are
+   still in the tiles of the CPU, each of which is stored when the next sums begin in it. */
 typedef struct waiting {
     const lmn_qgemm_end *end;
     tile_sums s; /* no rows = nothing */
     leaving how;
-    bool direct; /* INTS to which rows add nothing: whole panels go to C from the tiles */
-    bool small;  /* gives_small_bytes */
+    bool direct;   /* INTS to which rows add nothing: whole panels go to C from the tiles */
+    bool small;    /* gives_small_bytes */
+    int32_t *held; /* where the tiles are to be stored; NULL = they are */
+    int64_t held_ld, held_upper; /* sums from row to row, rows of the upper tiles */
 } waiting;
+
+/* Store what is held, before the tiles are configured anew or all of it is wanted. */
+static void let_go(waiting *w)
+{
+    if (!w->held) return;
+    int32_t *low = w->held + w->held_upper * w->held_ld;
+    AMX_STORE(0, w->held, w->held_ld * 4);
+    AMX_STORE(1, w->held + LANES, w->held_ld * 4);
+    AMX_STORE(2, low, w->held_ld * 4);
+    AMX_STORE(3, low + LANES, w->held_ld * 4);
+    w->held = NULL;
+}
 
 /* What the columns of a tile's end have in common. */
 typedef struct columns {
@@ -224,57 +239,75 @@ typedef enum easing_kind { NOT_EASED, EASED, EASED_SMALL } easing_kind;
             AMX_U8S8(c, a, b); \
     } while (0)
 
+/* A tile begins: what it holds leaves to `to`, then it is the sums that come first, or 0. */
+#define BEGIN(tile, to, first)                  \
+    do {                                        \
+        if (out) AMX_STORE(tile, to, out_step); \
+        if (from)                               \
+            AMX_LOAD(tile, first, apart * 4);   \
+        else                                    \
+            AMX_ZERO(tile);                     \
+    } while (0)
+
 /* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; windows: at->steps counts. */
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
                      const bool right, const bool far, const bool windows, const easing_kind kind)
 {
-    const bool sgn = t->a_signed;
+    const bool sgn = t->a_signed, whole = lower && right;
     const bool eased = kind != NOT_EASED, small = kind == EASED_SMALL;
     easing e = {.left = 0};
+    if (!whole || (!eased && w->s.rows)) let_go(w);
     if (eased) e = easing_of(w);
-    /* of two rows, after each of two products a step */
-    const int64_t pairs = eased ? (MR * DEEP / 4 + t->k - 1) / t->k : 0;
+    /* of two rows, after each of two products a step; after the first product none has left yet */
+    const int64_t slots = 2 * lmn_ceil_div_i64(t->k, DEEP) - 1;
+    const int64_t pairs = eased ? (MR / 2 + slots - 1) / slots : 0;
     if (t->k >= LONG_K) leave_last(w);
+    int32_t *out = w->held, *out_low = out ? out + w->held_upper * w->held_ld : NULL;
+    const int64_t out_step = w->held_ld * 4, upper = out ? w->held_upper / 2 : pairs;
     const uint8_t *next = at->next;
     const int64_t lines = at->lines;
-    const int64_t lda = at->lda, ld = at->ld, step = ld * 4;
+    const int64_t lda = at->lda, ld = at->ld;
     const uint8_t *a = at->a, *low = at->low;
     const uint8_t *b = (const uint8_t *)t->b + at->j / NR * t->b_panel;
     const int32_t *from = at->from ? at->from : at->add;
-    int32_t *to = at->to;
-    if (from) {
-        const int64_t apart = at->from ? ld : 0;
-        AMX_LOAD(0, from, apart * 4);
-        if (right) AMX_LOAD(1, from + LANES, apart * 4);
-        if (lower) AMX_LOAD(2, from + AMX_ROWS * apart, apart * 4);
-        if (lower && right) AMX_LOAD(3, from + AMX_ROWS * apart + LANES, apart * 4);
-    } else {
-        AMX_ZERO(0);
-        if (right) AMX_ZERO(1);
-        if (lower) AMX_ZERO(2);
-        if (lower && right) AMX_ZERO(3);
-    }
+    const int64_t apart = at->from ? ld : 0;
+    const int32_t *from_low = from ? from + AMX_ROWS * apart : NULL;
     for (int64_t k = 0; k < t->k; k += DEEP, b += DEEP * NR) {
+        const bool first = k == 0;
         const int64_t off = windows ? at->steps[k / DEEP] : k;
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(6, b, NR * FOUR);
         AMX_LOAD(4, a + off, lda);
+        if (first) BEGIN(0, out, from);
         PRODUCT(0, 4, 6);
-        if (eased) ease(&e, pairs, small);
+        if (eased && !first) ease(&e, pairs, small);
         if (right) AMX_LOAD(7, b + 64, NR * FOUR);
+        if (right && first) BEGIN(1, out + LANES, from + LANES);
         if (right) PRODUCT(1, 4, 7);
-        if (eased) ease(&e, pairs, small);
+        if (eased) ease(&e, first ? lmn_min_i64(pairs, upper) : pairs, small);
         if (lower) AMX_LOAD(5, low + off, lda);
+        if (lower && first) BEGIN(2, out_low, from_low);
         if (lower) PRODUCT(2, 5, 6);
-        if (lower && right) PRODUCT(3, 5, 7);
+        if (whole && first) BEGIN(3, out_low + LANES, from_low + LANES);
+        if (whole) PRODUCT(3, 5, 7);
+    }
+    if (eased) ease(&e, MR / 2, small);
+    if (t->k <= 0) {
+        BEGIN(0, out, from);
+        if (right) BEGIN(1, out + LANES, from + LANES);
+        if (lower) BEGIN(2, out_low, from_low);
+        if (whole) BEGIN(3, out_low + LANES, from_low + LANES);
     }
     leave_last(w);
-    AMX_STORE(0, to, step);
-    if (right) AMX_STORE(1, to + LANES, step);
-    to += at->low_row * ld;
-    if (lower) AMX_STORE(2, to, step);
-    if (lower && right) AMX_STORE(3, to + LANES, step);
+    if (whole) {
+        w->held = at->to, w->held_ld = ld, w->held_upper = at->low_row;
+        return;
+    }
+    AMX_STORE(0, at->to, ld * 4);
+    if (right) AMX_STORE(1, at->to + LANES, ld * 4);
+    if (lower) AMX_STORE(2, at->to + at->low_row * ld, ld * 4);
 }
+#undef BEGIN
 
 ALWAYS void panel(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool windows)
 {
@@ -334,12 +367,14 @@ typedef struct rows_of {
     int turn;
 } rows_of;
 
-static void enter_whole(void)
+static void enter_whole(waiting *w)
 {
+    let_go(w);
     configure(AMX_ROWS, AMX_ROWS);
 }
-static void enter_rest(const rows_of *r)
+static void enter_rest(const rows_of *r, waiting *w)
 {
+    let_go(w);
     configure(lmn_min_i64(r->rest, AMX_ROWS), lmn_max_i64(0, r->rest - AMX_ROWS));
 }
 
@@ -366,9 +401,9 @@ static void by_panels(const lmn_qgemm_block *t, rows_of *r, waiting *w)
 static void by_far_panels(const lmn_qgemm_block *t, rows_of *r, waiting *w)
 {
     for (int64_t j = 0; j < t->n; j += NR) {
-        enter_whole();
+        enter_whole(w);
         for (int64_t i = 0; i < r->whole; i += MR) tile_at(t, r, i, j, w);
-        enter_rest(r);
+        enter_rest(r, w);
         tile_at(t, r, r->whole, j, w);
     }
 }
@@ -389,16 +424,17 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
         by_far_panels(t, &r, &w);
         r.rest = 0;
     } else if (r.whole) {
-        enter_whole();
+        enter_whole(&w);
         if (!t->b_far && (w.how == BYTES || w.direct) && t->k * MR <= NEAR_BYTES)
             by_rows(t, &r, &w);
         else
             by_panels(t, &r, &w);
     }
     if (r.rest) {
-        enter_rest(&r);
+        enter_rest(&r, &w);
         for (int64_t j = 0; j < t->n; j += NR) tile_at(t, &r, r.whole, j, &w);
     }
+    let_go(&w);
     amx_leave();
     leave_last(&w);
 }
@@ -448,6 +484,7 @@ void lmn_qgemm_i8_lines_amx(const lmn_qgemm_lines *t)
             panel(&all, &at, &w, true);
             w.s = (tile_sums){at.to, NR, at.i, j, at.m, lmn_min_i64(NR, t->n - j)};
         }
+    let_go(&w);
     amx_leave();
     leave_last(&w);
 }
