@@ -74,6 +74,8 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         const int64_t n_terms = kc_int(kc, 0, 4);
         int64_t m = kc_extent(kc, row->mr, c % 8 ? 2 * row->mr + 1 : 5 * row->mr);
         int64_t k = kc_extent(kc, 16, 70), n = kc_extent(kc, row->nr, 2 * row->nr + 1);
+        if (kc_int(kc, 0, 9) == 0) /* a wide tile, where there is one */
+            m = kc_int(kc, 4 * row->mr, 6 * row->mr), n = row->nr + row->nr / 3;
         if (n_terms) k = k / n_terms * n_terms;
         int64_t lda = k + kc_int(kc, 0, 3), ldb = n + kc_int(kc, 0, 3), ldc = n + kc_int(kc, 0, 3);
         if (kc_int(kc, 0, 2) == 0) ldc = (n + 15) / 16 * 16;
@@ -358,6 +360,8 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         if (big && kc_int(kc, 0, 1)) m = kc_int(kc, 1, 32); /* B from memory */
         if (kc_int(kc, 0, 7) == 0)                          /* short */
             m = kc_int(kc, 33, 150), n = kc_int(kc, 1, 300), k = kc_int(kc, 0, 20);
+        if (kc_int(kc, 0, 7) == 0) /* wide tiles */
+            m = kc_int(kc, 32, 80), n = c % 2 ? 64 : 160, k = kc_int(kc, 1, 1100);
         if (kc_int(kc, 0, 7) == 0) /* thin */
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
         if (kc_int(kc, 0, 11) == 0) { /* a copy of A in scratch */

@@ -44,7 +44,9 @@ enum {
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
     AHEAD_M = 128,            /* rows that wait for panels or a transposed B from memory */
     DIRECT_NC = 768,          /* columns of a chunk then, of KC_FEW */
-    NARROW_BYTES = 1 << 20,   /* and a B of one panel */
+    NARROW_BYTES = 1 << 20,   /* and a B of one panel ... */
+    WIDE_BYTES = 256 << 10,   /* ... or of one wide tile */
+    WIDE_N = 64,              /* columns of that, where panels are WIDEST */
     FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
     SHORT_K = 64,             /* sums so short are mostly C ... */
     SHORT_BYTES = 512 << 10,  /* ... while B stays in L2 */
@@ -98,6 +100,7 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > FEW_M)
         return PATH_SHORT;
     if (p->m <= p->row->direct_m || bytes <= DIRECT_BYTES) return PATH_DIRECT;
+    if (p->n == WIDE_N && p->row->nr == WIDEST && bytes <= WIDE_BYTES) return PATH_DIRECT;
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
 

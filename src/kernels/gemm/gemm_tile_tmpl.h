@@ -24,6 +24,7 @@ typedef struct tile {
     const vf_real *b;
     int64_t ldb;
     int64_t far;   /* tile_pack, tile_fetch: from a row of B to what is prefetched */
+    int64_t last;  /* tile_wide: from a row of B to its last vector */
     vf_real *pack; /* tile_pack: each row of B that is read goes here too, GEMM_NR apart */
     vf_real *c;
     int64_t ldc;
@@ -214,13 +215,18 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
 
 #include "kernels/gemm/gemm_whole_tmpl.h"
 
+/* Where three vectors are a panel, six rows by four are as many sums with fewer loads of A: 64
+   columns are one such tile and not 48 and 16. */
+#define GEMM_WIDE (GEMM_NV == 3)
+enum { WIDE_MR = 6, WIDE_NV = 4, WIDE_NR = WIDE_NV * VF_LANES };
+
 /* tile_<rows>_<vectors>{,h}: masked, h: at most half of the last vector; tile_<rows>_full: NV whole
    vectors; tile_<rows>_fetch: so, and B comes from memory. tile_panel and tile_pack are whole. */
 #define TILE_FORM(mr, name, nv, tail_kind, b_kind)                     \
     static void tile_##mr##_##name(const tile *t)                      \
     {                                                                  \
         if (mr == GEMM_MR && (tail_kind == TAIL_WHOLE || GEMM_NV > 2)) \
-            whole_run(t, nv, tail_kind, b_kind);                       \
+            whole_run(t, mr, nv, tail_kind, b_kind);                   \
         else                                                           \
             tile_run(t, mr, nv, tail_kind, b_kind);                    \
     }
@@ -293,15 +299,21 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
 
 static void tile_panel(const tile *t)
 {
-    whole_run(t, GEMM_NV, TAIL_WHOLE, B_PANEL);
+    whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PANEL);
 }
 static void tile_dense(const tile *t)
 {
-    whole_run(t, GEMM_NV, TAIL_WHOLE, GEMM_NV > 2 ? B_DENSE : B_PANEL);
+    whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, GEMM_NV > 2 ? B_DENSE : B_PANEL);
 }
+#if GEMM_WIDE
+static void tile_wide(const tile *t)
+{
+    whole_run(t, WIDE_MR, WIDE_NV, TAIL_WHOLE, B_READ);
+}
+#endif
 static void tile_pack(const tile *t)
 {
-    whole_run(t, GEMM_NV, TAIL_WHOLE, B_PACK);
+    whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PACK);
 }
 
 #endif

@@ -98,11 +98,9 @@ VF_INLINE void touch_pieces(const vf_real *at, int64_t n, int64_t step)
    row, which comes as one from memory. Else all: of the transpose of B a piece of a row and then of
    the next, of panels piece after piece, and first a line of every page, so that no piece waits for
    a walk to its page. */
-static void fetch_next(const gemm_block *t, int64_t i, int64_t j, tile *x)
+static void fetch_next(const gemm_block *t, int64_t nth, tile *x)
 {
-    const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR, lines = t->k / LINE;
-    const int64_t nth = (i / GEMM_MR - (t->b_from != NULL)) * panels + j / GEMM_NR;
-    const int64_t wide = SOON_DENSE * SOON;
+    const int64_t lines = t->k / LINE, wide = SOON_DENSE * SOON;
     if (lines == 0) return;
     if (t->b_from) {
         const int64_t column = nth / LINE * SOON;
@@ -126,8 +124,8 @@ static void fetch_next(const gemm_block *t, int64_t i, int64_t j, tile *x)
     }
 }
 
-/* The tile of m rows at row i and n columns at column j. */
-VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t n)
+/* What any tile at row i and column j begins with. */
+VF_INLINE tile tile_at(const job *w, int64_t i, int64_t j, int64_t n)
 {
     const gemm_block *t = w->t;
     tile x;
@@ -143,14 +141,27 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     x.soon = x.a, x.soon_step = 0;
     x.beta = t->beta;
     x.stream = w->stream;
-    x.far = 0, x.pack = NULL;
+    x.far = x.last = 0, x.pack = NULL;
+#if GEMM_EPI
+    x.f.on = false;
+#endif
+    return x;
+}
+
+/* The tile of m rows at row i and n columns at column j. */
+VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t n)
+{
+    const gemm_block *t = w->t;
+    tile x = tile_at(w, i, j, n);
 #if GEMM_EPI
     const lmn_epi_block e = {x.c, t->ldc, t->row + i, t->col + j, m, n, t->item};
     const bool fused = w->whole.on && n == GEMM_NR; /* narrower tiles do it in memory */
-    x.f.on = fused;
     if (fused) x.f = fuse_at(&w->whole, t, &e);
 #endif
-    if (t->b_next && (i > 0 || !t->b_from)) fetch_next(t, i, j, &x);
+    if (t->b_next && (i > 0 || !t->b_from)) {
+        const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
+        fetch_next(t, (i / GEMM_MR - (t->b_from != NULL)) * panels + j / GEMM_NR, &x);
+    }
     if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x)) {
         tile_pack(&x);
     } else if (i == 0 && t->b_far && n == GEMM_NR) {
@@ -206,6 +217,38 @@ static void block_columns(const job *w)
     }
 }
 
+#if GEMM_WIDE
+/* 64 columns by groups of six rows. What is to be packed is packed first; an even number of rows
+   that six does not divide ends with one or two groups of eight. */
+static void block_wide(const job *w)
+{
+    const gemm_block *t = w->t;
+    const bool panels = t->b_panel != GEMM_NR;
+    vf_real *to = (vf_real *)(uintptr_t)t->b; /* with b_from: scratch of the caller, see gemm.h */
+    if (t->b_from) {
+        pack_nn_run(to, t->b_from, t->b_from_ld, t->k, GEMM_NR);
+        pack_nn_run(to + t->b_panel, t->b_from + GEMM_NR, t->b_from_ld, t->k, VF_LANES);
+    }
+    const int64_t over = t->m % WIDE_MR, end = t->m - (over % 2 ? 0 : over / 2 * GEMM_MR);
+    int64_t i = 0;
+    for (; i + WIDE_MR <= end; i += WIDE_MR) {
+        tile x = tile_at(w, i, 0, WIDE_NR);
+        x.last = panels ? t->b_panel : GEMM_NR;
+        if (t->b_next && t->b_from) fetch_next(t, i / WIDE_MR, &x);
+        tile_wide(&x);
+#if GEMM_EPI
+        const lmn_epi_block e = {x.c, t->ldc, t->row + i, t->col, WIDE_MR, WIDE_NR, t->item};
+        if (t->epi) epi_apply(t->epi, &e);
+#endif
+    }
+    for (; i < t->m; i += GEMM_MR) {
+        const int64_t m = lmn_min_i64(GEMM_MR, t->m - i);
+        block_tile(w, i, m, 0, GEMM_NR);
+        block_tile(w, i, m, GEMM_NR, VF_LANES);
+    }
+}
+#endif
+
 /* Row-major B may be cut anywhere: 64 columns are 32 and 32, not 48 and 16. */
 VF_INLINE int64_t panel_width(const gemm_block *t)
 {
@@ -233,7 +276,12 @@ static void block_run(const gemm_block *t)
     const uintptr_t spread = (uintptr_t)t->c | (uintptr_t)t->ldc * sizeof(vf_real);
     w.stream = t->c_past && !t->epi && spread % 64 == 0;
     w.width = panel_width(t);
-    if (t->m <= GEMM_MR)
+#if GEMM_WIDE
+    if (t->n == WIDE_NR && t->m >= 4 * GEMM_MR && !t->b_far)
+        block_wide(&w);
+    else
+#endif
+        if (t->m <= GEMM_MR)
         block_row(&w, 0, t->m);
     else if (t->b_far)
         block_columns(&w);

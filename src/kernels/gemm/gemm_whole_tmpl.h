@@ -1,8 +1,9 @@
 /*
  * The register tile of GEMM_MR rows, where nearly all time is spent, and of up to GEMM_NR columns
- * if these are three vectors: rows are found from four pointers and their distance, so that
- * everything a step of k needs stays in registers and the first loads of a tile never wait for the
- * sums of the one before. The chain of sums is that of tile_run. Included by gemm_tile_tmpl.h.
+ * if these are three vectors, or of WIDE_MR rows and WIDE_NR columns: rows are found from four
+ * pointers and their distance, so that everything a step of k needs stays in registers and the
+ * first loads of a tile never wait for the sums of the one before. The chain of sums is that of
+ * tile_run. Included by gemm_tile_tmpl.h.
  */
 #ifndef LMN_KERNELS_GEMM_WHOLE_TMPL_H
 #define LMN_KERNELS_GEMM_WHOLE_TMPL_H
@@ -32,7 +33,7 @@ enum {
 /* Half of the rows are operands in memory: 4 operations less of 40 a step. All of them would be
    more loads than a core does beside its products. */
 #ifdef VF_EMBEDS
-#define WHOLE_EMBEDS(i) ((i) % 2 == 0 && nv > 1 && tail_kind != TAIL_HALF)
+#define WHOLE_EMBEDS(i) ((i) % 2 == 0 && (nv == 2 || nv == 3) && tail_kind != TAIL_HALF)
 #define WHOLE_FMA_AT(i, v, x, p) \
     if ((v) < nv) vf_fma_at(&acc[i][v], x, p);
 #else
@@ -43,11 +44,11 @@ enum {
 /* What the rows and steps of whole_run do, on its variables. */
 #define WHOLE_OPEN_V(i, v) \
     if ((v) < nv) acc[i][v] = TILE_LOAD(v, WHOLE_ROW(const vf_real, c, i) + (v)*VF_LANES);
-#define WHOLE_OPEN(i)                                            \
-    if ((i) < mr) {                                              \
-        WHOLE_OPEN_V(i, 0) WHOLE_OPEN_V(i, 1) WHOLE_OPEN_V(i, 2) \
+#define WHOLE_OPEN(i)                                                               \
+    if ((i) < mr) {                                                                 \
+        WHOLE_OPEN_V(i, 0) WHOLE_OPEN_V(i, 1) WHOLE_OPEN_V(i, 2) WHOLE_OPEN_V(i, 3) \
     }
-#define WHOLE_CLEAR(i) acc[i][0] = acc[i][1] = acc[i][2] = vf_zero();
+#define WHOLE_CLEAR(i) acc[i][0] = acc[i][1] = acc[i][2] = acc[i][3] = vf_zero();
 #define WHOLE_B(v) ((v) >= nv ? vf_zero() : TILE_LOAD(v, row + (v)*VF_LANES))
 #define WHOLE_FMA(i, v, x)                                               \
     if ((v) < nv && LAST(v) && tail_kind == TAIL_HALF)                   \
@@ -68,6 +69,7 @@ enum {
             WHOLE_FMA(i, 0, b0)                                  \
             WHOLE_FMA(i, 1, b1)                                  \
             WHOLE_FMA(i, 2, b2)                                  \
+            WHOLE_FMA(i, 3, b3)                                  \
         }                                                        \
     }
 #define WHOLE_PREFETCH(p, level)                                                        \
@@ -82,8 +84,9 @@ enum {
         const int at = u;                                                             \
         const vf_real *row = panel ? b + at * GEMM_NR : b;                            \
         const vf b0 = WHOLE_B(0), b1 = WHOLE_B(1), b2 = WHOLE_B(2);                   \
+        const vf b3 = nv > 3 ? vf_load(row + last) : vf_zero();                       \
         EACH_ROW(WHOLE_STEP)                                                          \
-        (void)b1, (void)b2;                                                           \
+        (void)b1, (void)b2, (void)b3;                                                 \
         if (b_kind == B_PANEL) WHOLE_PREFETCH(row + WHOLE_B_AHEAD * GEMM_NR, 3)       \
         if (b_kind == B_PACK) {                                                       \
             vf_store(packed + at * GEMM_NR, b0);                                      \
@@ -93,7 +96,7 @@ enum {
         if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                              \
         if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                             \
         if (!panel) b += ldb;                                                         \
-        if ((int)GEMM_MR > 6) WHOLE_HIDE(a6);                                         \
+        if (mr > 6) WHOLE_HIDE(a6);                                                   \
         __asm__("" : "+r"(a0), "+r"(a2), "+r"(a4), "+r"(b), "+r"(a_ld) : : "memory"); \
     }
 #define WHOLE_ON(steps)                                             \
@@ -102,21 +105,21 @@ enum {
         if (panel) b += (steps)*GEMM_NR;                            \
         if (b_kind == B_PACK) packed += (steps)*GEMM_NR;            \
     }
-#define WHOLE_STORE(i)                                           \
-    if ((i) < mr) {                                              \
-        vf_real *c = WHOLE_ROW(vf_real, c, i);                   \
-        TILE_CLOSE_V(i, 0) TILE_CLOSE_V(i, 1) TILE_CLOSE_V(i, 2) \
+#define WHOLE_STORE(i)                                                              \
+    if ((i) < mr) {                                                                 \
+        vf_real *c = WHOLE_ROW(vf_real, c, i);                                      \
+        TILE_CLOSE_V(i, 0) TILE_CLOSE_V(i, 1) TILE_CLOSE_V(i, 2) TILE_CLOSE_V(i, 3) \
     }
-#define WHOLE_STREAM(i)                                             \
-    if ((i) < mr) {                                                 \
-        vf_real *c = WHOLE_ROW(vf_real, c, i);                      \
-        TILE_STREAM_V(i, 0) TILE_STREAM_V(i, 1) TILE_STREAM_V(i, 2) \
+#define WHOLE_STREAM(i)                                                                 \
+    if ((i) < mr) {                                                                     \
+        vf_real *c = WHOLE_ROW(vf_real, c, i);                                          \
+        TILE_STREAM_V(i, 0) TILE_STREAM_V(i, 1) TILE_STREAM_V(i, 2) TILE_STREAM_V(i, 3) \
     }
 
-/* nv, tail_kind, b_kind are constants at every call. */
-VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const int b_kind)
+/* mr (GEMM_MR or WIDE_MR), nv, tail_kind, b_kind are constants at every call. */
+VF_INLINE void whole_run(const tile *t, const int mr, const int nv, const int tail_kind,
+                         const int b_kind)
 {
-    const int mr = GEMM_MR;
     const bool dense = b_kind == B_DENSE, panel = dense || b_kind == B_PANEL;
     const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
     const int64_t size = sizeof(vf_real);
@@ -124,8 +127,9 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
     WHOLE_HIDE(a_ld);
     const vf_real *a0 = t->a, *b = t->b;
     WHOLE_PAIRS(const vf_real, a)
-    const int64_t ldb = panel ? GEMM_NR : t->ldb;
-    vf acc[8][3];
+    const int64_t ldb = panel ? GEMM_NR : t->ldb, last = t->last;
+    (void)last;
+    vf acc[8][4];
     if (t->beta) {
         const int64_t c_ld = t->ldc * size;
         const vf_real *c0 = t->c;
@@ -182,7 +186,7 @@ VF_INLINE void whole_run(const tile *t, const int nv, const int tail_kind, const
     vf_real *c0 = t->c;
     WHOLE_PAIRS(vf_real, c)
 #if GEMM_EPI
-    if (tail_kind == TAIL_WHOLE && t->f.on) TILE_FUSE
+    if (tail_kind == TAIL_WHOLE && nv <= GEMM_NV && t->f.on) TILE_FUSE
 #endif
     if (tail_kind == TAIL_WHOLE && t->stream) {
         EACH_ROW(WHOLE_STREAM)
