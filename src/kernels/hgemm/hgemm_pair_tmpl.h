@@ -311,16 +311,31 @@ VF_INLINE __m128 sum4(vf a, vf b, vf c, vf d)
     return _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
 }
 
-/* rows by four columns, of which n are wanted; the others repeat the last. */
-VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_t n, const int rows)
+/* Results of four columns, `apart` from each other, of which n are wanted. */
+VF_INLINE void dot_store(float *to, int64_t apart, int64_t n, __m128 v)
 {
+    float x[4];
+    if (apart == 1) {
+        _mm_mask_storeu_ps(to, (__mmask8)((1u << n) - 1), v);
+        return;
+    }
+    _mm_storeu_ps(x, v);
+    to[0] = x[0], to[apart] = x[1], to[2 * apart] = x[2], to[3 * apart] = x[3];
+}
+
+/* rows by four columns, `apart` from each other, of which n are wanted; the others repeat the last.
+ */
+VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_t n, int64_t apart,
+                         const int rows)
+{
+    const int64_t next_b = apart * t->ldb;
     const uint16_t *a = (const uint16_t *)t->a + i0 * t->lda, *b0 = t->b + j * t->ldb;
-    const uint16_t *b1 = b0 + (n > 1 ? t->ldb : 0), *b2 = b1 + (n > 2 ? t->ldb : 0),
-                   *b3 = b2 + (n > 3 ? t->ldb : 0);
+    const uint16_t *b1 = b0 + (n > 1 ? next_b : 0), *b2 = b1 + (n > 2 ? next_b : 0),
+                   *b3 = b2 + (n > 3 ? next_b : 0);
     float *c = t->c + i0 * t->ldc + j;
     const int64_t lda = t->lda, n_k = t->k;
     /* Rows are too short for the hardware to run ahead: the first rows of A fetch the next of B. */
-    const int64_t ahead = i0 == 0 && j + 8 <= t->n ? 4 * t->ldb : 0;
+    const int64_t ahead = apart == 1 && i0 == 0 && j + 8 <= t->n ? 4 * t->ldb : 0;
     vf acc[4][4];
 #define DOT_OPEN(i) \
     acc[i][0] = vf_zero(), acc[i][1] = vf_zero(), acc[i][2] = vf_zero(), acc[i][3] = vf_zero();
@@ -333,10 +348,9 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
 #define DOT_WHOLE(i) DOT_STEP(i, load32)
 #define DOT_SOME(p) load32n(p, n_k - k)
 #define DOT_PART(i) DOT_STEP(i, DOT_SOME)
-#define DOT_CLOSE(i)                                                  \
-    if ((i) < rows)                                                   \
-        _mm_mask_storeu_ps(c + (i)*t->ldc, (__mmask8)((1u << n) - 1), \
-                           sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
+#define DOT_CLOSE(i) \
+    if ((i) < rows)  \
+        dot_store(c + (i)*t->ldc, apart, n, sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
     EACH_DOT(DOT_OPEN)
     int64_t k = 0;
     for (; k + PAIR_LANES <= n_k; k += PAIR_LANES) {
@@ -361,7 +375,7 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     static __attribute__((noinline)) void dot_##rows(const lmn_hgemm_small *t, int64_t i, \
                                                      int64_t j, int64_t n)                \
     {                                                                                     \
-        dot_block(t, i, j, n, rows);                                                      \
+        dot_block(t, i, j, n, 1, rows);                                                   \
     }
 DOT_DEFINE(1)
 DOT_DEFINE(2)
@@ -369,10 +383,18 @@ DOT_DEFINE(3)
 DOT_DEFINE(4)
 typedef void dot_fn(const lmn_hgemm_small *t, int64_t i, int64_t j, int64_t n);
 
+static __attribute__((noinline)) void dot_runs(const lmn_hgemm_small *t, int64_t apart)
+{
+    for (int64_t j = 0; j < apart; j++) dot_block(t, 0, j, 4, apart, 1);
+}
+
 static void small_nt_run(const lmn_hgemm_small *t)
 {
     static dot_fn *const run[4] = {dot_1, dot_2, dot_3, dot_4};
-    for (int64_t j = 0; j < t->n; j += 4) {
+    /* One row by four runs of columns side by side: memory gives more to four streams. */
+    const int64_t apart = t->m == 1 && t->n >= 16 ? t->n / 4 : 0;
+    dot_runs(t, apart);
+    for (int64_t j = 4 * apart; j < t->n; j += 4) {
         const int64_t n = lmn_min_i64(4, t->n - j);
         for (int64_t i = 0; i < t->m; i += 4) run[lmn_min_i64(4, t->m - i) - 1](t, i, j, n);
     }
