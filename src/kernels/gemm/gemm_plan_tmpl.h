@@ -25,8 +25,8 @@ enum path {
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
-    KC = 4096 / sizeof(GEMM_REAL), /* longest k of a packed block ... */
-    KC_FEW = KC / 2,               /* ... for few rows, or where A is copied, too */
+    KC = 4096 / sizeof(GEMM_REAL), /* longest k of a packed block that is all of k ... */
+    KC_FEW = KC / 2,               /* ... of others, for few rows, or where A is copied, too */
     NC = 96,                       /* columns of a packed block ... */
     WIDE_K = 128,                  /* ... more where sums are so short: rows of C are long then */
     MC = 512,                      /* rows of a chunk */
@@ -142,7 +142,7 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
 static int64_t longest_k(const GEMM_T(plan) * p)
 {
     if (p->path == PATH_DIRECT && p->b_far) return p->row->far_k;
-    return p->b_far || (p->flags & LMN_GEMM_TRANS_A) ? KC_FEW : KC;
+    return p->b_far || p->k > KC || (p->flags & LMN_GEMM_TRANS_A) ? KC_FEW : KC;
 }
 
 static void cut_blocks(GEMM_T(plan) * p)
