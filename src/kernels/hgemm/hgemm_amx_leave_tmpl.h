@@ -1,0 +1,231 @@
+/*
+ * How sums of the bf16 row for AMX leave: what is left to be done with them is done row by row from
+ * a small buffer, behind the steps of the next block, before them or between them. For the file of
+ * that row alone.
+ */
+#ifndef LMN_KERNELS_HGEMM_AMX_LEAVE_TMPL_H
+#define LMN_KERNELS_HGEMM_AMX_LEAVE_TMPL_H
+
+#include "kernels/hgemm/hgemm_pair_tmpl.h"
+#include "kernels/simd/amx_tile.h"
+#include "kernels/simd/simd_math.h"
+
+#include <math.h>
+
+/* From this k on the end of a whole tile is dealt to the steps of the next. */
+enum { EASE_K = 64 };
+
+/* Sums of a tile on their way out, in a buffer: what is left to do is done behind the steps of the
+   next tile, which are then still at work, or, where those are many, between or before them. Of a
+   whole block they are still in the tiles, each of which is stored when the next block begins it.
+ */
+typedef struct waiting {
+    const lmn_hgemm_block *t;
+    const float *sums;      /* HG_NR apart */
+    int64_t i, j, m, n;     /* m == 0: nothing waits */
+    int64_t next_i, next_m; /* rows of the lower tile, where they are another run */
+    char *held;             /* where tiles 0 to 3 are to be stored; NULL = they are */
+    int64_t held_step;      /* bytes */
+} waiting;
+
+/* Store what is held, before the tiles are configured anew or all of it is wanted. */
+static void let_go(waiting *w)
+{
+    if (!w->held) return;
+    char *low = w->held + AMX_ROWS * w->held_step;
+    AMX_STORE(0, w->held, w->held_step);
+    AMX_STORE(1, w->held + AMX_ROW_BYTES, w->held_step);
+    AMX_STORE(2, low, w->held_step);
+    AMX_STORE(3, low + AMX_ROW_BYTES, w->held_step);
+    w->held = NULL;
+}
+
+/* Sixteen columns of a row: bias, what lmn_hgemm_head calls `act`, residual, clip. Adding -0
+   changes nothing. */
+VF_INLINE vf ended(vf v, vf col, const int act, vf add, vf lo, vf hi)
+{
+    v = vf_add(v, col);
+    if (act == LMN_EPI_SILU) v = bf16_silu(v);
+    if (act == LMN_EPI_GELU) v = vf_gelu(v);
+    if (act == LMN_EPI_GELU_TANH) v = vf_gelu_tanh(v);
+    return vf_min(hi, vf_max(lo, vf_add(v, add)));
+}
+
+/* What rows of 16 bits of a tile have in common. */
+typedef struct short_rows {
+    vf col0, col1, lo, hi;
+    int64_t n; /* columns */
+} short_rows;
+
+VF_INLINE short_rows short_rows_of(const lmn_hgemm_head *h, int64_t j, int64_t n)
+{
+    const vf none = vf_set1(-0.0f);
+    return (short_rows){.col0 = h->col ? vf_loadm(h->col + j, vm_first(n)) : none,
+                        .col1 =
+                            h->col ? vf_loadm(h->col + j + VF_LANES, vm_first(n - VF_LANES)) : none,
+                        .lo = vf_set1(h->lo),
+                        .hi = vf_set1(h->hi),
+                        .n = n};
+}
+
+/* A row. add: is there a residual, at `from`; whole: are there 32 columns; constants at every call,
+   as act. The instruction that rounds makes denormals 0. */
+VF_INLINE void short_row(const short_rows *r, const float *sums, const uint16_t *from,
+                         uint16_t *out, const bool add, const bool whole, const int act)
+{
+    enum { DENORMAL = 0x20 };
+    const vm in0 = whole ? 0xffff : vm_first(r->n),
+             in1 = whole ? 0xffff : vm_first(r->n - VF_LANES);
+    const bool right = whole || r->n > VF_LANES; /* else that half holds nothing */
+    vf add0 = vf_set1(-0.0f), add1 = add0;
+    if (add) {
+        const __m512i x = whole ? load32(from) : load32n(from, r->n);
+        add0 = bf16_widen(_mm512_castsi512_si256(x));
+        add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
+    }
+    const vf v0 = ended(vf_load(sums), r->col0, act, add0, r->lo, r->hi);
+    vf v1 = vf_zero();
+    if (right) v1 = ended(vf_load(sums + VF_LANES), r->col1, act, add1, r->lo, r->hi);
+    if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
+                     _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
+        if (whole)
+            _mm512_storeu_si512(out, f32_join(v0, v1));
+        else
+            _mm512_mask_storeu_epi16(out, first32(r->n), f32_join(v0, v1));
+    } else {
+        bf16_store(out, v0, r->n), bf16_store(out + VF_LANES, v1, r->n - VF_LANES);
+    }
+}
+
+/* Rows of 16 bits. */
+VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, const int act)
+{
+    const lmn_hgemm_head h = *w->t->head; /* a copy, which stores cannot change */
+    const short_rows r = short_rows_of(&h, w->j, w->n);
+    uint16_t *out = h.out + w->i * h.out_ld + w->j;
+    const uint16_t *from = add ? h.add + w->i * h.out_ld + w->j : NULL;
+    for (int64_t i = 0; i < w->m; i++, out += h.out_ld) {
+        short_row(&r, w->sums + i * HG_NR, from, out, add, whole, act);
+        if (add) from += h.out_ld;
+    }
+}
+
+/* Rows of f32. */
+static void leave_f32(const waiting *w)
+{
+    static const lmn_hgemm_head nothing = {.lo = -INFINITY, .hi = INFINITY};
+    const lmn_hgemm_head h = w->t->head ? *w->t->head : nothing;
+    const vf none = vf_set1(-0.0f), lo = vf_set1(h.lo), hi = vf_set1(h.hi);
+    for (int64_t v = 0; v < w->n; v += VF_LANES) {
+        const vm in = vm_first(w->n - v);
+        const vf col = h.col ? vf_loadm(h.col + w->j + v, in) : none;
+        const float *full = h.full ? h.full + w->i * h.full_ld + w->j + v : NULL;
+        float *c = w->t->c + w->i * w->t->ldc + w->j + v;
+        for (int64_t i = 0; i < w->m; i++, c += w->t->ldc) {
+            vf x = vf_load(w->sums + i * HG_NR + v);
+            if (h.row) x = vf_add(x, vf_set1(h.row[w->i + i]));
+            vf_storem(c, in,
+                      ended(x, col, 0, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
+        }
+    }
+}
+
+static __attribute__((noinline)) void leave(const waiting *w)
+{
+    const lmn_hgemm_head *h = w->t->head;
+    if (!h || !h->out)
+        leave_f32(w);
+    else if (h->act == LMN_EPI_SILU && h->add)
+        leave_short(w, true, false, LMN_EPI_SILU);
+    else if (h->act == LMN_EPI_SILU)
+        leave_short(w, false, false, LMN_EPI_SILU);
+    else if (h->act == LMN_EPI_GELU)
+        leave_short(w, h->add, false, LMN_EPI_GELU);
+    else if (h->act)
+        leave_short(w, h->add, false, LMN_EPI_GELU_TANH);
+    else if (h->add && w->n == HG_NR)
+        leave_short(w, true, true, 0);
+    else if (h->add)
+        leave_short(w, true, false, 0);
+    else if (w->n == HG_NR)
+        leave_short(w, false, true, 0);
+    else
+        leave_short(w, false, false, 0);
+}
+
+static void leave_last(waiting *w)
+{
+    if (w->m) leave(w);
+    if (w->next_m) {
+        w->sums += AMX_ROWS * HG_NR, w->i = w->next_i, w->m = w->next_m;
+        leave(w);
+    }
+    w->m = w->next_m = 0;
+}
+
+/* How the end of a whole tile of 16 bits is dealt to the steps of the next tile. */
+typedef enum easing_kind {
+    NOT_EASED,
+    EASED,
+    EASED_ADD,
+    EASED_SILU,
+    EASED_GELU,
+    EASED_GELU_TANH
+} easing_kind;
+
+static easing_kind easing_of(const waiting *w, int64_t k)
+{
+    if (!w->m || k < EASE_K || w->n != HG_NR) return NOT_EASED;
+    const lmn_hgemm_head *h = w->t->head;
+    if (!h || !h->out || (h->act && h->add)) return NOT_EASED;
+    switch (h->act) {
+    case LMN_EPI_SILU: return EASED_SILU;
+    case LMN_EPI_GELU: return EASED_GELU;
+    case LMN_EPI_GELU_TANH: return EASED_GELU_TANH;
+    default: return h->add ? EASED_ADD : EASED;
+    }
+}
+
+/* Rows on their way: `left` of them, `then` of the lower tile where that is another run. */
+typedef struct easing {
+    short_rows r;
+    const float *sums, *low;
+    uint16_t *out, *out_low;
+    const uint16_t *from, *from_low; /* with EASED_ADD */
+    int64_t ld, left, then;
+} easing;
+
+VF_INLINE easing ease_begin(waiting *w, const bool add)
+{
+    const lmn_hgemm_head *h = w->t->head;
+    const int64_t at = w->i * h->out_ld + w->j, low = w->next_i * h->out_ld + w->j;
+    const easing e = {.r = short_rows_of(h, w->j, HG_NR),
+                      .sums = w->sums,
+                      .low = w->sums + AMX_ROWS * HG_NR,
+                      .out = h->out + at,
+                      .out_low = h->out + low,
+                      .from = add ? h->add + at : NULL,
+                      .from_low = add ? h->add + low : NULL,
+                      .ld = h->out_ld,
+                      .left = w->m,
+                      .then = w->next_m};
+    w->m = w->next_m = 0;
+    return e;
+}
+
+/* At most `rows` more. */
+VF_INLINE void ease(easing *e, int64_t rows, const bool add, const int act)
+{
+    for (; rows > 0; rows--, e->left--) {
+        if (!e->left) {
+            if (!e->then) return;
+            e->sums = e->low, e->out = e->out_low, e->from = e->from_low;
+            e->left = e->then, e->then = 0;
+        }
+        short_row(&e->r, e->sums, e->from, e->out, add, true, act);
+        e->sums += HG_NR, e->out += e->ld;
+        if (add) e->from += e->ld;
+    }
+}
+
+#endif
