@@ -76,6 +76,7 @@ typedef struct lmn_hgemm_block {
     const lmn_hgemm_head *head; /* NULL = none; only to rows that have `heads` */
     const void *b_next;         /* panels of n_next columns that are wanted next: a hint */
     int64_t n_next;
+    const void *a_next; /* and as many rows of A, `lda` apart; NULL = none: a hint */
 } lmn_hgemm_block;
 
 typedef void lmn_hgemm_block_fn(const lmn_hgemm_block *t);

@@ -14,6 +14,7 @@ enum {
     MANY_M = 256,           /* rows, */
     MANY_ELEMS = 256 << 10, /* and their elements, for which B stays and A passes */
     FAR_BYTES = 1 << 20,    /* packed B comes from beyond L2 */
+    FAR_A_BYTES = 4 << 20,  /* and so does an A that passes it more than once */
     SETS_BYTES = 4096       /* rows so far apart share sets of the caches */
 };
 
@@ -58,6 +59,11 @@ static inline bool a_in_place(const lmn_hgemm_plan *p)
     if (by_panels(p) && p->m > 1 && p->k * 2 % SETS_BYTES == 0) return false;
     return p->row->elem == 2 && !is(p, LMN_HGEMM_A_F32 | LMN_HGEMM_TRANS_A) &&
            (p->k % p->row->group == 0 || takes_short(p) || (p->row->group == 2 && !p->small));
+}
+/* Do rows that pass a B which stays come from beyond L2, where they lie? */
+static inline bool a_far(const lmn_hgemm_plan *p)
+{
+    return by_rows(p) && a_in_place(p) && p->m * p->k * 2 > FAR_A_BYTES;
 }
 /* Do sums wait in scratch? */
 static inline bool c_apart(const lmn_hgemm_plan *p)

@@ -387,6 +387,8 @@ static void run_packed(const work *w)
         for (int64_t i = w->i; i < w->i + w->m; i += strip) {
             lmn_hgemm_block t = {.m = lmn_min_i64(strip, w->i + w->m - i)};
             t.a = bring_a(w, i, t.m, k0, k, &t.lda);
+            if (a_far(p) && i + 2 * strip <= w->i + w->m)
+                t.a_next = (const uint16_t *)t.a + strip * t.lda;
             for (int64_t j = 0; j < w->n; j += n_step) {
                 const step s = {i, t.m, k0, k, j, lmn_min_i64(n_step, w->n - j)};
                 work some = *w;

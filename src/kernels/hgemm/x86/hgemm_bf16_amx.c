@@ -46,9 +46,9 @@ typedef struct place {
     float *to;
     int64_t from_step, to_step; /* bytes */
     int64_t k, step;            /* elements, and those of a step */
-    const char *next;           /* `lines` lines from here on are fetched a step; NULL = none */
-    int64_t lines;
-    int64_t soon; /* rows of `to` that are fetched a step, of two lines */
+    const char *next; /* `lines` lines, next_apart bytes apart, are fetched a step; NULL = none */
+    int64_t lines, next_apart, next_step; /* bytes to those of the next step */
+    int64_t soon;                         /* rows of `to` that are fetched a step, of two lines */
 } place;
 
 /* A tile begins: what it holds leaves, then it is the sums that come first, or 0. `at`: bytes from
@@ -85,11 +85,12 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     const int64_t out_step = w->held_step;
     const char *next = p->next, *soon = (const char *)p->to,
                *past = soon + 2 * AMX_ROWS * p->to_step;
-    const int64_t lines = p->lines;
+    const int64_t lines = p->lines, next_apart = p->next_apart, next_step = p->next_step;
     const char *a0 = p->a, *a1 = p->low, *b = p->b;
     for (int64_t k = 0; k < p->k; k += step) {
         const bool first = k == 0;
-        for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
+        for (int64_t i = 0; far && i < lines; i++) __builtin_prefetch(next + i * next_apart, 0, 2);
+        next += next_step;
         for (int64_t i = 0; far && i < p->soon && soon < past; i++, soon += p->to_step)
             __builtin_prefetch(soon, 1, 2), __builtin_prefetch(soon + 64, 1, 2);
         const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
@@ -167,8 +168,19 @@ VF_INLINE void fetch_panel(place *p, int64_t b_panel, int64_t block, int64_t blo
     const int64_t lines = (p->step + share - 1) / share;
     const int64_t from = block * lines * (p->k / p->step);
     if (from >= p->k) return;
-    p->lines = lines;
+    p->lines = lines, p->next_apart = 64, p->next_step = lines * 64;
     p->next = p->b + b_panel * (int64_t)sizeof(uint16_t) + from * 64;
+}
+
+/* The panels that pass a strip share the fetching of the next one, a line of each row a step: those
+   of the panel-th. */
+VF_INLINE void fetch_rows(place *p, const char *rows, int64_t panel, int64_t panels)
+{
+    const int64_t each = (2 * AMX_ROWS + panels - 1) / panels, from = panel * each;
+    if (from >= 2 * AMX_ROWS) return;
+    p->lines = lmn_min_i64(each, 2 * AMX_ROWS - from), p->next_apart = p->a_step;
+    p->next_step = p->step * (int64_t)sizeof(uint16_t);
+    p->next = rows + from * p->a_step;
 }
 
 /* The lines that a block leaves to, and its residual: too far apart for the hardware to foresee. */
@@ -198,6 +210,8 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
     p.low = p.a + AMX_ROWS * p.a_step;
     if (direct && t->c_far && t->k >= SOON_K) p.soon = (AMX_ROWS * p.step * 2 + t->k - 1) / t->k;
     if (t->b_far) fetch_panel(&p, t->b_panel, i / 32, (t->m + AMX_ROWS - 1) / 32);
+    if (t->a_next && t->m == 32)
+        fetch_rows(&p, t->a_next, j / HG_NR, lmn_ceil_div_i64(t->n, HG_NR));
     if (t->head && t->head->out) leave_soon(t->head, i, j, m);
     if (p.from && n < HG_NR) {
         const vm low = vm_first(n), high = vm_first(n - VF_LANES);
