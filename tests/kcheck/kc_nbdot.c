@@ -50,7 +50,10 @@ static void draw(kc_ctx *kc, product *p)
     lmn_nbdot_block *b = &p->b;
     lmn_nbdot_weights *w = &b->w;
     b->m = kc_int(kc, big ? 1 : 0, big ? 9 : 19), b->n = kc_int(kc, 0, big ? 5 : 14);
-    if (kc_int(kc, 0, 9) == 0) b->n += kc_int(kc, 1, 260); /* more than four strips of panels */
+    if (kc_int(kc, 0, 7) == 0) {
+        b->n += kc_int(kc, 1, 260);     /* more than four strips of panels, */
+        if (kc_int(kc, 0, 1)) b->m = 1; /* which one row takes side by side */
+    }
     b->groups = lmn_nbdot_groups(p->k), b->ldy = b->n + kc_int(kc, 0, 2);
     w->bits = kc_int(kc, 0, 1) ? 4 : 8, w->shift = (int32_t)kc_int(kc, 0, 4);
     const int64_t block = (int64_t)LMN_NBDOT_GROUP << w->shift;

@@ -130,6 +130,7 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     p->shape.k = kc_extent(kc, 4, big ? 300 : 70);
     if (long_k) p->shape.m %= 10, p->shape.n %= 60, p->shape.k = kc_int(kc, 4860, 10000);
     if (usual && kc_int(kc, 0, 1)) p->shape.k = kc_int(kc, 0, 20);
+    if (kc_int(kc, 0, 9) == 0) p->shape.m = 1;
     p->shape.n_batch = kc_int(kc, 0, 4) ? 1 : kc_int(kc, 0, 3);
     p->shape.bring = kc_int(kc, 0, 2) == 0;
     p->turned = !p->shape.bring && kc_int(kc, 0, 1);
