@@ -1,6 +1,6 @@
 /*
  * Shape in, blocks out. Sizes follow the caches of ordinary cores: a packed block of B stays in L2
- * (kc x nc elements of some 256 KiB) while all rows of A in the chunk pass over it; a chunk is
+ * (kc x nc elements, 384 KiB at most) while all rows of A in the chunk pass over it; a chunk is
  * large enough (some 50 us) to be worth a thread and small enough to leave something for the
  * others. Included by gemm_plan.c and dgemm_plan.c with GEMM_T, GEMM_F, GEMM_REAL and run_epilogue
  * defined.

@@ -95,7 +95,7 @@ static inline void nbpanel_some(const lmn_nbpanel_block *b, nbpanel_tile_fn *til
     const uint8_t *a = b->a + i * b->groups * LMN_NBPANEL_RECORD;
     const int64_t strip = lmn_nbpanel_strip_bytes(&b->w);
     /* Where rows of A are enough to keep the core busy, tiles share the fetching of the strips that
-       come next; weights for fewer are one stream, which the hardware foresees better. */
+       come next; weights for fewer are streams, which the hardware foresees better. */
     const int64_t all = lmn_nbpanel_group_bytes(b->w.bits) / 64 + 2;
     const int64_t share = lmn_ceil_div_i64(all * m, b->m), first = i * all / b->m;
     const int64_t lines = b->m >= NBPANEL_FETCH_M ? share : 0;
