@@ -187,17 +187,14 @@ void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
     p->set->wino_f32->input(&in);
 }
 
-/* The 36 products of m output channels and n tiles, from another one on in every chunk: threads
-   that read the same lines one after the other are quicker than all at once. */
+/* The 36 products of m output channels and n tiles. */
 static void multiply(const lmn_conv_plan *p, const float *u, const float *v, float *prod, int64_t m,
-                     int64_t n, int64_t chunk)
+                     int64_t n)
 {
-    const int64_t first = lmn_conv_threads(&p->g) > 1 ? chunk * LMN_WINO_POS / p->n_chunks : 0;
     const int64_t ld = row_step(p);
     lmn_gemm_block t = {.lda = u_row(p), .ldb = ld, .ldc = ld, .m = m, .n = n, .k = p->k};
     t.b_panel = p->set->gemm_f32->nr;
-    for (int64_t i = 0; i < LMN_WINO_POS; i++) {
-        const int64_t q = (first + i) % LMN_WINO_POS;
+    for (int64_t q = 0; q < LMN_WINO_POS; q++) {
         t.a = u + q * p->k, t.b = v + q * v_step(p), t.c = prod + q * m_step(p);
         p->set->gemm_f32->block(&t);
     }
@@ -223,7 +220,7 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
         in.n_c = p->k, in.row = row, in.n_rows = n_rows;
         p->set->wino_f32->input(&in);
     }
-    multiply(p, u, v, prod, m, n_rows * p->tiles, chunk);
+    multiply(p, u, v, prod, m, n_rows * p->tiles);
     const int64_t pixel = row * 4 * g->out[2], ld = row_step(p);
     const int64_t h = lmn_min_i64(n_rows * 4, g->out[1] - row * 4);
     for (int64_t i = 0; i < m; i++) {
