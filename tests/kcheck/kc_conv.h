@@ -36,6 +36,8 @@ void kc_conv_axes(kc_ctx *kc, const kc_conv_sizes *s, lmn_conv_geom *g);
 /* Makes the lines of a drawn geometry few and so long that chunks are spans of them
    (conv_cut.h). */
 void kc_conv_long(kc_ctx *kc, lmn_conv_geom *g);
+/* Makes them two taps by few lines that are a little longer than a tile of 16 outputs. */
+void kc_conv_short(kc_ctx *kc, lmn_conv_geom *g);
 /* One square image of one channel, with the padding that keeps its size at stride 1. */
 lmn_conv_geom kc_conv_square(int64_t size, int64_t kernel, int64_t stride);
 

@@ -31,6 +31,15 @@ void kc_conv_long(kc_ctx *kc, lmn_conv_geom *g)
     end_axis(g, 2);
 }
 
+void kc_conv_short(kc_ctx *kc, lmn_conv_geom *g)
+{
+    for (int i = 1; i < 3; i++)
+        g->kernel[i] = i, g->stride[i] = g->dilation[i] = 1, g->pad[i] = g->pad_end[i] = 0;
+    g->in[1] = kc_int(kc, 1, 4), g->in[2] = kc_int(kc, 18, 23);
+    end_axis(g, 1);
+    end_axis(g, 2);
+}
+
 lmn_conv_geom kc_conv_square(int64_t size, int64_t kernel, int64_t stride)
 {
     lmn_conv_geom g = {.n = 1, .groups = 1};

@@ -36,6 +36,10 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     if (lines && kc_int(kc, 0, 5) == 0) {
         g.n = 1, g.c_in = kc_int(kc, 1, 4), g.c_out = kc_int(kc, 1, 4);
         kc_conv_long(kc, &g);
+    } else if (lines && kc_int(kc, 0, 3) == 0) {
+        g.c_in = 32, g.c_out = kc_int(kc, 32, 100);
+        kc_conv_short(kc, &g);
+        if (kc_int(kc, 0, 2) == 0) g.n = 0, g.threads = 2;
     }
     return g;
 }
@@ -65,7 +69,7 @@ static void make(kc_ctx *kc, bool zero, bool wild, draw *d)
     if (zero || kc_int(kc, 0, 1)) d->a.add = halves_of(kc, n_y, 200);
     for (int64_t i = 0; zero && i < n_y; i++)
         ((uint16_t *)(uintptr_t)d->a.add)[i] = (uint16_t)kc_int(kc, 1, 0xffff);
-    if (wild) {
+    if (wild && g->n > 0) {
         const int64_t n_x = g->n * g->c_in * lmn_conv_volume(g->in);
         ((uint16_t *)(uintptr_t)d->a.x)[kc_int(kc, 0, n_x - 1)] =
             hgemm_to_bf16(kc_int(kc, 0, 1) ? NAN : -INFINITY);

@@ -22,6 +22,10 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
     if (lines && kc_int(kc, 0, 5) == 0) {
         g.n = 1, g.c_in = 64, g.c_out = kc_int(kc, 1, 2);
         kc_conv_long(kc, &g);
+    } else if (lines && kc_int(kc, 0, 3) == 0) {
+        g.c_in = 64, g.c_out = kc_int(kc, 32, 100);
+        kc_conv_short(kc, &g);
+        if (kc_int(kc, 0, 2) == 0) g.n = 0, g.threads = 2;
     }
     return g;
 }
@@ -53,6 +57,7 @@ static void check_last(kc_ctx *kc, const lmn_krow *head)
         lmn_qconv_args a;
         lmn_qlast_plan plan;
         kc_qconv_draw(kc, &g, true, &a);
+        if (kc_int(kc, 0, 1)) a.w_signed = a.requant = true, a.w_zp = 0, a.w_zps = NULL;
         lmn_qlast_plan_make(row, &g, lmn_qlast_plain(&a), &plan);
         a.y = kc_buffer(kc, (size_t)(g.n * g.c_out * lmn_conv_volume(g.out) * (a.requant ? 1 : 4)));
         void *scratch = kc_buffer(kc, lmn_align_up(plan.scratch_bytes, 64));

@@ -17,7 +17,7 @@ static const int64_t most_madds = 320 << 20; /* of a chunk, as in hgemm_cut.c */
 static bool takes(const lmn_hgemm_row *row, const lmn_conv_geom *g)
 {
     const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
-    if (!row->lines || !flat) return false;
+    if (!row->lines || !flat || g->n * g->c_out * lmn_conv_volume(g->out) == 0) return false;
     const int64_t taps = g->kernel[1] * g->kernel[2];
     if (row->group == PAIR)
         return taps > 1 || g->stride[1] > 1 || g->stride[2] > 1 || g->in[1] != g->out[1] ||

@@ -16,7 +16,8 @@ static bool takes(const lmn_qgemm_row *row, const lmn_conv_geom *g)
     const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
     return row->lines && row->signs && flat && g->kernel[1] * g->kernel[2] > 1 &&
            g->dilation[2] == 1 && g->kernel[2] * g->c_in % row->group == 0 &&
-           lmn_conv_volume(g->out) > 0 && lmn_conv_line_rows(g->out[2]) >= LEAST_ROWS;
+           g->n * g->c_out * lmn_conv_volume(g->out) > 0 &&
+           lmn_conv_line_rows(g->out[2]) >= LEAST_ROWS;
 }
 
 /* What a worker's scratch holds. */
