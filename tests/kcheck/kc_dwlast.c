@@ -21,7 +21,7 @@ static lmn_conv_geom some_geom(kc_ctx *kc)
         g.dilation[i] = i == 0 || kc_int(kc, 0, 3) ? 1 : 2;
         g.pad[i] = i == 0 ? 0 : kc_int(kc, 0, 3), g.pad_end[i] = i == 0 ? 0 : kc_int(kc, 0, 3);
         const int64_t reach = (g.kernel[i] - 1) * g.dilation[i] + 1;
-        g.in[i] = i == 0 ? 1 : kc_int(kc, 1, 12);
+        g.in[i] = i == 0 ? 1 : kc_int(kc, 0, 12);
         g.in[i] = lmn_max_i64(g.in[i], reach - g.pad[i] - g.pad_end[i]);
         g.out[i] = (g.in[i] + g.pad[i] + g.pad_end[i] - reach) / g.stride[i] + 1;
     }

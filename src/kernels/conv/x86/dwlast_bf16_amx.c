@@ -88,7 +88,7 @@ VF_INLINE void line_2(const lane *l, const three *r, const lmn_conv_geom *g, uin
     const int64_t width = g->in[2], pitch = g->c_in;
     int64_t ix = -g->pad[2];
     both sum = l->bias;
-    for (int ky = 0; ix >= 0 && ky < SIDE; ky++) {
+    for (int ky = 0; ix >= 0 && ix < width && ky < SIDE; ky++) {
         const both x = pixel(l, r, ky, ix, full);
         meet(&sum, &l->w[0][ky], &x);
     }

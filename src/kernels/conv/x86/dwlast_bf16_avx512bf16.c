@@ -176,7 +176,7 @@ VF_INLINE void line_2(const lane *l, const square *all, const three *r, uint16_t
     both sum = l->bias;
     __m512i x[PAIRS];
     int64_t ix = -g->pad[2];
-    if (ix >= 0) {
+    if (ix >= 0 && ix < g->in[2]) {
         bring(r, ix * g->c_in, x, full);
         sum = meet(sum, x, s.w[0]);
     }
