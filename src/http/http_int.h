@@ -191,7 +191,7 @@ struct lmn_http_loop {
     lmn_http_limits limits; /* of this loop: its share */
     void *user;
     uint64_t rest_ns;      /* to sleep before the next turn */
-    bool rested;           /* before this turn: small answers go at its end, together */
+    bool rested;           /* before this turn: small answers go later, together */
     uint64_t await_ns;     /* the same, or until a task is posted */
     uint64_t n_left;       /* requests that became `gone` */
     uint64_t woke_ns;      /* when this one began */
