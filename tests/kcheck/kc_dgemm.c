@@ -113,10 +113,12 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
     const lmn_dgemm_row *row = dgemm_row(head);
     for (int c = 0; c < (kc_quick(kc) ? 200 : 3000); c++) {
         kc_case(kc);
-        const int64_t terms = kc_int(kc, 0, 4), m = kc_extent(kc, row->mr, 2 * row->mr + 1);
-        int64_t k = kc_extent(kc, 8, 40);
+        const int64_t terms = kc_int(kc, 0, 4);
+        int64_t m = kc_extent(kc, row->mr, 2 * row->mr + 1);
+        int64_t n = kc_extent(kc, row->nr, 2 * row->nr + 1), k = kc_extent(kc, 8, 40);
+        if (c % 10 == 8) m = kc_int(kc, 4 * row->mr, 6 * row->mr), n = row->nr + row->nr / 3;
         if (terms) k = k / terms * terms;
-        dproduct p = make_product(kc, m, kc_extent(kc, row->nr, 2 * row->nr + 1), k, 0);
+        dproduct p = make_product(kc, m, n, k, 0);
         lmn_dgemm_block t = {.a = p.a.p, .lda = p.a.ld, .b = p.b.p, .ldb = p.b.ld};
         t.b_panel = row->nr, t.c = p.out.p, t.ldc = p.out.ld, t.beta = p.beta;
         t.m = m, t.n = p.n, t.k = k, t.b_far = c % 2, t.c_past = c % 3 == 0;
@@ -164,6 +166,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         int64_t k = kc_extent(kc, 8, big ? 450 : 60);
         if (c % 10 == 7) /* where the plan begins to cut k */
             m = kc_int(kc, 50, 100), n = kc_int(kc, 25, 47), k = kc_int(kc, 250, 500);
+        if (c % 10 == 3) m = kc_int(kc, 32, 80), n = 32, k = kc_int(kc, 1, 300); /* wide tiles */
         if (c % 9 == 0) m = kc_int(kc, 33, 60), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 300);
         const bool lays = c % 12 == 5; /* a copy of A in scratch */
         if (lays) m = 3, n = kc_int(kc, 128, 280);
