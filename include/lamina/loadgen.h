@@ -39,7 +39,9 @@ typedef struct lamina_loadgen_opts {
     size_t body_bytes;
     uint32_t n_connections; /* most that are open at once; default 64 */
     double rate;            /* requests a second; 0 = closed loop: each connection sends its next
-                               request when it has its answer, and nothing is due before */
+                               request when it has its answer, and nothing is due before. Beyond
+                               2,000 a second gaps of less than 0.2 ms are slept through, and an
+                               answer counts as come when such a gap is over */
     bool steady;            /* equal distances; else Poisson arrivals */
     double duration_s;      /* default 10 */
     double warmup_s;        /* before it, not counted; default 1, negative = none */
