@@ -101,7 +101,13 @@ static void press_on(lmn_batcher *b, uint64_t n, uint64_t ns, uint64_t now)
         b->pressed = false;
         b->press_until = lmn_batch_later(now, LMN_BATCH_PRESS_NS);
         b->press_runs = 0;
-    } else if (now >= b->press_until) { /* the next run tells whether it goes on */
+        return;
+    }
+    if (run == TO) { /* looked at anew: other clients may come */
+        b->since.n = n, b->since.ns = ns;
+        b->press_runs = FROM + 1;
+    }
+    if (now >= b->press_until) { /* the next run tells whether it goes on */
         b->pressed = false;
         b->before.n -= b->before.n / LMN_BATCH_PRESS_RUNS;
         b->before.ns -= b->before.ns / LMN_BATCH_PRESS_RUNS;

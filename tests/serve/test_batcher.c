@@ -340,6 +340,15 @@ static void test_pressed(t_env *env)
     T_EQ(n, RUNS / 2 + RUNS + 1);
     while (b.n_queued) (void)one_run(&b, q, 0, 0, now += RUN);
     lmn_batcher_finish(&b);
+    /* such clients take the place of others long after it was found */
+    T_REQUIRE(T_OK_ERR(lmn_batcher_init(&b, &env->alloc, &c, &err), &err));
+    for (int i = 0; i < 64; i++) q[i].user = NULL;
+    for (int i = 0; i < 100; i++) n = (int)one_run(&b, q, 24, 0, now += RUN);
+    T_EQ(n, 8);
+    for (n = 0; one_run(&b, q, 26 - (int)b.n_queued, 20, now += RUN) == 8;) n++;
+    T_CHECK(n >= RUNS && n <= 2 * RUNS + 1);
+    while (b.n_queued) (void)one_run(&b, q, 0, 0, now += RUN);
+    lmn_batcher_finish(&b);
     free(q);
 }
 
