@@ -438,68 +438,7 @@ static void test_every_allocation_fails(t_env *env)
     lamina_engine_destroy(e);
 }
 
-static void test_engine_without_memory(t_env *env)
-{
-    for (int n = 1; n < 200; n++) {
-        lamina_engine *e = T_UNTOUCHED;
-        const lamina_engine_opts o = {.size = sizeof o, .allocator = &env->alloc, .n_threads = 1};
-        t_fail_alloc(env, n);
-        const lamina_status st = lamina_engine_create(&o, &e);
-        const bool done = t_fail_pending(env);
-        t_fail_alloc(env, 0);
-        T_CHECK(st == LAMINA_OK ? e != T_UNTOUCHED : st == LAMINA_E_NOMEM && e == T_UNTOUCHED);
-        if (st == LAMINA_OK) lamina_engine_destroy(e);
-        T_NOTHING_HELD(env);
-        if (done) return;
-    }
-    T_CHECK(!"engine creation ends");
-}
-
-static void test_info_rows(t_env *env)
-{
-    lamina_engine *e = make_engine(env, 1);
-    T_REQUIRE(e);
-    lamina_info_row row = {.size = sizeof row};
-    size_t i = 0;
-    bool threads = false;
-    for (; lamina_engine_info(e, i, &row) == LAMINA_OK; i++) {
-        T_CHECK(row.key[0] && row.value[0]);
-        threads |= !strcmp(row.key, "threads") && !strcmp(row.value, "1");
-    }
-    T_CHECK(i > 20 && threads);
-    T_EQ(lamina_engine_info(e, i, &row), LAMINA_E_RANGE);
-    lamina_engine_destroy(e);
-}
-
-/* Every family that an operator names has rows, and every port a name and types. */
-static void test_operators(t_env *env)
-{
-    lamina_engine *e = make_engine(env, 1);
-    T_REQUIRE(e);
-    lamina_operator op = {.size = sizeof op};
-    lamina_op_port port;
-    size_t i = 0, fast = 0;
-    for (; lamina_engine_operator(e, i, &op) == LAMINA_OK; i++) {
-        T_CASE(op.name);
-        T_CHECK(op.since >= 1 && op.last >= op.since && !op.plugin[0] && op.n_outputs > 0);
-        fast += op.kernels[0] != 0;
-        for (const char *p = op.kernels; *p && strcmp(op.kernels, "own"); p++)
-            if (*p == ':') T_CHECK(!strncmp(p, ": ref", 5));
-        for (size_t k = 0; k < op.n_inputs; k++)
-            T_CHECK(lamina_engine_operator_port(e, i, false, k, &port) == LAMINA_OK && port.name &&
-                    port.types);
-        T_EQ(lamina_engine_operator_port(e, i, false, op.n_inputs, &port), LAMINA_E_RANGE);
-        T_EQ(lamina_engine_operator_port(e, i, true, op.n_outputs, &port), LAMINA_E_RANGE);
-    }
-    T_CHECK(i > 200 && fast > 30);
-    T_EQ(lamina_engine_operator(e, i, &op), LAMINA_E_RANGE);
-    T_EQ(lamina_engine_operator(NULL, 0, &op), LAMINA_E_INVALID);
-    T_EQ(lamina_engine_operator_port(e, i, true, 0, &port), LAMINA_E_RANGE);
-    lamina_engine_destroy(e);
-}
-
 T_MAIN(T_TEST(test_names), T_TEST(test_null_values), T_TEST(test_null_sentences),
        T_TEST(test_option_sizes), T_TEST(test_files_are_named), T_TEST(test_values_in_files),
        T_TEST(test_looking_at_a_model), T_TEST(test_diagnostics), T_TEST(test_ownership),
-       T_TEST(test_wrong_feeds), T_TEST(test_every_allocation_fails),
-       T_TEST(test_engine_without_memory), T_TEST(test_info_rows), T_TEST(test_operators))
+       T_TEST(test_wrong_feeds), T_TEST(test_every_allocation_fails))

@@ -18,7 +18,8 @@ MORE = [(HERE.parent / "serve" / "check_serve_client.py", [LAMINA]),
         (HERE.parent / "serve" / "check_serve_grpc.py", [LAMINA]),
         (HERE.parent / "serving" / "check_bodies.py", [LAMINA]),
         (HERE.parent / "serving" / "check_otlp.py", [LAMINA]),
-        (HERE.parent / "python" / "test_py_client.py", [])]
+        (HERE.parent / "python" / "test_py_client.py", []),
+        (HERE.parent / "python" / "test_py_client_wire.py", [])]
 
 
 def run(script, args):

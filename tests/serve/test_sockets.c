@@ -13,12 +13,11 @@
  * A machine that is busy elsewhere may be late with everything: each gets three tries, and a try in
  * which somebody was late proves nothing.
  */
-#include "runtime/rt_build.h"
 #include "serve/dial.h"
 #include "serve/neg_device.h"
 #include "serve/scenario.h"
+#include "serve/scenario_repo.h"
 
-#include "base/os/os_dir.h"
 #include "base/os/os_thread.h"
 #include "base/os/os_time.h"
 #include "lamina/serve.h"
@@ -29,9 +28,6 @@
 #define FIRST 1000 /* a row of request i holds FIRST + i; the gate and warm-up hold less */
 #define GATE 999
 #define WARM_NS 2000000
-#define GRACE_NS                                                                                   \
-    5000                /* of a scenario: where two things meet at one instant, who waits can wait \
-                         */
 #define LATE_NS 8000000 /* events that have to keep apart are 30 ms apart */
 
 typedef struct play {
@@ -99,83 +95,6 @@ static lamina_status slow_execute(void *self, lamina_kernel *kernel, lamina_call
 }
 
 static const lamina_device_vtable slow = NEG_DEVICE(slow_execute);
-
-/* ---- the repository -------------------------------------------------------------------------- */
-
-static void policy(FILE *f, const play *p, const lmn_batch_level *l)
-{
-    (void)fprintf(f, "{ timeout_action: %s allow_timeout_override: %s max_queue_size: %u",
-                  l->action == LMN_BATCH_DEFER ? "DELAY" : "REJECT",
-                  l->allow_override ? "true" : "false", l->max_queue_size);
-    if (l->default_timeout_ns)
-        (void)fprintf(f, " default_timeout_microseconds: %llu",
-                      (unsigned long long)(l->default_timeout_ns / 1000 * p->scale));
-    (void)fprintf(f, " }\n");
-}
-
-static bool write_config(const play *p)
-{
-    char path[700];
-    const lmn_batch_config *c = &p->s->config;
-    (void)snprintf(path, sizeof path, "%s/m/config.pbtxt", p->dir);
-    FILE *f = fopen(path, "w");
-    if (!f) return false;
-    (void)fprintf(f, "max_batch_size: %lld\ninstance_group { count: %u }\n",
-                  (long long)c->max_batch_size, c->n_instances);
-    if (c->max_queue_bytes)
-        (void)fprintf(f,
-                      "parameters { key: \"max_queue_bytes\" value { string_value: \"%zu\" } }\n",
-                      c->max_queue_bytes);
-    (void)fprintf(f, "parameters { key: \"rejoin_microseconds\" value { string_value: \"%d\" } }\n",
-                  c->rejoin ? 1000000 : 1);
-    if (!c->dynamic) return fclose(f) == 0;
-    (void)fprintf(f, "dynamic_batching {\n");
-    for (uint32_t i = 0; i < c->n_preferred; i++)
-        (void)fprintf(f, "preferred_batch_size: %lld\n", (long long)c->preferred[i]);
-    if (c->delay_ns)
-        (void)fprintf(f, "max_queue_delay_microseconds: %llu\n",
-                      (unsigned long long)((c->delay_ns + GRACE_NS) / 1000 * p->scale));
-    if (c->preserve_ordering) (void)fprintf(f, "preserve_ordering: true\n");
-    if (!c->n_levels) {
-        (void)fprintf(f, "default_queue_policy ");
-        policy(f, p, &c->level[0]);
-    } else {
-        (void)fprintf(f, "priority_levels: %u\ndefault_priority_level: %u\n", c->n_levels,
-                      c->default_level ? c->default_level : 1);
-    }
-    for (uint32_t i = 0; i < c->n_levels; i++) {
-        (void)fprintf(f, "priority_queue_policy { key: %u value ", i + 1);
-        policy(f, p, &c->level[i]);
-        (void)fprintf(f, "}\n");
-    }
-    (void)fprintf(f, "}\n");
-    return fclose(f) == 0;
-}
-
-static bool write_model(const play *p, const char *name, const pb *model)
-{
-    char path[700];
-    (void)snprintf(path, sizeof path, "%s/%s", p->dir, name);
-    if (lmn_os_dir_make(path, NULL)) return false;
-    (void)snprintf(path, sizeof path, "%s/%s/1", p->dir, name);
-    if (lmn_os_dir_make(path, NULL)) return false;
-    (void)snprintf(path, sizeof path, "%s/%s/1/model.onnx", p->dir, name);
-    FILE *f = fopen(path, "wb");
-    const bool whole = f && fwrite(model->p, 1, model->n, f) == model->n;
-    return (!f || fclose(f) == 0) && whole;
-}
-
-static bool write_models(const play *p, const pb *model)
-{
-    char path[700];
-    if (lmn_os_dir_make(p->dir, NULL) || !write_model(p, "m", model) || !write_config(p))
-        return false;
-    if (!write_model(p, "gate", model)) return false;
-    (void)snprintf(path, sizeof path, "%s/gate/config.json", p->dir);
-    FILE *f = fopen(path, "w");
-    if (f) (void)fputs("{\"parameters\": {\"run\": {\"string_value\": \"inline\"}}}", f);
-    return f && fclose(f) == 0;
-}
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
@@ -470,7 +389,7 @@ static bool prepare(t_env *env, play *p, int which, int attempt, const pb *model
     expect(p, sc_read(p->s, text));
     (void)snprintf(folder, sizeof folder, "%s-%d", name, attempt);
     (void)t_path(env, folder, p->dir, sizeof p->dir);
-    return write_models(p, model);
+    return write_models(p->dir, &p->s->config, p->scale, model);
 }
 
 static void test_scenarios(t_env *env)
