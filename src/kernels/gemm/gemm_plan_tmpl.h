@@ -117,6 +117,15 @@ static int64_t laid(const GEMM_T(plan) * p)
     return p->b_far || gains ? a : 0;
 }
 
+/* Of n rows that one row meets, those of a chunk: it reads four runs of them side by side, the
+   longer the better. */
+static int64_t line_rows(const GEMM_T(plan) * p, int64_t n)
+{
+    const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
+    const int64_t most = lmn_min_i64(STREAM_ELEMS / k, lmn_ceil_div_i64(n, p->threads));
+    return lmn_round_up_i64(lmn_max_i64(lmn_max_i64(1, least / k), most), 16);
+}
+
 /* Most columns of a chunk that streams B. Rows of row-major B are read in pieces this wide: narrow
    ones cost DRAM's bandwidth, and where they begin at odd addresses a line of the caches each. So
    items are not cut where they suffice the threads, and few columns for two threads at most, but
@@ -131,6 +140,7 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     if (nt && laid(p))
         return lmn_max_i64(lmn_round_up_i64(few, 16),
                            lmn_min_i64(LAID_NC, lmn_ceil_div_i64(p->n, 2 * p->threads)));
+    if (nt && p->m == 1) return line_rows(p, p->n);
     if (nt) return lmn_round_up_i64(few, 16);
     const int64_t most = lmn_min_i64(STREAM_NN, STREAM_ELEMS / k);
     const int64_t worth = lmn_max_i64(lmn_round_up_i64(few, STREAM_LEAST), most);
@@ -198,8 +208,9 @@ static void cut(GEMM_T(plan) * out)
         out->nc = out->n, out->n_blocks = 1;
     } else if (out->path == PATH_THIN) {
         out->nc = out->n, out->n_blocks = 1;
+        const int64_t rows = min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k;
         out->mc = lmn_split_even(
-            out->m, lmn_max_i64(THIN_MC, min_stream_bytes / (int64_t)sizeof(GEMM_REAL) / k), 16);
+            out->m, lmn_max_i64(THIN_MC, out->n == 1 ? line_rows(out, out->m) : rows), 16);
         out->m_blocks = lmn_ceil_div_i64(out->m, out->mc);
         out->b_far = out->m * k > stream_bytes / (int64_t)sizeof(GEMM_REAL);
     } else {

@@ -161,6 +161,7 @@ static void small_nn_run(const gemm_block *t)
  */
 /* Prefetch distances of one stream, and where four rows further is no longer near. */
 enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10, DOT_K = 64 / sizeof(vf_real) };
+enum { LINE_AHEAD = 16384 / sizeof(vf_real) }; /* of each of four streams */
 enum { GEMM_DOT_V = DOT_K / VF_LANES, LAID_N = 6 /* rows of B by laid ones of A */ };
 
 typedef struct dots {
@@ -266,65 +267,59 @@ VF_INLINE void dot_rows(const dots *t, int64_t j, const int nr)
     }
 }
 
-/* One row of A by nr rows of B (a constant), as dot_run adds; fetch: of what lies `ahead`. */
-VF_INLINE void line_run(const dots *t, int64_t j, const int nr, const bool fetch)
+/* One row of A by four rows of B, `apart` rows from each other, as dot_run adds. Hardware follows
+   four streams; it stops at the end of a page, so a line of each one's page to come is fetched. */
+static void line_run(const dots *t, int64_t j, int64_t apart)
 {
-    const vf_real *a = t->a, *b0 = t->b + j * t->ldb, *b4 = b0 + 4 * t->ldb;
-    int64_t b_ld = t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
-    const int64_t ahead = t->ahead;
+    const vf_real *a = t->a, *b0 = t->b + j * t->ldb;
+    int64_t b_ld = apart * t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
     WHOLE_HIDE(b_ld);
     WHOLE_HIDE(b_ld3);
-    vf acc[8], high[8];
+    vf acc[4], high[4];
+#define LINE_ROW(q) ((const vf_real *)((const char *)b0 + ((q) == 3 ? b_ld3 : (q)*b_ld)))
+#define LINE_EACH(X) X(0) X(1) X(2) X(3)
 #define LINE_OPEN(q) acc[q] = high[q] = vf_zero();
-#define LINE_FETCH(q) \
-    if ((q) < nr && fetch) __builtin_prefetch(QUAD_ROW(const vf_real, b, q) + ahead, 0, 2);
-#define LINE_STEP(q) \
-    if ((q) < nr) acc[q] = vf_fma(av, vf_load(QUAD_ROW(const vf_real, b, q)), acc[q]);
-#define LINE_HIGH(q) \
-    if ((q) < nr) high[q] = vf_fma(hv, vf_load(QUAD_ROW(const vf_real, b, q) + VF_LANES), high[q]);
-#define LINE_TAIL(q)                                                            \
-    if ((q) < nr) {                                                             \
-        const vf_real *row = QUAD_ROW(const vf_real, b, q);                     \
-        acc[q] = vf_fma(av, vf_loadm(row, tail), acc[q]);                       \
-        if ((int)GEMM_DOT_V > 1)                                                \
-            high[q] = vf_fma(hv, vf_loadm(row + VF_LANES, tail_high), high[q]); \
-    }
+#define LINE_TOUCH(q) __builtin_prefetch(LINE_ROW(q) + LINE_AHEAD, 0, 2);
+#define LINE_STEP(q) acc[q] = vf_fma(av, vf_load(LINE_ROW(q)), acc[q]);
+#define LINE_HIGH(q) high[q] = vf_fma(hv, vf_load(LINE_ROW(q) + VF_LANES), high[q]);
+#define LINE_TAIL(q)                                          \
+    acc[q] = vf_fma(av, vf_loadm(LINE_ROW(q), tail), acc[q]); \
+    if ((int)GEMM_DOT_V > 1)                                  \
+        high[q] = vf_fma(hv, vf_loadm(LINE_ROW(q) + VF_LANES, tail_high), high[q]);
 #define LINE_FOLD(q) \
     if ((int)GEMM_DOT_V > 1) acc[q] = vf_add(acc[q], high[q]);
-    EACH_ROW(LINE_OPEN)
-    for (; left >= DOT_K; left -= DOT_K) {
-        const vf av = vf_load(a);
-        EACH_ROW(LINE_FETCH)
-        EACH_ROW(LINE_STEP)
-        if ((int)GEMM_DOT_V > 1) {
-            const vf hv = vf_load(a + VF_LANES);
-            EACH_ROW(LINE_HIGH)
+    LINE_EACH(LINE_OPEN)
+    while (left >= DOT_K) {
+        int64_t steps = lmn_min_i64(left, PAGE) / DOT_K;
+        LINE_EACH(LINE_TOUCH)
+        left -= steps * DOT_K;
+        for (; steps > 0; steps--, a += DOT_K, b0 += DOT_K) {
+            const vf av = vf_load(a);
+            LINE_EACH(LINE_STEP)
+            if ((int)GEMM_DOT_V > 1) {
+                const vf hv = vf_load(a + VF_LANES);
+                LINE_EACH(LINE_HIGH)
+            }
         }
-        a += DOT_K, b0 += DOT_K, b4 += DOT_K;
     }
     if (left > 0) {
         const vm tail = vm_first(left), tail_high = vm_first(left - VF_LANES);
         const vf av = vf_loadm(a, tail);
         const vf hv = (int)GEMM_DOT_V > 1 ? vf_loadm(a + VF_LANES, tail_high) : vf_zero();
         (void)tail_high, (void)hv;
-        EACH_ROW(LINE_TAIL)
+        LINE_EACH(LINE_TAIL)
     }
-    EACH_ROW(LINE_FOLD)
-    vf_real sum[8], *c = t->c + j * t->c_step;
+    LINE_EACH(LINE_FOLD)
+    vf_real sum[4], *c = t->c + j * t->c_step;
     vf_hsum4(acc, sum);
-    if (nr > 4) vf_hsum4(acc + 4, sum + 4);
-    for (int q = 0; q < nr; q++)
-        c[q * t->c_step] = sum[q] + (t->beta ? c[q * t->c_step] : (vf_real)0);
+    for (int q = 0; q < 4; q++, c += apart * t->c_step) *c = sum[q] + (t->beta ? *c : (vf_real)0);
 }
 
-/* Eight rows of B keep more of memory busy; four suffice for a cache, which fetches by itself. */
-static void lines_run(const dots *t, bool far)
+static void lines_run(const dots *t)
 {
-    int64_t j = 0;
-    for (; far && GEMM_DOT_V == 1 && j + 8 <= t->n; j += 8) line_run(t, j, 8, true);
-    for (; far && j + 4 <= t->n; j += 4) line_run(t, j, 4, true);
-    for (; j + 4 <= t->n; j += 4) line_run(t, j, 4, false);
-    for (; j < t->n; j++) dot_run(t, 0, j, 1, 1);
+    const int64_t apart = t->n / 4;
+    for (int64_t j = 0; j < apart; j++) line_run(t, j, apart);
+    for (int64_t j = 4 * apart; j < t->n; j++) dot_run(t, 0, j, 1, 1);
 }
 
 /* m rows of A, side by side by 64 bytes of k, +0 past k: what a tile reads of them is one stream,
@@ -435,11 +430,11 @@ static void small_nt_run(const gemm_block *t)
     if (t->m > t->n)
         d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
     const bool laid = GEMM_DOT_V == 1 && t->room && d.m > 1;
-    const int nr = d.m == 1 ? GEMM_DOT_V == 1 ? 8 : 4 : laid ? LAID_N : GEMM_DOT_N;
+    const int nr = laid ? LAID_N : GEMM_DOT_N;
     const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
     d.ahead = near ? nr * d.ldb : DOT_STREAM;
     if (d.m == 1) {
-        lines_run(&d, t->b_far);
+        lines_run(&d);
         return;
     }
     int64_t j = laid ? laid_rows(&d, t->room, near, t->b_far) : 0;
