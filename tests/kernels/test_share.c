@@ -4,6 +4,8 @@
  */
 #include "kernels/conv/conv_plan.h"
 #include "kernels/gemm/gemm_plan.h"
+#include "kernels/hgemm/hgemm_plan.h"
+#include "kernels/qgemm/qgemm_plan.h"
 
 #include "t.h"
 
@@ -79,6 +81,43 @@ static void test_squares(t_env *env)
     }
 }
 
+/* So are squares of 16 and of 8 bits, whose tiles may be as high as 32 rows. */
+static void test_narrow_squares(t_env *env)
+{
+    lmn_kset set;
+    T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (int64_t n = 192; n <= 448; n += 64) {
+        const lmn_hgemm_shape h = {n, n, n, 1, LMN_HGEMM_C_F32, 0, 2};
+        const lmn_qgemm_shape q = {.m = n, .n = n, .k = n, .n_batch = 1, .threads = 2};
+        lmn_hgemm_plan hp;
+        lmn_qgemm_plan qp;
+        lmn_hgemm_plan_make(set.hgemm_bf16, &h, &hp);
+        lmn_qgemm_plan_make(set.qgemm_i8, &q, &qp);
+        T_CHECK(hp.n_chunks % 2 == 0 && qp.n_chunks % 2 == 0);
+        uint16_t *a = calloc((size_t)(2 * n * n), sizeof *a);
+        void *scratch = aligned_alloc(64, lmn_align_up(hp.scratch_bytes + qp.scratch_bytes, 64));
+        int32_t *c[2] = {malloc((size_t)(n * n) * 4), malloc((size_t)(n * n) * 4)};
+        T_REQUIRE(a && scratch && c[0] && c[1]);
+        for (int i = 0; i < 2; i++) memset(c[i], 0xff, (size_t)(n * n) * 4);
+        const lmn_hgemm_args ha = {.a = a, .b = a + n * n, .c = c[0], .lda = n, .ldb = n, .ldc = n};
+        const lmn_qgemm_args qa = {.a = (const uint8_t *)a,
+                                   .b = (const uint8_t *)(a + n * n),
+                                   .c = c[1],
+                                   .lda = n,
+                                   .ldb = n,
+                                   .ldc = n,
+                                   .out = LMN_QGEMM_I32};
+        for (int64_t i = 0; i < hp.n_chunks / 2; i++) lmn_hgemm_chunk(&hp, &ha, i, scratch);
+        for (int64_t i = 0; i < qp.n_chunks / 2; i++) lmn_qgemm_chunk(&qp, &qa, i, scratch);
+        for (int i = 0; i < 2; i++) {
+            int64_t done = 0;
+            for (int64_t k = 0; k < n * n; k++) done += c[i][k] != -1;
+            T_CHECK(done * 100 >= n * n * 46 && done * 100 <= n * n * 54);
+        }
+        free(a), free(scratch), free(c[0]), free(c[1]);
+    }
+}
+
 static void run_conv(const lmn_conv_plan *p, lmn_conv_args args, float *y)
 {
     void *scratch = malloc(p->scratch_bytes + 1), *shared = malloc(p->shared_bytes + 1);
@@ -151,4 +190,5 @@ static void test_channels(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_products), T_TEST(test_squares), T_TEST(test_tiles), T_TEST(test_channels))
+T_MAIN(T_TEST(test_products), T_TEST(test_squares), T_TEST(test_narrow_squares), T_TEST(test_tiles),
+       T_TEST(test_channels))

@@ -24,7 +24,7 @@ enum {
 static const double max_chunk_madds = 640 << 20, chunk_madds = 12e4;
 static const double pack_madds = 16, bring_madds = 48;
 
-static void cut_blocks(lmn_qgemm_plan *p, int32_t threads)
+static void cut_blocks(lmn_qgemm_plan *p)
 {
     const int64_t nr = p->row->nr;
     const bool in_rows = !p->bring && !p->trans_b && !p->packed;
@@ -33,7 +33,7 @@ static void cut_blocks(lmn_qgemm_plan *p, int32_t threads)
     if (wide) p->kc = lmn_split_even(p->k, PAGES_KC, 64);
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
-    c.mr = p->row->mr, c.nr = nr, c.threads = threads > 1 ? threads : 1;
+    c.mr = p->row->mr, c.nr = nr, c.threads = p->threads;
     /* panels that few rows pass need not stay */
     const bool once = p->packed && p->m <= ROWS_M;
     c.mc = MC, c.nc = once ? NC : lmn_min_i64(wide ? fit : NC, lmn_max_i64(2 * nr, fit));
@@ -64,6 +64,7 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
     *out = (lmn_qgemm_plan){.row = row, .m = s->m, .n = s->n, .k = s->k, .n_batch = s->n_batch};
     out->bring = s->bring, out->trans_b = s->trans_b, out->packed = s->packed, out->rows = s->rows;
+    out->threads = s->threads > 1 ? s->threads : 1;
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->kc = lmn_split_even(s->k, KC, 64); /* whole groups of every row */
     if (out->kc > s->k) out->kc = s->k;
@@ -73,7 +74,7 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
     if (out->stream)
         cut_stream(out);
     else
-        cut_blocks(out, s->threads);
+        cut_blocks(out);
     parts none;
     out->scratch_bytes = lay_out(out, NULL, &none);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;

@@ -5,6 +5,8 @@
  */
 #include "kernels/qgemm/qgemm_parts.h"
 
+#include "kernels/split.h"
+
 #include <string.h>
 
 /* One chunk: rows i .. i + m - 1, columns j .. j + n - 1 of an item. */
@@ -308,7 +310,8 @@ void lmn_qgemm_chunk(const lmn_qgemm_plan *p, const lmn_qgemm_args *args, int64_
     lmn_assert(chunk >= 0 && chunk < p->n_chunks);
     const int64_t per_item = p->m_blocks * p->n_blocks;
     work w = {.p = p, .args = args, .item = chunk / per_item};
-    w.i = chunk % per_item % p->m_blocks * p->mc, w.j = chunk % per_item / p->m_blocks * p->nc;
+    lmn_split_place(chunk % per_item, p->m_blocks, p->n_blocks, p->threads, &w.i, &w.j);
+    w.i *= p->mc, w.j *= p->nc;
     w.m = lmn_min_i64(p->mc, p->m - w.i), w.n = lmn_min_i64(p->nc, p->n - w.j);
     if (w.m <= 0 || w.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     (void)lay_out(p, scratch, &w.s);
