@@ -1,6 +1,6 @@
 /*
  * Inside of an ensemble: ensemble_open.c checks the steps and makes their graph, which is never
- * changed afterwards; ensemble.c runs requests through it.
+ * changed afterwards; ensemble.c takes requests through it, ensemble_turn.c runs its models.
  *
  * Invariants: a run belongs to its own lock from its first step to its last, and no lock is held
  * while a step is submitted, a model turned or `done` called. A run is over when no step of it is
@@ -74,8 +74,9 @@ void lmn_ensemble_abort(lmn_model *m);
 /* Steps of it were answered by this thread, which took a hold before: turn it and let go. */
 void lmn_ensemble_go_on(lmn_model *m);
 void lmn_ensemble_hold(lmn_model *m);
-/* Its keeper, if it needs one. */
+/* Its keeper, if it needs one; stop waits until it has ended. */
 lamina_status lmn_ensemble_start(lmn_model *m);
+void lmn_ensemble_stop(lmn_model *m);
 /* Count a step that was answered or refused; the lock of its model is held. */
 void lmn_ensemble_count(struct lmn_version_shard *s, const lmn_infer *r);
 /* Nothing runs in it; m->ensemble may be half made. */
