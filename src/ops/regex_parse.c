@@ -5,57 +5,40 @@
  *
  * Bounds: program, ranges and nesting; counts as in RE2 (1000).
  */
-#include "base/text.h"
-#include "ops/regex_inst.h"
-#include "ops/unicase.h"
+#include "ops/regex_parse_int.h"
 
 #include <string.h>
 
 #define MAX_CODE 16384
-#define MAX_RANGES 8192
 #define MAX_DEPTH 200
 #define MAX_COUNT 1000
-#define MAX_CP 0x10FFFFu
 
-typedef struct flags {
-    bool fold, multi, dot_nl;
-} flags;
-
-typedef struct parser {
-    lmn_eval *ec;
-    lmn_regex *re;
-    const uint8_t *start, *p, *end;
-    flags f;
-    int32_t depth;
-    bool literal; /* between \Q and \E */
-} parser;
-
-static lamina_status bad(parser *s, const char *what)
+lamina_status lmn_regex_bad(lmn_regex_parser *s, const char *what)
 {
     return lmn_eval_fail(s->ec, LAMINA_E_PARSE, "pattern, byte %zu: %s", (size_t)(s->p - s->start),
                          what);
 }
 
-static lamina_status too_large(parser *s)
+static lamina_status too_large(lmn_regex_parser *s)
 {
     return lmn_eval_fail(s->ec, LAMINA_E_LIMIT, "the pattern makes a program of more than %d steps",
                          MAX_CODE);
 }
 
-static bool looking_at(const parser *s, const char *text)
+bool lmn_regex_looking_at(const lmn_regex_parser *s, const char *text)
 {
     const size_t n = strlen(text);
     return (size_t)(s->end - s->p) >= n && memcmp(s->p, text, n) == 0;
 }
 
-static lamina_status emit(parser *s, lmn_regex_inst i)
+static lamina_status emit(lmn_regex_parser *s, lmn_regex_inst i)
 {
     if (s->re->n >= MAX_CODE - 1) return too_large(s);
     s->re->code[s->re->n++] = i;
     return LAMINA_OK;
 }
 
-static lamina_status insert(parser *s, int32_t at, lmn_regex_inst i)
+static lamina_status insert(lmn_regex_parser *s, int32_t at, lmn_regex_inst i)
 {
     lmn_regex *re = s->re;
     if (re->n >= MAX_CODE - 1) return too_large(s);
@@ -63,192 +46,6 @@ static lamina_status insert(parser *s, int32_t at, lmn_regex_inst i)
     re->code[at] = i;
     re->n++;
     return LAMINA_OK;
-}
-
-/* ---- characters and classes ---------------------------------------------------------------------
- */
-
-static lamina_status read_cp(parser *s, uint32_t *cp)
-{
-    size_t len;
-    *cp = lmn_utf8_get(s->p, (size_t)(s->end - s->p), &len);
-    if (*cp > MAX_CP) return bad(s, "this is not UTF-8");
-    s->p += len;
-    return LAMINA_OK;
-}
-
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* After "\x": two digits or {digits}. */
-static lamina_status read_hex(parser *s, uint32_t *cp)
-{
-    const bool braced = s->p < s->end && *s->p == '{';
-    int digits = 0;
-    *cp = 0;
-    if (braced) s->p++;
-    while (s->p < s->end && hex_digit(*s->p) >= 0 && digits < (braced ? 8 : 2)) {
-        *cp = *cp * 16 + (uint32_t)hex_digit(*s->p++);
-        digits++;
-    }
-    if (digits == 0 || (!braced && digits != 2) || *cp > MAX_CP) return bad(s, "bad \\x escape");
-    if (!braced) return LAMINA_OK;
-    if (s->p >= s->end || *s->p++ != '}') return bad(s, "bad \\x escape");
-    return LAMINA_OK;
-}
-
-/* The character after a backslash, where it means a single one. */
-static lamina_status read_escape(parser *s, uint32_t *cp)
-{
-    static const char FROM[] = "ntrfva", TO[] = "\n\t\r\f\v\a";
-    if (s->p >= s->end) return bad(s, "a backslash ends the pattern");
-    const uint8_t c = *s->p;
-    const char *hit = memchr(FROM, c, sizeof FROM - 1);
-    if (hit) {
-        s->p++;
-        *cp = (uint32_t)TO[hit - FROM];
-        return LAMINA_OK;
-    }
-    if (c == 'x') {
-        s->p++;
-        return read_hex(s, cp);
-    }
-    if (c == '0') { /* up to three octal digits */
-        *cp = 0;
-        for (int i = 0; i < 3 && s->p < s->end && *s->p >= '0' && *s->p <= '7'; i++)
-            *cp = *cp * 8 + (uint32_t)(*s->p++ - '0');
-        return LAMINA_OK;
-    }
-    if (c == 'p' || c == 'P')
-        return lmn_eval_fail(s->ec, LAMINA_E_UNSUPPORTED,
-                             "pattern: Unicode classes (\\p) are not supported; list the ranges");
-    if (c >= '1' && c <= '9') return bad(s, "back references do not exist in RE2");
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return bad(s, "unknown escape");
-    return read_cp(s, cp);
-}
-
-static lamina_status add_range(parser *s, uint32_t lo, uint32_t hi)
-{
-    if (s->re->n_ranges >= MAX_RANGES)
-        return lmn_eval_fail(s->ec, LAMINA_E_LIMIT, "pattern: more than %d ranges", MAX_RANGES);
-    s->re->ranges[s->re->n_ranges++] = (lmn_regex_range){lo, hi};
-    return LAMINA_OK;
-}
-
-typedef struct named {
-    const char *name;
-    uint8_t n;
-    lmn_regex_range r[4]; /* ascending */
-} named;
-
-static const named CLASSES[] = {
-    {"d", 1, {{'0', '9'}}},
-    {"s", 4, {{'\t', '\n'}, {'\f', '\f'}, {'\r', '\r'}, {' ', ' '}}},
-    {"w", 4, {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
-    {"alnum", 3, {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}},
-    {"alpha", 2, {{'A', 'Z'}, {'a', 'z'}}},
-    {"ascii", 1, {{0, 0x7F}}},
-    {"blank", 2, {{'\t', '\t'}, {' ', ' '}}},
-    {"cntrl", 2, {{0, 0x1F}, {0x7F, 0x7F}}},
-    {"digit", 1, {{'0', '9'}}},
-    {"graph", 1, {{'!', '~'}}},
-    {"lower", 1, {{'a', 'z'}}},
-    {"print", 1, {{' ', '~'}}},
-    {"punct", 4, {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}},
-    {"space", 2, {{'\t', '\r'}, {' ', ' '}}},
-    {"upper", 1, {{'A', 'Z'}}},
-    {"word", 4, {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
-    {"xdigit", 3, {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
-};
-
-/* Add a named class or everything but it; false in *found if the name is none. */
-static lamina_status add_class(parser *s, const char *name, size_t n, bool negate, bool *found)
-{
-    *found = false;
-    for (size_t i = 0; i < LMN_COUNT(CLASSES); i++) {
-        const named *c = &CLASSES[i];
-        if (strlen(c->name) != n || memcmp(c->name, name, n) != 0) continue;
-        *found = true;
-        uint32_t next = 0;
-        for (int32_t k = 0; k < c->n; k++) {
-            if (!negate)
-                LMN_TRY(add_range(s, c->r[k].lo, c->r[k].hi));
-            else if (c->r[k].lo > next)
-                LMN_TRY(add_range(s, next, c->r[k].lo - 1));
-            next = c->r[k].hi + 1;
-        }
-        return negate ? add_range(s, next, MAX_CP) : LAMINA_OK;
-    }
-    return LAMINA_OK;
-}
-
-/* \d \w \s and their negations at s->p (after the backslash). */
-static lamina_status perl_class(parser *s, bool *found)
-{
-    *found = false;
-    if (s->p >= s->end || !memchr("dDwWsS", *s->p, 6)) return LAMINA_OK;
-    const char lower = (char)(*s->p | 0x20);
-    const bool negate = *s->p < 'a';
-    s->p++;
-    return add_class(s, &lower, 1, negate, found);
-}
-
-static lamina_status posix_class(parser *s, bool *found)
-{
-    *found = false;
-    if (!looking_at(s, "[:")) return LAMINA_OK;
-    const uint8_t *name = s->p + 2;
-    const bool negate = name < s->end && *name == '^';
-    if (negate) name++;
-    const uint8_t *stop = name;
-    while (stop < s->end && *stop >= 'a' && *stop <= 'z') stop++;
-    if (s->end - stop < 2 || stop[0] != ':' || stop[1] != ']') return LAMINA_OK;
-    LMN_TRY(add_class(s, (const char *)name, (size_t)(stop - name), negate, found));
-    if (!*found) return bad(s, "unknown class name");
-    s->p = stop + 2;
-    return LAMINA_OK;
-}
-
-static lamina_status set_member(parser *s, uint32_t *cp, bool *is_class)
-{
-    *is_class = false;
-    LMN_TRY(posix_class(s, is_class));
-    if (*is_class) return LAMINA_OK;
-    if (*s->p != '\\') return read_cp(s, cp);
-    s->p++;
-    LMN_TRY(perl_class(s, is_class));
-    return *is_class ? LAMINA_OK : read_escape(s, cp);
-}
-
-/* After "[". */
-static lamina_status parse_set(parser *s)
-{
-    lmn_regex_inst i = {.op = LMN_RE_SET, .fold = s->f.fold, .x = s->re->n_ranges};
-    bool first = true, is_class;
-    if (s->p < s->end && *s->p == '^') {
-        i.negate = true;
-        s->p++;
-    }
-    for (; s->p < s->end && (first || *s->p != ']'); first = false) {
-        uint32_t lo = 0, hi;
-        LMN_TRY(set_member(s, &lo, &is_class));
-        if (is_class) continue;
-        hi = lo;
-        if (s->end - s->p >= 2 && *s->p == '-' && s->p[1] != ']') {
-            s->p++;
-            LMN_TRY(set_member(s, &hi, &is_class));
-            if (is_class || hi < lo) return bad(s, "bad range in a class");
-        }
-        LMN_TRY(add_range(s, lo, hi));
-    }
-    if (s->p >= s->end) return bad(s, "a class is not closed");
-    s->p++;
-    i.y = s->re->n_ranges - i.x;
-    return emit(s, i);
 }
 
 /* ---- repeats ------------------------------------------------------------------------------------
@@ -265,7 +62,7 @@ static bool read_number(const uint8_t **p, const uint8_t *end, int32_t *v)
 }
 
 /* A quantifier at s->p: bounds, max -1 = none. Text that only looks like one is a literal. */
-static bool read_repeat(parser *s, int32_t *min, int32_t *max)
+static bool read_repeat(lmn_regex_parser *s, int32_t *min, int32_t *max)
 {
     if (s->p >= s->end) return false;
     const uint8_t c = *s->p;
@@ -289,7 +86,7 @@ static bool read_repeat(parser *s, int32_t *min, int32_t *max)
 }
 
 /* Append a copy of the fragment [at, at + len). */
-static lamina_status copy(parser *s, int32_t at, int32_t len)
+static lamina_status copy(lmn_regex_parser *s, int32_t at, int32_t len)
 {
     lmn_regex *re = s->re;
     if (len > MAX_CODE - 1 - re->n) return too_large(s);
@@ -298,7 +95,7 @@ static lamina_status copy(parser *s, int32_t at, int32_t len)
     return LAMINA_OK;
 }
 
-static lamina_status star(parser *s, int32_t at)
+static lamina_status star(lmn_regex_parser *s, int32_t at)
 {
     const int32_t len = s->re->n - at;
     LMN_TRY(insert(s, at, (lmn_regex_inst){.op = LMN_RE_SPLIT, .x = 1, .y = len + 2}));
@@ -306,7 +103,7 @@ static lamina_status star(parser *s, int32_t at)
 }
 
 /* The fragment [at, n) becomes its repetition. */
-static lamina_status repeat(parser *s, int32_t at, int32_t min, int32_t max)
+static lamina_status repeat(lmn_regex_parser *s, int32_t at, int32_t min, int32_t max)
 {
     lmn_regex *re = s->re;
     const int32_t len = re->n - at;
@@ -332,25 +129,25 @@ static lamina_status repeat(parser *s, int32_t at, int32_t min, int32_t max)
     return LAMINA_OK;
 }
 
-static lamina_status parse_repeat(parser *s, int32_t at)
+static lamina_status parse_repeat(lmn_regex_parser *s, int32_t at)
 {
     int32_t min, max;
     if (s->literal || !read_repeat(s, &min, &max)) return LAMINA_OK;
     if (min > MAX_COUNT || max > MAX_COUNT || (max >= 0 && max < min))
-        return bad(s, "bad repeat count");
+        return lmn_regex_bad(s, "bad repeat count");
     if (s->p < s->end && *s->p == '?') s->p++; /* lazy: the same whole matches */
     LMN_TRY(repeat(s, at, min, max));
-    if (read_repeat(s, &min, &max)) return bad(s, "a repeat of a repeat");
+    if (read_repeat(s, &min, &max)) return lmn_regex_bad(s, "a repeat of a repeat");
     return LAMINA_OK;
 }
 
 /* ---- atoms and groups ---------------------------------------------------------------------------
  */
 
-static lamina_status parse_alternatives(parser *s);
+static lamina_status parse_alternatives(lmn_regex_parser *s);
 
 /* "(?flags)" or "(?flags:"; *group tells whether a group follows. */
-static lamina_status parse_flags(parser *s, bool *group)
+static lamina_status parse_flags(lmn_regex_parser *s, bool *group)
 {
     bool on = true;
     for (; s->p < s->end; s->p++) {
@@ -362,48 +159,49 @@ static lamina_status parse_flags(parser *s, bool *group)
         case '-': on = false; break;
         case ':':
         case ')': *group = *s->p++ == ':'; return LAMINA_OK;
-        default: return bad(s, "unknown group syntax");
+        default: return lmn_regex_bad(s, "unknown group syntax");
         }
     }
-    return bad(s, "a group is not closed");
+    return lmn_regex_bad(s, "a group is not closed");
 }
 
 /* After "(". */
-static lamina_status parse_group(parser *s)
+static lamina_status parse_group(lmn_regex_parser *s)
 {
-    const flags outer = s->f;
+    const lmn_regex_flags outer = s->f;
     bool group = true;
-    if (++s->depth > MAX_DEPTH) return bad(s, "groups nest too deeply");
-    if (looking_at(s, "?P<") ||
-        (looking_at(s, "?<") && !looking_at(s, "?<=") && !looking_at(s, "?<!"))) {
+    if (++s->depth > MAX_DEPTH) return lmn_regex_bad(s, "groups nest too deeply");
+    if (lmn_regex_looking_at(s, "?P<") ||
+        (lmn_regex_looking_at(s, "?<") && !lmn_regex_looking_at(s, "?<=") &&
+         !lmn_regex_looking_at(s, "?<!"))) {
         const uint8_t *close = memchr(s->p, '>', (size_t)(s->end - s->p));
-        if (!close) return bad(s, "a group name is not closed");
+        if (!close) return lmn_regex_bad(s, "a group name is not closed");
         s->p = close + 1;
-    } else if (looking_at(s, "?")) {
+    } else if (lmn_regex_looking_at(s, "?")) {
         s->p++;
         LMN_TRY(parse_flags(s, &group));
     }
     if (group) {
         LMN_TRY(parse_alternatives(s));
-        if (s->p >= s->end || *s->p++ != ')') return bad(s, "a group is not closed");
+        if (s->p >= s->end || *s->p++ != ')') return lmn_regex_bad(s, "a group is not closed");
         s->f = outer;
     }
     s->depth--;
     return LAMINA_OK;
 }
 
-static lamina_status emit_assert(parser *s, int32_t kind)
+static lamina_status emit_assert(lmn_regex_parser *s, int32_t kind)
 {
     return emit(s, (lmn_regex_inst){.op = LMN_RE_ASSERT, .x = kind});
 }
 
-static lamina_status emit_char(parser *s, uint32_t cp)
+static lamina_status emit_char(lmn_regex_parser *s, uint32_t cp)
 {
     return emit(s, (lmn_regex_inst){.op = LMN_RE_CHAR, .fold = s->f.fold, .x = (int32_t)cp});
 }
 
 /* After a backslash. */
-static lamina_status parse_escape(parser *s)
+static lamina_status parse_escape(lmn_regex_parser *s)
 {
     lmn_regex_inst set = {.op = LMN_RE_SET, .x = s->re->n_ranges};
     uint32_t cp;
@@ -421,21 +219,25 @@ static lamina_status parse_escape(parser *s)
         s->literal = true;
         return LAMINA_OK;
     }
-    LMN_TRY(perl_class(s, &is_class));
+    LMN_TRY(lmn_regex_perl_class(s, &is_class));
     if (is_class) {
         set.y = s->re->n_ranges - set.x;
         return emit(s, set);
     }
-    LMN_TRY(read_escape(s, &cp));
+    LMN_TRY(lmn_regex_read_escape(s, &cp));
     return emit_char(s, cp);
 }
 
-static lamina_status parse_atom(parser *s)
+static lamina_status parse_atom(lmn_regex_parser *s)
 {
+    lmn_regex_inst set;
     uint32_t cp;
     switch (*s->p) {
     case '(': s->p++; return parse_group(s);
-    case '[': s->p++; return parse_set(s);
+    case '[':
+        s->p++;
+        LMN_TRY(lmn_regex_read_set(s, &set));
+        return emit(s, set);
     case '\\': s->p++; return parse_escape(s);
     case '.':
         s->p++;
@@ -444,15 +246,15 @@ static lamina_status parse_atom(parser *s)
     case '$': s->p++; return emit_assert(s, s->f.multi ? LMN_RE_LINE_END : LMN_RE_END);
     case '*':
     case '+':
-    case '?': return bad(s, "nothing to repeat");
+    case '?': return lmn_regex_bad(s, "nothing to repeat");
     default: break;
     }
-    LMN_TRY(read_cp(s, &cp));
+    LMN_TRY(lmn_regex_read_cp(s, &cp));
     return emit_char(s, cp);
 }
 
 /* One piece of a concatenation, with its repeat. */
-static lamina_status parse_piece(parser *s)
+static lamina_status parse_piece(lmn_regex_parser *s)
 {
     const int32_t at = s->re->n;
     uint32_t cp;
@@ -460,18 +262,18 @@ static lamina_status parse_piece(parser *s)
         LMN_TRY(parse_atom(s));
         return s->literal ? LAMINA_OK : parse_repeat(s, at);
     }
-    if (looking_at(s, "\\E")) {
+    if (lmn_regex_looking_at(s, "\\E")) {
         s->p += 2;
         s->literal = false;
         return LAMINA_OK;
     }
-    LMN_TRY(read_cp(s, &cp));
+    LMN_TRY(lmn_regex_read_cp(s, &cp));
     return emit_char(s, cp);
 }
 
 /* Alternatives up to ")" or the end. Each one ends in a jump to the end, chained until it is known.
  */
-static lamina_status parse_alternatives(parser *s)
+static lamina_status parse_alternatives(lmn_regex_parser *s)
 {
     lmn_regex *re = s->re;
     int32_t at = re->n, chain = -1;
@@ -499,12 +301,12 @@ lamina_status lmn_regex_compile(lmn_eval *ec, const char *pattern, size_t n, lmn
 {
     const uint8_t *p = (const uint8_t *)pattern;
     *re = (lmn_regex){.code = lmn_scratch(ec, MAX_CODE * sizeof *re->code),
-                      .ranges = lmn_scratch(ec, MAX_RANGES * sizeof *re->ranges)};
+                      .ranges = lmn_scratch(ec, LMN_REGEX_MAX_RANGES * sizeof *re->ranges)};
     if (!re->code || !re->ranges)
         return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for a pattern");
-    parser s = {.ec = ec, .re = re, .start = p, .p = p, .end = p + n};
+    lmn_regex_parser s = {.ec = ec, .re = re, .start = p, .p = p, .end = p + n};
     LMN_TRY(parse_alternatives(&s));
-    if (s.p < s.end) return bad(&s, "an unmatched )");
+    if (s.p < s.end) return lmn_regex_bad(&s, "an unmatched )");
     LMN_TRY(emit(&s, (lmn_regex_inst){.op = LMN_RE_MATCH}));
     int32_t *mem = lmn_scratch(ec, (size_t)re->n * 4 * sizeof *mem);
     if (!mem) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "no memory for a pattern");
