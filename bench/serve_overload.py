@@ -28,13 +28,10 @@ def set_overload(runs):
     B5: three times what the server can, open loop, held to what the peers were held to: capacity is
     what 64 connections get, closed loop, before and after. Where batches have more than 32 rows
     that is not all that the server can, so the share of what it does with two whole batches
-    outstanding stands beside it.
+    outstanding (of the size that a batch has grown to) stands beside it.
     """
     server = runs.start((lamina_server, True))[0]
     url, front = f"http://127.0.0.1:{server.port}", generator()
-    with urllib.request.urlopen(f"{url}/v2/models/heavy/config") as f:
-        batch = json.load(f)["max_batch_size"]
-    queue = gauge(url, "lamina_queue_limit_rows", "heavy")
 
     def held():  # the generator is this program too, and gone at the end
         return rss_mb(server.p.pid, "Rss")
@@ -53,15 +50,17 @@ def set_overload(runs):
         r, _ = load("--connections", str(connections), "--duration", "3s")
         return r["ok"] / r["seconds"], r["service_ms"]["p99"]
 
-    print("heavy model, open loop at three times what it can; "
-          f"batches of {batch}, a queue of {queue} rows")
-    whole_before, _ = closed(2 * batch)
+    print("heavy model, open loop at three times what it can")
+    first = gauge(url, "lamina_batch_limit_rows", "heavy")
     before, ready_ms = closed(64)
     r, mb_early = load("--rate", str(round(3 * before)), "--duration", f"{runs.opts.overload}s",
                        "--connections", "2000", meanwhile=early)
     mb_after = held()
+    batch = gauge(url, "lamina_batch_limit_rows", "heavy")
+    queue = gauge(url, "lamina_queue_limit_rows", "heavy")
+    print(f"batches of {first} rows at first, of {batch} at the end; a queue of {queue}")
+    whole, _ = closed(2 * batch)
     capacity = (before + closed(64)[0]) / 2
-    whole = (whole_before + closed(2 * batch)[0]) / 2
     goodput = r["ok"] / r["seconds"]
     bound_ms = 2 * ready_ms + queue / goodput * 1e3
     benchlib.table(["at 64/s", "two batches/s", "ok/s", "of at 64", "of two batches", "refused",

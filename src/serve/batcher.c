@@ -48,19 +48,17 @@ lamina_status lmn_batcher_init(lmn_batcher *b, const lamina_allocator *alloc,
     b->config = *config;
     b->alloc = alloc;
     lmn_batch_config *c = &b->config;
-    if (!c->n_levels) c->n_levels = 1;
-    if (!c->default_level) c->default_level = 1;
-    if (!c->n_instances) c->n_instances = 1;
-    if (!c->max_queue_bytes) c->max_queue_bytes = (size_t)256 << 20;
-    if (!c->rejoin_ns) c->rejoin_ns = LMN_BATCH_REJOIN_NS;
-    if (c->max_queue_rows <= 0) c->max_queue_rows = lmn_max_i64(64, 4 * c->max_batch_size);
-    c->max_queue_rows = lmn_max_i64(c->max_queue_rows, c->max_batch_size);
+    lmn_batch_defaults(c);
+    b->whole = c->max_batch_size;
+    b->room = c->max_queue_rows;
+    b->grow.room_too = config->max_queue_rows <= 0;
+    const int64_t most = lmn_max_i64(b->room, b->grow.room_too ? 2 * c->grow_rows : 0);
     b->n_buckets = 16;
-    while (b->n_buckets < 16384 && (int64_t)b->n_buckets < c->max_queue_rows) b->n_buckets *= 2;
+    while (b->n_buckets < 16384 && (int64_t)b->n_buckets < b->room) b->n_buckets *= 2;
     b->seed = lmn_hash_seed(b);
     b->ripe.seed = b->raw.seed = b->due.seed = b->seed;
     b->free_mask = c->n_instances == 64 ? UINT64_MAX : ((uint64_t)1 << c->n_instances) - 1;
-    lmn_objpool_init(&b->groups, alloc, sizeof(lmn_batch_group), (size_t)c->max_queue_rows);
+    lmn_objpool_init(&b->groups, alloc, sizeof(lmn_batch_group), (size_t)most);
     b->bucket = lmn_calloc(alloc, b->n_buckets, sizeof *b->bucket, "batcher");
     if (!b->bucket) return lmn_fail(err, LAMINA_E_NOMEM, "out of memory for a queue");
     return LAMINA_OK;
@@ -111,7 +109,7 @@ static bool has_rows(const lmn_batcher *b, const lmn_batch_group *g)
 {
     const lmn_batch_config *c = &b->config;
     if (!c->delay_ns || !c->dynamic) return true;
-    return g->rows >= (c->n_preferred ? c->preferred[0] : c->max_batch_size);
+    return g->rows >= (c->n_preferred ? c->preferred[0] : b->whole);
 }
 
 /* Put g where it belongs now; it goes when it is empty. */
@@ -317,7 +315,8 @@ static void gather(lmn_batcher *b, lmn_batch_group *g, walk *w)
 {
     const lmn_batch_config *c = &b->config;
     const bool single = !c->dynamic || c->max_batch_size <= 0;
-    const int64_t max = single ? 0 : c->max_batch_size;
+    const int64_t most = lmn_batch_most(b);
+    const int64_t max = single ? 0 : g->rows < most ? b->whole : most;
     uint32_t k = 0;
     for (lmn_infer *r; (r = by_order(lmn_ordset_least(&g->order)));) {
         if (r->gone && lmn_atomic_load(r->gone, acquire)) {
@@ -414,7 +413,7 @@ static bool form(lmn_batcher *b, lmn_batch_group *g, uint64_t now, lmn_batch *ou
 
 bool lmn_batcher_holds(const lmn_batcher *b, uint64_t now)
 {
-    return b->back_n && now < b->back_until && b->rows < b->config.max_batch_size;
+    return b->back_n && now < b->back_until && b->rows < b->whole;
 }
 
 /* Do so many whole batches wait, and nothing that may go before them? */
@@ -423,7 +422,7 @@ static bool whole_wait(const lmn_batcher *b, int64_t n)
     const lmn_batch_config *c = &b->config;
     const lmn_batch_group *g = b->last_group;
     const bool together = c->dynamic && c->max_batch_size > 0;
-    const int64_t whole = together ? c->max_batch_size : 1;
+    const int64_t whole = together ? lmn_batch_most(b) : 1;
     const int64_t there = together ? b->load : (int64_t)b->n_queued;
     if (c->n_levels > 1 || c->n_preferred) return false;
     return g && g->rows == b->rows && there >= whole * n;
@@ -440,8 +439,8 @@ uint64_t lmn_batcher_certain(const lmn_batcher *b)
     const int64_t n_free = __builtin_popcountll(b->free_mask);
     if (!n_free || !whole_wait(b, (int64_t)c->n_instances + n_free)) return 0;
     const lmn_infer *first = by_order(lmn_ordset_least(&b->last_group->order));
-    if (c->dynamic && c->max_batch_size > 0 && first->rows <= c->max_batch_size)
-        return b->bytes / (uint64_t)b->rows * (uint64_t)c->max_batch_size;
+    if (c->dynamic && c->max_batch_size > 0 && first->rows <= b->whole)
+        return b->bytes / (uint64_t)b->rows * (uint64_t)lmn_batch_most(b);
     return first->bytes;
 }
 
@@ -451,6 +450,7 @@ bool lmn_batcher_next(lmn_batcher *b, uint64_t now, lmn_batch *out)
     if (b->due.first || b->due.root) lmn_batcher_expire(b, now);
     if (!b->free_mask || !b->n_queued || lmn_batcher_holds(b, now)) return false;
     if (b->config.delay_ns) ripen(b, now);
+    lmn_batch_try(b, now);
     while ((g = by_place(lmn_ordset_least(&b->ripe))) != NULL) {
         if (!form(b, g, now, out)) continue;
         out->instance = (uint32_t)__builtin_ctzll(b->free_mask);
@@ -467,6 +467,7 @@ void lmn_batcher_done(lmn_batcher *b, const lmn_batch *batch, int64_t rows, uint
                       uint64_t now)
 {
     lmn_batch_learn(b, rows, took_ns);
+    lmn_batch_grow(b, batch, took_ns, now);
     if (b->config.rejoin) {
         const uint64_t wait = took_ns / 16;
         b->back_n = batch->n > 1 ? batch->n : 0;

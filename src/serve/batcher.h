@@ -79,6 +79,9 @@ typedef struct lmn_batch_config {
      * where that makes more come: then they come from clients that are refused and come again at
      * once, for whom there had better be room. */
     bool press;
+    /* max_batch_size is a guess: a whole batch may double up to this while that pays, and a
+     * max_queue_rows that was not given with it, so that two may wait (batcher_grow.c); 0: no. */
+    int64_t grow_rows;
     size_t max_queue_bytes; /* default 256 MiB; one request always fits an empty queue */
     uint32_t n_instances;   /* default 1 */
 } lmn_batch_config;
@@ -96,7 +99,8 @@ typedef struct lmn_batch_group lmn_batch_group;
 typedef struct lmn_batcher {
     lmn_batch_config config; /* defaults filled in; read-only */
     uint64_t n_queued;       /* read-only, as all that follows */
-    int64_t rows, load;      /* load: with none of a request beyond those of a batch */
+    int64_t rows, load;      /* load: with none of a request beyond max_batch_size */
+    int64_t whole, room;     /* rows of a whole batch, and that may wait: as configured, or grown */
     size_t bytes;
     uint64_t dispatch[LMN_BATCH_REASONS], n_late, n_cancelled;
 
@@ -124,6 +128,13 @@ typedef struct lmn_batcher {
     struct {
         uint64_t n, ns;
     } before, since;
+    /* Of `grow_rows`: may a batch of twice as many be tried now, runs of as many and of twice as
+     * many so far, the least nanoseconds a row of each, when the last was, and not before when. */
+    struct {
+        bool due, room_too;
+        uint32_t runs[2];
+        uint64_t least_ns[2], last_ns, again_ns;
+    } grow;
     uint64_t cost_ns[33]; /* of a run of at most 2^i rows; 0: not known */
     lmn_infer *answers, *answers_last;
     lmn_infer *line, *line_last;

@@ -35,7 +35,21 @@ lamina_status lmn_batch_check(const lmn_batch_config *c, lamina_error *err)
     if (c->n_levels > 1 && c->preserve_ordering)
         return lmn_fail(err, LAMINA_E_INVALID,
                         "preserve_ordering and priority_levels contradict each other; drop one");
+    if (c->grow_rows && (!c->dynamic || !c->max_batch_size || c->grow_rows > LMN_BATCH_MAX_ROWS))
+        return lmn_fail(err, LAMINA_E_INVALID, "only batches grow, up to %lld rows",
+                        (long long)LMN_BATCH_MAX_ROWS);
     return LAMINA_OK;
+}
+
+void lmn_batch_defaults(lmn_batch_config *c)
+{
+    if (!c->n_levels) c->n_levels = 1;
+    if (!c->default_level) c->default_level = 1;
+    if (!c->n_instances) c->n_instances = 1;
+    if (!c->max_queue_bytes) c->max_queue_bytes = (size_t)256 << 20;
+    if (!c->rejoin_ns) c->rejoin_ns = LMN_BATCH_REJOIN_NS;
+    if (c->max_queue_rows <= 0) c->max_queue_rows = lmn_max_i64(64, 4 * c->max_batch_size);
+    c->max_queue_rows = lmn_max_i64(c->max_queue_rows, c->max_batch_size);
 }
 
 int64_t lmn_batch_load(const lmn_batch_config *c, int64_t rows)
@@ -75,11 +89,12 @@ lamina_status lmn_batch_refuse(lmn_batcher *b, lmn_infer *r, uint64_t now, const
                lmn_fail(&r->error, LAMINA_E_LIMIT, "the queue of the model is full (%s)", what);
 }
 
-/* May no more rows wait, since a whole batch does for each instance? */
+/* May no more rows wait, since a whole batch does for each instance? (One of twice as many, while
+ * that is tried.) */
 static bool is_pressed(const lmn_batcher *b)
 {
-    const lmn_batch_config *c = &b->config;
-    return b->pressed && b->load >= c->max_batch_size * (int64_t)c->n_instances;
+    const int64_t whole = b->grow.due ? 2 * b->whole : b->whole;
+    return b->pressed && b->load >= whole * (int64_t)b->config.n_instances;
 }
 
 /* Does pressing make half as many more be refused in a time? */
@@ -145,7 +160,7 @@ bool lmn_batcher_full(const lmn_batcher *b)
 {
     const lmn_batch_config *c = &b->config;
     const uint32_t most = c->n_levels == 1 ? c->level[0].max_queue_size : 0;
-    return b->load >= c->max_queue_rows || (most && b->n_queued >= most) || is_pressed(b);
+    return b->load >= b->room || (most && b->n_queued >= most) || is_pressed(b);
 }
 
 lamina_status lmn_batch_admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
@@ -160,7 +175,7 @@ lamina_status lmn_batch_admit(lmn_batcher *b, lmn_infer *r, uint64_t now)
     if (p->max_queue_size && b->at_level[n - 1].n >= p->max_queue_size)
         return lmn_batch_refuse(b, r, now, "requests");
     if (b->n_queued) {
-        if (is_pressed(b) || lmn_batch_load(c, r->rows) > c->max_queue_rows - b->load) {
+        if (is_pressed(b) || lmn_batch_load(c, r->rows) > b->room - b->load) {
             b->turned++;
             return lmn_batch_refuse(b, r, now, "rows");
         }

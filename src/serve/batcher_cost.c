@@ -59,7 +59,7 @@ uint64_t lmn_batcher_wait(const lmn_batcher *b, uint32_t level, bool has_deadlin
         rest = rest > now ? rest - now : 0;
     }
     const bool together = c->dynamic && c->max_batch_size > 0;
-    const int64_t whole = together ? c->max_batch_size : 1;
+    const int64_t whole = together ? b->whole : 1;
     const uint64_t each =
         together || !n ? lmn_batcher_cost(b, whole) : lmn_batcher_cost(b, rows / (int64_t)n);
     const uint64_t runs = together ? (uint64_t)(rows / whole) : n;

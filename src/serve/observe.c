@@ -235,6 +235,14 @@ static void queue_rows(const observer *o, const lmn_version *v, const char *labe
     lmn_metric_u64(&o->m, "lamina_queue_rows", LMN_METRIC_GAUGE, labels, st.queued_rows);
 }
 
+static void batch_limit(const observer *o, const lmn_version *v, const char *labels)
+{
+    lmn_model_stats st = {0};
+    lmn_model_get_stats(v->model, &st);
+    if (st.whole_rows)
+        lmn_metric_u64(&o->m, "lamina_batch_limit_rows", LMN_METRIC_GAUGE, labels, st.whole_rows);
+}
+
 static void queue_limit(const observer *o, const lmn_version *v, const char *labels)
 {
     lmn_model_stats st = {0};
@@ -334,6 +342,8 @@ static void of_models(const observer *o)
          "Requests answered from the response cache.", cache_hits},
         {"lamina_cache_misses", LMN_METRIC_COUNTER, NULL, "Requests that it did not have.",
          cache_misses},
+        {"lamina_batch_limit_rows", LMN_METRIC_GAUGE, NULL,
+         "Rows that run together at most; more once that was found to pay.", batch_limit},
         {"lamina_queue_depth", LMN_METRIC_GAUGE, NULL, "Requests that wait.", queue_depth},
         {"lamina_queue_rows", LMN_METRIC_GAUGE, NULL, "Rows that wait.", queue_rows},
         {"lamina_queue_limit_rows", LMN_METRIC_GAUGE, NULL,

@@ -162,7 +162,7 @@ static bool all_gone(const lmn_batch *batch)
 /* Are runs so long that somebody should look at them? */
 static bool runs_long(const lmn_model *m)
 {
-    const uint64_t cost = lmn_batcher_cost(&m->batcher, m->config.batch.max_batch_size);
+    const uint64_t cost = lmn_batcher_cost(&m->batcher, m->batcher.whole);
     return !cost || cost > LONG_RUN_NS;
 }
 

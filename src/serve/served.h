@@ -30,7 +30,9 @@ typedef struct lmn_model_config {
 /* Counters of a model; read by any thread, each exact at some moment. */
 typedef struct lmn_model_stats {
     uint64_t n_queued, queued_rows, oldest_ns; /* now; oldest: arrival of the oldest, 0 = none */
-    uint64_t most_rows; /* that may wait; 0: of an ensemble, which has no queue */
+    /* That may wait, and that run together; 0: of an ensemble, which has no queue, or no batches.
+     */
+    uint64_t most_rows, whole_rows;
     uint64_t n_ok, n_failed, n_refused, n_late, n_cancelled; /* requests since load */
     uint64_t n_rows, n_runs, run_ns;
     uint64_t n_cache_hits, n_cache_misses;

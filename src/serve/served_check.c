@@ -77,7 +77,8 @@ lamina_status lmn_model_check(const lmn_model *m, lmn_infer *r)
 /* Up to 16 rows as they are, then in steps of an eighth to a sixteenth. */
 int64_t lmn_model_pad(const lmn_model *m, int64_t rows)
 {
-    const int64_t max = m->config.batch.max_batch_size;
+    const lmn_batch_config *c = &m->config.batch;
+    const int64_t max = c->grow_rows ? c->grow_rows : c->max_batch_size;
     if (max <= 0 || rows <= 16) return rows;
     const int64_t step = (int64_t)1 << (60 - __builtin_clzll((uint64_t)rows - 1));
     return lmn_min_i64(lmn_round_up_i64(rows, step), lmn_max_i64(max, rows));

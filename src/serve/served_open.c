@@ -237,14 +237,13 @@ lamina_status lmn_model_make_cache(lmn_model *m, lamina_error *err)
     return LAMINA_OK;
 }
 
-/* Of a batch that was found out. Two that wait keep an instance busy; more of large ones only wait
- * longer. `took`: by the largest. */
-static void bound_queue(lmn_batch_config *b, uint64_t took)
+/* Of a batch that was found out; `took`: by the largest. A larger one is looked for when so many
+ * rows wait: to try more here would only make the start longer. */
+static void settle_queue(lmn_batch_config *b, uint64_t took)
 {
-    if (b->max_queue_rows || !b->dynamic) return;
-    if (b->max_batch_size > AUTO_ROWS)
-        b->max_queue_rows = lmn_max_i64(4 * AUTO_ROWS, 2 * b->max_batch_size);
-    b->press = took >= PRESS_NS;
+    if (!b->dynamic) return;
+    if (b->max_batch_size == AUTO_ROWS) b->grow_rows = LMN_MODEL_FOUND_ROWS;
+    b->press = !b->max_queue_rows && took >= PRESS_NS;
 }
 
 static lamina_status prepare(lmn_model *m, lamina_error *err)
@@ -278,7 +277,7 @@ static lamina_status prepare(lmn_model *m, lamina_error *err)
                    m->config.batch.max_batch_size)
             m->config.batch.n_preferred--;
     }
-    if (m->find_out && !m->inlined) bound_queue(&m->config.batch, longest(&warm));
+    if (m->find_out && !m->inlined) settle_queue(&m->config.batch, longest(&warm));
     m->config.batch.rejoin = !m->inlined && m->config.batch.dynamic && !m->config.batch.delay_ns;
     LMN_TRY(lmn_batcher_init(&m->batcher, &m->engine->alloc, &m->config.batch, err));
     m->config.batch = m->batcher.config;

@@ -83,7 +83,8 @@ void lmn_model_get_stats(const lmn_model *cm, lmn_model_stats *out)
     const lmn_batcher *b = &m->batcher;
     out->n_queued = b->n_queued;
     out->queued_rows = (uint64_t)b->rows;
-    out->most_rows = (uint64_t)b->config.max_queue_rows;
+    out->most_rows = (uint64_t)b->room;
+    out->whole_rows = b->config.dynamic ? (uint64_t)b->whole : 0;
     out->oldest_ns = b->oldest ? b->oldest->arrived_ns : 0;
     out->n_ok = m->n_ok;
     out->n_failed = m->n_failed;

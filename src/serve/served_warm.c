@@ -20,7 +20,6 @@
 #define LONG_NS ((uint64_t)1000000)      /* of a run beside which making its plan is nothing */
 #define PAYS_NS ((uint64_t)2000000)      /* runs shorter than this may always grow */
 #define AGAIN_NS ((uint64_t)40000000)    /* spent on runs to be sure */
-#define LONGEST_NS ((uint64_t)50000000)  /* of a run to which a batch may grow past 64 rows */
 
 /* What inputs are made of. */
 typedef struct sample {
@@ -237,8 +236,9 @@ static bool pays(uint64_t took, uint64_t before)
     return !before || took < PAYS_NS || took < before * 2 * 95 / 100;
 }
 
-/* A busy machine makes a doubling look worse than it is, and what is decided here lasts: so a
- * doubling that does not pay is measured anew before that is believed. */
+/* A busy machine makes a doubling look worse than it is, and what is decided here lasts: so one
+ * that decides and does not pay is measured anew before that is believed. `before` 0: it decides
+ * nothing. */
 static uint64_t measure_surely(sample *s, lmn_infer *r, int64_t rows, uint64_t before)
 {
     uint64_t took = measure(s, r, rows), spent = took;
@@ -258,24 +258,6 @@ static void note(lmn_warm *out, int64_t rows, uint64_t took)
     out->cost_ns[bucket] = took;
 }
 
-/* Past the first guess a batch grows while every doubling pays, and no run takes so long that who
- * comes meanwhile would mind; models of short runs gain nothing by it. `took`: what it takes now.
- */
-static void measure_past(sample *s, lmn_infer *r, uint64_t took, lmn_warm *out)
-{
-    lmn_batch_config *c = &s->m->config.batch;
-    while (took >= PAYS_NS && took < LONGEST_NS && c->max_batch_size < LMN_MODEL_FOUND_ROWS) {
-        const uint64_t before = took;
-        c->max_batch_size *= 2;
-        took = measure_surely(s, r, c->max_batch_size, before);
-        if (!took || took > LONGEST_NS || !pays(took, before)) {
-            c->max_batch_size /= 2;
-            return;
-        }
-        note(out, c->max_batch_size, took);
-    }
-}
-
 /* Every power of two and the largest; with `find_out` the batch grows until a doubling did not pay
  * twice in a row. */
 static void measure_all(sample *s, lmn_infer *r, bool find_out, lmn_warm *out)
@@ -284,18 +266,16 @@ static void measure_all(sample *s, lmn_infer *r, bool find_out, lmn_warm *out)
     uint64_t before = 0;
     int idle = 0;
     for (int64_t rows = 1, k = 0; k < 32; k++) {
-        const uint64_t took = measure_surely(s, r, rows, find_out ? before : 0);
+        const uint64_t took = measure_surely(s, r, rows, find_out && idle ? before : 0);
         if (!took) break;
         idle = pays(took, before) ? 0 : idle + 1;
         if (find_out && idle == 2) {
+            note(out, rows / 2, 0); /* is never run */
             c->max_batch_size = rows / 4;
             break;
         }
         note(out, rows, before = took);
-        if (rows >= c->max_batch_size) {
-            if (find_out) measure_past(s, r, took, out);
-            break;
-        }
+        if (rows >= c->max_batch_size) break;
         rows = lmn_min_i64(rows * 2, c->max_batch_size);
     }
 }
