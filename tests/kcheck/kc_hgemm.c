@@ -326,11 +326,41 @@ static void check_many(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* B as panels of 16 bits, in place of what the shape and arguments have. */
+static void pack_operand(kc_ctx *kc, const lmn_krow *head, const product *p, lmn_hgemm_shape *shape,
+                         lmn_hgemm_args *args)
+{
+    const lmn_hgemm_row *row = hgemm_row(head);
+    void *packed = kc_buffer(kc, 2 * (size_t)lmn_hgemm_packed_elems(row, p->k, p->n));
+    KC_CALL(kc, lmn_hgemm_prepack(row, shape->flags, p->b.p, args->ldb, p->k, p->n, packed));
+    shape->flags = (shape->flags | LMN_HGEMM_PACKED) & ~(LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_B);
+    args->b = packed;
+}
+
+/* One row by many panels. */
+static void check_line(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_hgemm_row *row = hgemm_row(head);
+    for (int c = 0; row->elem == 2 && c < (kc_quick(kc) ? 40 : 400); c++) {
+        kc_case(kc);
+        const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        product p = {.m = 1, .n = kc_int(kc, 4 * row->nr - 2, 9 * row->nr)};
+        p.k = kc_int(kc, 1, kc_int(kc, 0, 9) ? 80 : 1200);
+        p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 1);
+        lmn_hgemm_shape shape;
+        lmn_hgemm_args args;
+        draw_operands(kc, head, style, row->rows_f32 != NULL, c % 4, &p, &shape, &args);
+        pack_operand(kc, head, &p, &shape, &args);
+        check_run(kc, head, &p, &shape, &args, style);
+    }
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_hgemm_row *row = hgemm_row(head);
     check_thin(kc, head);
     check_many(kc, head);
+    check_line(kc, head);
     const int n_cases = kc_quick(kc) ? 240 : 3000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
@@ -344,12 +374,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         lmn_hgemm_shape shape;
         lmn_hgemm_args args;
         draw_operands(kc, head, style, f32, c % 4, &p, &shape, &args);
-        if (row->elem == 2 && kc_int(kc, 0, 2) == 0) {
-            void *packed = kc_buffer(kc, 2 * (size_t)lmn_hgemm_packed_elems(row, p.k, p.n));
-            KC_CALL(kc, lmn_hgemm_prepack(row, shape.flags, p.b.p, args.ldb, p.k, p.n, packed));
-            shape.flags = (shape.flags | LMN_HGEMM_PACKED) & ~(LMN_HGEMM_B_F32 | LMN_HGEMM_TRANS_B);
-            args.b = packed;
-        }
+        if (row->elem == 2 && kc_int(kc, 0, 2) == 0) pack_operand(kc, head, &p, &shape, &args);
         check_run(kc, head, &p, &shape, &args, style);
     }
 }
@@ -361,8 +386,9 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
     const int n_cases = kc_quick(kc) ? 150 : 2000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
-        const int64_t m = kc_extent(kc, row->mr, 2 * row->mr + 1);
-        const int64_t n = kc_extent(kc, row->nr, 2 * row->nr + 1);
+        const bool line = c % 5 == 0; /* one row meets several panels side by side */
+        const int64_t m = line ? 1 : kc_extent(kc, row->mr, 2 * row->mr + 1);
+        const int64_t n = kc_extent(kc, row->nr, (line ? 9 : 2) * row->nr + 1);
         const int64_t g = row->group, k = kc_int(kc, 1, 4) * g, cut = kc_int(kc, 0, k / g) * g;
         half_mat a = half_input(kc, head, KC_REAL, m, k, k, false);
         half_mat b = half_input(kc, head, KC_REAL, k, n, n, false);
@@ -380,7 +406,13 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         lmn_hgemm_block t = {.a = pa, .lda = k, .b = pb, .b_panel = k * row->nr, .c = one.p};
         t.ldc = ldc, t.m = m, t.n = n, t.k = k;
         KC_CALL(kc, row->block(&t));
-        t.c = two.p, t.k = cut;
+        for (int64_t j = 0; j < n; j += row->nr) {
+            t.b = (char *)pb + (size_t)(j * k) * e, t.c = two.p + j, t.n = n - j;
+            if (t.n > row->nr) t.n = row->nr;
+            KC_CALL(kc, row->block(&t));
+        }
+        kc_expect_bits(kc, &two, &one, "panel by panel");
+        t.b = pb, t.n = n, t.c = two.p, t.k = cut;
         KC_CALL(kc, row->block(&t));
         t.a = (char *)pa + (size_t)cut * e, t.b = (char *)pb + (size_t)(cut * row->nr) * e;
         t.k = k - cut, t.beta = 1, t.c_past = kc_int(kc, 0, 1);

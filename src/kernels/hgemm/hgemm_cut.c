@@ -23,6 +23,7 @@ enum {
     ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
     FAR_M = 64,             /* rows that leave little time to fetch packed B from beyond L2, */
     FAR_ELEMS = 96 << 10,   /* and then a block of it, as near one stream as that is */
+    LINE_ELEMS = 32 << 20,  /* of panels that one row meets in a chunk */
     ROWS_NC = 1024,         /* columns that share rows brought together, */
     ROWS_SUMS = 64 << 10    /* and their sums */
 };
@@ -63,6 +64,11 @@ static void cut_blocks(lmn_hgemm_plan *p)
     if (by_panels(p)) {
         const bool once = p->kc >= p->k && !c_apart(p); /* of A, and then for all columns */
         c.mc = PANELS_MC, c.nc = PANELS_NC * (once ? 2 : 1), c.most = max_panels_madds;
+    }
+    if (is_line(p)) {
+        const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
+        c.nc = lmn_round_up_i64(lmn_min_i64(each, LINE_ELEMS / lmn_max_i64(1, p->k)), c.nr);
+        c.nc = lmn_max_i64(c.nc, c.nr);
     }
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
@@ -128,6 +134,7 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
         }
         const int64_t most_k = by_rows(out) || by_panels(out) ? STAY_KC : KC;
         out->kc = lmn_split_even(s->k, lmn_max_i64(most_k / unit, 1) * unit, unit);
+        if (is_line(out)) out->kc = s->k;
         out->slab = lmn_min_i64(out->slab, out->kc);
         out->thin = thin_columns(out);
         out->n -= out->thin;

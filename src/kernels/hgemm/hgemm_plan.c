@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { ALONE_M = 4 }; /* rows whose panels hardware fetches faster than they do */
+
 /* One chunk: rows i .. i + m - 1, columns j .. j + n - 1 of an item. */
 typedef struct work {
     const lmn_hgemm_plan *p;
@@ -335,7 +337,7 @@ static void want_next(const work *w, const step *s, lmn_hgemm_block *t)
     int64_t col = w->j + s->j + s->n, k0 = s->k0;
     const bool wraps = s->j + s->n >= w->n;
     t->n_next = 0;
-    if (!is(p, LMN_HGEMM_PACKED)) return;
+    if (!is(p, LMN_HGEMM_PACKED) || (p->m <= ALONE_M && p->row->group == 2)) return;
     if (wraps) {
         /* The last whole strip of rows: the panels are met again by those below. */
         const int64_t below = w->i + w->m - s->i - s->m;

@@ -352,11 +352,80 @@ static int64_t tile_rows(int64_t left)
     return left >= 4 * MR ? MR : lmn_ceil_div_i64(left, lmn_ceil_div_i64(left, MR));
 }
 
+/* ---- one row -----------------------------------------------------------------------------------
+ */
+
+/* The sums of 48 columns of one row from j on leave as those of a tile do. */
+static void line_leave(const lmn_hgemm_block *t, int64_t j, const vf sums[3])
+{
+    const lmn_hgemm_head *h = t->head;
+    vf v[3] = {sums[0], sums[1], sums[2]};
+    const float *col = h && h->col ? h->col + j : NULL;
+    if (h && h->out && !h->act) {
+        leave_row(h, j, col, v, 3, 0xffff, false);
+        return;
+    }
+    float *to = t->c + j, near[HG_NR] __attribute__((aligned(64)));
+    if (h && h->out) to = near;
+    for (int x = 0; x < 3; x++) {
+        if (h && !h->out) {
+            if (h->row) v[x] = vf_add(v[x], vf_set1(h->row[0]));
+            if (col) v[x] = vf_add(v[x], vf_load(col + x * VF_LANES));
+            if (h->full) v[x] = vf_add(v[x], vf_load(h->full + j + x * VF_LANES));
+            v[x] = vf_min(vf_set1(h->hi), vf_max(vf_set1(h->lo), v[x]));
+        }
+        vf_store(to + x * VF_LANES, v[x]);
+    }
+    if (h && h->out) leave(h, near, 0, j, 1, HG_NR);
+}
+
+/* One row by four panels, `apart` columns from each other, which hardware follows as four streams;
+   a line of each one's page to come is fetched. */
+static void line_run(const lmn_hgemm_block *t, int64_t j, int64_t apart)
+{
+    enum { TOUCH_K = 32, AHEAD = 16384 / sizeof(uint16_t) }; /* each 3 of 4 KiB; of each stream */
+    const uint16_t *a = t->a, *b0 = (const uint16_t *)t->b + j / HG_NR * t->b_panel;
+    const int64_t next = apart / HG_NR * t->b_panel;
+    const uint16_t *b1 = b0 + next, *b2 = b1 + next, *b3 = b2 + next;
+    vf acc[4][3];
+#define EACH_PANEL(M) M(0) M(1) M(2) M(3)
+#define PANEL_OPEN(q)                                                \
+    {                                                                \
+        const float *c = t->c + j + (q)*apart;                       \
+        acc[q][0] = t->beta ? vf_load(c) : vf_zero();                \
+        acc[q][1] = t->beta ? vf_load(c + VF_LANES) : vf_zero();     \
+        acc[q][2] = t->beta ? vf_load(c + 2 * VF_LANES) : vf_zero(); \
+    }
+#define PANEL_TOUCH(q) __builtin_prefetch(b##q + AHEAD, 0, 2);
+#define PANEL_STEP(q)                                       \
+    acc[q][0] = pair_dot(acc[q][0], av, load32(b##q));      \
+    acc[q][1] = pair_dot(acc[q][1], av, load32(b##q + 32)); \
+    acc[q][2] = pair_dot(acc[q][2], av, load32(b##q + 64)); \
+    b##q += PAIR * HG_NR;
+    EACH_PANEL(PANEL_OPEN)
+    int64_t k = 0;
+    while (k + 1 < t->k - t->odd) {
+        const int64_t end = lmn_min_i64(t->k - t->odd, k + TOUCH_K);
+        EACH_PANEL(PANEL_TOUCH)
+        for (; k + 1 < end; k += PAIR) {
+            const __m512i av = pair_bcast(a + k);
+            EACH_PANEL(PANEL_STEP)
+        }
+    }
+    if (k < t->k) {
+        const __m512i av = half_pair_bcast(a + k);
+        EACH_PANEL(PANEL_STEP)
+    }
+    for (int q = 0; q < 4; q++) line_leave(t, j + q * apart, acc[q]);
+}
+
 void lmn_hgemm_bf16_block_avx512bf16(const lmn_hgemm_block *t)
 {
+    const int64_t apart = t->m == 1 ? t->n / (4 * HG_NR) * HG_NR : 0;
+    for (int64_t j = 0; j < apart; j += HG_NR) line_run(t, j, apart);
     for (int64_t i = 0, m; i < t->m; i += m) {
         m = tile_rows(t->m - i);
-        for (int64_t j = 0; j < t->n; j += HG_NR) run_tile(t, NULL, i, m, j);
+        for (int64_t j = 4 * apart; j < t->n; j += HG_NR) run_tile(t, NULL, i, m, j);
     }
     if (t->c_past) vf_fence();
 }
