@@ -392,7 +392,8 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         const int64_t g = row->group, k = kc_int(kc, 1, 4) * g, cut = kc_int(kc, 0, k / g) * g;
         half_mat a = half_input(kc, head, KC_REAL, m, k, k, false);
         half_mat b = half_input(kc, head, KC_REAL, k, n, n, false);
-        const int64_t panels = (n + row->nr - 1) / row->nr, ldc = n + kc_int(kc, 0, 3);
+        const int64_t panels = (n + row->nr - 1) / row->nr;
+        const int64_t ldc = kc_int(kc, 0, 1) ? n + kc_int(kc, 0, 3) : lmn_round_up_i64(n, 16);
         const size_t e = (size_t)row->elem;
         void *pa = kc_buffer(kc, (size_t)(m * k) * e);
         void *pb = kc_buffer(kc, (size_t)(panels * k * row->nr) * e);
@@ -404,15 +405,16 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         if (k % 2) continue; /* pairs are written whole: an odd k is the driver's to pad */
         kc_mat one = kc_output(kc, m, n, ldc), two = kc_output(kc, m, n, ldc);
         lmn_hgemm_block t = {.a = pa, .lda = k, .b = pb, .b_panel = k * row->nr, .c = one.p};
-        t.ldc = ldc, t.m = m, t.n = n, t.k = k;
+        t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.c_past = kc_int(kc, 0, 1);
         KC_CALL(kc, row->block(&t));
         for (int64_t j = 0; j < n; j += row->nr) {
             t.b = (char *)pb + (size_t)(j * k) * e, t.c = two.p + j, t.n = n - j;
             if (t.n > row->nr) t.n = row->nr;
+            t.c_past = kc_int(kc, 0, 1);
             KC_CALL(kc, row->block(&t));
         }
         kc_expect_bits(kc, &two, &one, "panel by panel");
-        t.b = pb, t.n = n, t.c = two.p, t.k = cut;
+        t.b = pb, t.n = n, t.c = two.p, t.k = cut, t.c_past = kc_int(kc, 0, 1);
         KC_CALL(kc, row->block(&t));
         t.a = (char *)pa + (size_t)cut * e, t.b = (char *)pb + (size_t)(cut * row->nr) * e;
         t.k = k - cut, t.beta = 1, t.c_past = kc_int(kc, 0, 1);

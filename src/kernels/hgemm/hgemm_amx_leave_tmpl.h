@@ -14,6 +14,8 @@
 
 /* From this k on the end of a whole tile is dealt to the steps of the next. */
 enum { EASE_K = 64 };
+/* And from here on the lines of C are fetched between the steps. */
+enum { SOON_K = 512 };
 
 /* Sums of a tile on their way out, in a buffer: what is left to do is done behind the steps of the
    next tile, which are then still at work, or, where those are many, between or before them. Of a
@@ -27,6 +29,13 @@ typedef struct waiting {
     char *held;             /* where tiles 0 to 3 are to be stored; NULL = they are */
     int64_t held_step;      /* bytes */
 } waiting;
+
+/* Is C stored past the caches? Of a longer k its lines are fetched in time. */
+static inline bool goes_past(const lmn_hgemm_block *t)
+{
+    const uintptr_t apart = (uintptr_t)t->c | (uintptr_t)t->ldc * sizeof(float);
+    return t->c_past && t->k < SOON_K && !t->beta && !t->head && apart % 64 == 0;
+}
 
 /* Store what is held, before the tiles are configured anew or all of it is wanted. */
 static void let_go(waiting *w)
@@ -130,10 +139,23 @@ static void leave_f32(const waiting *w)
     }
 }
 
+/* Whole lines of a C that is not wanted in the caches, of whole tiles. */
+static void leave_past(const waiting *w)
+{
+    float *c = w->t->c + w->i * w->t->ldc + w->j;
+    const float *sums = w->sums;
+    for (int64_t i = 0; i < w->m; i++, c += w->t->ldc, sums += HG_NR) {
+        vf_stream(c, vf_load(sums));
+        vf_stream(c + VF_LANES, vf_load(sums + VF_LANES));
+    }
+}
+
 static __attribute__((noinline)) void leave(const waiting *w)
 {
     const lmn_hgemm_head *h = w->t->head;
-    if (!h || !h->out)
+    if (goes_past(w->t) && w->n == HG_NR)
+        leave_past(w);
+    else if (!h || !h->out)
         leave_f32(w);
     else if (h->act == LMN_EPI_SILU && h->add)
         leave_short(w, true, false, LMN_EPI_SILU);

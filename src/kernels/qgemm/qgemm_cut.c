@@ -28,8 +28,7 @@ static void cut_blocks(lmn_qgemm_plan *p)
 {
     const int64_t nr = p->row->nr;
     const bool in_rows = !p->bring && !p->trans_b && !p->packed;
-    const bool wide = in_rows && !(p->row->head.isa & LMN_ISA_AMX) && p->m <= ROWS_M &&
-                      p->k > PAGES_K && p->k * p->n >= PAGES_BYTES;
+    const bool wide = in_rows && p->m <= ROWS_M && p->k > PAGES_K && p->k * p->n >= PAGES_BYTES;
     if (wide) p->kc = lmn_split_even(p->k, PAGES_KC, 64);
     const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};

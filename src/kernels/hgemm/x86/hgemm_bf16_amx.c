@@ -35,8 +35,6 @@ static void configure(amx_cfg *c, int64_t top, int64_t bottom, int64_t k)
 /* From this k on the end of the tile before comes first: steps so many are no longer at work
    together when their loop is done. */
 enum { LONG_K = 128 };
-/* And from here on C's lines are fetched between the steps. */
-enum { SOON_K = 512 };
 
 typedef struct place {
     const char *a, *low, *b; /* low: the second tile of A */
@@ -205,7 +203,7 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
                .from_step = t->ldc * (int64_t)sizeof(float),
                .k = t->k,
                .step = lmn_hgemm_step(t->k, STEP_K)};
-    const bool direct = n == HG_NR && !t->head;
+    const bool direct = n == HG_NR && !t->head && !goes_past(t);
     p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
     p.low = p.a + AMX_ROWS * p.a_step;
     if (direct && t->c_far && t->k >= SOON_K) p.soon = (AMX_ROWS * p.step * 2 + t->k - 1) / t->k;
@@ -269,6 +267,7 @@ void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
     let_go(&w);
     amx_leave();
     leave_last(&w);
+    if (goes_past(t)) vf_fence();
 }
 
 /* ---- windows -----------------------------------------------------------------------------------
