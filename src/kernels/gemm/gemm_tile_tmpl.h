@@ -24,6 +24,8 @@ typedef struct tile {
     const vf_real *b;
     int64_t ldb;
     int64_t far;   /* tile_pack, tile_fetch: from a row of B to what is prefetched */
+    int64_t run;   /* whole tiles side by side ... */
+    int64_t step;  /* ... whose B begins so far from that of the last one */
     int64_t last;  /* tile_wide: from a row of B to its last vector */
     vf_real *pack; /* tile_pack: each row of B that is read goes here too, GEMM_NR apart */
     vf_real *c;
@@ -38,7 +40,7 @@ typedef struct tile {
     int64_t a_at, b_at;      /* with terms: of the tile in each of their operands */
     fuse f;                  /* of this tile: operands already at its corner */
 } tile;
-typedef void tile_fn(const tile *t);
+typedef void tile_fn(tile *t); /* keeps nothing of *t */
 
 #define EACH_ROW(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
@@ -220,15 +222,27 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
 #define GEMM_WIDE (GEMM_NV == 3)
 enum { WIDE_MR = 6, WIDE_NV = 4, WIDE_NR = WIDE_NV * VF_LANES };
 
+/* t->run whole tiles: what a call of each would do between two of them is dear where k is short. */
+VF_INLINE void tiles_run(tile *t)
+{
+    for (;;) {
+        whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_READ);
+        if (--t->run <= 0) return;
+        t->b += t->step, t->b_at += t->step, t->c += GEMM_NR, t->ahead = LINE;
+    }
+}
+
 /* tile_<rows>_<vectors>{,h}: masked, h: at most half of the last vector; tile_<rows>_full: NV whole
    vectors; tile_<rows>_fetch: so, and B comes from memory. tile_panel and tile_pack are whole. */
-#define TILE_FORM(mr, name, nv, tail_kind, b_kind)                     \
-    static void tile_##mr##_##name(const tile *t)                      \
-    {                                                                  \
-        if (mr == GEMM_MR && (tail_kind == TAIL_WHOLE || GEMM_NV > 2)) \
-            whole_run(t, mr, nv, tail_kind, b_kind);                   \
-        else                                                           \
-            tile_run(t, mr, nv, tail_kind, b_kind);                    \
+#define TILE_FORM(mr, name, nv, tail_kind, b_kind)                          \
+    static void tile_##mr##_##name(tile *t)                                 \
+    {                                                                       \
+        if (mr == GEMM_MR && tail_kind == TAIL_WHOLE && b_kind == B_READ)   \
+            tiles_run(t);                                                   \
+        else if (mr == GEMM_MR && (tail_kind == TAIL_WHOLE || GEMM_NV > 2)) \
+            whole_run(t, mr, nv, tail_kind, b_kind);                        \
+        else                                                                \
+            tile_run(t, mr, nv, tail_kind, b_kind);                         \
     }
 #if GEMM_HALF
 #define TILE_HALVES(mr)                     \
@@ -297,21 +311,21 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
     return tile_table[m - 1][n == GEMM_NR ? 0 : (n + TILE_UNIT - 1) / TILE_UNIT];
 }
 
-static void tile_panel(const tile *t)
+static void tile_panel(tile *t)
 {
     whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PANEL);
 }
-static void tile_dense(const tile *t)
+static void tile_dense(tile *t)
 {
     whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, GEMM_NV > 2 ? B_DENSE : B_PANEL);
 }
 #if GEMM_WIDE
-static void tile_wide(const tile *t)
+static void tile_wide(tile *t)
 {
     whole_run(t, WIDE_MR, WIDE_NV, TAIL_WHOLE, B_READ);
 }
 #endif
-static void tile_pack(const tile *t)
+static void tile_pack(tile *t)
 {
     whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PACK);
 }

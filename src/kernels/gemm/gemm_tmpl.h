@@ -142,6 +142,7 @@ VF_INLINE tile tile_at(const job *w, int64_t i, int64_t j, int64_t n)
     x.beta = t->beta;
     x.stream = w->stream;
     x.far = x.last = 0, x.pack = NULL;
+    x.run = 1, x.step = t->b_panel;
 #if GEMM_EPI
     x.f.on = false;
 #endif
@@ -185,8 +186,14 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
 /* The panels of one group of rows. */
 VF_INLINE void block_row(const job *w, int64_t i, int64_t m)
 {
-    for (int64_t j = 0; j < w->t->n; j += w->width)
-        block_tile(w, i, m, j, lmn_min_i64(w->width, w->t->n - j));
+    const gemm_block *t = w->t;
+    int64_t j = 0;
+    if (i > 0 && m == GEMM_MR && w->width == GEMM_NR && !t->b_next && !t->epi && t->n >= GEMM_NR) {
+        tile x = tile_at(w, i, 0, GEMM_NR);
+        x.run = t->n / GEMM_NR, j = x.run * GEMM_NR;
+        tile_pick(GEMM_MR, GEMM_NR)(&x);
+    }
+    for (; j < t->n; j += w->width) block_tile(w, i, m, j, lmn_min_i64(w->width, t->n - j));
 }
 
 /* Rows are dealt evenly to the tiles, but where the first tile must be whole to pack, or whole
