@@ -15,7 +15,10 @@
  * sums of r, likewise. With 4 bits halves of a group are even and odd columns, else the first and
  * the last
  * 16. Of r there are
- *   for one row   four times 64 B: the first half of each of four groups, 64 B: the second;
+ *   for one row   four times 64 B: the first half of each of four groups, 64 B: the second. With 4
+ *                 bits 16 B of group g + 4 and of group g, g = 0 .. 3 and 8 .. 11, have changed
+ *                 places by 8 B, so that products of both come to lie side by side: where g was are
+ *                 its bytes 0 - 7 and 8 - 15 of the other, where that was 8 - 15 of g and 0 - 7
  *   for more      64 B for every eighth of a group: of groups 0, 4, 8, 12, 1, 5 ..
  *
  * Class  exact: every row gives the same bits.

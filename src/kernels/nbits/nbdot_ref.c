@@ -19,7 +19,7 @@ static int32_t group_sum(const uint8_t *q, int32_t bits, int64_t g, const int8_t
     int32_t sum = 0;
     for (int64_t i = 0; i < 16; i++) {
         const uint8_t *at = q + g * 16 * (bits / 4);
-        const int8_t *r = chunk + nbdot_byte_at(g % LMN_NBDOT_GROUPS, i, more);
+        const int8_t *r = chunk + nbdot_byte_at(g % LMN_NBDOT_GROUPS, i, bits, more);
         const int32_t a = bits == 4 ? at[i] & 15 : at[i];
         const int32_t b = bits == 4 ? at[i] >> 4 : at[i + 16];
         sum += a * r[0] + b * r[more ? 256 : 64];

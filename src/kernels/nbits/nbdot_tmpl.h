@@ -42,9 +42,12 @@ static inline int64_t nbdot_place(int64_t i)
 
 /* Where byte c of the first half of group i lies in a packed chunk; the second half is 64 bytes on
    for one row, 256 for more. */
-static inline int64_t nbdot_byte_at(int64_t i, int64_t c, bool more)
+static inline int64_t nbdot_byte_at(int64_t i, int64_t c, int32_t bits, bool more)
 {
-    return more ? c / 4 * 64 + nbdot_place(i) * 4 + c % 4 : i / 4 * 128 + i % 4 * 16 + c;
+    const int64_t r = i / 4;
+    if (more) return c / 4 * 64 + nbdot_place(i) * 4 + c % 4;
+    if (bits == 4) return (r ^ c / 8) * 128 + i % 4 * 16 + r % 2 * 8 + c % 8;
+    return r * 128 + i % 4 * 16 + c;
 }
 
 static inline void nbdot_put(uint8_t *chunk, int64_t i, const int8_t *r, float s, int32_t bits,
@@ -62,7 +65,7 @@ static inline void nbdot_put(uint8_t *chunk, int64_t i, const int8_t *r, float s
         memcpy(half, r, sizeof half);
     }
     for (int c = 0; c < 16; c += 4) {
-        uint8_t *to = chunk + nbdot_byte_at(i, c, more);
+        uint8_t *to = chunk + nbdot_byte_at(i, c, bits, more);
         memcpy(to, half[0] + c, 4);
         memcpy(to + (more ? 256 : 64), half[1] + c, 4);
     }

@@ -103,11 +103,33 @@ ALWAYS float32x4_t chained(uint32x4_t scale, uint32x4_t zp, const uint8_t *a, in
     return vfmaq_f32(acc, vcvtq_f32_s32(v), s);
 }
 
+/* Halves of bytes of v: products with 16 bytes at a and 16 at a + 64. */
+ALWAYS int32x4_t dot_halves(int32x4_t sum, uint64x2_t v, const uint8_t *a)
+{
+    const uint8x16_t u = vreinterpretq_u8_u64(v);
+    const int8x16_t f = vreinterpretq_s8_u8(vandq_u8(u, vdupq_n_u8(15)));
+    const int8x16_t s = vreinterpretq_s8_u8(vshrq_n_u8(u, 4));
+    return vdotq_s32(vdotq_s32(sum, f, load_bytes(a)), s, load_bytes(a + 64));
+}
+
+/* 4 bits: groups at q and 64 B on, two sums of either: 8 columns of one beside 8 of the other are
+   what is multiplied. */
+ALWAYS int32x4_t two_groups(const uint8_t *q, const uint8_t *a)
+{
+    const uint64x2_t v0 = vreinterpretq_u64_u8(vld1q_u8(q)),
+                     v1 = vreinterpretq_u64_u8(vld1q_u8(q + 64));
+    const int32x4_t sum = dot_halves(vdupq_n_s32(0), vcopyq_laneq_u64(v0, 1, v1, 1), a);
+    return dot_halves(sum, vextq_u64(v0, v1, 1), a + 128);
+}
+
 /* Quarter g of a chunk of a product of one row: whole groups, each folded. */
 ALWAYS int32x4_t quarter_of_one(const uint8_t *q, const uint8_t *a, int g, int bits)
 {
     const int32x4_t zero = vdupq_n_s32(0);
     int8x16_t f, s;
+    if (bits == 4)
+        return vpaddq_s32(two_groups(q + 16 * g, a + 16 * g),
+                          two_groups(q + 128 + 16 * g, a + 256 + 16 * g));
 #define GROUP(r)                                                                              \
     halves(q + (4 * (r) + g) * 4 * bits, bits, &f, &s);                                       \
     const int32x4_t v##r = vdotq_s32(vdotq_s32(zero, f, load_bytes(a + (r)*128 + 16 * g)), s, \

@@ -1,6 +1,6 @@
 /*
  * nbdot row for AVX2: a row of weights against one or two packed rows, four times two groups at a
- * time (see the AVX-512 row). vpmaddubsw cannot saturate: 15 * 127 * 4 and 128 * 127 * 2 fit 16
+ * time (see the AVX-512 row). vpmaddubsw cannot saturate: 15 * 127 * 8 and 128 * 127 * 2 fit 16
  * bits; weights of 8 bits are split into the low seven bits and the highest.
  */
 #include "kernels/nbits/nbdot_tmpl.h"
@@ -26,35 +26,35 @@ ALWAYS __m128i load16(const void *p)
     return _mm_loadu_si128((const __m128i *)p);
 }
 
-/* Two groups of a row as two halves of u8; fewer are followed by zeros. */
-ALWAYS void halves(const uint8_t *q, int64_t groups, int bits, __m256i *first, __m256i *second)
+/* Two groups of a row, fewer are followed by zeros: packed halves of 4 bits; halves of 8 bits. */
+ALWAYS __m256i packed4(const uint8_t *q, int64_t groups)
 {
-    const __m128i zero = _mm_setzero_si128();
-    const bool two = groups >= 2;
-    if (groups <= 0) {
-        *first = *second = _mm256_setzero_si256();
-        return;
-    }
-    if (bits == 4) {
-        const __m256i low = _mm256_set1_epi8(15);
-        const __m256i v = two ? load(q) : _mm256_set_m128i(zero, load16(q));
-        *first = _mm256_and_si256(v, low);
-        *second = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
-        return;
-    }
-    const __m256i a = load(q), b = two ? load(q + 32) : _mm256_setzero_si256();
+    if (groups >= 2) return load(q);
+    return groups <= 0 ? _mm256_setzero_si256() : _mm256_set_m128i(_mm_setzero_si128(), load16(q));
+}
+ALWAYS void halves8(const uint8_t *q, int64_t groups, __m256i *first, __m256i *second)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i a = groups >= 1 ? load(q) : zero, b = groups >= 2 ? load(q + 32) : zero;
     *first = _mm256_permute2x128_si256(a, b, 0x20);
     *second = _mm256_permute2x128_si256(a, b, 0x31);
 }
+ALWAYS void split4(__m256i v, __m256i *first, __m256i *second)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    *first = _mm256_and_si256(v, low);
+    *second = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+}
 
-/* Sums of fours, of both halves. */
+/* Sums of twos, of both halves of 4 bits; of fours. */
+ALWAYS __m256i twos(__m256i f, __m256i s, __m256i x, __m256i y)
+{
+    return _mm256_add_epi16(_mm256_maddubs_epi16(f, x), _mm256_maddubs_epi16(s, y));
+}
 ALWAYS __m256i products(__m256i f, __m256i s, __m256i x, __m256i y, int bits)
 {
     const __m256i one = _mm256_set1_epi16(1);
-    if (bits == 4) {
-        const __m256i v = _mm256_add_epi16(_mm256_maddubs_epi16(f, x), _mm256_maddubs_epi16(s, y));
-        return _mm256_madd_epi16(v, one);
-    }
+    if (bits == 4) return _mm256_madd_epi16(twos(f, s, x, y), one);
     const __m256i low = _mm256_set1_epi8(127);
     __m256i v = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_and_si256(f, low), x), one);
 #define MORE(q, r) v = _mm256_add_epi32(v, _mm256_madd_epi16(_mm256_maddubs_epi16(q, r), one));
@@ -72,6 +72,16 @@ ALWAYS void transposed(__m256i *p0, __m256i *p1, __m256i *p2, __m256i *p3)
     const __m256i c = _mm256_unpackhi_epi32(*p0, *p1), d = _mm256_unpackhi_epi32(*p2, *p3);
     *p0 = _mm256_unpacklo_epi64(a, b), *p1 = _mm256_unpackhi_epi64(a, b);
     *p2 = _mm256_unpacklo_epi64(c, d), *p3 = _mm256_unpackhi_epi64(c, d);
+}
+
+/* Of two registers the quads of every lane so that either holds one of each (see the AVX-512 row).
+ */
+ALWAYS void crossed(__m256i *p0, __m256i *p1)
+{
+    const __m256i even = _mm256_blend_epi32(*p0, *p1, 0xcc);
+    *p1 = _mm256_castpd_si256(
+        _mm256_shuffle_pd(_mm256_castsi256_pd(*p0), _mm256_castsi256_pd(*p1), 5));
+    *p0 = even;
 }
 
 ALWAYS __m256i folded(__m256i d0, __m256i d1, __m256i d2, __m256i d3)
@@ -127,10 +137,19 @@ typedef struct weights {
 
 ALWAYS void weights_at(const uint8_t *q, int64_t n, int bits, bool more, weights *w)
 {
-    halves(q, n, bits, &w->f0, &w->s0);
-    halves(q + 16 * bits, n - 4, bits, &w->f1, &w->s1);
-    halves(q + 32 * bits, n - 8, bits, &w->f2, &w->s2);
-    halves(q + 48 * bits, n - 12, bits, &w->f3, &w->s3);
+    if (bits == 4) {
+        __m256i v0 = packed4(q, n), v1 = packed4(q + 64, n - 4);
+        __m256i v2 = packed4(q + 128, n - 8), v3 = packed4(q + 192, n - 12);
+        if (more)
+            transposed(&v0, &v1, &v2, &v3);
+        else
+            crossed(&v0, &v1), crossed(&v2, &v3);
+        split4(v0, &w->f0, &w->s0), split4(v1, &w->f1, &w->s1);
+        split4(v2, &w->f2, &w->s2), split4(v3, &w->f3, &w->s3);
+        return;
+    }
+    halves8(q, n, &w->f0, &w->s0), halves8(q + 128, n - 4, &w->f1, &w->s1);
+    halves8(q + 256, n - 8, &w->f2, &w->s2), halves8(q + 384, n - 12, &w->f3, &w->s3);
     if (!more) return;
     transposed(&w->f0, &w->f1, &w->f2, &w->f3);
     transposed(&w->s0, &w->s1, &w->s2, &w->s3);
@@ -149,8 +168,15 @@ ALWAYS __m256 chained(const weights *w, const uint8_t *p, __m256i v, __m256 acc)
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(v, taken_off(w, p))), s, acc);
 }
 #define DOT(i, x, y) products(w->f##i, w->s##i, load(p + 64 * (x)), load(p + 64 * (y)), bits)
+#define TWOS(i, x, y) twos(w->f##i, w->s##i, load(p + 64 * (x)), load(p + 64 * (y)))
 ALWAYS __m256 chunk_of_one(const weights *w, const uint8_t *p, __m256 acc, int bits)
 {
+    if (bits == 4) { /* of 16 products, which fit words: 15 * 127 * 16 */
+        const __m256i one = _mm256_set1_epi16(1);
+        const __m256i d0 = _mm256_madd_epi16(_mm256_add_epi16(TWOS(0, 0, 1), TWOS(1, 2, 3)), one);
+        const __m256i d1 = _mm256_madd_epi16(_mm256_add_epi16(TWOS(2, 4, 5), TWOS(3, 6, 7)), one);
+        return chained(w, p, _mm256_madd_epi16(_mm256_packs_epi32(d0, d1), one), acc);
+    }
     const __m256i v = folded(DOT(0, 0, 1), DOT(1, 2, 3), DOT(2, 4, 5), DOT(3, 6, 7));
     return chained(w, p, v, acc);
 }
@@ -161,6 +187,7 @@ ALWAYS __m256 chunk(const weights *w, const uint8_t *p, __m256 acc, int bits)
     return chained(w, p, _mm256_add_epi32(a, b), acc);
 }
 #undef DOT
+#undef TWOS
 
 ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits,
                  const bool more)

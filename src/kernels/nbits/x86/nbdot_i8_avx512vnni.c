@@ -21,38 +21,40 @@ void lmn_nbdot_i8_pack_avx512vnni(uint8_t *dst, const float *x, int64_t k, int32
 
 /* How blocks of 32 << shift columns spread over the dwords of a chunk. */
 typedef struct spread {
-    int32_t scale_at[16];             /* of group 4 r + g: the block, from the chunk's first */
-    int32_t zp_word[16], zp_move[16]; /* dword of its zero point, and bits in it */
-    int64_t blocks;                   /* of a whole chunk: 1 to 16 */
+    __m512i scale_at;         /* of group 4 r + g: the block, from the chunk's first */
+    __m512i zp_word, zp_move; /* dword of its zero point, and bits in it */
+    int64_t blocks;           /* of a whole chunk: 1 to 16 */
 } spread;
 
-static spread spread_of(const lmn_nbdot_weights *w)
+ALWAYS spread spread_of(const lmn_nbdot_weights *w, const int bits)
 {
     const int32_t shift = w->shift < 4 ? w->shift : 4;
-    spread s = {.blocks = LMN_NBDOT_GROUPS >> shift};
-    for (int32_t i = 0; i < LMN_NBDOT_GROUPS; i++) {
-        const int32_t block = i >> shift, at = (int32_t)nbdot_place(i);
-        s.scale_at[at] = block;
-        s.zp_word[at] = block * w->bits / 32, s.zp_move[at] = block * w->bits % 32;
-    }
-    return s;
+    const __m512i group = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i block = _mm512_srl_epi32(group, _mm_cvtsi32_si128(shift));
+    const __m512i bit = _mm512_slli_epi32(block, bits == 8 ? 3 : 2);
+    return (spread){.scale_at = block,
+                    .zp_word = _mm512_srli_epi32(bit, 5),
+                    .zp_move = _mm512_and_si512(bit, _mm512_set1_epi32(31)),
+                    .blocks = LMN_NBDOT_GROUPS >> shift};
 }
 
-/* Of n blocks from `block` on: the scales, then the zero points. */
-ALWAYS __m512 scales_of(const float *scale, const spread *s, int64_t block, int64_t n)
+/* Of n blocks from `block` on, plain: 16: the scales, then the zero points. */
+ALWAYS __m512 scales_of(const float *scale, const spread *s, int64_t block, int64_t n,
+                        const bool plain)
 {
-    const __m512 v = _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), scale + block);
-    return _mm512_permutexvar_ps(_mm512_loadu_si512(s->scale_at), v);
+    const __mmask16 some = (__mmask16)((1u << n) - 1);
+    const __m512 v =
+        plain ? _mm512_loadu_ps(scale + block) : _mm512_maskz_loadu_ps(some, scale + block);
+    return _mm512_permutexvar_ps(s->scale_at, v);
 }
 ALWAYS __m512i zero_points(const uint8_t *zp, const spread *s, int64_t block, int64_t n,
                            const int bits)
 {
     const int64_t from = block * bits / 8, end = ((block + n) * bits + 7) / 8;
     const __m128i v = _mm_maskz_loadu_epi8((__mmask16)((1u << (end - from)) - 1), zp + from);
-    const __m512i all =
-        _mm512_permutexvar_epi32(_mm512_loadu_si512(s->zp_word), _mm512_castsi128_si512(v));
+    const __m512i all = _mm512_permutexvar_epi32(s->zp_word, _mm512_castsi128_si512(v));
     const __m512i more = _mm512_set1_epi32((int32_t)(block * bits % 8));
-    const __m512i move = _mm512_add_epi32(_mm512_loadu_si512(s->zp_move), more);
+    const __m512i move = _mm512_add_epi32(s->zp_move, more);
     return _mm512_and_si512(_mm512_srlv_epi32(all, move), _mm512_set1_epi32((1 << bits) - 1));
 }
 
@@ -71,12 +73,25 @@ ALWAYS void halves8(const uint8_t *q, int64_t groups, __m512i *first, __m512i *s
     *first = _mm512_shuffle_i64x2(a, b, 0x88);
     *second = _mm512_shuffle_i64x2(a, b, 0xdd);
 }
-ALWAYS void split4(__m512i v, __m512i *first, __m512i *second)
+/* Halves of bytes, the high ones where they lie, 16 times too large, or shifted. */
+ALWAYS void split4(__m512i v, __m512i *first, __m512i *second, const bool shifted)
 {
     const __m512i low = _mm512_set1_epi8(15);
     __asm__("" : "+v"(v)); /* one load, not one for either half */
     *first = _mm512_and_si512(v, low);
-    *second = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+    *second = shifted ? _mm512_and_si512(_mm512_srli_epi16(v, 4), low)
+                      : _mm512_and_si512(v, _mm512_set1_epi8(-16));
+}
+
+/* Of two registers the quads of every lane so that either holds one of each: their sums are beside
+   each other, without folding. */
+ALWAYS void crossed(__m512i *p0, __m512i *p1)
+{
+    __asm__("" : "+v"(*p0), "+v"(*p1)); /* one load of each */
+    const __m512i even = _mm512_mask_mov_epi64(*p0, 0xaa, *p1);
+    *p1 = _mm512_castpd_si512(
+        _mm512_shuffle_pd(_mm512_castsi512_pd(*p0), _mm512_castsi512_pd(*p1), 0x55));
+    *p0 = even;
 }
 
 /* Two by two, the sums of both in halves of every lane. */
@@ -87,21 +102,14 @@ ALWAYS __m512i folded2(__m512i a, __m512i b)
         _mm512_shuffle_pd(_mm512_castsi512_pd(a), _mm512_castsi512_pd(b), 0x55));
     return _mm512_add_epi32(mixed, other);
 }
-/* to and, in dword r of every lane, the sum of the four of d_r in that lane. Those of 4 bits fit
-   words and so do sums of two: 15 * 127 * 8 and twice that. */
-ALWAYS __m512i folded(__m512i to, __m512i d0, __m512i d1, __m512i d2, __m512i d3, const int bits)
+/* In dword r of every lane the sum of the four of d_r in that lane. */
+ALWAYS __m512i folded(__m512i d0, __m512i d1, __m512i d2, __m512i d3)
 {
-    if (bits == 4) {
-        const __m512i one = _mm512_set1_epi16(1);
-        const __m512i lo = _mm512_madd_epi16(_mm512_packs_epi32(d0, d1), one);
-        const __m512i hi = _mm512_madd_epi16(_mm512_packs_epi32(d2, d3), one);
-        return _mm512_dpwssd_epi32(to, _mm512_packs_epi32(lo, hi), one);
-    }
     /* of d0 in dwords 0, 1, of d2 in 2, 3; then both pairs side by side */
     const __m512i a = folded2(d0, d2), b = folded2(d1, d3);
     const __m512i even = _mm512_mask_shuffle_epi32(a, 0xaaaa, b, _MM_PERM_CCAA);
     const __m512i odd = _mm512_mask_shuffle_epi32(b, 0x5555, a, _MM_PERM_DDBB);
-    return _mm512_add_epi32(to, _mm512_add_epi32(even, odd));
+    return _mm512_add_epi32(even, odd);
 }
 
 /* Dword r of every lane of register i from dword i of register r. */
@@ -132,9 +140,9 @@ ALWAYS row row_at(const lmn_nbdot_weights *of, int64_t j)
                  .scale = of->scale + j * of->n_blocks};
 }
 
-/* The chunk of groups [g, g + n), n up to 16. */
+/* The chunk of groups [g, g + n), n up to 16; plain: of 16 with a scale each, for one row. */
 ALWAYS weights weights_at(const row *t, const lmn_nbdot_weights *of, const spread *s, int64_t g,
-                          int64_t n, const int bits, const bool more)
+                          int64_t n, const int bits, const bool more, const bool plain)
 {
     weights w;
     const uint8_t *q = t->q + g * 4 * bits;
@@ -143,15 +151,18 @@ ALWAYS weights weights_at(const row *t, const lmn_nbdot_weights *of, const sprea
     if (bits == 4) {
         __m512i v0 = packed4(q, n), v1 = packed4(q + 64, n - 4);
         __m512i v2 = packed4(q + 128, n - 8), v3 = packed4(q + 192, n - 12);
-        if (more) transposed(&v0, &v1, &v2, &v3);
-        split4(v0, &w.f0, &w.s0), split4(v1, &w.f1, &w.s1);
-        split4(v2, &w.f2, &w.s2), split4(v3, &w.f3, &w.s3);
+        if (more)
+            transposed(&v0, &v1, &v2, &v3);
+        else
+            crossed(&v0, &v1), crossed(&v2, &v3);
+        split4(v0, &w.f0, &w.s0, more), split4(v1, &w.f1, &w.s1, more);
+        split4(v2, &w.f2, &w.s2, more), split4(v3, &w.f3, &w.s3, more);
     } else {
         halves8(q, n, &w.f0, &w.s0), halves8(q + 128, n - 4, &w.f1, &w.s1);
         halves8(q + 256, n - 8, &w.f2, &w.s2), halves8(q + 384, n - 12, &w.f3, &w.s3);
         if (more) transposed(&w.f0, &w.f1, &w.f2, &w.f3), transposed(&w.s0, &w.s1, &w.s2, &w.s3);
     }
-    w.scale = scales_of(t->scale, s, block, blocks);
+    w.scale = scales_of(t->scale, s, block, blocks, plain);
     w.zp = t->zp ? zero_points(t->zp, s, block, blocks, bits) : _mm512_set1_epi32(1 << (bits - 1));
     return w;
 }
@@ -197,7 +208,7 @@ ALWAYS __m512 chunk(const weights *w, const uint8_t *p, __m512 acc)
 /* m and bits are constants of every instance. */
 ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits)
 {
-    const spread s = spread_of(of);
+    const spread s = spread_of(of, bits);
     const int64_t step = p->a_step, end = p->g + p->groups;
     for (int64_t r = 0; r < p->rows; r++) {
         const int64_t j = p->j + r;
@@ -212,11 +223,11 @@ ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, 
     if (m > i) c##i = chunk(&w, a + i * step, c##i);
         for (; g + LMN_NBDOT_GROUPS <= end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
             if (m > 1) fetch_next(&t, of, g, bits);
-            const weights w = weights_at(&t, of, &s, g, LMN_NBDOT_GROUPS, bits, true);
+            const weights w = weights_at(&t, of, &s, g, LMN_NBDOT_GROUPS, bits, true, false);
             EACH_M(STEP)
         }
         if (g < end) {
-            const weights w = weights_at(&t, of, &s, g, end - g, bits, true);
+            const weights w = weights_at(&t, of, &s, g, end - g, bits, true, false);
             EACH_M(STEP)
         }
 #undef STEP
@@ -272,58 +283,74 @@ ALWAYS __m512 chunk_of_one(const weights *w, const line *x, __m512 acc, const in
                            const bool zps)
 {
     const __m512i off = zps ? _mm512_madd_epi16(w->zp, x->sums) : x->middle;
-#define DOT(f, p, s, q) _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, f, p), s, q)
+#define DOT(v, f, p, s, q) _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(v, f, p), s, q)
     const __m512i zero = _mm512_setzero_si512();
-    const __m512i d0 = DOT(w->f0, x->r0, w->s0, x->r1), d1 = DOT(w->f1, x->r2, w->s1, x->r3);
-    const __m512i d2 = DOT(w->f2, x->r4, w->s2, x->r5), d3 = DOT(w->f3, x->r6, w->s3, x->r7);
+    __m512i sum;
+    if (bits == 4) { /* of 16 products, which fit words: 15 * 127 * 16 */
+        const __m512i h0 = _mm512_srai_epi32(DOT(zero, w->s0, x->r1, w->s1, x->r3), 4);
+        const __m512i h1 = _mm512_srai_epi32(DOT(zero, w->s2, x->r5, w->s3, x->r7), 4);
+        const __m512i d0 = DOT(h0, w->f0, x->r0, w->f1, x->r2);
+        const __m512i d1 = DOT(h1, w->f2, x->r4, w->f3, x->r6);
+        sum = _mm512_dpwssd_epi32(off, _mm512_packs_epi32(d0, d1), _mm512_set1_epi16(1));
+    } else {
+        const __m512i d0 = DOT(zero, w->f0, x->r0, w->s0, x->r1);
+        const __m512i d1 = DOT(zero, w->f1, x->r2, w->s1, x->r3);
+        const __m512i d2 = DOT(zero, w->f2, x->r4, w->s2, x->r5);
+        const __m512i d3 = DOT(zero, w->f3, x->r6, w->s3, x->r7);
+        sum = _mm512_add_epi32(off, folded(d0, d1, d2, d3));
+    }
 #undef DOT
-    const __m512 v = _mm512_cvtepi32_ps(folded(off, d0, d1, d2, d3, bits));
+    const __m512 v = _mm512_cvtepi32_ps(sum);
     return _mm512_fmadd_ps(v, _mm512_mul_ps(w->scale, x->s), acc);
 }
 
-/* Rows r .. r + rows - 1 of the part, one or four; rows, bits and whether there are zero points are
-   constants. Nothing is fetched ahead: four streams are foreseen. */
-#define EACH_LINE(X) X(0) X(1) X(2) X(3)
+/* Rows r .. r + rows - 1 of the part, one or four. This, bits, whether there are zero points and
+   whether every group has a scale are constants. Nothing is fetched ahead: four streams are
+   foreseen.  */
+#define EACH_LINE(X, ...) X(0, __VA_ARGS__) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__)
 ALWAYS void lines(const lmn_nbdot_weights *of, const spread *s, const nbdot_part *p, int64_t r,
-                  const int rows, const int bits, const bool zps)
+                  const int rows, const int bits, const bool zps, const bool plain)
 {
     const int64_t end = p->g + p->groups;
     float(*acc)[LMN_NBDOT_GROUPS] = p->acc + r;
-#define START(i)                                                       \
+#define START(i, _)                                                    \
     const row t##i = row_at(of, nbdot_row(p, r + (rows > i ? i : 0))); \
     __m512 c##i = rows > i && p->g > 0 ? _mm512_loadu_ps(acc[i]) : _mm512_setzero_ps();
-    EACH_LINE(START)
+    EACH_LINE(START, 0)
 #undef START
+#define CHUNK(i, plain)                                                       \
+    if (rows > i) {                                                           \
+        const weights w = weights_at(&t##i, of, s, g, n, bits, false, plain); \
+        c##i = chunk_of_one(&w, &x, c##i, bits, zps);                         \
+    }
     const uint8_t *a = p->a;
-    for (int64_t g = p->g; g < end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
+    int64_t g = p->g;
+    for (; g + LMN_NBDOT_GROUPS <= end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
         const line x = line_at(a, bits);
-#define CHUNK(i)                                                       \
-    if (rows > i) {                                                    \
-        const weights w = weights_at(&t##i, of, s, g, n, bits, false); \
-        c##i = chunk_of_one(&w, &x, c##i, bits, zps);                  \
+        const int64_t n = LMN_NBDOT_GROUPS;
+        EACH_LINE(CHUNK, plain)
     }
-        if (end - g >= LMN_NBDOT_GROUPS) {
-            const int64_t n = LMN_NBDOT_GROUPS;
-            EACH_LINE(CHUNK)
-        } else {
-            const int64_t n = end - g;
-            EACH_LINE(CHUNK)
-        }
+    if (g < end) {
+        const line x = line_at(a, bits);
+        const int64_t n = end - g;
+        EACH_LINE(CHUNK, false)
+    }
 #undef CHUNK
-    }
-#define END(i) \
+#define END(i, _) \
     if (rows > i) _mm512_storeu_ps(acc[i], c##i);
-    EACH_LINE(END)
+    EACH_LINE(END, 0)
 #undef END
 }
 
 ALWAYS void one(const lmn_nbdot_weights *of, const nbdot_part *p, const int bits)
 {
-    const spread s = spread_of(of);
+    const spread s = spread_of(of, bits);
     int64_t r = 0;
-    for (; !of->zp && r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, false);
-    for (; of->zp && r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, true);
-    for (; r < p->rows; r++) lines(of, &s, p, r, 1, bits, of->zp != NULL);
+    const bool zps = of->zp != NULL, plain = !zps && of->shift == 0;
+    for (; plain && r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, false, true);
+    for (; !zps && r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, false, false);
+    for (; r + 4 <= p->rows; r += 4) lines(of, &s, p, r, 4, bits, true, false);
+    for (; r < p->rows; r++) lines(of, &s, p, r, 1, bits, zps, false);
 }
 static __attribute__((noinline)) void one_4(const lmn_nbdot_weights *of, const nbdot_part *p)
 {
