@@ -39,6 +39,10 @@ extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help
 
 /* "lamina: error: ..." on stderr; returns CLI_FAULT. */
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);
+/* The same for `msg`, of something at `path`, which is named once. */
+int cli_fail_at(const char *path, const char *msg);
+/* The same for a model that did not load; says what the file is where it is something else. */
+int cli_fail_load(const char *path, const lamina_error *err);
 /* Can a result be written there, before what it is of is measured? NULL: nowhere, and yes. Reports
  * failure itself; what lies there stays as it is. */
 int cli_writable(const char *path);
@@ -102,6 +106,8 @@ typedef struct cli_dims {
     int n;
 } cli_dims;
 bool cli_dims_add(cli_dims *d, const char *text);
+/* Every one given is one that an input has; else reports and lists those that there are. */
+int cli_dims_check(const cli_dims *d, const lamina_model *m);
 lamina_tensor *cli_random_input(lamina_engine *e, const lamina_port *p, const cli_dims *d,
                                 uint64_t seed);
 /* "1.23 GFLOP": three digits and a decimal prefix. */

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char cli_help_bench[] =
     "usage: lamina bench MODEL [--threads N] [--seconds S | --iterations N] [--warmup N]\n"
@@ -62,7 +63,7 @@ static int one_run(cli_bench_job *b)
     const lamina_run_opts o = {.size = sizeof o, .error = &err};
     if (lamina_session_run(b->session, (const lamina_tensor *const *)b->in, b->n_in, out, b->n_out,
                            &o) != LAMINA_OK)
-        return cli_fail("%s: %s", b->path, err.msg);
+        return cli_fail_at(b->path, err.msg);
     for (size_t i = 0; i < b->n_out; i++) lamina_tensor_unref(out[i]);
     return CLI_OK;
 }
@@ -78,7 +79,7 @@ static int make_session(cli_bench_job *b, bool profiled)
                                    .precision = b->precision,
                                    .prepack_cache = b->cache};
     if (lamina_session_create(b->model, &o, &b->session, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", b->path, err.msg);
+        return cli_fail_at(b->path, err.msg);
     return CLI_OK;
 }
 
@@ -200,6 +201,7 @@ static int make_inputs(cli_bench_job *b)
     if (b->n_in > CLI_MAX_IO || b->n_out > CLI_MAX_IO)
         return cli_fail("%s: more than %d inputs or outputs", b->path, CLI_MAX_IO);
     if (cli_inputs_check(&b->inputs, b->model) != CLI_OK) return CLI_FAULT;
+    if (cli_dims_check(&b->dims, b->model) != CLI_OK) return CLI_FAULT;
     for (size_t i = 0; i < b->n_in; i++) {
         lamina_port p = {.size = sizeof p};
         if (lamina_model_input(b->model, i, &p) != LAMINA_OK) return CLI_FAULT;
@@ -231,7 +233,7 @@ static int prepare(cli_bench_job *b)
     if (rc != CLI_OK) return rc;
     const double start = cli_now_s();
     if (lamina_model_load(b->engine, b->path, NULL, &b->model, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", b->path, err.msg);
+        return cli_fail_load(b->path, &err);
     if ((rc = make_session(b, false)) != CLI_OK) return rc;
     note_packs(b);
     b->load_s = cli_now_s() - start;
@@ -333,5 +335,10 @@ int cli_bench(int argc, char **argv)
     if (b.list) return list_subjects(b.json);
     if (!b.path) return cli_usage("bench", "which model, or which subject?");
     const sys_subject *s = sys_find(b.path);
-    return s ? measure_subject(&b, s) : measure_model(&b);
+    if (s) return measure_subject(&b, s);
+    const char *near = cli_nearest(sys_subjects, sizeof *sys_subjects, b.path);
+    if (near && !strpbrk(b.path, "./") && access(b.path, F_OK) != 0)
+        return cli_usage("bench", "there is no model or subject \"%s\", did you mean %s?", b.path,
+                         near);
+    return measure_model(&b);
 }

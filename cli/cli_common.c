@@ -22,6 +22,11 @@ int cli_fail(const char *fmt, ...)
     return CLI_FAULT;
 }
 
+int cli_fail_at(const char *path, const char *msg)
+{
+    return strstr(msg, path) ? cli_fail("%s", msg) : cli_fail("%s: %s", path, msg);
+}
+
 int cli_writable(const char *path)
 {
     if (!path) return CLI_OK;
@@ -237,18 +242,52 @@ bool cli_dims_add(cli_dims *d, const char *text)
     return true;
 }
 
-/* What was given for a free dimension: by its symbol, or as INPUT.AXIS if it has none. */
+/* What a free dimension is called: its symbol, or INPUT.AXIS if it has none. */
+static size_t dim_name(const lamina_port *p, int32_t axis, char name[300])
+{
+    if (*p->dim_names[axis])
+        (void)snprintf(name, 300, "%.250s", p->dim_names[axis]);
+    else
+        (void)snprintf(name, 300, "%.250s.%d", p->name, axis);
+    return strlen(name);
+}
+
 static int64_t dim_of(const cli_dims *d, const lamina_port *p, int32_t axis)
 {
     char name[300];
-    if (*p->dim_names[axis])
-        (void)snprintf(name, sizeof name, "%.250s", p->dim_names[axis]);
-    else
-        (void)snprintf(name, sizeof name, "%.250s.%d", p->name, axis);
-    const size_t n = strlen(name);
+    const size_t n = dim_name(p, axis, name);
     for (int i = 0; i < d->n; i++)
         if (strncmp(d->names[i], name, n) == 0 && d->names[i][n] == '=') return d->values[i];
     return 1;
+}
+
+/* Has the port a free dimension of that name? Those it has are added to `all`. */
+static bool has_dim(const lamina_port *p, const char *given, char *all, size_t cap)
+{
+    bool found = false;
+    char name[300];
+    for (int32_t i = 0; i < p->rank; i++) {
+        if (p->dims[i] >= 0) continue;
+        const size_t n = dim_name(p, i, name), used = strlen(all);
+        found = found || (strncmp(given, name, n) == 0 && given[n] == '=');
+        (void)snprintf(all + used, cap - used, "%s%s", used ? ", " : "", name);
+    }
+    return found;
+}
+
+int cli_dims_check(const cli_dims *d, const lamina_model *m)
+{
+    for (int i = 0; i < d->n; i++) {
+        bool found = false;
+        char all[400] = "";
+        lamina_port p = {.size = sizeof p};
+        for (size_t k = 0; lamina_model_input(m, k, &p) == LAMINA_OK; k++)
+            found = has_dim(&p, d->names[i], all, sizeof all) || found;
+        if (found) continue;
+        return cli_fail("--dim %s: no input has that free dimension; %s%s", d->names[i],
+                        *all ? "there are: " : "all are fixed", all);
+    }
+    return CLI_OK;
 }
 
 /* SplitMix64: enough for test inputs, the same on every machine. */

@@ -140,7 +140,8 @@ static int convert(lamina_engine *e, const job *j)
     lamina_model *was = NULL, *is = NULL;
     lamina_error err = {0};
     int rc = CLI_OK;
-    if (lamina_model_load(e, j->in, NULL, &was, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
+    if (lamina_model_load(e, j->in, NULL, &was, &err) != LAMINA_OK)
+        return cli_fail_load(j->in, &err);
     if (lamina_model_save(was, j->out, &j->save, &err) != LAMINA_OK)
         rc = cli_fail("%s: not written: %s", j->out, err.msg);
     else if (lamina_model_load(e, j->out, NULL, &is, &err) != LAMINA_OK)

@@ -4,6 +4,7 @@
  */
 #include "cli_recipe.h"
 
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -103,7 +104,7 @@ unsigned char *image_read(const char *path, int *w, int *h)
 {
     unsigned char magic[4] = {0};
     FILE *f = fopen(path, "rb");
-    if (!f) return (void)cli_fail("%s cannot be read", path), NULL;
+    if (!f) return (void)cli_fail("cannot open %s: %s", path, strerror(errno)), NULL;
     size_t n = fread(magic, 1, sizeof magic, f);
     (void)fclose(f);
     if (n == 4 && memcmp(magic, "\x89PNG", 4) == 0) return read_png(path, w, h);

@@ -218,13 +218,13 @@ static int open_look(look *k, const cli_plugins *plugins, const cli_dims *dims, 
     if (rc == CLI_OK) rc = cli_plugins_load(plugins, k->e);
     if (rc != CLI_OK) return rc;
     if (lamina_model_load(k->e, k->path, NULL, &k->m, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", k->path, err.msg);
+        return cli_fail_load(k->path, &err);
     if (optimized && lamina_session_create(k->m, NULL, &k->s, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", k->path, err.msg);
+        return cli_fail_at(k->path, err.msg);
     const lamina_view_opts o = {.size = sizeof o, .dims = dims->names, .n_dims = (size_t)dims->n};
     if ((k->s ? lamina_view_session(k->s, &o, &k->view, &err)
               : lamina_view_model(k->m, &o, &k->view, &err)) != LAMINA_OK)
-        return cli_fail("%s: %s", k->path, err.msg);
+        return cli_fail_at(k->path, err.msg);
     k->info.size = sizeof k->info;
     k->stats.size = sizeof k->stats;
     if (lamina_model_get_info(k->m, &k->info) != LAMINA_OK ||

@@ -4,6 +4,7 @@
  */
 #include "cli_recipe.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +106,8 @@ bool labels_read(const char *spec, const char *dir, const lamina_model *m, label
     *out = (label_list){0};
     if (strncmp(spec, "meta:", 5) == 0) {
         out->text = metadata(m, spec + 5);
+        if (!out->text)
+            return (void)cli_fail("the model has no metadata \"%s\" for labels", spec + 5), false;
     } else {
         const bool relative = spec[0] != '/' && *dir;
         (void)snprintf(path, sizeof path, "%s%s%s", relative ? dir : "", relative ? "/" : "", spec);
@@ -115,7 +118,8 @@ bool labels_read(const char *spec, const char *dir, const lamina_model *m, label
         }
         out->text = read_all(path);
     }
-    if (!out->text) return (void)cli_fail("the labels %s cannot be read", spec), false;
+    if (!out->text)
+        return (void)cli_fail("the labels %s cannot be read: %s", spec, strerror(errno)), false;
     if (parse(key, out)) return true;
     labels_free(out);
     return (void)cli_fail("the labels %s are no list of strings", spec), false;

@@ -329,14 +329,14 @@ static int quantize(job *j)
     lamina_error err = {0};
     lamina_model *is = NULL;
     if (lamina_model_load(j->e, j->in, NULL, &j->m, &err) != LAMINA_OK)
-        return cli_fail("%s", err.msg);
+        return cli_fail_load(j->in, &err);
     if (lamina_quantizer_create(j->m, &j->opts, &j->q, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", j->in, err.msg);
+        return cli_fail_at(j->in, err.msg);
     int rc = CLI_OK;
     if (j->opts.mode == LAMINA_QUANTIZE_STATIC) rc = each_set(j, "calibrating", calibrate_set);
     if (rc != CLI_OK) return rc;
     if (lamina_quantizer_finish(j->q, &j->made, &err) != LAMINA_OK)
-        return cli_fail("%s: %s", j->in, err.msg);
+        return cli_fail_at(j->in, err.msg);
     if ((rc = each_set(j, "comparing", compare_set)) != CLI_OK) return rc;
     const uint64_t was = file_size(j->in);
     if (lamina_model_save(j->made, j->out, &j->save, &err) != LAMINA_OK)

@@ -4,6 +4,7 @@
 #include "cli_recipe.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,7 @@ lamina_tensor *recipe_bytes(lamina_engine *e, const recipe_line *l, const char *
     if (head + tail == 0 || head > block || tail > block || block > 1u << 24)
         return (void)cli_fail("the recipe's head and tail must be 1 to block bytes"), NULL;
     FILE *f = fopen(path, "rb");
-    if (!f) return (void)cli_fail("%s cannot be read", path), NULL;
+    if (!f) return (void)cli_fail("cannot open %s: %s", path, strerror(errno)), NULL;
     unsigned char *a = malloc(2 * block), *b = a ? a + block : NULL;
     size_t na = 0, nb = 0;
     bool ok = a && read_ends(f, block, recipe_find(l, "strip") != NULL, a, &na, b, &nb);

@@ -115,6 +115,7 @@ static int make_inputs(job *j)
     if (j->n_t_in > MAX_IO || j->n_t_out > MAX_IO)
         return cli_fail("more than %d inputs or outputs", MAX_IO);
     if (cli_inputs_check(&j->in, j->m) != CLI_OK) return CLI_FAULT;
+    if (cli_dims_check(&j->dims, j->m) != CLI_OK) return CLI_FAULT;
     for (size_t i = 0; i < j->n_t_in; i++) {
         lamina_port p = {.size = sizeof p};
         if (lamina_model_input(j->m, i, &p) != LAMINA_OK)
@@ -257,7 +258,7 @@ static int open_model(job *j)
     if (st == LAMINA_OK) st = lamina_session_create(j->m, &o, &j->s, &err);
     cli_progress_stop(tick);
     j->load_s = cli_now_s() - start;
-    return st == LAMINA_OK ? CLI_OK : cli_fail("%s: %s", j->path, err.msg);
+    return st == LAMINA_OK ? CLI_OK : cli_fail_load(j->path, &err);
 }
 
 static int execute(job *j)
@@ -276,7 +277,7 @@ static int execute(job *j)
                                                 j->n_t_in, j->t_out, j->n_t_out, &o);
     cli_progress_stop(tick);
     j->run_s = cli_now_s() - start;
-    if (st != LAMINA_OK) return cli_fail("%s: %s", j->path, err.msg);
+    if (st != LAMINA_OK) return cli_fail_at(j->path, err.msg);
     if (j->profile && lamina_session_trace_save(j->s, j->profile, &err) != LAMINA_OK)
         return cli_fail("%s", err.msg);
     return answer(j);

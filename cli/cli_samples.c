@@ -248,9 +248,9 @@ int cli_samples_each(cli_samples *s, lamina_engine *e, const lamina_model *m, cl
 {
     source *x = calloc(1, sizeof *x);
     if (!x) return cli_fail("out of memory");
-    int rc = CLI_OK;
+    int rc = cli_dims_check(&s->dims, m);
     *x = (source){.s = s, .e = e, .m = m, .n = lamina_model_input_count(m)};
-    if (x->n > CLI_MAX_IO) rc = cli_fail("more than %d inputs", CLI_MAX_IO);
+    if (rc == CLI_OK && x->n > CLI_MAX_IO) rc = cli_fail("more than %d inputs", CLI_MAX_IO);
     for (size_t i = 0; rc == CLI_OK && i < x->n; i++) {
         x->port[i].size = sizeof x->port[i];
         if (lamina_model_input(m, i, &x->port[i]) != LAMINA_OK)

@@ -94,6 +94,7 @@ void cli_serve_print_text(const cli_serve_job *j, lamina_server *s)
         if (!shown.size && m.ready && m.example[0] && !strchr(m.example, '\'')) shown = m;
     }
     if (i > 20) printf("  and %u more\n", i - 20);
+    if (!i) printf("  no model: none lies at %s/NAME/1/model.onnx\n", j->opts.models);
     url_of(j, s, 0, url, sizeof url);
     if (shown.size) print_curl(j, url, &shown);
     if (strncmp(url, "http", 4) == 0) printf("\nstatus: %s/   metrics: %s/metrics\n", url, url);

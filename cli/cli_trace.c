@@ -61,8 +61,7 @@ int cli_trace_more(lamina_trace_reader *r)
 int cli_trace_open(const char *path, lamina_trace_reader **out)
 {
     lamina_error err;
-    if (lamina_trace_open(path, NULL, out, &err) != LAMINA_OK)
-        return strstr(err.msg, path) ? cli_fail("%s", err.msg) : cli_fail("%s: %s", path, err.msg);
+    if (lamina_trace_open(path, NULL, out, &err) != LAMINA_OK) return cli_fail_at(path, err.msg);
     const int rc = cli_trace_more(*out);
     if (rc != CLI_OK) {
         lamina_trace_close(*out);

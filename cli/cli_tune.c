@@ -231,6 +231,7 @@ static int make_inputs(tuning *t)
     t->n_in = lamina_model_input_count(t->model);
     if (t->n_in > CLI_MAX_IO) return cli_fail("%s: more than %d inputs", t->path, CLI_MAX_IO);
     if (cli_inputs_check(&t->inputs, t->model) != CLI_OK) return CLI_FAULT;
+    if (cli_dims_check(&t->dims, t->model) != CLI_OK) return CLI_FAULT;
     for (size_t i = 0; i < t->n_in; i++) {
         lamina_port p = {.size = sizeof p};
         if (lamina_model_input(t->model, i, &p) != LAMINA_OK) return CLI_FAULT;
@@ -264,7 +265,7 @@ static int measure(tuning *t)
         lamina_tune(t->model, (const lamina_tensor *const *)t->in, t->n_in, &o, &r, &err);
     (void)sigaction(SIGINT, &before, NULL);
     wipe(t);
-    if (st != LAMINA_OK) return cli_fail("%s: %s", t->path, err.msg);
+    if (st != LAMINA_OK) return cli_fail_at(t->path, err.msg);
     (t->json ? print_json : print_text)(t, &r);
     return CLI_OK;
 }
@@ -275,7 +276,7 @@ static int tune_model(tuning *t)
     int rc = cli_engine((uint32_t)t->threads, &t->engine);
     if (rc == CLI_OK) rc = cli_plugins_load(&t->plugins, t->engine);
     if (rc == CLI_OK && lamina_model_load(t->engine, t->path, NULL, &t->model, &err) != LAMINA_OK)
-        rc = cli_fail("%s: %s", t->path, err.msg);
+        rc = cli_fail_load(t->path, &err);
     if (rc == CLI_OK) rc = make_inputs(t);
     t->problems = calloc(MOST_PROBLEMS, sizeof *t->problems);
     if (rc == CLI_OK && !t->problems) rc = cli_fail("out of memory");

@@ -118,6 +118,32 @@ def usage(sh):
     sh("run", "add.onnx", "--input", "x", rc=2, says='"x"')
 
 
+def mistakes(sh, d):
+    """What people get wrong: the thing is named once, with the reason and what to do."""
+    for verb in ("run", "inspect", "bench", "tune"):
+        p = subprocess.run([sh.program, verb, "none.onnx"], cwd=d, capture_output=True, text=True,
+                           timeout=120, check=False, env=sh.env)
+        want(p.stderr.count("none.onnx") == 1, f"{verb} names the file once: {p.stderr}")
+    for data, says in ((b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+                       (b"<!DOCTYPE html><html>", "web page"), (b"PK\3\4" + b"x" * 40, "torch"),
+                       (b"GGUF\3\0\0\0", "GGUF"), (b"\x1f\x8b\x08\0", "unpack"),
+                       (b"\x89HDF\r\n\x1a\n", "Keras"), (b"\x1c\0\0\0TFL3", "Lite"),
+                       (b"\x20\0\0\0ORTM", "onnxruntime"),
+                       (struct.pack("<Q", 9) + b'{"a": 1}', "safetensors"),
+                       (b"\xff" * 20, "damaged")):
+        (d / "other.onnx").write_bytes(data)
+        sh("run", "other.onnx", rc=1, says=("other.onnx", says))
+    sh("run", ".", rc=1, says="is a folder; name a file")
+    for verb in ("run", "bench", "tune"):
+        sh(verb, "add.onnx", "--dim", "M=3", rc=1, says=("--dim M=3", "there are: N"))
+    sh("run", "add.onnx", "--image", "none.png", rc=1, says=("none.png", "No such file"))
+    sh("bench", "false-sharin", rc=2, says=("false-sharin", "did you mean false-sharing?"))
+    if os.geteuid():  # root may read everything
+        (d / "locked.onnx").write_bytes(b"x")
+        (d / "locked.onnx").chmod(0)
+        sh("run", "locked.onnx", rc=1, says=("Permission denied", "can be read"))
+
+
 def values(sh, d):
     want_y = [11, 22, 13, 24]
     for given in ("x=x.npy", "x=x.pb", "x=all.npz:x", "all.npz"):
@@ -286,6 +312,7 @@ def main():
         write_files(d)
         sh = Shell(program, d)
         usage(sh)
+        mistakes(sh, d)
         values(sh, d)
         seeds(sh)
         recipes(sh)
