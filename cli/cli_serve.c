@@ -109,7 +109,7 @@ static int serve(cli_serve_job *j, lamina_engine *e)
     open_http2(j, e);
     j->tls.http2 = j->opts.http2;
     if (j->tls.cert && lamina_tls_open(e, &j->tls, &j->opts.tls, &err) != LAMINA_OK)
-        return cli_fail("%s", err.msg);
+        return cli_fail("--tls %s %s: %s", j->tls.cert, j->tls.key, err.msg);
     cli_serve_confine(j);
     if (lamina_server_start(e, &j->opts, &s, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
     if (j->json)

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +49,7 @@ const char *lmn_default_fix(lamina_status st)
 lamina_status lmn_error_fix(lamina_error *err)
 {
     const size_t n = strlen(err->msg);
-    const char *fix = lmn_default_fix(err->status);
+    const char *fix = lmn_default_fix(err->os_errno == EACCES ? LAMINA_E_IO : err->status);
     if (*fix && !strstr(err->msg, "; "))
         (void)lmn_format(err->msg + n, sizeof err->msg - n, "; %s", fix);
     return err->status;

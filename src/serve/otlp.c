@@ -63,13 +63,15 @@ static lamina_status split_url(lmn_otlp *o, const char *url, char address[256], 
     static const char HTTP[] = "http://";
     if (strncmp(url, HTTP, sizeof HTTP - 1) != 0)
         return lmn_fail(err, LAMINA_E_INVALID,
-                        "a collector's address is http://HOST:PORT, without TLS");
+                        "a collector's address is http://HOST:PORT, without TLS, not \"%.100s\"",
+                        url);
     const char *host = url + sizeof HTTP - 1, *slash = strchr(host, '/');
     const size_t n = slash ? (size_t)(slash - host) : strlen(host);
     size_t path = slash ? strlen(slash) : 0;
     while (path && slash[path - 1] == '/') path--;
     if (!n || n >= 256 || path > 200)
-        return lmn_fail(err, LAMINA_E_INVALID, "a collector's address is http://HOST:PORT");
+        return lmn_fail(err, LAMINA_E_INVALID,
+                        "a collector's address is http://HOST:PORT, not \"%.100s\"", url);
     (void)lmn_format(address, 256, "%.*s", (int)n, host);
     (void)lmn_format(o->traces, sizeof o->traces, "%.*s/v1/traces", (int)path, slash ? slash : "");
     (void)lmn_format(o->metrics, sizeof o->metrics, "%.*s/v1/metrics", (int)path,

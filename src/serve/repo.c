@@ -337,8 +337,9 @@ static lamina_status look_at_path(lmn_repo *r, const char *path, lamina_error *e
     (void)lmn_format_name(shown, sizeof shown, path, strlen(path));
     const int kind = lmn_os_path_kind(path);
     if (kind != LMN_PATH_FILE && kind != LMN_PATH_DIR)
-        return lmn_fail(err, LAMINA_E_IO, "\"%s\" is neither a model's file nor a folder of models",
-                        shown);
+        return lmn_fail(err, LAMINA_E_IO,
+                        "\"%s\" is neither a model's file nor a folder of models%s", shown,
+                        kind == LMN_PATH_NONE ? ": it does not exist, or may not be seen" : "");
     if (strlen(path) > 4000) return lmn_fail(err, LAMINA_E_LIMIT, "the path is too long");
     r->one_file = kind == LMN_PATH_FILE;
     r->path = lmn_arena_str(&r->arena, path);

@@ -138,7 +138,9 @@ static lamina_status check_addresses(const lamina_server_opts *o, const char *co
                 shown);
         }
     if (o->admin && is_public(o->admin))
-        return lmn_fail(err, LAMINA_E_PERM, "the admin address must be a UNIX socket or loopback");
+        return lmn_fail(err, LAMINA_E_PERM,
+                        "the admin address must be a UNIX socket or loopback, not \"%.100s\"",
+                        o->admin);
     return LAMINA_OK;
 }
 

@@ -161,7 +161,9 @@ static lamina_status parse(lmn_tokens *s, lmn_span text, const lmn_tokens *old, 
             return st;
         }
     }
-    return s->n ? LAMINA_OK : lmn_fail(err, LAMINA_E_INVALID, "the file of tokens holds none");
+    return s->n
+               ? LAMINA_OK
+               : lmn_fail(err, LAMINA_E_INVALID, "the file of tokens holds none: write one a line");
 }
 
 lamina_status lmn_tokens_parse(const lamina_allocator *alloc, lmn_span text, uint32_t n_loops,
@@ -198,6 +200,11 @@ static lamina_status read_tokens(lamina_server *s, const lmn_tokens *old, lmn_to
     lmn_os_close(fd);
     if (st == LAMINA_OK)
         st = lmn_tokens_parse(s->alloc, (lmn_span){text, (size_t)bytes}, s->n_loops, old, out, err);
+    if (st != LAMINA_OK) {
+        char shown[160];
+        (void)lmn_format_name(shown, sizeof shown, s->tokens_path, strlen(s->tokens_path));
+        lmn_error_prefix(err, "%s", shown);
+    }
     if (text) explicit_bzero(text, (size_t)bytes);
     lmn_free(s->alloc, text, (size_t)bytes + 1, 16, "tokens");
     return st;

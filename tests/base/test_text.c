@@ -3,9 +3,11 @@
  */
 #include "t.h"
 
+#include "base/diag.h"
 #include "base/error.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <float.h>
 #include <locale.h>
 
@@ -157,6 +159,12 @@ static void test_errors(t_env *env)
     T_EQ(lmn_fail_os(&err, LAMINA_E_IO, 2, "cannot open \"f\""), LAMINA_E_IO);
     T_EQ(err.os_errno, 2);
     T_CHECK(strstr(err.msg, "cannot open \"f\": ") == err.msg);
+    T_EQ(lmn_fail_os(&err, LAMINA_E_PERM, EACCES, "cannot open \"f\""), LAMINA_E_PERM);
+    T_EQ(lmn_error_fix(&err), LAMINA_E_PERM); /* of a file in the right place */
+    T_CHECK(strstr(err.msg, "; check that the file exists and can be read"));
+    T_EQ(lmn_fail(&err, LAMINA_E_PERM, "a link"), LAMINA_E_PERM);
+    T_EQ(lmn_error_fix(&err), LAMINA_E_PERM);
+    T_STR_EQ(err.msg, "a link; put the file below the model's folder, without links");
     T_EQ(lmn_fail(NULL, LAMINA_E_IO, "x"), LAMINA_E_IO);
     lmn_error_prefix(NULL, "x");
     T_EQ(lmn_format(small, sizeof small, "%s", "longer than that"), 7);

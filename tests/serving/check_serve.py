@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -214,6 +215,22 @@ def addresses(program, d):
     p = subprocess.run([program, "serve", str(d / "none.onnx")], capture_output=True, text=True,
                        timeout=60, check=False)
     want(p.returncode == 1 and "neither" in p.stderr, f"no model: {p.stderr}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        for args, says in ((("--listen", at), (at, "free it or take another", "in use")),
+                           (("--listen", f"unix:{d}/none/s"), (f"{d}/none/s", "No such file")),
+                           (("--listen", "192.0.2.1:0", "--insecure"), ("192.0.2.1:0", "no such")),
+                           (("--admin", "0.0.0.0:0"), ("admin", "0.0.0.0:0")),
+                           (("--otlp", "there"), ("http://HOST:PORT", '"there"'))):
+            p = subprocess.run([program, "serve", str(one), *args], capture_output=True, text=True,
+                               timeout=60, check=False)
+            want(p.returncode == 1 and all(x in p.stderr for x in says), f"{args}: {p.stderr}")
+    (d / "nothing").mkdir()
+    with subprocess.Popen([program, "serve", str(d / "nothing"), "--listen", "127.0.0.1:0"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as p:
+        lines = [p.stdout.readline() for _ in range(3)]
+        p.terminate()
+    want("nothing/NAME/1/model.onnx" in lines[2], f"an empty folder: {lines}")
     replace(d / "bad.onnx", b"bad")
     p = subprocess.run([program, "serve", str(d / "bad.onnx")], capture_output=True, text=True,
                        timeout=60, check=False)

@@ -155,10 +155,13 @@ def clients(program, d):
     p = subprocess.run([program, "serve", str(d / "one.onnx"), "--listen", "0.0.0.0:0", *tls],
                        capture_output=True, text=True, timeout=60, check=False)
     want(p.returncode == 1 and "can be reached by others" in p.stderr, f"0.0.0.0: {p.stderr}")
-    for args, text in [(["--tls", "a"], "CERT and KEY"), (["--client-ca", "a"], "goes with --tls")]:
+    no_pem = str(d / "one.onnx")
+    for rc, args, text in [(2, ["--tls", "a"], "CERT and KEY"),
+                           (2, ["--client-ca", "a"], "goes with --tls"),
+                           (1, ["--tls", no_pem, no_pem], "onnx: the certificate cannot be used")]:
         p = subprocess.run([program, "serve", str(d / "one.onnx"), *args], capture_output=True,
                            text=True, timeout=60, check=False)
-        want(p.returncode == 2 and text in p.stderr, f"{args}: {p.stderr}")
+        want(p.returncode == rc and text in p.stderr, f"{args}: {p.stderr}")
     known = trusting(d / "server.pem")
     known.load_cert_chain(str(d / "client.pem"), str(d / "client.key"))
     stranger = trusting(d / "server.pem")

@@ -48,7 +48,8 @@ static lamina_status checked(int fd, const char *shown, int *out, uint64_t *byte
     }
     if (!S_ISREG(st.st_mode)) {
         (void)close(fd);
-        return lmn_fail(err, LAMINA_E_IO, "\"%s\" is not a regular file", shown);
+        return lmn_fail(err, LAMINA_E_IO, "\"%s\" is %s; name a file", shown,
+                        S_ISDIR(st.st_mode) ? "a folder" : "a device or a pipe");
     }
     *out = fd;
     *bytes = (uint64_t)st.st_size;

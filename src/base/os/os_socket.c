@@ -173,6 +173,39 @@ static lamina_status bound(int fd, const lmn_address *a, bool share)
     return errno == EACCES || errno == EPERM ? LAMINA_E_PERM : LAMINA_E_OS;
 }
 
+static void say_peer(const lmn_address *a, char peer[LMN_PEER_BYTES])
+{
+    const char *text = NULL;
+    if (family(a) == AF_INET)
+        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)a->bytes)->sin_addr,
+                         peer, LMN_PEER_BYTES);
+    if (family(a) == AF_INET6)
+        text =
+            inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)a->bytes)->sin6_addr,
+                      peer, LMN_PEER_BYTES);
+    if (!text) memcpy(peer, "unix", 5);
+}
+
+static lamina_status cannot_listen(const lmn_address *a, lamina_status st, int e, lamina_error *err)
+{
+    char host[LMN_PEER_BYTES], shown[200];
+    const char *fix = e == EADDRINUSE      ? "; it is taken: free it or take another"
+                      : e == EADDRNOTAVAIL ? "; this machine has no such address"
+                      : e == EACCES && lmn_address_port(a)
+                          ? "; ports below 1024 are for root or CAP_NET_BIND_SERVICE"
+                          : "";
+    if (lmn_address_is_unix(a)) {
+        const char *path = ((const struct sockaddr_un *)(const void *)a->bytes)->sun_path;
+        (void)lmn_format_name(shown, sizeof shown, path, strlen(path));
+    } else {
+        const bool v6 = family(a) == AF_INET6;
+        say_peer(a, host);
+        (void)lmn_format(shown, sizeof shown, "%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
+                         lmn_address_port(a));
+    }
+    return lmn_fail_os(err, st, e, "cannot listen at %s%s", shown, fix);
+}
+
 lamina_status lmn_sock_listen(const lmn_address *a, bool share, int *out, lamina_error *err)
 {
     const int fd = socket(family(a), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -181,9 +214,7 @@ lamina_status lmn_sock_listen(const lmn_address *a, bool share, int *out, lamina
     if (st != LAMINA_OK) {
         const int e = errno;
         (void)close(fd);
-        if (lmn_address_is_unix(a))
-            return lmn_fail_os(err, st, e, "cannot listen at that UNIX path");
-        return lmn_fail_os(err, st, e, "cannot listen at port %u", lmn_address_port(a));
+        return cannot_listen(a, st, e, err);
     }
     *out = fd;
     return LAMINA_OK;
@@ -213,19 +244,6 @@ void lmn_address_remove(const lmn_address *a)
 {
     if (!lmn_address_is_unix(a)) return;
     (void)unlink(((const struct sockaddr_un *)(const void *)a->bytes)->sun_path);
-}
-
-static void say_peer(const lmn_address *a, char peer[LMN_PEER_BYTES])
-{
-    const char *text = NULL;
-    if (family(a) == AF_INET)
-        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)a->bytes)->sin_addr,
-                         peer, LMN_PEER_BYTES);
-    if (family(a) == AF_INET6)
-        text =
-            inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)a->bytes)->sin6_addr,
-                      peer, LMN_PEER_BYTES);
-    if (!text) memcpy(peer, "unix", 5);
 }
 
 int lmn_sock_accept(int listener, char peer[LMN_PEER_BYTES])
