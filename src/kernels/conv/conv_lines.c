@@ -8,7 +8,6 @@
 
 /* Tuned on Zen 4. */
 enum {
-    MOST_M = 128,           /* output channels: of more packing is little beside the product */
     LEAST_N = 240,          /* pixels of a block */
     MOST_N = 960,           /* of more not much less is packed */
     MOST_FLOATS = 56 << 10, /* of a block's lines: in L2 */
@@ -41,7 +40,7 @@ int64_t lmn_conv_lines_pixels(const lmn_conv_plan *p)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t kh = g->kernel[1], deep = p->cc * g->kernel[0], firsts = n_firsts(g);
-    if (p->m > MOST_M || deep * kh > MOST_TERMS ||
+    if (p->m > p->set->gemm_f32->lines_m || deep * kh > MOST_TERMS ||
         p->set->gemm_f32->nr * g->kernel[2] < LEAST_TERM ||
         (g->dilation[1] > 1 && g->stride[1] > 1))
         return 0;

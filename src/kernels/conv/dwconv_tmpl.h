@@ -48,6 +48,8 @@ struct plane {
     const float *x, *w;
     float *y;
     int64_t n_planes;         /* that follow each other */
+    int64_t n_behind;         /* planes of the block behind those */
+    bool pairs;               /* two planes a vector pay at stride 1, too */
     int64_t n_c, n_in, n_out; /* input channels of the group, elements of each, and of the output */
     bool fused, clip;         /* bias, then clip, in registers; the bits of the epilogue */
     const float *bias;        /* that of the plane; always readable for n_planes */
@@ -287,20 +289,21 @@ static int64_t plane_strips(plane *p, plane_fn *run)
     return 1;
 }
 
-/* `apply` is the epilogue of the gemm row of the same level. */
-static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply)
+/* `apply` is the epilogue of the gemm row of the same level; pairs: see plane. */
+static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply, bool pairs)
 {
     static const float none[1];
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
     plane_fn *const run = plane_pick(g);
-    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none};
+    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none, .pairs = pairs};
     p.n_in = g->in[1] * g->in[2], p.n_out = g->out[1] * g->out[2];
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
     const int64_t most = plane_strips(&p, run), end = b->c0 + b->n_c;
     for (int64_t c = b->c0; c < end; c += p.n_planes) {
         const int64_t group = mult == 1 ? c : c / mult; /* dividing takes as long as a few rows */
         p.n_planes = lmn_min_i64(most, end - c), p.w = b->w + c * p.n_c * kvol;
+        p.n_behind = end - c - p.n_planes;
         p.x = b->x + group * p.n_c * p.n_in, p.y = b->y + c * p.n_out;
         const lmn_epi_block e = {p.y, p.n_out, c, 0, p.n_planes, p.n_out, b->item};
         if (p.fused) p.bias = lmn_epi_operand(&b->epi->op[0], &e);
