@@ -39,6 +39,7 @@ enum {
     LAID_BYTES = 512 << 10,   /* rows of A that a chunk copies stay in L2 ... */
     LAID_N = 128,             /* ... and are read by so many columns, ... */
     LAID_B = 1 << 20,         /* ... best of a B beyond L2 */
+    RUNS_M = 4,               /* so few of them read runs far apart */
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
@@ -117,8 +118,8 @@ static int64_t laid(const GEMM_T(plan) * p)
     return p->b_far || gains ? a : 0;
 }
 
-/* Of n rows that one row meets, those of a chunk: it reads four runs of them side by side, the
-   longer the better. */
+/* Of n rows that one row or a group of laid ones meets, those of a chunk: it reads runs of them
+   side by side, the longer the better. */
 static int64_t line_rows(const GEMM_T(plan) * p, int64_t n)
 {
     const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
@@ -137,10 +138,10 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     const bool nt = p->path == PATH_SMALL_NT;
     const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
     const int64_t few = lmn_max_i64(1, least / k);
-    if (nt && laid(p))
+    if (nt && laid(p) && p->m > RUNS_M)
         return lmn_max_i64(lmn_round_up_i64(few, 16),
                            lmn_min_i64(LAID_NC, lmn_ceil_div_i64(p->n, 2 * p->threads)));
-    if (nt && p->m == 1) return line_rows(p, p->n);
+    if (nt && (p->m == 1 || laid(p))) return line_rows(p, p->n);
     if (nt) return lmn_round_up_i64(few, 16);
     const int64_t most = lmn_min_i64(STREAM_NN, STREAM_ELEMS / k);
     const int64_t worth = lmn_max_i64(lmn_round_up_i64(few, STREAM_LEAST), most);

@@ -161,7 +161,11 @@ static void small_nn_run(const gemm_block *t)
  */
 /* Prefetch distances of one stream, and where four rows further is no longer near. */
 enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10, DOT_K = 64 / sizeof(vf_real) };
-enum { LINE_AHEAD = 16384 / sizeof(vf_real) }; /* of each of four streams */
+/* Of each stream of several that lie far apart: a line a page; all lines, of one row and of a
+ * group.
+ */
+enum { LINE_AHEAD = 16384 / sizeof(vf_real), LINES_AHEAD = 2048 / sizeof(vf_real) };
+enum { RUN_AHEAD = 3072 / sizeof(vf_real) };
 enum { GEMM_DOT_V = DOT_K / VF_LANES, LAID_N = 6 /* rows of B by laid ones of A */ };
 
 typedef struct dots {
@@ -267,38 +271,46 @@ VF_INLINE void dot_rows(const dots *t, int64_t j, const int nr)
     }
 }
 
-/* One row of A by four rows of B, `apart` rows from each other, as dot_run adds. Hardware follows
-   four streams; it stops at the end of a page, so a line of each one's page to come is fetched. */
-static void line_run(const dots *t, int64_t j, int64_t apart)
+/* One row of A by nr rows of B (a constant), `apart` rows from each other, as dot_run adds.
+   Hardware follows four streams, up to the end of a page: a line of each one's page to come is
+   fetched. Of eight all lines are: more of memory is kept busy. */
+VF_INLINE void line_run(const dots *t, int64_t j, int64_t apart, const int nr)
 {
-    const vf_real *a = t->a, *b0 = t->b + j * t->ldb;
+    const vf_real *a = t->a, *b0 = t->b + j * t->ldb, *b4 = b0 + 4 * apart * t->ldb;
     int64_t b_ld = apart * t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
     WHOLE_HIDE(b_ld);
     WHOLE_HIDE(b_ld3);
-    vf acc[4], high[4];
-#define LINE_ROW(q) ((const vf_real *)((const char *)b0 + ((q) == 3 ? b_ld3 : (q)*b_ld)))
-#define LINE_EACH(X) X(0) X(1) X(2) X(3)
+    vf acc[8], high[8];
+#define LINE_ROW(q) QUAD_ROW(const vf_real, b, q)
 #define LINE_OPEN(q) acc[q] = high[q] = vf_zero();
-#define LINE_TOUCH(q) __builtin_prefetch(LINE_ROW(q) + LINE_AHEAD, 0, 2);
-#define LINE_STEP(q) acc[q] = vf_fma(av, vf_load(LINE_ROW(q)), acc[q]);
-#define LINE_HIGH(q) high[q] = vf_fma(hv, vf_load(LINE_ROW(q) + VF_LANES), high[q]);
-#define LINE_TAIL(q)                                          \
-    acc[q] = vf_fma(av, vf_loadm(LINE_ROW(q), tail), acc[q]); \
-    if ((int)GEMM_DOT_V > 1)                                  \
-        high[q] = vf_fma(hv, vf_loadm(LINE_ROW(q) + VF_LANES, tail_high), high[q]);
+#define LINE_TOUCH(q) \
+    if (nr == 4 && (q) < nr) __builtin_prefetch(LINE_ROW(q) + LINE_AHEAD, 0, 2);
+#define LINE_FETCH(q) \
+    if (nr > 4) __builtin_prefetch(LINE_ROW(q) + LINES_AHEAD, 0, 2);
+#define LINE_STEP(q) \
+    if ((q) < nr) acc[q] = vf_fma(av, vf_load(LINE_ROW(q)), acc[q]);
+#define LINE_HIGH(q) \
+    if ((q) < nr) high[q] = vf_fma(hv, vf_load(LINE_ROW(q) + VF_LANES), high[q]);
+#define LINE_TAIL(q)                                                                    \
+    if ((q) < nr) {                                                                     \
+        acc[q] = vf_fma(av, vf_loadm(LINE_ROW(q), tail), acc[q]);                       \
+        if ((int)GEMM_DOT_V > 1)                                                        \
+            high[q] = vf_fma(hv, vf_loadm(LINE_ROW(q) + VF_LANES, tail_high), high[q]); \
+    }
 #define LINE_FOLD(q) \
     if ((int)GEMM_DOT_V > 1) acc[q] = vf_add(acc[q], high[q]);
-    LINE_EACH(LINE_OPEN)
+    EACH_ROW(LINE_OPEN)
     while (left >= DOT_K) {
         int64_t steps = lmn_min_i64(left, PAGE) / DOT_K;
-        LINE_EACH(LINE_TOUCH)
+        EACH_ROW(LINE_TOUCH)
         left -= steps * DOT_K;
-        for (; steps > 0; steps--, a += DOT_K, b0 += DOT_K) {
+        for (; steps > 0; steps--, a += DOT_K, b0 += DOT_K, b4 += DOT_K) {
             const vf av = vf_load(a);
-            LINE_EACH(LINE_STEP)
+            EACH_ROW(LINE_FETCH)
+            EACH_ROW(LINE_STEP)
             if ((int)GEMM_DOT_V > 1) {
                 const vf hv = vf_load(a + VF_LANES);
-                LINE_EACH(LINE_HIGH)
+                EACH_ROW(LINE_HIGH)
             }
         }
     }
@@ -307,19 +319,29 @@ static void line_run(const dots *t, int64_t j, int64_t apart)
         const vf av = vf_loadm(a, tail);
         const vf hv = (int)GEMM_DOT_V > 1 ? vf_loadm(a + VF_LANES, tail_high) : vf_zero();
         (void)tail_high, (void)hv;
-        LINE_EACH(LINE_TAIL)
+        EACH_ROW(LINE_TAIL)
     }
-    LINE_EACH(LINE_FOLD)
-    vf_real sum[4], *c = t->c + j * t->c_step;
+    EACH_ROW(LINE_FOLD)
+    vf_real sum[8], *c = t->c + j * t->c_step;
     vf_hsum4(acc, sum);
-    for (int q = 0; q < 4; q++, c += apart * t->c_step) *c = sum[q] + (t->beta ? *c : (vf_real)0);
+    if (nr > 4) vf_hsum4(acc + 4, sum + 4);
+    for (int q = 0; q < nr; q++, c += apart * t->c_step) *c = sum[q] + (t->beta ? *c : (vf_real)0);
 }
 
-static void lines_run(const dots *t)
+/* Runs of an odd number of rows: they lie no multiple of many pages apart. */
+static void lines_run(const dots *t, bool far)
 {
-    const int64_t apart = t->n / 4;
-    for (int64_t j = 0; j < apart; j++) line_run(t, j, apart);
-    for (int64_t j = 4 * apart; j < t->n; j++) dot_run(t, 0, j, 1, 1);
+    int64_t j = 0, apart;
+    if (far && GEMM_DOT_V == 1 && t->n >= 16) {
+        apart = (t->n / 8 - 1) | 1;
+        for (; j < apart; j++) line_run(t, j, apart, 8);
+        j = 8 * apart;
+    }
+    for (; j + 4 <= t->n; j += 3 * apart) {
+        apart = ((t->n - j) / 4 - 1) | 1;
+        for (const int64_t end = j + apart; j < end; j++) line_run(t, j, apart, 4);
+    }
+    for (; j < t->n; j++) dot_run(t, 0, j, 1, 1);
 }
 
 /* m rows of A, side by side by 64 bytes of k, +0 past k: what a tile reads of them is one stream,
@@ -332,13 +354,14 @@ static void lay_rows(vf_real *to, const vf_real *a, int64_t lda, int64_t m, int6
     }
 }
 
-/* mr laid rows of A (a constant) by six rows of B, as dot_run adds; of `fetch` rows that lie ahead
-   the lines are fetched. */
-VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, const int mr, int64_t fetch)
+/* mr laid rows of A (a constant) by six rows of B, `apart` rows from each other, as dot_run adds;
+   of `fetch` rows that lie ahead the lines are fetched. */
+VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, int64_t apart, const int mr,
+                        int64_t fetch)
 {
-    const vf_real *a = t->a, *b0 = t->b + j0 * t->ldb, *b4 = b0 + 4 * t->ldb;
+    const vf_real *a = t->a, *b0 = t->b + j0 * t->ldb, *b4 = b0 + 4 * apart * t->ldb;
     const vf_real *next0 = b0 + t->ahead, *next4 = b4 + t->ahead;
-    int64_t b_ld = t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
+    int64_t b_ld = apart * t->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld, left = t->k;
     WHOLE_HIDE(b_ld);
     WHOLE_HIDE(b_ld3);
     const int64_t next_ld = b_ld, next_ld3 = b_ld3;
@@ -376,7 +399,7 @@ VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, const int mr, int
     LAID_EACH(LAID_SUM)
     for (int i = 0; i < mr; i++)
         for (int q = 0; q < LAID_N; q++) {
-            vf_real *to = c + i * t->ldc + q * t->c_step;
+            vf_real *to = c + i * t->ldc + q * apart * t->c_step;
             *to = sum[LAID_N * i + q] + (t->beta ? *to : (vf_real)0);
         }
 }
@@ -392,33 +415,40 @@ static void touch_pages(const dots *t, int64_t j)
 
 /*
  * Two rows of A and more, laid into `room`, in groups of up to four of like size by six rows of B:
- * more of memory is kept busy, and of L1 less is read. Each group fetches its share of the next six
- * rows, so that memory is at work all along. How many columns were run.
+ * more of memory is kept busy, and of L1 less is read. One group takes six runs of rows side by
+ * side, an odd number of rows each, since rows a multiple of many pages apart meet in L1, and each
+ * fetches its own lines ahead. Of several each fetches its share of the next six rows, so that
+ * memory is at work all along. How many columns were run.
  */
 static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room, bool near,
                                                    bool far)
 {
     const int64_t groups = (t->m + 3) / 4, share = near ? (LAID_N + groups - 1) / groups : LAID_N;
     const int64_t wide = (t->k + DOT_K - 1) / DOT_K * DOT_K;
+    const int64_t apart = groups == 1 && t->n >= 3 * LAID_N ? (t->n / LAID_N - 1) | 1 : 0;
+    for (int64_t i = 0, mr, g = groups; g > 0; g--, i += mr) {
+        mr = (t->m - i + g - 1) / g;
+        lay_rows(room + i * wide, t->a + i * t->lda, t->lda, mr, t->k);
+    }
     int64_t j = 0;
-    for (; j + LAID_N <= t->n; j += LAID_N) {
+    for (bool runs = apart > 0; runs || j + LAID_N <= t->n; runs = j < apart) {
         dots d = *t;
         d.a = room;
         int64_t i = 0, from = 0;
         if (far && groups > 1) touch_pages(t, j + 3 * LAID_N);
         for (int64_t g = groups; g > 0; g--) {
-            const int64_t mr = (t->m - i + g - 1) / g;
+            const int64_t mr = (t->m - i + g - 1) / g, step = runs ? apart : 1;
             const int64_t fetch = LAID_N - from < share ? LAID_N - from : share;
-            if (j == 0) lay_rows(room + i * wide, t->a + i * t->lda, t->lda, mr, t->k);
-            d.ahead = t->ahead + from * t->ldb;
+            d.ahead = runs ? (int64_t)RUN_AHEAD : t->ahead + from * t->ldb;
             if (mr == 2)
-                laid_run(&d, i, j, 2, fetch);
+                laid_run(&d, i, j, step, 2, fetch);
             else if (mr == 3)
-                laid_run(&d, i, j, 3, fetch);
+                laid_run(&d, i, j, step, 3, fetch);
             else
-                laid_run(&d, i, j, 4, fetch);
+                laid_run(&d, i, j, step, 4, fetch);
             i += mr, from += share, d.a += mr * wide;
         }
+        j += !runs ? LAID_N : j + 1 < apart ? 1 : LAID_N * apart - j;
     }
     return j;
 }
@@ -434,7 +464,7 @@ static void small_nt_run(const gemm_block *t)
     const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
     d.ahead = near ? nr * d.ldb : DOT_STREAM;
     if (d.m == 1) {
-        lines_run(&d);
+        lines_run(&d, t->b_far);
         return;
     }
     int64_t j = laid ? laid_rows(&d, t->room, near, t->b_far) : 0;

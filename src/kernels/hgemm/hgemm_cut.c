@@ -23,7 +23,8 @@ enum {
     ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
     FAR_M = 64,             /* rows that leave little time to fetch packed B from beyond L2, */
     FAR_ELEMS = 96 << 10,   /* and then a block of it, as near one stream as that is */
-    LINE_ELEMS = 32 << 20,  /* of panels that one row meets in a chunk */
+    LINE_ELEMS = 32 << 20,  /* of panels that one row meets in a chunk, and of transposed B, */
+    RUNS_M = 4,             /* which so few rows read as four runs, the longer the better */
     ROWS_NC = 1024,         /* columns that share rows brought together, */
     ROWS_SUMS = 64 << 10    /* and their sums */
 };
@@ -85,9 +86,11 @@ static void cut_stream(lmn_hgemm_plan *p)
         const int64_t most = (int64_t)max_chunk_madds / (p->m * k);
         const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 32), 32);
-    } else if (is(p, LMN_HGEMM_TRANS_B))
-        p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, 16), 16);
-    else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
+    } else if (is(p, LMN_HGEMM_TRANS_B)) {
+        const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
+        const int64_t runs = p->m <= RUNS_M ? lmn_min_i64(each, LINE_ELEMS / k) : 0;
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, runs), 16), 16);
+    } else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
         p->nc = lmn_split_even(p->n, lmn_ceil_div_i64(p->n, 2), 64);
     else
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(least, STREAM_N), 64);

@@ -301,6 +301,9 @@ static void small_nt_run(const lmn_hgemm_small *t);
 
 #define EACH_DOT(M) M(0) M(1) M(2) M(3)
 
+/* Of each of four streams; and a B this large comes from memory. */
+enum { DOT_PAGE = 4096 / 2, DOT_AHEAD = 4 * DOT_PAGE, DOT_FAR = 4 << 20 };
+
 /* The sums over the lanes of four vectors, in order. */
 VF_INLINE __m128 sum4(vf a, vf b, vf c, vf d)
 {
@@ -354,6 +357,12 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     EACH_DOT(DOT_OPEN)
     int64_t k = 0;
     for (; k + PAIR_LANES <= n_k; k += PAIR_LANES) {
+        if (apart != 1 && k % DOT_PAGE == 0) { /* hardware stops at the end of a page */
+            __builtin_prefetch(b0 + k + DOT_AHEAD, 0, 2);
+            __builtin_prefetch(b1 + k + DOT_AHEAD, 0, 2);
+            __builtin_prefetch(b2 + k + DOT_AHEAD, 0, 2);
+            __builtin_prefetch(b3 + k + DOT_AHEAD, 0, 2);
+        }
         const __m512i w0 = load32(b0 + k), w1 = load32(b1 + k), w2 = load32(b2 + k),
                       w3 = load32(b3 + k);
         if (ahead) { /* one stream, not four */
@@ -371,32 +380,30 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     EACH_DOT(DOT_CLOSE)
 }
 
+/* apart is 1, or rows are at most as many as are met at once and columns four runs of such. */
 #define DOT_DEFINE(rows)                                                                  \
     static __attribute__((noinline)) void dot_##rows(const lmn_hgemm_small *t, int64_t i, \
-                                                     int64_t j, int64_t n)                \
+                                                     int64_t j, int64_t n, int64_t apart) \
     {                                                                                     \
-        dot_block(t, i, j, n, 1, rows);                                                   \
+        dot_block(t, i, j, n, apart, rows);                                               \
     }
 DOT_DEFINE(1)
 DOT_DEFINE(2)
 DOT_DEFINE(3)
 DOT_DEFINE(4)
-typedef void dot_fn(const lmn_hgemm_small *t, int64_t i, int64_t j, int64_t n);
-
-static __attribute__((noinline)) void dot_runs(const lmn_hgemm_small *t, int64_t apart)
-{
-    for (int64_t j = 0; j < apart; j++) dot_block(t, 0, j, 4, apart, 1);
-}
+typedef void dot_fn(const lmn_hgemm_small *t, int64_t i, int64_t j, int64_t n, int64_t apart);
 
 static void small_nt_run(const lmn_hgemm_small *t)
 {
     static dot_fn *const run[4] = {dot_1, dot_2, dot_3, dot_4};
-    /* One row by four runs of columns side by side: memory gives more to four streams. */
-    const int64_t apart = t->m == 1 && t->n >= 16 ? t->n / 4 : 0;
-    dot_runs(t, apart);
+    /* One row, or a few from memory, by four runs of columns side by side: memory gives more to
+       four streams, an odd number of columns each, since rows many pages apart meet in L1. */
+    const bool runs = t->m == 1 || (t->m <= 4 && t->n * t->ldb >= DOT_FAR);
+    const int64_t apart = runs && t->n >= 16 ? (t->n / 4 - 1) | 1 : 0;
+    for (int64_t j = 0; j < apart; j++) run[t->m - 1](t, 0, j, 4, apart);
     for (int64_t j = 4 * apart; j < t->n; j += 4) {
         const int64_t n = lmn_min_i64(4, t->n - j);
-        for (int64_t i = 0; i < t->m; i += 4) run[lmn_min_i64(4, t->m - i) - 1](t, i, j, n);
+        for (int64_t i = 0; i < t->m; i += 4) run[lmn_min_i64(4, t->m - i) - 1](t, i, j, n, 1);
     }
 }
 

@@ -115,6 +115,8 @@ void lmn_qgemm_i8_stream_avx512vnni(const lmn_qgemm_stream *s)
 
 #define EACH_DOT(M) M(0) M(1) M(2) M(3)
 
+enum { PAGE = 4096, AHEAD = 4 * PAGE }; /* of each of four streams */
+
 /* The sums over the lanes of four vectors, in order. */
 ALWAYS __m128i sum4(__m512i a, __m512i b, __m512i c, __m512i d)
 {
@@ -179,6 +181,10 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
     EACH_DOT(DOT_OPEN)
     int64_t k = 0;
     for (; k + 64 <= n_k; k += 64) {
+        if (apart != 1 && k % PAGE == 0) { /* hardware stops at the end of a page */
+            __builtin_prefetch(b0 + k + AHEAD, 0, 2), __builtin_prefetch(b1 + k + AHEAD, 0, 2);
+            __builtin_prefetch(b2 + k + AHEAD, 0, 2), __builtin_prefetch(b3 + k + AHEAD, 0, 2);
+        }
         const __m512i w0 = _mm512_xor_si512(_mm512_loadu_si512(b0 + k), flip),
                       w1 = _mm512_xor_si512(_mm512_loadu_si512(b1 + k), flip),
                       w2 = _mm512_xor_si512(_mm512_loadu_si512(b2 + k), flip),
