@@ -16,11 +16,12 @@ enum { NBDOT_S = 512, NBDOT_SUMS = 576 }; /* offsets in a packed chunk */
 /* 32 numbers to 32 integers in order; the scale is returned. */
 static inline float nbdot_round(int8_t r[LMN_NBDOT_GROUP], const float x[LMN_NBDOT_GROUP])
 {
-    uint32_t bits[LMN_NBDOT_GROUP], most = 0;
+    uint32_t most = 0;
     float top;
-    memcpy(bits, x, sizeof bits);
     for (int i = 0; i < LMN_NBDOT_GROUP; i++) {
-        const uint32_t b = bits[i] & 0x7fffffffu;
+        uint32_t b;
+        memcpy(&b, x + i, sizeof b);
+        b &= 0x7fffffffu;
         most = most > b ? most : b;
     }
     memcpy(&top, &most, sizeof top);
@@ -29,8 +30,14 @@ static inline float nbdot_round(int8_t r[LMN_NBDOT_GROUP], const float x[LMN_NBD
         memset(r, 0, LMN_NBDOT_GROUP);
         return odd ? __builtin_nanf("") : 0.0f;
     }
+    /* 1.5 * 2^23 more, a number has its integer, rounded, in the low bits */
     const float up = 127.0f / top;
-    for (int i = 0; i < LMN_NBDOT_GROUP; i++) r[i] = (int8_t)__builtin_rintf(x[i] * up);
+    for (int i = 0; i < LMN_NBDOT_GROUP; i++) {
+        const float high = x[i] * up + 0x1.8p23f;
+        uint32_t b;
+        memcpy(&b, &high, sizeof b);
+        r[i] = (int8_t)(b & 255);
+    }
     return top / 127.0f;
 }
 
@@ -50,24 +57,31 @@ static inline int64_t nbdot_byte_at(int64_t i, int64_t c, int32_t bits, bool mor
     return r * 128 + i % 4 * 16 + c;
 }
 
+/* Every other one of eight bytes, from the first on. Little-endian, as everything x86 or arm64. */
+static inline uint32_t nbdot_even_bytes(uint64_t v)
+{
+    v &= 0x00ff00ff00ff00ffu;
+    v = (v | v >> 8) & 0x0000ffff0000ffffu;
+    return (uint32_t)(v | v >> 16);
+}
+
 static inline void nbdot_put(uint8_t *chunk, int64_t i, const int8_t *r, float s, int32_t bits,
                              bool more)
 {
-    int8_t half[2][16];
     int32_t sum = 0;
     for (int c = 0; c < LMN_NBDOT_GROUP; c++) sum -= r[c];
-    if (bits == 4) {
-        uint16_t pair[16]; /* little-endian, as everything x86 or arm64 */
-        memcpy(pair, r, sizeof pair);
-        for (int c = 0; c < 16; c++) half[0][c] = (int8_t)(pair[c] & 255);
-        for (int c = 0; c < 16; c++) half[1][c] = (int8_t)(pair[c] >> 8);
-    } else {
-        memcpy(half, r, sizeof half);
-    }
     for (int c = 0; c < 16; c += 4) {
         uint8_t *to = chunk + nbdot_byte_at(i, c, bits, more);
-        memcpy(to, half[0] + c, 4);
-        memcpy(to + (more ? 256 : 64), half[1] + c, 4);
+        uint32_t first, second;
+        if (bits == 4) {
+            uint64_t both;
+            memcpy(&both, r + 2 * c, sizeof both);
+            first = nbdot_even_bytes(both), second = nbdot_even_bytes(both >> 8);
+        } else {
+            memcpy(&first, r + c, sizeof first), memcpy(&second, r + 16 + c, sizeof second);
+        }
+        memcpy(to, &first, sizeof first);
+        memcpy(to + (more ? 256 : 64), &second, sizeof second);
     }
     memcpy(chunk + NBDOT_S + nbdot_place(i) * 4, &s, sizeof s);
     memcpy(chunk + NBDOT_SUMS + nbdot_place(i) * 4, &sum, sizeof sum);
@@ -76,13 +90,12 @@ static inline void nbdot_put(uint8_t *chunk, int64_t i, const int8_t *r, float s
 static inline void nbdot_pack(uint8_t *dst, const float *x, int64_t k, int32_t bits, bool more)
 {
     const int64_t groups = lmn_round_up_i64(lmn_nbdot_groups(k), LMN_NBDOT_GROUPS);
+    float some[LMN_NBDOT_GROUP] = {0};
     for (int64_t g = 0; g < groups; g++) {
-        float some[LMN_NBDOT_GROUP] = {0};
         const int64_t n = lmn_min_i64(LMN_NBDOT_GROUP, k - g * LMN_NBDOT_GROUP);
-        const float *from = some;
-        if (n == LMN_NBDOT_GROUP)
-            from = x + g * LMN_NBDOT_GROUP;
-        else if (n > 0)
+        const float *from = n == LMN_NBDOT_GROUP ? x + g * LMN_NBDOT_GROUP : some;
+        if (n != LMN_NBDOT_GROUP) memset(some, 0, sizeof some);
+        if (n > 0 && n < LMN_NBDOT_GROUP)
             memcpy(some, x + g * LMN_NBDOT_GROUP, (size_t)n * sizeof *some);
         int8_t r[LMN_NBDOT_GROUP];
         const float s = nbdot_round(r, from);

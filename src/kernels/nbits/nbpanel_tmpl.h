@@ -17,8 +17,8 @@ enum { NBPANEL_STRIPS = 2, NBPANEL_A_BYTES = 20 << 10, NBPANEL_FETCH_M = 4 };
 
 static inline void nbpanel_pack(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
 {
+    float some[LMN_NBDOT_GROUP] = {0};
     for (int64_t i = 0; i < k; i += LMN_NBDOT_GROUP, dst += step) {
-        float some[LMN_NBDOT_GROUP] = {0};
         const float *from = x + i;
         if (k - i < LMN_NBDOT_GROUP) {
             memcpy(some, from, (size_t)(k - i) * sizeof *some);
