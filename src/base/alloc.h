@@ -10,6 +10,14 @@
 
 #define LMN_TENSOR_ALIGN 64u
 
+/* From worker to worker in a block in which each of `n` has `bytes`. Between them lies a page:
+   cores fetch ahead of what they read, and would take the first lines of the next from their owner.
+ */
+static inline size_t lmn_worker_step(size_t bytes, size_t n)
+{
+    return lmn_align_up(bytes, LMN_TENSOR_ALIGN) + (n > 1 ? 4096 : 0);
+}
+
 /* The C library's allocator as a vtable: the default of an engine. */
 extern const lamina_allocator lmn_libc_allocator;
 

@@ -91,9 +91,10 @@ void lmn_gemmapi_chunks(const lamina_gemm *g, int64_t n, lmn_par_fn *fn, void *a
 lamina_status lmn_gemmapi_workers_begin(lamina_gemm *g, size_t bytes, int64_t n_chunks,
                                         workers *out)
 {
-    *out = (workers){.step = lmn_align_up(bytes, 64)};
-    if (bytes == 0) return LAMINA_OK;
     const size_t n = (size_t)lmn_min_i64(g->pool ? g->width : 1, n_chunks);
+    *out = (workers){0};
+    if (bytes == 0) return LAMINA_OK;
+    out->step = lmn_worker_step(bytes, n);
     LMN_CHECK(lmn_mul_size(out->step, n, &out->all), LAMINA_E_NOMEM);
     if (out->all < LEAST_KEPT) out->all = LEAST_KEPT;
     out->scratch = lmn_recycle_alloc(&g->recycle, &g->alloc, out->all, "gemm scratch");

@@ -23,6 +23,11 @@ static void test_blocks(t_env *env)
     T_EQ((uintptr_t)q % 64, 0);
     lmn_free(&lmn_libc_allocator, q, 100, 64, "x");
     T_CHECK(!lmn_alloc(&lmn_libc_allocator, SIZE_MAX - 10, 64, "x"));
+    T_EQ(lmn_worker_step(100, 1), 128); /* nobody beside it */
+    for (size_t bytes = 1; bytes < 10000; bytes += 333) {
+        T_CHECK(lmn_worker_step(bytes, 2) >= bytes + 4096);
+        T_EQ(lmn_worker_step(bytes, 2) % 64, 0);
+    }
 }
 
 static void test_arena(t_env *env)

@@ -23,11 +23,12 @@ bool lmn_cpu_takes_f32(const lamina_node *node, int32_t i, const lmn_krow *row, 
 
 lamina_status lmn_cpu_worker_scratch(lmn_eval *ec, size_t bytes, lmn_cpu_scratch *out)
 {
+    const size_t n = (size_t)lmn_par_width(ec->par);
     size_t total;
     *out = (lmn_cpu_scratch){0};
     if (bytes == 0) return LAMINA_OK;
-    out->step = lmn_align_up(bytes, 64);
-    if (!lmn_mul_size(out->step, (size_t)lmn_par_width(ec->par), &total))
+    out->step = lmn_worker_step(bytes, n);
+    if (!lmn_mul_size(out->step, n, &total))
         return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
     out->base = lmn_scratch(ec, total);
     return out->base ? LAMINA_OK : lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
