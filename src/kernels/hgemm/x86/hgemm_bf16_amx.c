@@ -181,12 +181,13 @@ VF_INLINE void fetch_rows(place *p, const char *rows, int64_t panel, int64_t pan
     p->next = rows + from * p->a_step;
 }
 
-/* The lines that a block leaves to, and its residual: too far apart for the hardware to foresee. */
+/* A block's residual and the lines that it leaves to: too far apart for the hardware to foresee.
+   Stores alone find them as fast. */
 static void leave_soon(const lmn_hgemm_head *h, int64_t i, int64_t j, int64_t m)
 {
-    for (int64_t r = i; r < i + m; r++) {
+    for (int64_t r = i; h->add && r < i + m; r++) {
         __builtin_prefetch(h->out + r * h->out_ld + j, 1);
-        if (h->add) __builtin_prefetch(h->add + r * h->out_ld + j);
+        if (h->add != h->out) __builtin_prefetch(h->add + r * h->out_ld + j);
     }
 }
 
