@@ -47,6 +47,7 @@ struct lamina_gemm_plan {
 };
 
 bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s);
+/* Flags of the shape are those of the drivers, too. */
 void lmn_gemmapi_plan(const lamina_gemm *g, const lamina_gemm_shape *s, any_plan *out);
 
 struct lamina_gemm_packed {
@@ -60,17 +61,6 @@ struct lamina_gemm_packed {
 /* With room for the panels. */
 lamina_status lmn_gemmapi_packed_create(lamina_gemm *g, lamina_dtype dtype, int64_t n, int64_t k,
                                         size_t bytes, lamina_gemm_packed **out);
-
-/* Blocks of a product with packed weights, as those of lmn_gemm_plan. */
-typedef struct packed_plan {
-    const lamina_gemm_packed *w;
-    int64_t m, mc, nc, kc, m_blocks, n_blocks, n_chunks;
-    bool c_past; /* see the block kernel's hints */
-} packed_plan;
-
-void lmn_gemmapi_packed_plan(const lamina_gemm_packed *w, const lamina_gemm_shape *s,
-                             packed_plan *out);
-void lmn_gemmapi_packed_chunk(const packed_plan *p, const lmn_gemm_args *args, int64_t chunk);
 
 /* Checked operands, C not empty. */
 lamina_status lmn_gemmapi_run_f64(lamina_gemm *g, const lamina_gemm_shape *s,

@@ -58,7 +58,6 @@ static void scaling_run(const lamina_gemm *g, scaling *t)
 
 typedef struct product {
     const any_plan *plan;
-    packed_plan packed; /* instead of it, if packed.w */
     lmn_gemm_args args;
     workers w;
 } product;
@@ -66,10 +65,6 @@ typedef struct product {
 static void product_chunk(void *arg, int64_t chunk, int32_t who)
 {
     const product *p = arg;
-    if (p->packed.w) {
-        lmn_gemmapi_packed_chunk(&p->packed, &p->args, chunk);
-        return;
-    }
     uint8_t *scratch = lmn_gemmapi_scratch_of(&p->w, who);
     const lmn_gemm_args *a = &p->args;
     if (p->plan->dtype == LAMINA_F32) {
@@ -92,8 +87,8 @@ static void product_chunk(void *arg, int64_t chunk, int32_t who)
 /* `first` is done when nothing can fail any more; NULL = none. */
 static lamina_status run_plan(lamina_gemm *g, product *p, scaling *first)
 {
-    const int64_t n = p->packed.w ? p->packed.n_chunks : p->plan->n_chunks;
-    const size_t bytes = p->packed.w ? 0 : p->plan->scratch_bytes;
+    const int64_t n = p->plan->n_chunks;
+    const size_t bytes = p->plan->scratch_bytes;
     _Alignas(64) uint8_t near[NEAR_BYTES];
     if (bytes == 0 || (bytes <= sizeof near && n == 1)) {
         p->w.scratch = bytes ? near : NULL;
@@ -183,15 +178,13 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
         p.args.lda = p.args.ldb = p.args.a_batch = p.args.b_batch = 0;
         st = run_one(g, &none, &plain, &p);
     } else {
-        any_plan narrow;
-        if (a->packed && a->packed->narrow) {
-            lamina_gemm_shape plain = *s;
-            plain.flags = 0;
-            lmn_gemmapi_plan(g, &plain, &narrow);
-            p.plan = &narrow;
+        any_plan packed;
+        if (a->packed) {
+            lamina_gemm_shape of = *s;
+            of.flags = a->packed->narrow ? 0 : LMN_GEMM_PACKED_B;
+            lmn_gemmapi_plan(g, &of, &packed);
+            p.plan = &packed;
             p.args.b = a->packed->panels, p.args.ldb = s->n, p.args.b_batch = 0;
-        } else if (a->packed) {
-            lmn_gemmapi_packed_plan(a->packed, s, &p.packed);
         }
         st = run_one(g, s, a, &p);
     }

@@ -33,7 +33,7 @@ static void pack_at(lmn_packrec *r, uint8_t *heap)
 
 static size_t block_align(const lmn_packs *p)
 {
-    return p->block_bytes < LMN_HUGE_BYTES ? LMN_TENSOR_ALIGN : LMN_HUGE_BYTES;
+    return lmn_huge_align((size_t)p->block_bytes, LMN_TENSOR_ALIGN);
 }
 
 /* All records in one block, so that they lie on huge pages: every run reads the weights once, and

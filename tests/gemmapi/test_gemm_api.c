@@ -247,7 +247,7 @@ static void test_packed(t_env *env)
 {
     static const int64_t dims[][4] = {{1, 70, 900, 1},   {5, 49, 33, 3}, {32, 200, 500, 1},
                                       {300, 97, 401, 1}, {40, 48, 1, 2}, {20, 7, 300, 2},
-                                      {50, 1, 600, 1},   {3, 5, 0, 1}};
+                                      {50, 1, 600, 1},   {3, 5, 0, 1},   {6, 70, 2100, 1}};
     lamina_gemm *one = make(env, 1), *four = make(env, 4);
     T_REQUIRE(one && four);
     for (size_t d = 0; d < T_COUNT(dims); d++)

@@ -9,6 +9,13 @@
 #define LMN_HUGE_BYTES \
     ((size_t)2 << 20) /* of a huge page on x86-64, and on AArch64 with 4K pages */
 
+/* The alignment of a block of so many bytes that may be on huge pages: `small` where it fills none.
+ */
+static inline size_t lmn_huge_align(size_t bytes, size_t small)
+{
+    return bytes < LMN_HUGE_BYTES ? small : LMN_HUGE_BYTES;
+}
+
 /* The whole huge pages in this range may be backed by huge pages. Advice: nothing happens where the
  * kernel has none. */
 void lmn_advise_huge(void *p, size_t bytes);

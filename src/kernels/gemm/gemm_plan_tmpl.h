@@ -27,6 +27,7 @@ enum path {
 enum {
     KC = 4096 / sizeof(GEMM_REAL), /* longest k of a packed block that is all of k ... */
     KC_FEW = KC / 2,               /* ... of others, for few rows, or where A is copied, too */
+    KC_FAR = 2 * KC,               /* ... of panels from beyond L2: one run of memory */
     NC = 96,                       /* columns of a packed block ... */
     WIDE_K = 128,                  /* ... more where sums are so short: rows of C are long then */
     MC = 512,                      /* rows of a chunk */
@@ -43,6 +44,7 @@ enum {
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
+    RUN_M = 6,                /* most rows whose panels the hardware follows alone */
     AHEAD_M = 128,            /* rows that wait for panels or a transposed B from memory */
     DIRECT_NC = 768,          /* columns of a chunk then, of KC_FEW */
     NARROW_BYTES = 1 << 20,   /* and a B of one panel ... */
@@ -149,10 +151,17 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     return lmn_ceil_div_i64(p->n, lmn_round_up_i64(lmn_ceil_div_i64(p->n, worth), 2));
 }
 
+/* Is a run of B's panels read best by the hardware alone? */
+static bool follows(const GEMM_T(plan) * p)
+{
+    return p->row->follows || p->k * p->n * (int64_t)sizeof(GEMM_REAL) <= stream_bytes;
+}
+
 /* Of a block of B. */
 static int64_t longest_k(const GEMM_T(plan) * p)
 {
     if (p->path == PATH_DIRECT && p->b_far) return p->row->far_k;
+    if (p->path == PATH_PANELS && p->b_far) return KC_FAR;
     return p->b_far || p->k > KC || (p->flags & LMN_GEMM_TRANS_A) ? KC_FEW : KC;
 }
 
@@ -232,8 +241,7 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->path = choose_path(out);
     cut(out);
-    out->c_past =
-        out->row->past && s->k <= KC_FEW && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
+    out->c_past = s->k <= KC_FEW && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
     lay_out(out, longest_k(out));
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
@@ -455,6 +463,7 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
     if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = i, t.col = j, t.item = args->item0 + item;
     t.b_far = p->b_far;
+    t.b_run = p->b_far && p->path == PATH_PANELS && p->m <= RUN_M && follows(p);
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
     t.b = args->b + item * args->b_batch + b_column(p, args, j);
     t.c = args->c + item * args->c_batch + i * args->ldc + j;

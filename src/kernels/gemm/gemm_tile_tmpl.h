@@ -23,7 +23,8 @@ typedef struct tile {
     int64_t lda;
     const vf_real *b;
     int64_t ldb;
-    int64_t far;   /* tile_pack, tile_fetch: from a row of B to what is prefetched */
+    int64_t far;   /* tile_pack, tile_fetch: from a row of B to what is prefetched; tiles of fewer
+                      rows: for every line of k */
     int64_t run;   /* whole tiles side by side ... */
     int64_t step;  /* ... whose B begins so far from that of the last one */
     int64_t last;  /* tile_wide: from a row of B to its last vector */
@@ -49,7 +50,8 @@ enum {
     PAGE = 4096 / sizeof(vf_real), /* elements of a page */
     /* Rows of B from its own place: so many ahead cover the latency of DRAM. Where there are
        fewer, the next panel is fetched instead. */
-    FAR_ROWS = 32
+    FAR_ROWS = 32,
+    TOUCH = 4 * PAGE /* of a run that the hardware follows, but for the end of a page */
 };
 
 /* How the last vector of a tile is used, and what is done to B on the way. */
@@ -185,7 +187,6 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch(from + 2 * LINE, 0, 2); \
     }
     const int64_t ahead = t->ahead, far = t->far;
-    (void)far;
     int64_t ldc = t->ldc;
     EACH_ROW(TILE_OPEN)
     int64_t term = 0;
@@ -194,6 +195,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         while (p < n_k) { /* these tiles are many and rare: compact, a line of A at a time */
             const int64_t stop = lmn_min_i64(p + LINE, n_k);
             EACH_ROW(TILE_AHEAD)
+            if (b_kind == B_READ) __builtin_prefetch(b + far, 0, 2);
 #pragma GCC unroll 1
             while (p < stop) TILE_K
         }

@@ -165,6 +165,9 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     }
     if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x)) {
         tile_pack(&x);
+    } else if (t->b_run && n == GEMM_NR && m < GEMM_MR) {
+        x.far = TOUCH;
+        tile_pick(m, n)(&x);
     } else if (i == 0 && t->b_far && n == GEMM_NR) {
         x.far = t->k > FAR_ROWS ? FAR_ROWS * t->ldb : GEMM_NR;
         tile_fetch[m - 1](&x);

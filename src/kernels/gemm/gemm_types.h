@@ -36,7 +36,8 @@ typedef struct GEMM_T(block) {
                         bytes, that the call may fill */
     int64_t m, n, k;
     int32_t beta;
-    bool b_far;         /* block only: B comes from memory, worth fetching ahead: a hint */
+    bool b_far;         /* block only: B comes from beyond L2, worth fetching ahead: a hint ... */
+    bool b_run;         /* ... but for few rows: one run that is left to the hardware */
     bool c_past;        /* block only: C is not wanted in the caches: a hint */
     const lmn_epi *epi; /* NULL = none. small_nn and small_nt do not apply it; f64: always NULL */
     int64_t row, col, item; /* of c[0] in the whole result, for the epilogue's operands */
@@ -64,13 +65,13 @@ typedef void GEMM_T(pack_fn)(GEMM_REAL *restrict packed, const GEMM_REAL *restri
 
 typedef struct GEMM_T(row) {
     lmn_krow head;
-    int32_t mr, nr;              /* register tile */
-    bool past;                   /* stores past the caches pay where C has left them */
-    bool lays;                   /* small_nt wants room for a copy of A */
-    int32_t far_k;               /* rows at once of a far B that few rows of A read in place */
-    int32_t direct_m;            /* most rows of A that read any B in place */
-    int32_t lines_m;             /* most rows of A for which conv_lines.h pays */
-    GEMM_T(block_fn) * block;    /* B in panels */
+    int32_t mr, nr;           /* register tile */
+    bool follows;             /* the hardware alone reads a run of memory as fast as fetches do */
+    bool lays;                /* small_nt wants room for a copy of A */
+    int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
+    int32_t direct_m;         /* most rows of A that read any B in place */
+    int32_t lines_m;          /* most rows of A for which conv_lines.h pays */
+    GEMM_T(block_fn) * block; /* B in panels */
     GEMM_T(block_fn) * small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
     GEMM_T(block_fn) * small_nt; /* b is row-major [n][k]; B is streamed once, rows of A in L1 */
     GEMM_T(pack_fn) * pack_nn, *pack_nt;
