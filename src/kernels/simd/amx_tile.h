@@ -46,6 +46,7 @@ void amx_model_bf16(int c, int a, int b);
 void amx_model_bytes(int c, int a, int b, bool a_signed, bool b_signed);
 #define AMX_ZERO(t) amx_model_zero(t)
 #define AMX_LOAD(t, p, step) amx_model_load(t, p, step)
+#define AMX_LOAD_ONCE(t, p, step) amx_model_load(t, p, step)
 #define AMX_STORE(t, p, step) amx_model_store(t, p, step)
 #define AMX_BF16(c, a, b) amx_model_bf16(c, a, b)
 #define AMX_U8S8(c, a, b) amx_model_bytes(c, a, b, false, true)
@@ -67,6 +68,13 @@ static inline void amx_leave(void)
 /* Rows `step` bytes apart from p on. */
 #define AMX_LOAD(t, p, step) \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t : : "r"(p), "r"((int64_t)(step)) : "memory")
+/* The same of what is not met again soon: it leaves the first cache to others. */
+#define AMX_LOAD_ONCE(t, p, step)                      \
+    __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #t \
+                     :                                 \
+                     : "r"(p), "r"((int64_t)(step))    \
+                     : "memor"                         \
+                       "y")
 #define AMX_STORE(t, p, step)                            \
     __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" \
                      :                                   \

@@ -93,15 +93,15 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
             __builtin_prefetch(soon, 1, 2), __builtin_prefetch(soon + 64, 1, 2);
         const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
         AMX_LOAD(4, a0 + at, p->a_step);
-        AMX_LOAD(6, b, B_STEP);
+        AMX_LOAD_ONCE(6, b, B_STEP);
         if (first) BEGIN(0, 0, 0);
+        if (right) AMX_LOAD_ONCE(7, b + AMX_ROW_BYTES, B_STEP);
+        if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         AMX_BF16(0, 4, 6);
         if (eased && !first) ease(&e, rows, add, act);
-        if (right) AMX_LOAD(7, b + AMX_ROW_BYTES, B_STEP);
         if (right && first) BEGIN(1, 0, AMX_ROW_BYTES);
         if (right) AMX_BF16(1, 4, 7);
         if (eased) ease(&e, first ? lmn_min_i64(rows, e.left) : rows, add, act);
-        if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         if (lower && first) BEGIN(2, AMX_ROWS, 0);
         if (lower) AMX_BF16(2, 5, 6);
         if (whole && first) BEGIN(3, AMX_ROWS, AMX_ROW_BYTES);
