@@ -203,16 +203,19 @@ static inline int vectors_at(const lmn_qgemm_block *t, int64_t j)
 }
 
 /* The rows pass one panel after the other. The first of them fetch the lines of the next panel,
-   which may be the first one of another block, or nothing that is read. */
+   which may be the first one of another block, or nothing that is read. Strips in pairs, the second
+   one first: stores in even steps cores foresee, four to six steps ahead, and would take the rows
+   behind the block from the thread that writes them. */
 static void by_panels(const lmn_qgemm_block *t, tile_fn *const tiles[MR][3], leaving how)
 {
-    const int64_t lines = t->k / GROUP;
+    const int64_t lines = t->k / GROUP, strips = (t->m + MR - 1) / MR;
+    const int64_t few = strips ? t->m / strips : 0, more = strips ? t->m % strips : 0;
     for (int64_t j = 0; j < t->n; j += NR) {
         const int vectors = vectors_at(t, j);
         uintptr_t ahead = (uintptr_t)t->b + (uintptr_t)((j / NR + 1) * t->b_panel);
-        int64_t strips = (t->m + MR - 1) / MR;
-        for (int64_t i = 0, rows, s = 0; i < t->m; i += rows, strips--, s++) {
-            rows = strip_of(t, i, strips);
+        for (int64_t s = 0; s < strips; s++) {
+            const int64_t nth = (s ^ 1) < strips ? s ^ 1 : s, rows = few + (nth < more);
+            const int64_t i = nth * few + lmn_min_i64(nth, more);
             tiles[rows - 1][vectors - 1](t, i, j, how, ahead + (uintptr_t)(s % 3 * lines * 64));
         }
     }
