@@ -52,9 +52,10 @@ typedef struct lmn_cut {
 static inline double lmn_cut_time(const lmn_cut *c, int64_t mc, int64_t nc)
 {
     const int64_t chunks = lmn_ceil_div_i64(c->m, mc) * lmn_ceil_div_i64(c->n, nc) * c->items;
-    const double madds = (double)(mc * nc) * (double)c->k;
-    const double fetched = c->fetch * (double)(mc + nc) * (double)c->k;
-    const double one = madds + c->pack * (double)nc * (double)c->k + c->come + fetched;
+    const int64_t columns = lmn_min_i64(nc, c->n); /* a panel may be partly empty */
+    const double madds = (double)(mc * columns) * (double)c->k;
+    const double fetched = c->fetch * (double)(mc + columns) * (double)c->k;
+    const double one = madds + c->pack * (double)columns * (double)c->k + c->come + fetched;
     const double all = lmn_split_time(chunks, one, c->threads);
     return madds > c->most ? 1e3 * all : all;
 }

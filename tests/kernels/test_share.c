@@ -84,9 +84,11 @@ static void test_squares(t_env *env)
 /* So are squares of 16 and of 8 bits, whose tiles may be as high as 32 rows. */
 static void test_narrow_squares(t_env *env)
 {
+    static const int64_t SIDES[] = {192, 256, 304, 320, 384, 448};
     lmn_kset set;
     T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
-    for (int64_t n = 192; n <= 448; n += 64) {
+    for (size_t side = 0; side < T_COUNT(SIDES); side++) {
+        const int64_t n = SIDES[side];
         const lmn_hgemm_shape h = {n, n, n, 1, LMN_HGEMM_C_F32, 0, 2};
         const lmn_qgemm_shape q = {.m = n, .n = n, .k = n, .n_batch = 1, .threads = 2};
         lmn_hgemm_plan hp;
