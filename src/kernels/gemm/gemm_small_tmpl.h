@@ -13,9 +13,7 @@
 /*
  * small_nn: C += A B as updates of C by four rows of B at a time. B is read once, in order, a strip
  * of columns at a time so that the strip of C stays in L1; the next four rows are prefetched into
- * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16). From
- * L3 a single row would be faster without (89 GB/s instead of 76), but the weights of a model come
- * from memory even where each of them would fit: GPT-2 lost a quarter.
+ * L2, since L1 would lose them before their turn (24 GB/s from DRAM instead of 16).
  */
 typedef struct strip {
     const vf_real *a;
@@ -36,8 +34,8 @@ VF_INLINE vf strip_vec(const vf a[4], const vf b[4], vf c, const int kk)
     return c;
 }
 
-/* mr rows by kk steps of k (constants), all columns of the strip. */
-VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
+/* mr rows by kk steps of k, all columns of the strip; fetch: the next four rows (all constants). */
+VF_INLINE void strip_run(const strip *s, const int mr, const int kk, const bool fetch)
 {
     vf a[4][4], b[4];
 #define STRIP_A(i)                                                                            \
@@ -60,7 +58,7 @@ VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
     STRIP_B(2, L) STRIP_B(3, L) STRIP_C(0, L, S) STRIP_C(1, L, S) STRIP_C(2, L, S) STRIP_C(3, L, S)
     STRIP_A(0) STRIP_A(1) STRIP_A(2) STRIP_A(3) int64_t j = 0;
     for (; j + VF_LANES <= s->n; j += VF_LANES) {
-        if (kk == 4) {
+        if (fetch) {
             const vf_real *next = s->b + 4 * s->ldb + j; /* a prefetch past the end does no harm */
             __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + s->ldb, 0, 2);
             __builtin_prefetch(next + 2 * s->ldb, 0, 2);
@@ -74,16 +72,18 @@ VF_INLINE void strip_run(const strip *s, const int mr, const int kk)
     }
 }
 
+enum { STRIP_WIDE = 1024 /* columns for which 16 rows below are far enough ahead, and not 8 */ };
+
 /* One row by eight steps of k: C comes and goes half as often, and more of memory is kept busy (24
-   to 28 GB/s of B; from L3 3 % are lost). */
-VF_INLINE void strip_line(const strip *s)
+   to 28 GB/s of B). fetch, a constant: what comes. */
+VF_INLINE void strip_line(const strip *s, const bool fetch)
 {
     vf a[8];
     const vf_real *b0 = s->b, *b4 = b0 + 4 * s->ldb;
     int64_t b_ld = s->ldb * (int64_t)sizeof(vf_real), b_ld3 = 3 * b_ld;
     WHOLE_HIDE(b_ld);
     WHOLE_HIDE(b_ld3);
-    const int64_t ahead = 8 * s->ldb;
+    const int64_t ahead = (s->n < STRIP_WIDE ? 8 : 16) * s->ldb;
 #define STRIP_A8(q) a[q] = vf_bcast(s->a + (q));
 #define STRIP_AHEAD8(q) __builtin_prefetch(QUAD_ROW(const vf_real, b, q) + ahead, 0, 2);
 #define STRIP_STEP8(q) v = vf_fma(a[q], vf_load(QUAD_ROW(const vf_real, b, q)), v);
@@ -92,7 +92,9 @@ VF_INLINE void strip_line(const strip *s)
     int64_t j = 0;
     for (; j + VF_LANES <= s->n; j += VF_LANES, b0 += VF_LANES, b4 += VF_LANES) {
         vf v = s->fresh ? vf_zero() : vf_load(s->c + j);
-        EACH_ROW(STRIP_AHEAD8)
+        if (fetch) {
+            EACH_ROW(STRIP_AHEAD8)
+        }
         EACH_ROW(STRIP_STEP8)
         vf_store(s->c + j, v);
     }
@@ -110,15 +112,62 @@ VF_INLINE void strip_rows(strip s, int64_t m, const int kk)
     for (int64_t i = 0; i < m; i += GEMM_SMALL_M) {
         int64_t mr = lmn_min_i64(GEMM_SMALL_M, m - i);
         if (mr == 1)
-            strip_run(&s, 1, kk);
+            strip_run(&s, 1, kk, kk == 4);
         else if (mr == 2)
-            strip_run(&s, 2, kk);
+            strip_run(&s, 2, kk, kk == 4);
         else if (GEMM_SMALL_M > 2 && mr == 3)
-            strip_run(&s, 3, kk);
+            strip_run(&s, 3, kk, kk == 4);
         else
-            strip_run(&s, GEMM_SMALL_M, kk);
+            strip_run(&s, GEMM_SMALL_M, kk, kk == 4);
         s.a += mr * s.lda, s.c += mr * s.ldc;
     }
+}
+
+/*
+ * One row by eight steps of k at a time, k of it in all; what is left of k is returned. Rows from
+ * memory want to be fetched, rows from L3 come faster if they are not (92 GB/s instead of 76), and
+ * only the clock knows: the weights of a model come from memory even where each would fit. So a
+ * step that was fast goes without. Eight rows 4 KiB apart would share a set of L1.
+ */
+#if defined(__x86_64__)
+enum { STRIP_CLOCK = 1 };
+#define STRIP_TICKS() __builtin_ia32_rdtsc()
+#else
+enum { STRIP_CLOCK = 0 };
+#define STRIP_TICKS() 0u
+#endif
+enum { STRIP_HOT = 3 /* ticks a line of the caches */, STRIP_TIMED = 8192 /* elements at least */ };
+
+/* Eight steps of k. */
+VF_INLINE void strip_step(strip *s, bool hot)
+{
+    if (hot && s->ldb % (int64_t)PAGE == 0) {
+        for (int half = 0; half < 2; half++) {
+            strip_run(s, 1, 4, false);
+            s->a += 4, s->b += 4 * s->ldb, s->fresh = false;
+        }
+        return;
+    }
+    if (hot)
+        strip_line(s, false);
+    else
+        strip_line(s, true);
+    s->a += 8, s->b += 8 * s->ldb, s->fresh = false;
+}
+
+static int64_t strip_steps(strip *s, int64_t k, bool far)
+{
+    const bool timed = STRIP_CLOCK && !far && s->n >= VF_LANES;
+    const int64_t n = lmn_max_i64(1, s->n), each = lmn_max_i64(1, STRIP_TIMED / 8 / n);
+    const int64_t lines = 8 * each * n * (int64_t)sizeof(vf_real) / 64;
+    bool hot = false;
+    while (k >= 8) {
+        const uint64_t since = timed ? STRIP_TICKS() : 0;
+        int64_t i = 0;
+        for (; i < each && k >= 8; i++, k -= 8) strip_step(s, hot);
+        hot = timed && (int64_t)(STRIP_TICKS() - since) < lines * STRIP_HOT;
+    }
+    return k;
 }
 
 static void clear_block(const gemm_block *t)
@@ -132,17 +181,11 @@ static void small_nn_run(const gemm_block *t)
     if (t->k == 0 && !t->beta) clear_block(t);
     /* m rows of C by 2 to 4 KiB, or one by 16. */
     const int64_t width = t->m > 4 ? 512 : t->m > 1 ? 1024 : 4096;
-    /* Eight rows 4 KiB apart share a set of L1, which matters where B comes from a cache. */
-    const bool one = t->m == 1 && (t->b_far || t->ldb * (int64_t)sizeof(vf_real) % 4096 != 0);
     for (int64_t j = 0; j < t->n; j += width) {
         strip s = {
             t->a,    t->lda, t->b + j, t->ldb, t->c + j, t->ldc, lmn_min_i64(width, t->n - j),
             !t->beta};
-        int64_t k = t->k;
-        for (; one && k >= 8; k -= 8) {
-            strip_line(&s);
-            s.a += 8, s.b += 8 * s.ldb, s.fresh = false;
-        }
+        int64_t k = t->m == 1 ? strip_steps(&s, t->k, t->b_far) : t->k;
         for (; k >= 4; k -= 4) {
             strip_rows(s, t->m, 4);
             s.a += 4, s.b += 4 * s.ldb, s.fresh = false;
