@@ -84,6 +84,65 @@ VF_INLINE void run_vectors(const run *r, const int stride)
     }
 }
 
+#ifdef IM2COL_DEALS
+/* A line of three taps of stride 2: a line of input is loaded once for the rows of all of them.
+   r->src stands at the first tap; columns -left .. right - 1 from there on are inside. */
+VF_INLINE void run_three(const run *r, int64_t v, int64_t left, int64_t right, int64_t nr)
+{
+    static const float none[1];
+    const float *src = r->src + 2 * v, *first = src;
+    int64_t plane = r->plane, first_plane = plane;
+    const int64_t lo = -left - 2 * v - 1, hi = right - 2 * v - 1;
+    const vm m0 = vm_range(lo, hi), m1 = vm_range(lo - VF_LANES, hi - VF_LANES);
+    if (lo >= 0 || hi < 0) first = none, first_plane = 0;
+    const vm out = v + VF_LANES <= r->room ? vm_first(VF_LANES) : vm_first(r->len - v);
+    float *dst = r->dst + v;
+    for (int64_t c = 0; c < r->n_c; c++, src += plane, first += first_plane, dst += r->dst_step) {
+        vf x[3];
+        deal_three(vf_bcast(first), vf_loadm(src + 1, m0), vf_loadm(src + 1 + VF_LANES, m1), x);
+        for (int64_t kx = 0; kx < 3; kx++) vf_storem(dst + kx * nr, out, x[kx]);
+    }
+}
+
+/* The vectors of [from, to), all of whose columns lie inside. */
+VF_INLINE void run_three_inside(const run *r, int64_t from, int64_t to, int64_t nr)
+{
+    for (int64_t c = 0; c < r->n_c; c++) {
+        const float *src = r->src + c * r->plane + 2 * from;
+        float *dst = r->dst + c * r->dst_step + from;
+        for (int64_t v = from; v < to; v += VF_LANES, src += 2 * VF_LANES, dst += VF_LANES) {
+            vf x[3];
+            deal_three(vf_bcast(src), vf_load(src + 1), vf_load(src + 1 + VF_LANES), x);
+            for (int64_t kx = 0; kx < 3; kx++) vf_store(dst + kx * nr, x[kx]);
+        }
+    }
+}
+
+/* Every tap of one segment, where lines of the kernel are such lines. */
+static void pack_three(const lmn_im2col_block *b, const segment *s, float *panel)
+{
+    const lmn_conv_geom *g = b->g;
+    run r = {.plane = lmn_conv_volume(g->in), .n_c = b->n_c, .len = s->len};
+    r.dst_step = lmn_conv_volume(g->kernel) * b->nr;
+    r.dst = panel + s->column, r.room = b->nr - s->column;
+    const int64_t ix = lmn_conv_at(g, 2, s->ox, 0);
+    for (int64_t k = 0; k < g->kernel[0] * g->kernel[1]; k++, r.dst += 3 * b->nr) {
+        const int64_t iz = lmn_conv_at(g, 0, s->oz, k / g->kernel[1]);
+        const int64_t iy = lmn_conv_at(g, 1, s->oy, k % g->kernel[1]);
+        const bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
+        r.src = inside ? b->x + (iz * g->in[1] + iy) * g->in[2] + ix : b->x;
+        const int64_t left = inside ? ix : 0, right = inside ? g->in[2] - ix : 0;
+        const int64_t from = left < 0 ? lmn_round_up_i64((1 - left) / 2, VF_LANES) : 0;
+        const int64_t to = lmn_min_i64(r.len, (right - 1) / 2) / VF_LANES * VF_LANES;
+        if (from < to) run_three_inside(&r, from, to, b->nr);
+        for (int64_t v = 0; v < r.len; v += VF_LANES) {
+            if (v >= from && v < to) continue;
+            run_three(&r, v, left, right, b->nr);
+        }
+    }
+}
+#endif
+
 /* Every tap of one segment. */
 static void pack_segment(const lmn_im2col_block *b, const segment *s, float *panel)
 {
@@ -128,7 +187,13 @@ static void im2col_run(const lmn_im2col_block *b)
         segment s = {.column = j % b->nr, .ox = ox};
         s.oy = p / g->out[2] % g->out[1], s.oz = p / g->out[2] / g->out[1];
         s.len = lmn_min_i64(lmn_min_i64(g->out[2] - ox, b->nr - s.column), b->n - j);
-        pack_segment(b, &s, b->packed + j / b->nr * b->nr * n_rows);
+        float *panel = b->packed + j / b->nr * b->nr * n_rows;
+#ifdef IM2COL_DEALS
+        if (g->kernel[2] == 3 && g->stride[2] == 2 && g->dilation[2] == 1)
+            pack_three(b, &s, panel);
+        else
+#endif
+            pack_segment(b, &s, panel);
         j += s.len;
     }
 }
