@@ -35,7 +35,8 @@ ALWAYS __m256i packed4(const uint8_t *q, int64_t groups)
 ALWAYS void halves8(const uint8_t *q, int64_t groups, __m256i *first, __m256i *second)
 {
     const __m256i zero = _mm256_setzero_si256();
-    const __m256i a = groups >= 1 ? load(q) : zero, b = groups >= 2 ? load(q + 32) : zero;
+    __m256i a = groups >= 1 ? load(q) : zero, b = groups >= 2 ? load(q + 32) : zero;
+    __asm__ volatile("" : "+x"(a), "+x"(b)); /* lines in their order */
     *first = _mm256_permute2x128_si256(a, b, 0x20);
     *second = _mm256_permute2x128_si256(a, b, 0x31);
 }
@@ -101,9 +102,10 @@ typedef struct spread {
 
 static spread spread_of(const lmn_nbdot_weights *w)
 {
+    static const int32_t group[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
     const int32_t shift = w->shift < 4 ? w->shift : 4;
     spread s = {.blocks = LMN_NBDOT_GROUPS >> shift};
-    for (int32_t i = 0; i < LMN_NBDOT_GROUPS; i++) s.scale_at[nbdot_place(i)] = i >> shift;
+    for (int32_t i = 0; i < LMN_NBDOT_GROUPS; i++) s.scale_at[i] = group[i] >> shift;
     return s;
 }
 
@@ -189,40 +191,58 @@ ALWAYS __m256 chunk(const weights *w, const uint8_t *p, __m256 acc, int bits)
 #undef DOT
 #undef TWOS
 
+/* A row of weights by one or two packed rows, a_step apart: their chains, by halves. zps: middle
+   zero points, or what is to hold those there are. */
+typedef struct product {
+    const lmn_nbdot_weights *of;
+    const spread *s;
+    int32_t *zps;
+    int64_t j, a_step;
+    __m256 c00, c01, c10, c11;
+} product;
+
+/* A chunk of groups [g, g + n), n up to 16; m, bits, more and an n of 16 are constants. */
+ALWAYS void chunk_at(product *c, const uint8_t *a, int64_t g, const int64_t n, const int m,
+                     const int bits, const bool more)
+{
+    const lmn_nbdot_weights *of = c->of;
+    const uint8_t *q = of->q + c->j * of->row_bytes + g * 4 * bits, *next = a + c->a_step;
+    const int64_t block = g >> of->shift, blocks = ((n - 1) >> of->shift) + 1;
+    const float *scale = of->scale + c->j * of->n_blocks + block;
+    weights w;
+    if (of->zp) zero_points(c->zps, of->zp + c->j * of->zp_bytes, c->s, block, blocks, bits);
+    w.scale = scales_of(scale, c->s, 0, blocks), w.zp = load(c->zps);
+    weights_at(q, n, bits, more, &w);
+    c->c00 = (more ? chunk : chunk_of_one)(&w, a, c->c00, bits);
+    if (m > 1) c->c10 = (more ? chunk : chunk_of_one)(&w, next, c->c10, bits);
+    w.scale = scales_of(scale, c->s, 1, blocks), w.zp = load(c->zps + 8);
+    weights_at(q + 8 * bits, n - 2, bits, more, &w);
+    c->c01 = (more ? chunk : chunk_of_one)(&w, a + 32, c->c01, bits);
+    if (m > 1) c->c11 = (more ? chunk : chunk_of_one)(&w, next + 32, c->c11, bits);
+}
+
 ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits,
                  const bool more)
 {
     const spread s = spread_of(of);
-    const int64_t next = p->a_step, end = p->g + p->groups;
+    const int64_t end = p->g + p->groups;
     int32_t zps[LMN_NBDOT_GROUPS];
     for (int i = 0; i < LMN_NBDOT_GROUPS; i++) zps[i] = 1 << (bits - 1);
-    for (int64_t r = 0; r < p->rows; r++) {
-        const uint8_t *q = of->q + (p->j + r) * of->row_bytes + p->g * 4 * bits, *a = p->a;
-        const float *scale = of->scale + (p->j + r) * of->n_blocks;
-        float *acc = p->acc[r * m], *acc1 = p->acc[r * m + m - 1];
-        __m256 c00 = _mm256_setzero_ps(), c01 = c00, c10 = c00, c11 = c00;
+    for (int64_t j = p->j; j < p->j + p->rows; j++) {
+        float *acc = p->acc[(j - p->j) * m], *acc1 = p->acc[(j - p->j) * m + m - 1];
+        const __m256 zero = _mm256_setzero_ps();
+        product c = {of, &s, zps, j, p->a_step, zero, zero, zero, zero};
         if (p->g > 0) {
-            c00 = _mm256_loadu_ps(acc), c01 = _mm256_loadu_ps(acc + 8);
-            c10 = _mm256_loadu_ps(acc1), c11 = _mm256_loadu_ps(acc1 + 8);
+            c.c00 = _mm256_loadu_ps(acc), c.c01 = _mm256_loadu_ps(acc + 8);
+            c.c10 = _mm256_loadu_ps(acc1), c.c11 = _mm256_loadu_ps(acc1 + 8);
         }
-        for (int64_t g = p->g; g < end; g += LMN_NBDOT_GROUPS) {
-            const int64_t n = lmn_min_i64(LMN_NBDOT_GROUPS, end - g), block = g >> of->shift;
-            const int64_t blocks = ((n - 1) >> of->shift) + 1;
-            weights w;
-            if (of->zp)
-                zero_points(zps, of->zp + (p->j + r) * of->zp_bytes, &s, block, blocks, bits);
-            w.scale = scales_of(scale + block, &s, 0, blocks), w.zp = load(zps);
-            weights_at(q, n, bits, more, &w);
-            c00 = (more ? chunk : chunk_of_one)(&w, a, c00, bits);
-            if (m > 1) c10 = (more ? chunk : chunk_of_one)(&w, a + next, c10, bits);
-            w.scale = scales_of(scale + block, &s, 1, blocks), w.zp = load(zps + 8);
-            weights_at(q + 8 * bits, n - 2, bits, more, &w);
-            c01 = (more ? chunk : chunk_of_one)(&w, a + 32, c01, bits);
-            if (m > 1) c11 = (more ? chunk : chunk_of_one)(&w, a + next + 32, c11, bits);
-            q += 64 * bits, a += LMN_NBDOT_CHUNK;
-        }
-        _mm256_storeu_ps(acc, c00), _mm256_storeu_ps(acc + 8, c01);
-        if (m > 1) _mm256_storeu_ps(acc1, c10), _mm256_storeu_ps(acc1 + 8, c11);
+        const uint8_t *a = p->a;
+        int64_t g = p->g;
+        for (; end - g >= LMN_NBDOT_GROUPS; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK)
+            chunk_at(&c, a, g, LMN_NBDOT_GROUPS, m, bits, more);
+        if (g < end) chunk_at(&c, a, g, end - g, m, bits, more);
+        _mm256_storeu_ps(acc, c.c00), _mm256_storeu_ps(acc + 8, c.c01);
+        if (m > 1) _mm256_storeu_ps(acc1, c.c10), _mm256_storeu_ps(acc1 + 8, c.c11);
     }
 }
 
