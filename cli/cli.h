@@ -41,7 +41,9 @@ extern const char cli_help_run[], cli_help_check[], cli_help_inspect[], cli_help
 __attribute__((format(printf, 1, 2))) int cli_fail(const char *fmt, ...);
 /* The same for `msg`, of something at `path`, which is named once. */
 int cli_fail_at(const char *path, const char *msg);
-/* The same for a model that did not load; says what the file is where it is something else. */
+/* What the file is whose bytes `err` finds damaged, where it is something else; else NULL. */
+const char *cli_guess(const char *path, const lamina_error *err);
+/* The same for a model that did not load, with that guess. */
 int cli_fail_load(const char *path, const lamina_error *err);
 /* Can a result be written there, before what it is of is measured? NULL: nowhere, and yes. Reports
  * failure itself; what lies there stays as it is. */
@@ -67,8 +69,11 @@ bool cli_resolve(const char *url, char *out, size_t cap);
 
 /* An engine with `threads` (0 = automatic) and the environment's caps; reports failure itself. */
 int cli_engine(uint32_t threads, lamina_engine **out);
-/* The same, writing into a trace; NULL: none. */
-int cli_engine_traced(uint32_t threads, lamina_trace *trace, lamina_engine **out);
+/* What an engine warns of, as lines on stderr. */
+extern const lamina_log_sink cli_warnings;
+/* The same, writing into a trace; NULL: none. `log`: as cli_engine's, cli_warnings, or NULL. */
+int cli_engine_traced(uint32_t threads, lamina_trace *trace, const lamina_log_sink *log,
+                      lamina_engine **out);
 /* The trace that --trace FILE asks for; reports failure itself. */
 int cli_trace_to(const char *path, lamina_trace **out);
 /* The libraries named by --plugin, in order. */

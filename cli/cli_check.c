@@ -221,6 +221,8 @@ static int check_all(checker *c)
     c->found.text = !c->json;
     const lamina_load_opts o = {.size = sizeof o, .collect = true, .lint = true};
     lamina_status st = lamina_model_load(c->e, c->path, &o, &c->m, &err);
+    const char *what = st == LAMINA_OK ? NULL : cli_guess(c->path, &err);
+    if (what) (void)snprintf(err.msg, sizeof err.msg, "this is no ONNX file but %s", what);
     if (st == LAMINA_OK) rc = cli_findings_diags(&c->found, c->path, c->m);
     if (st == LAMINA_OK && rc == CLI_OK) st = lamina_session_create(c->m, NULL, &c->s, &err);
     if (st != LAMINA_OK) rc = cli_findings_error(&c->found, c->path, &err);

@@ -125,21 +125,26 @@ int cli_next(const char *verb, const cli_opt *spec, int argc, char **argv, int *
     return -2;
 }
 
-int cli_engine(uint32_t threads, lamina_engine **out)
+static void warn(void *ctx, lamina_log_level level, const char *line)
 {
-    return cli_engine_traced(threads, NULL, out);
+    (void)ctx;
+    if (level >= LAMINA_LOG_WARN) (void)fprintf(stderr, "lamina: warning: %s\n", line);
 }
 
-int cli_engine_traced(uint32_t threads, lamina_trace *trace, lamina_engine **out)
+const lamina_log_sink cli_warnings = {.abi = LAMINA_LOG_ABI, .write = warn};
+
+int cli_engine(uint32_t threads, lamina_engine **out)
 {
-    const lamina_engine_opts o = {.size = sizeof o, .n_threads = threads, .trace = trace};
-    lamina_status st = lamina_engine_create(&o, out);
-    if (st == LAMINA_OK) return CLI_OK;
-    const char *isa = getenv("LAMINA_ISA");
-    if (st == LAMINA_E_INVALID && isa)
-        return cli_fail("LAMINA_ISA=%s is no instruction set; use ref, avx2, avx512, amx or neon",
-                        isa);
-    return cli_fail("no engine: %s", lamina_status_text(st));
+    return cli_engine_traced(threads, NULL, &cli_warnings, out);
+}
+
+int cli_engine_traced(uint32_t threads, lamina_trace *trace, const lamina_log_sink *log,
+                      lamina_engine **out)
+{
+    const lamina_engine_opts o = {
+        .size = sizeof o, .n_threads = threads, .trace = trace, .log = log};
+    const lamina_status st = lamina_engine_create(&o, out);
+    return st == LAMINA_OK ? CLI_OK : cli_fail("no engine: %s", lamina_status_text(st));
 }
 
 bool cli_precision(const char *verb, const char *text, uint32_t *out)

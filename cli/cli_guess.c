@@ -23,8 +23,9 @@ static const struct {
     {8, "{\"", "a safetensors file, weights without a graph; export the model as ONNX"},
 };
 
-static const char *guess(const char *path)
+const char *cli_guess(const char *path, const lamina_error *err)
 {
+    if (err->status != LAMINA_E_CORRUPT && err->status != LAMINA_E_PARSE) return NULL;
     char head[32] = {0};
     FILE *f = fopen(path, "rb");
     const size_t n = f ? fread(head, 1, sizeof head, f) : 0;
@@ -38,7 +39,6 @@ static const char *guess(const char *path)
 
 int cli_fail_load(const char *path, const lamina_error *err)
 {
-    const bool damaged = err->status == LAMINA_E_CORRUPT || err->status == LAMINA_E_PARSE;
-    const char *what = damaged ? guess(path) : NULL;
+    const char *what = cli_guess(path, err);
     return what ? cli_fail("%s is no ONNX file but %s", path, what) : cli_fail_at(path, err->msg);
 }

@@ -265,7 +265,7 @@ static int execute(job *j)
 {
     lamina_error err;
     int rc = j->trace_path ? cli_trace_to(j->trace_path, &j->trace) : CLI_OK;
-    if (rc == CLI_OK) rc = cli_engine_traced((uint32_t)j->threads, j->trace, &j->e);
+    if (rc == CLI_OK) rc = cli_engine_traced((uint32_t)j->threads, j->trace, &cli_warnings, &j->e);
     if (rc == CLI_OK) rc = cli_plugins_load(&j->plugins, j->e);
     if (rc == CLI_OK) rc = open_model(j);
     if (rc == CLI_OK) rc = make_inputs(j);
@@ -319,6 +319,8 @@ static int parse(job *j, int argc, char **argv)
         if (o == 13 && cli_plugins_add(&j->plugins, "run", v) != CLI_OK) return CLI_USAGE;
     }
     if (!j->path) return cli_usage("run", "which model?");
+    if (j->labels && !recipe_name && !j->image)
+        return cli_usage("run", "--labels goes with --image or --recipe");
     if (!recipe_name && j->image) recipe_name = "imagenet";
     if (recipe_name && !recipe_read(recipe_name, &j->recipe)) return CLI_FAULT;
     j->has_recipe = recipe_name != NULL;

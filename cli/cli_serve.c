@@ -111,7 +111,10 @@ static int serve(cli_serve_job *j, lamina_engine *e)
     if (j->tls.cert && lamina_tls_open(e, &j->tls, &j->opts.tls, &err) != LAMINA_OK)
         return cli_fail("--tls %s %s: %s", j->tls.cert, j->tls.key, err.msg);
     cli_serve_confine(j);
-    if (lamina_server_start(e, &j->opts, &s, &err) != LAMINA_OK) return cli_fail("%s", err.msg);
+    if (lamina_server_start(e, &j->opts, &s, &err) != LAMINA_OK) {
+        const char *what = cli_guess(j->opts.models, &err);
+        return what ? cli_fail_load(j->opts.models, &err) : cli_fail("%s", err.msg);
+    }
     if (j->json)
         cli_serve_print_json(j, s);
     else
@@ -159,7 +162,7 @@ int cli_serve(int argc, char **argv)
     if (j.opts.admin && !getenv("LAMINA_TRACE") &&
         lamina_trace_create(NULL, &to, &trace, &err) != LAMINA_OK)
         fprintf(stderr, "lamina: no /v2/admin/trace: %s\n", err.msg);
-    rc = cli_engine_traced(j.opts.n_threads, trace, &e);
+    rc = cli_engine_traced(j.opts.n_threads, trace, NULL, &e);
     if (rc == CLI_OK) {
         rc = serve(&j, e);
         lamina_tls_close(j.opts.tls);

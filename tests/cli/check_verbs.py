@@ -132,11 +132,17 @@ def mistakes(sh, d):
                        (struct.pack("<Q", 9) + b'{"a": 1}', "safetensors"),
                        (b"\xff" * 20, "damaged")):
         (d / "other.onnx").write_bytes(data)
-        sh("run", "other.onnx", rc=1, says=("other.onnx", says))
+        for verb in ("run", "check"):
+            sh(verb, "other.onnx", rc=1, says=("other.onnx", says))
     sh("run", ".", rc=1, says="is a folder; name a file")
     for verb in ("run", "bench", "tune"):
         sh(verb, "add.onnx", "--dim", "M=3", rc=1, says=("--dim M=3", "there are: N"))
     sh("run", "add.onnx", "--image", "none.png", rc=1, says=("none.png", "No such file"))
+    sh("run", "add.onnx", "--random", "1", "--labels", "a.txt", rc=2, says="goes with --image")
+    for name in ("LAMINA_ISA", "LAMINA_KERNEL"):
+        sh.env[name] = "gemm.f32:avx3"
+        sh("run", "add.onnx", "--random", "1", says=("warning", f"{name}=gemm.f32:avx3"))
+        del sh.env[name]
     sh("bench", "false-sharin", rc=2, says=("false-sharin", "did you mean false-sharing?"))
     if os.geteuid():  # root may read everything
         (d / "locked.onnx").write_bytes(b"x")

@@ -235,6 +235,10 @@ def addresses(program, d):
     p = subprocess.run([program, "serve", str(d / "bad.onnx")], capture_output=True, text=True,
                        timeout=60, check=False)
     want(p.returncode == 1 and "error" in p.stderr, f"bad model: {p.stderr}")
+    replace(d / "bad.onnx", b"version https://git-lfs.github.com/spec/v1\n")
+    p = subprocess.run([program, "serve", str(d / "bad.onnx")], capture_output=True, text=True,
+                       timeout=60, check=False)
+    want(p.returncode == 1 and "git lfs pull" in p.stderr, f"no model: {p.stderr}")
     replace(d / "tokens.txt", "# ours\nsecret-token-1\n\nsecret-token-2\n")
     with Server(program, one, "--tokens", str(d / "tokens.txt"), listen="0.0.0.0:0") as s:
         want(s.ask("GET", "/v2/health/live")[0] == 200, "health needs no token")
