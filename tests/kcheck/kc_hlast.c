@@ -1,7 +1,7 @@
 /*
  * kcheck driver of the hgemm family under convolutions with the channels last: any geometry on
- * small integers, whose sums are exact, and residuals of any bits under sums of zero. Class exact;
- * behind SiLU half a unit of bf16 more.
+ * small integers, whose sums are exact, residuals of any bits under sums of zero, and sums that a
+ * bias makes denormal. Class exact; behind SiLU half a unit of bf16 more.
  */
 #include "kcheck/kc_conv.h"
 
@@ -81,6 +81,21 @@ static void make(kc_ctx *kc, bool zero, bool wild, draw *d)
     d->a.lo = kc_int(kc, 0, 3) ? 0 : -INFINITY, d->a.hi = kc_int(kc, 0, 1) ? 60 : INFINITY;
 }
 
+/* Sums of whole windows that a bias leaves but denormals of, or nothing. */
+static void make_tiny(kc_ctx *kc, draw *d)
+{
+    const lmn_conv_geom *g = &d->g;
+    const int64_t n_x = g->n * g->c_in * lmn_conv_volume(g->in);
+    const int64_t products = g->c_in * lmn_conv_volume(g->kernel);
+    float *bias = floats_of(kc, g->c_out, 8);
+    d->a = (lmn_hlast_args){.x = halves_of(kc, n_x, 4), .bias = bias, .hi = INFINITY};
+    d->a.clipped = kc_int(kc, 0, 1);
+    for (int64_t i = 0; i < n_x; i++) ((uint16_t *)(uintptr_t)d->a.x)[i] = hgemm_to_bf16(0x1p-60f);
+    for (int64_t i = 0; i < g->c_out * products; i++) d->w[i] = 0x1p-60f;
+    for (int64_t i = 0; i < g->c_out; i++)
+        bias[i] = bias[i] * 0x1p-133f - (kc_int(kc, 0, 3) ? (float)products * 0x1p-120f : 0);
+}
+
 static uint16_t expected(const draw *d, int64_t e)
 {
     const lmn_conv_geom *g = &d->g;
@@ -123,6 +138,7 @@ static void check_last(kc_ctx *kc, const lmn_krow *head)
         const lmn_conv_geom *g = &d.g;
         lmn_hlast_plan plan;
         make(kc, c % 10 == 0, c % 10 == 1, &d);
+        if (c % 10 == 2) make_tiny(kc, &d);
         lmn_hlast_plan_make(row, g, d.a.add != NULL, &plan);
         const lmn_hlast_weights w = {d.w, g->c_out, g->c_in, lmn_conv_volume(g->kernel),
                                      g->kernel[2]};

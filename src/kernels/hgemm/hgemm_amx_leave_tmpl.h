@@ -49,60 +49,116 @@ static void let_go(waiting *w)
     w->held = NULL;
 }
 
-/* Sixteen columns of a row: bias, what lmn_hgemm_head calls `act`, residual, clip. Adding -0
-   changes nothing. */
-VF_INLINE vf ended(vf v, vf col, const int act, vf add, vf lo, vf hi)
+/* Sixteen columns of a row: bias, what lmn_hgemm_head calls `act`, residual, clip; capped: is hi
+   not +inf? Adding -0 changes nothing. */
+VF_INLINE vf ended(vf v, vf col, const int act, vf add, vf lo, vf hi, const bool capped)
 {
     v = vf_add(v, col);
     if (act == LMN_EPI_SILU) v = bf16_silu(v);
     if (act == LMN_EPI_GELU) v = vf_gelu(v);
     if (act == LMN_EPI_GELU_TANH) v = vf_gelu_tanh(v);
-    return vf_min(hi, vf_max(lo, vf_add(v, add)));
+    v = vf_max(lo, vf_add(v, add));
+    return capped ? vf_min(hi, v) : v;
 }
 
 /* What rows of 16 bits of a tile have in common. */
 typedef struct short_rows {
     vf col0, col1, lo, hi;
     int64_t n; /* columns */
+    bool capped;
+    bool calm; /* without act and residual none of them makes a denormal */
 } short_rows;
+
+/* Products are no denormals, and so no denormal is made by adding 0 or what is not less than
+   2^-100: where they cancel, both are multiples of 2^-124. */
+VF_INLINE vm near_zero(vf v)
+{
+    const __m512i magnitude = _mm512_slli_epi32(_mm512_castps_si512(v), 1);
+    const __m512i zero = _mm512_setzero_si512(), least = _mm512_set1_epi32(27 << 24);
+    return _mm512_mask_cmplt_epu32_mask(_mm512_cmpneq_epu32_mask(magnitude, zero), magnitude,
+                                        least);
+}
 
 VF_INLINE short_rows short_rows_of(const lmn_hgemm_head *h, int64_t j, int64_t n)
 {
     const vf none = vf_set1(-0.0f);
-    return (short_rows){.col0 = h->col ? vf_loadm(h->col + j, vm_first(n)) : none,
-                        .col1 =
-                            h->col ? vf_loadm(h->col + j + VF_LANES, vm_first(n - VF_LANES)) : none,
-                        .lo = vf_set1(h->lo),
-                        .hi = vf_set1(h->hi),
-                        .n = n};
+    short_rows r = {.col0 = none, .col1 = none, .lo = vf_set1(h->lo), .hi = vf_set1(h->hi), .n = n};
+    if (h->col) {
+        r.col0 = vf_loadm(h->col + j, vm_first(n));
+        r.col1 = vf_loadm(h->col + j + VF_LANES, vm_first(n - VF_LANES));
+    }
+    r.capped = !(h->hi == INFINITY);
+    r.calm = !(near_zero(r.col0) | near_zero(r.col1) | near_zero(r.lo) | near_zero(r.hi));
+    return r;
 }
 
-/* A row. add: is there a residual, at `from`; whole: are there 32 columns; constants at every call,
-   as act. The instruction that rounds makes denormals 0. */
+/* What stands at the call of short_row(), constants all: is there a residual, at `from`; are there
+   32 columns; are denormals out of the question; is there a clip from above; an act. */
+typedef struct short_kind {
+    bool add, whole, calm, capped;
+    int act;
+} short_kind;
+
+/* A row. The instruction that rounds makes denormals 0. */
 VF_INLINE void short_row(const short_rows *r, const float *sums, const uint16_t *from,
-                         uint16_t *out, const bool add, const bool whole, const int act)
+                         uint16_t *out, const short_kind k)
 {
     enum { DENORMAL = 0x20 };
-    const vm in0 = whole ? 0xffff : vm_first(r->n),
-             in1 = whole ? 0xffff : vm_first(r->n - VF_LANES);
-    const bool right = whole || r->n > VF_LANES; /* else that half holds nothing */
+    const vm in0 = k.whole ? 0xffff : vm_first(r->n),
+             in1 = k.whole ? 0xffff : vm_first(r->n - VF_LANES);
+    const bool right = k.whole || r->n > VF_LANES; /* else that half holds nothing */
     vf add0 = vf_set1(-0.0f), add1 = add0;
-    if (add) {
-        const __m512i x = whole ? load32(from) : load32n(from, r->n);
+    if (k.add && k.whole) {
+        add0 = bf16_widen(_mm256_loadu_si256((const __m256i *)(const void *)from));
+        add1 = bf16_widen(_mm256_loadu_si256((const __m256i *)(const void *)(from + VF_LANES)));
+    } else if (k.add) {
+        const __m512i x = load32n(from, r->n);
         add0 = bf16_widen(_mm512_castsi512_si256(x));
         add1 = bf16_widen(_mm512_extracti64x4_epi64(x, 1));
     }
-    const vf v0 = ended(vf_load(sums), r->col0, act, add0, r->lo, r->hi);
+    const vf v0 = ended(vf_load(sums), r->col0, k.act, add0, r->lo, r->hi, k.capped);
     vf v1 = vf_zero();
-    if (right) v1 = ended(vf_load(sums + VF_LANES), r->col1, act, add1, r->lo, r->hi);
-    if (LMN_LIKELY(!(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL) |
-                     _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
-        if (whole)
+    if (right) v1 = ended(vf_load(sums + VF_LANES), r->col1, k.act, add1, r->lo, r->hi, k.capped);
+    if (k.calm || LMN_LIKELY(_kortestz_mask16_u8(_mm512_mask_fpclass_ps_mask(in0, v0, DENORMAL),
+                                                 _mm512_mask_fpclass_ps_mask(in1, v1, DENORMAL)))) {
+        if (k.whole)
             _mm512_storeu_si512(out, f32_join(v0, v1));
         else
             _mm512_mask_storeu_epi16(out, first32(r->n), f32_join(v0, v1));
     } else {
         bf16_store(out, v0, r->n), bf16_store(out + VF_LANES, v1, r->n - VF_LANES);
+    }
+}
+
+/* m rows, `ld` apart but for the sums. */
+VF_INLINE void short_rows_run(const short_rows *r, const float *sums, const uint16_t *from,
+                              uint16_t *out, int64_t m, int64_t ld, const short_kind k)
+{
+    for (; !k.act && m >= 2; m -= 2, sums += 2 * HG_NR, out += 2 * ld) {
+        short_row(r, sums, from, out, k);
+        short_row(r, sums + HG_NR, k.add ? from + ld : NULL, out + ld, k);
+        if (k.add) from += 2 * ld;
+    }
+    for (; m > 0; m--, sums += HG_NR, out += ld) {
+        short_row(r, sums, from, out, k);
+        if (k.add) from += ld;
+    }
+}
+
+/* The same, by what is known of r where that is worth it. */
+VF_INLINE void short_rows_any(const short_rows *r, const float *sums, const uint16_t *from,
+                              uint16_t *out, int64_t m, int64_t ld, short_kind k)
+{
+    const bool calm = r->calm && !k.add;
+    k.capped = true;
+    if (k.act || !k.whole || (!k.add && !calm)) {
+        short_rows_run(r, sums, from, out, m, ld, k);
+    } else if (r->capped) {
+        k.calm = !k.add;
+        short_rows_run(r, sums, from, out, m, ld, k);
+    } else {
+        k.calm = !k.add, k.capped = false;
+        short_rows_run(r, sums, from, out, m, ld, k);
     }
 }
 
@@ -113,10 +169,8 @@ VF_INLINE void leave_short(const waiting *w, const bool add, const bool whole, c
     const short_rows r = short_rows_of(&h, w->j, w->n);
     uint16_t *out = h.out + w->i * h.out_ld + w->j;
     const uint16_t *from = add ? h.add + w->i * h.out_ld + w->j : NULL;
-    for (int64_t i = 0; i < w->m; i++, out += h.out_ld) {
-        short_row(&r, w->sums + i * HG_NR, from, out, add, whole, act);
-        if (add) from += h.out_ld;
-    }
+    const short_kind kind = {.add = add, .whole = whole, .act = act};
+    short_rows_any(&r, w->sums, from, out, w->m, h.out_ld, kind);
 }
 
 /* Rows of f32. */
@@ -133,8 +187,9 @@ static void leave_f32(const waiting *w)
         for (int64_t i = 0; i < w->m; i++, c += w->t->ldc) {
             vf x = vf_load(w->sums + i * HG_NR + v);
             if (h.row) x = vf_add(x, vf_set1(h.row[w->i + i]));
-            vf_storem(c, in,
-                      ended(x, col, 0, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi));
+            vf_storem(
+                c, in,
+                ended(x, col, 0, full ? vf_loadm(full + i * h.full_ld, in) : none, lo, hi, true));
         }
     }
 }
@@ -238,15 +293,17 @@ VF_INLINE easing ease_begin(waiting *w, const bool add)
 /* At most `rows` more. */
 VF_INLINE void ease(easing *e, int64_t rows, const bool add, const int act)
 {
-    for (; rows > 0; rows--, e->left--) {
+    const short_kind kind = {.add = add, .whole = true, .act = act};
+    while (rows > 0) {
         if (!e->left) {
             if (!e->then) return;
             e->sums = e->low, e->out = e->out_low, e->from = e->from_low;
             e->left = e->then, e->then = 0;
         }
-        short_row(&e->r, e->sums, e->from, e->out, add, true, act);
-        e->sums += HG_NR, e->out += e->ld;
-        if (add) e->from += e->ld;
+        const int64_t m = lmn_min_i64(rows, e->left);
+        short_rows_any(&e->r, e->sums, e->from, e->out, m, e->ld, kind);
+        rows -= m, e->left -= m, e->sums += m * HG_NR, e->out += m * e->ld;
+        if (add) e->from += m * e->ld;
     }
 }
 
