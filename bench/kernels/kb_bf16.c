@@ -67,6 +67,7 @@ typedef struct product {
     uint8_t *scratch;
     void *packed; /* our panels */
     lmn_hgemm_plan plan;
+    int32_t threads;
 } product;
 
 /* The worst of some 2000 elements against sums in f64, in units of the bound of a chain of 2 k. */
@@ -124,7 +125,7 @@ static void our_chunk(void *arg, int64_t chunk, int32_t who)
 static void plan_ours(product *p)
 {
     const int32_t b = p->packed ? LMN_HGEMM_PACKED : p->nt ? LMN_HGEMM_TRANS_B : 0;
-    const lmn_hgemm_shape s = {p->m, p->n, p->k, 1, LMN_HGEMM_C_F32 | b, 0, 1};
+    const lmn_hgemm_shape s = {p->m, p->n, p->k, 1, LMN_HGEMM_C_F32 | b, 0, p->threads};
     lmn_hgemm_plan_make(p->row, &s, &p->plan);
 }
 
@@ -191,6 +192,7 @@ static void run_shape(kb_run *run, const shape *s, const lmn_hgemm_row *row, lmn
     const double ops = 2.0 * s->m * s->n * s->k;
     if (!kb_wants(run, s->set, name, ops)) return;
     product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .row = row, .pool = pool};
+    p.threads = run->threads;
     p.a = random_bf16(p.m * p.k, 1), p.b = random_bf16(p.k * p.n, 2);
     p.c = kb_alloc((size_t)(p.m * p.n) * sizeof(float));
     memset(p.c, 0xff, (size_t)(p.m * p.n) * sizeof(float));

@@ -40,6 +40,7 @@ enum {
     LAID_BYTES = 512 << 10,   /* rows of A that a chunk copies stay in L2 ... */
     LAID_N = 128,             /* ... and are read by so many columns, ... */
     LAID_B = 1 << 20,         /* ... best of a B beyond L2 */
+    SHARES = 16,              /* chunks a thread: one that is held up leaves some to the others */
     RUNS_M = 4,               /* so few of them read runs far apart */
     LAID_NC = 512,            /* columns of a chunk then */
     DIRECT_BYTES = 65536,     /* a B this small is read in place */
@@ -125,7 +126,8 @@ static int64_t laid(const GEMM_T(plan) * p)
 static int64_t line_rows(const GEMM_T(plan) * p, int64_t n)
 {
     const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
-    const int64_t most = lmn_min_i64(STREAM_ELEMS / k, lmn_ceil_div_i64(n, p->threads));
+    const int64_t parts = p->threads > 1 ? SHARES * p->threads : 1;
+    const int64_t most = lmn_min_i64(STREAM_ELEMS / k, lmn_ceil_div_i64(n, parts));
     return lmn_round_up_i64(lmn_max_i64(lmn_max_i64(1, least / k), most), 16);
 }
 

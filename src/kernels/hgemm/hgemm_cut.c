@@ -23,6 +23,8 @@ enum {
     ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
     FAR_M = 64,             /* rows that leave little time to fetch packed B from beyond L2, */
     FAR_ELEMS = 96 << 10,   /* and then a block of it, as near one stream as that is */
+    LINE_N = 4,             /* panels that one row meets side by side, */
+    SHARES = 16,            /* and so many chunks of such a thread */
     LINE_ELEMS = 32 << 20,  /* of panels that one row meets in a chunk, and of transposed B, */
     RUNS_M = 4,             /* which so few rows read as four runs, the longer the better */
     ROWS_NC = 1024,         /* columns that share rows brought together, */
@@ -36,6 +38,13 @@ static const int64_t past_elems = 8 << 20; /* a C this large has left the caches
 static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
 static const double max_panels_madds = 1280 << 20; /* tiles are so much faster */
 static const double pack_madds = 16, bring_madds = 32;
+
+/* Chunks of weights that a few rows read as runs: a thread that is held up leaves some to others.
+ */
+static int64_t shares(const lmn_hgemm_plan *p)
+{
+    return p->threads > 1 ? SHARES * p->threads : 1;
+}
 
 static void cut_blocks(lmn_hgemm_plan *p)
 {
@@ -67,9 +76,9 @@ static void cut_blocks(lmn_hgemm_plan *p)
         c.mc = PANELS_MC, c.nc = PANELS_NC * (once ? 2 : 1), c.most = max_panels_madds;
     }
     if (is_line(p)) {
-        const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
+        const int64_t each = lmn_ceil_div_i64(p->n, shares(p));
         c.nc = lmn_round_up_i64(lmn_min_i64(each, LINE_ELEMS / lmn_max_i64(1, p->k)), c.nr);
-        c.nc = lmn_max_i64(c.nc, c.nr);
+        c.nc = lmn_max_i64(c.nc, LINE_N * c.nr);
     }
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
@@ -87,7 +96,7 @@ static void cut_stream(lmn_hgemm_plan *p)
         const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 32), 32);
     } else if (is(p, LMN_HGEMM_TRANS_B)) {
-        const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
+        const int64_t each = lmn_ceil_div_i64(p->n, shares(p));
         const int64_t runs = p->m <= RUNS_M ? lmn_min_i64(each, LINE_ELEMS / k) : 0;
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, runs), 16), 16);
     } else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
