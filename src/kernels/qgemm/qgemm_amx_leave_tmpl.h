@@ -16,6 +16,7 @@ typedef struct waiting {
     leaving how;
     bool direct;   /* INTS to which rows add nothing: whole panels go to C from the tiles */
     bool small;    /* gives_small_bytes */
+    bool once;     /* B is not met again soon, by all that L1 holds */
     int32_t *held; /* where the tiles are to be stored; NULL = they are */
     int64_t held_ld, held_upper; /* sums from row to row, rows of the upper tiles */
 } waiting;

@@ -47,6 +47,7 @@ void amx_model_bytes(int c, int a, int b, bool a_signed, bool b_signed);
 #define AMX_ZERO(t) amx_model_zero(t)
 #define AMX_LOAD(t, p, step) amx_model_load(t, p, step)
 #define AMX_LOAD_ONCE(t, p, step) amx_model_load(t, p, step)
+#define AMX_APART() ((void)0)
 #define AMX_STORE(t, p, step) amx_model_store(t, p, step)
 #define AMX_BF16(c, a, b) amx_model_bf16(c, a, b)
 #define AMX_U8S8(c, a, b) amx_model_bytes(c, a, b, false, true)
@@ -66,15 +67,13 @@ static inline void amx_leave(void)
 
 #define AMX_ZERO(t) __asm__ volatile("tilezero %%tmm" #t : : :)
 /* Rows `step` bytes apart from p on. */
-#define AMX_LOAD(t, p, step) \
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t : : "r"(p), "r"((int64_t)(step)) : "memory")
+#define AMX_LOAD_BY(op, t, p, step) \
+    __asm__ volatile(op " (%0,%1,1), %%tmm" #t : : "r"(p), "r"((int64_t)(step)) : "memory")
+#define AMX_LOAD(t, p, step) AMX_LOAD_BY("tileloadd", t, p, step)
 /* The same of what is not met again soon: it leaves the first cache to others. */
-#define AMX_LOAD_ONCE(t, p, step)                      \
-    __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #t \
-                     :                                 \
-                     : "r"(p), "r"((int64_t)(step))    \
-                     : "memor"                         \
-                       "y")
+#define AMX_LOAD_ONCE(t, p, step) AMX_LOAD_BY("tileloaddt1", t, p, step)
+/* Between loads: right behind each other they hold each other up while a core is shared. */
+#define AMX_APART() __asm__ volatile("nop\n\tnop\n\tnop\n\tnop" : : : "memory")
 #define AMX_STORE(t, p, step)                            \
     __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" \
                      :                                   \

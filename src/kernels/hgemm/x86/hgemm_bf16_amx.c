@@ -47,6 +47,7 @@ typedef struct place {
     const char *next; /* `lines` lines, next_apart bytes apart, are fetched a step; NULL = none */
     int64_t lines, next_apart, next_step; /* bytes to those of the next step */
     int64_t soon;                         /* rows of `to` that are fetched a step, of two lines */
+    bool once;                            /* B is not met again soon, by all that L1 holds */
 } place;
 
 /* A tile begins: what it holds leaves, then it is the sums that come first, or 0. `at`: bytes from
@@ -60,12 +61,21 @@ typedef struct place {
             AMX_ZERO(tile);                                                                  \
     } while (0)
 
+/* Windows pass a panel that stays. */
+#define LOAD_B(tile, from)                     \
+    do {                                       \
+        if (!windows && once)                  \
+            AMX_LOAD_ONCE(tile, from, B_STEP); \
+        else                                   \
+            AMX_LOAD(tile, from, B_STEP);      \
+    } while (0)
+
 /* lower: are there two tiles of A; right: and of B; far: is there something to fetch; windows:
    p->at counts; kind: of the end between the steps. Constants at every call. */
 VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
                        const bool far, const bool windows, const easing_kind kind)
 {
-    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD;
+    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD, once = p->once;
     const int act = kind == EASED_SILU        ? LMN_EPI_SILU
                     : kind == EASED_GELU      ? LMN_EPI_GELU
                     : kind == EASED_GELU_TANH ? LMN_EPI_GELU_TANH
@@ -93,10 +103,14 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
             __builtin_prefetch(soon, 1, 2), __builtin_prefetch(soon + 64, 1, 2);
         const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
         AMX_LOAD(4, a0 + at, p->a_step);
-        AMX_LOAD_ONCE(6, b, B_STEP);
+        if (!eased) AMX_APART();
+        LOAD_B(6, b);
+        if (!eased) AMX_APART();
         if (first) BEGIN(0, 0, 0);
-        if (right) AMX_LOAD_ONCE(7, b + AMX_ROW_BYTES, B_STEP);
+        if (right) LOAD_B(7, b + AMX_ROW_BYTES);
+        if (!eased) AMX_APART();
         if (lower) AMX_LOAD(5, a1 + at, p->a_step);
+        if (!eased) AMX_APART();
         AMX_BF16(0, 4, 6);
         if (eased && !first) ease(&e, rows, add, act);
         if (right && first) BEGIN(1, 0, AMX_ROW_BYTES);
@@ -124,6 +138,7 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     if (right) AMX_STORE(1, to + AMX_ROW_BYTES, p->to_step);
     if (lower) AMX_STORE(2, to + AMX_ROWS * p->to_step, p->to_step);
 }
+#undef LOAD_B
 #undef BEGIN
 
 /* Two tiles by two, of which the one before may be eased. */
@@ -193,7 +208,7 @@ static void leave_soon(const lmn_hgemm_head *h, int64_t i, int64_t j, int64_t m)
 
 /* m <= 32 rows and n <= 32 columns of sums; C itself takes them where nothing is left to do. */
 static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, float *sums,
-                     waiting *w)
+                     bool once, waiting *w)
 {
     const int64_t n = lmn_min_i64(HG_NR, t->n - j);
     float *c = t->c + i * t->ldc + j;
@@ -203,7 +218,8 @@ static void block_at(const lmn_hgemm_block *t, int64_t i, int64_t j, int64_t m, 
                .from = t->beta ? c : NULL,
                .from_step = t->ldc * (int64_t)sizeof(float),
                .k = t->k,
-               .step = lmn_hgemm_step(t->k, STEP_K)};
+               .step = lmn_hgemm_step(t->k, STEP_K),
+               .once = once};
     const bool direct = n == HG_NR && !t->head && !goes_past(t);
     p.to = direct ? c : sums, p.to_step = direct ? p.from_step : HG_NR * (int64_t)sizeof(float);
     p.low = p.a + AMX_ROWS * p.a_step;
@@ -230,6 +246,7 @@ typedef struct rows_of {
     amx_cfg all, last;
     float (*sums)[32 * HG_NR]; /* two, in turn */
     int turn;
+    bool once; /* see place */
 } rows_of;
 
 /* Rows stay while panels pass, and a panel stays while rows pass. */
@@ -237,19 +254,21 @@ static void by_rows(const lmn_hgemm_block *t, rows_of *r, waiting *w)
 {
     if (r->whole > 0) amx_enter(&r->all);
     for (int64_t i = 0; i < r->whole; i += 32)
-        for (int64_t j = 0; j < t->n; j += HG_NR) block_at(t, i, j, 32, r->sums[r->turn ^= 1], w);
+        for (int64_t j = 0; j < t->n; j += HG_NR)
+            block_at(t, i, j, 32, r->sums[r->turn ^= 1], r->once, w);
     if (r->rest > 0) let_go(w), amx_enter(&r->last);
     for (int64_t j = 0; r->rest > 0 && j < t->n; j += HG_NR)
-        block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], w);
+        block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], r->once, w);
 }
 static void by_panels(const lmn_hgemm_block *t, rows_of *r, waiting *w)
 {
     if (r->whole > 0) amx_enter(&r->all);
     for (int64_t j = 0; j < t->n; j += HG_NR) {
         if (r->whole > 0 && r->rest > 0 && j > 0) let_go(w), amx_enter(&r->all);
-        for (int64_t i = 0; i < r->whole; i += 32) block_at(t, i, j, 32, r->sums[r->turn ^= 1], w);
+        for (int64_t i = 0; i < r->whole; i += 32)
+            block_at(t, i, j, 32, r->sums[r->turn ^= 1], r->once, w);
         if (r->rest > 0 && (r->whole > 0 || j == 0)) let_go(w), amx_enter(&r->last);
-        if (r->rest > 0) block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], w);
+        if (r->rest > 0) block_at(t, r->whole, j, r->rest, r->sums[r->turn ^= 1], r->once, w);
     }
 }
 
@@ -261,7 +280,10 @@ void lmn_hgemm_bf16_block_amx(const lmn_hgemm_block *t)
     rows_of r = {.whole = t->m / 32 * 32, .rest = t->m % 32, .sums = sums};
     configure(&r.all, AMX_ROWS, AMX_ROWS, step);
     configure(&r.last, lmn_min_i64(r.rest, AMX_ROWS), lmn_max_i64(0, r.rest - AMX_ROWS), step);
-    if (!t->b_far && t->k * 32 * (int64_t)sizeof(uint16_t) <= NEAR_BYTES)
+    const int64_t panel = t->k * HG_NR * (int64_t)sizeof(uint16_t);
+    const bool stays = !t->b_far && panel <= NEAR_BYTES; /* 32 rows are as many bytes */
+    r.once = stays ? panel * t->n > 2 * NEAR_BYTES * HG_NR : panel > NEAR_BYTES;
+    if (stays)
         by_rows(t, &r, &w);
     else
         by_panels(t, &r, &w);

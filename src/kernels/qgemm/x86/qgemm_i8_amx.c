@@ -69,11 +69,22 @@ typedef enum easing_kind { NOT_EASED, EASED, EASED_SMALL } easing_kind;
             AMX_ZERO(tile);                     \
     } while (0)
 
+enum { B_STEP = NR * FOUR }; /* bytes from row to row of a tile of B */
+
+/* Windows pass a panel that stays. */
+#define LOAD_B(tile, from)                     \
+    do {                                       \
+        if (!windows && once)                  \
+            AMX_LOAD_ONCE(tile, from, B_STEP); \
+        else                                   \
+            AMX_LOAD(tile, from, B_STEP);      \
+    } while (0)
+
 /* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; windows: at->steps counts. */
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
                      const bool right, const bool far, const bool windows, const easing_kind kind)
 {
-    const bool sgn = t->a_signed, whole = lower && right;
+    const bool sgn = t->a_signed, whole = lower && right, once = w->once;
     const bool eased = kind != NOT_EASED, small = kind == EASED_SMALL;
     easing e = {.left = 0};
     if (!whole || (!eased && w->s.rows)) let_go(w);
@@ -96,16 +107,16 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         const bool first = k == 0;
         const int64_t off = windows ? at->steps[k / DEEP] : k;
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
-        AMX_LOAD(6, b, NR * FOUR);
         AMX_LOAD(4, a + off, lda);
+        LOAD_B(6, b);
         if (first) BEGIN(0, out, from);
+        if (right) LOAD_B(7, b + 64);
+        if (lower) AMX_LOAD(5, low + off, lda);
         PRODUCT(0, 4, 6);
         if (eased && !first) ease(&e, pairs, small);
-        if (right) AMX_LOAD(7, b + 64, NR * FOUR);
         if (right && first) BEGIN(1, out + LANES, from + LANES);
         if (right) PRODUCT(1, 4, 7);
         if (eased) ease(&e, first ? lmn_min_i64(pairs, upper) : pairs, small);
-        if (lower) AMX_LOAD(5, low + off, lda);
         if (lower && first) BEGIN(2, out_low, from_low);
         if (lower) PRODUCT(2, 5, 6);
         if (whole && first) BEGIN(3, out_low + LANES, from_low + LANES);
@@ -127,6 +138,7 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
     if (right) AMX_STORE(1, at->to + LANES, ld * 4);
     if (lower) AMX_STORE(2, at->to + at->low_row * ld, ld * 4);
 }
+#undef LOAD_B
 #undef BEGIN
 
 ALWAYS void panel(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool windows)
@@ -240,12 +252,15 @@ void lmn_qgemm_i8_block_amx(const lmn_qgemm_block *t)
     }
     w.direct = w.how == INTS && rows_add_nothing(t);
     w.small = w.how == BYTES && gives_small_bytes(t);
+    w.once = t->k * NR > NEAR_BYTES;
     if (t->b_far && r.whole && r.rest) {
         by_far_panels(t, &r, &w);
         r.rest = 0;
     } else if (r.whole) {
         enter_whole(&w);
-        if (!t->b_far && (w.how == BYTES || w.direct) && t->k * MR <= NEAR_BYTES)
+        const bool stay = !t->b_far && (w.how == BYTES || w.direct) && t->k * MR <= NEAR_BYTES;
+        if (stay) w.once = t->k * t->n > 2 * NEAR_BYTES;
+        if (stay)
             by_rows(t, &r, &w);
         else
             by_panels(t, &r, &w);

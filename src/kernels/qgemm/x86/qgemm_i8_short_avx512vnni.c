@@ -6,7 +6,7 @@
  */
 #include "kernels/qgemm/qgemm_avx512_tmpl.h"
 
-enum { LINE = 64, STRIP = 48 /* rows that pass the weights of a line */ };
+enum { LINE = 64, STRIP = 128 /* rows that pass the weights of a line */ };
 
 lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 
@@ -48,7 +48,7 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int
 #define SHIFTED(x) (shift ? _mm512_adds_epi16(x, zp) : (x))
     for (int64_t r = 0; r < m; r++, a += lda, c += ldc) {
         __m512i c0 = add0, c1 = add1, c2 = add2, c3 = add3;
-        _mm_prefetch((const void *)((uintptr_t)c + LINE), _MM_HINT_T0);
+        __builtin_prefetch((const void *)((uintptr_t)c + LINE), 1, 2);
         STEP(0)
         STEP(1) STEP(2) STEP(3) const __m512i lo = SHIFTED(_mm512_packs_epi32(WORDS(0), WORDS(1)));
         const __m512i hi = vectors > 2 ? SHIFTED(_mm512_packs_epi32(WORDS(2), WORDS(3))) : lo;
