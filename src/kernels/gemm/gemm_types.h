@@ -66,7 +66,8 @@ typedef void GEMM_T(pack_fn)(GEMM_REAL *restrict packed, const GEMM_REAL *restri
 typedef struct GEMM_T(row) {
     lmn_krow head;
     int32_t mr, nr;           /* register tile */
-    bool follows;             /* the hardware alone reads a run of memory as fast as fetches do */
+    bool follows;             /* of memory the hardware alone reads a run as fast as fetches do, and
+                                 any C is stored past the caches as fast as into them */
     bool lays;                /* small_nt wants room for a copy of A */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
     int32_t direct_m;         /* most rows of A that read any B in place */
