@@ -26,12 +26,18 @@ static inline double lmn_split_time(int64_t chunks, double one, int32_t threads)
     return (double)lmn_ceil_div_i64(chunks, threads) * one + lmn_split_late(one, threads);
 }
 
-/* The blocks of rows and columns of a chunk. Where threads get equally many blocks of rows they get
-   those, all columns of each: the last block of columns may be a small one. */
+/* Do chunks in order pass along rows? Where threads get equally many blocks of rows they get those,
+   all columns of each: the last block of columns may be a small one. */
+static inline bool lmn_split_rows_first(int64_t m_blocks, int32_t threads)
+{
+    return threads > 1 && m_blocks % threads == 0;
+}
+
+/* The blocks of rows and columns of a chunk. */
 static inline void lmn_split_place(int64_t chunk, int64_t m_blocks, int64_t n_blocks,
                                    int32_t threads, int64_t *mb, int64_t *nb)
 {
-    const bool rows_first = threads > 1 && m_blocks % threads == 0;
+    const bool rows_first = lmn_split_rows_first(m_blocks, threads);
     *mb = rows_first ? chunk / n_blocks : chunk % m_blocks;
     *nb = rows_first ? chunk % n_blocks : chunk / m_blocks;
 }
@@ -51,12 +57,17 @@ typedef struct lmn_cut {
 
 static inline double lmn_cut_time(const lmn_cut *c, int64_t mc, int64_t nc)
 {
-    const int64_t chunks = lmn_ceil_div_i64(c->m, mc) * lmn_ceil_div_i64(c->n, nc) * c->items;
+    const int64_t m_blocks = lmn_ceil_div_i64(c->m, mc), n_blocks = lmn_ceil_div_i64(c->n, nc);
     const int64_t columns = lmn_min_i64(nc, c->n); /* a panel may be partly empty */
     const double madds = (double)(mc * columns) * (double)c->k;
     const double fetched = c->fetch * (double)(mc + columns) * (double)c->k;
     const double one = madds + c->pack * (double)columns * (double)c->k + c->come + fetched;
-    const double all = lmn_split_time(chunks, one, c->threads);
+    double all = lmn_split_time(m_blocks * n_blocks * c->items, one, c->threads);
+    if (lmn_split_rows_first(m_blocks, c->threads)) { /* the last columns may be few */
+        const double over = (double)(n_blocks * columns - c->n) / (double)columns;
+        all -= (double)(m_blocks / c->threads * c->items) * over * (one - c->come);
+        if (c->threads == 2) all -= lmn_split_late(one, 2) / 2; /* they begin together */
+    }
     return madds > c->most ? 1e3 * all : all;
 }
 

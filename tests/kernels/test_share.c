@@ -84,7 +84,7 @@ static void test_squares(t_env *env)
 /* So are squares of 16 and of 8 bits, whose tiles may be as high as 32 rows. */
 static void test_narrow_squares(t_env *env)
 {
-    static const int64_t SIDES[] = {192, 256, 304, 320, 384, 448};
+    static const int64_t SIDES[] = {192, 256, 304, 320, 384, 448, 500};
     lmn_kset set;
     T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
     for (size_t side = 0; side < T_COUNT(SIDES); side++) {
