@@ -60,6 +60,7 @@ enum {
     LEAN_ROWS = 12,           /* most of a tile of the tiny kernel */
     NARROW_A_BYTES = 4 << 20, /* an A that the caches hold */
     NARROW_KC = 256,          /* then, so that B stays in L1 */
+    TURNS = 8,                /* rows of a block that threads begin with */
     TINY_EXTENT = 4096        /* as is_tiny has it */
 };
 /* These change the order of sums, and with it bits. */
@@ -307,6 +308,21 @@ static void find_b(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t k0
     t->b = scratch, t->ldb = nr, t->b_panel = nr * t->k;
 }
 
+/* A block by all its rows. Threads that share the rows begin with different ones: lines that all
+   want at the same time come slowly. */
+static void run_rows(const GEMM_T(plan) * p, const GEMM_T(block) * t)
+{
+    const int64_t turn = p->threads > 2 && !t->b_far ? t->col / p->nc % TURNS : 0;
+    const int64_t first = turn * t->m / TURNS / p->row->mr * p->row->mr;
+    GEMM_T(block) part = *t;
+    part.a += first * t->lda, part.c += first * t->ldc, part.row += first, part.m -= first;
+    p->row->block(&part);
+    if (first == 0) return;
+    part = *t, part.m = first; /* B is packed now, and the next one on its way */
+    part.b_from = part.b_next = NULL;
+    p->row->block(&part);
+}
+
 /* The blocks of k in order; only the last one sees the epilogue. */
 static void run_blocks(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(block) t,
                        GEMM_REAL *scratch)
@@ -328,7 +344,7 @@ static void run_blocks(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T
         const bool last = k0 + t.k >= p->k;
         t.epi = last ? args->epi : NULL;
         t.c_past = p->c_past && last && !t.beta;
-        p->row->block(&t);
+        run_rows(p, &t);
         k0 += t.k;
     } while (k0 < p->k);
 }
