@@ -187,6 +187,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         if ((int)GEMM_NR > 2 * (int)LINE) __builtin_prefetch(from + 2 * LINE, 0, 2); \
     }
     const int64_t ahead = t->ahead, far = t->far;
+    (void)far;
     int64_t ldc = t->ldc;
     EACH_ROW(TILE_OPEN)
     int64_t term = 0;
@@ -195,7 +196,7 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
         while (p < n_k) { /* these tiles are many and rare: compact, a line of A at a time */
             const int64_t stop = lmn_min_i64(p + LINE, n_k);
             EACH_ROW(TILE_AHEAD)
-            if (b_kind == B_READ) __builtin_prefetch(b + far, 0, 2);
+            if (b_kind == B_READ && tail_kind == TAIL_WHOLE) __builtin_prefetch(b + far, 0, 2);
 #pragma GCC unroll 1
             while (p < stop) TILE_K
         }
