@@ -235,13 +235,6 @@ static void cut(GEMM_T(plan) * out)
     }
 }
 
-/* Longest k of a C that is stored past the caches where it is large. */
-static int64_t longest_past_k(const GEMM_T(plan) * p)
-{
-    if (p->row->follows) return KC_FEW;
-    return p->path == PATH_SHORT ? -1 : WIDE_K;
-}
-
 void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan) * out)
 {
     lmn_assert(s->m >= 0 && s->n >= 0 && s->k >= 0 && s->n_batch >= 0);
@@ -251,8 +244,8 @@ void GEMM_F(plan)(const GEMM_T(row) * row, const lmn_gemm_shape *s, GEMM_T(plan)
     if (s->m == 0 || s->n == 0 || s->n_batch == 0) return;
     out->path = choose_path(out);
     cut(out);
-    out->c_past =
-        s->k <= longest_past_k(out) && s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
+    out->c_past = out->row->follows && s->k <= KC_FEW &&
+                  s->m * s->n > past_bytes / (int64_t)sizeof(GEMM_REAL);
     lay_out(out, longest_k(out));
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;
 }
