@@ -120,6 +120,20 @@ static void test_narrow_squares(t_env *env)
     }
 }
 
+/* One row by many columns keeps few sums in scratch, however short k is. */
+static void test_lines(t_env *env)
+{
+    static const int64_t DEPTHS[] = {1, 16, 64, 512, 4096};
+    (void)env;
+    for (int32_t r = 0; r < lmn_hgemm_bf16_n_rows; r++)
+        for (size_t d = 0; d < T_COUNT(DEPTHS) && lmn_hgemm_bf16_rows[r].elem == 2; d++) {
+            const lmn_hgemm_shape s = {1, 1 << 20, DEPTHS[d], 1, LMN_HGEMM_PACKED, 0, 1};
+            lmn_hgemm_plan p;
+            lmn_hgemm_plan_make(&lmn_hgemm_bf16_rows[r], &s, &p);
+            T_CHECK(p.n_chunks > 0 && p.scratch_bytes <= (size_t)4 << 20);
+        }
+}
+
 static void run_conv(const lmn_conv_plan *p, lmn_conv_args args, float *y)
 {
     void *scratch = malloc(p->scratch_bytes + 1), *shared = malloc(p->shared_bytes + 1);
@@ -192,5 +206,5 @@ static void test_channels(t_env *env)
     }
 }
 
-T_MAIN(T_TEST(test_products), T_TEST(test_squares), T_TEST(test_narrow_squares), T_TEST(test_tiles),
-       T_TEST(test_channels))
+T_MAIN(T_TEST(test_products), T_TEST(test_squares), T_TEST(test_narrow_squares), T_TEST(test_lines),
+       T_TEST(test_tiles), T_TEST(test_channels))

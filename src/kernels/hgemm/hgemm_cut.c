@@ -26,7 +26,8 @@ enum {
     LINE_N = 4,             /* panels that one row meets side by side, */
     SHARES = 16,            /* and so many chunks of such a thread */
     LINE_ELEMS = 32 << 20,  /* of panels that one row meets in a chunk, and of transposed B, */
-    RUNS_M = 4,             /* which so few rows read as four runs, the longer the better */
+    LINE_SUMS = 64 << 10,   /* in so many columns: of short k scratch would be larger than C; */
+    RUNS_M = 4,             /* so few rows read it as four runs, the longer the better */
     ROWS_NC = 1024,         /* columns that share rows brought together, */
     ROWS_SUMS = 64 << 10    /* and their sums */
 };
@@ -39,11 +40,13 @@ static const double max_chunk_madds = 320 << 20, chunk_madds = 6e4;
 static const double max_panels_madds = 1280 << 20; /* tiles are so much faster */
 static const double pack_madds = 16, bring_madds = 32;
 
-/* Chunks of weights that a few rows read as runs: a thread that is held up leaves some to others.
- */
-static int64_t shares(const lmn_hgemm_plan *p)
+/* Columns of a chunk of weights that a few rows read as runs: a thread that is held up leaves some
+   chunks to others. */
+static int64_t run_columns(const lmn_hgemm_plan *p)
 {
-    return p->threads > 1 ? SHARES * p->threads : 1;
+    const int64_t shares = p->threads > 1 ? SHARES * p->threads : 1;
+    const int64_t most = lmn_min_i64(LINE_SUMS, LINE_ELEMS / lmn_max_i64(1, p->k));
+    return lmn_min_i64(lmn_ceil_div_i64(p->n, shares), most);
 }
 
 static void cut_blocks(lmn_hgemm_plan *p)
@@ -75,11 +78,7 @@ static void cut_blocks(lmn_hgemm_plan *p)
         const bool once = p->kc >= p->k && !c_apart(p); /* of A, and then for all columns */
         c.mc = PANELS_MC, c.nc = PANELS_NC * (once ? 2 : 1), c.most = max_panels_madds;
     }
-    if (is_line(p)) {
-        const int64_t each = lmn_ceil_div_i64(p->n, shares(p));
-        c.nc = lmn_round_up_i64(lmn_min_i64(each, LINE_ELEMS / lmn_max_i64(1, p->k)), c.nr);
-        c.nc = lmn_max_i64(c.nc, LINE_N * c.nr);
-    }
+    if (is_line(p)) c.nc = lmn_max_i64(lmn_round_up_i64(run_columns(p), c.nr), LINE_N * c.nr);
     lmn_cut_blocks(&c);
     p->mc = c.mc, p->nc = c.nc;
     p->m_blocks = lmn_ceil_div_i64(p->m, p->mc), p->n_blocks = lmn_ceil_div_i64(p->n, p->nc);
@@ -96,8 +95,7 @@ static void cut_stream(lmn_hgemm_plan *p)
         const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 32), 32);
     } else if (is(p, LMN_HGEMM_TRANS_B)) {
-        const int64_t each = lmn_ceil_div_i64(p->n, shares(p));
-        const int64_t runs = p->m <= RUNS_M ? lmn_min_i64(each, LINE_ELEMS / k) : 0;
+        const int64_t runs = p->m <= RUNS_M ? run_columns(p) : 0;
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, runs), 16), 16);
     } else if (p->n <= STREAM_N && p->n * k >= STREAM_BYTES)
         p->nc = lmn_split_even(p->n, lmn_ceil_div_i64(p->n, 2), 64);
