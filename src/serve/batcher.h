@@ -129,10 +129,11 @@ typedef struct lmn_batcher {
         uint64_t n, ns;
     } before, since;
     /* Of `grow_rows`: may a batch of twice as many be tried now, runs of as many and of twice as
-     * many so far, the least nanoseconds a row of each, when the last was, and not before when. */
+     * many so far and those between that told nothing, the least nanoseconds a row of each, when
+     * the last was, and not before when. */
     struct {
         bool due, room_too;
-        uint32_t runs[2];
+        uint32_t runs[2], blank;
         uint64_t least_ns[2], last_ns, again_ns;
     } grow;
     uint64_t cost_ns[33]; /* of a run of at most 2^i rows; 0: not known */

@@ -6,6 +6,7 @@
 #include "serve/batcher_int.h"
 
 #define TRIES 3u
+#define BLANK 32u                       /* runs between them that tell nothing */
 #define PAYS_NS ((uint64_t)2000000)     /* runs shorter than this gain nothing */
 #define LONGEST_NS ((uint64_t)50000000) /* of a run: who comes meanwhile waits for it */
 #define STALE_NS ((uint64_t)1000000000) /* runs so far apart are not compared */
@@ -28,7 +29,7 @@ void lmn_batch_try(lmn_batcher *b, uint64_t now)
 static void begin_anew(lmn_batcher *b, uint64_t not_before)
 {
     b->grow.due = false;
-    b->grow.runs[0] = b->grow.runs[1] = 0;
+    b->grow.runs[0] = b->grow.runs[1] = b->grow.blank = 0;
     b->grow.least_ns[0] = b->grow.least_ns[1] = 0;
     b->grow.again_ns = not_before;
 }
@@ -48,16 +49,20 @@ static void decide(lmn_batcher *b, uint64_t now)
 
 void lmn_batch_grow(lmn_batcher *b, const lmn_batch *batch, uint64_t took_ns, uint64_t now)
 {
-    if (!b->grow.due || batch->n < 2) return;
-    const int twice = batch->rows > b->whole;
+    if (!b->grow.due) return;
     uint32_t *runs = b->grow.runs;
-    if (batch->rows * 8 <= (b->whole << twice) * 7) return; /* not whole */
-    if (twice && !took_ns) { /* it failed, and they were run one by one */
-        begin_anew(b, lmn_batch_later(now, AGAIN_NS));
+    const int twice = batch->n > 1 && batch->rows > b->whole;
+    const int64_t most = b->whole << twice;
+    /* A lone request of more rows is run in parts. */
+    const bool tells = took_ns && batch->rows <= most && batch->rows * 8 > most * 7;
+    if (!tells) {
+        /* Requests that make up no whole batch, or a failure, after which they run one by one. */
+        if (twice || (runs[1] && ++b->grow.blank > BLANK))
+            begin_anew(b, lmn_batch_later(now, AGAIN_NS));
         return;
     }
     if (runs[1] && now - b->grow.last_ns > STALE_NS) begin_anew(b, 0), b->grow.due = true;
-    if (!took_ns || (!twice && runs[0] >= runs[1])) return;
+    if (!twice && runs[0] >= runs[1]) return;
     b->grow.last_ns = now;
     const uint64_t row = took_ns / (uint64_t)batch->rows + 1;
     uint64_t *least = &b->grow.least_ns[twice];

@@ -189,6 +189,27 @@ static void test_only_then(t_env *env)
     end(f);
 }
 
+/* Requests that make up no whole batch, of one size or the other: what tells nothing is not tried
+   all the time. */
+static void test_odd_rows(t_env *env)
+{
+    static const int64_t rows[] = {24, 40, 50, 65, 100};
+    const price p = {.fixed_ns = 3000000, .row_ns = 1000, .from = 65, .dear_ns = 400000};
+    for (size_t i = 0; i < T_COUNT(rows); i++) {
+        lmn_batch_config c = of_64;
+        c.max_request_rows = 1000;
+        flood *f = begin(env, &c, &p);
+        for (int k = 0; k < MOST; k++) f->q[k].rows = rows[i];
+        for (int k = 0; k < 100; k++) one_run(f, &p, MOST);
+        f->largest = 0;
+        for (int k = 0; k < 100; k++) one_run(f, &p, MOST);
+        T_EQ(f->b.whole, 64);
+        T_CHECK(f->largest <= lmn_max_i64(64, rows[i]));
+        T_CHECK(!f->b.grow.due || rows[i] > 64);
+        end(f);
+    }
+}
+
 /* Who is refused run after run leaves room for one batch; for two as long as that is tried. */
 static void test_pressed(t_env *env)
 {
@@ -207,4 +228,5 @@ static void test_pressed(t_env *env)
     end(f);
 }
 
-T_MAIN(T_TEST(test_prices), T_TEST(test_again), T_TEST(test_only_then), T_TEST(test_pressed))
+T_MAIN(T_TEST(test_prices), T_TEST(test_again), T_TEST(test_only_then), T_TEST(test_odd_rows),
+       T_TEST(test_pressed))
