@@ -92,12 +92,12 @@ SYNC_MANY_LOOPS(tbbn, tbb_many, (void)0, (q->push(item), true), (void)0, (void)0
 #endif
 
 // Throughput alone, or with round trips: rows as the C side writes them by name.
-sync_queue_kind row(const char *name, const char *order, const char *progress,
-                    void *(*make)(uint32_t), void (*destroy)(void *),
-                    decltype(sync_queue_kind::produce) produce,
-                    decltype(sync_queue_kind::consume) consume,
-                    decltype(sync_queue_kind::client) client = nullptr,
-                    decltype(sync_queue_kind::server) server = nullptr)
+[[maybe_unused]] sync_queue_kind row(const char *name, const char *order, const char *progress,
+                                     void *(*make)(uint32_t), void (*destroy)(void *),
+                                     decltype(sync_queue_kind::produce) produce,
+                                     decltype(sync_queue_kind::consume) consume,
+                                     decltype(sync_queue_kind::client) client = nullptr,
+                                     decltype(sync_queue_kind::server) server = nullptr)
 {
     return {name,    order,   progress, false,  make,    destroy,
             produce, consume, client,   server, nullptr, nullptr};

@@ -95,9 +95,9 @@ def models():
 
 def answer(command, model, folder, env):
     folder.mkdir()
-    p = subprocess.run([*command, "run", str(model), "--random", "5", "--dim", "N=1", "--output",
-                        str(folder), "--quiet"], capture_output=True, text=True, timeout=600,
-                       check=False, env=dict(os.environ, **env))
+    p = subprocess.run([*command, "run", str(model), "--random", "5", "--output", str(folder),
+                        "--quiet"], capture_output=True, text=True, timeout=600, check=False,
+                       env=dict(os.environ, **env))
     if p.returncode:
         problems.append(f"{model.name}: {command[0]}: {(p.stdout + p.stderr)[-300:]}")
     return {f.name: f.read_bytes() for f in folder.iterdir()}
