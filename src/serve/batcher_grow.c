@@ -10,9 +10,8 @@
 #define PAYS_NS ((uint64_t)2000000)     /* runs shorter than this gain nothing */
 #define LONGEST_NS ((uint64_t)50000000) /* of a run: who comes meanwhile waits for it */
 #define STALE_NS ((uint64_t)1000000000) /* runs so far apart are not compared */
-#define AGAIN_NS                                                                    \
-    ((uint64_t)60000000000) /* after it did not pay: the machine may have been busy \
-                             */
+/* After it did not pay: the machine may have been busy. */
+#define AGAIN_NS ((uint64_t)60000000000)
 
 void lmn_batch_try(lmn_batcher *b, uint64_t now)
 {

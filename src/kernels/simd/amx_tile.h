@@ -86,4 +86,13 @@ static inline void amx_leave(void)
 #define AMX_S8S8(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 #endif
 
+/* Either: windows pass a panel that stays, others may pass one that does not. */
+#define AMX_LOAD_EITHER(t, p, step, once) \
+    do {                                  \
+        if (once)                         \
+            AMX_LOAD_ONCE(t, p, step);    \
+        else                              \
+            AMX_LOAD(t, p, step);         \
+    } while (0)
+
 #endif

@@ -61,21 +61,13 @@ typedef struct place {
             AMX_ZERO(tile);                                                                  \
     } while (0)
 
-/* Windows pass a panel that stays. */
-#define LOAD_B(tile, from)                     \
-    do {                                       \
-        if (!windows && once)                  \
-            AMX_LOAD_ONCE(tile, from, B_STEP); \
-        else                                   \
-            AMX_LOAD(tile, from, B_STEP);      \
-    } while (0)
-
 /* lower: are there two tiles of A; right: and of B; far: is there something to fetch; windows:
    p->at counts; kind: of the end between the steps. Constants at every call. */
 VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool right,
                        const bool far, const bool windows, const easing_kind kind)
 {
-    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD, once = p->once;
+    const bool eased = kind != NOT_EASED, add = kind == EASED_ADD;
+    const bool once = p->once;
     const int act = kind == EASED_SILU        ? LMN_EPI_SILU
                     : kind == EASED_GELU      ? LMN_EPI_GELU
                     : kind == EASED_GELU_TANH ? LMN_EPI_GELU_TANH
@@ -104,10 +96,10 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
         const int64_t at = (windows ? p->at[k / STEP_K] : k) * (int64_t)sizeof(uint16_t);
         AMX_LOAD(4, a0 + at, p->a_step);
         if (!eased) AMX_APART();
-        LOAD_B(6, b);
+        AMX_LOAD_EITHER(6, b, B_STEP, !windows && once);
         if (!eased) AMX_APART();
         if (first) BEGIN(0, 0, 0);
-        if (right) LOAD_B(7, b + AMX_ROW_BYTES);
+        if (right) AMX_LOAD_EITHER(7, b + AMX_ROW_BYTES, B_STEP, !windows && once);
         if (!eased) AMX_APART();
         if (lower) AMX_LOAD(5, a1 + at, p->a_step);
         if (!eased) AMX_APART();
@@ -138,7 +130,6 @@ VF_INLINE void block32(const place *p, waiting *w, const bool lower, const bool 
     if (right) AMX_STORE(1, to + AMX_ROW_BYTES, p->to_step);
     if (lower) AMX_STORE(2, to + AMX_ROWS * p->to_step, p->to_step);
 }
-#undef LOAD_B
 #undef BEGIN
 
 /* Two tiles by two, of which the one before may be eased. */

@@ -71,20 +71,12 @@ typedef enum easing_kind { NOT_EASED, EASED, EASED_SMALL } easing_kind;
 
 enum { B_STEP = NR * FOUR }; /* bytes from row to row of a tile of B */
 
-/* Windows pass a panel that stays. */
-#define LOAD_B(tile, from)                     \
-    do {                                       \
-        if (!windows && once)                  \
-            AMX_LOAD_ONCE(tile, from, B_STEP); \
-        else                                   \
-            AMX_LOAD(tile, from, B_STEP);      \
-    } while (0)
-
 /* 16 or 32 rows by 16 or 32 sums; far: is there something to fetch; windows: at->steps counts. */
 ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool lower,
                      const bool right, const bool far, const bool windows, const easing_kind kind)
 {
-    const bool sgn = t->a_signed, whole = lower && right, once = w->once;
+    const bool sgn = t->a_signed, whole = lower && right;
+    const bool once = w->once;
     const bool eased = kind != NOT_EASED, small = kind == EASED_SMALL;
     easing e = {.left = 0};
     if (!whole || (!eased && w->s.rows)) let_go(w);
@@ -108,9 +100,9 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
         const int64_t off = windows ? at->steps[k / DEEP] : k;
         for (int64_t i = 0; far && i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
         AMX_LOAD(4, a + off, lda);
-        LOAD_B(6, b);
+        AMX_LOAD_EITHER(6, b, B_STEP, !windows && once);
         if (first) BEGIN(0, out, from);
-        if (right) LOAD_B(7, b + 64);
+        if (right) AMX_LOAD_EITHER(7, b + 64, B_STEP, !windows && once);
         if (lower) AMX_LOAD(5, low + off, lda);
         PRODUCT(0, 4, 6);
         if (eased && !first) ease(&e, pairs, small);
@@ -138,7 +130,6 @@ ALWAYS void multiply(const lmn_qgemm_block *t, const spot *at, waiting *w, const
     if (right) AMX_STORE(1, at->to + LANES, ld * 4);
     if (lower) AMX_STORE(2, at->to + at->low_row * ld, ld * 4);
 }
-#undef LOAD_B
 #undef BEGIN
 
 ALWAYS void panel(const lmn_qgemm_block *t, const spot *at, waiting *w, const bool windows)
