@@ -12,10 +12,11 @@ import figures  # noqa: E402
 
 WHAT = """
 Written by `make bench-kernels ARGS=--page={name}`: everyone in one process, samples in a rotating
-order, a burst of FMAs beside each, results checked in f64, warm operands; thread CPU time at one
-thread, else wall time. Gop/s; a ratio is the median over rounds of the best peer's time by ours:
-above 1 we are faster. Packed: weights packed beforehand, on both sides. What a busy neighbour does
-to one contender it does to all, so trust ratios, not rates.
+order, a burst of FMAs beside each, results checked in f64, warm operands (each sample begins with
+a call that does not count); thread CPU time at one thread, else wall time. Gop/s; a ratio is the
+median over rounds of the best peer's time by ours: above 1 we are faster. Packed: weights packed
+beforehand, on both sides. What a busy neighbour does to one contender it does to all, so trust
+ratios, not rates.
 """
 
 
