@@ -27,16 +27,30 @@ static double transform(const double *t, const double *s, int k, int64_t p, int6
     return sum;
 }
 
-/* |V| of one tile, 36 values a channel. */
-static void tile_positions(const lmn_conv_geom *g, const float *x, int64_t ty, int64_t tx,
-                           double *v)
+/* A tile: its plane of outputs, the image of a dilated convolution that it belongs to, where. */
+typedef struct tile {
+    int64_t z, y0, x0, ty, tx;
+} tile;
+
+static int64_t tiles_along(const lmn_conv_geom *g, int axis, int64_t first)
 {
-    for (int64_t c = 0; c < g->c_in; c++) {
+    const int64_t d = g->dilation[axis], n = (g->out[axis] - first + d - 1) / d;
+    return n > 0 ? (n + 3) / 4 : 0;
+}
+
+/* |V| of one tile, 36 values for every channel and plane of the kernel. */
+static void tile_positions(const lmn_conv_geom *g, const float *x, const tile *t, double *v)
+{
+    for (int64_t c = 0; c < g->c_in * g->kernel[0]; c++) {
         double d[36];
+        const int64_t iz = t->z + c % g->kernel[0] - g->pad[0];
         for (int64_t q = 0; q < 36; q++) {
-            const int64_t iy = ty * 4 + q / 6 - g->pad[1], ix = tx * 4 + q % 6 - g->pad[2];
+            const int64_t iy = t->y0 + (t->ty * 4 + q / 6) * g->dilation[1] - g->pad[1];
+            const int64_t ix = t->x0 + (t->tx * 4 + q % 6) * g->dilation[2] - g->pad[2];
             bool in = iy >= 0 && iy < g->in[1] && ix >= 0 && ix < g->in[2];
-            d[q] = in ? fabs(x[(c * g->in[1] + iy) * g->in[2] + ix]) : 0;
+            in = in && iz >= 0 && iz < g->in[0];
+            const int64_t plane = c / g->kernel[0] * g->in[0] + iz;
+            d[q] = in ? fabs(x[(plane * g->in[1] + iy) * g->in[2] + ix]) : 0;
         }
         for (int64_t q = 0; q < 36; q++)
             v[c * 36 + q] = transform(&BT[0][0], &BT[0][0], 6, q / 6, q % 6, d);
@@ -46,8 +60,9 @@ static void tile_positions(const lmn_conv_geom *g, const float *x, int64_t ty, i
 /* |U| of all filters, 36 values each. */
 static void filter_positions(const lmn_conv_geom *g, const kc_mat *w, double *u)
 {
-    for (int64_t i = 0; i < g->c_out * g->c_in; i++) {
-        const float *at = w->p + i / g->c_in * w->ld + i % g->c_in * 9;
+    const int64_t n = g->c_in * g->kernel[0];
+    for (int64_t i = 0; i < g->c_out * n; i++) {
+        const float *at = w->p + i / n * w->ld + i % n * 9;
         double f[9];
         for (int q = 0; q < 9; q++) f[q] = fabs(at[q]);
         for (int64_t q = 0; q < 36; q++)
@@ -58,31 +73,45 @@ static void filter_positions(const lmn_conv_geom *g, const kc_mat *w, double *u)
 /* |A'| (sum over c of |U| |V|) |A| of one tile of one output channel, 16 values. */
 static void tile_bound(const lmn_conv_geom *g, const double *v, const double *u, double out[16])
 {
+    const int64_t n = g->c_in * g->kernel[0];
     double sum[36] = {0};
-    for (int64_t c = 0; c < g->c_in; c++)
+    for (int64_t c = 0; c < n; c++)
         for (int64_t q = 0; q < 36; q++) sum[q] += v[c * 36 + q] * u[c * 36 + q];
     for (int64_t q = 0; q < 16; q++)
-        out[q] = kc_dot_bound(g->c_in + 30, transform(&AT[0][0], &AT[0][0], 6, q / 4, q % 4, sum));
+        out[q] = kc_dot_bound(n + 30, transform(&AT[0][0], &AT[0][0], 6, q / 4, q % 4, sum));
+}
+
+/* The bounds of one tile of one image in all output channels. */
+static void tile_bounds(const lmn_conv_geom *g, int64_t image, const tile *t, const double *v,
+                        const double *u, double *bound)
+{
+    for (int64_t co = 0; co < g->c_out; co++) {
+        double b[16];
+        tile_bound(g, v, u + co * g->c_in * g->kernel[0] * 36, b);
+        double *to = bound + ((image * g->c_out + co) * g->out[0] + t->z) * g->out[1] * g->out[2];
+        for (int64_t q = 0; q < 16; q++) {
+            const int64_t py = t->y0 + (t->ty * 4 + q / 4) * g->dilation[1];
+            const int64_t px = t->x0 + (t->tx * 4 + q % 4) * g->dilation[2];
+            if (py < g->out[1] && px < g->out[2]) to[py * g->out[2] + px] = b[q];
+        }
+    }
 }
 
 void kc_wino_bounds(kc_ctx *kc, const lmn_conv_geom *g, const kc_mat *x, const kc_mat *w,
                     double *bound)
 {
-    const int64_t plane = g->in[1] * g->in[2], across = (g->out[2] + 3) / 4;
-    double *u = kc_doubles(kc, g->c_out * g->c_in * 36), *v = kc_doubles(kc, g->c_in * 36);
+    const int64_t deep = g->c_in * g->kernel[0], volume = lmn_conv_volume(g->in);
+    double *u = kc_doubles(kc, g->c_out * deep * 36), *v = kc_doubles(kc, deep * 36);
     filter_positions(g, w, u);
-    for (int64_t i = 0; i < g->n * ((g->out[1] + 3) / 4) * across; i++) {
-        const int64_t n = i / across / ((g->out[1] + 3) / 4);
-        const int64_t ty = i / across % ((g->out[1] + 3) / 4), tx = i % across;
-        tile_positions(g, x->p + n * g->c_in * plane, ty, tx, v);
-        for (int64_t r = n * g->c_out; r < (n + 1) * g->c_out; r++) {
-            double b[16];
-            tile_bound(g, v, u + r % g->c_out * g->c_in * 36, b);
-            for (int64_t q = 0; q < 16; q++) {
-                const int64_t py = ty * 4 + q / 4, px = tx * 4 + q % 4;
-                if (py < g->out[1] && px < g->out[2])
-                    bound[(r * g->out[1] + py) * g->out[2] + px] = b[q];
-            }
+    const int64_t images = g->dilation[1] * g->dilation[2];
+    for (int64_t i = 0; i < g->n * g->out[0] * images; i++) {
+        tile t = {.z = i / images % g->out[0], .y0 = i % images / g->dilation[2]};
+        t.x0 = i % images % g->dilation[2];
+        const int64_t n = i / images / g->out[0], across = tiles_along(g, 2, t.x0);
+        for (int64_t k = 0; k < tiles_along(g, 1, t.y0) * across; k++) {
+            t.ty = k / across, t.tx = k % across;
+            tile_positions(g, x->p + n * g->c_in * volume, &t, v);
+            tile_bounds(g, n, &t, v, u, bound);
         }
     }
 }
@@ -94,6 +123,7 @@ static void check_transforms(kc_ctx *kc, const lmn_krow *head)
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         lmn_wino_input in = {.in_h = kc_int(kc, 1, 20), .in_w = kc_int(kc, 1, 90)};
+        in.x_step = in.in_h * in.in_w;
         in.pad_y = kc_int(kc, 0, 2), in.pad_x = kc_int(kc, 0, 2), in.n_c = kc_int(kc, 1, 3);
         in.row = kc_int(kc, 0, 2), in.n_rows = kc_int(kc, 1, 6);
         in.tiles = c % 3 ? kc_int(kc, 1, in.in_w / 4 + 1) : 2 << c / 3 % 3; /* 2, 4, 8 */
@@ -134,30 +164,45 @@ static void check_transforms(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Planes; planes with a kernel of several; and dilated ones. */
+static void draw_axes(kc_ctx *kc, int kind, lmn_conv_geom *g)
+{
+    for (int i = 0; i < 3; i++) {
+        const bool deep = i == 0 && kind == 1;
+        g->kernel[i] = i ? 3 : deep ? kc_int(kc, 1, 3) : 1;
+        g->stride[i] = g->dilation[i] = g->in[i] = g->out[i] = 1;
+        if (i == 0 && !deep) continue;
+        g->dilation[i] = i > 0 && kind >= 2 ? kc_int(kc, 1, 4) : 1;
+        const int64_t reach = (g->kernel[i] - 1) * g->dilation[i];
+        g->pad[i] = kc_int(kc, 0, reach), g->pad_end[i] = kc_int(kc, 0, reach);
+        g->in[i] = kc_int(kc, reach + 1, i == 0 ? 7 : i == 2 ? 75 : 24);
+        g->out[i] = g->in[i] + g->pad[i] + g->pad_end[i] - reach;
+    }
+}
+
 static void check_conv(kc_ctx *kc, const lmn_krow *head)
 {
     char pins[64];
     lmn_kset set;
     snprintf(pins, sizeof pins, "wino.f32:%s,gemm.f32:%s", head->variant, head->variant);
     lmn_kset_choose(kc_cpu(kc), pins, &set);
-    const int n_cases = kc_quick(kc) ? 12 : 300;
+    const int n_cases = kc_quick(kc) ? 24 : 500;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         lmn_conv_geom g = {.n = kc_int(kc, 1, 2), .groups = 1};
         g.c_in = kc_int(kc, 16, 40), g.c_out = kc_int(kc, 16, c % 8 ? 40 : 140);
-        for (int i = 0; i < 3; i++) {
-            g.kernel[i] = i ? 3 : 1, g.stride[i] = g.dilation[i] = g.in[i] = g.out[i] = 1;
-            if (i == 0) continue;
-            g.in[i] = kc_int(kc, 3, i == 2 ? 75 : 20), g.pad[i] = kc_int(kc, 0, 2);
-            g.pad_end[i] = kc_int(kc, 0, 2), g.out[i] = g.in[i] + g.pad[i] + g.pad_end[i] - 2;
-        }
+        draw_axes(kc, c % 4, &g);
         lmn_conv_plan plan;
         g.threads = (int32_t)kc_int(kc, 0, 4);
-        lmn_conv_f32_plan(&set, &g, &plan);
+        lmn_choice choice = {LMN_CHOICE_RULE, 0, 0, 0};
+        if (c % 3 == 0) choice.path = kc_int(kc, 0, 1) ? LMN_CHOICE_WINO_U : LMN_CHOICE_WINO_V;
+        if (c % 3 == 0 && kc_int(kc, 0, 1)) choice.nc = (int32_t)kc_int(kc, 1, 4);
+        (void)lmn_conv_f32_plan_as(&set, &g, &choice, &plan);
         if (plan.tiles == 0) continue;
-        const int64_t pixels = g.out[1] * g.out[2], plane = g.in[1] * g.in[2];
+        const int64_t pixels = lmn_conv_volume(g.out), plane = lmn_conv_volume(g.in),
+                      taps = g.c_in * lmn_conv_volume(g.kernel);
         const kc_mat x = kc_input(kc, KC_REAL, g.n * g.c_in, plane, plane),
-                     w = kc_input(kc, KC_REAL, g.c_out, g.c_in * 9, g.c_in * 9);
+                     w = kc_input(kc, KC_REAL, g.c_out, taps, taps);
         kc_mat y = kc_output(kc, g.n * g.c_out, pixels, pixels);
         double *want = kc_doubles(kc, y.rows * pixels), *bound = kc_doubles(kc, y.rows * pixels);
         kc_conv_reference(&g, &x, &w, want, bound);

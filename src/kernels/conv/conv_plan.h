@@ -7,10 +7,9 @@
  *
  * It is the gemm block kernel with A = weights where they lie and B = a block of output pixels
  * packed into scratch (im2col, by lines of taps where output channels are few, or the rows of x
- * themselves for 1x1), the dwconv kernel, or Winograd's transforms (wino.h: 3x3 of stride 1 with
- * channels enough). For the
- * epilogue a row is an output channel, a column an output pixel, an item an image; the bias is a
- * ROW operand.
+ * themselves for 1x1), the dwconv kernel, or Winograd's transforms (wino.h: 3x3 of stride 1, of any
+ * dilation, in one plane or several, with channels enough). For the epilogue a row is an output
+ * channel, a column an output pixel, an item an image; the bias is a ROW operand.
  *
  * Order   one chain an output pixel, the gemm kernel's, or wino.h's. Of products of 64 taps and 16
  *         output channels or more the last pixels % 48 of an image, where those are at most 8, are

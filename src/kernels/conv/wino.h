@@ -8,6 +8,9 @@
  *   weights  U[pos][filter]   = (G g G')[pos],  g the 3 x 3 filter
  *   output   y tile           = A' M A,         M[pos][c][tile] = sum over c_in of U V
  *
+ * A convolution of dilation d is d x d of them on every d-th pixel; one of kz planes sums kz
+ * products a position, and c_in below is then c_in * kz.
+ *
  * Points 0, 1, -1, 2, -2. A tile row is a row of tiles of one image, `tiles` of them; tiles of one
  * block are numbered through its rows. Planes of one position lie `step` elements apart. Tiles past
  * the width of a plane are of zeros, and no pixels of theirs are written.
@@ -35,8 +38,8 @@ static inline int64_t lmn_wino_ld(int64_t n, int64_t tiles)
 }
 
 typedef struct lmn_wino_input {
-    const float *x; /* n_c planes of in_h x in_w, dense */
-    int64_t in_h, in_w, pad_y, pad_x, n_c;
+    const float *x; /* n_c planes of in_h x in_w, dense, x_step apart; none are read if in_h is 0 */
+    int64_t in_h, in_w, x_step, pad_y, pad_x, n_c;
     int64_t row, n_rows, tiles; /* first tile row, how many, tiles in each */
     float *v;                   /* v[pos * step + c * ld + tile] */
     int64_t ld, step;           /* ld >= lmn_wino_ld() of all tiles */

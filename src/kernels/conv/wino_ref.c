@@ -46,7 +46,7 @@ void lmn_wino_f32_input_ref(const lmn_wino_input *b)
         for (int64_t q = 0; q < 36; q++) {
             const int64_t y = y0 + q / 6, x = x0 + q % 6;
             bool inside = y >= 0 && y < b->in_h && x >= 0 && x < b->in_w;
-            d[q] = inside ? b->x[(c * b->in_h + y) * b->in_w + x] : 0;
+            d[q] = inside ? b->x[c * b->x_step + y * b->in_w + x] : 0;
         }
         both_sides(&BT[0][0], 6, 6, d, v);
         for (int64_t q = 0; q < 36; q++) b->v[q * b->step + c * b->ld + tile] = (float)v[q];

@@ -101,7 +101,7 @@ static void wino_input_run(const lmn_wino_input *b)
 {
     const int64_t together = wino_together(b->tiles);
     for (int64_t c = 0; c < b->n_c; c++) {
-        const float *plane = b->x + c * b->in_h * b->in_w;
+        const float *plane = b->x + c * b->x_step;
         for (int64_t r = 0; r < b->n_rows; r += together) {
             const int64_t y0 = (b->row + r) * 4 - b->pad_y;
             for (int64_t t = 0; t < b->tiles; t += VF_LANES) {
