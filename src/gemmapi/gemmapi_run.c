@@ -200,34 +200,41 @@ HOT uint64_t bits_of(double x)
     return u;
 }
 
+/* B where it lies, transposed or not. */
+typedef struct operand {
+    const float *p;
+    int64_t ld;
+    uint32_t flags; /* of the shape */
+} operand;
+
 /* Is there nothing to do but A times B? Looked at in one go: whatever is not 0 says no. */
-HOT bool plain_args(const lamina_gemm_shape *s, const lamina_gemm_args *a)
+HOT bool plain_args(const lamina_gemm_shape *s, const lamina_gemm_args *a, operand b)
 {
     const uint64_t one = bits_of(1), beta = bits_of(a->beta);
-    const int64_t b_cols = s->flags ? s->k : s->n;
+    const int64_t b_cols = b.flags ? s->k : s->n;
     uint64_t odd = (a->size ^ sizeof *a) | (bits_of(a->alpha) ^ one);
-    odd |= (uint64_t)(uint32_t)a->n_ops | a->reserved | (uintptr_t)a->packed;
+    odd |= (uint64_t)(uint32_t)a->n_ops | a->reserved;
     odd |= (uint64_t)((beta != 0) & (beta != one));
-    odd |= ((uintptr_t)a->a | (uintptr_t)a->b | (uintptr_t)a->c) % sizeof(float);
-    odd |= (uint64_t)(!a->a | !a->b | !a->c);
-    odd |= (uint64_t)(a->lda | a->ldb | a->ldc) / (uint64_t)EXTENT_END;
-    odd |= (uint64_t)((a->lda - s->k) | (a->ldb - b_cols) | (a->ldc - s->n)) >> 63;
+    odd |= ((uintptr_t)a->a | (uintptr_t)b.p | (uintptr_t)a->c) % sizeof(float);
+    odd |= (uint64_t)(!a->a | !b.p | !a->c);
+    odd |= (uint64_t)(a->lda | b.ld | a->ldc) / (uint64_t)EXTENT_END;
+    odd |= (uint64_t)((a->lda - s->k) | (b.ld - b_cols) | (a->ldc - s->n)) >> 63;
     return odd == 0;
 }
 
 /* Is it a row-major product of floats that takes nanoseconds, not empty? */
-HOT bool is_tiny(const lamina_gemm_shape *s)
+HOT bool is_tiny(const lamina_gemm_shape *s, uint32_t flags)
 {
     const uint64_t m = (uint64_t)s->m - 1, n = (uint64_t)s->n - 1, k = (uint64_t)s->k - 1;
     uint64_t odd = (m | n | k) / TINY_EXTENT | (s->size ^ sizeof *s) | (uint64_t)(s->n_batch ^ 1);
-    odd |= (uint64_t)(s->dtype ^ LAMINA_F32) | (s->flags & ~(uint32_t)LAMINA_GEMM_TRANS_B);
+    odd |= (uint64_t)(s->dtype ^ LAMINA_F32) | (flags & ~(uint32_t)LAMINA_GEMM_TRANS_B);
     if (odd) return false;
-    return s->flags || lmn_gemm_f32_is_tiny(s->m, s->n, s->k);
+    return flags || lmn_gemm_f32_is_tiny(s->m, s->n, s->k);
 }
 
 bool lmn_gemmapi_is_tiny(const lamina_gemm_shape *s)
 {
-    return is_tiny(s);
+    return is_tiny(s, s->flags);
 }
 
 /* One whose B is transposed; false: too large after all, and nothing is done. */
@@ -246,18 +253,37 @@ static NOINLINE bool run_tiny_nt(const lamina_gemm *g, const lamina_gemm_shape *
 
 /* Such a product with plain operands; false: not plain, or too large after all, and nothing is
    done. */
-HOT bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
+HOT bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a,
+                  operand b)
 {
-    if (!plain_args(s, a)) return false;
-    if (LMN_UNLIKELY(s->flags != 0)) return run_tiny_nt(g, s, a);
+    if (!plain_args(s, a, b)) return false;
+    if (LMN_UNLIKELY(b.flags != 0)) return run_tiny_nt(g, s, a);
     lmn_gemm_tiny t;
-    t.a = a->a, t.b = a->b, t.c = a->c, t.lda = a->lda, t.ldb = a->ldb, t.ldc = a->ldc;
+    t.a = a->a, t.b = b.p, t.c = a->c, t.lda = a->lda, t.ldb = b.ld, t.ldc = a->ldc;
     t.m = s->m, t.n = s->n, t.k = s->k, t.beta = a->beta != 0, t.by_rows = t.past = false;
     lmn_fpenv was;
     lmn_fpenv_enter_vector(&was);
     g->kset.gemm_f32->tiny(&t);
     lmn_fpenv_leave(&was);
     return true;
+}
+
+/* One by packed weights; false: they are panels, or not of this shape, or as above. */
+static NOINLINE bool run_tiny_packed(const lamina_gemm *g, const lamina_gemm_shape *s,
+                                     const lamina_gemm_args *a)
+{
+    const lamina_gemm_packed *w = a->packed;
+    const uint32_t flags = s->flags & ~(uint32_t)LAMINA_GEMM_TRANS_B;
+    if (a->size != sizeof *a || s->size != sizeof *s) return false; /* w is none */
+    if (!w->narrow || w->n != s->n || w->k != s->k || !is_tiny(s, flags)) return false;
+    return run_tiny(g, s, a, (operand){w->panels, s->n, flags});
+}
+
+/* One by any B. */
+HOT bool run_at_once(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina_gemm_args *a)
+{
+    if (LMN_UNLIKELY(a->packed != NULL)) return run_tiny_packed(g, s, a);
+    return run_tiny(g, s, a, (operand){a->b, a->ldb, s->flags});
 }
 
 static NOINLINE lamina_status plan_and_run(lamina_gemm *g, const lamina_gemm_shape *shape,
@@ -274,7 +300,7 @@ lamina_status lamina_gemm_once(lamina_gemm *g, const lamina_gemm_shape *shape,
                                const lamina_gemm_args *args)
 {
     LMN_CHECK(g && shape && args, LAMINA_E_INVALID);
-    if (is_tiny(shape) && run_tiny(g, shape, args)) return LAMINA_OK;
+    if (is_tiny(shape, shape->flags) && run_at_once(g, shape, args)) return LAMINA_OK;
     return plan_and_run(g, shape, args);
 }
 
@@ -289,6 +315,6 @@ static NOINLINE lamina_status check_and_run(const lamina_gemm_plan *plan,
 lamina_status lamina_gemm_run(const lamina_gemm_plan *plan, const lamina_gemm_args *args)
 {
     LMN_CHECK(plan && args, LAMINA_E_INVALID);
-    if (plan->tiny && run_tiny(plan->g, &plan->shape, args)) return LAMINA_OK;
+    if (plan->tiny && run_at_once(plan->g, &plan->shape, args)) return LAMINA_OK;
     return check_and_run(plan, args);
 }

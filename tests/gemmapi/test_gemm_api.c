@@ -169,6 +169,32 @@ static void test_same_bits(t_env *env)
     lamina_gemm_destroy(four);
 }
 
+/* One by packed weights, planned and not, to the bits of `plain` (NULL: to the bound). */
+static void tiny_packed(lamina_gemm *g, lamina_gemm_plan *plan, const problem *p,
+                        const float *plain)
+{
+    lamina_gemm_packed *packed = NULL;
+    T_OK(lamina_gemm_pack(g, &p->s, p->a.b, p->a.ldb, &packed));
+    T_REQUIRE(packed);
+    const size_t bytes = (size_t)(p->s.m * p->a.ldc) * sizeof(float);
+    lamina_gemm_args a = p->a;
+    a.packed = packed, a.b = NULL, a.ldb = 0;
+    for (int planned = 0; planned < 2; planned++) {
+        memcpy(buf.c, buf.was, sizeof buf.c);
+        T_EQ(fesetround(FE_UPWARD), 0);
+        T_OK(planned ? lamina_gemm_run(plan, &a) : lamina_gemm_once(g, &p->s, &a));
+        T_EQ(fesetround(FE_TONEAREST), 0);
+        check(p);
+        if (plain) T_MEM_EQ(buf.c, plain, bytes);
+    }
+    a.ldc = p->s.n - 1;
+    T_EQ(lamina_gemm_run(plan, &a), LAMINA_E_INVALID);
+    a.ldc = p->s.n, a.size = offsetof(lamina_gemm_args, packed);
+    a.packed = (const lamina_gemm_packed *)(uintptr_t)64; /* behind what is handed over */
+    T_EQ(lamina_gemm_once(g, &p->s, &a), LAMINA_E_INVALID);
+    lamina_gemm_packed_destroy(packed);
+}
+
 /* Small ones are looked at in one go: right for every call, whatever the caller rounds by. */
 static void test_tiny(t_env *env)
 {
@@ -193,6 +219,8 @@ static void test_tiny(t_env *env)
         T_EQ(fegetround(), FE_UPWARD);
         T_EQ(fesetround(FE_TONEAREST), 0);
         T_MEM_EQ(buf.c, buf.other, bytes);
+        tiny_packed(g, plan, &p, d & 1 ? NULL : buf.other);
+        memcpy(buf.c, buf.other, bytes);
         p.a.ldc = p.s.n - 1;
         T_EQ(lamina_gemm_run(plan, &p.a), LAMINA_E_INVALID);
         p.a.ldc = p.s.n, p.a.b = NULL;
