@@ -8,6 +8,8 @@
 #ifndef LMN_KERNELS_GEMM_WHOLE_TMPL_H
 #define LMN_KERNELS_GEMM_WHOLE_TMPL_H
 
+#include "kernels/simd/whole_rows.h"
+
 enum {
     WHOLE_STEPS = LINE / 4,           /* of four k each, on one line of a row of A */
     WHOLE_FETCH = 8 / WHOLE_STEPS,    /* rows of A fetched ahead by each */
@@ -15,20 +17,6 @@ enum {
     SOON_DENSE = GEMM_NV > 2 ? 4 : 1, /* times that by tile_dense */
     WHOLE_B_AHEAD = 8                 /* rows of a panel brought from L2 to L1 */
 };
-
-/* A number that the compiler cannot see through: it would rather keep eight pointers. */
-#define WHOLE_HIDE(x) __asm__("" : "+r"(x))
-/* Row i of eight: of the pairs behind base##0, 2, 4 and 6, ld bytes apart. Even rows have addresses
-   of one register, which an operation with memory takes as it is. */
-#define WHOLE_ROW(type, base, i)                                          \
-    ((type *)((char *)(uintptr_t)((i) < 4   ? (i) < 2 ? base##0 : base##2 \
-                                  : (i) < 6 ? base##4                     \
-                                            : base##6) +                  \
-              (i) % 2 * base##_ld))
-#define WHOLE_PAIRS(type, base)                                           \
-    type *base##2 = (type *)((char *)(uintptr_t)base##0 + 2 * base##_ld); \
-    type *base##4 = (type *)((char *)(uintptr_t)base##2 + 2 * base##_ld); \
-    type *base##6 = (type *)((char *)(uintptr_t)base##4 + 2 * base##_ld);
 
 /* Half of the rows are operands in memory: 4 operations less of 40 a step. All of them would be
    more loads than a core does beside its products. */
