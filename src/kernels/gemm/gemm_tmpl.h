@@ -15,6 +15,7 @@ enum { GEMM_NR = GEMM_NV * VF_LANES };
 #include "kernels/gemm/gemm_tile_tmpl.h"
 #include "kernels/gemm/gemm_pack_tmpl.h"
 #include "kernels/gemm/gemm_small_tmpl.h"
+#include "kernels/gemm/gemm_dots_tmpl.h"
 #if GEMM_EPI
 #include "kernels/simd/simd_math.h"
 #include "kernels/gemm/epi_tmpl.h"
