@@ -8,6 +8,10 @@
 
 #include "kernels/conv/wino.h"
 
+/* A pointer that the compiler cannot see through: it would keep those to all 36 planes, in memory,
+   and move each of them on. */
+#define WINO_HIDE(x) __asm__("" : "+r"(x))
+
 /* One axis of B' d: v[i * s] from d0 .. d5. */
 VF_INLINE void wino_in(const vf d[6], vf *v, const int s)
 {
@@ -45,53 +49,54 @@ VF_INLINE void wino_weight(const vf *g, const int t, vf *u, const int s)
     u[5 * s] = g[2 * t];
 }
 
-/* Six pixels of VF_LANES tiles: those of lane t stand at columns x0 + 4 t .. x0 + 4 t + 5 of the
-   row, zero outside [0, width). row NULL = all zero. */
-VF_INLINE void wino_pixels(const float *row, int64_t x0, int64_t width, vf d[6])
-{
-    vf near[4], far[4];
-    if (!row) {
-        for (int i = 0; i < 6; i++) d[i] = vf_zero();
-        return;
-    }
-    const float *p = row + x0; /* only lanes inside the row are read */
-    if (x0 >= 0 && x0 + 4 * VF_LANES + 4 <= width) {
-        for (int i = 0; i < 4; i++) near[i] = vf_load(p + i * VF_LANES);
-        for (int i = 0; i < 4; i++) far[i] = vf_load(p + 4 + i * VF_LANES);
-    } else {
-        for (int i = 0; i < 4; i++) {
-            const int64_t at = x0 + i * VF_LANES;
-            near[i] = vf_loadm(p + i * VF_LANES, vm_range(-at, width - at));
-            far[i] = vf_loadm(p + 4 + i * VF_LANES, vm_range(-at - 4, width - at - 4));
-        }
-    }
-    vf next[4];
-    vf_deal4(near, d);
-    vf_deal4(far, next);
-    d[4] = next[0], d[5] = next[1];
-}
-
 /* Tile rows of one vector: few tiles are dealt from several rows of pixels at once. */
 VF_INLINE int64_t wino_together(int64_t tiles)
 {
     return 2 * tiles == VF_LANES ? 2 : 4 * tiles == VF_LANES ? 4 : 1;
 }
 
-/* As wino_pixels, of `together` tile rows side by side; `y` is the row of pixels of the first, the
-   next one's lies 4 below, and `left` of them are there. */
-VF_INLINE void wino_pixels_of(const lmn_wino_input *b, const float *plane, int64_t y, int64_t left,
-                              int64_t together, vf d[6])
+/* Where the four vectors of pixels lie that are the first four of VF_LANES tiles, the same for all
+   lines and channels: tile rows down, columns from the line's first, lanes that are there. */
+typedef struct wino_view {
+    int64_t down[4], at[4];
+    vm near[4], far[4]; /* far: four columns on */
+} wino_view;
+
+VF_INLINE void wino_look(wino_view *w, int64_t x0, int64_t width, int64_t together)
+{
+    for (int64_t k = 0; k < 4; k++) {
+        w->down[k] = together == 1 ? 0 : together == 2 ? k / 2 : k;
+        w->at[k] = x0 + (together == 1 ? k : together == 2 ? k % 2 : 0) * VF_LANES;
+        w->near[k] = vm_range(-w->at[k], width - w->at[k]);
+        w->far[k] = vm_range(-w->at[k] - 4, width - w->at[k] - 4);
+    }
+}
+
+/* Six pixels of VF_LANES tiles: those of lane t stand at columns 4 t .. 4 t + 5 of the view, in the
+   line y of its tile's row, of which `left` are there. Zero outside the plane. */
+VF_INLINE void wino_pixels(const lmn_wino_input *b, const wino_view *w, const float *plane,
+                           int64_t y, int64_t left, vf d[6])
 {
     vf near[4], far[4], next[4];
-    const int64_t each = 4 / together;
-    for (int64_t k = 0; k < 4; k++) {
-        const int64_t r = k / each, at = k % each * VF_LANES - b->pad_x, line = y + 4 * r;
+    for (int k = 0; k < 4; k++) {
+        const int64_t line = y + 4 * w->down[k];
         near[k] = far[k] = vf_zero();
-        if (r >= left || line < 0 || line >= b->in_h) continue;
-        const float *p = plane + line * b->in_w + at; /* only lanes inside the row are read */
-        near[k] = vf_loadm(p, vm_range(-at, b->in_w - at));
-        far[k] = vf_loadm(p + 4, vm_range(-at - 4, b->in_w - at - 4));
+        if (w->down[k] >= left || line < 0 || line >= b->in_h) continue;
+        const float *p = plane + line * b->in_w + w->at[k]; /* only lanes inside are read */
+        near[k] = vf_loadm(p, w->near[k]);
+        far[k] = vf_loadm(p + 4, w->far[k]);
     }
+    vf_deal4(near, d);
+    vf_deal4(far, next);
+    d[4] = next[0], d[5] = next[1];
+}
+
+/* As that, of one tile row all of whose pixels are inside. */
+VF_INLINE void wino_pixels_inside(const float *p, vf d[6])
+{
+    vf near[4], far[4], next[4];
+    for (int i = 0; i < 4; i++) near[i] = vf_load(p + i * VF_LANES);
+    for (int i = 0; i < 4; i++) far[i] = vf_load(p + 4 + i * VF_LANES);
     vf_deal4(near, d);
     vf_deal4(far, next);
     d[4] = next[0], d[5] = next[1];
@@ -100,27 +105,32 @@ VF_INLINE void wino_pixels_of(const lmn_wino_input *b, const float *plane, int64
 static void wino_input_run(const lmn_wino_input *b)
 {
     const int64_t together = wino_together(b->tiles);
+    wino_view w;
+    wino_look(&w, -b->pad_x, b->in_w, together);
     for (int64_t c = 0; c < b->n_c; c++) {
         const float *plane = b->x + c * b->x_step;
         for (int64_t r = 0; r < b->n_rows; r += together) {
             const int64_t y0 = (b->row + r) * 4 - b->pad_y;
             for (int64_t t = 0; t < b->tiles; t += VF_LANES) {
+                const int64_t x0 = 4 * t - b->pad_x;
+                const bool across = together == 1 && x0 >= 0 && x0 + 4 * VF_LANES + 4 <= b->in_w;
+                if (b->tiles > VF_LANES) wino_look(&w, x0, b->in_w, 1);
                 vf h[36], d[6];
                 for (int i = 0; i < 6; i++) {
                     const int64_t y = y0 + i;
-                    const float *row = y >= 0 && y < b->in_h ? plane + y * b->in_w : 0;
-                    if (together == 1)
-                        wino_pixels(row, 4 * t - b->pad_x, b->in_w, d);
+                    if (across && y >= 0 && y < b->in_h)
+                        wino_pixels_inside(plane + y * b->in_w + x0, d);
                     else
-                        wino_pixels_of(b, plane, y, b->n_rows - r, together, d);
+                        wino_pixels(b, &w, plane, y, b->n_rows - r, d);
                     wino_in(d, h + 6 * i, 1);
                 }
                 float *to = b->v + c * b->ld + r * b->tiles + t;
-                for (int j = 0; j < 6; j++) {
+                for (int j = 0; j < 6; j++, to += b->step) {
                     vf v[6];
                     for (int i = 0; i < 6; i++) d[i] = h[6 * i + j];
                     wino_in(d, v, 1);
-                    for (int i = 0; i < 6; i++) vf_store(to + (6 * i + j) * b->step, v[i]);
+                    WINO_HIDE(to);
+                    for (int i = 0; i < 6; i++) vf_store(to + 6 * i * b->step, v[i]);
                 }
             }
         }
@@ -128,20 +138,21 @@ static void wino_input_run(const lmn_wino_input *b)
 }
 
 /* Rows i of pixels, 0 .. 3, of `together` tile rows from r on. */
-VF_INLINE void wino_store_of(const lmn_wino_output *b, int64_t r, int64_t i, int64_t together,
+VF_INLINE void wino_store_of(const lmn_wino_output *b, const wino_view *w, int64_t r, int64_t i,
                              const vf line[4])
 {
-    const int64_t each = 4 / together;
-    for (int64_t k = 0; k < 4; k++) {
-        const int64_t row = r + k / each, at = k % each * VF_LANES, len = b->w - at;
-        if (row >= b->n_rows || 4 * row + i >= b->h || len <= 0) continue;
-        vf_storem(b->y + (4 * row + i) * b->w + at, vm_first(len), line[k]);
+    for (int k = 0; k < 4; k++) {
+        const int64_t row = r + w->down[k], y = 4 * row + i;
+        if (row >= b->n_rows || y >= b->h || w->at[k] >= b->w) continue;
+        vf_storem(b->y + y * b->w + w->at[k], w->near[k], line[k]);
     }
 }
 
 static void wino_output_run(const lmn_wino_output *b)
 {
     const int64_t together = wino_together(b->tiles);
+    wino_view w;
+    if (together > 1) wino_look(&w, 0, b->w, together);
     for (int64_t r = 0; r < b->n_rows; r += together) {
         const int64_t rows = together > 1 ? 4 : lmn_min_i64(4, b->h - 4 * r);
         for (int64_t t = 0; t < b->tiles; t += VF_LANES) {
@@ -149,9 +160,10 @@ static void wino_output_run(const lmn_wino_output *b)
             const int64_t len = b->w - 4 * t;
             float *to = b->y + 4 * r * b->w + 4 * t;
             vf half[24], y[16];
-            for (int j = 0; j < 6; j++) {
+            for (int j = 0; j < 6; j++, from += b->step) {
                 vf m[6];
-                for (int i = 0; i < 6; i++) m[i] = vf_load(from + (6 * i + j) * b->step);
+                WINO_HIDE(from);
+                for (int i = 0; i < 6; i++) m[i] = vf_load(from + 6 * i * b->step);
                 wino_out(m, 1, half + j, 6);
             }
             for (int i = 0; i < 4; i++) wino_out(half + 6 * i, 1, y + 4 * i, 1);
@@ -159,7 +171,7 @@ static void wino_output_run(const lmn_wino_output *b)
                 vf line[4];
                 vf_join4(y + 4 * i, line);
                 if (together > 1) {
-                    wino_store_of(b, r, i, together, line);
+                    wino_store_of(b, &w, r, i, line);
                     continue;
                 }
                 for (int64_t k = 0; k < 4 && k * VF_LANES < len; k++) {
@@ -177,17 +189,22 @@ static void wino_weights_run(float *u, int64_t step, const float *w, int64_t n)
 {
     for (int64_t f = 0; f < n; f += VF_LANES) {
         const vm lanes = vm_first(n - f);
-        vf g[9], half[18], t[36];
+        vf g[9], half[18];
         if (f + VF_LANES <= n)
             vf_deal9(w + f * 9, g);
         else
             for (int q = 0; q < 9; q++) g[q] = vf_load_step(w + f * 9 + q, 9, lanes);
         for (int j = 0; j < 3; j++) wino_weight(g + j, 3, half + j, 3);
-        for (int i = 0; i < 6; i++) wino_weight(half + 3 * i, 1, t + 6 * i, 1);
-        if (f + VF_LANES <= n)
-            for (int q = 0; q < 36; q++) vf_store(u + q * step + f, t[q]);
-        else
-            for (int q = 0; q < 36; q++) vf_storem(u + q * step + f, lanes, t[q]);
+        float *to = u + f;
+        for (int i = 0; i < 6; i++, to += 6 * step) {
+            vf t[6];
+            WINO_HIDE(to);
+            wino_weight(half + 3 * i, 1, t, 1);
+            if (f + VF_LANES <= n)
+                for (int q = 0; q < 6; q++) vf_store(to + q * step, t[q]);
+            else
+                for (int q = 0; q < 6; q++) vf_storem(to + q * step, lanes, t[q]);
+        }
     }
 }
 

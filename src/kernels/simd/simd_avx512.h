@@ -362,30 +362,34 @@ VF_INLINE vf vf_load_step(const float *p, int32_t step, vm m)
 /* 9 x VF_LANES neighbours to nine vectors: out[q] lane t = element 9 t + q. */
 VF_INLINE void vf_deal9(const float *p, vf *out)
 {
-    /* Element 9 t + q lies in lane (9 t + q) % 32 of one of five pairs of loads, whichever. */
-    const __m512i first =
-        _mm512_setr_epi32(0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99, 108, 117, 126, 135);
-    vf in[9];
-    for (int i = 0; i < 9; i++) in[i] = vf_load(p + 16 * i);
-#define DEAL9_IN(q, t, i) ((9 * (t) + (q)) / 32 == (i) ? 1 << (t) : 0)
-#define DEAL9_FOUR(q, t, i) \
-    (DEAL9_IN(q, t, i) | DEAL9_IN(q, t + 1, i) | DEAL9_IN(q, t + 2, i) | DEAL9_IN(q, t + 3, i))
-#define DEAL9_MASK(q, i) \
-    (vm)(DEAL9_FOUR(q, 0, i) | DEAL9_FOUR(q, 4, i) | DEAL9_FOUR(q, 8, i) | DEAL9_FOUR(q, 12, i))
-#define DEAL9_PAIR(q, i) \
-    x = vf_select(DEAL9_MASK(q, i), _mm512_permutex2var_ps(in[2 * (i)], at, in[2 * (i) + 1]), x);
-#define DEAL9(q)                                                                        \
-    {                                                                                   \
-        const __m512i at = _mm512_add_epi32(first, _mm512_set1_epi32(q));               \
-        vf x = _mm512_permutexvar_ps(at, in[8]);                                        \
-        DEAL9_PAIR(q, 0) DEAL9_PAIR(q, 1) DEAL9_PAIR(q, 2) DEAL9_PAIR(q, 3) out[q] = x; \
+    /* Four elements of filters t, t + 4, t + 8 and t + 12 a register, turned within 128 bits. */
+    for (int q = 0; q < 8; q += 4) {
+        vf x[4];
+        for (int t = 0; t < 4; t++) {
+            const float *at = p + 9 * t + q;
+            x[t] = _mm512_castps128_ps512(_mm_loadu_ps(at));
+            x[t] = _mm512_mask_broadcast_f32x4(x[t], 0x00f0, _mm_loadu_ps(at + 36));
+            x[t] = _mm512_mask_broadcast_f32x4(x[t], 0x0f00, _mm_loadu_ps(at + 72));
+            x[t] = _mm512_mask_broadcast_f32x4(x[t], 0xf000, _mm_loadu_ps(at + 108));
+        }
+        const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1]));
+        const __m512d b = _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3]));
+        const __m512d c = _mm512_castps_pd(_mm512_unpackhi_ps(x[0], x[1]));
+        const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3]));
+        out[q] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        out[q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        out[q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(c, d));
+        out[q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
     }
-    DEAL9(0) DEAL9(1) DEAL9(2) DEAL9(3) DEAL9(4) DEAL9(5) DEAL9(6) DEAL9(7) DEAL9(8)
-#undef DEAL9_IN
-#undef DEAL9_FOUR
-#undef DEAL9_MASK
-#undef DEAL9_PAIR
-#undef DEAL9
+    /* Element 9 t + 8 lies in lane (9 t + 8) % 32 of one of five pairs of loads, whichever. */
+    const __m512i at =
+        _mm512_setr_epi32(8, 17, 26, 35, 44, 53, 62, 71, 80, 89, 98, 107, 116, 125, 134, 143);
+    vf x = _mm512_permutexvar_ps(at, vf_load(p + 128));
+    x = vf_select(0x0007, _mm512_permutex2var_ps(vf_load(p), at, vf_load(p + 16)), x);
+    x = vf_select(0x0078, _mm512_permutex2var_ps(vf_load(p + 32), at, vf_load(p + 48)), x);
+    x = vf_select(0x0380, _mm512_permutex2var_ps(vf_load(p + 64), at, vf_load(p + 80)), x);
+    x = vf_select(0x3c00, _mm512_permutex2var_ps(vf_load(p + 96), at, vf_load(p + 112)), x);
+    out[8] = x;
 }
 
 #endif
