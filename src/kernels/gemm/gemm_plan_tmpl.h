@@ -260,6 +260,13 @@ static void transpose_a(GEMM_REAL *dst, const GEMM_REAL *a, int64_t lda, int64_t
     }
 }
 
+/* Does the only thread pass along rows? These stay in L3 and the next B is always on its way, but a
+   larger B would be read from memory for every block of them. */
+static bool along(const GEMM_T(plan) * p)
+{
+    return p->threads == 1 && p->n <= p->m;
+}
+
 /* What comes after this block of B, which begins at b: the next k of the same columns, or the next
    columns where the next chunk has those. down, across: from k to k and from column to column. */
 static void look_ahead(const GEMM_T(plan) * p, int64_t k0, const GEMM_REAL *b, int64_t down,
@@ -270,8 +277,9 @@ static void look_ahead(const GEMM_T(plan) * p, int64_t k0, const GEMM_REAL *b, i
     if (more)
         t->b_next = b + t->k * down;
     else
-        t->b_next =
-            t->row + t->m >= p->m && t->b_next_n > 0 ? b - k0 * down + p->nc * across : NULL;
+        t->b_next = (along(p) || t->row + t->m >= p->m) && t->b_next_n > 0
+                        ? b - k0 * down + p->nc * across
+                        : NULL;
 }
 
 /* B of the block of k at k0, `b` being that of k 0. Panels and a transposed B are fetched ahead for
@@ -474,7 +482,10 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
 {
     lmn_assert(chunk >= 0 && chunk < p->n_chunks && (args->beta == 0 || args->beta == 1));
     int64_t per_item = p->m_blocks * p->n_blocks, item = chunk / per_item, i, j;
-    lmn_split_place(chunk % per_item, p->m_blocks, p->n_blocks, p->threads, &i, &j);
+    if (along(p))
+        i = chunk % per_item / p->n_blocks, j = chunk % per_item % p->n_blocks;
+    else
+        lmn_split_place(chunk % per_item, p->m_blocks, p->n_blocks, p->threads, &i, &j);
     i *= p->mc, j *= p->nc;
     GEMM_T(block) t = {.lda = args->lda, .ldb = args->ldb, .ldc = args->ldc, .k = p->k};
     t.beta = args->beta;

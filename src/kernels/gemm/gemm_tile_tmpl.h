@@ -51,6 +51,7 @@ enum {
     /* Rows of B from its own place: so many ahead cover the latency of DRAM. Where there are
        fewer, the next panel is fetched instead. */
     FAR_ROWS = 32,
+    PACK_ROWS = 8, /* ... to L1, of those that L2 holds: more would meet in a set if 4 KiB apart */
     TOUCH = 4 * PAGE /* of a run that the hardware follows, but for the end of a page */
 };
 

@@ -83,7 +83,7 @@ VF_INLINE bool bring_panel(const gemm_block *t, int64_t j, int64_t m, int64_t n,
     x->pack = panel;
     x->b = t->b_from + j;
     x->ldb = t->b_from_ld;
-    x->far = t->k > FAR_ROWS ? FAR_ROWS * t->b_from_ld : GEMM_NR;
+    x->far = t->k > PACK_ROWS ? PACK_ROWS * t->b_from_ld : GEMM_NR;
     return true;
 }
 
@@ -95,10 +95,9 @@ VF_INLINE void touch_pieces(const vf_real *at, int64_t n, int64_t step)
 }
 
 /* The tiles of a block share the fetching of the next B, so that memory works while they compute.
-   Of a row-major B, which the first row packs, those below it: LINE of them bring a piece of every
-   row, which comes as one from memory. Else all: of the transpose of B a piece of a row and then of
-   the next, of panels piece after piece, and first a line of every page, so that no piece waits for
-   a walk to its page. */
+   Of a row-major B, LINE of them bring a piece of every row, which comes as one from memory; of the
+   transpose of B they bring a piece of a row and then of the next, of panels piece after piece, and
+   first a line of every page, so that no piece waits for a walk to its page. */
 static void fetch_next(const gemm_block *t, int64_t nth, tile *x)
 {
     const int64_t lines = t->k / LINE, wide = SOON_DENSE * SOON;
@@ -160,9 +159,9 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
     const bool fused = w->whole.on && n == GEMM_NR; /* narrower tiles do it in memory */
     if (fused) x.f = fuse_at(&w->whole, t, &e);
 #endif
-    if (t->b_next && (i > 0 || !t->b_from)) {
+    if (t->b_next) {
         const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
-        fetch_next(t, (i / GEMM_MR - (t->b_from != NULL)) * panels + j / GEMM_NR, &x);
+        fetch_next(t, i / GEMM_MR * panels + j / GEMM_NR, &x);
     }
     if (i == 0 && t->b_from && bring_panel(t, j, m, n, &x)) {
         tile_pack(&x);
