@@ -54,7 +54,7 @@ struct lamina_gemm_packed {
     lamina_gemm *g;
     int64_t n, k;
     lamina_dtype dtype; /* of B as it was given: F32, U8 or I8 */
-    bool narrow;        /* F32, n < nr: row-major [k][n], no panels */
+    bool in_place;      /* F32: row-major [k][n] without gaps, no panels */
     void *panels; /* F32: ceil(n / nr) panels of k rows of nr columns; else lmn_qgemm_prepack */
     size_t bytes;
 };

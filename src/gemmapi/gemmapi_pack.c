@@ -1,15 +1,16 @@
 /*
  * Packed weights: op(B) as panels of the kernel's width, each k long, one behind the other, so that
- * any block of rows and columns of B is where the block kernel wants it. The order of sums is that
- * of the kernel's chain over k.
+ * any block of rows and columns of B is where the block kernel wants it. A B narrower than a panel,
+ * or so small that the plan of a plain one reads it in place, lies as a plain one does. The order
+ * of sums is that of the kernel's chain over k.
  */
 #include "gemmapi/gemmapi_int.h"
 
 #include "base/os/os_memory.h"
 
-/* Fewer columns than a panel has: a plain B without gaps, for the plan of plain ones. */
-static void pack_narrow(float *to, const float *b, int64_t ldb, const lamina_gemm_packed *w,
-                        bool trans)
+/* A plain B without gaps, for the plan of plain ones. */
+static void pack_in_place(float *to, const float *b, int64_t ldb, const lamina_gemm_packed *w,
+                          bool trans)
 {
     for (int64_t k = 0; k < w->k; k++)
         for (int64_t j = 0; j < w->n; j++)
@@ -46,16 +47,17 @@ lamina_status lamina_gemm_pack(lamina_gemm *g, const lamina_gemm_shape *shape, c
     LMN_CHECK(shape->dtype == LAMINA_F32, LAMINA_E_UNSUPPORTED);
     const lmn_gemm_row *row = g->kset.gemm_f32;
     size_t elems, bytes;
-    const bool narrow = n < row->nr;
+    const bool in_place = n < row->nr || (k <= LMN_GEMM_IN_PLACE && n <= LMN_GEMM_IN_PLACE &&
+                                          n * k * (int64_t)sizeof(float) <= LMN_GEMM_IN_PLACE);
     LMN_CHECK(
-        lmn_mul_size((size_t)(narrow ? n : lmn_round_up_i64(n, row->nr)), (size_t)k, &elems) &&
+        lmn_mul_size((size_t)(in_place ? n : lmn_round_up_i64(n, row->nr)), (size_t)k, &elems) &&
             lmn_mul_size(elems, sizeof(float), &bytes),
         LAMINA_E_NOMEM);
     lamina_gemm_packed *w;
     LMN_TRY(lmn_gemmapi_packed_create(g, LAMINA_F32, n, k, bytes, &w));
-    w->narrow = narrow;
-    if (narrow)
-        pack_narrow(w->panels, b, ldb, w, trans);
+    w->in_place = in_place;
+    if (in_place)
+        pack_in_place(w->panels, b, ldb, w, trans);
     else if (bytes)
         (trans ? row->pack_nt : row->pack_nn)(w->panels, b, ldb, k, n);
     *out = w;

@@ -181,7 +181,7 @@ static lamina_status run(lamina_gemm *g, const lamina_gemm_shape *s, const any_p
         any_plan packed;
         if (a->packed) {
             lamina_gemm_shape of = *s;
-            of.flags = a->packed->narrow ? 0 : LMN_GEMM_PACKED_B;
+            of.flags = a->packed->in_place ? 0 : LMN_GEMM_PACKED_B;
             lmn_gemmapi_plan(g, &of, &packed);
             p.plan = &packed;
             p.args.b = a->packed->panels, p.args.ldb = s->n, p.args.b_batch = 0;
@@ -275,7 +275,7 @@ static NOINLINE bool run_tiny_packed(const lamina_gemm *g, const lamina_gemm_sha
     const lamina_gemm_packed *w = a->packed;
     const uint32_t flags = s->flags & ~(uint32_t)LAMINA_GEMM_TRANS_B;
     if (a->size != sizeof *a || s->size != sizeof *s) return false; /* w is none */
-    if (!w->narrow || w->n != s->n || w->k != s->k || !is_tiny(s, flags)) return false;
+    if (!w->in_place || w->n != s->n || w->k != s->k || !is_tiny(s, flags)) return false;
     return run_tiny(g, s, a, (operand){w->panels, s->n, flags});
 }
 

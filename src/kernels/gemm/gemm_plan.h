@@ -31,6 +31,7 @@ enum {
     LMN_GEMM_TINY = 2 << 20,     /* no plan for so few multiply-adds, one thread's work ... */
     LMN_GEMM_TINY_KN = 24 << 10, /* ... and so little of B ... */
     LMN_GEMM_TINY_K = 2048,      /* ... and sums of so few bytes of a row */
+    LMN_GEMM_IN_PLACE = 65536,   /* bytes of a row-major B that any rows read where it lies */
     LMN_GEMM_THIN_N = 12,        /* dot products for up to so many columns ... */
     LMN_GEMM_THIN_K = 192,       /* ... if the sums are that long ... */
     LMN_GEMM_THIN_M = 32         /* ... and the rows are more */

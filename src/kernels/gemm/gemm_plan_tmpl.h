@@ -43,13 +43,12 @@ enum {
     SHARES = 16,              /* chunks a thread: one that is held up leaves some to the others */
     RUNS_M = 4,               /* so few of them read runs far apart */
     LAID_NC = 512,            /* columns of a chunk then */
-    DIRECT_BYTES = 65536,     /* a B this small is read in place */
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
     RUN_M = 6,                /* most rows whose panels the hardware follows alone */
     AHEAD_M = 128,            /* rows that wait for panels or a transposed B from memory */
     DIRECT_NC = 768,          /* columns of a chunk then, of KC_FEW */
-    NARROW_BYTES = 1 << 20,   /* and a B of one panel ... */
-    WIDE_BYTES = 256 << 10,   /* ... or of one wide tile */
+    NARROW_BYTES = 1 << 20,   /* a B of one panel is read in place ... */
+    WIDE_BYTES = 256 << 10,   /* ... and one of one wide tile */
     WIDE_N = 64,              /* columns of that, where panels are WIDEST */
     FAR_BYTES = 512 << 10,    /* B comes from beyond L2 */
     SHORT_K = 64,             /* sums so short are mostly C ... */
@@ -104,7 +103,7 @@ static int32_t choose_path(const GEMM_T(plan) * p)
         return PATH_SMALL_NN;
     if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > FEW_M)
         return PATH_SHORT;
-    if (p->m <= p->row->direct_m || bytes <= DIRECT_BYTES) return PATH_DIRECT;
+    if (p->m <= p->row->direct_m || bytes <= LMN_GEMM_IN_PLACE) return PATH_DIRECT;
     if (p->n == WIDE_N && p->row->nr == WIDEST && bytes <= WIDE_BYTES) return PATH_DIRECT;
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
