@@ -192,6 +192,8 @@ struct lmn_http_loop {
     void *user;
     uint64_t rest_ns;      /* to sleep before the next turn */
     bool rested;           /* before this turn: small answers go later, together */
+    bool holds;            /* the same, and perhaps after more turns */
+    bool soiled;           /* something else waits with them, which ends that */
     uint64_t await_ns;     /* the same, or until a task is posted */
     uint64_t n_left;       /* requests that became `gone` */
     uint64_t woke_ns;      /* when this one began */
@@ -205,7 +207,7 @@ struct lmn_http_loop {
     uint32_t n_conns;
     lmn_http_conn *conns, *dead;
     lmn_http_conn *queued, *queued_last; /* have input that was read, or may have more */
-    lmn_http_conn *dirty;                /* have streamed output */
+    lmn_http_conn *dirty, *dirty_last;   /* have output that waits for the end of a turn */
     uint32_t n_dirty;
     lmn_http_list timers[LMN_HTTP_TIMERS];
     uint64_t timer_ns[LMN_HTTP_TIMERS];
@@ -339,6 +341,7 @@ void lmn_http_loop_notify(lmn_http_loop *l); /* any thread: look at drain and st
 void lmn_http_timer_set(lmn_http_conn *c, lmn_http_timer kind);
 void lmn_http_queue(lmn_http_conn *c);
 void lmn_http_soil(lmn_http_conn *c); /* flush at the end of the turn */
+void lmn_http_keep(lmn_http_conn *c); /* the same, or when the loop holds nothing back any more */
 void lmn_http_bury(lmn_http_conn *c); /* free when the turn is over */
 
 /* http_doors.c: where connections come in. */

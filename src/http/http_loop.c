@@ -63,13 +63,24 @@ void lmn_http_queue(lmn_http_conn *c)
     l->queued_last = c;
 }
 
-void lmn_http_soil(lmn_http_conn *c)
+void lmn_http_keep(lmn_http_conn *c)
 {
+    lmn_http_loop *l = c->loop;
     if (c->dirty) return;
     c->dirty = true;
-    c->next_dirty = c->loop->dirty;
-    c->loop->dirty = c;
-    c->loop->n_dirty++;
+    c->next_dirty = NULL;
+    if (l->dirty)
+        l->dirty_last->next_dirty = c;
+    else
+        l->dirty = c;
+    l->dirty_last = c;
+    l->n_dirty++;
+}
+
+void lmn_http_soil(lmn_http_conn *c)
+{
+    c->loop->soiled = true;
+    lmn_http_keep(c);
 }
 
 void lmn_http_bury(lmn_http_conn *c)
@@ -123,8 +134,9 @@ static uint64_t sleep_ns(const lmn_http_loop *l)
 static void flush_streams(lmn_http_loop *l)
 {
     lmn_http_conn *c = l->dirty;
-    l->dirty = NULL;
+    l->dirty = l->dirty_last = NULL;
     l->n_dirty = 0;
+    l->soiled = false;
     while (c) {
         lmn_http_conn *next = c->next_dirty;
         c->dirty = false;
@@ -255,6 +267,13 @@ static void wait_for_events(lmn_http_loop *l)
     }
 }
 
+/* May what was gathered wait for more? */
+static bool holds(const lmn_http_loop *l)
+{
+    return l->holds && !l->soiled && l->n_dirty < LMN_HTTP_GATHERED && !l->draining &&
+           l->turn_ns <= lmn_now_ns();
+}
+
 static void turn(lmn_http_loop *l)
 {
     const lmn_http_handler *h = l->server->handler;
@@ -262,7 +281,7 @@ static void turn(lmn_http_loop *l)
     run_queued(l);
     run_tasks(l);
     if (h->turn) l->turn_ns = h->turn(h->ctx, l, l->user);
-    flush_streams(l);
+    if (!holds(l)) flush_streams(l);
     l->now = lmn_now_ns();
     run_timers(l);
     free_dead(l);
@@ -300,6 +319,7 @@ void *lmn_http_loop_main(void *loop)
     lmn_futex_wake(&l->begun, INT32_MAX);
     if (st != LAMINA_OK) return NULL;
     while (!lmn_atomic_load(&l->stop, acquire)) turn(l);
+    flush_streams(l);
     cut(l);
     return NULL;
 }
@@ -343,6 +363,11 @@ void lmn_http_rest(lmn_http_loop *l, uint64_t ns)
 void lmn_http_await(lmn_http_loop *l, uint64_t ns)
 {
     l->await_ns = ns;
+}
+
+void lmn_http_hold(lmn_http_loop *l, bool on)
+{
+    l->holds = on;
 }
 
 uint64_t lmn_http_left(const lmn_http_loop *l)

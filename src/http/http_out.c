@@ -171,11 +171,11 @@ bool lmn_http_out_send(lmn_http_conn *c, lmn_span head, const lmn_http_piece *pi
         return keep_rest(c, head, pieces, n, 0) && (!first || lmn_http_out_flush(c));
     }
     const size_t all = head.n + total(pieces, n);
-    if (c->loop->rested && all <= LMN_HTTP_COPY_MOST) {
+    if ((c->loop->rested || c->loop->holds) && all <= LMN_HTTP_COPY_MOST) {
         (void)gather(head, pieces, n, spans);
         if (copy(c, spans[0])) {
             lmn_http_pieces_release(pieces, n);
-            lmn_http_soil(c);
+            lmn_http_keep(c);
             return true;
         }
     }

@@ -19,6 +19,9 @@
 /* Refusals that follow each other so soon are overload, which lasts so long after the last. */
 #define CROWDED_GAP_NS UINT64_C(2000000)
 #define CROWDED_NS UINT64_C(20000000)
+/* How long an answer waits for others beside what it has waited already, and at most. */
+#define HOLD_SHARE 4
+#define HOLD_MOST_NS UINT64_C(8000000)
 #define CALL_ARENA_MAX ((size_t)1 << 30) /* the body is bounded before */
 
 static bool same_name(lmn_span a, const char *lower, size_t n)
@@ -381,11 +384,34 @@ void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
     if (!lmn_call_submit(c)) fail(c, false);
 }
 
+/* A turn by a loop that has nothing else to do. A send beside a model that streams its weights
+ * finds its path through the kernel in memory, one behind another send does not: so answers wait
+ * for those of the next runs, a fourth as long as the first has waited already, at most. */
+static uint64_t turn_idle(lmn_serve_loop *l, lmn_model *m, uint64_t now)
+{
+    lmn_model_here here;
+    lmn_http_hold(l->loop, true);
+    const uint64_t due = lmn_model_turn_idle(m, now, &here), end = here.more ? lmn_now_ns() : 0;
+    if (here.more && !l->hold_until) {
+        const uint64_t share = here.waited_ns / HOLD_SHARE;
+        l->hold_until = end + (share < HOLD_MOST_NS ? share : HOLD_MOST_NS);
+    }
+    if (!here.more || end + here.ran_ns > l->hold_until) {
+        l->hold_until = 0;
+        lmn_http_hold(l->loop, false);
+    }
+    return due;
+}
+
 uint64_t lmn_call_turn(lmn_serve_loop *l)
 {
     uint64_t soonest = UINT64_MAX;
     l->settled = l->n_pending > 0;
-    if (!l->n_pending) return soonest;
+    lmn_http_hold(l->loop, false);
+    if (!l->n_pending) {
+        l->hold_until = 0;
+        return soonest;
+    }
     const uint64_t now = lmn_now_ns();
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->n_pending; i++) {
@@ -393,8 +419,10 @@ uint64_t lmn_call_turn(lmn_serve_loop *l)
         if (p.version != l->busy_with) l->lively_ns = now;
         l->busy_with = p.version;
         const bool idle = l->n_pending == 1 && lmn_serve_idle(l, now);
+        if (!idle) l->hold_until = 0;
         if (p.due <= now)
-            p.due = (idle ? lmn_model_turn_idle : lmn_model_turn)(p.version->model, now);
+            p.due =
+                idle ? turn_idle(l, p.version->model, now) : lmn_model_turn(p.version->model, now);
         l->settled = l->settled && lmn_model_settled(p.version->model);
         if (p.due == UINT64_MAX) {
             lmn_version_unref(p.version);

@@ -76,6 +76,8 @@ static void run_batch(lmn_model *m, const lmn_batch *batch)
     }
     lmn_atomic_store(&m->beat_ns, now, relaxed);
     lmn_mutex_lock(&m->lock);
+    m->last.waited_ns = now - batch->first->arrived_ns;
+    m->last.ran_ns = now - batch->first->started_ns;
     u->batch.n = 0;
     lmn_model_count_run(m, u, batch, rows, took, now);
     learn_quick(m, batch, took);
@@ -327,8 +329,9 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now)
     return at;
 }
 
-uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now)
+uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now, lmn_model_here *here)
 {
+    here->more = false;
     if (m->inlined || m->ensemble || m->engine->topo.width > 1) return lmn_model_turn(m, now);
     lmn_model_ref(m);
     lmn_mutex_lock(&m->lock);
@@ -338,6 +341,8 @@ uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now)
         (void)lmn_atomic_add(&m->work, 1, relaxed);
         if (!lmn_atomic_load(&m->to_wake, relaxed)) lmn_atomic_store(&m->to_wake, 1, relaxed);
     }
+    *here = m->last;
+    here->more = ran && quick_next(m);
     lmn_mutex_unlock(&m->lock);
     if (!ran) (void)lmn_model_turn(m, now);
     if (ran && m->cached) lmn_model_answer_hits(m);

@@ -91,7 +91,11 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now);
  * process has one CPU and it is settled what runs next, the loop runs a batch of a model with
  * threads itself: two switches of threads less. Returns `now` then, to be called again at once. */
 #define LMN_MODEL_HERE_NS ((uint64_t)4000000)
-uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now);
+typedef struct lmn_model_here {
+    bool more;                  /* the next such turn runs a batch too */
+    uint64_t waited_ns, ran_ns; /* the oldest request of this one until its answer; the run */
+} lmn_model_here;
+uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now, lmn_model_here *here);
 /* Is it settled what its instances run next, so that requests that come meanwhile need not be
  * looked at before one of them has answered? Takes no lock. Any thread. */
 bool lmn_model_settled(const lmn_model *m);

@@ -79,6 +79,7 @@ struct lmn_model {
     uint64_t asleep_until; /* when one of them looks again by itself, at the latest */
     uint64_t quick_bytes;  /* of the largest batch lately that ran within LMN_MODEL_HERE_NS */
     uint64_t keeper_until;
+    lmn_model_here last; /* batch that was run */
 };
 
 /* Count an answer by its status; lock held. */

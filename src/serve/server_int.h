@@ -104,6 +104,7 @@ typedef struct lmn_serve_loop {
     uint64_t left;                /* requests whose clients had left, as models were told */
     const lmn_version *busy_with; /* asked last; only compared */
     uint64_t lively_ns;           /* when something else was asked */
+    uint64_t hold_until;          /* answers of idle turns wait for each other; 0: none waits */
     bool settled; /* what its models run next is, of all that were asked in this turn */
     lmn_rng ids;  /* of traces and spans */
     lmn_http_task changed;

@@ -34,6 +34,7 @@ typedef struct rig {
     lmn_http_handler handler;
     uint8_t *big;
     atomic_ullong rest_ns;  /* of every turn */
+    atomic_bool hold;       /* answers, turn after turn */
     atomic_ullong await_ns; /* of every turn at whose end a request is held */
     atomic_int n_pieces, n_released, n_turns, n_gone, n_begun, n_ended, let_go, n_cut;
     /* of the second thread */
@@ -198,7 +199,9 @@ static uint64_t rig_turn(void *ctx, lmn_http_loop *loop, void *user)
     if (atomic_load(&g->rest_ns)) lmn_http_rest(loop, atomic_load(&g->rest_ns));
     if (atomic_load(&g->await_ns) && lmn_http_in_flight(g->server))
         lmn_http_await(loop, atomic_load(&g->await_ns));
-    return UINT64_MAX;
+    const bool hold = atomic_load(&g->hold);
+    lmn_http_hold(loop, hold);
+    return hold ? 0 : UINT64_MAX;
 }
 
 /* A server that listens as that says; NULL limits: the defaults. */

@@ -99,6 +99,43 @@ static void test_rest(t_env *env)
     free(text);
 }
 
+/* Small answers wait while the handler holds them, and for nothing that ends it. */
+static void test_hold(t_env *env)
+{
+    enum { N = 5 };
+    static const char echo[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n7";
+    static const char *end[] = {"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
+                                "GET /big HTTP/1.1\r\nHost: a\r\n\r\n", NULL, NULL};
+    char *text = malloc(RIG_BIG + 1);
+    for (int how = 0; how < 4; how++) {
+        rig g;
+        int fd[N];
+        T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 1));
+        atomic_store(&g.hold, true);
+        for (int i = 0; i < N; i++) fd[i] = rig_connect(&g);
+        RIG_UNTIL(atomic_load(&g.n_turns) > 1000); /* they are taken in, and it holds */
+        for (int i = 0; i < N - 1; i++) T_CHECK(rig_say(fd[i], echo));
+        const int seen = atomic_load(&g.n_turns);
+        RIG_UNTIL(atomic_load(&g.n_turns) > seen + 1000);
+        struct pollfd p = {.fd = fd[0], .events = POLLIN};
+        T_EQ(poll(&p, 1, 20), 0);
+        if (end[how]) {
+            T_CHECK(rig_say(fd[N - 1], end[how]));
+            T_EQ(rig_answer_of(fd[N - 1], text, RIG_BIG + 1), 200);
+            if (how == 1) T_EQ(poll(&p, 1, 20), 0); /* a large one goes alone */
+        }
+        if (how == 3) rig_stop(&g);
+        if (how == 1 || how == 2) atomic_store(&g.hold, false);
+        for (int i = 0; i < N - 1; i++) {
+            T_EQ(rig_answer_of(fd[i], text, RIG_BIG + 1), 200);
+            T_STR_EQ(text, "7");
+        }
+        for (int i = 0; i < N; i++) close(fd[i]);
+        if (how != 3) rig_stop(&g);
+    }
+    free(text);
+}
+
 /* A loop that awaits a task looks at no socket until there is one, or the time is over. */
 static void test_await(t_env *env)
 {
@@ -379,7 +416,7 @@ static void test_buffer_limit(t_env *env)
     rig_stop(&g);
 }
 
-T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_await),
-       T_TEST(test_bodies), T_TEST(test_big_answers), T_TEST(test_stream), T_TEST(test_time_limits),
-       T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
+T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_hold),
+       T_TEST(test_await), T_TEST(test_bodies), T_TEST(test_big_answers), T_TEST(test_stream),
+       T_TEST(test_time_limits), T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
        T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit))

@@ -339,6 +339,7 @@ static void idle_turns(t_env *env, uint32_t width, bool idle_on)
     char path[512];
     const lmn_model_config c = {.batch = {.n_instances = 1}, .where = LMN_RUN_THREADS};
     lmn_model_stats st;
+    lmn_model_here told;
     asks all;
     env->engine->topo.width = width;
     lmn_model *m = open_model(env, mlp_file(env, "N", NULL, path, sizeof path), &c);
@@ -346,7 +347,8 @@ static void idle_turns(t_env *env, uint32_t width, bool idle_on)
     asks_make(&all, 6);
     ask_rows(&all.a[0], 1); /* tells what such a run takes */
     T_OK(lmn_model_submit(m, &all.a[0].r, lmn_now_ns()));
-    T_EQ(lmn_model_turn_idle(m, lmn_now_ns()), UINT64_MAX);
+    T_EQ(lmn_model_turn_idle(m, lmn_now_ns(), &told), UINT64_MAX);
+    T_CHECK(!told.more);
     wait_for(m, &all.a[0]);
     for (bool asleep = false; !asleep;) {
         lmn_mutex_lock(&m->lock);
@@ -364,7 +366,9 @@ static void idle_turns(t_env *env, uint32_t width, bool idle_on)
         lmn_mutex_lock(&m->lock);
         m->quick_bytes = 16; /* whatever the machine made of the run before */
         lmn_mutex_unlock(&m->lock);
-        ran = lmn_model_turn_idle(m, 1) == 1;
+        ran = lmn_model_turn_idle(m, 1, &told) == 1;
+        T_EQ(told.more, ran && here < 2); /* the fourth is larger */
+        T_CHECK(!ran || (told.ran_ns && told.waited_ns));
     }
     T_EQ(here, width > 1 ? 0 : idle_on ? 3 : 1);
     if (!idle_on) (void)lmn_model_turn(m, lmn_now_ns());
