@@ -99,6 +99,7 @@ VF_INLINE void STRIP(rows)(const plane *p, const strip3 *t, int64_t oy, const in
     const int last = (n_rows - 1) * s + 2;
     const vm m[3] = {t->m[0], t->m[1], t->m[2]}, out = t->out;
     const bool fused = p->fused, clip = p->clip;
+    const bool fetch = s == 2 && STRIP(planes) == 1 && p->near && p->n_in >= PLANE_FAR;
     const STRIP_VEC lo = STRIP_MM(set1_ps)(p->clip_lo), hi = STRIP_MM(set1_ps)(p->clip_hi);
     for (int64_t c = from; c < to; c += STRIP(planes)) {
         const float *row = p->x + c * p->n_in + iy0 * w_in + t->ix, *weights = p->w + c * 9;
@@ -116,6 +117,10 @@ VF_INLINE void STRIP(rows)(const plane *p, const strip3 *t, int64_t oy, const in
                       end = r / s < n_rows ? r / s + 1 : n_rows;
             const bool here =
                 !((any || r == 0) && iy0 + r < 0) && !((any || r == last) && iy0 + r >= h_in);
+            if (fetch) { /* what the next group of rows begins with */
+                __builtin_prefetch(row + (r + 2 * STRIP_ROWS) * w_in);
+                __builtin_prefetch(row + (r + 2 * STRIP_ROWS) * w_in + 16);
+            }
             if (here) {
                 STRIP_VEC x[3];
                 STRIP(taps)(p, row + r * w_in, m, s, x);

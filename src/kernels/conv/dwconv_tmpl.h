@@ -42,14 +42,17 @@ static plane_fn plane_3_1, plane_3_2;
 static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox);
 #endif
 
+/* Elements of planes that are too many to be near when they are met. */
+enum { PLANE_FAR = 2048 };
+
 /* A plane, or a few: what the loops need of the geometry, and the taps' valid output ranges. */
 struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
-    int64_t n_planes;         /* that follow each other */
-    int64_t n_behind;         /* planes of the block behind those */
-    bool pairs;               /* two planes a vector pay at stride 1, too */
+    int64_t n_planes; /* that follow each other */
+    int64_t n_behind; /* planes of the block behind those */
+    bool near;        /* a CPU on which fewer instructions and fetched lines pay: with AMX */
     int64_t n_c, n_in, n_out; /* input channels of the group, elements of each, and of the output */
     bool fused, clip;         /* bias, then clip, in registers; the bits of the epilogue */
     const float *bias;        /* that of the plane; always readable for n_planes */
@@ -289,14 +292,14 @@ static int64_t plane_strips(plane *p, plane_fn *run)
     return 1;
 }
 
-/* `apply` is the epilogue of the gemm row of the same level; pairs: see plane. */
-static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply, bool pairs)
+/* `apply` is the epilogue of the gemm row of the same level; near: see plane. */
+static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply, bool near)
 {
     static const float none[1];
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
     plane_fn *const run = plane_pick(g);
-    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none, .pairs = pairs};
+    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none, .near = near};
     p.n_in = g->in[1] * g->in[2], p.n_out = g->out[1] * g->out[2];
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
     const int64_t most = plane_strips(&p, run), end = b->c0 + b->n_c;

@@ -53,7 +53,7 @@ VF_INLINE int64_t n_paired(const plane *p, const int s)
     const lmn_conv_geom *g = p->g;
     const int64_t w = g->in[2], w_out = g->out[2];
     const bool fit = w <= 8 * s && w_out <= 8 && g->pad[2] == 1 && (w_out - 1) * s < w;
-    if (!fit || g->in[1] * w < VF_LANES || (s == 1 && !p->pairs)) return 0;
+    if (!fit || g->in[1] * w < VF_LANES || (s == 1 && !p->near)) return 0;
     return (p->n_planes - (p->n_behind == 0)) / 2 * 2;
 }
 
