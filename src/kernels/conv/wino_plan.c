@@ -84,10 +84,15 @@ static int64_t m_step(const lmn_conv_plan *p)
     return p->mc * m_row(p) + SKEW;
 }
 /* U is [output channel][position][kernel plane][input channel]: a filter's 36 stores then stay
-   close, which is faster than 36 planes apart. */
+   close, which is faster than 36 planes apart; an odd number of lines from position to position, so
+   that they meet all sets. */
+static int64_t u_step(const lmn_conv_plan *p)
+{
+    return (p->g.kernel[0] * p->k + 15) / 32 * 32 + 16;
+}
 static int64_t u_row(const lmn_conv_plan *p)
 {
-    return LMN_WINO_POS * p->g.kernel[0] * p->k + SKEW;
+    return LMN_WINO_POS * u_step(p) + SKEW;
 }
 /* Pixels of a dilated convolution that a chunk deals out to be next to each other, and those of
    results: of one of the images that they are. */
@@ -232,12 +237,12 @@ static void bring_filters(const lmn_conv_plan *p, const lmn_conv_args *args, int
     for (int64_t i = 0; i < n; i++) {
         const float *w = args->w + (co + i) * step * 9;
         float *to = u + i * u_row(p), some[SOME * 9];
-        if (deep == 1) p->set->wino_f32->weights(to, step, w, step);
+        if (deep == 1) p->set->wino_f32->weights(to, u_step(p), w, step);
         for (int64_t f = 0, n_f; deep > 1 && f < step; f += n_f) {
             const int64_t z = f / p->k, c = f % p->k;
             n_f = lmn_min_i64(SOME, p->k - c);
             for (int64_t q = 0; q < n_f * 9; q++) some[q] = w[((c + q / 9) * deep + z) * 9 + q % 9];
-            p->set->wino_f32->weights(to + f, step, some, n_f);
+            p->set->wino_f32->weights(to + f, u_step(p), some, n_f);
         }
     }
 }
@@ -350,9 +355,32 @@ void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
     bring_input(p, args, &all, args->shared + image * LMN_WINO_POS * v_step(p), NULL);
 }
 
+/* Floats that are wanted next, brought to L2 share by share: what transforms filters would wait
+   for memory. */
+typedef struct soon {
+    const float *at;
+    int64_t n;
+} soon;
+
+static void fetch_share(const soon *s, int64_t q)
+{
+    const int64_t end = s->n * (q + 1) / LMN_WINO_POS;
+    for (int64_t i = s->n * q / LMN_WINO_POS; i < end; i += 16) __builtin_prefetch(s->at + i, 0, 2);
+    __asm__("" : : : "memory"); /* gcc would take it for a function without effects */
+}
+
+/* The filters of the chunk after that of output channels from co on, as far as one thread knows, if
+   chunks transform them. */
+static soon next_filters(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t co)
+{
+    const int64_t each = p->g.kernel[0] * p->k * 9;
+    const int64_t next = lmn_min_i64(p->m, co + p->mc * lmn_conv_threads(&p->g));
+    return (soon){args->w + next * each, p->v_first ? lmn_min_i64(p->mc, p->m - next) * each : 0};
+}
+
 /* The 36 products of m output channels and n tiles, each a sum over the planes of the kernel. */
 static void multiply(const lmn_conv_plan *p, const float *u, const float *v, float *prod, int64_t m,
-                     int64_t n)
+                     int64_t n, const soon *next)
 {
     const int64_t deep = p->g.kernel[0];
     lmn_gemm_block t = {.lda = u_row(p), .ldb = v_row(p), .ldc = m_row(p), .m = m, .n = n};
@@ -360,8 +388,9 @@ static void multiply(const lmn_conv_plan *p, const float *u, const float *v, flo
     t.k = p->k, t.b_panel = p->set->gemm_f32->nr;
     if (deep > 1) t.terms = &terms;
     for (int64_t q = 0; q < LMN_WINO_POS; q++) {
-        t.a = terms.a = u + q * deep * p->k, t.b = terms.b = v + q * v_step(p);
+        t.a = terms.a = u + q * u_step(p), t.b = terms.b = v + q * v_step(p);
         t.c = prod + q * m_step(p);
+        fetch_share(next, q);
         p->set->gemm_f32->block(&t);
     }
 }
@@ -422,7 +451,8 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
         bring_input(p, args, &(slice){image, 0, p->k, row, n_rows}, v, dealt);
     part last = {0};
     while (next_part(p, row, n_rows, &last)) continue;
-    multiply(p, u, v, prod, m, last.end);
+    const soon next = next_filters(p, args, co);
+    multiply(p, u, v, prod, m, last.end, &next);
     const int64_t pixel = pixels_before(g, row), n = pixels_before(g, row + n_rows) - pixel;
     for (int64_t i = 0; i < m; i++) {
         float *y = args->y + (image * p->m + co + i) * p->pixels + pixel;
