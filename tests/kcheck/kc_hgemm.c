@@ -309,15 +309,16 @@ static void draw_operands(kc_ctx *kc, const lmn_krow *head, kc_style style, bool
     *args = (lmn_hgemm_args){.a = p->a.p, .b = p->b.p, .lda = lda, .ldb = ldb, .ldc = ldc};
 }
 
-/* More rows than stay in a cache, by B as it lies. */
+/* More rows than stay in a cache, or in pairs a few by a B beyond it, by B as it lies. */
 static void check_many(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_hgemm_row *row = hgemm_row(head);
-    for (int c = 0; row->group > 2 && c < (kc_quick(kc) ? 8 : 80); c++) {
+    for (int c = 0; row->group > 1 && c < (kc_quick(kc) ? 8 : 80); c++) {
         kc_case(kc);
+        const bool pairs = row->group == 2;
         const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
-        product p = {.m = kc_int(kc, 256, 300), .n = kc_int(kc, 1, 150)};
-        p.k = kc_int(kc, 1030, 1100);
+        product p = {.m = pairs ? kc_int(kc, 15, 33) : kc_int(kc, 256, 300)};
+        p.n = pairs ? kc_int(kc, 520, 600) : kc_int(kc, 1, 150), p.k = kc_int(kc, 1030, 1100);
         p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 3) == 0;
         lmn_hgemm_shape shape;
         lmn_hgemm_args args;

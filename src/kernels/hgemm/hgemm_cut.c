@@ -13,7 +13,12 @@ enum {
     SLAB = 96,                /* k brought at once */
     SMALL_NN_M = 8,           /* rows for which row-major B is read and not packed ... */
     STREAM_ELEMS = 512 << 10, /* ... unless it is so large that reading it is most of the work */
-    STREAM_N = 4096,          /* columns of row-major B read as one piece */
+    LONG_M = 32,              /* rows by such a B in pairs: so many of its rows at a time, of so */
+    LONG_KC = 96,             /* many columns, are packed, so that what is read is long, by these */
+    LONG_N = 4096,            /* rows and more and, of a B so large that it comes from memory, */
+    LONG_LEAST_M = 16,        /* by all */
+    LONG_ELEMS = 8 << 20,
+    STREAM_N = 4096, /* columns of row-major B read as one piece */
     STREAM_BYTES = 256 << 10,
     FEW_NT_M = 32,        /* rows by transposed B whatever C is; of f32 as many as the row takes */
     ROOM_BYTES = 1 << 20, /* while their copy stays in L2, */
@@ -49,6 +54,15 @@ static int64_t run_columns(const lmn_hgemm_plan *p)
     return lmn_min_i64(lmn_ceil_div_i64(p->n, shares), most);
 }
 
+/* Is row-major B packed for a few rows? */
+static bool by_long_rows(const lmn_hgemm_plan *p)
+{
+    const int32_t other = LMN_HGEMM_PACKED | LMN_HGEMM_BRING | LMN_HGEMM_TRANS_B | LMN_HGEMM_B_F32 |
+                          LMN_HGEMM_TRANS_A | LMN_HGEMM_ROWS;
+    if (p->row->group != 2 || p->m > LONG_M || is(p, other)) return false;
+    return p->k * p->n >= (p->m >= LONG_LEAST_M ? STREAM_ELEMS : LONG_ELEMS);
+}
+
 static void cut_blocks(lmn_hgemm_plan *p)
 {
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch, .threads = p->threads};
@@ -73,6 +87,10 @@ static void cut_blocks(lmn_hgemm_plan *p)
         c.nc = lmn_max_i64(c.nr, STAY_ELEMS / p->kc / c.nr * c.nr), c.most = max_panels_madds;
         c.nc = lmn_split_even(p->n, c.nc, c.nr);
         c.mc = lmn_max_i64(MC, (int64_t)c.most / (c.nc * p->k) / c.mr * c.mr);
+    }
+    if (by_long_rows(p)) {
+        const int64_t most = (int64_t)c.most / (p->m * p->k) / c.nr * c.nr;
+        c.nc = lmn_max_i64(c.nr, lmn_min_i64(most, lmn_round_up_i64(LONG_N, c.nr)));
     }
     if (by_panels(p)) {
         const bool once = p->kc >= p->k && !c_apart(p); /* of A, and then for all columns */
@@ -133,7 +151,7 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
     int64_t most =
         s->k * s->n >= STREAM_ELEMS ? row->small_m : lmn_min_i64(SMALL_NN_M, row->small_m);
     if (s->flags & LMN_HGEMM_TRANS_B) most = most_nt(row, s);
-    out->small = s->m <= most && !(s->flags & packed);
+    out->small = s->m <= most && !(s->flags & packed) && !by_long_rows(out);
     if (out->small) {
         cut_stream(out);
     } else {
@@ -142,7 +160,9 @@ void lmn_hgemm_plan_make(const lmn_hgemm_row *row, const lmn_hgemm_shape *s, lmn
             out->slab = lmn_max_i64(1, SLAB / (2 * s->k_unit)) * 2 * s->k_unit;
             unit *= s->k_unit;
         }
-        const int64_t most_k = by_rows(out) || by_panels(out) ? STAY_KC : KC;
+        const int64_t most_k = by_long_rows(out)                ? LONG_KC
+                               : by_rows(out) || by_panels(out) ? STAY_KC
+                                                                : KC;
         out->kc = lmn_split_even(s->k, lmn_max_i64(most_k / unit, 1) * unit, unit);
         if (is_line(out)) out->kc = s->k;
         out->slab = lmn_min_i64(out->slab, out->kc);
