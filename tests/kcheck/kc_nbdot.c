@@ -42,8 +42,12 @@ static uint8_t *random_bytes(kc_ctx *kc, int64_t n)
     return p;
 }
 
-static void draw(kc_ctx *kc, product *p)
+/* The first cases are one row by four whole runs of panels, every kind of weights in turn: what
+   such products have of their own is seldom drawn. */
+enum { KINDS = 8 };
+static void draw(kc_ctx *kc, product *p, int c)
 {
+    const bool runs = c < KINDS;
     const bool big = kc_int(kc, 0, 7) == 0;
     memset(p, 0, sizeof *p);
     p->k = big ? kc_int(kc, 1000, 5000) : lmn_max_i64(1, kc_extent(kc, 32, 300));
@@ -54,8 +58,10 @@ static void draw(kc_ctx *kc, product *p)
         b->n += kc_int(kc, 1, 260);     /* more than four strips of panels, */
         if (kc_int(kc, 0, 1)) b->m = 1; /* which one row takes side by side */
     }
+    if (runs) b->m = 1, b->n = kc_int(kc, 225, 256);
     b->groups = lmn_nbdot_groups(p->k), b->ldy = b->n + kc_int(kc, 0, 2);
-    w->bits = kc_int(kc, 0, 1) ? 4 : 8, w->shift = (int32_t)kc_int(kc, 0, 4);
+    w->bits = (runs ? c & 1 : kc_int(kc, 0, 1)) ? 4 : 8;
+    w->shift = runs && c & 2 ? 0 : (int32_t)kc_int(kc, 0, 4);
     const int64_t block = (int64_t)LMN_NBDOT_GROUP << w->shift;
     w->n_blocks = (p->k + block - 1) / block;
     w->row_bytes = w->n_blocks * block * w->bits / 8;
@@ -63,7 +69,7 @@ static void draw(kc_ctx *kc, product *p)
         kc, b->n ? (b->n - 1) * w->row_bytes + b->groups * LMN_NBDOT_GROUP * w->bits / 8 : 0);
     w->scale = kc_input(kc, KC_REAL, b->n, w->n_blocks, w->n_blocks).p;
     w->zp_bytes = (w->n_blocks * w->bits + 7) / 8;
-    if (kc_int(kc, 0, 1)) w->zp = random_bytes(kc, b->n * w->zp_bytes);
+    if (runs ? c & 4 : kc_int(kc, 0, 1)) w->zp = random_bytes(kc, b->n * w->zp_bytes);
     if (kc_int(kc, 0, 1)) b->bias = kc_input(kc, KC_REAL, 1, b->n, b->n).p;
     p->x = kc_input(kc, KC_REAL, b->m, p->k, p->k);
     spoil(kc, &p->x);
@@ -132,7 +138,7 @@ static void check_run(kc_ctx *kc, const lmn_krow *head)
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         product p;
-        draw(kc, &p);
+        draw(kc, &p, c);
         lmn_nbdot_block *b = &p.b;
         b->a_step = lmn_nbdot_packed_bytes(p.k);
         const size_t bytes = (size_t)(b->m * b->a_step);
@@ -203,7 +209,7 @@ static void check_panel(kc_ctx *kc, const lmn_krow *head)
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         product p;
-        draw(kc, &p);
+        draw(kc, &p, c);
         const lmn_nbpanels w = panels_of(kc, &p);
         const size_t bytes = (size_t)lmn_nbpanel_a_bytes(p.b.m, p.k);
         uint8_t *a = kc_buffer(kc, bytes), *a_ref = kc_buffer(kc, bytes);
@@ -263,7 +269,7 @@ static void check_mul(kc_ctx *kc, const lmn_krow *head)
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         product p;
-        draw(kc, &p);
+        draw(kc, &p, c);
         /* Whole groups; weights and scales are then those of the first columns. */
         p.k = p.k / LMN_NBDOT_GROUP * LMN_NBDOT_GROUP;
         lmn_nbits_block b = {.w = p.b.w, .m = p.b.m, .n = p.b.n, .bias = p.b.bias, .ldy = p.b.ldy};

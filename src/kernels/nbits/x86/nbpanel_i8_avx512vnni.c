@@ -3,9 +3,9 @@
  * multiplied where they lie, sixteen times too large, and their sum is shifted before the low
  * halves join it: 512 weights of 4 bits are 20 operations, 10 cycles of Zen 4, where a read of them
  * takes 12. Rows of A are loaded once for two registers of sums, or, one row, for those of four
- * strips, since loads are what there is least of. For one row of A nothing is fetched ahead and no
- * line is loaded twice: weights are streams, which the hardware foresees better (0.65 - 0.8 of a
- * plain read with prefetches, 0.9 - 1.0 without).
+ * strips, since loads are what there is least of. For one row of A lines are not fetched and none
+ * is loaded twice: weights are streams, which the hardware foresees better (0.65 - 0.8 of a plain
+ * read with prefetches, 0.9 - 1.0 without).
  */
 #include "kernels/nbits/x86/nbpanel_avx512_tmpl.h"
 
@@ -182,6 +182,72 @@ ALWAYS void tile(const nbpanel_part *p, const bool one, const int strips, const 
     EACH_STRIP(EACH_M, END)
 }
 
+/* Hardware follows a stream to the end of a page: where a group is the first in one, a line of the
+   page so far ahead is touched. */
+enum { PAGE = 4096, TOUCHED = 4 * PAGE };
+ALWAYS void touch(const uint8_t *q, const int64_t step)
+{
+    if (((uintptr_t)q & (PAGE - 1)) < (uintptr_t)step) fetch(q, TOUCHED);
+}
+
+/* A single row of A by four strips of 8 bits, blocks of a group: a pair of lines of each strip in
+   turn, since 1152 B of one stream at a time are more than the core looks ahead, so that it would
+   wait for one stream and not for four. */
+ALWAYS void in_turn(const nbpanel_part *p, const bool zps)
+{
+    enum { m = 1, strips = LMN_NBPANEL_RUNS };
+    const int64_t apart = p->apart, bytes = lmn_nbpanel_group_bytes(8);
+    const int64_t step = bytes + lmn_nbpanel_scale_bytes(zps);
+    float(*acc)[LMN_NBPANEL_ROWS] = p->acc;
+    const uint8_t *a = p->a, *q = nbpanel_group(&p->w, p->g, 8, zps);
+    EACH_STRIP(EACH_M, START)
+    for (int64_t g = p->g; g < p->end; g++, q += step, a += LMN_NBPANEL_RECORD) {
+        for (int t = 0; t < strips; t++) touch(q + t * apart, step);
+        const record x = record_at(a);
+        const __m512i open = zps ? _mm512_setzero_si512() : x.sum;
+#define BEGIN(_, t) __m512i v0##t = open, v1##t = open;
+#define TURN(c, t)                                              \
+    {                                                           \
+        const __m512i q0 = line_at(q + t * apart, 2 * (c));     \
+        const __m512i q1 = line_at(q + t * apart, 2 * (c) + 1); \
+        v0##t = _mm512_dpbusd_epi32(v0##t, q0, x.r##c);         \
+        v1##t = _mm512_dpbusd_epi32(v1##t, q1, x.r##c);         \
+    }
+#define LEAVE(_, t)                                                                           \
+    {                                                                                         \
+        const uint8_t *h = q + t * apart + bytes;                                             \
+        const __m512 s = _mm512_castsi512_ps(x.s), s0 = _mm512_mul_ps(scale_at(h, 0), s);     \
+        const __m512 s1 = _mm512_mul_ps(scale_at(h, 1), s);                                   \
+        if (zps) v0##t = _mm512_dpwssd_epi32(v0##t, zero_points(h + NBPANEL_ZP), x.sum);      \
+        if (zps) v1##t = _mm512_dpwssd_epi32(v1##t, zero_points(h + NBPANEL_ZP + 16), x.sum); \
+        c00##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v0##t), s0, c00##t);                      \
+        c10##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v1##t), s1, c10##t);                      \
+    }
+        EACH_STRIP(BEGIN, 0)
+        EACH_STRIP(TURN, 0)
+        EACH_STRIP(TURN, 1)
+        EACH_STRIP(TURN, 2)
+        EACH_STRIP(TURN, 3)
+        EACH_STRIP(TURN, 4)
+        EACH_STRIP(TURN, 5)
+        EACH_STRIP(TURN, 6)
+        EACH_STRIP(TURN, 7)
+        EACH_STRIP(LEAVE, 0)
+#undef LEAVE
+#undef TURN
+#undef BEGIN
+    }
+    EACH_STRIP(EACH_M, END)
+}
+static __attribute__((noinline)) void tile_held_8_0(const nbpanel_part *p)
+{
+    in_turn(p, false);
+}
+static __attribute__((noinline)) void tile_held_8_1(const nbpanel_part *p)
+{
+    in_turn(p, true);
+}
+
 #define INSTANCE(name, one, strips, m, bits, zps)                                             \
     static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
     {                                                                                         \
@@ -191,12 +257,13 @@ ALWAYS void tile(const nbpanel_part *p, const bool one, const int strips, const 
     INSTANCE(row, false, 1, 1, bits, zps)   \
     INSTANCE(rows2, false, 1, 2, bits, zps) \
     INSTANCE(rows4, false, 1, 4, bits, zps) \
-    INSTANCE(runs, false, 4, 1, bits, zps)  \
-    INSTANCE(held, true, 4, 1, bits, zps)
+    INSTANCE(runs, false, 4, 1, bits, zps)
 INSTANCES(4, 0)
 INSTANCES(4, 1)
 INSTANCES(8, 0)
 INSTANCES(8, 1)
+INSTANCE(held, true, 4, 1, 4, 0)
+INSTANCE(held, true, 4, 1, 4, 1)
 
 void lmn_nbpanel_i8_tile_avx512vnni(const nbpanel_part *p)
 {
