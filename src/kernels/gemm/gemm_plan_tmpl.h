@@ -43,6 +43,7 @@ enum {
     SHARES = 16,              /* chunks a thread: one that is held up leaves some to the others */
     RUNS_M = 4,               /* so few of them read runs far apart */
     LAID_NC = 512,            /* columns of a chunk then */
+    DIRECT_ROWS = 1024,       /* most rows of A for which a row's direct_b holds */
     FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
     RUN_M = 6,                /* most rows whose panels the hardware follows alone */
     AHEAD_M = 128,            /* rows that wait for panels or a transposed B from memory */
@@ -104,6 +105,7 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > FEW_M)
         return PATH_SHORT;
     if (p->m <= p->row->direct_m || bytes <= LMN_GEMM_IN_PLACE) return PATH_DIRECT;
+    if (p->m <= DIRECT_ROWS && bytes <= p->row->direct_b) return PATH_DIRECT;
     if (p->n == WIDE_N && p->row->nr == WIDEST && bytes <= WIDE_BYTES) return PATH_DIRECT;
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }

@@ -70,7 +70,8 @@ typedef struct GEMM_T(row) {
                                  any C is stored past the caches as fast as into them */
     bool lays;                /* small_nt wants room for a copy of A */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
-    int32_t direct_m;         /* most rows of A that read any B in place */
+    int32_t direct_m;         /* most rows of A that read any B in place ... */
+    int32_t direct_b;         /* ... and most bytes of one that up to 1024 read so */
     int32_t lines_m;          /* most rows of A for which conv_lines.h pays */
     GEMM_T(block_fn) * block; /* B in panels */
     GEMM_T(block_fn) * small_nn; /* b is row-major [k][n]; B is streamed once, rows of A in L1 */
