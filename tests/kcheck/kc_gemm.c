@@ -125,8 +125,8 @@ static void small_again(const lmn_gemm_row *row, void *arg, float *c)
     (t.c_step ? row->small_nt : row->small_nn)(&t);
 }
 
-/* One row whose C lies `behind` B in its page, where B's rows are eighths of pages: what it is
-   summed up in is nothing that a caller sees. */
+/* Up to four rows whose C lies `behind` B in its page, where B's rows are eighths of pages: what
+   they are summed up in is nothing that a caller sees. */
 static void check_behind(kc_ctx *kc, const lmn_krow *head, int64_t behind)
 {
     enum { PAGE = 4096, BESIDE = 16 };
@@ -134,33 +134,37 @@ static void check_behind(kc_ctx *kc, const lmn_krow *head, int64_t behind)
     kc_case(kc);
     const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
     const int64_t n = kc_int(kc, 250, 1100), k = kc_int(kc, 6, 40), ldb = (n + 127) / 128 * 128;
-    product p = {.a = kc_input(kc, style, 1, k, k), .b = kc_input(kc, style, k, n, ldb), .k = k};
+    const int64_t m = kc_int(kc, 1, 4), gap = kc_int(kc, 0, 2), ldc = n + gap;
+    product p = {.a = kc_input(kc, style, m, k, k), .b = kc_input(kc, style, k, n, ldb), .k = k};
     p.sk = ldb, p.sj = 1, p.beta = (int32_t)kc_int(kc, 0, 1);
-    const kc_mat in = kc_input(kc, style, 1, n, n);
-    char *room = kc_buffer(kc, (size_t)n * sizeof(float) + PAGE + 2 * BESIDE * sizeof(float));
+    const kc_mat in = kc_input(kc, style, m, n, ldc);
+    char *room =
+        kc_buffer(kc, (size_t)(m * ldc) * sizeof(float) + PAGE + 2 * BESIDE * sizeof(float));
     const uintptr_t first = (uintptr_t)room + BESIDE * sizeof(float);
     float *c = (float *)(void *)(room + BESIDE * sizeof(float) +
                                  ((uintptr_t)p.b.p + (uintptr_t)behind - first) % PAGE);
-    for (int64_t j = -BESIDE; j < n + BESIDE; j++) c[j] = j < 0 || j >= n ? 77.0f : in.p[j];
-    const kc_mat out = {.p = c, .rows = 1, .cols = n, .ld = n};
+    const int64_t end = m * ldc - gap;
+    for (int64_t j = 1; j <= BESIDE; j++) c[-j] = c[end + j - 1] = 77.0f;
+    memcpy(c, in.p, (size_t)end * sizeof(float));
+    const kc_mat out = {.p = c, .rows = m, .cols = n, .ld = ldc};
     p.c = in;
     const lmn_gemm_block t = {.a = p.a.p,
                               .lda = k,
                               .b = p.b.p,
                               .ldb = ldb,
                               .c = c,
-                              .ldc = n,
-                              .m = 1,
+                              .ldc = ldc,
+                              .m = m,
                               .n = n,
                               .k = k,
                               .beta = p.beta};
     KC_CALL(kc, row->small_nn(&t));
     char what[96];
-    snprintf(what, sizeof what, "n=%d k=%d beta=%d, C %d behind", (int)n, (int)k, p.beta,
-             (int)behind);
+    snprintf(what, sizeof what, "m=%d n=%d k=%d beta=%d, C %d behind", (int)m, (int)n, (int)k,
+             p.beta, (int)behind);
     expect_product(kc, &p, &out, style, what);
     for (int64_t j = 1; j <= BESIDE; j++)
-        if (c[-j] != 77.0f || c[n + j - 1] != 77.0f) kc_fail(kc, "%s: writes beside C", what);
+        if (c[-j] != 77.0f || c[end + j - 1] != 77.0f) kc_fail(kc, "%s: writes beside C", what);
 }
 
 static void check_small(kc_ctx *kc, const lmn_krow *head)

@@ -204,23 +204,36 @@ static bool strip_meets(const strip *s, const vf_real *c)
     return false;
 }
 
-static bool strip_stalls(const gemm_block *t, const strip *s)
+/* From row to row of C aside: a quarter of a page further on in each, for they would meet each
+   other, too. */
+VF_INLINE int64_t aside_ld(const strip *s)
 {
-    if (t->m > 1 || t->k < 8 || s->ldb * 8 % (int64_t)PAGE != 0) return false;
-    return s->n >= ASIDE_LEAST && s->n <= ASIDE && strip_meets(s, s->c);
+    return (s->n + PAGE - 1) / PAGE * PAGE + PAGE / 4;
 }
 
-/* Such a row, summed up at another place of the page. */
+static bool strip_stalls(const gemm_block *t, const strip *s)
+{
+    if (t->k < 8 || s->ldb * 8 % (int64_t)PAGE != 0) return false;
+    if (s->n < ASIDE_LEAST || (t->m - 1) * aside_ld(s) + s->n > ASIDE) return false;
+    for (int64_t i = 0; i < t->m; i++)
+        if (strip_meets(s, s->c + i * s->ldc)) return true;
+    return false;
+}
+
+/* Such rows, summed up at another place of the page. */
 static void strip_aside(const gemm_block *t, strip s)
 {
     alignas(64) vf_real room[ASIDE + PAGE];
     vf_real *const c = s.c;
-    s.c = room;
+    const int64_t ldc = s.ldc;
+    s.c = room, s.ldc = aside_ld(&s);
     for (int q = 1; q < ASIDE_TRIES && strip_meets(&s, s.c); q++)
         s.c += MEET_BYTES / sizeof(vf_real);
-    for (int64_t j = 0; !s.fresh && j < s.n; j++) s.c[j] = c[j];
+    for (int64_t i = 0; !s.fresh && i < t->m; i++)
+        for (int64_t j = 0; j < s.n; j++) s.c[i * s.ldc + j] = c[i * ldc + j];
     strip_all(t, s);
-    for (int64_t j = 0; j < s.n; j++) c[j] = s.c[j];
+    for (int64_t i = 0; i < t->m; i++)
+        for (int64_t j = 0; j < s.n; j++) c[i * ldc + j] = s.c[i * s.ldc + j];
 }
 
 static void small_nn_run(const gemm_block *t)
