@@ -4,6 +4,7 @@
  */
 #include "kernels/conv/conv_lines.h"
 
+#include "kernels/conv/conv_fetch.h"
 #include "kernels/conv/im2col.h"
 
 /* Tuned on Zen 4. */
@@ -13,6 +14,7 @@ enum {
     MOST_FLOATS = 56 << 10, /* of a block's lines: in L2 */
     MOST_TERMS = 192,       /* lines of the kernel in all channels at once */
     LEAST_TERM = 112,       /* a tile's columns by taps of a line: coming to a term costs */
+    PIECE = 192,            /* pixels that are multiplied between two shares of what is next */
     UNIT = 16               /* of a row of packed lines */
 };
 
@@ -53,6 +55,41 @@ int64_t lmn_conv_lines_pixels(const lmn_conv_plan *p)
     return n >= LEAST_N && 8 * packed <= 7 * kh * n ? n : 0;
 }
 
+/* Of channel c of x, lines that the pixels behind the block t are the first to meet, where they are
+   all of a plane of two axes. */
+static lmn_conv_soon next_lines(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x,
+                                int64_t c)
+{
+    const lmn_conv_geom *g = &p->g;
+    const int64_t last = lmn_min_i64(p->pixels, t->col + 2 * t->n) - 1, taps = g->kernel[1] - 1;
+    const int64_t seen = lmn_conv_at(g, 1, (t->col + t->n - 1) / g->out[2], taps) + 1;
+    const int64_t end = lmn_min_i64(g->in[1], lmn_conv_at(g, 1, last / g->out[2], taps) + 1);
+    const int64_t from = lmn_max_i64(0, seen);
+    if (g->in[0] > 1 || from >= end) return (lmn_conv_soon){x, 0};
+    return (lmn_conv_soon){x + (c * g->in[1] + from) * g->in[2], (end - from) * g->in[2]};
+}
+
+/* The packed lines of n_c channels by the weights, piece by piece: the lines behind them come from
+   memory meanwhile. */
+static void multiply(const lmn_conv_plan *p, const lmn_gemm_block *t, const lmn_gemm_terms *lines,
+                     int64_t width, const float *x, int64_t n_c)
+{
+    const int64_t nr = p->set->gemm_f32->nr, piece = lmn_round_up_i64(PIECE, nr);
+    const int64_t pieces = lmn_max_i64(1, t->n / piece);
+    for (int64_t i = 0; i < pieces; i++) {
+        for (int64_t c = 0; c < n_c; c++) {
+            const lmn_conv_soon soon = next_lines(p, t, x, c);
+            lmn_conv_fetch(&soon, i, pieces);
+        }
+        lmn_gemm_terms terms = *lines;
+        lmn_gemm_block b = *t;
+        terms.b += i * piece, b.c += i * piece, b.col += i * piece;
+        b.n = i < pieces - 1 ? piece : t->n - i * piece;
+        b.terms = &terms, b.k = p->g.kernel[2], b.ldb = width, b.b_panel = nr;
+        p->set->gemm_f32->block(&b);
+    }
+}
+
 /* The block t, whose pixels lie in one plane of outputs, `plane` of them before it. */
 static void block_of(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x, int64_t n_c,
                      int64_t plane)
@@ -80,9 +117,7 @@ static void block_of(const lmn_conv_plan *p, const lmn_gemm_block *t, const floa
         off[i] = at % s * part + i / kh * kw * width + at / s * g->out[2];
     }
     const lmn_gemm_terms terms = {.n = rows * kh, .a = t->a, .b = t->b, .a_step = kw, .b_off = off};
-    lmn_gemm_block b = *t;
-    b.terms = &terms, b.k = kw, b.ldb = width, b.b_panel = p->set->gemm_f32->nr;
-    p->set->gemm_f32->block(&b);
+    multiply(p, t, &terms, width, x, n_c);
 }
 
 void lmn_conv_lines_block(const lmn_conv_plan *p, const lmn_gemm_block *t, const float *x,

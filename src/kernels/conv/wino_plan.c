@@ -7,6 +7,7 @@
  */
 #include "kernels/conv/wino_plan.h"
 
+#include "kernels/conv/conv_fetch.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/wino.h"
 #include "kernels/gemm/gemm.h"
@@ -355,32 +356,19 @@ void lmn_wino_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
     bring_input(p, args, &all, args->shared + image * LMN_WINO_POS * v_step(p), NULL);
 }
 
-/* Floats that are wanted next, brought to L2 share by share: what transforms filters would wait
-   for memory. */
-typedef struct soon {
-    const float *at;
-    int64_t n;
-} soon;
-
-static void fetch_share(const soon *s, int64_t q)
-{
-    const int64_t end = s->n * (q + 1) / LMN_WINO_POS;
-    for (int64_t i = s->n * q / LMN_WINO_POS; i < end; i += 16) __builtin_prefetch(s->at + i, 0, 2);
-    __asm__("" : : : "memory"); /* gcc would take it for a function without effects */
-}
-
 /* The filters of the chunk after that of output channels from co on, as far as one thread knows, if
-   chunks transform them. */
-static soon next_filters(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t co)
+   chunks transform them: they would wait for memory. */
+static lmn_conv_soon next_filters(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t co)
 {
     const int64_t each = p->g.kernel[0] * p->k * 9;
     const int64_t next = lmn_min_i64(p->m, co + p->mc * lmn_conv_threads(&p->g));
-    return (soon){args->w + next * each, p->v_first ? lmn_min_i64(p->mc, p->m - next) * each : 0};
+    return (lmn_conv_soon){args->w + next * each,
+                           p->v_first ? lmn_min_i64(p->mc, p->m - next) * each : 0};
 }
 
 /* The 36 products of m output channels and n tiles, each a sum over the planes of the kernel. */
 static void multiply(const lmn_conv_plan *p, const float *u, const float *v, float *prod, int64_t m,
-                     int64_t n, const soon *next)
+                     int64_t n, const lmn_conv_soon *next)
 {
     const int64_t deep = p->g.kernel[0];
     lmn_gemm_block t = {.lda = u_row(p), .ldb = v_row(p), .ldc = m_row(p), .m = m, .n = n};
@@ -390,7 +378,7 @@ static void multiply(const lmn_conv_plan *p, const float *u, const float *v, flo
     for (int64_t q = 0; q < LMN_WINO_POS; q++) {
         t.a = terms.a = u + q * u_step(p), t.b = terms.b = v + q * v_step(p);
         t.c = prod + q * m_step(p);
-        fetch_share(next, q);
+        lmn_conv_fetch(next, q, LMN_WINO_POS);
         p->set->gemm_f32->block(&t);
     }
 }
@@ -451,7 +439,7 @@ void lmn_wino_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t c
         bring_input(p, args, &(slice){image, 0, p->k, row, n_rows}, v, dealt);
     part last = {0};
     while (next_part(p, row, n_rows, &last)) continue;
-    const soon next = next_filters(p, args, co);
+    const lmn_conv_soon next = next_filters(p, args, co);
     multiply(p, u, v, prod, m, last.end, &next);
     const int64_t pixel = pixels_before(g, row), n = pixels_before(g, row + n_rows) - pixel;
     for (int64_t i = 0; i < m; i++) {

@@ -226,6 +226,20 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
 #define GEMM_WIDE (GEMM_NV == 3)
 enum { WIDE_MR = 6, WIDE_NV = 4, WIDE_NR = WIDE_NV * VF_LANES };
 
+#if GEMM_EPI
+/* What the tile writes and adds at its end comes while it multiplies: rows of C are too far apart
+   for the hardware to foresee. */
+VF_INLINE void fetch_ends(const tile *t, int64_t m)
+{
+    for (int64_t r = 0; r < m; r++) {
+        for (int64_t j = 0; j < GEMM_NR; j += LINE) {
+            __builtin_prefetch(t->c + r * t->ldc + j, 1);
+            if (t->f.full) __builtin_prefetch(t->f.full + r * t->f.full_ld + j);
+        }
+    }
+}
+#endif
+
 /* t->run whole tiles: what a call of each would do between two of them is dear where k is short. */
 VF_INLINE void tiles_run(tile *t)
 {
@@ -233,6 +247,12 @@ VF_INLINE void tiles_run(tile *t)
         whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_READ);
         if (--t->run <= 0) return;
         t->b += t->step, t->b_at += t->step, t->c += GEMM_NR, t->ahead = LINE;
+#if GEMM_EPI
+        if (!t->f.on) continue;
+        if (t->f.col) t->f.col += GEMM_NR;
+        if (t->f.full) t->f.full += GEMM_NR;
+        fetch_ends(t, GEMM_MR);
+#endif
     }
 }
 

@@ -51,14 +51,6 @@ VF_INLINE fuse fuse_at(const fuse *whole, const gemm_block *t, const lmn_epi_blo
             f.col = x;
     }
     if (f.full) f.full = lmn_epi_operand(op, at);
-    /* What is written and added at the end comes while the tile multiplies: rows of C are too far
-       apart for the hardware to foresee. */
-    for (int64_t r = 0; r < at->m; r++) {
-        for (int64_t j = 0; j < at->n; j += 16) {
-            __builtin_prefetch(at->c + r * at->ldc + j, 1);
-            if (f.full) __builtin_prefetch(f.full + r * f.full_ld + j);
-        }
-    }
     return f;
 }
 #endif
@@ -157,7 +149,7 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
 #if GEMM_EPI
     const lmn_epi_block e = {x.c, t->ldc, t->row + i, t->col + j, m, n, t->item};
     const bool fused = w->whole.on && n == GEMM_NR; /* narrower tiles do it in memory */
-    if (fused) x.f = fuse_at(&w->whole, t, &e);
+    if (fused) x.f = fuse_at(&w->whole, t, &e), fetch_ends(&x, m);
 #endif
     if (t->b_next) {
         const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
@@ -191,8 +183,17 @@ VF_INLINE void block_row(const job *w, int64_t i, int64_t m)
 {
     const gemm_block *t = w->t;
     int64_t j = 0;
-    if (i > 0 && m == GEMM_MR && w->width == GEMM_NR && !t->b_next && !t->epi && t->n >= GEMM_NR) {
+    const bool brings = i == 0 && (t->b_from || t->ldb == GEMM_NR); /* panels to L2 */
+    bool alike = !brings && !t->b_next && m == GEMM_MR && w->width == GEMM_NR && t->n >= GEMM_NR;
+#if GEMM_EPI
+    alike = alike && (!t->epi || (w->whole.on && w->rest.n_ops == 0));
+#endif
+    if (alike) {
         tile x = tile_at(w, i, 0, GEMM_NR);
+#if GEMM_EPI
+        const lmn_epi_block e = {x.c, t->ldc, t->row + i, t->col, m, GEMM_NR, t->item};
+        if (w->whole.on) x.f = fuse_at(&w->whole, t, &e), fetch_ends(&x, m);
+#endif
         x.run = t->n / GEMM_NR, j = x.run * GEMM_NR;
         tile_pick(GEMM_MR, GEMM_NR)(&x);
     }
