@@ -165,8 +165,8 @@ static bool spin(lmn_worker *w, lmn_group *g)
     if (spin_ns == 0) return false;
     uint64_t waited = 0;
     do {
-        if (waited >= spin_ns) lmn_thread_yield(); /* who has work goes first */
-        for (int i = 0; i < 32; i++) lmn_cpu_pause();
+        if (waited >= spin_ns) lmn_thread_yield();   /* who has work goes first */
+        for (int i = 0; i < 8; i++) lmn_cpu_pause(); /* 32 are 0.5 us */
         if (ended(w, g) || work_in_sight(p)) return true;
         waited = lmn_now_ns() - begun;
     } while (waited < spin_ns ||

@@ -284,57 +284,69 @@ ALWAYS void groups_of(__m512i x[FOUR], const __m512i row[FOUR])
 
 /* So many rows are packed for all panels before the next, so that what is read of a row is long and
    the hardware foresees it. */
-enum { PACK_ROWS = 16 };
+enum { PACK_ROWS = 16, PACK_COLUMNS = 64, PACK_NARROW = 192 };
 
-/* Rows [k, end) of the panel at column j, or, with two, of that and the next. */
+/* Rows [k, end) of columns j .. j + 63, or of those there are, up to a whole panel; whole: four
+   rows at a time and all columns. A constant. */
 ALWAYS void pack_b_rows(const lmn_qgemm_pack *p, int64_t j, int64_t k, int64_t end, const int nr,
-                        const bool two)
+                        const bool whole)
 {
     const __m512i flip = _mm512_set1_epi8((char)p->flip), zero = _mm512_setzero_si512();
     const __m512i one = _mm512_set1_epi8(1);
-    const int vectors = (two ? 2 : 1) * nr / LANES;
-    const __mmask64 in = bytes(lmn_min_i64(vectors * LANES, p->n - j));
+    const bool narrow = nr > 32 && p->n <= PACK_NARROW; /* short runs are not foreseen */
+    const int64_t vectors = whole ? FOUR : (lmn_round_up_i64(p->n, nr) - j) / LANES;
+    const __mmask64 in = bytes(p->n - j);
     const uint8_t *src = p->src + j + k * p->ld;
-    int8_t *dst = (int8_t *)p->dst + j / nr * p->step + k * nr, *next = dst + p->step;
     __m512i sum[FOUR] = {zero, zero, zero, zero};
-#define ROW(i) \
-    (k + (i) < end ? _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, src + (i)*p->ld), flip) : zero)
-#define OUT(v)                                                                         \
-    if ((v) < vectors) {                                                               \
-        int8_t *to = (v) < nr / LANES ? dst + 64 * (v) : next + 64 * ((v)-nr / LANES); \
-        _mm512_storeu_si512(to, x[v]);                                                 \
-        sum[v] = _mm512_dpbusd_epi32(sum[v], one, x[v]);                               \
+    int8_t *to[FOUR];
+#define EACH_VECTOR(M) M(0) M(1) M(2) M(3)
+#define TO(v) \
+    to[v] =   \
+        (int8_t *)p->dst + (j + (v)*LANES) / nr * p->step + (j + (v)*LANES) % nr * FOUR + k * nr;
+#define ROW(i)                                                                      \
+    _mm512_xor_si512(whole           ? _mm512_loadu_si512(src + (i)*p->ld)          \
+                     : k + (i) < end ? _mm512_maskz_loadu_epi8(in, src + (i)*p->ld) \
+                                     : flip,                                        \
+                     flip)
+#define OUT(v)                                           \
+    if ((v) < vectors) {                                 \
+        _mm512_storeu_si512(to[v], x[v]);                \
+        sum[v] = _mm512_dpbusd_epi32(sum[v], one, x[v]); \
+        to[v] += nr * FOUR;                              \
     }
 #define SUM(v)                                                                   \
     if ((v) < vectors) {                                                         \
         int32_t *s = p->sums + j + (v)*LANES;                                    \
         _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[v])); \
     }
-    for (; k < end; k += FOUR, src += FOUR * p->ld, dst += nr * FOUR, next += nr * FOUR) {
+    EACH_VECTOR(TO)
+    for (; k < end; k += FOUR, src += FOUR * p->ld) {
         const __m512i row[FOUR] = {ROW(0), ROW(1), ROW(2), ROW(3)};
         __m512i x[FOUR];
+        for (int i = 0; narrow && i < FOUR; i++)
+            __builtin_prefetch(src + (PACK_ROWS + i) * p->ld + PACK_COLUMNS - 1);
         groups_of(x, row);
-        OUT(0) OUT(1) OUT(2) OUT(3)
+        EACH_VECTOR(OUT)
     }
-    SUM(0) SUM(1) SUM(2) SUM(3)
+    EACH_VECTOR(SUM)
 #undef SUM
 #undef OUT
 #undef ROW
+#undef TO
+#undef EACH_VECTOR
 }
 
 ALWAYS void pack_b_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
 {
     const int64_t padded = lmn_round_up_i64(p->k, pad), packed = lmn_round_up_i64(p->k, FOUR);
+    const int64_t columns = p->n / PACK_COLUMNS * PACK_COLUMNS;
     for (int64_t k = 0; k < p->k; k += PACK_ROWS) {
-        const int64_t end = lmn_min_i64(p->k, k + PACK_ROWS);
-        for (int64_t j = 0; j < p->n;) {
-            const bool two = nr == 32 && p->n - j > nr; /* one load has both */
-            if (two)
-                pack_b_rows(p, j, k, end, nr, true);
-            else
-                pack_b_rows(p, j, k, end, nr, false);
-            j += two ? 2 * nr : nr;
+        const int64_t end = lmn_min_i64(p->k, k + PACK_ROWS), left = (end - k) % FOUR;
+        for (int64_t j = 0; j < columns; j += PACK_COLUMNS) {
+            pack_b_rows(p, j, k, end - left, nr, true);
+            if (left) pack_b_rows(p, j, end - left, end, nr, false);
         }
+        if (columns < lmn_round_up_i64(p->n, nr)) pack_b_rows(p, columns, k, end, nr, false);
     }
     for (int64_t j = 0; packed < padded && j < p->n; j += nr)
         memset((int8_t *)p->dst + j / nr * p->step + packed * nr, 0,
