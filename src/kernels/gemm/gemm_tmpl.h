@@ -141,6 +141,17 @@ VF_INLINE tile tile_at(const job *w, int64_t i, int64_t j, int64_t n)
     return x;
 }
 
+/* C of the tiles below those at row i and columns j to j + n, into L2: rows of C are too far apart
+   for the hardware to foresee, and where they are read before they are written a tile waits. */
+VF_INLINE void fetch_below(const job *w, int64_t i, int64_t j, int64_t n)
+{
+    const gemm_block *t = w->t;
+    if (w->stream || t->m * t->ldc < FAR_C || i + 2 * GEMM_MR > t->m) return;
+    const vf_real *c = t->c + (i + GEMM_MR) * t->ldc + j;
+    for (int64_t r = 0; r < GEMM_MR; r++)
+        for (int64_t q = 0; q < n; q += LINE) __builtin_prefetch(c + r * t->ldc + q, 0, 2);
+}
+
 /* The tile of m rows at row i and n columns at column j. */
 VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t n)
 {
@@ -149,8 +160,11 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
 #if GEMM_EPI
     const lmn_epi_block e = {x.c, t->ldc, t->row + i, t->col + j, m, n, t->item};
     const bool fused = w->whole.on && n == GEMM_NR; /* narrower tiles do it in memory */
-    if (fused) x.f = fuse_at(&w->whole, t, &e), fetch_ends(&x, m);
+    if (fused)
+        x.f = fuse_at(&w->whole, t, &e), fetch_ends(&x, m);
+    else
 #endif
+        fetch_below(w, i, j, n);
     if (t->b_next) {
         const int64_t panels = (t->n + GEMM_NR - 1) / GEMM_NR;
         fetch_next(t, i / GEMM_MR * panels + j / GEMM_NR, &x);
