@@ -36,10 +36,12 @@ VF_INLINE vf strip_vec(const vf a[4], const vf b[4], vf c, const int kk)
     return c;
 }
 
-/* mr rows by kk steps of k, all columns of the strip; fetch: the next four rows (all constants). */
+/* mr rows by kk steps of k, all columns of the strip; fetch: the next four rows (all constants).
+   All rows of C are loaded before one is stored: a load at the place in its page of a store just
+   before it may wait for that, which depends on where the pages lie in memory. */
 VF_INLINE void strip_run(const strip *s, const int mr, const int kk, const bool fetch)
 {
-    vf a[4][4], b[4];
+    vf a[4][4], b[4], c[4];
 #define STRIP_A(i)                                                                            \
     if ((i) < mr) {                                                                           \
         const vf_real *ai = s->a + (i)*s->lda;                                                \
@@ -47,17 +49,22 @@ VF_INLINE void strip_run(const strip *s, const int mr, const int kk, const bool 
         a[i][2] = vf_bcast(ai + (kk > 2 ? 2 : 0)), a[i][3] = vf_bcast(ai + (kk > 3 ? 3 : 0)); \
     }
 #define STRIP_B(q, LOAD) b[q] = (q) < kk ? LOAD(s->b + (q)*s->ldb + j) : vf_zero();
-#define STRIP_C(i, LOAD, STORE)                                           \
-    if ((i) < mr) {                                                       \
-        vf_real *c = s->c + (i)*s->ldc + j;                               \
-        STORE(c, strip_vec(a[i], b, s->fresh ? vf_zero() : LOAD(c), kk)); \
-    }
+#define STRIP_C(i, LOAD) \
+    if ((i) < mr) c[i] = s->fresh ? vf_zero() : LOAD(s->c + (i)*s->ldc + j);
+#define STRIP_OUT(i, STORE) \
+    if ((i) < mr) STORE(s->c + (i)*s->ldc + j, strip_vec(a[i], b, c[i], kk));
 #define STRIP_TAIL_LOAD(p) vf_loadm(p, tail)
 #define STRIP_TAIL_STORE(p, v) vf_storem(p, tail, v)
 #define STRIP_VECTOR(L, S) \
     STRIP_B(0, L)          \
     STRIP_B(1, L)          \
-    STRIP_B(2, L) STRIP_B(3, L) STRIP_C(0, L, S) STRIP_C(1, L, S) STRIP_C(2, L, S) STRIP_C(3, L, S)
+    STRIP_B(2, L)          \
+    STRIP_B(3, L)          \
+    STRIP_C(0, L)          \
+    STRIP_C(1, L)          \
+    STRIP_C(2, L)          \
+    STRIP_C(3, L)          \
+    STRIP_OUT(0, S) STRIP_OUT(1, S) STRIP_OUT(2, S) STRIP_OUT(3, S)
     STRIP_A(0) STRIP_A(1) STRIP_A(2) STRIP_A(3) int64_t j = 0;
     for (; j + VF_LANES <= s->n; j += VF_LANES) {
         if (fetch) {
