@@ -130,6 +130,8 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     p->shape.k = kc_extent(kc, 4, big ? 300 : 70);
     if (long_k) p->shape.m %= 10, p->shape.n %= 60, p->shape.k = kc_int(kc, 4860, 10000);
     if (usual && kc_int(kc, 0, 1)) p->shape.k = kc_int(kc, 0, 20);
+    const bool whole = usual && p->shape.k <= 20; /* lines of C that may go past the caches */
+    if (whole) p->shape.n = 64 * kc_int(kc, 1, 3);
     if (kc_int(kc, 0, 9) == 0) p->shape.m = 1;
     p->shape.n_batch = kc_int(kc, 0, 4) ? 1 : kc_int(kc, 0, 3);
     p->shape.bring = kc_int(kc, 0, 2) == 0;
@@ -144,7 +146,7 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     const int64_t m = p->shape.m, n = p->shape.n, k = p->shape.k, items = p->shape.n_batch;
     const int64_t b_rows = p->turned ? n : k, b_cols = p->turned ? k : n;
     a->lda = k + kc_int(kc, 0, 3), a->ldb = b_cols + kc_int(kc, 0, 3);
-    a->ldc = n + kc_int(kc, 0, 3);
+    a->ldc = n + (whole ? 0 : kc_int(kc, 0, 3));
     a->a_batch = kc_int(kc, 0, 1) ? m * a->lda : 0;
     a->b_batch = p->b_batch = kc_int(kc, 0, 1) ? b_rows * a->ldb : 0;
     a->c_batch = m * a->ldc;
@@ -221,8 +223,22 @@ static void run_plan(const lmn_qgemm_plan *plan, const lmn_qgemm_args *args, voi
     }
 }
 
+/* 128 MiB of C are past the caches of one thread, not of 64, nor is C of a convolution. */
+static void check_past(kc_ctx *kc, const lmn_qgemm_row *row)
+{
+    lmn_qgemm_shape s = {.m = 1 << 14, .n = 1 << 13, .k = 16, .n_batch = 1};
+    lmn_qgemm_plan one, many, brought;
+    lmn_qgemm_plan_make(row, &s, &one);
+    s.threads = 64;
+    lmn_qgemm_plan_make(row, &s, &many);
+    s.threads = 0, s.bring = true;
+    lmn_qgemm_plan_make(row, &s, &brought);
+    if (!one.c_past || many.c_past || brought.c_past) kc_fail(kc, "past the caches or not");
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
+    check_past(kc, qgemm_row(head));
     const int n_cases = kc_quick(kc) ? 250 : 4000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
@@ -231,6 +247,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         lmn_qgemm_plan plan;
         p.shape.threads = c % 4;
         lmn_qgemm_plan_make(qgemm_row(head), &p.shape, &plan);
+        plan.c_past = c % 2; /* changes no bits */
         const size_t bytes = (size_t)p.c_elems * (p.args.out == LMN_QGEMM_BYTES ? 1 : 4);
         p.args.c = kc_buffer(kc, bytes);
         memset(p.args.c, 0xa5, bytes);

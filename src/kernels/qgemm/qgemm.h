@@ -55,6 +55,7 @@ typedef struct lmn_qgemm_block {
     int64_t ld_part;   /* part has m rows of whole panels, this many apart */
     bool first, last;  /* only with part: is there nothing in it yet; does the end apply */
     bool b_far;        /* panels come from beyond L2, worth fetching ahead: a hint */
+    bool c_past;       /* C is not wanted in the caches: a hint */
     bool a_signed;     /* A is s8: only to rows that have `signs` */
     lmn_qgemm_end end; /* looked at where it applies */
 } lmn_qgemm_block;

@@ -23,6 +23,8 @@ enum {
 /* What a chunk should not pass; coming to it, packing and gathering an element of B (split.h). */
 static const double max_chunk_madds = 640 << 20, chunk_madds = 12e4;
 static const double pack_madds = 16, bring_madds = 48;
+/* A C this large, a thread's share of it, has left the caches when it is read. */
+static const int64_t past_bytes = 32 << 20;
 
 static void cut_blocks(lmn_qgemm_plan *p)
 {
@@ -74,6 +76,7 @@ void lmn_qgemm_plan_make(const lmn_qgemm_row *row, const lmn_qgemm_shape *s, lmn
         cut_stream(out);
     else
         cut_blocks(out);
+    out->c_past = !s->bring && !s->rows && s->m * s->n / out->threads > past_bytes;
     parts none;
     out->scratch_bytes = lay_out(out, NULL, &none);
     out->n_chunks = out->m_blocks * out->n_blocks * s->n_batch;

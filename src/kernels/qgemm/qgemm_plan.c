@@ -232,7 +232,7 @@ static void strip(const work *w, int64_t i, int64_t m, int64_t k0, int64_t k)
 {
     const lmn_qgemm_row *row = w->p->row;
     lmn_qgemm_block t = {.b = w->s.b, .b_panel = b_panel(w->p), .m = m, .n = w->n, .k = k};
-    t.a_signed = w->a_signed;
+    t.a_signed = w->a_signed, t.c_past = w->p->c_past && w->args->out == LMN_QGEMM_BYTES;
     if (w->p->packed) {
         t.b_panel = packed_panel(row, w->p->k);
         t.b = w->packed + w->j / row->nr * t.b_panel + k0 * row->nr * row->b_bytes;

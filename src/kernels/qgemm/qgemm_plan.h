@@ -22,6 +22,7 @@ typedef struct lmn_qgemm_plan {
     bool trans_b;       /* b is [n][k] */
     bool packed;        /* b is what lmn_qgemm_prepack() made */
     bool stream;        /* few rows: B is read once and not packed */
+    bool c_past;        /* C, if it is bytes, is too large for the caches and written once */
     int32_t threads;    /* that will share the chunks */
     int64_t mc, nc, kc; /* block sizes */
     int64_t m_blocks, n_blocks;

@@ -10,11 +10,16 @@ enum { LINE = 64, STRIP = 128 /* rows that pass the weights of a line */ };
 
 lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 
-/* Rows i .. i + m - 1 by the columns from j on, up to `vectors` * 16 of them; k is `groups` fours,
-   of which the last may be short. shift: is zp not 0? What follows in C is fetched. */
+/* Columns of a line: up to half of it; up to all; all, which go past the caches. */
+enum { HALF, WHOLE, PAST, KINDS };
+
+/* Rows i .. i + m - 1 by the columns of a line from j on; k is `groups` fours, of which the last
+   may be short. shift: is zp not 0? What follows in C is fetched, unless the line goes past. */
 ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j,
-                 const int groups, const int vectors, const bool shift)
+                 const int groups, const int kind, const bool shift)
 {
+    const int vectors = kind == HALF ? 2 : 4;
+    const bool past = kind == PAST;
     const int64_t lda = t->lda, ldc = t->end.ldc, left = t->k % FOUR, n = t->n - j;
     const uint8_t *a = (const uint8_t *)t->a + i * lda;
     uint8_t *c = (uint8_t *)t->end.c + i * ldc + j;
@@ -48,12 +53,16 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int
 #define SHIFTED(x) (shift ? _mm512_adds_epi16(x, zp) : (x))
     for (int64_t r = 0; r < m; r++, a += lda, c += ldc) {
         __m512i c0 = add0, c1 = add1, c2 = add2, c3 = add3;
-        __builtin_prefetch((const void *)((uintptr_t)c + LINE), 1, 2);
+        if (!past) __builtin_prefetch((const void *)((uintptr_t)c + LINE), 1, 2);
         STEP(0)
         STEP(1) STEP(2) STEP(3) const __m512i lo = SHIFTED(_mm512_packs_epi32(WORDS(0), WORDS(1)));
         const __m512i hi = vectors > 2 ? SHIFTED(_mm512_packs_epi32(WORDS(2), WORDS(3))) : lo;
-        const __m512i y = u8 ? _mm512_packus_epi16(lo, hi) : _mm512_packs_epi16(lo, hi);
-        _mm512_mask_storeu_epi8(c, in, _mm512_permutexvar_epi32(order, y));
+        const __m512i packed = u8 ? _mm512_packus_epi16(lo, hi) : _mm512_packs_epi16(lo, hi);
+        const __m512i y = _mm512_permutexvar_epi32(order, packed);
+        if (past)
+            _mm512_stream_si512((void *)c, y);
+        else
+            _mm512_mask_storeu_epi8(c, in, y);
     }
 #undef SHIFTED
 #undef WORDS
@@ -64,14 +73,14 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int
 
 typedef void line_fn(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j);
 
-#define INSTANCE(groups, vectors, shift)                                       \
-    static __attribute__((noinline)) void line_##groups##_##vectors##_##shift( \
+#define INSTANCE(groups, kind, shift)                                          \
+    static __attribute__((noinline)) void line_##groups##_##kind##_##shift(    \
         const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j) \
     {                                                                          \
-        line(t, nr, i, m, j, groups, vectors, shift);                          \
+        line(t, nr, i, m, j, groups, kind, shift);                             \
     }
-#define INSTANCES(groups) \
-    INSTANCE(groups, 2, 0) INSTANCE(groups, 2, 1) INSTANCE(groups, 4, 0) INSTANCE(groups, 4, 1)
+#define SHIFTS(groups, kind) INSTANCE(groups, kind, 0) INSTANCE(groups, kind, 1)
+#define INSTANCES(groups) SHIFTS(groups, HALF) SHIFTS(groups, WHOLE) SHIFTS(groups, PAST)
 INSTANCES(1)
 INSTANCES(2)
 INSTANCES(3)
@@ -79,18 +88,25 @@ INSTANCES(4)
 
 void lmn_qgemm_i8_short_avx512vnni(const lmn_qgemm_block *t, int64_t nr)
 {
-#define OF(g)                              \
-    {                                      \
-        {line_##g##_2_0, line_##g##_2_1},  \
-        {                                  \
-            line_##g##_4_0, line_##g##_4_1 \
-        }                                  \
+#define KIND(g, kind)                                \
+    {                                                \
+        line_##g##_##kind##_0, line_##g##_##kind##_1 \
     }
-    static line_fn *const lines[LMN_QGEMM_SHORT_K / FOUR][2][2] = {OF(1), OF(2), OF(3), OF(4)};
+#define OF(g)                                        \
+    {                                                \
+        KIND(g, HALF), KIND(g, WHOLE), KIND(g, PAST) \
+    }
+    static line_fn *const lines[LMN_QGEMM_SHORT_K / FOUR][KINDS][2] = {OF(1), OF(2), OF(3), OF(4)};
 #undef OF
+#undef KIND
     line_fn *const(*const run)[2] = lines[(t->k - 1) / FOUR];
     const bool shift = t->end.zp != 0;
+    const bool past = t->c_past && ((uintptr_t)t->end.c | (uintptr_t)t->end.ldc) % LINE == 0;
     for (int64_t i = 0; i < t->m; i += STRIP)
-        for (int64_t j = 0; j < t->n; j += LINE)
-            run[t->n - j > LINE / 2][shift](t, nr, i, lmn_min_i64(STRIP, t->m - i), j);
+        for (int64_t j = 0; j < t->n; j += LINE) {
+            const int64_t n = t->n - j;
+            const int kind = n <= LINE / 2 ? HALF : n >= LINE && past ? PAST : WHOLE;
+            run[kind][shift](t, nr, i, lmn_min_i64(STRIP, t->m - i), j);
+        }
+    if (past) _mm_sfence();
 }
