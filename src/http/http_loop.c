@@ -122,7 +122,7 @@ static void run_timers(lmn_http_loop *l)
 
 static uint64_t sleep_ns(const lmn_http_loop *l)
 {
-    if (l->queued) return 0;
+    if (l->queued || l->dirty) return 0; /* or time limits gave answers */
     uint64_t until = next_timer(l);
     if (l->turn_ns < until) until = l->turn_ns;
     if (l->accept_ns && l->accept_ns < until) until = l->accept_ns;

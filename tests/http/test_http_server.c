@@ -99,6 +99,22 @@ static void test_rest(t_env *env)
     free(text);
 }
 
+/* What a time limit answers does not wait for a turn that nobody else asks for. */
+static void test_rest_limits(t_env *env)
+{
+    const lmn_http_limits limits = {.header_ns = 100 * MS, .stall_ns = 100 * MS};
+    rig g;
+    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", &limits, 1));
+    atomic_store(&g.rest_ns, 1000000);
+    int fd = rig_connect(&g);
+    T_CHECK(rig_say(fd, "GET /echo HT"));
+    T_EQ(rig_ends_with(fd), 408);
+    fd = rig_connect(&g);
+    T_CHECK(rig_say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"));
+    T_EQ(rig_ends_with(fd), 408);
+    rig_stop(&g);
+}
+
 /* Small answers wait while the handler holds them, and for nothing that ends it. */
 static void test_hold(t_env *env)
 {
@@ -416,7 +432,8 @@ static void test_buffer_limit(t_env *env)
     rig_stop(&g);
 }
 
-T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_hold),
-       T_TEST(test_await), T_TEST(test_bodies), T_TEST(test_big_answers), T_TEST(test_stream),
-       T_TEST(test_time_limits), T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
-       T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit))
+T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_rest_limits),
+       T_TEST(test_hold), T_TEST(test_await), T_TEST(test_bodies), T_TEST(test_big_answers),
+       T_TEST(test_stream), T_TEST(test_time_limits), T_TEST(test_half_closed), T_TEST(test_gone),
+       T_TEST(test_expect), T_TEST(test_many_connections), T_TEST(test_connection_limit),
+       T_TEST(test_buffer_limit))
