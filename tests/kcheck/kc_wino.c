@@ -180,12 +180,39 @@ static void draw_axes(kc_ctx *kc, int kind, lmn_conv_geom *g)
     }
 }
 
+/* Dilations beyond the output, up to the largest that a model may have: planned at once, without
+   Winograd's images of no pixels. */
+static void check_far(kc_ctx *kc, const lmn_kset *set)
+{
+    static const int64_t far[] = {4, 5, INT32_MAX};
+    for (int i = 0; i < 3 * 3; i++) {
+        kc_case(kc);
+        const int64_t d[2] = {i % 3 == 1 ? 1 : far[i / 3], i % 3 ? far[i / 3] : 1};
+        const lmn_conv_geom g = {.n = 1,
+                                 .c_in = 16,
+                                 .c_out = 16,
+                                 .groups = 1,
+                                 .in = {1, 4, 4},
+                                 .out = {1, 4, 4},
+                                 .kernel = {1, 3, 3},
+                                 .stride = {1, 1, 1},
+                                 .dilation = {1, d[0], d[1]},
+                                 .pad = {0, d[0], d[1]},
+                                 .pad_end = {0, d[0], d[1]}};
+        const lmn_choice choice = {LMN_CHOICE_WINO_U, 0, 0, 0};
+        lmn_conv_plan plan;
+        const bool can = lmn_conv_f32_plan_as(set, &g, &choice, &plan);
+        if (can != (i < 3) || can != (plan.tiles > 0)) kc_fail(kc, "%s", kc_conv_text(&g));
+    }
+}
+
 static void check_conv(kc_ctx *kc, const lmn_krow *head)
 {
     char pins[64];
     lmn_kset set;
     snprintf(pins, sizeof pins, "wino.f32:%s,gemm.f32:%s", head->variant, head->variant);
     lmn_kset_choose(kc_cpu(kc), pins, &set);
+    if (head->isa) check_far(kc, &set);
     const int n_cases = kc_quick(kc) ? 24 : 500;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);

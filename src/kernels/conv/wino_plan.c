@@ -145,8 +145,8 @@ static bool fits(const lmn_conv_plan *p)
     if (g->kernel[1] != 3 || g->kernel[2] != 3) return false;
     if (is_dilated(g) && (g->in[0] != 1 || g->out[0] != 1 || g->kernel[0] != 1 || g->pad[0] != 0))
         return false;
-    for (int i = 0; i < 3; i++)
-        if (g->stride[i] != 1) return false;
+    for (int i = 0; i < 3; i++) /* images without pixels only cost: there may be 2^62 of them */
+        if (g->stride[i] != 1 || g->dilation[i] > g->out[i]) return false;
     return g->c_in >= FEW_CHANNELS && g->c_out >= FEW_CHANNELS;
 }
 
