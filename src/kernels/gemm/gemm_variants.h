@@ -15,7 +15,7 @@
 X(f32, ref, REF, 0, 4, 16, false, false, 512, 32, 65536, 128, ref)
 #if defined(__x86_64__)
 X(f32, avx2, AVX2, 10, 6, 16, true, false, 512, 32, 65536, 128, avx2)
-X(f32, avx512, AVX512, 20, 8, 48, true, true, 512, 96, 524288, 128, avx512)
+X(f32, avx512, AVX512, 20, 8, 48, true, true, 512, 96, 1048576, 128, avx512)
 X(f32, avx512near, AMX, 30, 8, 48, false, true, 32, 32, 524288, 32, avx512)
 #elif defined(__aarch64__)
 X(f32, neon, NEON, 10, 6, 16, true, false, 512, 32, 65536, 128, neon)
