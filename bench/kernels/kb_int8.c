@@ -222,7 +222,7 @@ static void run_panels(void *arg)
     const weights *w = arg;
     const lmn_nbpanel_fns *f = lmn_nbpanel_of(w->rounded);
     for (int64_t i = 0; i < w->p.m; i++)
-        lmn_nbpanel_pack(f, w->rows, w->x + i * w->k, w->p.m, i, w->k, false);
+        lmn_nbpanel_pack(f, w->rows, w->x + i * w->k, w->p.m, i, w->k, &w->p.w);
     f->run(&w->p);
 }
 
@@ -355,7 +355,8 @@ static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_
     of->q = q, of->scale = scale, w.x = x;
     w.d.m = m, w.d.n = n, w.d.groups = k / 32, w.d.y = y, w.d.ldy = n;
     w.d.a_step = lmn_nbdot_packed_bytes(k);
-    w.rows = kb_alloc((size_t)(m * k) * sizeof *x + (size_t)lmn_nbpanel_a_bytes(m, k));
+    const int64_t most = lmn_nbpanel_of(w.rounded)->tile_m;
+    w.rows = kb_alloc((size_t)(m * k) * sizeof *x + (size_t)lmn_nbpanel_a_bytes(most, m, k, bits));
     w.d.a = w.rows;
     w.e = (lmn_nbits_block){.w = *of, .a = x, .a_step = k, .m = m, .n = n, .groups = k / 32};
     w.e.y = y, w.e.ldy = n;

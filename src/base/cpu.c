@@ -103,9 +103,10 @@ static void detect_hw(lmn_cpu *out)
         if (has(l71.eax, BIT(5))) isa |= LMN_ISA_AVX512BF16;
         if (has(l7.edx, BIT(23))) isa |= LMN_ISA_AVX512FP16;
         /* BF16 TILE INT8; XTILECFG and XTILEDATA saved; the kernel asked. The kernels of this level
-           use VNNI and BF16 vector code beside the tiles. */
+           use VNNI, BF16 and GFNI vector code beside the tiles. */
         if (has(l7.edx, BIT(22) | BIT(24) | BIT(25)) && has(saved, BIT(17) | BIT(18)) &&
-            has(isa, LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16) && lmn_os_amx_request())
+            has(isa, LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16) && has(l7.ecx, BIT(8)) &&
+            lmn_os_amx_request())
             isa |= LMN_ISA_AMX;
     }
     out->isa_hw = isa;

@@ -15,7 +15,7 @@ enum {
     LMN_ISA_AVX512VNNI = 1u << 2,
     LMN_ISA_AVX512BF16 = 1u << 3,
     LMN_ISA_AVX512FP16 = 1u << 4,
-    LMN_ISA_AMX = 1u << 5, /* TILE INT8 BF16, permission granted */
+    LMN_ISA_AMX = 1u << 5, /* TILE INT8 BF16 and GFNI, permission granted */
     LMN_ISA_NEON = 1u << 16,
     LMN_ISA_NEONDOT = 1u << 17,
     LMN_ISA_NEONBF16 = 1u << 18,

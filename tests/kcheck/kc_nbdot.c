@@ -196,10 +196,11 @@ static lmn_nbpanel_block panel_block(const product *p, const lmn_nbpanels *w, co
     return t;
 }
 
-static void pack_panel_rows(const lmn_nbpanel_fns *f, const product *p, uint8_t *a)
+static void pack_panel_rows(const lmn_nbpanel_fns *f, const product *p, const lmn_nbpanels *w,
+                            uint8_t *a)
 {
     for (int64_t i = 0; i < p->b.m; i++)
-        lmn_nbpanel_pack(f, a, p->x.p + i * p->x.ld, p->b.m, i, p->k, p->b.w.zp != NULL);
+        lmn_nbpanel_pack(f, a, p->x.p + i * p->x.ld, p->b.m, i, p->k, w);
 }
 
 static void check_panel(kc_ctx *kc, const lmn_krow *head)
@@ -211,7 +212,7 @@ static void check_panel(kc_ctx *kc, const lmn_krow *head)
         product p;
         draw(kc, &p, c);
         const lmn_nbpanels w = panels_of(kc, &p);
-        const size_t bytes = (size_t)lmn_nbpanel_a_bytes(p.b.m, p.k);
+        const size_t bytes = (size_t)lmn_nbpanel_a_bytes(f->tile_m, p.b.m, p.k, w.bits);
         uint8_t *a = kc_buffer(kc, bytes), *a_ref = kc_buffer(kc, bytes);
         lmn_nbpanel_fns likewise = *ref; /* with our tiles */
         likewise.tile_m = f->tile_m;
@@ -220,8 +221,8 @@ static void check_panel(kc_ctx *kc, const lmn_krow *head)
         char what[96];
         snprintf(what, sizeof what, "panels m=%d n=%d k=%d bits=%d shift=%d zp=%d", (int)p.b.m,
                  (int)p.b.n, (int)p.k, (int)w.bits, (int)w.shift, w.zps);
-        KC_CALL(kc, pack_panel_rows(f, &p, a));
-        pack_panel_rows(&likewise, &p, a_ref);
+        KC_CALL(kc, pack_panel_rows(f, &p, &w, a));
+        pack_panel_rows(&likewise, &p, &w, a_ref);
         if (bytes && memcmp(a, a_ref, bytes) != 0) kc_fail(kc, "%s: packed rows differ", what);
         lmn_nbpanel_block b = panel_block(&p, &w, a, y.p);
         /* in two calls */
@@ -232,7 +233,7 @@ static void check_panel(kc_ctx *kc, const lmn_krow *head)
         KC_CALL(kc, f->run(&b));
         b.first = 0;
         judge(kc, &p, &y, what);
-        pack_panel_rows(ref, &p, a_ref);
+        pack_panel_rows(ref, &p, &w, a_ref);
         b.a = a_ref, b.y = z.p;
         ref->run(&b);
         kc_expect_bits(kc, &y, &z, what);
@@ -402,7 +403,7 @@ typedef struct panel_bench {
 static void bench_panel_one(void *arg)
 {
     panel_bench *t = arg;
-    pack_panel_rows(t->f, &t->p, (uint8_t *)(uintptr_t)t->b.a);
+    pack_panel_rows(t->f, &t->p, &t->b.w, (uint8_t *)(uintptr_t)t->b.a);
     t->f->run(&t->b);
 }
 
@@ -417,7 +418,7 @@ static void bench_panel(kc_ctx *kc, const lmn_krow *head)
         uint8_t *panels = (uint8_t *)kc_bench_floats(kc, bytes / 4);
         lmn_nbpanel_make(panels, &w, from, t.p.b.n);
         w.p = panels;
-        const int64_t a_bytes = lmn_nbpanel_a_bytes(t.p.b.m, t.p.k);
+        const int64_t a_bytes = lmn_nbpanel_a_bytes(t.f->tile_m, t.p.b.m, t.p.k, w.bits);
         const uint8_t *a = (const uint8_t *)kc_bench_floats(kc, a_bytes / 4);
         t.b = panel_block(&t.p, &w, a, t.p.b.y);
         kc_time(kc, head, what, bench_ops(&t.p), bench_bytes(&t.p), bench_panel_one, &t);

@@ -160,8 +160,8 @@ lamina_status __wrap_lmn_cpu_detect(lmn_cpu *out, const char *cap)
 {
     const lmn_isa beside = LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16;
     const lamina_status status = __real_lmn_cpu_detect(out, cap);
-    if ((out->isa & beside) != beside) {
-        printf("skipped: rows of AMX need AVX-512 with VNNI and BF16 beside their tiles\n");
+    if ((out->isa & beside) != beside || !__builtin_cpu_supports("gfni")) {
+        printf("skipped: rows of AMX need AVX-512 with VNNI, BF16 and GFNI beside their tiles\n");
         exit(77);
     }
     out->isa |= LMN_ISA_AMX, out->isa_hw |= LMN_ISA_AMX;

@@ -274,7 +274,7 @@ static void panel_row(void *arg, int64_t i, int32_t worker)
 {
     const panel_job *j = arg;
     (void)worker;
-    lmn_nbpanel_pack(j->f, j->rows, j->x + i * j->k, j->b.m, i, j->k, j->b.w.zps);
+    lmn_nbpanel_pack(j->f, j->rows, j->x + i * j->k, j->b.m, i, j->k, &j->b.w);
 }
 
 static void panel_chunk(void *arg, int64_t chunk, int32_t worker)
@@ -296,10 +296,8 @@ static lamina_status panel_run(const lamina_kernel *k, lmn_eval *ec, const nbits
     j.b.groups = lmn_nbdot_groups(j.k);
     j.b.w.p = lmn_packed_data(s->panels);
     if (!j.b.w.p) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of memory for weights");
-    size_t bytes;
-    if (!lmn_mul_size((size_t)n->m, (size_t)lmn_nbpanel_a_bytes(1, j.k), &bytes))
-        return lmn_eval_fail(ec, LAMINA_E_LIMIT, "scratch memory overflows");
-    j.rows = lmn_scratch(ec, bytes);
+    const int64_t bytes = lmn_nbpanel_a_bytes(j.f->tile_m, n->m, j.k, j.b.w.bits);
+    j.rows = lmn_scratch(ec, (size_t)bytes);
     if (!j.rows) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
     j.b.a = j.rows;
     lmn_par_for(ec->par, n->m, panel_row, &j);

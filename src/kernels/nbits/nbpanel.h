@@ -21,7 +21,13 @@
  *
  * Rows of A are dealt to tiles of 8, if the row has such, 4, 2 and 1, tile after tile. A tile holds
  * for every group a record a row: 32 bytes of r, s, and the sum of r times -1, or times -128 if
- * there are no zp.
+ * there are no zp. A tile of 8 for 4-bit weights holds for every two groups
+ *
+ *     512 B   the first one, 64 a row: r and 32 zeros
+ *     512 B   the second one: 32 zeros and r; without one zeros
+ *     128 B   s and the sum of eight rows of the first, of eight of the second
+ *
+ * so that one product of tiles by 64 k makes the sums of both.
  *
  * Class  exact: every row gives the same bits.
  * Edges  any number of rows.
@@ -31,8 +37,9 @@
 
 #include "kernels/nbits/nbdot.h"
 
-/* Rows of a strip; of a tile of A at most, whatever the row; bytes of a record. */
-enum { LMN_NBPANEL_ROWS = 32, LMN_NBPANEL_M = 8, LMN_NBPANEL_RECORD = 40 };
+/* Rows of a strip; of a tile of A at most, whatever the row; bytes of a record, and of eight rows'
+   two groups. */
+enum { LMN_NBPANEL_ROWS = 32, LMN_NBPANEL_M = 8, LMN_NBPANEL_RECORD = 40, LMN_NBPANEL_TWO = 1152 };
 /* Runs of strips that one row of A takes side by side. */
 enum { LMN_NBPANEL_RUNS = 4 };
 
@@ -74,13 +81,26 @@ static inline int64_t lmn_nbpanel_tile(int64_t most, int64_t m, int64_t i)
     while (rows > m - i) rows /= 2;
     return rows;
 }
-static inline int64_t lmn_nbpanel_a_bytes(int64_t m, int64_t k)
+/* Are groups of a tile of `rows` held by twos? */
+static inline bool lmn_nbpanel_by_twos(int64_t rows, int32_t bits)
 {
-    return m * lmn_nbdot_groups(k) * LMN_NBPANEL_RECORD;
+    return rows == LMN_NBPANEL_M && bits == 4;
+}
+/* Bytes of the tiles in front of row i, if tiles have `most` rows at most. */
+static inline int64_t lmn_nbpanel_tile_at(int64_t most, int64_t i, int64_t groups, int32_t bits)
+{
+    const int64_t eights = lmn_nbpanel_by_twos(most, bits) ? i / LMN_NBPANEL_M : 0;
+    return eights * ((groups + 1) / 2) * LMN_NBPANEL_TWO +
+           (i - eights * LMN_NBPANEL_M) * groups * LMN_NBPANEL_RECORD;
+}
+static inline int64_t lmn_nbpanel_a_bytes(int64_t most, int64_t m, int64_t k, int32_t bits)
+{
+    return lmn_nbpanel_tile_at(most, m, lmn_nbdot_groups(k), bits);
 }
 
-/* Records of a row of k numbers, `step` bytes from group to group. */
-typedef void lmn_nbpanel_pack_fn(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps);
+/* k numbers, row r of a tile of `rows`, for w. */
+typedef void lmn_nbpanel_pack_fn(uint8_t *tile, int64_t rows, int64_t r, const float *x, int64_t k,
+                                 const lmn_nbpanels *w);
 
 /*
  * Strips are multiplied by in the order of places. More rows of A than one take them as they lie.
@@ -129,14 +149,13 @@ static inline const lmn_nbpanel_fns *lmn_nbpanel_of(const lmn_nbdot_row *row)
     return &lmn_nbpanel_i8[row - lmn_nbdot_i8_rows];
 }
 
-/* Row i of m into a, which holds lmn_nbpanel_a_bytes(). */
+/* Row i of m into a, for w, which holds lmn_nbpanel_a_bytes() by the row's tiles. */
 static inline void lmn_nbpanel_pack(const lmn_nbpanel_fns *f, uint8_t *a, const float *x, int64_t m,
-                                    int64_t i, int64_t k, bool zps)
+                                    int64_t i, int64_t k, const lmn_nbpanels *w)
 {
     int64_t first = 0, rows = lmn_nbpanel_tile(f->tile_m, m, 0);
     while (first + rows <= i) first += rows, rows = lmn_nbpanel_tile(f->tile_m, m, first);
-    const int64_t at = first * lmn_nbdot_groups(k) + (i - first);
-    f->pack(a + at * LMN_NBPANEL_RECORD, rows * LMN_NBPANEL_RECORD, x, k, zps);
+    f->pack(a + lmn_nbpanel_a_bytes(f->tile_m, first, k, w->bits), rows, i - first, x, k, w);
 }
 
 #endif

@@ -8,9 +8,10 @@
 lmn_nbpanel_pack_fn lmn_nbpanel_i8_pack_ref;
 lmn_nbpanel_run_fn lmn_nbpanel_i8_run_ref;
 
-void lmn_nbpanel_i8_pack_ref(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
+void lmn_nbpanel_i8_pack_ref(uint8_t *tile, int64_t rows, int64_t r, const float *x, int64_t k,
+                             const lmn_nbpanels *w)
 {
-    nbpanel_pack(dst, step, x, k, zps);
+    nbpanel_pack(tile, rows, r, x, k, w);
 }
 
 /* Sum over a group of row r of a strip of a's record times q. */

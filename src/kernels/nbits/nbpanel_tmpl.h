@@ -9,29 +9,58 @@
 #include "kernels/nbits/nbdot_tmpl.h"
 #include "kernels/nbits/nbpanel.h"
 
-/* Offsets in a record. */
-enum { NBPANEL_S = 32, NBPANEL_SUM = 36 };
+/* Offsets in a record, and of s in eight rows' two groups. */
+enum { NBPANEL_S = 32, NBPANEL_SUM = 36, NBPANEL_TWO_S = 1024 };
 /* Strips that share a part, one of each run for one row of A, and how much of A that is: half of
-   L1. From so many rows of A on the next strips are fetched. */
-enum { NBPANEL_STRIPS = 2, NBPANEL_A_BYTES = 20 << 10, NBPANEL_FETCH_M = 4 };
+   L1, or of groups by twos, which tiles read from L2 as well, what a part's ends are little of.
+   From so many rows of A on the next strips are fetched. */
+enum { NBPANEL_STRIPS = 2, NBPANEL_A_BYTES = 20 << 10, NBPANEL_TWOS_BYTES = 96 << 10 };
+enum { NBPANEL_FETCH_M = 4 };
 
-static inline void nbpanel_pack(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
+/* Where a tile of `rows` has row r of group g: numbers, and s and the sum behind each other. */
+typedef struct nbpanel_place {
+    uint8_t *r, *s;
+} nbpanel_place;
+
+static inline nbpanel_place nbpanel_at(uint8_t *tile, int64_t rows, int64_t r, int64_t g,
+                                       bool by_twos)
 {
+    if (!by_twos) {
+        uint8_t *at = tile + (g * rows + r) * LMN_NBPANEL_RECORD;
+        return (nbpanel_place){at, at + NBPANEL_S};
+    }
+    uint8_t *two = tile + g / 2 * LMN_NBPANEL_TWO;
+    const int64_t i = g % 2 * LMN_NBPANEL_M + r;
+    return (nbpanel_place){two + i * 64 + g % 2 * 32, two + NBPANEL_TWO_S + i * 8};
+}
+
+static inline void nbpanel_pack(uint8_t *tile, int64_t rows, int64_t r, const float *x, int64_t k,
+                                const lmn_nbpanels *w)
+{
+    const bool by_twos = lmn_nbpanel_by_twos(rows, w->bits);
+    const int64_t groups = lmn_nbdot_groups(k);
     float some[LMN_NBDOT_GROUP] = {0};
-    for (int64_t i = 0; i < k; i += LMN_NBDOT_GROUP, dst += step) {
-        const float *from = x + i;
-        if (k - i < LMN_NBDOT_GROUP) {
-            memcpy(some, from, (size_t)(k - i) * sizeof *some);
+    for (int64_t g = 0; g < groups; g++, x += LMN_NBDOT_GROUP, k -= LMN_NBDOT_GROUP) {
+        const float *from = x;
+        if (k < LMN_NBDOT_GROUP) {
+            memcpy(some, from, (size_t)k * sizeof *some);
             from = some;
         }
-        int8_t r[LMN_NBDOT_GROUP];
+        int8_t q[LMN_NBDOT_GROUP];
         int32_t sum = 0;
-        const float s = nbdot_round(r, from);
-        for (int c = 0; c < LMN_NBDOT_GROUP; c++) sum -= r[c];
-        if (!zps) sum *= 128;
-        memcpy(dst, r, sizeof r);
-        memcpy(dst + NBPANEL_S, &s, sizeof s);
-        memcpy(dst + NBPANEL_SUM, &sum, sizeof sum);
+        const float s = nbdot_round(q, from);
+        for (int c = 0; c < LMN_NBDOT_GROUP; c++) sum -= q[c];
+        if (!w->zps) sum *= 128;
+        const nbpanel_place to = nbpanel_at(tile, rows, r, g, by_twos);
+        memcpy(to.r, q, sizeof q);
+        if (by_twos) memset(g % 2 ? to.r - 32 : to.r + 32, 0, 32);
+        memcpy(to.s, &s, sizeof s);
+        memcpy(to.s + 4, &sum, sizeof sum);
+    }
+    if (by_twos && groups % 2) {
+        const nbpanel_place to = nbpanel_at(tile, rows, r, groups, true);
+        memset(to.r - 32, 0, 64);
+        memset(to.s, 0, 8);
     }
 }
 
@@ -86,13 +115,13 @@ static inline void nbpanel_store(const lmn_nbpanel_block *b, int64_t i, int64_t 
     for (int64_t r = 0; r < n; r++) y[r] = b->bias ? acc[r] + b->bias[j + r] : acc[r];
 }
 
-/* Rows [i, i + m) of A, which are a tile, by `strips` strips, `apart` from each other, from
-   strip `from` on. */
-static inline void nbpanel_some(const lmn_nbpanel_block *b, nbpanel_tile_fn *tile, int64_t i,
-                                int64_t m, int64_t from, int64_t apart, int64_t strips)
+/* m rows of A, which are the tile at a, by `strips` strips, `apart` from each other, from strip
+   `from` on. i: the first row of A. */
+static inline void nbpanel_some(const lmn_nbpanel_block *b, nbpanel_tile_fn *tile, const uint8_t *a,
+                                int64_t i, int64_t m, int64_t from, int64_t apart, int64_t strips)
 {
-    const int64_t step = m * LMN_NBPANEL_RECORD, part = NBPANEL_A_BYTES / step;
-    const uint8_t *a = b->a + i * b->groups * LMN_NBPANEL_RECORD;
+    const int64_t most = lmn_nbpanel_by_twos(m, b->w.bits) ? NBPANEL_TWOS_BYTES : NBPANEL_A_BYTES;
+    const int64_t two = lmn_nbpanel_tile_at(m, m, 2, b->w.bits), part = most / two * 2;
     const int64_t strip = lmn_nbpanel_strip_bytes(&b->w);
     /* Where rows of A are enough to keep the core busy, tiles share the fetching of the strips that
        come next; weights for fewer are streams, which the hardware foresees better. */
@@ -109,7 +138,7 @@ static inline void nbpanel_some(const lmn_nbpanel_block *b, nbpanel_tile_fn *til
                           .m = m,
                           .ahead = strips * strip + first * 64,
                           .lines = lines,
-                          .a = a + g * step,
+                          .a = a + g / 2 * two,
                           .acc = acc[0]};
         p.w.p += from * strip;
         tile(&p);
@@ -128,13 +157,14 @@ static inline void nbpanel_run(const lmn_nbpanel_block *b, nbpanel_tile_fn *tile
         if (b->m == 1) {
             strips = lmn_min_i64(LMN_NBPANEL_RUNS - at % LMN_NBPANEL_RUNS, b->end - at);
             const int64_t there = lmn_min_i64(strips, lmn_ceil_div_i64(all - from, run));
-            if (there > 0) nbpanel_some(b, tile, 0, 1, from, run, there);
+            if (there > 0) nbpanel_some(b, tile, b->a, 0, 1, from, run, there);
             continue;
         }
         strips = lmn_min_i64(NBPANEL_STRIPS, b->end - at);
         for (int64_t i = 0, m; i < b->m; i += m) {
             m = lmn_nbpanel_tile(most, b->m, i);
-            nbpanel_some(b, tile, i, m, from, 1, strips);
+            const uint8_t *a = b->a + lmn_nbpanel_tile_at(most, i, b->groups, b->w.bits);
+            nbpanel_some(b, tile, a, i, m, from, 1, strips);
         }
     }
 }

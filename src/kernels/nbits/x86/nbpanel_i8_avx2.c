@@ -12,9 +12,10 @@
 lmn_nbpanel_pack_fn lmn_nbpanel_i8_pack_avx2;
 lmn_nbpanel_run_fn lmn_nbpanel_i8_run_avx2;
 
-void lmn_nbpanel_i8_pack_avx2(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
+void lmn_nbpanel_i8_pack_avx2(uint8_t *tile, int64_t rows, int64_t r, const float *x, int64_t k,
+                              const lmn_nbpanels *w)
 {
-    nbpanel_pack(dst, step, x, k, zps);
+    nbpanel_pack(tile, rows, r, x, k, w);
 }
 
 ALWAYS __m256i load(const void *p)

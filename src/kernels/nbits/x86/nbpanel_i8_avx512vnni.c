@@ -16,9 +16,10 @@ lmn_nbpanel_pack_fn lmn_nbpanel_i8_pack_avx512vnni;
 lmn_nbpanel_run_fn lmn_nbpanel_i8_run_avx512vnni;
 nbpanel_tile_fn lmn_nbpanel_i8_tile_avx512vnni;
 
-void lmn_nbpanel_i8_pack_avx512vnni(uint8_t *dst, int64_t step, const float *x, int64_t k, bool zps)
+void lmn_nbpanel_i8_pack_avx512vnni(uint8_t *tile, int64_t rows, int64_t r, const float *x,
+                                    int64_t k, const lmn_nbpanels *w)
 {
-    nbpanel_pack(dst, step, x, k, zps);
+    nbpanel_pack(tile, rows, r, x, k, w);
 }
 
 ALWAYS __m512i line_at(const uint8_t *q, int i)
