@@ -106,16 +106,23 @@ static void usual_ends(kc_ctx *kc, qproduct *p)
     a->zp = kc_int(kc, 0, 1) ? 0 : a->lo + (int32_t)kc_int(kc, 0, 255);
 }
 
-/* Every item of B, packed; what is not written stays poison. */
+/* Every item of B, packed. All bytes are written, padding too: they go into files. */
 static void pack_whole(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 {
     const int64_t bytes = lmn_qgemm_packed_bytes(row, p->shape.k, p->shape.n);
     const int64_t items = p->b_batch ? p->shape.n_batch : 1;
-    uint8_t *packed = kc_buffer(kc, lmn_align_up((size_t)(items * bytes), 64));
-    memset(packed, 0xa5, (size_t)(items * bytes));
-    for (int64_t i = 0; i < items; i++)
-        KC_CALL(kc, lmn_qgemm_prepack(row, p->turned, p->args.b_signed, p->b + i * p->b_batch,
-                                      p->args.ldb, p->shape.k, p->shape.n, packed + i * bytes));
+    const size_t all = (size_t)(items * bytes);
+    uint8_t *packed = kc_buffer(kc, lmn_align_up(all, 64));
+    uint8_t *again = kc_buffer(kc, lmn_align_up(all, 64));
+    memset(packed, 0xa5, all), memset(again, 0x5a, all);
+    for (int64_t i = 0; i < 2 * items; i++) {
+        uint8_t *to = (i < items ? packed : again) + i % items * bytes;
+        KC_CALL(kc,
+                lmn_qgemm_prepack(row, p->turned, p->args.b_signed, p->b + i % items * p->b_batch,
+                                  p->args.ldb, p->shape.k, p->shape.n, to));
+    }
+    if (memcmp(packed, again, all) != 0)
+        kc_fail(kc, "packed k=%d n=%d: bytes not written", (int)p->shape.k, (int)p->shape.n);
     p->args.b = packed;
     if (p->b_batch) p->args.b_batch = bytes;
 }

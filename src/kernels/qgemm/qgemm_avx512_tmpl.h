@@ -346,7 +346,8 @@ ALWAYS void pack_b_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
             pack_b_rows(p, j, k, end - left, nr, true);
             if (left) pack_b_rows(p, j, end - left, end, nr, false);
         }
-        if (columns < lmn_round_up_i64(p->n, nr)) pack_b_rows(p, columns, k, end, nr, false);
+        for (int64_t j = columns; j < lmn_round_up_i64(p->n, nr); j += PACK_COLUMNS)
+            pack_b_rows(p, j, k, end, nr, false);
     }
     for (int64_t j = 0; packed < padded && j < p->n; j += nr)
         memset((int8_t *)p->dst + j / nr * p->step + packed * nr, 0,
