@@ -152,6 +152,53 @@ static void test_hold(t_env *env)
     free(text);
 }
 
+/* Many held answers leave, and a server that drains holds none; who has left meanwhile is no
+   matter, and who asks twice is answered twice. */
+static void test_hold_ends(t_env *env)
+{
+    enum { MANY = 32, FEW = 6, N = MANY + FEW }; /* MANY: what a loop gathers */
+    static const char twice[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n7"
+                                "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n8";
+    rig g;
+    int fd[N];
+    char text[64];
+    T_REQUIRE(rig_start(&g, env, "127.0.0.1:0", NULL, 1));
+    atomic_store(&g.hold, true);
+    for (int i = 0; i < N; i++) fd[i] = rig_connect(&g);
+    RIG_UNTIL(atomic_load(&g.n_turns) > 1000);
+    for (int i = 0; i < FEW; i++) T_CHECK(rig_say(fd[i], twice));
+    int seen = atomic_load(&g.n_turns);
+    RIG_UNTIL(atomic_load(&g.n_turns) > seen + 1000);
+    struct pollfd p = {.fd = fd[1], .events = POLLIN};
+    T_EQ(poll(&p, 1, 20), 0);
+    close(fd[0]);
+    for (int i = FEW; i < N; i++) T_CHECK(rig_say(fd[i], twice));
+    for (int i = 1; i < N; i++) { /* first answers of all but the last, which may wait again */
+        p.fd = fd[i];
+        if (i >= MANY - 1 && !poll(&p, 1, 0)) continue;
+        T_EQ(rig_answer_of(fd[i], text, sizeof text), 200);
+        T_STR_EQ(text, "7");
+        fd[i] = -fd[i];
+    }
+    const int late = rig_connect(&g);
+    T_CHECK(rig_say(late, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"));
+    seen = atomic_load(&g.n_turns);
+    RIG_UNTIL(atomic_load(&g.n_turns) > seen + 1000);
+    p.fd = late;
+    T_EQ(poll(&p, 1, 20), 0);
+    lmn_http_drain(g.server);
+    T_EQ(rig_answer_of(late, text, sizeof text), 200);
+    close(late);
+    for (int i = 1; i < N; i++) {
+        for (int k = fd[i] < 0; k < 2; k++) {
+            T_EQ(rig_answer_of(abs(fd[i]), text, sizeof text), 200);
+            T_STR_EQ(text, k ? "8" : "7");
+        }
+        close(abs(fd[i]));
+    }
+    rig_stop(&g);
+}
+
 /* A loop that awaits a task looks at no socket until there is one, or the time is over. */
 static void test_await(t_env *env)
 {
@@ -433,7 +480,7 @@ static void test_buffer_limit(t_env *env)
 }
 
 T_MAIN(T_TEST(test_keep_alive), T_TEST(test_pipeline), T_TEST(test_rest), T_TEST(test_rest_limits),
-       T_TEST(test_hold), T_TEST(test_await), T_TEST(test_bodies), T_TEST(test_big_answers),
-       T_TEST(test_stream), T_TEST(test_time_limits), T_TEST(test_half_closed), T_TEST(test_gone),
-       T_TEST(test_expect), T_TEST(test_many_connections), T_TEST(test_connection_limit),
-       T_TEST(test_buffer_limit))
+       T_TEST(test_hold), T_TEST(test_hold_ends), T_TEST(test_await), T_TEST(test_bodies),
+       T_TEST(test_big_answers), T_TEST(test_stream), T_TEST(test_time_limits),
+       T_TEST(test_half_closed), T_TEST(test_gone), T_TEST(test_expect),
+       T_TEST(test_many_connections), T_TEST(test_connection_limit), T_TEST(test_buffer_limit))
