@@ -198,7 +198,7 @@ VF_INLINE void block_row(const job *w, int64_t i, int64_t m)
 {
     const gemm_block *t = w->t;
     int64_t j = 0;
-    const bool brings = i == 0 && (t->b_from || t->ldb == GEMM_NR); /* panels to L2 */
+    const bool brings = i == 0 && (t->b_from || t->b_far || t->ldb == GEMM_NR); /* B to L2 */
     bool alike = !brings && !t->b_next && m == GEMM_MR && w->width == GEMM_NR && t->n >= GEMM_NR;
 #if GEMM_EPI
     alike = alike && (!t->epi || (w->whole.on && w->rest.n_ops == 0));
