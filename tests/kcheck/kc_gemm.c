@@ -260,17 +260,20 @@ static void check_pack(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
-/* A random chain over an m x n result of n_items items. */
+/* A random chain over an m x n result; often a bias and a residual, which whole tiles take. */
 static lmn_epi random_epi(kc_ctx *kc, int64_t m, int64_t n, kc_style style)
 {
-    lmn_epi e = {.n_ops = (int32_t)kc_int(kc, 1, LMN_EPI_OPS)};
+    const bool head = kc_int(kc, 0, 2) == 0;
+    lmn_epi e = {.n_ops = head ? 2 : (int32_t)kc_int(kc, 1, LMN_EPI_OPS)};
     for (int32_t i = 0; i < e.n_ops; i++) {
         lmn_epi_op *op = &e.op[i];
         op->kind =
             (uint8_t)(kc_int(kc, 0, 1) ? kc_int(kc, 0, 3) : kc_int(kc, 0, LMN_EPI_KIND_COUNT - 1));
+        if (head) op->kind = LMN_EPI_ADD;
         op->p0 = op->kind == LMN_EPI_HARDSIGMOID ? 0.2f : -0.75f, op->p1 = 0.5f;
         if (op->kind > LMN_EPI_MUL) continue;
         op->bcast = (uint8_t)kc_int(kc, LMN_EPI_SCALAR, LMN_EPI_FULL);
+        if (head) op->bcast = i ? LMN_EPI_FULL : LMN_EPI_COL;
         op->ld = n + kc_int(kc, 0, 2);
         if (op->bcast == LMN_EPI_ROW) op->x = kc_input(kc, style, 1, m, m).p;
         if (op->bcast == LMN_EPI_COL) op->x = kc_input(kc, style, 1, n, n).p;
