@@ -8,13 +8,17 @@
 
 #include "base/os/os_memory.h"
 
+#include <string.h>
+
 /* A plain B without gaps, for the plan of plain ones. */
 static void pack_in_place(float *to, const float *b, int64_t ldb, const lamina_gemm_packed *w,
                           bool trans)
 {
-    for (int64_t k = 0; k < w->k; k++)
-        for (int64_t j = 0; j < w->n; j++)
-            to[k * w->n + j] = trans ? b[j * ldb + k] : b[k * ldb + j];
+    const size_t row = (size_t)w->n * sizeof *to;
+    for (int64_t k = 0; row && k < w->k; k++, to += w->n) {
+        if (!trans) memcpy(to, b + k * ldb, row);
+        for (int64_t j = 0; trans && j < w->n; j++) to[j] = b[j * ldb + k];
+    }
 }
 
 lamina_status lmn_gemmapi_packed_create(lamina_gemm *g, lamina_dtype dtype, int64_t n, int64_t k,
