@@ -37,7 +37,6 @@ typedef struct tile {
     int64_t soon_step;   /* from one such piece to the next */
     int32_t beta;
     bool stream;             /* C goes past the caches; only whole vectors, aligned */
-    bool early;              /* loads run ahead of their products */
     const gemm_terms *terms; /* NULL = one product */
     int64_t a_at, b_at;      /* with terms: of the tile in each of their operands */
     fuse f;                  /* of this tile: operands already at its corner */
@@ -222,9 +221,6 @@ VF_INLINE void tile_run(const tile *t, const int mr, const int nv, const int tai
 }
 
 #include "kernels/gemm/gemm_whole_tmpl.h"
-#if GEMM_EARLY
-#include "kernels/gemm/x86/gemm_early_avx512.h"
-#endif
 
 /* Where three vectors are a panel, six rows by four are as many sums with fewer loads of A: 64
    columns are one such tile and not 48 and 16. */
@@ -249,14 +245,7 @@ VF_INLINE void fetch_ends(const tile *t, int64_t m)
 VF_INLINE void tiles_run(tile *t)
 {
     for (;;) {
-#if GEMM_EARLY
-        if (t->early && t->ldb == GEMM_NR)
-            early_run(t, true);
-        else if (t->early)
-            early_run(t, false);
-        else
-#endif
-            whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_READ);
+        whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_READ);
         if (--t->run <= 0) return;
         t->b += t->step, t->b_at += t->step, t->c += GEMM_NR, t->ahead = LINE;
 #if GEMM_EPI

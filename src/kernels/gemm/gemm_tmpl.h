@@ -2,8 +2,7 @@
  * The gemm kernels on the vf_* words. Before including it, include simd_<isa>.h and define GEMM_MR
  * (<= 8), GEMM_NV (vectors in NR, <= 3), GEMM_SMALL_M (rows small_nn keeps broadcast), GEMM_DOT_M
  * and GEMM_DOT_N (<= 4; rows of A and of B that small_nt keeps), GEMM_HALF (1: tails of half a
- * vector pay), GEMM_EPI (1: there are epilogues), GEMM_EARLY (1: there is
- * a tile whose loads run ahead), GEMM_TINY (1: a kernel for tiny products) and the
+ * vector pay), GEMM_EPI (1: there are epilogues), GEMM_TINY (1: a kernel for tiny products) and the
  * types gemm_block, gemm_terms and gemm_tiny. The words may be of f32 or f64.
  */
 #ifndef LMN_KERNELS_GEMM_TMPL_H
@@ -60,9 +59,9 @@ VF_INLINE fuse fuse_at(const fuse *whole, const gemm_block *t, const lmn_epi_blo
 typedef struct job {
     const gemm_block *t;
     fuse whole;
-    lmn_epi rest;       /* of the epilogue, behind what the tile takes */
-    int64_t width;      /* of a panel */
-    bool stream, early; /* as of a tile; early but for terms */
+    lmn_epi rest;  /* of the epilogue, behind what the tile takes */
+    int64_t width; /* of a panel */
+    bool stream;
 } job;
 
 /* The panel at column j comes from b_from: true if tile_pack, prepared in *x, shall bring it. */
@@ -133,7 +132,7 @@ VF_INLINE tile tile_at(const job *w, int64_t i, int64_t j, int64_t n)
         j == 0 ? (t->lda * (int64_t)sizeof(vf_real) % 4096 == 0 ? LINE : GEMM_MR * t->lda) : LINE;
     x.soon = x.a, x.soon_step = 0;
     x.beta = t->beta;
-    x.stream = w->stream, x.early = w->early;
+    x.stream = w->stream;
     x.far = x.last = 0, x.pack = NULL;
     x.run = 1, x.step = t->b_panel;
 #if GEMM_EPI
@@ -284,14 +283,12 @@ VF_INLINE int64_t panel_width(const gemm_block *t)
     return panels >= GEMM_NV ? GEMM_NR : (vectors + panels - 1) / panels * VF_LANES;
 }
 
-/* early: on processors where that is the faster tile. */
-static void block_run(const gemm_block *t, bool early)
+static void block_run(const gemm_block *t)
 {
     if (t->m <= 0) return;
     job w;
     w.t = t;
     w.whole.on = false, w.rest.n_ops = 0;
-    w.early = early && !t->terms;
     lmn_assert(!t->terms || !t->b_from);
 #if GEMM_EPI
     if (t->epi) {
@@ -326,7 +323,7 @@ static void block_run(const gemm_block *t, bool early)
         lmn_##family##_##dt##_pack_nt_##isa;                                                \
     void lmn_##family##_##dt##_block_##isa(const lmn_##family##_block *t)                   \
     {                                                                                       \
-        block_run(t, false);                                                                \
+        block_run(t);                                                                       \
     }                                                                                       \
     void lmn_##family##_##dt##_small_nn_##isa(const lmn_##family##_block *t)                \
     {                                                                                       \

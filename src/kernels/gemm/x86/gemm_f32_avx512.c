@@ -14,17 +14,9 @@
 #define GEMM_DOT_N 4
 #define GEMM_HALF 1
 #define GEMM_EPI 1
-#define GEMM_EARLY 1
 typedef lmn_gemm_block gemm_block;
 typedef lmn_gemm_terms gemm_terms;
 #include "kernels/gemm/gemm_tmpl.h"
 
 GEMM_DEFINE(gemm, f32, float, avx512)
 GEMM_DEFINE_EPI(avx512)
-
-/* Where a core's queues are shared: see gemm_early_avx512.h. */
-lmn_gemm_block_fn lmn_gemm_f32_block_early_avx512;
-void lmn_gemm_f32_block_early_avx512(const lmn_gemm_block *t)
-{
-    block_run(t, true);
-}
