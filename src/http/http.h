@@ -174,7 +174,7 @@ void lmn_http_rest(lmn_http_loop *loop, uint64_t ns);
 void lmn_http_await(lmn_http_loop *loop, uint64_t ns);
 /* By the loop's thread: from here on small whole answers of HTTP/1.1 wait, to leave together, where
  * the handler's turn says so again and wants the next one at once; else until the end of this turn.
- * Whatever else is to be sent ends it. */
+ * A stream or HTTP/2 that writes ends it; a large answer and one over TLS are sent at once. */
 void lmn_http_hold(lmn_http_loop *loop, bool on);
 /* By the loop's thread: how many requests have lost their clients since it began. */
 uint64_t lmn_http_left(const lmn_http_loop *loop);

@@ -93,7 +93,7 @@ uint64_t lmn_model_turn(lmn_model *m, uint64_t now);
 #define LMN_MODEL_HERE_NS ((uint64_t)4000000)
 typedef struct lmn_model_here {
     bool more;                  /* the next such turn runs a batch too */
-    uint64_t waited_ns, ran_ns; /* the oldest request of this one until its answer; the run */
+    uint64_t waited_ns, ran_ns; /* the first request of this one until its answer; the run */
 } lmn_model_here;
 uint64_t lmn_model_turn_idle(lmn_model *m, uint64_t now, lmn_model_here *here);
 /* Is it settled what its instances run next, so that requests that come meanwhile need not be
