@@ -3,6 +3,7 @@ The models that bench/serve.py asks for, and the servers of them: ours, and othe
 here. Each server has core 0 to itself while it is awake.
 """
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import benchlib
 
 TICK = os.sysconf("SC_CLK_TCK")
 LAMINA = os.path.join(benchlib.BUILD, "bin", "lamina")
+HEAVY_MS = 2.0
 
 
 def mlp(path, sizes):
@@ -44,12 +46,32 @@ def write_model(path, nodes, weights, n_in, n_out):
     save(model, path)
 
 
+def mean_ms(model, rows):
+    """Of a run of one thread that goes on without a pause, by `lamina bench` on the servers' core:
+    of all runs, the slow ones too."""
+    done = subprocess.run(["taskset", "-c", "0", LAMINA, "bench", model, "--threads", "1", "--dim",
+                           f"N={rows}", "--seconds", "1", "--json"], capture_output=True,
+                          text=True, check=True)
+    return json.loads(done.stdout)["mean_ms"]
+
+
+def make_heavy(path):
+    """The model of HEAVY_MS a row: most of a row is reading the weights, so its width follows from
+    how fast this machine reads those of 2560."""
+    width = 2560
+    mlp(path, (16, width, width, width, 10))
+    fits = min(max(round(width * (HEAVY_MS / mean_ms(path, 1)) ** 0.5 / 128) * 128, 1280), 5120)
+    if fits != width:
+        mlp(path, (16, fits, fits, fits, 10))
+    print(f"heavy: a perceptron of three layers {fits} wide, {mean_ms(path, 1):.2f} ms a row")
+
+
 def make_models(folder):
     """repository/NAME/1/model.onnx of every model, made once."""
     repo = os.path.join(folder, "repository")
     if not os.path.exists(repo):
         mlp(os.path.join(repo, "tiny/1/model.onnx"), (16, 64, 64, 10))
-        mlp(os.path.join(repo, "heavy/1/model.onnx"), (16, 2560, 2560, 2560, 10))
+        make_heavy(os.path.join(repo, "heavy/1/model.onnx"))
         write_model(os.path.join(repo, "idt/1/model.onnx"),
                     [helper.make_node("Identity", ["x"], ["y"])], [], "K", "K")
     return repo

@@ -7,13 +7,12 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import urllib.request
 
 import benchlib
 import grpc_load
 from serve_load import infer_body, middle, own_receives, turns, wrk, wrk_script
-from serve_peers import (LAMINA, cpu_seconds, granian_server, lamina_server, nginx_server,
+from serve_peers import (cpu_seconds, granian_server, lamina_server, mean_ms, nginx_server,
                          triton_server)
 
 CONNECTIONS = (1, 64, 256, 1000)
@@ -103,12 +102,8 @@ def set_heavy(runs):
 
 
 def in_process(model, rows):
-    """Rows a second of one thread that runs without a pause, by `lamina bench` on the server's
-    core: a rate over all runs, the slow ones too, since that is what wrk counts of a server."""
-    done = subprocess.run(["taskset", "-c", "0", LAMINA, "bench", model, "--threads", "1", "--dim",
-                           f"N={rows}", "--seconds", "1", "--json"], capture_output=True,
-                          text=True, check=True)
-    return rows / json.loads(done.stdout)["mean_ms"] * 1e3
+    """Rows a second in process: a rate over all runs, since that is what wrk counts of a server."""
+    return rows / mean_ms(model, rows) * 1e3
 
 
 def running(server):

@@ -28,8 +28,11 @@ static const struct isa_name {
     {"avx512bf16", LMN_ISA_AVX512BF16, UP_TO_AVX512 | LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16},
     {"avx512fp16", LMN_ISA_AVX512FP16,
      UP_TO_AVX512 | LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16 | LMN_ISA_AVX512FP16},
+    {"avxvnni", LMN_ISA_AVXVNNI,
+     UP_TO_AVX512 | LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16 | LMN_ISA_AVXVNNI},
     {"amx", LMN_ISA_AMX,
-     UP_TO_AVX512 | LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16 | LMN_ISA_AVX512FP16 | LMN_ISA_AMX},
+     UP_TO_AVX512 | LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16 | LMN_ISA_AVX512FP16 | LMN_ISA_AVXVNNI |
+         LMN_ISA_AMX},
     {"neon", LMN_ISA_NEON, LMN_ISA_NEON},
     {"neondot", LMN_ISA_NEONDOT, LMN_ISA_NEON | LMN_ISA_NEONDOT},
     {"neonbf16", LMN_ISA_NEONBF16, LMN_ISA_NEON | LMN_ISA_NEONDOT | LMN_ISA_NEONBF16},
@@ -102,6 +105,7 @@ static void detect_hw(lmn_cpu *out)
         if (has(l7.ecx, BIT(11))) isa |= LMN_ISA_AVX512VNNI;
         if (has(l71.eax, BIT(5))) isa |= LMN_ISA_AVX512BF16;
         if (has(l7.edx, BIT(23))) isa |= LMN_ISA_AVX512FP16;
+        if (has(l71.eax, BIT(4))) isa |= LMN_ISA_AVXVNNI;
         /* BF16 TILE INT8; XTILECFG and XTILEDATA saved; the kernel asked. The kernels of this level
            use VNNI, BF16 and GFNI vector code beside the tiles. */
         if (has(l7.edx, BIT(22) | BIT(24) | BIT(25)) && has(saved, BIT(17) | BIT(18)) &&
