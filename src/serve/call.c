@@ -19,8 +19,9 @@
 /* Refusals that follow each other so soon are overload, which lasts so long after the last. */
 #define CROWDED_GAP_NS UINT64_C(2000000)
 #define CROWDED_NS UINT64_C(20000000)
-/* How long an answer waits for others beside what it has waited already, and at most. */
-#define HOLD_SHARE 4
+/* Answers wait for others a part of what the first of them has waited already, and at most so long.
+ */
+#define HOLD_PART 4
 #define HOLD_MOST_NS UINT64_C(8000000)
 #define CALL_ARENA_MAX ((size_t)1 << 30) /* the body is bounded before */
 
@@ -384,22 +385,25 @@ void lmn_call_begin(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v)
     if (!lmn_call_submit(c)) fail(c, false);
 }
 
-/* A turn by a loop that has nothing else to do. A send beside a model that streams its weights
- * finds its path through the kernel in memory, one behind another send does not: so answers wait
- * for those of the next runs, a fourth as long as the first has waited already, at most. */
+bool lmn_call_holds(uint64_t *until, const lmn_model_here *here, uint64_t end)
+{
+    if (here->more && !*until) {
+        const uint64_t part = here->waited_ns / HOLD_PART;
+        *until = end + (part < HOLD_MOST_NS ? part : HOLD_MOST_NS);
+    }
+    if (here->more && end + here->ran_ns <= *until) return true;
+    *until = 0;
+    return false;
+}
+
+/* A turn by a loop that has nothing else to do. */
 static uint64_t turn_idle(lmn_serve_loop *l, lmn_model *m, uint64_t now)
 {
     lmn_model_here here;
     lmn_http_hold(l->loop, true);
-    const uint64_t due = lmn_model_turn_idle(m, now, &here), end = here.more ? lmn_now_ns() : 0;
-    if (here.more && !l->hold_until) {
-        const uint64_t share = here.waited_ns / HOLD_SHARE;
-        l->hold_until = end + (share < HOLD_MOST_NS ? share : HOLD_MOST_NS);
-    }
-    if (!here.more || end + here.ran_ns > l->hold_until) {
-        l->hold_until = 0;
+    const uint64_t due = lmn_model_turn_idle(m, now, &here);
+    if (!lmn_call_holds(&l->hold_until, &here, here.more ? lmn_now_ns() : 0))
         lmn_http_hold(l->loop, false);
-    }
     return due;
 }
 

@@ -259,6 +259,11 @@ void lmn_call_record(lmn_call *c, uint32_t status, uint64_t now);
 bool lmn_call_turn_away(lmn_serve_loop *l, lmn_http_request *r, lmn_version *v);
 /* Run what is gathered; when to be called again. */
 uint64_t lmn_call_turn(lmn_serve_loop *l);
+/* After an idle turn that ended at `end`: do its answers wait for those of the next? A send beside
+ * a model that streams its weights finds its path through the kernel in memory, one behind another
+ * send does not. They wait a fourth as long as the first has waited, at most 8 ms, while a next
+ * turn that takes what this one took would end in time. *until: till when; 0 while none waits. */
+bool lmn_call_holds(uint64_t *until, const lmn_model_here *here, uint64_t end);
 void lmn_call_free_all(lmn_serve_loop *l);
 
 /* tracing.c: W3C Trace Context. */
