@@ -156,20 +156,24 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
 #define DOT_OPEN(i)                  \
     sum[i] = _mm512_setzero_si512(); \
     acc[i][0] = sum[i], acc[i][1] = sum[i], acc[i][2] = sum[i], acc[i][3] = sum[i];
-#define DOT_STEP(i, LOAD)                                  \
-    if ((i) < rows) {                                      \
-        const __m512i x = LOAD(a + (i)*step + k);          \
-        acc[i][0] = _mm512_dpbusd_epi32(acc[i][0], x, w0); \
-        acc[i][1] = _mm512_dpbusd_epi32(acc[i][1], x, w1); \
-        acc[i][2] = _mm512_dpbusd_epi32(acc[i][2], x, w2); \
-        acc[i][3] = _mm512_dpbusd_epi32(acc[i][3], x, w3); \
+/* gcc 12 would copy every sum a step, and keep some in memory. */
+#define DOT_ADD(sum, x, w)                \
+    sum = _mm512_dpbusd_epi32(sum, x, w); \
+    __asm__("" : "+v"(sum));
+#define DOT_STEP(i, LOAD)                         \
+    if ((i) < rows) {                             \
+        const __m512i x = LOAD(a + (i)*step + k); \
+        DOT_ADD(acc[i][0], x, w0)                 \
+        DOT_ADD(acc[i][1], x, w1)                 \
+        DOT_ADD(acc[i][2], x, w2)                 \
+        DOT_ADD(acc[i][3], x, w3)                 \
     }
-#define DOT_SUMS()                                     \
-    if (sums) {                                        \
-        sum[0] = _mm512_dpbusd_epi32(sum[0], one, w0); \
-        sum[1] = _mm512_dpbusd_epi32(sum[1], one, w1); \
-        sum[2] = _mm512_dpbusd_epi32(sum[2], one, w2); \
-        sum[3] = _mm512_dpbusd_epi32(sum[3], one, w3); \
+#define DOT_SUMS()               \
+    if (sums) {                  \
+        DOT_ADD(sum[0], one, w0) \
+        DOT_ADD(sum[1], one, w1) \
+        DOT_ADD(sum[2], one, w2) \
+        DOT_ADD(sum[3], one, w3) \
     }
 #define DOT_SOME(p) _mm512_maskz_loadu_epi8(in, p)
 #define DOT_WHOLE(i) DOT_STEP(i, _mm512_loadu_si512)
