@@ -138,7 +138,7 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         const int64_t m = kc_extent(kc, 4, 13), n = kc_extent(kc, 8, 40), k = kc_extent(kc, 8, 40);
         dproduct p = make_product(kc, m, n, k, c % 2 ? LMN_GEMM_TRANS_B : 0);
         lmn_dgemm_block t = {.a = p.a.p, .lda = p.a.ld, .b = p.b.p, .ldb = p.b.ld, .c = p.out.p};
-        t.ldc = p.out.ld, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
+        t.ldc = p.out.ld, t.m = m, t.n = n, t.k = k, t.beta = p.beta, t.wide = (c & 4) != 0;
         if (c & 2) t.room = kc_buffer(kc, (size_t)(m * ((k + 7) / 8 * 8)) * sizeof *t.room);
         KC_CALL(kc, (c % 2 ? row->small_nt : row->small_nn)(&t));
         expect(kc, &p, &p.out, c % 2 ? "nt" : "nn");

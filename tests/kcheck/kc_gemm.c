@@ -187,6 +187,7 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         p.c = kc_copy(kc, &out);
         lmn_gemm_block t = {.a = p.a.p, .lda = lda, .b = p.b.p, .ldb = ldb, .c = out.p};
         t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta, t.b_far = (c & 2) != 0;
+        t.wide = (c & 8) != 0;
         if (c & 4) t.room = kc_buffer(kc, (size_t)(m * ((k + 15) / 16 * 16)) * sizeof *t.room);
         KC_CALL(kc, (nt ? row->small_nt : row->small_nn)(&t));
         char what[96];

@@ -16,7 +16,7 @@ enum { DOT_STREAM = 8192 / sizeof(vf_real), DOT_NEAR = 256 << 10, DOT_K = 64 / s
  * group.
  */
 enum { LINE_AHEAD = 16384 / sizeof(vf_real), LINES_AHEAD = 2048 / sizeof(vf_real) };
-enum { RUN_AHEAD = 3072 / sizeof(vf_real) };
+enum { RUN_AHEAD = 3072 / sizeof(vf_real), RUN_AHEAD_WIDE = 2048 / sizeof(vf_real) };
 enum { GEMM_DOT_V = DOT_K / VF_LANES, LAID_N = 6 /* rows of B by laid ones of A */ };
 
 typedef struct dots {
@@ -27,6 +27,7 @@ typedef struct dots {
     int64_t m, n, k;
     int64_t ahead; /* from a row of B to what is prefetched */
     int32_t beta;
+    bool wide; /* as gemm_block has it */
 } dots;
 
 VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, const int nr)
@@ -180,10 +181,10 @@ VF_INLINE void line_run(const dots *t, int64_t j, int64_t apart, const int nr)
 }
 
 /* Runs of an odd number of rows: they lie no multiple of many pages apart. */
-static void lines_run(const dots *t, bool far)
+static void lines_run(const dots *t, bool many)
 {
     int64_t j = 0, apart;
-    if (far && GEMM_DOT_V == 1 && t->n >= 16) {
+    if (many && GEMM_DOT_V == 1 && t->n >= 16) {
         apart = (t->n / 8 - 1) | 1;
         for (; j < apart; j++) line_run(t, j, apart, 8);
         j = 8 * apart;
@@ -208,7 +209,7 @@ static void lay_rows(vf_real *to, const vf_real *a, int64_t lda, int64_t m, int6
 /* mr laid rows of A (a constant) by six rows of B, `apart` rows from each other, as dot_run adds;
    of `fetch` rows that lie ahead the lines are fetched. */
 VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, int64_t apart, const int mr,
-                        int64_t fetch)
+                        int64_t fetch, const bool l1)
 {
     const vf_real *a = t->a, *b0 = t->b + j0 * t->ldb, *b4 = b0 + 4 * apart * t->ldb;
     const vf_real *next0 = b0 + t->ahead, *next4 = b4 + t->ahead;
@@ -219,8 +220,11 @@ VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, int64_t apart, co
     vf acc[4 * LAID_N], w[LAID_N];
 #define LAID_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define LAID_OPEN(q) acc[q] = acc[6 + (q)] = acc[12 + (q)] = acc[18 + (q)] = vf_zero();
-#define LAID_FETCH(q) \
-    if ((q) < fetch) __builtin_prefetch(QUAD_ROW(const vf_real, next, q), 0, 2);
+#define LAID_FETCH(q)                                               \
+    if ((q) < fetch && l1)                                          \
+        __builtin_prefetch(QUAD_ROW(const vf_real, next, q), 0, 3); \
+    else if ((q) < fetch)                                           \
+        __builtin_prefetch(QUAD_ROW(const vf_real, next, q), 0, 2);
 #define LAID_LOAD(q) w[q] = vf_load(QUAD_ROW(const vf_real, b, q));
 #define LAID_TAIL(q) w[q] = vf_loadm(QUAD_ROW(const vf_real, b, q), tail);
 #define LAID_STEP(i)                                                                    \
@@ -255,6 +259,17 @@ VF_INLINE void laid_run(const dots *t, int64_t i0, int64_t j0, int64_t apart, co
         }
 }
 
+VF_INLINE void laid_group(const dots *t, int64_t i, int64_t j, int64_t apart, int64_t mr,
+                          int64_t fetch, const bool l1)
+{
+    if (mr == 2)
+        laid_run(t, i, j, apart, 2, fetch, l1);
+    else if (mr == 3)
+        laid_run(t, i, j, apart, 3, fetch, l1);
+    else
+        laid_run(t, i, j, apart, 4, fetch, l1);
+}
+
 /* One line of every page of six rows of B from row j on, so that the fetches of all other lines, in
    other groups, do not wait for their addresses. */
 static void touch_pages(const dots *t, int64_t j)
@@ -275,11 +290,11 @@ static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room,
                                                    bool far)
 {
     const int64_t groups = (t->m + 3) / 4, share = near ? (LAID_N + groups - 1) / groups : LAID_N;
-    const int64_t wide = (t->k + DOT_K - 1) / DOT_K * DOT_K;
+    const int64_t padded = (t->k + DOT_K - 1) / DOT_K * DOT_K;
     const int64_t apart = groups == 1 && t->n >= 3 * LAID_N ? (t->n / LAID_N - 1) | 1 : 0;
     for (int64_t i = 0, mr, g = groups; g > 0; g--, i += mr) {
         mr = (t->m - i + g - 1) / g;
-        lay_rows(room + i * wide, t->a + i * t->lda, t->lda, mr, t->k);
+        lay_rows(room + i * padded, t->a + i * t->lda, t->lda, mr, t->k);
     }
     int64_t j = 0;
     for (bool runs = apart > 0; runs || j + LAID_N <= t->n; runs = j < apart) {
@@ -290,14 +305,12 @@ static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room,
         for (int64_t g = groups; g > 0; g--) {
             const int64_t mr = (t->m - i + g - 1) / g, step = runs ? apart : 1;
             const int64_t fetch = LAID_N - from < share ? LAID_N - from : share;
-            d.ahead = runs ? (int64_t)RUN_AHEAD : t->ahead + from * t->ldb;
-            if (mr == 2)
-                laid_run(&d, i, j, step, 2, fetch);
-            else if (mr == 3)
-                laid_run(&d, i, j, step, 3, fetch);
+            d.ahead = !runs ? t->ahead + from * t->ldb : t->wide ? RUN_AHEAD_WIDE : RUN_AHEAD;
+            if (t->wide)
+                laid_group(&d, i, j, step, mr, fetch, true);
             else
-                laid_run(&d, i, j, step, 4, fetch);
-            i += mr, from += share, d.a += mr * wide;
+                laid_group(&d, i, j, step, mr, fetch, false);
+            i += mr, from += share, d.a += mr * padded;
         }
         j += !runs ? LAID_N : j + 1 < apart ? 1 : LAID_N * apart - j;
     }
@@ -307,15 +320,17 @@ static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room,
 static void small_nt_run(const gemm_block *t)
 {
     const int64_t step = t->c_step ? t->c_step : 1;
-    dots d = {t->a, t->b, t->lda, t->ldb, t->c, t->ldc, step, t->m, t->n, t->k, 0, t->beta};
+    dots d = {t->a, t->b, t->lda, t->ldb, t->c,    t->ldc, step,
+              t->m, t->n, t->k,   0,      t->beta, t->wide};
     if (t->m > t->n)
-        d = (dots){t->b, t->a, t->ldb, t->lda, t->c, step, t->ldc, t->n, t->m, t->k, 0, t->beta};
+        d = (dots){t->b, t->a, t->ldb, t->lda, t->c,    step,   t->ldc,
+                   t->n, t->m, t->k,   0,      t->beta, t->wide};
     const bool laid = GEMM_DOT_V == 1 && t->room && d.m > 1;
     const int nr = laid ? LAID_N : GEMM_DOT_N;
     const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
     d.ahead = near ? nr * d.ldb : DOT_STREAM;
     if (d.m == 1) {
-        lines_run(&d, t->b_far);
+        lines_run(&d, t->b_far && !t->wide);
         return;
     }
     int64_t j = laid ? laid_rows(&d, t->room, near, t->b_far) : 0;

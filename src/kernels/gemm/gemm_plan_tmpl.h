@@ -372,6 +372,7 @@ static void run_thin(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(b
         turn_b(p, t.b, args->ldb, scratch);
         t.b = scratch, t.ldb = p->k;
     }
+    t.wide = p->row->wide;
     p->row->small_nt(&t);
 }
 
@@ -516,6 +517,7 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
         p->row->small_nn(&t);
     else {
         t.room = p->scratch_bytes ? scratch : NULL;
+        t.wide = p->row->wide;
         p->row->small_nt(&t);
     }
     if (args->epi) run_epilogue(p, args, &t);

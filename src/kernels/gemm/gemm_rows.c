@@ -3,7 +3,8 @@
  */
 #include "kernels/gemm/gemm.h"
 
-#define X(dt, var, isa, prio, mr, nr, follows, lays, far_k, direct_m, direct_b, lines_m, code) \
+#define X(dt, var, isa, prio, mr, nr, follows, lays, wide, far_k, direct_m, direct_b, lines_m, \
+          code)                                                                                \
     lmn_gemm_block_fn lmn_gemm_##dt##_block_##code, lmn_gemm_##dt##_small_nn_##code,           \
         lmn_gemm_##dt##_small_nt_##code;                                                       \
     lmn_gemm_pack_fn lmn_gemm_##dt##_pack_nn_##code, lmn_gemm_##dt##_pack_nt_##code;           \
@@ -13,12 +14,14 @@
 #undef X
 
 const lmn_gemm_row lmn_gemm_f32_rows[] = {
-#define X(dt, var, isa, prio, mr, nr, follows, lays, far_k, direct_m, direct_b, lines_m, code) \
+#define X(dt, var, isa, prio, mr, nr, follows, lays, wide, far_k, direct_m, direct_b, lines_m, \
+          code)                                                                                \
     {LMN_KROW(gemm, dt, var, isa, prio),                                                       \
      mr,                                                                                       \
      nr,                                                                                       \
      follows,                                                                                  \
      lays,                                                                                     \
+     wide,                                                                                     \
      far_k,                                                                                    \
      direct_m,                                                                                 \
      direct_b,                                                                                 \

@@ -38,6 +38,7 @@ typedef struct GEMM_T(block) {
     int32_t beta;
     bool b_far;         /* block only: B comes from beyond L2, worth fetching ahead: a hint ... */
     bool b_run;         /* ... but for few rows: one run that is left to the hardware */
+    bool wide;          /* small_nt only: the core is as the row's `wide` says: a hint */
     bool c_past;        /* block only: C is not wanted in the caches: a hint */
     const lmn_epi *epi; /* NULL = none. small_nn and small_nt do not apply it; f64: always NULL */
     int64_t row, col, item; /* of c[0] in the whole result, for the epilogue's operands */
@@ -69,6 +70,8 @@ typedef struct GEMM_T(row) {
     bool follows;             /* of memory the hardware alone reads a run as fast as fetches do, and
                                  any C is stored past the caches as fast as into them */
     bool lays;                /* small_nt wants room for a copy of A */
+    bool wide;                /* of a core that multiplies whole vectors of 512 bits: memory gives
+                                 most to few runs, and what small_nt fetches goes to L1 */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
     int32_t direct_m;         /* most rows of A that read any B in place ... */
     int32_t direct_b;         /* ... and most bytes of one that up to 1024 read so */
