@@ -50,14 +50,16 @@ static void expect_product(kc_ctx *kc, const product *before, const kc_mat *got,
 static void with_terms(kc_ctx *kc, lmn_gemm_block *t, int64_t n_terms, lmn_gemm_terms *terms)
 {
     static const float *a_list[4], *b_list[4];
-    static int64_t a_off[4], b_off[4];
-    const int64_t k = t->k / n_terms;
+    static int64_t a_off[4], b_off[4], b_rows[70];
+    const int64_t k = t->k / n_terms, listed = kc_int(kc, 0, 1);
     *terms =
         (lmn_gemm_terms){.n = n_terms, .a = t->a, .b = t->b, .a_step = k, .b_step = k * t->ldb};
     for (int64_t q = 0; q < n_terms; q++) {
         a_list[q] = t->a + q * k, a_off[q] = q * k;
         b_list[q] = t->b + q * k * t->ldb, b_off[q] = q * k * t->ldb;
     }
+    for (int64_t p = 0; p < t->k; p++) b_rows[p] = p * t->ldb;
+    terms->b_rows = listed ? b_rows : NULL;
     const int64_t a_kind = kc_int(kc, 0, 2), b_kind = kc_int(kc, 0, 2);
     terms->a_list = a_kind == 0 ? a_list : NULL, terms->a_off = a_kind == 1 ? a_off : NULL;
     terms->b_list = b_kind == 0 ? b_list : NULL, terms->b_off = b_kind == 1 ? b_off : NULL;

@@ -9,13 +9,14 @@
 
 /* Tuned on Zen 4. */
 enum {
-    LEAST_N = 240,          /* pixels of a block */
-    MOST_N = 960,           /* of more not much less is packed */
-    MOST_FLOATS = 56 << 10, /* of a block's lines: in L2 */
-    MOST_TERMS = 192,       /* lines of the kernel in all channels at once */
-    LEAST_TERM = 112,       /* a tile's columns by taps of a line: coming to a term costs */
-    PIECE = 192,            /* pixels that are multiplied between two shares of what is next */
-    UNIT = 16               /* of a row of packed lines */
+    LEAST_N = 240,              /* pixels of a block */
+    MOST_N = 960,               /* of more not much less is packed */
+    MOST_FLOATS = 56 << 10,     /* of a block's lines: in L2 */
+    MOST_TERMS = 192,           /* lines of the kernel in all channels at once ... */
+    MOST_ROWS = 7 * MOST_TERMS, /* ... and taps whose rows are listed one by one */
+    LEAST_TERM = 112,           /* a tile's columns by taps of a line: coming to a term costs */
+    PIECE = 192,                /* pixels that are multiplied between two shares of what is next */
+    UNIT = 16                   /* of a row of packed lines */
 };
 
 /* The last output row below that kernel row `first` is read for. */
@@ -97,7 +98,8 @@ static void block_of(const lmn_conv_plan *p, const lmn_gemm_block *t, const floa
     const lmn_conv_geom *g = &p->g;
     const int64_t kh = g->kernel[1], kw = g->kernel[2], s = g->stride[1], width = columns(g, t->n);
     const int64_t rows = n_c * g->kernel[0], part = rows * kw * width;
-    int64_t off[MOST_TERMS];
+    int64_t off[MOST_TERMS], row[MOST_ROWS];
+    const bool listed = rows * kh * kw <= MOST_ROWS;
     lmn_conv_geom lines = *g;
     lines.kernel[1] = 1;
     for (int64_t first = 0; first < n_firsts(g); first++) {
@@ -115,8 +117,10 @@ static void block_of(const lmn_conv_plan *p, const lmn_gemm_block *t, const floa
     for (int64_t i = 0; i < rows * kh; i++) {
         const int64_t at = i % kh * g->dilation[1];
         off[i] = at % s * part + i / kh * kw * width + at / s * g->out[2];
+        for (int64_t q = 0; q < kw && listed; q++) row[i * kw + q] = off[i] + q * width;
     }
-    const lmn_gemm_terms terms = {.n = rows * kh, .a = t->a, .b = t->b, .a_step = kw, .b_off = off};
+    lmn_gemm_terms terms = {.n = rows * kh, .a = t->a, .b = t->b, .a_step = kw, .b_off = off};
+    if (listed) terms.b_rows = row;
     multiply(p, t, &terms, width, x, n_c);
 }
 

@@ -63,7 +63,8 @@ enum {
     B_FETCH, /* rows ldb apart, and later ones fetched */
     B_PACK,  /* so, and each row read goes into a panel too */
     B_PANEL, /* rows GEMM_NR apart */
-    B_DENSE  /* so, and more of the next B is fetched */
+    B_DENSE, /* so, and more of the next B is fetched */
+    B_ROWS   /* each where the list of the terms says */
 };
 
 /* Operands of term q, before the tile's own place in them. */
@@ -242,10 +243,10 @@ VF_INLINE void fetch_ends(const tile *t, int64_t m)
 #endif
 
 /* t->run whole tiles: what a call of each would do between two of them is dear where k is short. */
-VF_INLINE void tiles_run(tile *t)
+VF_INLINE void tiles_run(tile *t, const int b_kind)
 {
     for (;;) {
-        whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_READ);
+        whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, b_kind);
         if (--t->run <= 0) return;
         t->b += t->step, t->b_at += t->step, t->c += GEMM_NR, t->ahead = LINE;
 #if GEMM_EPI
@@ -263,7 +264,7 @@ VF_INLINE void tiles_run(tile *t)
     static void tile_##mr##_##name(tile *t)                                 \
     {                                                                       \
         if (mr == GEMM_MR && tail_kind == TAIL_WHOLE && b_kind == B_READ)   \
-            tiles_run(t);                                                   \
+            tiles_run(t, B_READ);                                           \
         else if (mr == GEMM_MR && (tail_kind == TAIL_WHOLE || GEMM_NV > 2)) \
             whole_run(t, mr, nv, tail_kind, b_kind);                        \
         else                                                                \
@@ -336,6 +337,12 @@ VF_INLINE tile_fn *tile_pick(int64_t m, int64_t n)
     return tile_table[m - 1][n == GEMM_NR ? 0 : (n + TILE_UNIT - 1) / TILE_UNIT];
 }
 
+#if GEMM_EPI
+static void tile_rows(tile *t)
+{
+    tiles_run(t, B_ROWS);
+}
+#endif
 static void tile_panel(tile *t)
 {
     whole_run(t, GEMM_MR, GEMM_NV, TAIL_WHOLE, B_PANEL);

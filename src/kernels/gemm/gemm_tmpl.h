@@ -141,6 +141,19 @@ VF_INLINE tile tile_at(const job *w, int64_t i, int64_t j, int64_t n)
     return x;
 }
 
+VF_INLINE void whole_tiles(const gemm_block *t, tile *x)
+{
+#if GEMM_EPI
+    if (t->terms && t->terms->b_rows) {
+        x->b = t->terms->b + x->b_at;
+        tile_rows(x);
+        return;
+    }
+#endif
+    (void)t;
+    tile_pick(GEMM_MR, GEMM_NR)(x);
+}
+
 /* C of the tiles below those at row i and columns j to j + n, into L2: rows of C are too far apart
    for the hardware to foresee, and where they are read before they are written a tile waits. */
 VF_INLINE void fetch_below(const job *w, int64_t i, int64_t j, int64_t n)
@@ -181,6 +194,8 @@ VF_INLINE void block_tile(const job *w, int64_t i, int64_t m, int64_t j, int64_t
         tile_dense(&x);
     } else if (i == 0 && m == GEMM_MR && n == GEMM_NR && t->ldb == GEMM_NR) {
         tile_panel(&x); /* for the rows below L2 holds it */
+    } else if (m == GEMM_MR && n == GEMM_NR) {
+        whole_tiles(t, &x);
     } else {
         tile_pick(m, n)(&x);
     }
@@ -209,7 +224,7 @@ VF_INLINE void block_row(const job *w, int64_t i, int64_t m)
         if (w->whole.on) x.f = fuse_at(&w->whole, t, &e), fetch_ends(&x, m);
 #endif
         x.run = t->n / GEMM_NR, j = x.run * GEMM_NR;
-        tile_pick(GEMM_MR, GEMM_NR)(&x);
+        whole_tiles(t, &x);
     }
     for (; j < t->n; j += w->width) block_tile(w, i, m, j, lmn_min_i64(w->width, t->n - j));
 }

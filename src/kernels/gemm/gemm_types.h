@@ -12,6 +12,8 @@ typedef struct GEMM_T(terms) {
     const GEMM_REAL *const *a_list, *const *b_list; /* not NULL: the operands themselves */
     const int64_t *a_off, *b_off;                   /* not NULL: elements from a and b */
     int64_t a_step, b_step;                         /* else: elements from term to term */
+    const int64_t *b_rows; /* f32, a hint, NULL = none: A is one product's, row p of whose B lies at
+                              b + b_rows[p] */
 } GEMM_T(terms);
 
 typedef struct GEMM_T(block) {

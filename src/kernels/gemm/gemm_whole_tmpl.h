@@ -70,7 +70,7 @@ enum {
 #define WHOLE_K(u)                                                                    \
     {                                                                                 \
         const int at = u;                                                             \
-        const vf_real *row = panel ? b + at * GEMM_NR : b;                            \
+        const vf_real *row = listed ? b + rows[at] : panel ? b + at * GEMM_NR : b;    \
         const vf b0 = WHOLE_B(0), b1 = WHOLE_B(1), b2 = WHOLE_B(2);                   \
         const vf b3 = nv > 3 ? vf_load(row + last) : vf_zero();                       \
         EACH_ROW(WHOLE_STEP)                                                          \
@@ -83,7 +83,7 @@ enum {
         }                                                                             \
         if (b_kind == B_PACK) WHOLE_PREFETCH(b + far, 3)                              \
         if (b_kind == B_FETCH) WHOLE_PREFETCH(b + far, 2)                             \
-        if (!panel) b += ldb;                                                         \
+        if (!panel && !listed) b += ldb;                                              \
         if (mr > 6) WHOLE_HIDE(a6);                                                   \
         __asm__("" : "+r"(a0), "+r"(a2), "+r"(a4), "+r"(b), "+r"(a_ld) : : "memory"); \
     }
@@ -91,6 +91,7 @@ enum {
     {                                                               \
         a0 += (steps), a2 += (steps), a4 += (steps), a6 += (steps); \
         if (panel) b += (steps)*GEMM_NR;                            \
+        if (listed) rows += (steps);                                \
         if (b_kind == B_PACK) packed += (steps)*GEMM_NR;            \
     }
 #define WHOLE_STORE(i)                                                              \
@@ -109,6 +110,7 @@ VF_INLINE void whole_run(const tile *t, const int mr, const int nv, const int ta
                          const int b_kind)
 {
     const bool dense = b_kind == B_DENSE, panel = dense || b_kind == B_PANEL;
+    const bool listed = b_kind == B_ROWS; /* all terms are one product */
     const vm tail = vm_first(t->n - (nv - 1) * VF_LANES);
     const int64_t size = sizeof(vf_real);
     int64_t a_ld = t->lda * size;
@@ -129,9 +131,11 @@ VF_INLINE void whole_run(const tile *t, const int mr, const int nv, const int ta
     const vf_real *soon = t->soon, *next = a0 + t->ahead;
     const int64_t soon_step = t->soon_step - (dense ? SOON_DENSE * SOON : SOON), far = t->far;
     vf_real *packed = t->pack;
-    (void)packed, (void)far;
+    const int64_t *rows = listed ? t->terms->b_rows : NULL,
+                  n_k = listed ? t->k * t->terms->n : t->k;
+    (void)packed, (void)far, (void)rows;
     for (int64_t term = 0;;) {
-        int64_t lines = t->k / LINE;
+        int64_t lines = n_k / LINE;
         for (; lines > 0; lines--) {
 #pragma GCC unroll 1
             for (int s = 0; s < WHOLE_STEPS; s++) {
@@ -147,7 +151,7 @@ VF_INLINE void whole_run(const tile *t, const int mr, const int nv, const int ta
                 if (dense) __builtin_prefetch(soon + 3 * LINE, 0, 2);
                 WHOLE_K(3)
                 WHOLE_ON(4)
-                __builtin_prefetch(soon, 0, 2);
+                if (!listed) __builtin_prefetch(soon, 0, 2);
                 soon += dense ? SOON_DENSE * LINE : LINE;
                 next = (const vf_real *)((const char *)next + WHOLE_FETCH * a_ld);
                 WHOLE_HIDE(next);
@@ -157,11 +161,11 @@ VF_INLINE void whole_run(const tile *t, const int mr, const int nv, const int ta
             soon += soon_step;
         }
 #pragma GCC unroll 1
-        for (int64_t rest = t->k % LINE; rest > 0; rest--) {
+        for (int64_t rest = n_k % LINE; rest > 0; rest--) {
             WHOLE_K(0)
             WHOLE_ON(1)
         }
-        if (!t->terms || ++term >= t->terms->n) break;
+        if (listed || !t->terms || ++term >= t->terms->n) break;
         a0 = term_a(t->terms, term) + t->a_at;
         a2 = (const vf_real *)((const char *)a0 + 2 * a_ld);
         a4 = (const vf_real *)((const char *)a2 + 2 * a_ld);
