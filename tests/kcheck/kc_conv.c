@@ -285,8 +285,11 @@ static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
 
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
-    const lmn_kset set = set_for(kc, head);
-    const int n_cases = kc_quick(kc) ? 120 : 2000;
+    const lmn_kset same = set_for(kc, head);
+    lmn_kset best; /* of what the CPU has, among them rows that im2col has none beside */
+    lmn_kset_choose(kc_cpu(kc), NULL, &best);
+    best.im2col_f32 = same.im2col_f32;
+    const int n_cases = kc_quick(kc) ? 160 : 2000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         lmn_conv_geom g = random_geom(kc, kc_int(kc, 0, 3) != 0);
@@ -295,13 +298,15 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         g.c_in = g.groups * (deep ? kc_int(kc, 30, 60) : kc_int(kc, 1, 6));
         g.c_out = g.groups * kc_int(kc, 1, 21);
         if (kc_int(kc, 0, 4) == 0) {
-            for (int i = 0; i < 3; i++)
-                g.kernel[i] = g.stride[i] = g.dilation[i] = 1, g.pad[i] = 0, g.out[i] = g.in[i];
+            for (int i = 0; i < 3; i++) g.kernel[i] = g.stride[i] = g.dilation[i] = 1, g.pad[i] = 0;
+            if (kc_int(kc, 0, 1)) g.in[2] = 16 * kc_int(kc, 1, 7); /* lines of the caches */
+            if (kc_int(kc, 0, 3) == 0) g.c_in = g.groups * kc_int(kc, 380, 1100), g.in[0] = 1;
+            for (int i = 0; i < 3; i++) g.out[i] = g.in[i];
         }
         const int64_t pixels = lmn_conv_volume(g.out),
                       k = g.c_in / g.groups * lmn_conv_volume(g.kernel);
         if (pixels * k * g.c_out > 4000000) continue;
-        check_whole(kc, &set, &g);
+        check_whole(kc, c % 2 ? &best : &same, &g);
     }
 }
 

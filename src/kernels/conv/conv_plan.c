@@ -22,6 +22,7 @@ enum path {
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same bits. */
 enum {
     KC = 384,      /* longest k of a packed block, unless one channel has more taps */
+    LINE = 16,     /* floats of a line of the caches */
     NC = 240,      /* pixels of a packed block */
     MC = 512,      /* output channels of a chunk */
     M_BLOCKS = 64, /* most blocks of them that are thought of */
@@ -164,6 +165,7 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
     if (!cut_as(p, c) || (p->thin && c->kc)) return false;
     const int64_t most_cc = c->kc ? c->kc : lmn_max_i64(1, KC / kvol);
     p->cc = lmn_split_even(c_in, most_cc, 1);
+    p->in_place = p->path == PATH_POINTWISE && p->set->gemm_f32->wide && p->pixels % LINE == 0;
     const int64_t lines =
         p->path == PATH_IM2COL && lmn_choice_is_rule(c) ? lmn_conv_lines_pixels(p) : 0;
     if (lines) {
@@ -179,6 +181,7 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
     } else {
         const int64_t most = p->nc + p->set->gemm_f32->nr;
         p->own = lines ? lmn_conv_lines_elems(p, most) : most * p->cc * kvol;
+        if (p->in_place) p->own = 0;
     }
     p->scratch_bytes = (size_t)(p->own + p->thin * p->cc * kvol) * sizeof(float);
     return true;
@@ -319,11 +322,15 @@ void lmn_conv_f32_prepare(const lmn_conv_plan *p, const lmn_conv_args *args, int
     pack_channels(p, &at, c, lmn_min_i64(p->cc, c_in - c), shared_at(p, args, block, &at, c));
 }
 
-/* The rows of x are B: the gemm kernel packs them in passing. After them it wants the next input
-   channels of the same pixels, or the next pixels where the next chunk has those. */
+/* The rows of x are B: read in place, or the gemm kernel packs them in passing. After them it wants
+   the next input channels of the same pixels, or the next pixels where the next chunk has those. */
 static void bring_rows(const lmn_conv_plan *p, const place *at, int64_t c, lmn_gemm_block *t)
 {
     const int64_t plane = p->pixels;
+    if (p->in_place) {
+        t->b = at->x + c * plane + at->col, t->ldb = plane, t->b_panel = p->set->gemm_f32->nr;
+        return;
+    }
     t->b_from = at->x + c * plane + at->col, t->b_from_ld = plane, t->b_next_n = t->n;
     if (c + t->k < p->k)
         t->b_next = t->b_from + t->k * plane;

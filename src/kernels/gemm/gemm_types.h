@@ -73,7 +73,8 @@ typedef struct GEMM_T(row) {
                                  any C is stored past the caches as fast as into them */
     bool lays;                /* small_nt wants room for a copy of A */
     bool wide;                /* of a core that multiplies whole vectors of 512 bits: memory gives
-                                 most to few runs, and what small_nt fetches goes to L1 */
+                                 most to few runs, and what small_nt fetches goes to L1; 1 x 1
+                                 convolutions do not pack images */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
     int32_t direct_m;         /* most rows of A that read any B in place ... */
     int32_t direct_b;         /* ... and most bytes of one that up to 1024 read so */
