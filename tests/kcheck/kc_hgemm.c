@@ -356,12 +356,44 @@ static void check_line(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* Few rows by transposed B as the plan calls it, told or not that B comes from memory, and with or
+   without room where a row of pairs has both: all such rows give the same bits. */
+static void check_few(kc_ctx *kc, const lmn_krow *head)
+{
+    const lmn_hgemm_row *row = hgemm_row(head);
+    for (int c = 0; c < (kc_quick(kc) ? 60 : 600); c++) {
+        kc_case(kc);
+        const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
+        product p = {.m = kc_int(kc, 1, lmn_min_i64(40, row->small_nt_m)), .tb = true};
+        p.n = kc_int(kc, 1, kc_int(kc, 0, 3) ? 40 : 100);
+        p.k = kc_int(kc, 1, kc_int(kc, 0, 1) ? 200 : 2200);
+        const int64_t even = lmn_round_up_i64(p.k, 2), ldb = p.k + kc_int(kc, 0, 40);
+        const int64_t ldc = p.n + kc_int(kc, 0, 3), up = lmn_round_up_i64(p.m, 32);
+        p.a = half_input(kc, head, style, p.m, p.k, p.k, false);
+        p.b = half_input(kc, head, style, p.n, p.k, ldb, false);
+        void *a = kc_buffer(kc, (size_t)(p.m * even * row->elem));
+        KC_CALL(kc, row->rows(&(lmn_hgemm_rows){a, even, p.a.p, p.k, p.m, p.k,
+                                                row->elem == 2 ? even : p.k}));
+        const int64_t room = lmn_round_up_i64(p.k, 32) * up * row->nt_room;
+        kc_mat got = kc_output(kc, p.m, p.n, ldc), other = kc_output(kc, p.m, p.n, ldc);
+        lmn_hgemm_small t = {a, even, p.b.p, ldb, got.p, ldc, p.m, p.n, p.k, c % 2, NULL};
+        if (row->group != 2 || c % 4) t.room = room ? kc_buffer(kc, (size_t)room) : NULL;
+        KC_CALL(kc, row->small_nt(&t));
+        expect_product(kc, head, &p, &got, style, "few rows");
+        if (row->group != 2) continue;
+        t.c = other.p, t.room = NULL, t.b_far = false;
+        KC_CALL(kc, row->small_nt(&t));
+        kc_expect_bits(kc, &got, &other, "few rows without room");
+    }
+}
+
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_hgemm_row *row = hgemm_row(head);
     check_thin(kc, head);
     check_many(kc, head);
     check_line(kc, head);
+    check_few(kc, head);
     const int n_cases = kc_quick(kc) ? 240 : 3000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);

@@ -44,7 +44,7 @@ static void probe(const lmn_hgemm_row *pair, const lmn_hgemm_row *wide, const la
     lmn_free(al, mem, bytes, 64, "cpu");
 }
 
-/* The row of the highest prio below avx512bf16 that this CPU can run, same tile. */
+/* The row of the highest prio that widens and that this CPU can run. */
 static const lmn_hgemm_row *widening(const lmn_cpu_dev *dev)
 {
     const lmn_hgemm_row *best = NULL;
@@ -60,8 +60,7 @@ const lmn_hgemm_row *lmn_cpu_hgemm(const lmn_cpu_dev *dev, lamina_dtype dt)
 {
     const lmn_hgemm_row *row = dt == LAMINA_F16 ? dev->kset.hgemm_f16 : dev->kset.hgemm_bf16;
     const lmn_hgemm_row *wide = dt == LAMINA_BF16 ? widening(dev) : NULL;
-    if (dev->pinned || row->head.isa != LMN_ISA_AVX512BF16 || !wide || wide->mr != row->mr)
-        return row;
+    if (dev->pinned || row->group != 2 || !wide || wide->mr != row->mr) return row;
     lmn_atomic(int32_t) *choice = (lmn_atomic(int32_t) *)(uintptr_t)&dev->bf16_choice;
     int32_t known = lmn_atomic_load(choice, acquire);
     if (!known) {

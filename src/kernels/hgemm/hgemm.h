@@ -91,7 +91,9 @@ typedef struct lmn_hgemm_small {
     float *c;
     int64_t ldc;
     int64_t m, n, k; /* k before padding */
-    void *room;      /* small_nt: k and m, up to multiples of 32, times the row's nt_room bytes */
+    bool b_far;      /* B comes from memory: a hint */
+    void *room; /* small_nt: k and m, up to multiples of 32, times the row's nt_room bytes; NULL
+                   = there is none, as for n that are rows of another product */
 } lmn_hgemm_small;
 
 typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);

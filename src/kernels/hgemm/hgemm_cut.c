@@ -22,7 +22,8 @@ enum {
     STREAM_BYTES = 256 << 10,
     FEW_NT_M = 32,        /* rows by transposed B whatever C is; of f32 as many as the row takes */
     ROOM_BYTES = 1 << 20, /* while their copy stays in L2, */
-    ROOM_TIMES = 8,       /* and so many times as many columns for a copy */
+    ROOM_TIMES = 8,       /* and so many times as many columns for a copy, */
+    COPY_SHARES = 4,      /* or in pairs so many chunks of a thread */
     PANELS_MC = 256,      /* rows and columns of a chunk whose panels pass one by one: A in L2, */
     PANELS_NC = 1024,     /* and C */
     ONCE_ELEMS = 320 << 10, /* packed B still in L2, where every block of it rounds A of f32 anew */
@@ -107,7 +108,12 @@ static void cut_stream(lmn_hgemm_plan *p)
 {
     const int64_t k = lmn_max_i64(1, p->k), least = lmn_max_i64(1, STREAM_BYTES / 2 / k);
     p->kc = p->k, p->mc = p->m, p->m_blocks = 1;
-    if (is(p, LMN_HGEMM_TRANS_B) && p->row->nt_room) {
+    if (is(p, LMN_HGEMM_TRANS_B) && p->row->nt_room && p->row->group == 2 && p->m > RUNS_M) {
+        const int64_t most = (int64_t)max_chunk_madds / (p->m * k);
+        const int64_t shares = p->threads > 1 ? COPY_SHARES * p->threads : 1;
+        const int64_t n = lmn_min_i64(most, lmn_ceil_div_i64(p->n, shares));
+        p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 16), 16);
+    } else if (is(p, LMN_HGEMM_TRANS_B) && p->row->nt_room && p->row->group > 2) {
         const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
         const int64_t most = (int64_t)max_chunk_madds / (p->m * k);
         const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));

@@ -302,7 +302,7 @@ static void small_nt_run(const lmn_hgemm_small *t);
 #define EACH_DOT(M) M(0) M(1) M(2) M(3)
 
 /* Of each of four streams; and a B this large comes from memory. */
-enum { DOT_PAGE = 4096 / 2, DOT_AHEAD = 4 * DOT_PAGE, DOT_FAR = 4 << 20 };
+enum { DOT_PAGE = 4096 / 2, DOT_AHEAD = 4 * DOT_PAGE, DOT_FAR = 4 << 20, DOT_LINES_AHEAD = 1024 };
 
 /* The sums over the lanes of four vectors, in order. */
 VF_INLINE __m128 sum4(vf a, vf b, vf c, vf d)
@@ -327,9 +327,9 @@ VF_INLINE void dot_store(float *to, int64_t apart, int64_t n, __m128 v)
 }
 
 /* rows by four columns, `apart` from each other, of which n are wanted; the others repeat the last.
- */
+   lines: every line is fetched, and not one a page, which hardware follows. A constant. */
 VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_t n, int64_t apart,
-                         const int rows)
+                         const int rows, const bool lines)
 {
     const int64_t next_b = apart * t->ldb;
     const uint16_t *a = (const uint16_t *)t->a + i0 * t->lda, *b0 = t->b + j * t->ldb;
@@ -357,7 +357,12 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     EACH_DOT(DOT_OPEN)
     int64_t k = 0;
     for (; k + PAIR_LANES <= n_k; k += PAIR_LANES) {
-        if (apart != 1 && k % DOT_PAGE == 0) { /* hardware stops at the end of a page */
+        if (lines) {
+            __builtin_prefetch(b0 + k + DOT_LINES_AHEAD);
+            __builtin_prefetch(b1 + k + DOT_LINES_AHEAD);
+            __builtin_prefetch(b2 + k + DOT_LINES_AHEAD);
+            __builtin_prefetch(b3 + k + DOT_LINES_AHEAD);
+        } else if (apart != 1 && k % DOT_PAGE == 0) { /* hardware stops at the end of a page */
             __builtin_prefetch(b0 + k + DOT_AHEAD, 0, 2);
             __builtin_prefetch(b1 + k + DOT_AHEAD, 0, 2);
             __builtin_prefetch(b2 + k + DOT_AHEAD, 0, 2);
@@ -385,7 +390,7 @@ VF_INLINE void dot_block(const lmn_hgemm_small *t, int64_t i0, int64_t j, int64_
     static __attribute__((noinline)) void dot_##rows(const lmn_hgemm_small *t, int64_t i, \
                                                      int64_t j, int64_t n, int64_t apart) \
     {                                                                                     \
-        dot_block(t, i, j, n, apart, rows);                                               \
+        dot_block(t, i, j, n, apart, rows, false);                                        \
     }
 DOT_DEFINE(1)
 DOT_DEFINE(2)

@@ -8,7 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { ALONE_M = 4 }; /* rows whose panels hardware fetches faster than they do */
+enum {
+    ALONE_M = 4,          /* rows whose panels hardware fetches faster than they do */
+    FAR_B_ELEMS = 4 << 20 /* of a plain B that comes from memory */
+};
 
 /* One chunk: rows i .. i + m - 1, columns j .. j + n - 1 of an item. */
 typedef struct work {
@@ -242,6 +245,7 @@ static void run_small(const work *w)
     t.a = bring_a(w, w->i, w->m, 0, p->k, &t.lda);
     t.b = (const uint16_t *)args->b + w->item * args->b_batch + (nt ? w->j * args->ldb : w->j);
     t.c = sums_at(w, w->i, &t.ldc), t.room = w->s.room;
+    t.b_far = p->k * p->n >= FAR_B_ELEMS;
     (nt ? p->row->small_nt : p->row->small_nn)(&t);
     finish(w, &(ending){args->epi, args->clip, NULL}, t.c, t.ldc, w->i, w->m);
 }

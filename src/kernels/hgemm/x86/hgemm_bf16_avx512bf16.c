@@ -5,8 +5,16 @@
  */
 #define HG_NR 48
 #include "kernels/hgemm/hgemm_pair_tmpl.h"
+#include "kernels/hgemm/hgemm_dots_tmpl.h"
 
 HG_DEFINE(avx512bf16)
+
+lmn_hgemm_small_fn lmn_hgemm_bf16_small_nt_wide_avx512bf16;
+
+void lmn_hgemm_bf16_small_nt_wide_avx512bf16(const lmn_hgemm_small *t)
+{
+    wide_nt_run(t);
+}
 
 enum { MR = 8, HALF = VF_LANES / 2 };
 
