@@ -123,13 +123,32 @@ static lmn_conv_geom small_planes(kc_ctx *kc)
     return g;
 }
 
+/* Planes of 3 x 3 windows with lines of several vectors, which rows may take side by side, and
+   those that are wider yet some lines at a time. */
+static lmn_conv_geom wide_planes(kc_ctx *kc)
+{
+    const int64_t s = kc_int(kc, 1, 2);
+    lmn_conv_geom g = {.n = 1, .c_in = kc_int(kc, 1, 3), .in = {1}, .out = {1}};
+    for (int i = 0; i < 3; i++) {
+        g.dilation[i] = 1, g.kernel[i] = i ? 3 : 1, g.stride[i] = i ? s : 1;
+        if (i == 0) continue;
+        const int64_t most = kc_int(kc, 0, 3) ? 1 : 4;
+        g.pad[i] = kc_int(kc, 0, most), g.pad_end[i] = kc_int(kc, 0, most);
+        g.in[i] = i == 1 ? kc_int(kc, 3, 16 * s) : s * kc_int(kc, 15, kc_int(kc, 0, 2) ? 70 : 140);
+        g.out[i] = (g.in[i] + g.pad[i] + g.pad_end[i] - 3) / s + 1;
+    }
+    return g;
+}
+
 static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_dwconv_row *row = (const lmn_dwconv_row *)(const void *)head;
     const int n_cases = kc_quick(kc) ? 250 : 4000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
-        lmn_conv_geom g = c % 4 == 1 ? small_planes(kc) : random_geom(kc, true);
+        lmn_conv_geom g = c % 4 == 1   ? small_planes(kc)
+                          : c % 8 == 3 ? wide_planes(kc)
+                                       : random_geom(kc, true);
         g.n = 1, g.groups = g.c_in, g.c_out = g.c_in * kc_int(kc, 1, 2);
         lmn_conv_geom grouped = g;
         grouped.c_in *= kc_int(kc, 2, 4);

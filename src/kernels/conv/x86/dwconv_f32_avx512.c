@@ -46,6 +46,8 @@ static strip3 strip3_at(const lmn_conv_geom *g, int64_t ox)
 #define STRIP_PAIR
 #include "kernels/conv/dwconv_strip_tmpl.h"
 
+#include "kernels/conv/dwconv_roll_tmpl.h"
+
 /* How many planes go two a vector: those of few columns with one of padding, but for the last ones
    of a block, behind which nothing may be read. */
 VF_INLINE int64_t n_paired(const plane *p, const int s)
@@ -69,6 +71,10 @@ VF_INLINE int64_t group_of(const lmn_conv_geom *g, int64_t oy, const int s)
 
 VF_INLINE void plane_3(const plane *p, const int s)
 {
+    if (p->wide && p->g->out[2] > VF_LANES) {
+        roll_planes(p, s);
+        return;
+    }
     const int64_t paired = n_paired(p, s), behind = p->g->in[2] / s; /* whose last tap is inside */
     const strip3 pair = {.m = {0xfefe, 0, (vm)(vm_first(behind - (s == 1)) * 0x101)},
                          .out = vm_first(p->g->out[2])};
@@ -97,15 +103,20 @@ static void plane_3_2(const plane *p)
 }
 #endif
 
-lmn_dwconv_fn lmn_dwconv_f32_avx512, lmn_dwconv_f32_pairs_avx512;
+lmn_dwconv_fn lmn_dwconv_f32_avx512, lmn_dwconv_f32_pairs_avx512, lmn_dwconv_f32_wide_avx512;
 lmn_epi_fn lmn_gemm_f32_epi_avx512;
 
 void lmn_dwconv_f32_avx512(const lmn_dwconv_block *b)
 {
-    dwconv_run(b, lmn_gemm_f32_epi_avx512, false);
+    dwconv_run(b, lmn_gemm_f32_epi_avx512, false, false);
 }
 
 void lmn_dwconv_f32_pairs_avx512(const lmn_dwconv_block *b)
 {
-    dwconv_run(b, lmn_gemm_f32_epi_avx512, true);
+    dwconv_run(b, lmn_gemm_f32_epi_avx512, true, false);
+}
+
+void lmn_dwconv_f32_wide_avx512(const lmn_dwconv_block *b)
+{
+    dwconv_run(b, lmn_gemm_f32_epi_avx512, true, true);
 }
