@@ -81,6 +81,7 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         if (n_terms) k = k / n_terms * n_terms;
         int64_t lda = k + kc_int(kc, 0, 3), ldb = n + kc_int(kc, 0, 3), ldc = n + kc_int(kc, 0, 3);
         if (kc_int(kc, 0, 2) == 0) ldc = (n + 15) / 16 * 16;
+        if (kc_int(kc, 0, 9) == 0) lda = 1024; /* rows a page apart */
         product p = {.a = kc_input(kc, style, m, k, lda), .b = kc_input(kc, style, k, n, ldb)};
         p.k = k, p.sk = ldb, p.sj = 1, p.beta = (int32_t)kc_int(kc, 0, 1);
         kc_mat out = p.beta ? kc_input(kc, style, m, n, ldc) : kc_output(kc, m, n, ldc);
@@ -91,6 +92,7 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         KC_CALL(kc, row->block(&t));
         lmn_gemm_terms terms;
         t.c = out.p, t.b_far = kc_int(kc, 0, 1), t.c_past = kc_int(kc, 0, 1);
+        t.a_far = kc_int(kc, 0, 1);
         if (kc_int(kc, 0, 1)) t.b_next = p.b.p, t.b_next_n = n, t.b_next_ld = kc_int(kc, 0, 1) * k;
         if (n_terms) with_terms(kc, &t, n_terms, &terms);
         KC_CALL(kc, row->block(&t));
@@ -412,6 +414,8 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
             m = kc_int(kc, 33, 150), n = kc_int(kc, 1, 300), k = kc_int(kc, 0, 20);
         if (kc_int(kc, 0, 7) == 0) /* wide tiles */
             m = kc_int(kc, 32, 80), n = c % 2 ? 64 : 160, k = kc_int(kc, 1, 1100);
+        if (kc_int(kc, 0, 11) == 0) /* one panel by blocks of k */
+            m = kc_int(kc, 1, 120), n = kc_int(kc, 1, 48), k = kc_int(kc, 1020, 2200);
         if (kc_int(kc, 0, 7) == 0) /* thin */
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
         if (kc_int(kc, 0, 11) == 0) { /* a copy of A in scratch */
@@ -422,6 +426,7 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
             m, n, k, 1, (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B), c % 4};
         if (kc_int(kc, 0, 4) == 0) shape.flags |= LMN_GEMM_CHAIN;
         int64_t lda = (ta ? m : k) + kc_int(kc, 0, 3), ldb = (tb ? k : n) + kc_int(kc, 0, 3);
+        if (!ta && k > 1024 && c % 2) lda = (k + 1023) / 1024 * 1024;
         int64_t ldc = n + kc_int(kc, 0, 3);
         product p = {.k = k, .sk = tb ? 1 : ldb, .sj = tb ? ldb : 1, .trans_a = (int32_t)ta};
         p.a = ta ? kc_input(kc, style, k, m, lda) : kc_input(kc, style, m, k, lda);

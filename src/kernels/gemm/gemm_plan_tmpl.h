@@ -59,9 +59,12 @@ enum {
     THIN_MC = 64,             /* rows of a chunk of few columns, at least */
     LEAN_ROWS = 12,           /* most of a tile of the tiny kernel */
     NARROW_A_BYTES = 4 << 20, /* an A that the caches hold */
-    NARROW_KC = 256,          /* then, so that B stays in L1 */
-    TURNS = 8,                /* rows of a block that threads begin with */
-    TINY_EXTENT = 4096        /* as is_tiny has it */
+    NARROW_KC = 256,          /* then, so that B stays in L1, unless the core is `wide` */
+    ODD_BYTES =
+        192 << 10, /* most of a B whose rows are off 16 bytes, read in place by such a core */
+    FAR_A_BYTES = 32 << 20, /* A comes from memory */
+    TURNS = 8,              /* rows of a block that threads begin with */
+    TINY_EXTENT = 4096      /* as is_tiny has it */
 };
 /* These change the order of sums, and with it bits. */
 enum {
@@ -105,7 +108,9 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > FEW_M)
         return PATH_SHORT;
     if (p->m <= p->row->direct_m || bytes <= LMN_GEMM_IN_PLACE) return PATH_DIRECT;
-    if (p->m <= DIRECT_ROWS && bytes <= p->row->direct_b) return PATH_DIRECT;
+    const bool odd = p->row->wide && p->n * (int64_t)sizeof(GEMM_REAL) % 16 != 0;
+    const int64_t most = odd ? lmn_min_i64(ODD_BYTES, p->row->direct_b) : p->row->direct_b;
+    if (p->m <= DIRECT_ROWS && bytes <= most) return PATH_DIRECT;
     if (p->n == WIDE_N && p->row->nr == WIDEST && bytes <= WIDE_BYTES) return PATH_DIRECT;
     return p->n <= p->row->nr && bytes <= NARROW_BYTES ? PATH_DIRECT : PATH_PACKED;
 }
@@ -161,11 +166,26 @@ static bool follows(const GEMM_T(plan) * p)
     return p->row->follows || p->k * p->n * (int64_t)sizeof(GEMM_REAL) <= stream_bytes;
 }
 
+/* One panel over much of A, on a core so fast that B is wanted near L1: by blocks of k. */
+static bool is_quick_panel(const GEMM_T(plan) * p)
+{
+    const int64_t a = p->m * p->k * (int64_t)sizeof(GEMM_REAL);
+    return p->row->wide && p->n <= p->row->nr && a > NARROW_A_BYTES;
+}
+
+/* ... of up to two vectors, which wait for rows of A that come from memory. */
+static bool waits_for_a(const GEMM_T(plan) * p)
+{
+    const int64_t a = p->m * p->k * (int64_t)sizeof(GEMM_REAL);
+    return p->row->wide && 3 * p->n <= 2 * p->row->nr && a > FAR_A_BYTES;
+}
+
 /* Of a block of B. */
 static int64_t longest_k(const GEMM_T(plan) * p)
 {
     if (p->path == PATH_DIRECT && p->b_far) return p->row->far_k;
     if (p->path == PATH_PANELS && p->b_far) return KC_FAR;
+    if (p->path == PATH_PANELS && waits_for_a(p)) return KC;
     return p->b_far || p->k > KC || (p->flags & LMN_GEMM_TRANS_A) ? KC_FEW : KC;
 }
 
@@ -200,6 +220,8 @@ static void lay_out(GEMM_T(plan) * p, int64_t kc_most)
         p->kc = lmn_split_even(p->k, kc_most, 16);
         b = packs ? lmn_round_up_i64(p->nc, p->row->nr) * p->kc : 0;
         a = trans_a ? p->mc * p->kc : 0;
+    } else if (p->path == PATH_DIRECT && is_quick_panel(p)) {
+        p->kc = lmn_split_even(p->k, KC, 16);
     }
     p->scratch_bytes = (size_t)(a + b) * sizeof(GEMM_REAL);
 }
@@ -449,14 +471,16 @@ static void run_short(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(
 }
 
 /* One panel of columns over an A that the caches hold: tiles without prefetches are the faster
-   ones. Rows a multiple of 4 KiB apart fall on one set of L1, which holds eight. */
+   ones. Rows a multiple of 4 KiB apart fall on one set of L1, which holds eight, or
+   twelve where the core is `wide`, but runs of a page each are left to eight. */
 static bool is_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const GEMM_T(block) * t)
 {
     const int64_t tiles = lmn_ceil_div_i64(t->m, LEAN_ROWS), real = sizeof(GEMM_REAL);
     if (p->path != PATH_DIRECT || !p->row->tiny || args->epi) return false;
     if (p->row->head.isa == 0) return false; /* the reference rounds at every cut of k */
     if (p->flags & LMN_GEMM_TRANS_A || t->n > p->row->nr) return false;
-    if (args->lda * real % 4096 == 0 && lmn_ceil_div_i64(t->m, tiles) > 8) return false;
+    const int64_t most = p->row->wide && p->k * real > 4096 ? LEAN_ROWS : 8;
+    if (args->lda * real % 4096 == 0 && lmn_ceil_div_i64(t->m, tiles) > most) return false;
     return t->m * p->k * real <= NARROW_A_BYTES;
 }
 
@@ -465,8 +489,9 @@ static void run_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const 
     GEMM_T(tiny) r = {.a = t->a, .b = t->b, .c = t->c, .lda = t->lda, .ldb = t->ldb};
     r.ldc = t->ldc, r.m = t->m, r.n = t->n, r.beta = args->beta;
     int64_t k0 = 0;
+    const int64_t most = p->row->wide ? KC : NARROW_KC;
     do {
-        r.k = lmn_min_i64(NARROW_KC, p->k - k0);
+        r.k = lmn_min_i64(most, p->k - k0);
         p->row->tiny(&r);
         k0 += r.k, r.beta = 1;
         r.a += r.k, r.b += r.k * r.ldb;
@@ -496,6 +521,7 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
     t.row = i, t.col = j, t.item = args->item0 + item;
     t.b_far = p->b_far;
     t.b_run = p->b_far && p->path == PATH_PANELS && p->m <= RUN_M && follows(p);
+    t.a_far = waits_for_a(p);
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
     t.b = args->b + item * args->b_batch + b_column(p, args, j);
     t.c = args->c + item * args->c_batch + i * args->ldc + j;

@@ -52,6 +52,7 @@ enum {
        fewer, the next panel is fetched instead. */
     FAR_ROWS = 32,
     PACK_ROWS = 8, /* ... to L1, of those that L2 holds: more would meet in a set if 4 KiB apart */
+    FAR_LINES = 8, /* of rows of A from memory that the next ones must not be fetched beside */
     FAR_C = 1 << 16, /* elements that the rows of C of a block span, and L2 may have lost */
     TOUCH = 4 * PAGE /* of a run that the hardware follows, but for the end of a page */
 };

@@ -128,8 +128,11 @@ VF_INLINE tile tile_at(const job *w, int64_t i, int64_t j, int64_t n)
     x.b = (t->terms ? term_b(t->terms, 0) : t->b) + x.b_at, x.ldb = t->ldb;
     x.c = t->c + i * t->ldc + j, x.ldc = t->ldc;
     x.k = t->k, x.n = n;
-    x.ahead =
-        j == 0 ? (t->lda * (int64_t)sizeof(vf_real) % 4096 == 0 ? LINE : GEMM_MR * t->lda) : LINE;
+    x.ahead = LINE;
+    if (t->lda * (int64_t)sizeof(vf_real) % 4096 == 0)
+        x.ahead = t->a_far ? FAR_LINES * LINE : LINE;
+    else if (j == 0)
+        x.ahead = GEMM_MR * t->lda;
     x.soon = x.a, x.soon_step = 0;
     x.beta = t->beta;
     x.stream = w->stream;

@@ -40,6 +40,7 @@ typedef struct GEMM_T(block) {
     int32_t beta;
     bool b_far;         /* block only: B comes from beyond L2, worth fetching ahead: a hint ... */
     bool b_run;         /* ... but for few rows: one run that is left to the hardware */
+    bool a_far;         /* block only: A comes from memory and meets one panel: a hint */
     bool wide;          /* small_nt only: the core is as the row's `wide` says: a hint */
     bool c_past;        /* block only: C is not wanted in the caches: a hint */
     const lmn_epi *epi; /* NULL = none. small_nn and small_nt do not apply it; f64: always NULL */
