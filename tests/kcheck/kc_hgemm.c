@@ -338,14 +338,15 @@ static void pack_operand(kc_ctx *kc, const lmn_krow *head, const product *p, lmn
     args->b = packed;
 }
 
-/* One row by many panels. */
+/* One row, or a few, by many panels. */
 static void check_line(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_hgemm_row *row = hgemm_row(head);
     for (int c = 0; row->elem == 2 && c < (kc_quick(kc) ? 40 : 400); c++) {
         kc_case(kc);
         const kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
-        product p = {.m = 1, .n = kc_int(kc, 4 * row->nr - 2, 9 * row->nr)};
+        product p = {.m = kc_int(kc, 1, lmn_max_i64(1, row->line_m))};
+        p.n = kc_int(kc, 4 * row->nr - 2, 9 * row->nr);
         p.k = kc_int(kc, 1, kc_int(kc, 0, 9) ? 80 : 1200);
         p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 1);
         lmn_hgemm_shape shape;
@@ -419,8 +420,8 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
     const int n_cases = kc_quick(kc) ? 150 : 2000;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
-        const bool line = c % 5 == 0; /* one row meets several panels side by side */
-        const int64_t m = line ? 1 : kc_extent(kc, row->mr, 2 * row->mr + 1);
+        const bool line = c % 5 == 0; /* a few rows meet several panels side by side */
+        const int64_t m = line ? kc_int(kc, 1, 4) : kc_extent(kc, row->mr, 2 * row->mr + 1);
         const int64_t n = kc_extent(kc, row->nr, (line ? 9 : 2) * row->nr + 1);
         const int64_t g = row->group, k = kc_int(kc, 1, 4) * g, cut = kc_int(kc, 0, k / g) * g;
         half_mat a = half_input(kc, head, KC_REAL, m, k, k, false);
@@ -439,6 +440,7 @@ static void check_block(kc_ctx *kc, const lmn_krow *head)
         kc_mat one = kc_output(kc, m, n, ldc), two = kc_output(kc, m, n, ldc);
         lmn_hgemm_block t = {.a = pa, .lda = k, .b = pb, .b_panel = k * row->nr, .c = one.p};
         t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.c_past = kc_int(kc, 0, 1);
+        t.side = line && g == 2;
         KC_CALL(kc, row->block(&t));
         for (int64_t j = 0; j < n; j += row->nr) {
             t.b = (char *)pb + (size_t)(j * k) * e, t.c = two.p + j, t.n = n - j;

@@ -67,12 +67,13 @@ typedef struct lmn_hgemm_block {
     int64_t b_panel; /* elements from panel to panel */
     float *c;
     int64_t ldc;
-    int64_t m, n, k;            /* k in whole groups, or see short_k */
-    bool odd;                   /* rows of A end one before k: only to rows of pairs (group 2) */
-    int32_t beta;               /* 0 (C is not read) or 1 */
-    bool c_past;                /* C is not wanted in the caches: a hint */
-    bool b_far;                 /* panels come from beyond L2, worth fetching ahead: a hint */
-    bool c_far;                 /* and so does C */
+    int64_t m, n, k; /* k in whole groups, or see short_k */
+    bool odd;        /* rows of A end one before k: only to rows of pairs (group 2) */
+    int32_t beta;    /* 0 (C is not read) or 1 */
+    bool c_past;     /* C is not wanted in the caches: a hint */
+    bool side;       /* up to four rows meet panels side by side: only to rows of pairs */
+    bool b_far;      /* panels come from beyond L2, worth fetching ahead: a hint */
+    bool c_far;      /* and so does C */
     const lmn_hgemm_head *head; /* NULL = none; only to rows that have `heads` */
     const void *b_next;         /* panels of n_next columns that are wanted next: a hint */
     int64_t n_next;
@@ -152,6 +153,7 @@ typedef struct lmn_hgemm_row {
     int32_t strip;               /* rows of A worth packing at once */
     int32_t small_m;             /* most rows of small_nn */
     int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_small */
+    int32_t line_m;              /* and that meet packed panels side by side, all k at once */
     bool heads;                  /* block applies the head of an epilogue */
     bool gelus;                  /* with these too */
     bool short_k;                /* and takes a k of lmn_hgemm_step(), not whole groups */

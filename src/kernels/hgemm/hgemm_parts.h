@@ -29,10 +29,10 @@ static inline bool by_panels(const lmn_hgemm_plan *p)
 {
     return is(p, LMN_HGEMM_PACKED) && p->row->group > 2;
 }
-/* One row by panels of pairs: several of them side by side, all of k at once. */
+/* One row or a few by panels of pairs: several of them side by side, all of k at once. */
 static inline bool is_line(const lmn_hgemm_plan *p)
 {
-    return is(p, LMN_HGEMM_PACKED) && p->row->group == 2 && p->m == 1;
+    return is(p, LMN_HGEMM_PACKED) && p->m <= p->row->line_m;
 }
 /* Does packed B come from beyond L2? */
 static inline bool b_far(const lmn_hgemm_plan *p)

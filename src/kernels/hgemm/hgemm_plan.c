@@ -372,7 +372,7 @@ static void run_strip(const work *w, int64_t i, int64_t k0, int64_t k, lmn_hgemm
     t->odd = a_in_place(p) && t->k > k;
     t->c = sums_at(w, i, &t->ldc);
     t->c_past = p->c_past && !w->args->epi;
-    t->b_far = b_far(p);
+    t->b_far = b_far(p), t->side = is_line(p);
     t->c_far = !c_apart(p) && p->m * p->n * 4 >= FAR_BYTES;
     if (k0 + k >= p->k)
         run_last(w, t, i);

@@ -104,31 +104,32 @@ static __attribute__((noinline)) void leave(const lmn_hgemm_head *h, const float
 
 #include "kernels/hgemm/hgemm_tile_tmpl.h"
 
-/* ---- one row -----------------------------------------------------------------------------------
+/* ---- few rows ----------------------------------------------------------------------------------
  */
 
-/* The sums of 48 columns of one row from j on leave as those of a tile do. */
-static void line_leave(const lmn_hgemm_block *t, int64_t j, const vf sums[3])
+/* The sums of 48 columns of row i from j on leave as those of a tile do. */
+static void line_leave(const lmn_hgemm_block *t, int64_t i, int64_t j, const vf sums[3])
 {
     const lmn_hgemm_head *h = t->head;
     vf v[3] = {sums[0], sums[1], sums[2]};
     const float *col = h && h->col ? h->col + j : NULL;
     if (h && h->out && !h->act) {
-        leave_row(h, j, col, v, 3, 0xffff, false);
+        leave_row(h, i * h->out_ld + j, col, v, 3, 0xffff, false);
         return;
     }
-    float *to = t->c + j, near[HG_NR] __attribute__((aligned(64)));
+    float *to = t->c + i * t->ldc + j, near[HG_NR] __attribute__((aligned(64)));
     if (h && h->out) to = near;
     for (int x = 0; x < 3; x++) {
         if (h && !h->out) {
-            if (h->row) v[x] = vf_add(v[x], vf_set1(h->row[0]));
+            const float *full = h->full ? h->full + i * h->full_ld + j : NULL;
+            if (h->row) v[x] = vf_add(v[x], vf_set1(h->row[i]));
             if (col) v[x] = vf_add(v[x], vf_load(col + x * VF_LANES));
-            if (h->full) v[x] = vf_add(v[x], vf_load(h->full + j + x * VF_LANES));
+            if (full) v[x] = vf_add(v[x], vf_load(full + x * VF_LANES));
             v[x] = vf_min(vf_set1(h->hi), vf_max(vf_set1(h->lo), v[x]));
         }
         vf_store(to + x * VF_LANES, v[x]);
     }
-    if (h && h->out) leave(h, near, 0, j, 1, HG_NR);
+    if (h && h->out) leave(h, near, i, j, 1, HG_NR);
 }
 
 /* One row by four panels, `apart` columns from each other, which hardware follows as four streams;
@@ -168,16 +169,89 @@ static void line_run(const lmn_hgemm_block *t, int64_t j, int64_t apart)
         const __m512i av = half_pair_bcast(a + k);
         EACH_PANEL(PANEL_STEP)
     }
-    for (int q = 0; q < 4; q++) line_leave(t, j + q * apart, acc[q]);
+    for (int q = 0; q < 4; q++) line_leave(t, 0, j + q * apart, acc[q]);
+}
+
+/* A few rows by two panels, `apart` columns from each other, every line of which is fetched. */
+VF_INLINE void side_run(const lmn_hgemm_block *t, int64_t j, int64_t apart, const int rows)
+{
+    enum { AHEAD = 4096 / sizeof(uint16_t) };
+    const uint16_t *a = t->a, *b = (const uint16_t *)t->b + j / HG_NR * t->b_panel;
+    const uint16_t *b_side = b + apart / HG_NR * t->b_panel;
+    const int64_t lda = t->lda;
+    vf acc[4][6];
+#define EACH_SIDE_ROW(M) M(0) M(1) M(2) M(3)
+#define EACH_SIDE_V(M, i) M(i, 0) M(i, 1) M(i, 2) M(i, 3) M(i, 4) M(i, 5)
+#define SIDE_OPEN_V(i, v)                                                                       \
+    acc[i][v] = t->beta ? vf_load(t->c + (i)*t->ldc + j + (v) / 3 * apart + (v) % 3 * VF_LANES) \
+                        : vf_zero();
+#define SIDE_OPEN(i)                \
+    if ((i) < rows) {               \
+        EACH_SIDE_V(SIDE_OPEN_V, i) \
+    }
+#define SIDE_DOT(i, v) acc[i][v] = pair_dot(acc[i][v], av, w##v);
+#define SIDE_STEP(i)                                    \
+    if ((i) < rows) {                                   \
+        const __m512i av = pair_bcast(a + (i)*lda + k); \
+        EACH_SIDE_V(SIDE_DOT, i)                        \
+    }
+#define SIDE_ODD(i)                                          \
+    if ((i) < rows) {                                        \
+        const __m512i av = half_pair_bcast(a + (i)*lda + k); \
+        EACH_SIDE_V(SIDE_DOT, i)                             \
+    }
+#define SIDE_B                                                                                   \
+    const __m512i w0 = load32(b), w1 = load32(b + 32), w2 = load32(b + 64), w3 = load32(b_side), \
+                  w4 = load32(b_side + 32), w5 = load32(b_side + 64);
+#define SIDE_LEAVE(i) \
+    if ((i) < rows) line_leave(t, i, j, acc[i]), line_leave(t, i, j + apart, acc[i] + 3);
+    EACH_SIDE_ROW(SIDE_OPEN)
+    int64_t k = 0;
+    for (; k + 1 < t->k - t->odd; k += PAIR, b += PAIR * HG_NR, b_side += PAIR * HG_NR) {
+        __builtin_prefetch(b + AHEAD), __builtin_prefetch(b_side + AHEAD);
+        __builtin_prefetch(b + AHEAD + 32), __builtin_prefetch(b_side + AHEAD + 32);
+        __builtin_prefetch(b + AHEAD + 64), __builtin_prefetch(b_side + AHEAD + 64);
+        SIDE_B
+        EACH_SIDE_ROW(SIDE_STEP)
+    }
+    if (k < t->k) {
+        SIDE_B
+        EACH_SIDE_ROW(SIDE_ODD)
+    }
+    EACH_SIDE_ROW(SIDE_LEAVE)
+}
+
+#define SIDE_DEFINE(rows)                                                                  \
+    static __attribute__((noinline)) void side_##rows(const lmn_hgemm_block *t, int64_t j, \
+                                                      int64_t apart)                       \
+    {                                                                                      \
+        side_run(t, j, apart, rows);                                                       \
+    }
+SIDE_DEFINE(2)
+SIDE_DEFINE(3)
+SIDE_DEFINE(4)
+
+/* What rows of panels can be met side by side; the columns that were. */
+static int64_t block_lines(const lmn_hgemm_block *t)
+{
+    typedef void side_fn(const lmn_hgemm_block *t, int64_t j, int64_t apart);
+    static side_fn *const side[3] = {side_2, side_3, side_4};
+    const int64_t panels = t->m == 1 ? 4 : t->side && t->m <= 4 ? 2 : 0;
+    const int64_t apart = panels ? t->n / (panels * HG_NR) * HG_NR : 0;
+    for (int64_t j = 0; j < apart; j += HG_NR)
+        if (t->m == 1)
+            line_run(t, j, apart);
+        else
+            side[t->m - 2](t, j, apart);
+    return panels * apart;
 }
 
 void lmn_hgemm_bf16_block_avx512bf16(const lmn_hgemm_block *t)
 {
-    const int64_t apart = t->m == 1 ? t->n / (4 * HG_NR) * HG_NR : 0;
-    for (int64_t j = 0; j < apart; j += HG_NR) line_run(t, j, apart);
+    const int64_t done = block_lines(t);
     for (int64_t i = 0, m; i < t->m; i += m) {
         m = tile_rows(t->m - i);
-        for (int64_t j = 4 * apart; j < t->n; j += HG_NR) run_tile(t, NULL, i, m, j);
+        for (int64_t j = done; j < t->n; j += HG_NR) run_tile(t, NULL, i, m, j);
     }
     if (t->c_past) vf_fence();
 }
