@@ -147,10 +147,11 @@ lamina_status lmn_planner_place(lmn_storage *s, size_t n, lmn_arena *tmp, uint64
 typedef struct walk {
     const lmn_lifetimes_in *in;
     lmn_lifetimes *out;
-    lmn_vid *root;     /* of the storage a value lives in */
-    uint64_t *within;  /* and where in it */
-    uint32_t *readers; /* of a root: reads left */
-    bool *off;         /* of a root: never in the arena */
+    lmn_vid *root;          /* of the storage a value lives in */
+    uint64_t *within;       /* and where in it */
+    uint32_t *readers;      /* of a root: reads left */
+    bool *off;              /* of a root: never in the arena */
+    const lmn_slice *slice; /* that the step at hand is in, or NULL */
 } walk;
 
 /* Bytes of a value; 0: unknown, or nothing that can lie in the arena. */
@@ -322,12 +323,20 @@ static lmn_vid taken_over(const walk *w, const lmn_gnode *n, lmn_vid out, uint64
     for (int32_t k = flags & LMN_OP_INPLACE ? 0 : n->op.n_in - 1; k < n->op.n_in; k++) {
         const lmn_vid v = n->in[k], r = w->root[v];
         if (!v || w->off[r] || w->out->of[r] < 0 || w->readers[r] != 1) continue;
-        if (w->out->storages[w->out->of[r]].bytes == bytes &&
-            arena_bytes(&w->in->facts[v]) == bytes &&
+        const lmn_storage *s = &w->out->storages[w->out->of[r]];
+        if (w->slice && s->first < w->slice->first) continue; /* the next images read it, too */
+        if (s->bytes == bytes && arena_bytes(&w->in->facts[v]) == bytes &&
             same_dims(&w->in->facts[v], &w->in->facts[out]))
             return r;
     }
     return 0;
+}
+
+static void begin_storage(walk *w, lmn_vid r, uint32_t step)
+{
+    const uint64_t bytes = arena_bytes(&w->in->facts[r]);
+    w->out->of[r] = (int64_t)w->out->n;
+    w->out->storages[w->out->n++] = (lmn_storage){.bytes = bytes, .first = step, .last = step};
 }
 
 static void begin_value(walk *w, const lmn_gnode *n, uint32_t step, lmn_vid v)
@@ -344,23 +353,49 @@ static void begin_value(walk *w, const lmn_gnode *n, uint32_t step, lmn_vid v)
             w->readers[over] = 0; /* gone: nobody else takes it */
             return;
         }
-        w->out->of[r] = (int64_t)w->out->n;
-        w->out->storages[w->out->n++] = (lmn_storage){.bytes = bytes, .first = step, .last = step};
+        begin_storage(w, r, step);
     }
     w->out->of[v] = w->out->of[r];
+}
+
+/* What a stretch leaves to others is there while any of its images is made. */
+static void begin_slice(walk *w)
+{
+    for (uint32_t k = 0; k < w->slice->n_out; k++) {
+        const lmn_vid r = w->root[w->slice->out[k].v];
+        if (!w->off[r] && w->out->of[r] < 0) begin_storage(w, r, w->slice->first);
+        if (!w->off[r]) w->out->storages[w->out->of[r]].last = w->slice->last;
+    }
+}
+
+/* What was there before is read again for the next images. */
+static uint32_t last_read(const walk *w, const lmn_storage *s, uint32_t step)
+{
+    const bool again = w->slice && s->first < w->slice->first;
+    const uint32_t last = again ? w->slice->last : step;
+    return last > s->last ? last : s->last;
 }
 
 static void run_walk(walk *w)
 {
     const lmn_graph *g = w->in->g;
+    const lmn_slice *next = w->in->slices ? w->in->slices->all : NULL;
+    const lmn_slice *end = next ? next + w->in->slices->n : NULL;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const lmn_gnode *n = &g->nodes[i];
+        if (w->slice && w->slice->last < i) w->slice = NULL;
+        if (next != end && next->first == i) {
+            w->slice = next++;
+            begin_slice(w);
+        }
         if (w->in->skip[i]) continue;
         for (int32_t k = 0; k < n->op.n_out; k++) begin_value(w, n, (uint32_t)i, n->out[k]);
         for (int32_t k = 0; k < n->op.n_in; k++) {
             const lmn_vid r = w->root[n->in[k]];
             if (w->readers[r]) w->readers[r]--;
-            if (w->out->of[r] >= 0) w->out->storages[w->out->of[r]].last = (uint32_t)i;
+            if (w->out->of[r] < 0) continue;
+            lmn_storage *s = &w->out->storages[w->out->of[r]];
+            s->last = last_read(w, s, (uint32_t)i);
         }
     }
 }

@@ -11,6 +11,7 @@
 #define LMN_GRAPH_PLANNER_H
 
 #include "graph/graph.h"
+#include "graph/slices.h"
 
 /* Bytes from `at` on, in use from step `first` to step `last`, both included. */
 typedef struct lmn_storage {
@@ -30,8 +31,9 @@ lamina_status lmn_planner_place(lmn_storage *s, size_t n, lmn_arena *tmp, uint64
 typedef struct lmn_lifetimes_in {
     const lmn_graph *g;
     const lmn_fact *facts;
-    const bool *skip;      /* per node: does not run */
-    const bool *off_arena; /* per value: lives elsewhere (inputs, constants, known values) */
+    const bool *skip;         /* per node: does not run */
+    const bool *off_arena;    /* per value: lives elsewhere (inputs, constants, known values) */
+    const lmn_slices *slices; /* stretches that run several times, facts thinned; NULL: none */
 } lmn_lifetimes_in;
 typedef struct lmn_lifetimes {
     lmn_storage *storages;

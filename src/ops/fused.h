@@ -36,7 +36,7 @@ void lmn_fused_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fa
                     const char *base, int32_t n_base, lmn_cost *c);
 
 /* A fused operator: its ports and attributes stand above as IN and ATTRS. */
-#define LMN_FUSED_OP(Base, n_base)                                                           \
+#define LMN_FUSED_OP(Base, n_base, more_flags)                                               \
     static lamina_status infer_op(lmn_infer *ic)                                             \
     {                                                                                        \
         return lmn_fused_infer(ic, #Base, n_base);                                           \
@@ -54,6 +54,7 @@ void lmn_fused_cost(const lmn_opnode *n, const lmn_fact *const *in, const lmn_fa
     const lmn_op_def lmn_op_Fused##Base = {.domain = "lamina",                               \
                                            .name = "Fused" #Base,                            \
                                            .since = 1,                                       \
+                                           .flags = (more_flags),                            \
                                            .in = IN,                                         \
                                            .out = OUT,                                       \
                                            .attrs = ATTRS,                                   \

@@ -302,7 +302,10 @@ enum {
     LMN_OP_DYNAMIC = 32,     /* output shapes depend on data that inference does not see */
     LMN_OP_INT_LATTICE = 64, /* infer computes elems */
     LMN_OP_COMMUTES = 128,
-    LMN_OP_INPLACE_LAST = 256 /* as LMN_OP_INPLACE, but the last input alone */
+    LMN_OP_INPLACE_LAST = 256, /* as LMN_OP_INPLACE, but the last input alone */
+    /* An index of dimension 0 of input 0 makes that of output 0, alone and in the same bits
+       whatever the others are; inputs 1 and 2 serve all. Of the others and of output 0 the same. */
+    LMN_OP_IMAGES = 512
 };
 
 typedef struct lmn_cost {

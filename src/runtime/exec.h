@@ -9,6 +9,7 @@
 
 #include "base/os/os_thread.h"
 #include "graph/graph.h"
+#include "graph/slices.h"
 #include "lamina/device.h"
 #include "lamina/session.h"
 #include "runtime/packs.h"
@@ -68,6 +69,7 @@ struct lmn_plan {
     size_t *bytes;         /* per value: planned bytes */
     lamina_tensor **known; /* per value: computed by inference, or NULL */
     bool *skip;            /* per node: all its outputs are known */
+    lmn_slices slices;     /* stretches of steps that run a few images at a time */
     lmn_frame *idle;       /* frames waiting for a run */
     uint32_t n_frames;     /* idle and running; the plan goes when evicted and 0 */
     bool evicted;
@@ -121,6 +123,7 @@ struct lamina_session {
     lmn_tune_table tuned; /* choices of the file, immutable */
     lmn_tune tune;        /* what the steps' sites point to */
     lmn_profile *profile; /* NULL unless asked for; guarded by lock but for its clock */
+    uint64_t slice_bytes; /* what makes a step worth it (graph/slices.h); tests set less */
     /* NULL but in tests that look at the memory of a run: called before every step, subgraphs
        included. Set while nothing runs. */
     void (*watch)(void *ctx, lmn_frame *f, size_t step);

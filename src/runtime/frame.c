@@ -285,49 +285,143 @@ static const lmn_ticks *clock_of(const lamina_session *s)
     return s->profile ? &s->profile->clock : &s->spans.trace->clock;
 }
 
-/* Step i is done, begun at `start`: note it; when does the next one begin? */
-static uint64_t note(lmn_frame *f, lmn_run *run, size_t i, lamina_tensor *const *io, uint64_t start)
+/* Where a walk over the steps is: the step, its ports and its first output among all. */
+typedef struct place {
+    size_t i, o;
+    lamina_tensor **io;
+    uint64_t tick;          /* when the last step ended */
+    const lmn_slice *slice; /* that it is in, or NULL */
+    bool first, last;       /* the only images at hand, or the first or last ones of a stretch */
+} place;
+
+/* Step at->i is done, begun at at->tick: note it; when does the next one begin? */
+static uint64_t note(lmn_frame *f, lmn_run *run, const place *at)
 {
     const uint64_t end = lmn_ticks_now(clock_of(run->session));
-    if (run->spans.nodes) lmn_spans_node(run, &f->x->steps[i], start, end);
+    if (run->spans.nodes) lmn_spans_node(run, &f->x->steps[at->i], at->tick, end);
     if (!run->start) return end;
-    lmn_step_span *span = &f->spans[i];
-    span->start = start;
-    span->end = end;
-    if (span->row && !span->watch) return end;
-    lmn_profile_shapes(run->session, f, i, (const lamina_tensor *const *)(uintptr_t)io);
+    lmn_step_span *span = &f->spans[at->i];
+    if (at->first) span->start = span->end = at->tick;
+    span->end += end - at->tick;
+    if (at->slice || (span->row && !span->watch)) return end;
+    lmn_profile_shapes(run->session, f, at->i, (const lamina_tensor *const *)(uintptr_t)at->io);
     return lmn_ticks_now(clock_of(run->session));
+}
+
+/* A stretch is done: each of its steps as if it had taken all images at once, one behind another.
+ */
+static uint64_t note_slice(lmn_frame *f, lmn_run *run, place at)
+{
+    const lmn_slice *s = at.slice;
+    uint64_t tick = f->spans[at.i].start;
+    for (uint32_t i = s->first; i <= s->last; i++) {
+        const lmn_opnode *op = &f->x->steps[i].node->op;
+        lmn_step_span *span = &f->spans[i];
+        if (!f->plan->skip[i]) {
+            at.io[op->n_in]->dims[0] = s->n_images;
+            if (!span->row || span->watch)
+                lmn_profile_shapes(run->session, f, i,
+                                   (const lamina_tensor *const *)(uintptr_t)at.io);
+            span->end = tick + (span->end - span->start);
+            span->start = tick;
+            tick = span->end;
+        }
+        at.io += op->n_in + op->n_out;
+    }
+    return lmn_ticks_now(clock_of(run->session));
+}
+
+/* Step at->i, unless it is not to run. */
+static lamina_status one_step(lmn_frame *f, lmn_run *run, place *at)
+{
+    const lamina_session *session = run->session;
+    lmn_step *s = &f->x->steps[at->i];
+    const lmn_opnode *op = &s->node->op;
+    if (!f->plan || !f->plan->skip[at->i]) {
+        LMN_TRY(stopped(run));
+        if (session->watch) session->watch(session->watch_ctx, f, at->i);
+        if (run->spans.nodes) lmn_spans_inside(run, s);
+        const lamina_status st = run_step(f, run, s, at->io, at->o);
+        if (st != LAMINA_OK) {
+            LMN_TRY(stopped(run));
+            return run_error(run, s, st);
+        }
+        if (run->start || run->spans.nodes) at->tick = note(f, run, at);
+    }
+    for (uint32_t k = 0; at->last && k < s->n_dies; k++) {
+        lamina_tensor *t = &f->slots[s->dies[k]];
+        if (t->buf || t->items) lmn_slot_clear(t);
+    }
+    at->io += op->n_in + op->n_out;
+    at->o += (size_t)op->n_out;
+    at->i++;
+    return LAMINA_OK;
+}
+
+static void see_images(lamina_tensor *t, int64_t n, size_t image_bytes)
+{
+    t->dims[0] = n;
+    t->data_bytes = (size_t)n * image_bytes;
+}
+
+/* What the stretch reads and leaves: from now on images from `to` on that were those from `from`,
+   and n of them. */
+static void move_images(lmn_frame *f, const lmn_slice *s, int64_t from, int64_t to, int64_t n)
+{
+    for (uint32_t k = 0; k < s->n_in; k++) {
+        lamina_tensor *t = &f->slots[s->in[k].v];
+        t->data = (uint8_t *)t->data + (to - from) * (int64_t)s->in[k].image_bytes;
+        see_images(t, n, s->in[k].image_bytes);
+    }
+    for (uint32_t k = 0; k < s->n_out; k++) {
+        const lmn_slice_value *v = &s->out[k];
+        f->plan_data[v->out] =
+            (uint8_t *)f->plan_data[v->out] + (to - from) * (int64_t)v->image_bytes;
+        f->plan_bytes[v->out] = (size_t)n * v->image_bytes;
+    }
+}
+
+/* A stretch of steps, some images at a time; then everything is as if they had run at once. */
+static lamina_status run_slice(lmn_frame *f, lmn_run *run, const lmn_slice *s, place *at)
+{
+    const place begin = *at;
+    lamina_status st = LAMINA_OK;
+    int64_t seen = 0;
+    for (int64_t done = 0; st == LAMINA_OK && done < s->n_images; done += s->at_once) {
+        const int64_t left = s->n_images - done;
+        move_images(f, s, seen, done, left < s->at_once ? left : s->at_once);
+        seen = done;
+        *at = (place){begin.i, begin.o, begin.io, at->tick, s, done == 0, left <= s->at_once};
+        while (st == LAMINA_OK && at->i <= s->last) st = one_step(f, run, at);
+    }
+    move_images(f, s, seen, 0, s->n_images);
+    for (uint32_t k = 0; k < s->n_out; k++) {
+        lamina_tensor *t = &f->slots[s->out[k].v];
+        t->data = f->plan_data[s->out[k].out];
+        see_images(t, s->n_images, s->out[k].image_bytes);
+    }
+    if (st == LAMINA_OK && run->start)
+        at->tick = note_slice(f, run, (place){.i = begin.i, .io = begin.io, .slice = s});
+    at->slice = NULL;
+    at->first = at->last = true;
+    return st;
 }
 
 static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
 {
-    const lamina_session *session = run->session;
     const bool timed = run->start || run->spans.nodes;
-    uint64_t tick = timed ? lmn_ticks_now(clock_of(session)) : 0;
-    const lmn_graph *g = f->x->g;
-    lamina_tensor **io = f->io;
-    size_t o = 0;
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        lmn_step *s = &f->x->steps[i];
-        const lmn_opnode *op = &s->node->op;
-        if (!f->plan || !f->plan->skip[i]) {
-            LMN_TRY(stopped(run));
-            if (session->watch) session->watch(session->watch_ctx, f, i);
-            if (run->spans.nodes) lmn_spans_inside(run, s);
-            lamina_status st = run_step(f, run, s, io, o);
-            if (st != LAMINA_OK) {
-                LMN_TRY(stopped(run));
-                return run_error(run, s, st);
-            }
-            if (timed) tick = note(f, run, i, io, tick);
-        }
-        for (uint32_t k = 0; k < s->n_dies; k++) {
-            lamina_tensor *t = &f->slots[s->dies[k]];
-            if (t->buf || t->items) lmn_slot_clear(t);
-        }
-        io += op->n_in + op->n_out;
-        o += (size_t)op->n_out;
-        *n_done = i + 1;
+    const lmn_slice *next = f->plan ? f->plan->slices.all : NULL;
+    const lmn_slice *end = next ? next + f->plan->slices.n : NULL;
+    place at = {.io = f->io,
+                .tick = timed ? lmn_ticks_now(clock_of(run->session)) : 0,
+                .first = true,
+                .last = true};
+    while (at.i < f->x->g->n_nodes) {
+        if (next != end && next->first == at.i)
+            LMN_TRY(run_slice(f, run, next++, &at));
+        else
+            LMN_TRY(one_step(f, run, &at));
+        *n_done = at.i;
     }
     return stopped(run);
 }

@@ -15,6 +15,44 @@ typedef struct planner {
     lmn_arena *tmp;
 } planner;
 
+/* Does all that the stretches make lie in the block? Else they cannot make it in parts. */
+static bool all_placed(const planner *pl, const lmn_lifetimes *l)
+{
+    for (size_t k = 0; k < pl->p->slices.n; k++) {
+        const lmn_slice *s = &pl->p->slices.all[k];
+        for (uint32_t i = s->first; i <= s->last; i++)
+            if (!pl->p->skip[i] && l->of[pl->x->g->nodes[i].out[0]] < 0) return false;
+    }
+    return true;
+}
+
+static lamina_status lifetimes(planner *pl, const bool *off, lmn_lifetimes *l)
+{
+    const lmn_graph *g = pl->x->g;
+    const lamina_session *s = pl->x->session;
+    lmn_plan *p = pl->p;
+    const uint32_t width = lmn_workpool_width(s->pool), asked = s->opts.n_threads;
+    const lmn_slices_in sin = {g,
+                               pl->facts,
+                               p->skip,
+                               p->known,
+                               asked && asked < width ? asked : width,
+                               s->slice_bytes,
+                               s->slice_bytes / 4};
+    LMN_TRY(lmn_slices_find(&sin, pl->tmp, &p->mem, &p->slices));
+    if (p->slices.n) {
+        lmn_fact *facts = lmn_arena_dup(pl->tmp, pl->facts, g->n_values * sizeof *facts);
+        if (!facts) return LAMINA_E_NOMEM;
+        lmn_slices_thin(&sin, &p->slices, facts);
+        const lmn_lifetimes_in in = {g, facts, p->skip, off, &p->slices};
+        LMN_TRY(lmn_planner_lifetimes(&in, pl->tmp, l));
+        if (all_placed(pl, l)) return LAMINA_OK;
+        p->slices.n = 0;
+    }
+    const lmn_lifetimes_in in = {g, pl->facts, p->skip, off, NULL};
+    return lmn_planner_lifetimes(&in, pl->tmp, l);
+}
+
 /* Offsets of the values that live in the block. */
 static lamina_status assign(planner *pl)
 {
@@ -25,8 +63,7 @@ static lamina_status assign(planner *pl)
     for (size_t v = 1; v < g->n_values; v++)
         off[v] = g->values[v].is_input || g->values[v].constant || p->known[v];
     lmn_lifetimes l;
-    const lmn_lifetimes_in in = {g, pl->facts, p->skip, off};
-    LMN_TRY(lmn_planner_lifetimes(&in, pl->tmp, &l));
+    LMN_TRY(lifetimes(pl, off, &l));
     LMN_TRY(lmn_planner_place(l.storages, l.n, pl->tmp, &p->arena_bytes));
     for (size_t v = 0; v < g->n_values; v++) {
         p->offset[v] = l.of[v] < 0 ? -1 : (int64_t)(l.storages[l.of[v]].at + l.within[v]);

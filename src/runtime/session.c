@@ -15,6 +15,7 @@
 
 #define DEFAULT_MAX_PLANS 16u
 #define DEFAULT_MAX_PLAN_BYTES ((uint64_t)1 << 30)
+#define SLICE_BYTES ((uint64_t)2 << 20) /* of images: more than L2 */
 #define DEFAULT_MAX_CONST_BYTES ((uint64_t)64 << 20)
 
 typedef struct pass_times {
@@ -117,6 +118,7 @@ lamina_status lamina_session_create(lamina_model *model, const lamina_session_op
     s->engine = model->engine;
     s->model = lamina_model_ref(model);
     s->opts = o;
+    s->slice_bytes = SLICE_BYTES;
     s->devices = s->engine->slot[LMN_SLOT_DEVICES].ptr;
     lmn_tune_table_init(&s->tuned, a);
     lmn_spans_open(s);

@@ -115,7 +115,7 @@ static void lives_of(t_env *env, const char *text, lives *x)
         facts[v] = x->g->values[v].fact;
         x->off[v] = x->g->values[v].is_input || x->g->values[v].constant;
     }
-    const lmn_lifetimes_in in = {x->g, facts, x->skip, x->off};
+    const lmn_lifetimes_in in = {x->g, facts, x->skip, x->off, NULL};
     T_OK(lmn_planner_lifetimes(&in, &x->tmp, &x->l));
 }
 

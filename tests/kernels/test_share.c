@@ -206,5 +206,27 @@ static void test_channels(t_env *env)
     }
 }
 
+/* The images of a batch go the way that one goes, so that they may be taken some at a time. */
+static void test_batches(t_env *env)
+{
+    lmn_kset set;
+    T_REQUIRE(lmn_kset_choose(&env->engine->cpu, NULL, &set));
+    for (int64_t side = 1; side < 60; side++)
+        for (int64_t c = 16; c <= 1024; c *= 2) {
+            lmn_conv_geom g = {.n = 1, .c_in = c, .c_out = 512, .groups = 1, .threads = 1};
+            g.in[0] = g.out[0] = g.kernel[0] = 1;
+            g.stride[0] = g.stride[1] = g.stride[2] = 1;
+            g.dilation[0] = g.dilation[1] = g.dilation[2] = 1;
+            g.in[1] = g.in[2] = g.out[1] = g.out[2] = side;
+            g.kernel[1] = g.kernel[2] = 3, g.pad[1] = g.pad[2] = 1;
+            lmn_conv_plan one, some;
+            lmn_conv_f32_plan(&set, &g, &one);
+            for (g.n = 2; g.n < 40; g.n += 3) {
+                lmn_conv_f32_plan(&set, &g, &some);
+                T_CHECK(some.path == one.path && some.thin == one.thin);
+            }
+        }
+}
+
 T_MAIN(T_TEST(test_products), T_TEST(test_squares), T_TEST(test_narrow_squares), T_TEST(test_lines),
-       T_TEST(test_tiles), T_TEST(test_channels))
+       T_TEST(test_tiles), T_TEST(test_channels), T_TEST(test_batches))

@@ -5,9 +5,10 @@
  * planner's own lifetimes. On the way no two live values may share bytes unless one is a view of
  * the other, or Concat and Split make one of the other, nor may the places that the plan gives
  * them meet. Every value also has the type and
- * the extents that inference proved of it, symbols included. Other seeds: T_SEED.
+ * the extents that inference proved of it, symbols included. Models of images, too, some of which
+ * go through stretches of steps at a time. Other seeds: T_SEED.
  */
-#include "runtime/rt_random.h"
+#include "runtime/rt_images.h"
 
 #define MODELS 600 /* each with and without passes */
 #define MAX_VALUES 512
@@ -21,7 +22,8 @@ typedef struct watch {
     lmn_vid kin[MAX_VALUES];                   /* the same through Concat and Split, too */
     size_t born[MAX_VALUES], last[MAX_VALUES]; /* steps; a graph output lives for ever */
     const lmn_plan *plan;                      /* that born and last are of */
-    uint64_t n_steps, n_poisoned, n_shared, n_parts, n_proven;
+    const lmn_slice *slice;                    /* that the step is in, or NULL */
+    uint64_t n_steps, n_poisoned, n_shared, n_parts, n_proven, n_sliced;
     int64_t sym[MAX_SYMS]; /* of this run; -1 = not met yet */
     size_t before;         /* the step watched last */
     bool begins;
@@ -63,13 +65,53 @@ static void learn(watch *w, const lmn_plan *p)
     for (size_t i = 0; i < g->n_outputs; i++) w->last[g->outputs[i]] = SIZE_MAX;
 }
 
+static bool listed(const lmn_slice_value *list, uint32_t n, size_t v)
+{
+    uint32_t k = 0;
+    while (k < n && list[k].v != v) k++;
+    return k < n;
+}
+
+/* Does it hold all images, of which a step of a stretch sees some? */
+static bool in_part(const watch *w, size_t v)
+{
+    const lmn_slice *s = w->slice;
+    return s && (listed(s->in, s->n_in, v) || listed(s->out, s->n_out, v));
+}
+
+/* In a stretch what came and what stays is there until the last images are done. */
+static bool lasts(const watch *w, size_t v, size_t i)
+{
+    const lmn_slice *s = w->slice;
+    if (!s) return w->born[v] <= i && w->last[v] > i;
+    if (listed(s->out, s->n_out, v)) return true;
+    return w->born[v] <= i && w->last[v] > (w->born[v] <= s->first ? s->first : i);
+}
+
+/* Bytes of a live value from where on in the block. Of what a step sees a part of: all. */
+static bool place_of(const watch *w, const lmn_frame *f, size_t v, uint64_t *at, uint64_t *bytes)
+{
+    const lamina_tensor *t = f->at[v];
+    const lmn_vid r = w->root[v];
+    if (in_part(w, v)) {
+        if (f->plan->offset[r] < 0) return false;
+        *at = (uint64_t)f->plan->offset[r];
+        *bytes = f->plan->bytes[r];
+        return true;
+    }
+    if (t->kind != LAMINA_KIND_TENSOR || (const uint8_t *)t->data < f->arena ||
+        (const uint8_t *)t->data >= f->arena + f->arena_bytes)
+        return false;
+    *at = (uint64_t)((const uint8_t *)t->data - f->arena);
+    *bytes = t->data_bytes;
+    return true;
+}
+
 /* Made before step i and still read by it or later, with bytes in the block? */
 static bool lives(const watch *w, const lmn_frame *f, size_t v, size_t i)
 {
-    const lamina_tensor *t = f->at[v];
-    return w->born[v] && w->born[v] <= i && w->last[v] > i && t->kind == LAMINA_KIND_TENSOR &&
-           (const uint8_t *)t->data >= f->arena &&
-           (const uint8_t *)t->data < f->arena + f->arena_bytes;
+    uint64_t at, bytes;
+    return w->born[v] && lasts(w, v, i) && place_of(w, f, v, &at, &bytes);
 }
 
 static bool apart(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
@@ -82,14 +124,14 @@ static void check_pairs(watch *w, const lmn_frame *f, const lmn_vid *live, size_
 {
     for (size_t a = 0; a < n; a++)
         for (size_t b = a + 1; b < n; b++) {
-            const lamina_tensor *s = f->at[live[a]], *t = f->at[live[b]];
+            uint64_t at, a_bytes, bt, b_bytes;
+            (void)place_of(w, f, live[a], &at, &a_bytes);
+            (void)place_of(w, f, live[b], &bt, &b_bytes);
             const bool same = w->root[live[a]] == w->root[live[b]];
             const bool kin = kin_of(w, live[a]) == kin_of(w, live[b]);
-            const uint64_t at = (uint64_t)((const uint8_t *)s->data - f->arena);
-            const uint64_t bt = (uint64_t)((const uint8_t *)t->data - f->arena);
             w->n_shared += same;
-            w->n_parts += !same && !apart(at, s->data_bytes, bt, t->data_bytes);
-            if (!kin && !apart(at, s->data_bytes, bt, t->data_bytes))
+            w->n_parts += !same && !apart(at, a_bytes, bt, b_bytes);
+            if (!kin && !apart(at, a_bytes, bt, b_bytes))
                 t_fail(__FILE__, __LINE__, "values %s and %s share bytes",
                        w->g->values[live[a]].name, w->g->values[live[b]].name);
             const int64_t ap = f->plan->offset[live[a]], bp = f->plan->offset[live[b]];
@@ -144,15 +186,24 @@ static void before_step(void *ctx, lmn_frame *f, size_t i)
     watch *w = ctx;
     if (f->x->g != w->g || !f->plan) return;
     if (w->plan != f->plan) learn(w, f->plan);
-    check_facts(w, f, i);
+    w->slice = NULL;
+    for (size_t k = 0; k < f->plan->slices.n; k++) {
+        const lmn_slice *s = &f->plan->slices.all[k];
+        if (i >= s->first && i <= s->last) w->slice = s;
+    }
+    w->n_sliced += w->slice != NULL;
+    if (!w->slice)
+        check_facts(w, f, i);
+    else if (i <= w->before)
+        w->begins = true; /* a step sees less than the run was given: checked behind the stretch */
     if (!f->arena_bytes || f->arena_bytes > MAX_ARENA) return;
     memset(used, 0, f->arena_bytes);
     for (size_t v = 1; v < w->g->n_values; v++) {
         if (!lives(w, f, v, i)) continue;
-        const lamina_tensor *t = f->at[v];
-        const size_t at = (size_t)((const uint8_t *)t->data - f->arena);
-        T_CHECK(at + t->data_bytes <= f->arena_bytes);
-        memset(used + at, 1, t->data_bytes);
+        uint64_t at = 0, bytes = 0;
+        (void)place_of(w, f, v, &at, &bytes);
+        T_CHECK(at + bytes <= f->arena_bytes);
+        memset(used + at, 1, bytes);
         live[n++] = (lmn_vid)v;
     }
     check_pairs(w, f, live, n);
@@ -210,7 +261,7 @@ static void check_run(rr_model *m, lamina_session *s, int64_t n)
     for (int i = 0; i <= RR_INPUTS; i++) lamina_tensor_unref(in[i]);
 }
 
-static void check_model(t_env *env, rr_model *m, bool optimise, watch *total)
+static void check_model(t_env *env, rr_model *m, bool optimise, uint64_t slice_bytes, watch *total)
 {
     static watch w;
     lamina_model *model = rt_load_bytes(env, &m->bytes);
@@ -221,6 +272,7 @@ static void check_model(t_env *env, rr_model *m, bool optimise, watch *total)
         w.g = s->g;
         w.begins = true;
         T_CHECK(lmn_dim_sym_count(s->g->dims) <= MAX_SYMS);
+        if (slice_bytes) s->slice_bytes = slice_bytes;
         s->watch = before_step;
         s->watch_ctx = &w;
         check_run(m, s, t_rand_int(env, 1, 6));
@@ -230,6 +282,7 @@ static void check_model(t_env *env, rr_model *m, bool optimise, watch *total)
         total->n_shared += w.n_shared;
         total->n_parts += w.n_parts;
         total->n_proven += w.n_proven;
+        total->n_sliced += w.n_sliced;
     }
     lamina_session_destroy(s);
     lamina_model_unref(model);
@@ -245,8 +298,8 @@ static void test_random_models(t_env *env)
         (void)snprintf(name, sizeof name, "model %d", i);
         T_CASE(name);
         rr_make(env, &m, (int)t_rand_int(env, 3, 40));
-        check_model(env, &m, false, &total);
-        check_model(env, &m, true, &total);
+        check_model(env, &m, false, 0, &total);
+        check_model(env, &m, true, 0, &total);
     }
     T_CASE(NULL);
     /* that something was watched: steps, dead bytes, views beside what they look at */
@@ -259,4 +312,24 @@ static void test_random_models(t_env *env)
            (unsigned long long)total.n_proven);
 }
 
-T_MAIN(T_TEST(test_random_models))
+static void test_images(t_env *env)
+{
+    static rr_model m;
+    static watch total;
+    rt_cpu(env);
+    for (int i = 0; i < MODELS && !atomic_load(&t_now.n_failed); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "images %d", i);
+        T_CASE(name);
+        ri_make(env, &m, (int)t_rand_int(env, 3, 30));
+        const uint64_t least = 1u << t_rand_int(env, 0, 13); /* 8192: up to three at once */
+        check_model(env, &m, false, least, &total);
+        check_model(env, &m, true, least, &total);
+    }
+    T_CASE(NULL);
+    T_CHECK(total.n_sliced > 20 * MODELS && total.n_poisoned > 10000 * MODELS);
+    printf("%d models of images, %llu steps, %llu of them in stretches\n", MODELS,
+           (unsigned long long)total.n_steps, (unsigned long long)total.n_sliced);
+}
+
+T_MAIN(T_TEST(test_random_models), T_TEST(test_images))

@@ -168,21 +168,21 @@ static int64_t busy_tiles(const lmn_conv_plan *p)
     return images * lmn_round_up_i64(lmn_ceil_div_i64(p->tiles, images), 16);
 }
 
+/* Does it for one image? All of a batch go the way that one goes, in the same bits. */
 static bool pays(const lmn_conv_plan *p, int64_t all)
 {
     const lmn_conv_geom *g = &p->g;
     const int64_t busy = p->n_blocks * busy_columns(p->nc * p->tiles);
-    const double both = (double)(g->c_in * g->kernel[0]) * (double)g->c_out, n = (double)g->n;
-    const double products = both * (double)(LMN_WINO_POS * busy) * n;
+    const double both = (double)(g->c_in * g->kernel[0]) * (double)g->c_out;
+    const double products = both * (double)(LMN_WINO_POS * busy);
     const int64_t rows_in = all + p->n_blocks * rows_beyond(g);
     const double tiles =
-        (double)(tile_madds * (g->c_in * rows_in + g->c_out * all)) * (double)busy_tiles(p) * n;
+        (double)(tile_madds * (g->c_in * rows_in + g->c_out * all)) * (double)busy_tiles(p);
     const bool far = is_several(g) && 8 * (int64_t)sizeof(float) * u_row(p) > most_block;
-    const double filters =
-        both * (double)(far ? far_filter_madds : filter_madds) * (p->v_first ? n : 1.0);
+    const double filters = both * (double)(far ? far_filter_madds : filter_madds);
     const int64_t held = p->k * (p->nc + rows_beyond(g)) + p->m * p->nc;
     if (is_several(g) && LMN_WINO_POS * 4 * held * p->tiles > most_far_bytes) return false;
-    return products + tiles + filters < 0.8 * both * 9.0 * (double)p->pixels * n;
+    return products + tiles + filters < 0.8 * both * 9.0 * (double)p->pixels;
 }
 
 /* Chunks of the way and the tile rows that stand in the plan. */
@@ -208,18 +208,27 @@ static void cut(lmn_conv_plan *p, int64_t mc)
     p->scratch_bytes = (size_t)own * sizeof(float);
 }
 
+static void cut_rows(lmn_conv_plan *p, int64_t all)
+{
+    p->nc = p->v_first ? all : choose_rows(p, all);
+    p->n_blocks = lmn_ceil_div_i64(all, p->nc);
+}
+
 bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *c)
 {
     if (!fits(p)) return false;
     const int64_t all = all_rows(&p->g);
     p->k = p->g.c_in, p->tiles = tiles_across(&p->g);
     const int64_t v = LMN_WINO_POS * 4 * p->k * (all + rows_beyond(&p->g)) * p->tiles;
-    p->v_first = p->g.n < FEW_IMAGES && v <= most_bytes && !is_dilated(&p->g);
+    p->v_first = v <= most_bytes && !is_dilated(&p->g);
     if (c->path != LMN_CHOICE_RULE) p->v_first = c->path == LMN_CHOICE_WINO_V;
     if (p->v_first && is_dilated(&p->g)) return false;
-    p->nc = p->v_first ? all : choose_rows(p, all);
-    p->n_blocks = lmn_ceil_div_i64(all, p->nc);
+    cut_rows(p, all);
     if (c->path == LMN_CHOICE_RULE && !pays(p, all)) return false;
+    if (c->path == LMN_CHOICE_RULE && p->g.n >= FEW_IMAGES) {
+        p->v_first = false;
+        cut_rows(p, all);
+    }
     if (c->mc % 8 || c->kc || (p->v_first && c->nc)) return false;
     if (c->nc) p->nc = lmn_min_i64(c->nc, all);
     p->n_blocks = lmn_ceil_div_i64(all, p->nc);

@@ -25,6 +25,7 @@ const lmn_op_def lmn_op_AveragePool = {
     .name = "AveragePool",
     .domain = "",
     .since = 1,
+    .flags = LMN_OP_IMAGES,
     .in = IN,
     .out = OUT,
     .attrs = ATTRS,

@@ -33,6 +33,7 @@ const lmn_op_def lmn_op_Conv = {
     .name = "Conv",
     .domain = "",
     .since = 1,
+    .flags = LMN_OP_IMAGES,
     .in = IN,
     .out = OUT,
     .attrs = ATTRS,

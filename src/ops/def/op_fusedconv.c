@@ -18,4 +18,4 @@ static const lmn_attr_schema ATTRS[] = {{"auto_pad", LMN_ATTR_STRING, 0},
                                         LMN_FUSED_ATTRS,
                                         {0}};
 
-LMN_FUSED_OP(Conv, 3);
+LMN_FUSED_OP(Conv, 3, LMN_OP_IMAGES);

@@ -15,4 +15,4 @@ static const lmn_attr_schema ATTRS[] = {{"alpha", LMN_ATTR_FLOAT, 0},
                                         LMN_FUSED_ATTRS,
                                         {0}};
 
-LMN_FUSED_OP(Gemm, 3);
+LMN_FUSED_OP(Gemm, 3, 0);

@@ -8,4 +8,4 @@ static const lmn_port IN[] = {
     {"A", 'T', 0, LMN_D_FLOAT}, {"B", 'T', 0, LMN_D_FLOAT}, LMN_FUSED_OPERANDS, {0}};
 static const lmn_attr_schema ATTRS[] = {LMN_FUSED_ATTRS, {0}};
 
-LMN_FUSED_OP(MatMul, 2);
+LMN_FUSED_OP(MatMul, 2, 0);

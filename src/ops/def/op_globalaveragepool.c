@@ -16,6 +16,7 @@ const lmn_op_def lmn_op_GlobalAveragePool = {
     .name = "GlobalAveragePool",
     .domain = "",
     .since = 1,
+    .flags = LMN_OP_IMAGES,
     .in = IN,
     .out = OUT,
     .infer = lmn_global_pool_infer,

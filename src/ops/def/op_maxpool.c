@@ -26,6 +26,7 @@ const lmn_op_def lmn_op_MaxPool = {
     .name = "MaxPool",
     .domain = "",
     .since = 1,
+    .flags = LMN_OP_IMAGES,
     .in = IN,
     .out = OUT,
     .attrs = ATTRS,
