@@ -213,19 +213,21 @@ ALWAYS void touch(const uint8_t *q, const int64_t step)
     if (((uintptr_t)q & (PAGE - 1)) < (uintptr_t)step) fetch(q, TOUCHED);
 }
 
-/* A single row of A by four strips of 8 bits, blocks of a group: a pair of lines of each strip in
-   turn, since 1152 B of one stream at a time are more than the core looks ahead, so that it would
-   wait for one stream and not for four. */
-ALWAYS void in_turn(const nbpanel_part *p, const bool zps)
+/* A single row of A by four strips, blocks of a group: a pair of lines of each strip in turn, since
+   1152 B of one stream at a time are more than the core looks ahead, so that it would wait for one
+   stream and not for four. Both halves of 4 bits are multiplied 16 times too large and make one
+   sum, since there are no registers for two. */
+ALWAYS void in_turn(const nbpanel_part *p, const int bits, const bool zps)
 {
     enum { m = 1, strips = LMN_NBPANEL_RUNS };
-    const int64_t apart = p->apart, bytes = lmn_nbpanel_group_bytes(8);
+    const int64_t apart = p->apart, bytes = lmn_nbpanel_group_bytes(bits);
     const int64_t step = bytes + lmn_nbpanel_scale_bytes(zps);
+    const __m512i high = _mm512_set1_epi8(-16);
     float(*acc)[LMN_NBPANEL_ROWS] = p->acc;
-    const uint8_t *a = p->a, *q = nbpanel_group(&p->w, p->g, 8, zps);
+    const uint8_t *a = p->a, *q = nbpanel_group(&p->w, p->g, bits, zps);
     EACH_STRIP(EACH_M, START)
     for (int64_t g = p->g; g < p->end; g++, q += step, a += LMN_NBPANEL_RECORD) {
-        for (int t = 0; t < strips; t++) touch(q + t * apart, step);
+        for (int t = 0; bits == 8 && t < strips; t++) touch(q + t * apart, step);
         const record x = record_at(a);
         const __m512i open = zps ? _mm512_setzero_si512() : x.sum;
 #define BEGIN(_, t) __m512i v0##t = open, v1##t = open;
@@ -236,40 +238,61 @@ ALWAYS void in_turn(const nbpanel_part *p, const bool zps)
         v0##t = _mm512_dpbusd_epi32(v0##t, q0, x.r##c);         \
         v1##t = _mm512_dpbusd_epi32(v1##t, q1, x.r##c);         \
     }
+#define RAISED(q) _mm512_and_si512(_mm512_slli_epi16(q, 4), high)
+#define HALVES(t, c, up)                                                         \
+    {                                                                            \
+        const __m512i q0 = line_at(q + t * apart, 2 * (c));                      \
+        const __m512i q1 = line_at(q + t * apart, 2 * (c) + 1);                  \
+        v0##t = _mm512_dpbusd_epi32(v0##t, _mm512_and_si512(q0, high), x.r##up); \
+        v1##t = _mm512_dpbusd_epi32(v1##t, _mm512_and_si512(q1, high), x.r##up); \
+        v0##t = _mm512_dpbusd_epi32(v0##t, RAISED(q0), x.r##c);                  \
+        v1##t = _mm512_dpbusd_epi32(v1##t, RAISED(q1), x.r##c);                  \
+    }
+#define EACH_HALVES(c, up) HALVES(0, c, up) HALVES(1, c, up) HALVES(2, c, up) HALVES(3, c, up)
 #define LEAVE(_, t)                                                                           \
     {                                                                                         \
         const uint8_t *h = q + t * apart + bytes;                                             \
         const __m512 s = _mm512_castsi512_ps(x.s), s0 = _mm512_mul_ps(scale_at(h, 0), s);     \
         const __m512 s1 = _mm512_mul_ps(scale_at(h, 1), s);                                   \
+        if (bits == 4) v0##t = _mm512_srai_epi32(v0##t, 4);                                   \
+        if (bits == 4) v1##t = _mm512_srai_epi32(v1##t, 4);                                   \
         if (zps) v0##t = _mm512_dpwssd_epi32(v0##t, zero_points(h + NBPANEL_ZP), x.sum);      \
         if (zps) v1##t = _mm512_dpwssd_epi32(v1##t, zero_points(h + NBPANEL_ZP + 16), x.sum); \
         c00##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v0##t), s0, c00##t);                      \
         c10##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v1##t), s1, c10##t);                      \
     }
         EACH_STRIP(BEGIN, 0)
-        EACH_STRIP(TURN, 0)
-        EACH_STRIP(TURN, 1)
-        EACH_STRIP(TURN, 2)
-        EACH_STRIP(TURN, 3)
-        EACH_STRIP(TURN, 4)
-        EACH_STRIP(TURN, 5)
-        EACH_STRIP(TURN, 6)
-        EACH_STRIP(TURN, 7)
+        if (bits == 4) {
+            EACH_HALVES(0, 4) EACH_HALVES(1, 5) EACH_HALVES(2, 6) EACH_HALVES(3, 7)
+        } else {
+            EACH_STRIP(TURN, 0)
+            EACH_STRIP(TURN, 1)
+            EACH_STRIP(TURN, 2)
+            EACH_STRIP(TURN, 3)
+            EACH_STRIP(TURN, 4)
+            EACH_STRIP(TURN, 5)
+            EACH_STRIP(TURN, 6)
+            EACH_STRIP(TURN, 7)
+        }
         EACH_STRIP(LEAVE, 0)
 #undef LEAVE
+#undef EACH_HALVES
+#undef HALVES
+#undef RAISED
 #undef TURN
 #undef BEGIN
     }
     EACH_STRIP(EACH_M, END)
 }
-static __attribute__((noinline)) void tile_held_8_0(const nbpanel_part *p)
-{
-    in_turn(p, false);
-}
-static __attribute__((noinline)) void tile_held_8_1(const nbpanel_part *p)
-{
-    in_turn(p, true);
-}
+#define IN_TURN(name, bits, zps)                                                              \
+    static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
+    {                                                                                         \
+        in_turn(p, bits, zps);                                                                \
+    }
+IN_TURN(held, 8, 0)
+IN_TURN(held, 8, 1)
+IN_TURN(turns, 4, 0)
+IN_TURN(turns, 4, 1)
 
 #define INSTANCE(name, one, strips, m, bits, zps)                                             \
     static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
@@ -315,7 +338,7 @@ void lmn_nbpanel_i8_run_avx512vnni(const lmn_nbpanel_block *b)
  * Memory and caches then bound up to sixteen rows of A, and hardware that waits for misses of a
  * stream does not keep them at work between products: lines are fetched to L1 three pages ahead,
  * one of the page six ahead before them. Eight rows of A take a strip at once, two tiles of four
- * against every group.
+ * against every group. One row by strips of 4 bits takes lines in turn as those of 8 bits.
  */
 enum { FETCHED = 3 * PAGE, FORESEEN = 6 * PAGE };
 
@@ -392,10 +415,18 @@ static nbpanel_tile_fn *near_tile(int64_t rows, const lmn_nbpanels *w)
     return tiles[w->bits == 8][w->zps][rows == 8 ? 3 : rows / 2];
 }
 
+static void one_near(const nbpanel_part *p)
+{
+    if (p->strips < LMN_NBPANEL_RUNS || p->w.shift || p->w.bits != 4)
+        lmn_nbpanel_i8_tile_avx512vnni(p);
+    else
+        (p->w.zps ? tile_turns_4_1 : tile_turns_4_0)(p);
+}
+
 void lmn_nbpanel_i8_run_wide_avx512vnni(const lmn_nbpanel_block *b)
 {
     if (b->m == 1) {
-        nbpanel_run(b, lmn_nbpanel_i8_tile_avx512vnni, 4);
+        nbpanel_run(b, one_near, 4);
         return;
     }
     _Alignas(64) float acc[LMN_NBPANEL_M][LMN_NBPANEL_ROWS];
