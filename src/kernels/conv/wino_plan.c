@@ -19,7 +19,8 @@ enum {
     FEW_IMAGES = 4,    /* so many share the filters' transform */
     FEW_BLOCKS = 8,    /* a thread with so many has little to lose by one */
     M_LEAST = 64,      /* output channels of a chunk that are worth V again ... */
-    U_LEAST = 16       /* ... and where V is there */
+    U_LEAST = 16,      /* ... and where V is there */
+    U_WIDE = 32        /* those on Zen 5 where L2 does not even hold U_LEAST of them */
 };
 static const int64_t most_bytes = 1200 << 10; /* V and M of a chunk, or V of an image: about L2 */
 static const int64_t most_block = 768 << 10;  /* U and M of a chunk beside V */
@@ -193,9 +194,9 @@ static void cut(lmn_conv_plan *p, int64_t mc)
     const int64_t want = threads > 1 ? lmn_ceil_div_i64(4 * threads, p->n_blocks * p->g.n) : 1;
     const int64_t most = lmn_max_i64(1, p->m / (p->v_first ? U_LEAST : M_LEAST));
     p->m_blocks = lmn_min_i64(want, most);
-    if (p->v_first)
-        p->m_blocks = lmn_max_i64(
-            p->m_blocks, lmn_ceil_div_i64(p->m, lmn_max_i64(1, most_block / a_row / 8) * 8));
+    int64_t fit = lmn_max_i64(1, most_block / a_row / 8) * 8;
+    if (p->set->gemm_f32->wide && fit < U_LEAST) fit = U_WIDE;
+    if (p->v_first) p->m_blocks = lmn_max_i64(p->m_blocks, lmn_ceil_div_i64(p->m, fit));
     if (mc) p->m_blocks = lmn_ceil_div_i64(p->m, mc);
     p->mc = lmn_ceil_div_i64(lmn_ceil_div_i64(p->m, p->m_blocks), 8) * 8;
     p->n_chunks = p->g.n * p->n_blocks * p->m_blocks;
