@@ -189,6 +189,13 @@ static int64_t longest_k(const GEMM_T(plan) * p)
     return p->b_far || p->k > KC || (p->flags & LMN_GEMM_TRANS_A) ? KC_FEW : KC;
 }
 
+/* Rows whose panels come from memory on a core that is fast: the next one alone is on its way. */
+static bool waits_for_panels(const GEMM_T(plan) * p)
+{
+    const bool far = p->k * p->n > stream_bytes / (int64_t)sizeof(GEMM_REAL);
+    return p->row->wide && p->path == PATH_PANELS && p->m <= AHEAD_M && far;
+}
+
 static void cut_blocks(GEMM_T(plan) * p)
 {
     const double packs = p->path != PATH_PACKED        ? 0
@@ -197,6 +204,7 @@ static void cut_blocks(GEMM_T(plan) * p)
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
     c.mr = p->row->mr, c.nr = p->row->nr;
     c.mc = MC, c.nc = NC;
+    if (waits_for_panels(p)) c.nc = p->row->nr;
     if (p->k <= WIDE_K) c.nc = NC * KC_FEW / lmn_max_i64(16, p->k);
     if (p->b_far) c.nc = DIRECT_NC * KC_FEW / longest_k(p);
     c.threads = p->threads;
