@@ -9,6 +9,7 @@
 #define LMN_KERNELS_DWCONV_ROLL_TMPL_H
 
 enum { ROLL_VECS = 4, ROLL_LINES = 14 }; /* of a plane wider than ROLL_VECS, at a time */
+enum { ROLL_AHEAD = 8 };                 /* lines that are fetched before they are read */
 
 /* Columns that are made at once: n_v vectors from output column ox on. */
 typedef struct roll {
@@ -112,6 +113,7 @@ VF_INLINE void roll_lines_1(const plane *p, const roll *t, const __m512 w[9], co
                 const __m512 next = v + 1 < n_v
                                         ? _mm512_maskz_loadu_ps(t->in[v + 1], row + (v + 1) * 16)
                                         : _mm512_set1_ps(behind.x[iy * behind.step]);
+                __builtin_prefetch(row + ROLL_AHEAD * w_in + v * 16);
                 const __m512 x[3] = {roll_up(last, now), now, roll_down(now, next)};
                 roll_line(sum, w, x, v, 3);
                 last = now, now = next;
@@ -145,6 +147,8 @@ VF_INLINE void roll_lines_2(const plane *p, const roll *t, const __m512 w[9], co
                 for (int v = 0; v < n_v; v++) {
                     const __m512 low = _mm512_maskz_loadu_ps(t->in[2 * v], row + v * 32);
                     const __m512 high = _mm512_maskz_loadu_ps(t->in[2 * v + 1], row + v * 32 + 16);
+                    __builtin_prefetch(row + ROLL_AHEAD * w_in + v * 32);
+                    __builtin_prefetch(row + ROLL_AHEAD * w_in + v * 32 + 16);
                     const __m512 odds = _mm512_shuffle_ps(low, high, 0xdd);
                     const __m512 x[3] = {_mm512_permutex2var_ps(odds, ROLL_BEFORE, last),
                                          _mm512_shuffle_ps(low, high, 0x88), odds};

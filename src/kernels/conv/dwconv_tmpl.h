@@ -285,7 +285,8 @@ static int64_t plane_strips(plane *p, plane_fn *run)
             p->strip3[i] = strip3_at(g, i * VF_LANES);
         /* Small planes in a row, as many as stay in L1: what a call takes is longer than a plane.
          */
-        return g->groups == g->c_out ? lmn_max_i64(1, 4096 / (p->n_in + p->n_out + 1)) : 1;
+        const int64_t n = g->groups == g->c_out ? 4096 / (p->n_in + p->n_out + 1) : 1;
+        return n > 1 ? n / 2 * 2 : 1; /* pairs */
     }
 #endif
     for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
