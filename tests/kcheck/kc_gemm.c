@@ -181,8 +181,10 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         kc_case(kc);
         kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
         bool nt = c & 1;
-        int64_t m = kc_extent(kc, 4, 13), k = kc_extent(kc, 16, 67), n = kc_extent(kc, 16, 70);
+        int64_t m = kc_extent(kc, 4, 13), n = kc_extent(kc, 16, 70);
+        int64_t k = kc_extent(kc, 16, c % 5 ? 67 : 700);
         int64_t lda = k + kc_int(kc, 0, 3), ldb = (nt ? k : n) + kc_int(kc, 0, 3);
+        if (c % 32 == 15) ldb = 1024; /* rows that meet in the caches, far, wide, with room */
         product p = {.a = kc_input(kc, style, m, k, lda), .k = k};
         p.b = nt ? kc_input(kc, style, n, k, ldb) : kc_input(kc, style, k, n, ldb);
         p.sk = nt ? 1 : ldb, p.sj = nt ? ldb : 1, p.beta = (int32_t)kc_int(kc, 0, 1);

@@ -27,7 +27,8 @@ typedef struct dots {
     int64_t m, n, k;
     int64_t ahead; /* from a row of B to what is prefetched */
     int32_t beta;
-    bool wide; /* as gemm_block has it */
+    bool wide;     /* as gemm_block has it */
+    int64_t apart; /* own_run: from a row of B to the next of six */
 } dots;
 
 VF_INLINE void dot_run(const dots *t, int64_t i0, int64_t j0, const int mr, const int nr)
@@ -317,14 +318,18 @@ static __attribute__((noinline)) int64_t laid_rows(const dots *t, vf_real *room,
     return j;
 }
 
+#ifdef VF_EMBEDS
+#include "kernels/gemm/gemm_wide_tmpl.h"
+#endif
+
 static void small_nt_run(const gemm_block *t)
 {
     const int64_t step = t->c_step ? t->c_step : 1;
-    dots d = {t->a, t->b, t->lda, t->ldb, t->c,    t->ldc, step,
-              t->m, t->n, t->k,   0,      t->beta, t->wide};
+    dots d = {t->a, t->b, t->lda, t->ldb, t->c,    t->ldc,  step,
+              t->m, t->n, t->k,   0,      t->beta, t->wide, 1};
     if (t->m > t->n)
-        d = (dots){t->b, t->a, t->ldb, t->lda, t->c,    step,   t->ldc,
-                   t->n, t->m, t->k,   0,      t->beta, t->wide};
+        d = (dots){t->b, t->a, t->ldb, t->lda, t->c,    step,    t->ldc,
+                   t->n, t->m, t->k,   0,      t->beta, t->wide, 1};
     const bool laid = GEMM_DOT_V == 1 && t->room && d.m > 1;
     const int nr = laid ? LAID_N : GEMM_DOT_N;
     const bool near = nr * d.ldb * (int64_t)sizeof(vf_real) <= DOT_NEAR;
@@ -333,7 +338,14 @@ static void small_nt_run(const gemm_block *t)
         lines_run(&d, t->b_far && !t->wide);
         return;
     }
-    int64_t j = laid ? laid_rows(&d, t->room, near, t->b_far) : 0;
+    int64_t j = 0;
+#ifdef VF_EMBEDS
+    if (laid && t->wide && suits_wide(&d, t->b_far))
+        j = laid_wide(&d, t->room, t->b_far);
+    else
+#endif
+        if (laid)
+        j = laid_rows(&d, t->room, near, t->b_far);
     for (; j + GEMM_DOT_N <= d.n; j += GEMM_DOT_N) dot_rows(&d, j, GEMM_DOT_N);
     for (; j < d.n; j++) dot_rows(&d, j, 1);
 }

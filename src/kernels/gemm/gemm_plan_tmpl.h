@@ -34,18 +34,20 @@ enum {
     SMALL_NN_M = 3,                /* up to here B is streamed ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
     SMALL_NT_M = LMN_GEMM_THIN_M,
-    STREAM_NN = 4096,         /* columns of B read as one piece ... */
-    STREAM_LEAST = 1024,      /* ... at least so many ... */
-    STREAM_ELEMS = 16 << 20,  /* ... and not more of B: some 3 ms */
-    LAID_BYTES = 512 << 10,   /* rows of A that a chunk copies stay in L2 ... */
-    LAID_N = 128,             /* ... and are read by so many columns, ... */
-    LAID_B = 1 << 20,         /* ... best of a B beyond L2 */
-    SHARES = 16,              /* chunks a thread: one that is held up leaves some to the others */
-    RUNS_M = 4,               /* so few of them read runs far apart */
-    LAID_NC = 512,            /* columns of a chunk then */
-    DIRECT_ROWS = 1024,       /* most rows of A for which a row's direct_b holds */
-    FEW_M = 32,               /* so few rows fetch panels ahead and want no short sums */
-    RUN_M = 6,                /* most rows whose panels the hardware follows alone */
+    STREAM_NN = 4096,        /* columns of B read as one piece ... */
+    STREAM_LEAST = 1024,     /* ... at least so many ... */
+    STREAM_ELEMS = 16 << 20, /* ... and not more of B: some 3 ms */
+    LAID_BYTES = 512 << 10,  /* rows of A that a chunk copies stay in L2 ... */
+    LAID_N = 128,            /* ... and are read by so many columns, ... */
+    LAID_B = 1 << 20,        /* ... best of a B beyond L2 */
+    SHARES = 16,             /* chunks a thread: one that is held up leaves some to the others */
+    RUNS_M = 4,              /* so few of them read runs far apart */
+    TALL_M = 8,              /* rows of A by a cached B that a wide core takes at once, ... */
+    TALL_A = 32768 / sizeof(GEMM_REAL), /* ... of an A that stays in L1 */
+    LAID_NC = 512,                      /* columns of a chunk then */
+    DIRECT_ROWS = 1024,                 /* most rows of A for which a row's direct_b holds */
+    FEW_M = 32,                         /* so few rows fetch panels ahead and want no short sums */
+    RUN_M = 6,                          /* most rows whose panels the hardware follows alone */
     AHEAD_M = 128,            /* rows that wait for panels or a transposed B from memory */
     DIRECT_NC = 768,          /* columns of a chunk then, of KC_FEW */
     NARROW_BYTES = 1 << 20,   /* a B of one panel is read in place ... */
@@ -122,9 +124,11 @@ static int64_t laid(const GEMM_T(plan) * p)
 {
     const int64_t a = p->m * lmn_round_up_i64(p->k, 64 / sizeof(GEMM_REAL));
     const int64_t real = sizeof(GEMM_REAL);
-    if (!p->row->lays || p->m < (p->b_far ? 4 : 2) || p->n < LAID_N || a > LAID_BYTES / real)
+    if (!p->row->lays || p->m < (p->b_far && !p->row->wide ? 4 : 2) || p->n < LAID_N ||
+        a > LAID_BYTES / real)
         return 0;
-    const bool gains = p->m == 3 || (p->m > 6 && p->k * p->n > LAID_B / real);
+    const bool gains = p->m == 3 || (p->m > 6 && p->k * p->n > LAID_B / real) ||
+                       (p->row->wide && (p->m <= 4 || (p->m <= TALL_M && a <= TALL_A)));
     return p->b_far || gains ? a : 0;
 }
 
@@ -149,7 +153,7 @@ static int64_t stream_columns(const GEMM_T(plan) * p)
     const bool nt = p->path == PATH_SMALL_NT;
     const int64_t k = lmn_max_i64(1, p->k), least = min_stream_bytes / (int64_t)sizeof(GEMM_REAL);
     const int64_t few = lmn_max_i64(1, least / k);
-    if (nt && laid(p) && p->m > RUNS_M)
+    if (nt && laid(p) && p->m > (p->row->wide && !p->b_far ? TALL_M : RUNS_M))
         return lmn_max_i64(lmn_round_up_i64(few, 16),
                            lmn_min_i64(LAID_NC, lmn_ceil_div_i64(p->n, 2 * p->threads)));
     if (nt && (p->m == 1 || laid(p))) return line_rows(p, p->n);

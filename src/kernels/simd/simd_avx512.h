@@ -87,11 +87,22 @@ VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
 {
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
 }
-#define VF_EMBEDS /* vf_fma_at */
+#define VF_EMBEDS /* vf_fma_at, vf_fma_from, vf_fma_behind */
 /* *c += *a * b: one operation with its load. */
 VF_INLINE void vf_fma_at(vf *c, vf b, const float *a)
 {
     __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(*c) : "v"(b), "m"(*a));
+}
+/* *c += a * the vector at b, or `off` bytes behind it: one operation with its load and, of its
+   address, both registers, where the text has it. What is read is not told to the compiler: a
+   function that calls it is not inlined where B was written. */
+VF_INLINE void vf_fma_from(vf *c, vf a, const float *b)
+{
+    __asm__ volatile("vfmadd231ps (%2), %1, %0" : "+v"(*c) : "v"(a), "r"(b));
+}
+VF_INLINE void vf_fma_behind(vf *c, vf a, const float *b, int64_t off)
+{
+    __asm__ volatile("vfmadd231ps (%2, %3), %1, %0" : "+v"(*c) : "v"(a), "r"(b), "r"(off));
 }
 /* c - a * b */
 VF_INLINE vf vf_fnma(vf a, vf b, vf c)

@@ -61,11 +61,22 @@ VF_INLINE void vf_fma_to(vf *c, vf a, vf b)
 {
     __asm__("vfmadd231pd %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
 }
-#define VF_EMBEDS /* vf_fma_at */
+#define VF_EMBEDS /* vf_fma_at, vf_fma_from, vf_fma_behind */
 /* *c += *a * b: one operation with its load. */
 VF_INLINE void vf_fma_at(vf *c, vf b, const double *a)
 {
     __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(*c) : "v"(b), "m"(*a));
+}
+/* *c += a * the vector at b, or `off` bytes behind it: one operation with its load and, of its
+   address, both registers, where the text has it. What is read is not told to the compiler: a
+   function that calls it is not inlined where B was written. */
+VF_INLINE void vf_fma_from(vf *c, vf a, const double *b)
+{
+    __asm__ volatile("vfmadd231pd (%2), %1, %0" : "+v"(*c) : "v"(a), "r"(b));
+}
+VF_INLINE void vf_fma_behind(vf *c, vf a, const double *b, int64_t off)
+{
+    __asm__ volatile("vfmadd231pd (%2, %3), %1, %0" : "+v"(*c) : "v"(a), "r"(b), "r"(off));
 }
 /* The low half alone: the upper lanes of the result are of no use. A mask is of the low lanes. */
 VF_INLINE vf vf_loadm_lo(const double *p, vm m)
