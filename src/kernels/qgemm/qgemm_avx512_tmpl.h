@@ -354,33 +354,56 @@ ALWAYS void pack_b_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
                (size_t)((padded - packed) * nr));
 }
 
-/* Fours of a transposed B are words of 32 bits, and packing is their transposition. */
-ALWAYS void pack_bt_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
+/* 64 k of sixteen columns of a transposed B, or what there is of them: fours are words of 32 bits,
+   and packing is their transposition. whole: nothing is missing. A constant. */
+ALWAYS void pack_bt_words(const lmn_qgemm_pack *p, int64_t j, int64_t k, int8_t *dst, const int nr,
+                          int64_t words, __m512i sum[FOUR], const bool whole)
 {
     const __m512i flip = _mm512_set1_epi8((char)p->flip), one = _mm512_set1_epi8(1);
+    const __mmask64 in = bytes(p->k - k);
+    const uint8_t *src = p->src + (j < p->n ? j * p->ld : 0) + k;
+    vf r[LANES];
+#define ROW(i)                                                                  \
+    {                                                                           \
+        const __mmask64 of = j + (i) < p->n ? in : 0;                           \
+        const __m512i x = whole ? _mm512_loadu_si512(src + (i)*p->ld)           \
+                                : _mm512_maskz_loadu_epi8(of, src + (i)*p->ld); \
+        const __m512i flips = whole ? flip : _mm512_maskz_mov_epi8(of, flip);   \
+        r[i] = _mm512_castsi512_ps(_mm512_xor_si512(x, flips));                 \
+    }
+#define WORDS(i)                                                        \
+    if (whole || (i) < words) {                                         \
+        const __m512i x = _mm512_castps_si512(r[i]);                    \
+        _mm512_storeu_si512(dst + (i)*nr * FOUR, x);                    \
+        sum[(i) % FOUR] = _mm512_dpbusd_epi32(sum[(i) % FOUR], one, x); \
+    }
+#define EACH_FOUR(M, i) M(i) M((i) + 1) M((i) + 2) M((i) + 3)
+#define EACH_WORD(M) EACH_FOUR(M, 0) EACH_FOUR(M, 4) EACH_FOUR(M, 8) EACH_FOUR(M, 12)
+    EACH_WORD(ROW)
+    vf_transpose(r);
+    EACH_WORD(WORDS)
+#undef EACH_WORD
+#undef EACH_FOUR
+#undef WORDS
+#undef ROW
+}
+
+ALWAYS void pack_bt_run(const lmn_qgemm_pack *p, const int nr, const int64_t pad)
+{
     const int64_t padded = lmn_round_up_i64(p->k, pad), cols = lmn_round_up_i64(p->n, nr);
     for (int64_t j = 0; j < cols; j += LANES) {
-        const uint8_t *src = p->src + (j < p->n ? j * p->ld : 0);
         int8_t *dst = (int8_t *)p->dst + j / nr * p->step + j % nr * FOUR;
-        __m512i sum = _mm512_setzero_si512();
-        for (int64_t k = 0; k < padded; k += 64) {
-            const __mmask64 in = bytes(p->k - k);
-            const __m512i flips = _mm512_maskz_mov_epi8(in, flip);
-            vf r[LANES];
-            for (int i = 0; i < LANES; i++) {
-                const __m512i x =
-                    _mm512_maskz_loadu_epi8(j + i < p->n ? in : 0, src + i * p->ld + k);
-                r[i] = _mm512_castsi512_ps(j + i < p->n ? _mm512_xor_si512(x, flips) : x);
-            }
-            vf_transpose(r);
-            for (int i = 0; i < LANES && FOUR * i < padded - k; i++) {
-                const __m512i x = _mm512_castps_si512(r[i]);
-                _mm512_storeu_si512(dst + (k + FOUR * i) * nr, x);
-                sum = _mm512_dpbusd_epi32(sum, one, x);
-            }
-        }
+        const int64_t whole = j + LANES <= p->n ? p->k - p->k % 64 : 0;
+        const __m512i zero = _mm512_setzero_si512();
+        __m512i sum[FOUR] = {zero, zero, zero, zero}; /* one chain would be what packing takes */
+        int64_t k = 0;
+        for (; k < whole; k += 64) pack_bt_words(p, j, k, dst + k * nr, nr, LANES, sum, true);
+        for (; k < padded; k += 64)
+            pack_bt_words(p, j, k, dst + k * nr, nr, (padded - k + FOUR - 1) / FOUR, sum, false);
         int32_t *s = p->sums + j;
-        _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum));
+        sum[0] =
+            _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3]));
+        _mm512_storeu_si512(s, _mm512_add_epi32(_mm512_loadu_si512(s), sum[0]));
     }
 }
 
