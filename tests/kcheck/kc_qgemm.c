@@ -131,6 +131,7 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
 {
     const bool big = kc_int(kc, 0, 9) == 0, long_k = kc_int(kc, 0, 39) == 0;
     const bool usual = kc_int(kc, 0, 3) == 0, pages = kc_int(kc, 0, 49) == 0;
+    const bool deep = kc_int(kc, 0, 49) == 0;
     memset(p, 0, sizeof *p);
     p->shape.m = kc_extent(kc, row->mr, big ? 200 : 40);
     p->shape.n = kc_extent(kc, row->nr, big ? 500 : 110);
@@ -147,6 +148,10 @@ static void draw(kc_ctx *kc, const lmn_qgemm_row *row, qproduct *p)
     if (pages) { /* few rows by rows of B that are pages */
         p->shape.m = kc_int(kc, 5, 7), p->shape.n = 4000, p->shape.k = 1100;
         p->shape.n_batch = 1, p->shape.bring = p->turned = p->shape.packed = false;
+    }
+    if (deep) { /* few rows, more of them than the first cache holds, by rows of B */
+        p->shape.m = kc_int(kc, 13, 32), p->shape.n %= 60, p->shape.k = kc_int(kc, 3800, 4500);
+        p->shape.bring = p->shape.packed = false, p->turned = true;
     }
     p->shape.trans_b = p->turned && !p->shape.packed;
     lmn_qgemm_args *a = &p->args;

@@ -179,6 +179,7 @@ typedef struct lmn_qgemm_row {
     lmn_qgemm_pack_fn *pack_bt;  /* B transposed: src is [n][k]; NULL = none */
     lmn_qgemm_lines_fn *lines;   /* NULL = none */
     bool signs;                  /* block and lines take A as s8 too */
+    int64_t bt_bytes;            /* of a transposed B: packed at once */
 } lmn_qgemm_row;
 
 extern const lmn_qgemm_row lmn_qgemm_i8_rows[];

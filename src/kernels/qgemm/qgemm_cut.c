@@ -7,10 +7,10 @@
 
 /* Tuned on Zen 4 with kcheck --bench; any value gives the same integers. */
 enum {
-    KC = 4864, /* longest k of a packed block */
-    NC = 384,  /* columns of a packed block */
-    MC = 512,  /* rows of a chunk */
-    B_BYTES = 384 << 10,
+    KC = 4864,                /* longest k of a packed block */
+    NC = 384,                 /* columns of a packed block */
+    MC = 512,                 /* rows of a chunk */
+    B_BYTES = 384 << 10,      /* a row says its own for a transposed B */
     STREAM_UNIT = 192,        /* whole panels and whole vectors of every row */
     STREAM_N = 4032,          /* columns of B read as one piece, a multiple of that */
     STREAM_BYTES = 256 << 10, /* of B: worth a chunk */
@@ -32,7 +32,8 @@ static void cut_blocks(lmn_qgemm_plan *p)
     const bool in_rows = !p->bring && !p->trans_b && !p->packed;
     const bool wide = in_rows && p->m <= ROWS_M && p->k > PAGES_K && p->k * p->n >= PAGES_BYTES;
     if (wide) p->kc = lmn_split_even(p->k, PAGES_KC, 64);
-    const int64_t fit = B_BYTES / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
+    const int64_t most = p->trans_b && !p->packed ? p->row->bt_bytes : B_BYTES;
+    const int64_t fit = most / (lmn_max_i64(1, p->kc) * p->row->b_bytes) / nr * nr;
     lmn_cut c = {.m = p->m, .n = p->n, .k = p->k, .items = p->n_batch};
     c.mr = p->row->mr, c.nr = nr, c.threads = p->threads;
     /* panels that few rows pass need not stay */

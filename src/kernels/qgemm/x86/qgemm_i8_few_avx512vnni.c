@@ -3,10 +3,12 @@
  * turned into fours of k, transposed B by dot products of 64 bytes.
  */
 #include "kernels/qgemm/qgemm_avx512_tmpl.h"
+#include "kernels/split.h"
 
 enum { GROUP = 4 };
 
-lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni, lmn_qgemm_i8_dot_avx512vnni;
+lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni, lmn_qgemm_i8_dot_avx512vnni,
+    lmn_qgemm_i8_dot_avx512wide;
 
 /* ---- B row-major -------------------------------------------------------------------------------
  */
@@ -128,29 +130,68 @@ ALWAYS __m128i sum4(__m512i a, __m512i b, __m512i c, __m512i d)
     return _mm_add_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
 }
 
+/* What four columns of B are besides: more: there are sums of the k before; wide: the next four are
+   wanted in the first cache, fetched evenly while these pass all rows of A. */
+typedef struct dot_how {
+    bool more, wide;
+} dot_how;
+
 /* Results of four columns, `apart` from each other, of which n are wanted. */
-ALWAYS void dot_store(int32_t *to, int64_t apart, int64_t n, __m128i v)
+ALWAYS void dot_store(int32_t *to, int64_t apart, int64_t n, bool more, __m128i v)
 {
     if (apart == 1) {
-        _mm_mask_storeu_epi32(to, (__mmask8)((1u << n) - 1), v);
+        const __mmask8 in = (__mmask8)((1u << n) - 1);
+        if (more) v = _mm_add_epi32(v, _mm_maskz_loadu_epi32(in, to));
+        _mm_mask_storeu_epi32(to, in, v);
         return;
     }
     to[0] = _mm_extract_epi32(v, 0), to[apart] = _mm_extract_epi32(v, 1);
     to[2 * apart] = _mm_extract_epi32(v, 2), to[3 * apart] = _mm_extract_epi32(v, 3);
 }
 
+/* Rows of B are too short for the hardware to run ahead: the rows of A fetch the next four of B, as
+   one stream, not four; the first rows all of them, or each their part. */
+typedef struct dot_next {
+    const uint8_t *at;
+    int64_t left, k, hop; /* of this row of B; of a row; from its end to the next */
+    int64_t step;         /* bytes a step of k; 0 = none */
+} dot_next;
+
+ALWAYS dot_next dot_next_of(const lmn_qgemm_stream *s, dot_how how, int64_t i0, int64_t j)
+{
+    const int64_t step = !how.wide ? 256 : s->m > 12 ? 64 : s->m > 4 ? 128 : 256;
+    const int64_t row = i0 / 4 * step / 64; /* of the four: the first that is left to these */
+    if (row >= 4 || j + 8 > s->n) return (dot_next){.step = 0};
+    return (dot_next){s->b + (j + 4 + row) * s->ldb, s->k, s->k, s->ldb - s->k, step};
+}
+
+ALWAYS void dot_fetch(dot_next *a, dot_how how)
+{
+    if (how.wide) {
+        __builtin_prefetch(a->at, 0, 3);
+        if (a->step > 64) __builtin_prefetch(a->at + 64, 0, 3);
+        if (a->step > 128)
+            __builtin_prefetch(a->at + 128, 0, 3), __builtin_prefetch(a->at + 192, 0, 3);
+    } else {
+        __builtin_prefetch(a->at, 0, 2), __builtin_prefetch(a->at + 64, 0, 2);
+        __builtin_prefetch(a->at + 128, 0, 2), __builtin_prefetch(a->at + 192, 0, 2);
+    }
+    a->at += a->step, a->left -= a->step;
+    if (a->left <= 0) a->at += a->hop, a->left += a->k;
+}
+
 /* rows by four columns, `apart` from each other, of which n are wanted; the others repeat the last.
    With `sums`, the sums of the columns too: the products with a row of ones. */
-ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t n, int64_t apart,
-                      const int rows, const bool sums)
+ALWAYS void dot_block(const lmn_qgemm_stream *s, dot_how how, int64_t i0, int64_t j, int64_t n,
+                      int64_t apart, const int rows, const bool sums)
 {
     const uint8_t *a = s->a + i0 * s->a_step, *b0 = s->b + j * s->ldb;
     const int64_t next_b = apart * s->ldb;
     const uint8_t *b1 = b0 + (n > 1 ? next_b : 0), *b2 = b1 + (n > 2 ? next_b : 0),
                   *b3 = b2 + (n > 3 ? next_b : 0);
     const int64_t step = s->a_step, n_k = s->k;
-    /* Rows are too short for the hardware to run ahead: the first rows of A fetch the next of B. */
-    const int64_t ahead = apart == 1 && i0 == 0 && j + 8 <= s->n ? 4 * s->ldb : 0;
+    dot_next next = dot_next_of(s, how, i0, j);
+    const bool ahead = apart == 1 && next.step;
     const __m512i flip = _mm512_set1_epi8((char)s->flip), one = _mm512_set1_epi8(1);
     __m512i acc[4][4], sum[4];
 #define DOT_OPEN(i)                  \
@@ -178,9 +219,9 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
 #define DOT_SOME(p) _mm512_maskz_loadu_epi8(in, p)
 #define DOT_WHOLE(i) DOT_STEP(i, _mm512_loadu_si512)
 #define DOT_PART(i) DOT_STEP(i, DOT_SOME)
-#define DOT_CLOSE(i)                                               \
-    if ((i) < rows)                                                \
-        dot_store(s->part + (i0 + (i)) * s->ld_part + j, apart, n, \
+#define DOT_CLOSE(i)                                                         \
+    if ((i) < rows)                                                          \
+        dot_store(s->part + (i0 + (i)) * s->ld_part + j, apart, n, how.more, \
                   sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
     EACH_DOT(DOT_OPEN)
     int64_t k = 0;
@@ -193,11 +234,7 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
                       w1 = _mm512_xor_si512(_mm512_loadu_si512(b1 + k), flip),
                       w2 = _mm512_xor_si512(_mm512_loadu_si512(b2 + k), flip),
                       w3 = _mm512_xor_si512(_mm512_loadu_si512(b3 + k), flip);
-        if (ahead) { /* one stream, not four */
-            const uint8_t *next = b0 + ahead + 4 * k;
-            __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + 64, 0, 2);
-            __builtin_prefetch(next + 128, 0, 2), __builtin_prefetch(next + 192, 0, 2);
-        }
+        if (ahead) dot_fetch(&next, how);
         DOT_SUMS()
         EACH_DOT(DOT_WHOLE)
     }
@@ -212,14 +249,14 @@ ALWAYS void dot_block(const lmn_qgemm_stream *s, int64_t i0, int64_t j, int64_t 
         EACH_DOT(DOT_PART)
     }
     EACH_DOT(DOT_CLOSE)
-    if (sums) dot_store(s->col_sum + j, apart, n, sum4(sum[0], sum[1], sum[2], sum[3]));
+    if (sums) dot_store(s->col_sum + j, apart, n, how.more, sum4(sum[0], sum[1], sum[2], sum[3]));
 }
 
-#define DOT(rows, sums)                                                                        \
-    static __attribute__((noinline)) void dot_##rows##_##sums(const lmn_qgemm_stream *s,       \
-                                                              int64_t i, int64_t j, int64_t n) \
-    {                                                                                          \
-        dot_block(s, i, j, n, 1, rows, sums);                                                  \
+#define DOT(rows, sums)                                                          \
+    static __attribute__((noinline)) void dot_##rows##_##sums(                   \
+        const lmn_qgemm_stream *s, dot_how how, int64_t i, int64_t j, int64_t n) \
+    {                                                                            \
+        dot_block(s, how, i, j, n, 1, rows, sums);                               \
     }
 DOT(1, 0)
 DOT(2, 0)
@@ -232,22 +269,49 @@ DOT(4, 1)
 #define RUNS(sums)                                                                            \
     static __attribute__((noinline)) void runs_##sums(const lmn_qgemm_stream *s, int64_t run) \
     {                                                                                         \
-        for (int64_t j = 0; j < run; j++) dot_block(s, 0, j, 4, run, 1, sums);                \
+        for (int64_t j = 0; j < run; j++) dot_block(s, (dot_how){0}, 0, j, 4, run, 1, sums);  \
     }
 RUNS(0)
 RUNS(1)
-typedef void dot_fn(const lmn_qgemm_stream *s, int64_t i, int64_t j, int64_t n);
+typedef void dot_fn(const lmn_qgemm_stream *s, dot_how how, int64_t i, int64_t j, int64_t n);
 
-void lmn_qgemm_i8_dot_avx512vnni(const lmn_qgemm_stream *s)
+/* Columns from j on. */
+static void dot_columns(const lmn_qgemm_stream *s, dot_how how, int64_t j)
 {
     static dot_fn *const run[2][4] = {{dot_1_0, dot_2_0, dot_3_0, dot_4_0},
                                       {dot_1_1, dot_2_1, dot_3_1, dot_4_1}};
-    /* One row by four runs of columns side by side: memory gives more to four streams. */
-    const int64_t apart = s->m == 1 && s->n >= 16 ? s->n / 4 : 0;
-    (s->col_sum ? runs_1 : runs_0)(s, apart);
-    for (int64_t j = 4 * apart; j < s->n; j += 4) {
+    for (; j < s->n; j += 4) {
         const int64_t n = lmn_min_i64(4, s->n - j);
         for (int64_t i = 0; i < s->m; i += 4)
-            run[i == 0 && s->col_sum][lmn_min_i64(4, s->m - i) - 1](s, i, j, n);
+            run[i == 0 && s->col_sum][lmn_min_i64(4, s->m - i) - 1](s, how, i, j, n);
+    }
+}
+
+/* One row by four runs of columns side by side: memory gives more to four streams. The columns done
+   are returned. */
+static int64_t dot_runs(const lmn_qgemm_stream *s)
+{
+    const int64_t apart = s->m == 1 && s->n >= 16 ? s->n / 4 : 0;
+    (s->col_sum ? runs_1 : runs_0)(s, apart);
+    return 4 * apart;
+}
+
+void lmn_qgemm_i8_dot_avx512vnni(const lmn_qgemm_stream *s)
+{
+    dot_columns(s, (dot_how){0}, dot_runs(s));
+}
+
+/* Rows of A that do not stay in the first cache pass in pieces of k. */
+enum { DOT_NEAR = 48 << 10, DOT_K = 2048 };
+
+void lmn_qgemm_i8_dot_avx512wide(const lmn_qgemm_stream *s)
+{
+    const int64_t done = dot_runs(s);
+    const int64_t most = s->m * s->k > DOT_NEAR ? DOT_K : lmn_max_i64(1, s->k);
+    const int64_t some = lmn_split_even(s->k, most, 64);
+    lmn_qgemm_stream t = *s;
+    for (int64_t k = 0; k == 0 || k < s->k; k += some) {
+        t.k = lmn_min_i64(some, s->k - k), t.a = s->a + k, t.b = s->b + k;
+        dot_columns(&t, (dot_how){.more = k != 0, .wide = true}, done);
     }
 }
