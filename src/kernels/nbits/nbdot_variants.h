@@ -1,7 +1,7 @@
 /*
- * Rows of the nbdot family: X(dtype, variant, ISA, prio, m, code, panels). The functions of a row
- * are lmn_nbdot_<dtype>_{pack,run}_<code>, lmn_nbpanel_<dtype>_pack_<code>, whose tiles have up to
- * m rows of A, and lmn_nbpanel_<dtype>_run_<panels>. An X list.
+ * Rows of the nbdot family: X(dtype, variant, ISA, prio, m, packs, runs). The functions of a row
+ * are lmn_{nbdot,nbpanel}_<dtype>_pack_<packs> and lmn_{nbdot,nbpanel}_<dtype>_run_<runs>; tiles of
+ * panels have up to m rows of A. An X list.
  */
 X(i8, ref, REF, 0, 4, ref, ref)
 #if defined(__x86_64__)
