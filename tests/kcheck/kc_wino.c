@@ -5,6 +5,7 @@
 #include "kcheck/kc_conv.h"
 
 #include "kernels/conv/wino.h"
+#include "kernels/gemm/gemm.h"
 
 static const double BT[6][6] = {{4, 0, 5, 0, 1, 0}, {0, 4, 4, 1, 1, 0}, {0, 4, 4, 1, 1, 0},
                                 {0, 2, 1, 2, 1, 0}, {0, 2, 1, 2, 1, 0}, {0, 4, 0, 5, 0, 1}};
@@ -206,13 +207,47 @@ static void check_far(kc_ctx *kc, const lmn_kset *set)
     }
 }
 
+/* A wide core has V of all tiles first where others have U: the same bits. */
+static void check_kept(kc_ctx *kc, const lmn_kset *set)
+{
+    kc_case(kc);
+    const int64_t n = 66, c = 32;
+    const lmn_conv_geom g = {.n = 1,
+                             .c_in = c,
+                             .c_out = c,
+                             .groups = 1,
+                             .in = {1, n, n},
+                             .out = {1, n, n},
+                             .kernel = {1, 3, 3},
+                             .stride = {1, 1, 1},
+                             .dilation = {1, 1, 1},
+                             .pad = {0, 1, 1},
+                             .pad_end = {0, 1, 1}};
+    lmn_gemm_row row = *set->gemm_f32;
+    lmn_kset as = *set;
+    as.gemm_f32 = &row;
+    const kc_mat x = kc_input(kc, KC_REAL, c, n * n, n * n),
+                 w = kc_input(kc, KC_REAL, c, c * 9, c * 9);
+    kc_mat y[2];
+    for (int wide = 0; wide < 2; wide++) {
+        lmn_conv_plan plan;
+        row.wide = wide;
+        lmn_conv_f32_plan(&as, &g, &plan);
+        if (plan.tiles == 0 || plan.v_first != wide) kc_fail(kc, "%s", kc_conv_text(&g));
+        y[wide] = kc_output(kc, c, n * n, n * n);
+        const lmn_conv_args args = {.x = x.p, .w = w.p, .y = y[wide].p};
+        KC_CALL(kc, kc_conv_run(kc, &plan, args, wide));
+    }
+    kc_expect_bits(kc, &y[1], &y[0], "V first");
+}
+
 static void check_conv(kc_ctx *kc, const lmn_krow *head)
 {
     char pins[64];
     lmn_kset set;
     snprintf(pins, sizeof pins, "wino.f32:%s,gemm.f32:%s", head->variant, head->variant);
     lmn_kset_choose(kc_cpu(kc), pins, &set);
-    if (head->isa) check_far(kc, &set);
+    if (head->isa) check_far(kc, &set), check_kept(kc, &set);
     const int n_cases = kc_quick(kc) ? 24 : 500;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);

@@ -24,6 +24,7 @@ enum {
 };
 static const int64_t most_bytes = 1200 << 10; /* V and M of a chunk, or V of an image: about L2 */
 static const int64_t most_block = 768 << 10;  /* U and M of a chunk beside V */
+static const int64_t most_kept_v = 8 << 20, most_v_each = 64 << 10; /* an output channel's share */
 /* What transforms cost, in multiply-adds: a channel of a tile, and a filter. */
 static const int64_t tile_madds = 150, filter_madds = 300;
 /* Where they are several images or planes: a filter that leaves L2, and the most bytes of V and M
@@ -215,6 +216,14 @@ static void cut_rows(lmn_conv_plan *p, int64_t all)
     p->n_blocks = lmn_ceil_div_i64(all, p->nc);
 }
 
+/* Zen 5 takes V of v bytes from L3 rather than U from memory. What pays is not asked again: bits
+   are those of other rows. */
+static bool keeps_v(const lmn_conv_plan *p, int64_t v)
+{
+    return p->set->gemm_f32->wide && p->g.n < FEW_IMAGES && !is_several(&p->g) &&
+           v <= lmn_min_i64(most_kept_v, p->m * most_v_each);
+}
+
 bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *c)
 {
     if (!fits(p)) return false;
@@ -230,6 +239,7 @@ bool lmn_wino_plan(lmn_conv_plan *p, const lmn_choice *c)
         p->v_first = false;
         cut_rows(p, all);
     }
+    if (c->path == LMN_CHOICE_RULE && keeps_v(p, v)) p->v_first = true, p->nc = all;
     if (c->mc % 8 || c->kc || (p->v_first && c->nc)) return false;
     if (c->nc) p->nc = lmn_min_i64(c->nc, all);
     p->n_blocks = lmn_ceil_div_i64(all, p->nc);
