@@ -99,7 +99,7 @@ VF_INLINE void STRIP(rows)(const plane *p, const strip3 *t, int64_t oy, const in
     const int last = (n_rows - 1) * s + 2;
     const vm m[3] = {t->m[0], t->m[1], t->m[2]}, out = t->out;
     const bool fused = p->fused, clip = p->clip;
-    const bool fetch = s == 2 && STRIP(planes) == 1 && p->near && p->n_in >= PLANE_FAR;
+    const bool fetch = s == 2 && STRIP(planes) == 1 && p->wide && p->n_in >= PLANE_FAR;
     const STRIP_VEC lo = STRIP_MM(set1_ps)(p->clip_lo), hi = STRIP_MM(set1_ps)(p->clip_hi);
     for (int64_t c = from; c < to; c += STRIP(planes)) {
         const float *row = p->x + c * p->n_in + iy0 * w_in + t->ix, *weights = p->w + c * 9;

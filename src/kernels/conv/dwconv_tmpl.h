@@ -50,10 +50,9 @@ struct plane {
     const lmn_conv_geom *g;
     const float *x, *w;
     float *y;
-    int64_t n_planes; /* that follow each other */
-    int64_t n_behind; /* planes of the block behind those */
-    bool near;        /* a CPU on which fewer instructions and fetched lines pay: with AMX */
-    bool wide;        /* a CPU that shifts whole vectors beside two products a cycle: Zen 5 */
+    int64_t n_planes;         /* that follow each other */
+    int64_t n_behind;         /* planes of the block behind those */
+    bool wide;                /* a core on which fewer loads and fetched lines pay: of AVX-VNNI */
     int64_t n_c, n_in, n_out; /* input channels of the group, elements of each, and of the output */
     bool fused, clip;         /* bias, then clip, in registers; the bits of the epilogue */
     const float *bias;        /* that of the plane; always readable for n_planes */
@@ -294,14 +293,14 @@ static int64_t plane_strips(plane *p, plane_fn *run)
     return 1;
 }
 
-/* `apply` is the epilogue of the gemm row of the same level; near: see plane. */
-static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply, bool near, bool wide)
+/* `apply` is the epilogue of the gemm row of the same level; wide: see plane. */
+static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply, bool wide)
 {
     static const float none[1];
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
     plane_fn *const run = plane_pick(g);
-    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none, .near = near, .wide = wide};
+    plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none, .wide = wide};
     p.n_in = g->in[1] * g->in[2], p.n_out = g->out[1] * g->out[2];
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
     const int64_t most = plane_strips(&p, run), end = b->c0 + b->n_c;

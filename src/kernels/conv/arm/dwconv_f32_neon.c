@@ -10,5 +10,5 @@ lmn_epi_fn lmn_gemm_f32_epi_neon;
 
 void lmn_dwconv_f32_neon(const lmn_dwconv_block *b)
 {
-    dwconv_run(b, lmn_gemm_f32_epi_neon, false, false);
+    dwconv_run(b, lmn_gemm_f32_epi_neon, false);
 }

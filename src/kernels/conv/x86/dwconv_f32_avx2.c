@@ -10,5 +10,5 @@ lmn_epi_fn lmn_gemm_f32_epi_avx2;
 
 void lmn_dwconv_f32_avx2(const lmn_dwconv_block *b)
 {
-    dwconv_run(b, lmn_gemm_f32_epi_avx2, false, false);
+    dwconv_run(b, lmn_gemm_f32_epi_avx2, false);
 }

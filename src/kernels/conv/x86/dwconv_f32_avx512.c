@@ -55,7 +55,7 @@ VF_INLINE int64_t n_paired(const plane *p, const int s)
     const lmn_conv_geom *g = p->g;
     const int64_t w = g->in[2], w_out = g->out[2];
     const bool fit = w <= 8 * s && w_out <= 8 && g->pad[2] == 1 && (w_out - 1) * s < w;
-    if (!fit || g->in[1] * w < VF_LANES || (s == 1 && !p->near)) return 0;
+    if (!fit || g->in[1] * w < VF_LANES || (s == 1 && !p->wide)) return 0;
     return (p->n_planes - (p->n_behind == 0)) / 2 * 2;
 }
 
@@ -103,20 +103,15 @@ static void plane_3_2(const plane *p)
 }
 #endif
 
-lmn_dwconv_fn lmn_dwconv_f32_avx512, lmn_dwconv_f32_pairs_avx512, lmn_dwconv_f32_wide_avx512;
+lmn_dwconv_fn lmn_dwconv_f32_avx512, lmn_dwconv_f32_wide_avx512;
 lmn_epi_fn lmn_gemm_f32_epi_avx512;
 
 void lmn_dwconv_f32_avx512(const lmn_dwconv_block *b)
 {
-    dwconv_run(b, lmn_gemm_f32_epi_avx512, false, false);
-}
-
-void lmn_dwconv_f32_pairs_avx512(const lmn_dwconv_block *b)
-{
-    dwconv_run(b, lmn_gemm_f32_epi_avx512, true, false);
+    dwconv_run(b, lmn_gemm_f32_epi_avx512, false);
 }
 
 void lmn_dwconv_f32_wide_avx512(const lmn_dwconv_block *b)
 {
-    dwconv_run(b, lmn_gemm_f32_epi_avx512, true, true);
+    dwconv_run(b, lmn_gemm_f32_epi_avx512, true);
 }
