@@ -38,15 +38,18 @@ static int64_t images_of(const finder *w, lmn_vid v, size_t *image_bytes)
     return dims[0];
 }
 
-/* Is operand k the same for all images? */
+/* Is operand k the same for all images? Not what might be images of fewer dimensions: a stretch
+   that makes or reads those takes it apart. */
 static bool shared(const finder *w, const lmn_gnode *n, int32_t k)
 {
     const lmn_fact *f = &w->in->facts[n->in[k]], *y = &w->in->facts[n->out[0]];
-    int64_t dims[LMN_MAX_RANK];
+    int64_t dims[LMN_MAX_RANK], y_dims[LMN_MAX_RANK];
     if (!n->in[k]) return true;
     if ((n->op.def->flags & LMN_OP_IMAGES) && k && k < 3) return is_constant(w, n->in[k]);
     if (f->kind != LMN_FACT_TENSOR || !lmn_fact_static(f, dims)) return false;
-    return f->rank < y->rank || (f->rank == y->rank && dims[0] == 1);
+    if (f->rank == y->rank) return dims[0] == 1;
+    return f->rank < 2 || is_constant(w, n->in[k]) ||
+           (f->rank < y->rank && lmn_fact_static(y, y_dims) && dims[0] != y_dims[0]);
 }
 
 /* Images that step i takes each by itself, or 0; bytes of all that it reads and writes of them. */

@@ -291,7 +291,7 @@ typedef struct place {
     lamina_tensor **io;
     uint64_t tick;          /* when the last step ended */
     const lmn_slice *slice; /* that it is in, or NULL */
-    bool first, last;       /* the only images at hand, or the first or last ones of a stretch */
+    bool first;             /* the only images at hand, or the first ones of a stretch */
 } place;
 
 /* Step at->i is done, begun at at->tick: note it; when does the next one begin? */
@@ -331,7 +331,17 @@ static uint64_t note_slice(lmn_frame *f, lmn_run *run, place at)
     return lmn_ticks_now(clock_of(run->session));
 }
 
-/* Step at->i, unless it is not to run. */
+/* Step i was the last to read some values. */
+static void let_go(lmn_frame *f, size_t i)
+{
+    const lmn_step *s = &f->x->steps[i];
+    for (uint32_t k = 0; k < s->n_dies; k++) {
+        lamina_tensor *t = &f->slots[s->dies[k]];
+        if (t->buf || t->items) lmn_slot_clear(t);
+    }
+}
+
+/* Step at->i, unless it is not to run. What dies in a stretch goes behind it. */
 static lamina_status one_step(lmn_frame *f, lmn_run *run, place *at)
 {
     const lamina_session *session = run->session;
@@ -348,10 +358,7 @@ static lamina_status one_step(lmn_frame *f, lmn_run *run, place *at)
         }
         if (run->start || run->spans.nodes) at->tick = note(f, run, at);
     }
-    for (uint32_t k = 0; at->last && k < s->n_dies; k++) {
-        lamina_tensor *t = &f->slots[s->dies[k]];
-        if (t->buf || t->items) lmn_slot_clear(t);
-    }
+    if (!at->slice) let_go(f, at->i);
     at->io += op->n_in + op->n_out;
     at->o += (size_t)op->n_out;
     at->i++;
@@ -391,7 +398,7 @@ static lamina_status run_slice(lmn_frame *f, lmn_run *run, const lmn_slice *s, p
         const int64_t left = s->n_images - done;
         move_images(f, s, seen, done, left < s->at_once ? left : s->at_once);
         seen = done;
-        *at = (place){begin.i, begin.o, begin.io, at->tick, s, done == 0, left <= s->at_once};
+        *at = (place){begin.i, begin.o, begin.io, at->tick, s, done == 0};
         while (st == LAMINA_OK && at->i <= s->last) st = one_step(f, run, at);
     }
     move_images(f, s, seen, 0, s->n_images);
@@ -402,8 +409,9 @@ static lamina_status run_slice(lmn_frame *f, lmn_run *run, const lmn_slice *s, p
     }
     if (st == LAMINA_OK && run->start)
         at->tick = note_slice(f, run, (place){.i = begin.i, .io = begin.io, .slice = s});
+    for (uint32_t i = s->first; i <= s->last; i++) let_go(f, i);
     at->slice = NULL;
-    at->first = at->last = true;
+    at->first = true;
     return st;
 }
 
@@ -412,10 +420,8 @@ static lamina_status run_steps(lmn_frame *f, lmn_run *run, size_t *n_done)
     const bool timed = run->start || run->spans.nodes;
     const lmn_slice *next = f->plan ? f->plan->slices.all : NULL;
     const lmn_slice *end = next ? next + f->plan->slices.n : NULL;
-    place at = {.io = f->io,
-                .tick = timed ? lmn_ticks_now(clock_of(run->session)) : 0,
-                .first = true,
-                .last = true};
+    place at = {
+        .io = f->io, .tick = timed ? lmn_ticks_now(clock_of(run->session)) : 0, .first = true};
     while (at.i < f->x->g->n_nodes) {
         if (next != end && next->first == at.i)
             LMN_TRY(run_slice(f, run, next++, &at));
