@@ -140,6 +140,23 @@ static lmn_conv_geom wide_planes(kc_ctx *kc)
     return g;
 }
 
+/* Every other row but ref has the bits of this one. */
+static void expect_planes(kc_ctx *kc, const lmn_krow *head, const lmn_dwconv_block *b,
+                          const kc_mat *want)
+{
+    if (head->isa == LMN_ISA_REF) return;
+    for (int32_t i = 0; i < lmn_dwconv_f32_n_rows; i++) {
+        const lmn_dwconv_row *row = &lmn_dwconv_f32_rows[i];
+        const bool other = row->head.isa != LMN_ISA_REF && &row->head != head;
+        if (!other || row->head.isa & ~kc_cpu(kc)->isa) continue;
+        const kc_mat got = kc_output(kc, want->rows, want->cols, want->ld);
+        lmn_dwconv_block again = *b;
+        again.y = got.p;
+        KC_CALL(kc, row->run(&again));
+        kc_expect_bits(kc, &got, want, row->head.variant);
+    }
+}
+
 static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
 {
     const lmn_dwconv_row *row = (const lmn_dwconv_row *)(const void *)head;
@@ -165,6 +182,7 @@ static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
         lmn_dwconv_block b = {.g = &g, .x = x.p, .w = w.p, .y = y.p, .n_c = g.c_out};
         KC_CALL(kc, row->run(&b));
         kc_expect(kc, &y, want, bound, kc_conv_text(&g));
+        expect_planes(kc, head, &b, &y);
         kc_mat bias = kc_input(kc, KC_REAL, 1, g.c_out, g.c_out);
         lmn_epi epi = {.n_ops = 2,
                        .op = {{.kind = LMN_EPI_ADD, .bcast = LMN_EPI_ROW, .x = bias.p},
@@ -264,6 +282,23 @@ void kc_conv_run(kc_ctx *kc, const lmn_conv_plan *plan, lmn_conv_args args, bool
         lmn_conv_f32_chunk(plan, &args, down ? plan->n_chunks - 1 - i : i, scratch);
 }
 
+/* A wide core may read what others pack: the same bits. */
+static void expect_wide(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g,
+                        const lmn_conv_args *args, const kc_mat *want)
+{
+    lmn_gemm_row row = *set->gemm_f32;
+    lmn_kset as = *set;
+    lmn_conv_plan plan;
+    lmn_conv_args again = *args;
+    if (row.head.isa == LMN_ISA_REF) return;
+    as.gemm_f32 = &row, row.wide = !row.wide;
+    const kc_mat got = kc_output(kc, want->rows, want->cols, want->ld);
+    again.y = got.p;
+    lmn_conv_f32_plan(&as, g, &plan);
+    KC_CALL(kc, kc_conv_run(kc, &plan, again, true));
+    kc_expect_bits(kc, &got, want, row.wide ? "wide" : "not wide");
+}
+
 /* One convolution as the driver plans it, against f64; with an epilogue against itself without. */
 static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
 {
@@ -282,6 +317,7 @@ static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
     lmn_conv_args args = {.x = x.p, .w = w.p, .y = y.p};
     KC_CALL(kc, kc_conv_run(kc, &plan, args, false));
     kc_expect(kc, &y, want, bound, kc_conv_text(g));
+    expect_wide(kc, set, g, &args, &y);
     kc_mat bias = kc_input(kc, KC_REAL, 1, g->c_out, g->c_out);
     kc_mat skip = kc_input(kc, KC_REAL, n_rows, pixels, pixels);
     lmn_epi epi = {.n_ops = 3};
