@@ -135,10 +135,13 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
     const lmn_dgemm_row *row = dgemm_row(head);
     for (int c = 0; c < (kc_quick(kc) ? 200 : 3000); c++) {
         kc_case(kc);
-        const int64_t m = kc_extent(kc, 4, 13), n = kc_extent(kc, 8, 40), k = kc_extent(kc, 8, 40);
+        const int64_t m = kc_extent(kc, 4, 13), n = kc_extent(kc, 8, 40);
+        const int64_t k = kc_extent(kc, 8, c % 5 ? 40 : 500); /* 500: rows of more than is ahead */
         dproduct p = make_product(kc, m, n, k, c % 2 ? LMN_GEMM_TRANS_B : 0);
+        if (c % 16 == 15) p.b = input(kc, p.style, n, k, 512); /* rows that meet in the caches */
         lmn_dgemm_block t = {.a = p.a.p, .lda = p.a.ld, .b = p.b.p, .ldb = p.b.ld, .c = p.out.p};
         t.ldc = p.out.ld, t.m = m, t.n = n, t.k = k, t.beta = p.beta, t.wide = (c & 4) != 0;
+        t.b_far = (c & 8) != 0;
         if (c & 2) t.room = kc_buffer(kc, (size_t)(m * ((k + 7) / 8 * 8)) * sizeof *t.room);
         KC_CALL(kc, (c % 2 ? row->small_nt : row->small_nn)(&t));
         expect(kc, &p, &p.out, c % 2 ? "nt" : "nn");

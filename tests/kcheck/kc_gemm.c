@@ -420,9 +420,14 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
             m = kc_int(kc, 1, 120), n = kc_int(kc, 1, 48), k = kc_int(kc, 1020, 2200);
         if (kc_int(kc, 0, 7) == 0) /* thin */
             m = kc_int(kc, 33, 80), n = kc_int(kc, 1, 13), k = kc_int(kc, 190, 400);
-        if (kc_int(kc, 0, 11) == 0) { /* a copy of A in scratch */
-            ta = 0, tb = 1, m = c % 2 ? 3 : kc_int(kc, 7, 32), n = kc_int(kc, 128, 280);
-            if (m > 3) k = (1 << 18) / n + kc_int(kc, 1, 20);
+        if (kc_int(kc, 0, 6) == 0) { /* a copy of A in scratch */
+            ta = 0, tb = 1, m = c % 2 ? kc_int(kc, 2, kc_int(kc, 4, 8)) : kc_int(kc, 7, 32);
+            n = kc_int(kc, 128, 280);
+            if (c % 2 == 0) k = (1 << 18) / n + kc_int(kc, 1, 20);
+        }
+        if (c % 120 == 7) { /* one panel over more of A than caches hold */
+            ta = tb = 0, m = kc_int(kc, 480, 600);
+            n = kc_int(kc, 1, 20), k = kc_int(kc, 2190, 2300);
         }
         lmn_gemm_shape shape = {
             m, n, k, 1, (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B), c % 4};
