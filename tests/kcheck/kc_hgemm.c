@@ -368,14 +368,18 @@ static void check_few(kc_ctx *kc, const lmn_krow *head)
         product p = {.m = kc_int(kc, 1, lmn_min_i64(40, row->small_nt_m)), .tb = true};
         p.n = kc_int(kc, 1, kc_int(kc, 0, 3) ? 40 : 100);
         p.k = kc_int(kc, 1, kc_int(kc, 0, 1) ? 200 : 2200);
+        if (c % 8 == 5) { /* as many sums as may wait between pieces of k */
+            p.m = lmn_min_i64(32, row->small_nt_m), p.n = kc_int(kc, 32, 40);
+            p.k = kc_int(kc, 513, 600);
+        }
         const int64_t even = lmn_round_up_i64(p.k, 2), ldb = p.k + kc_int(kc, 0, 40);
-        const int64_t ldc = p.n + kc_int(kc, 0, 3), up = lmn_round_up_i64(p.m, 32);
+        const int64_t ldc = p.n + kc_int(kc, 0, 3);
         p.a = half_input(kc, head, style, p.m, p.k, p.k, false);
         p.b = half_input(kc, head, style, p.n, p.k, ldb, false);
         void *a = kc_buffer(kc, (size_t)(p.m * even * row->elem));
         KC_CALL(kc, row->rows(&(lmn_hgemm_rows){a, even, p.a.p, p.k, p.m, p.k,
                                                 row->elem == 2 ? even : p.k}));
-        const int64_t room = lmn_round_up_i64(p.k, 32) * up * row->nt_room;
+        const int64_t room = lmn_hgemm_room(row, p.m, p.k);
         kc_mat got = kc_output(kc, p.m, p.n, ldc), other = kc_output(kc, p.m, p.n, ldc);
         lmn_hgemm_small t = {a, even, p.b.p, ldb, got.p, ldc, p.m, p.n, p.k, c % 2, NULL};
         if (row->group != 2 || c % 4) t.room = room ? kc_buffer(kc, (size_t)room) : NULL;

@@ -93,8 +93,8 @@ typedef struct lmn_hgemm_small {
     int64_t ldc;
     int64_t m, n, k; /* k before padding */
     bool b_far;      /* B comes from memory: a hint */
-    void *room; /* small_nt: k and m, up to multiples of 32, times the row's nt_room bytes; NULL
-                   = there is none, as for n that are rows of another product */
+    void *room;      /* small_nt: lmn_hgemm_room(); NULL = there is none, as for n that are rows of
+                        another product */
 } lmn_hgemm_small;
 
 typedef void lmn_hgemm_small_fn(const lmn_hgemm_small *t);
@@ -152,7 +152,7 @@ typedef struct lmn_hgemm_row {
     int32_t mr, nr, group, elem; /* register tile; k at once; bytes of a packed element */
     int32_t strip;               /* rows of A worth packing at once */
     int32_t small_m;             /* most rows of small_nn */
-    int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_small */
+    int32_t small_nt_m, nt_room; /* and of small_nt; see lmn_hgemm_room */
     int32_t line_m;              /* and that meet packed panels side by side, all k at once */
     bool heads;                  /* block applies the head of an epilogue */
     bool gelus;                  /* with these too */
@@ -168,6 +168,18 @@ typedef struct lmn_hgemm_row {
     lmn_hgemm_narrow_fn *narrow;
     lmn_epi_fn *epi;
 } lmn_hgemm_row;
+
+/* Bytes of sums that wait in a room of rows of pairs. */
+enum { LMN_HGEMM_NT_SUMS = 64 << 10 };
+
+/* Bytes that small_nt of a row wants for m rows: of a copy, k and m up to multiples of 32, nt_room
+   each, and of sums. 0 = none. */
+static inline int64_t lmn_hgemm_room(const lmn_hgemm_row *row, int64_t m, int64_t k)
+{
+    if (!row->nt_room || k == 0) return 0;
+    return lmn_round_up_i64(k, 32) * lmn_round_up_i64(m, 32) * row->nt_room +
+           (row->group == 2 ? LMN_HGEMM_NT_SUMS : 0);
+}
 
 extern const lmn_hgemm_row lmn_hgemm_bf16_rows[], lmn_hgemm_f16_rows[];
 extern const int32_t lmn_hgemm_bf16_n_rows, lmn_hgemm_f16_n_rows;

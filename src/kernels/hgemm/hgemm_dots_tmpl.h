@@ -13,7 +13,9 @@
 /* k of a piece, and columns that pass before the next one: many rows by a B from memory leave their
    fetches the time of more columns, and L1 less room. */
 enum { NEAR_K = 1024, NEAR_N = 4, FAR_K = 512, FAR_N = 32, FAR_LEAST_M = 16 };
-enum { DOTS_M = 4, DOTS_SUMS = 4 * DOTS_M * VF_LANES };
+enum { DOTS_M = 4, DOTS_SUMS = 4 * DOTS_M * VF_LANES, DOTS_MOST_M = 32 };
+_Static_assert(FAR_N / 4 * DOTS_MOST_M / DOTS_M * DOTS_SUMS * sizeof(float) <= LMN_HGEMM_NT_SUMS,
+               "sums of all columns that pass before the next piece");
 
 /* Tiles down the rows, of some rows of A each by up to four columns, k of a piece. */
 typedef struct dots {

@@ -122,8 +122,8 @@ static inline size_t lay_out(const lmn_hgemm_plan *p, uint8_t *base, parts *s)
     s->a = take(base, &used, a_in_place(p) ? 0 : rows * a_step(p) * elem);
     const bool turn = is(p, LMN_HGEMM_TRANS_A) || (is(p, LMN_HGEMM_ROWS) && elem == 4);
     s->turned = take(base, &used, turn ? rows * p->kc * 4 : 0);
-    const int64_t room = p->small && is(p, LMN_HGEMM_TRANS_B) ? p->row->nt_room : 0;
-    s->room = take(base, &used, lmn_round_up_i64(p->k, 32) * lmn_round_up_i64(p->m, 32) * room);
+    const bool nt = p->small && is(p, LMN_HGEMM_TRANS_B);
+    s->room = take(base, &used, nt ? lmn_hgemm_room(p->row, p->m, p->k) : 0);
     s->slab = take(base, &used, is(p, LMN_HGEMM_BRING) ? p->slab * p->nc * 4 : 0);
     s->c = take(base, &used, c_apart(p) ? (split ? p->mc : rows) * p->nc * 4 : 0);
     s->add = take(base, &used, is(p, LMN_HGEMM_ADD) ? rows * p->nc * 4 : 0);

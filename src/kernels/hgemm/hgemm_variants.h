@@ -16,7 +16,7 @@ X(bf16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, 32, 0, 0, false, NO_F32, avx512
 X(f16, avx512, AVX512, 20, 8, 48, 1, 4, 48, 32, 32, 0, 0, false, NO_F32, avx512, avx512, avx512)
 X(bf16, avx512bf16, AVX512BF16, 30, 8, 48, 2, 2, 64, 32, 32, 0, 1, true, HAS_F32, avx512,
   avx512bf16, avx512bf16)
-X(bf16, avx512wide, AVXVNNI, 35, 8, 48, 2, 2, 64, 32, 32, 6, 4, true, HAS_F32, avx512, avx512bf16,
+X(bf16, avx512wide, AVXVNNI, 35, 8, 48, 2, 2, 64, 32, 32, 2, 4, true, HAS_F32, avx512, avx512bf16,
   wide_avx512bf16)
 X(bf16, amx, AMX, 40, 32, 32, 32, 2, 256, 4, 256, 2, 0, true, HAS_F32, avx512, amx, amx)
 #elif defined(__aarch64__)
