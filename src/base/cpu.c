@@ -105,7 +105,9 @@ static void detect_hw(lmn_cpu *out)
         if (has(l7.ecx, BIT(11))) isa |= LMN_ISA_AVX512VNNI;
         if (has(l71.eax, BIT(5))) isa |= LMN_ISA_AVX512BF16;
         if (has(l7.edx, BIT(23))) isa |= LMN_ISA_AVX512FP16;
-        if (has(l71.eax, BIT(4))) isa |= LMN_ISA_AVXVNNI;
+        /* kernels of this level use those two */
+        if (has(l71.eax, BIT(4)) && has(isa, LMN_ISA_AVX512VNNI | LMN_ISA_AVX512BF16))
+            isa |= LMN_ISA_AVXVNNI;
         /* BF16 TILE INT8; XTILECFG and XTILEDATA saved; the kernel asked. The kernels of this level
            use VNNI, BF16 and GFNI vector code beside the tiles. */
         if (has(l7.edx, BIT(22) | BIT(24) | BIT(25)) && has(saved, BIT(17) | BIT(18)) &&
