@@ -16,9 +16,9 @@ enum {
     LMN_ISA_AVX512BF16 = 1u << 3,
     LMN_ISA_AVX512FP16 = 1u << 4,
     LMN_ISA_AMX = 1u << 5, /* TILE INT8 BF16 and GFNI, permission granted */
-    /* AVX-512 and VNNI of 256 bits without it. Of the AMD CPUs those that multiply whole vectors of
-       512 bits twice a cycle (Zen 5) have it and those that do so in halves (Zen 4) do not; no bit
-       says that by itself. */
+    /* AVX-512 and beside it VNNI in its own encoding of 256 bits. Of the AMD CPUs those that
+       multiply whole vectors of 512 bits twice a cycle (Zen 5) have it and those that do so in
+       halves (Zen 4) do not; no bit says that by itself. */
     LMN_ISA_AVXVNNI = 1u << 6,
     LMN_ISA_NEON = 1u << 16,
     LMN_ISA_NEONDOT = 1u << 17,
@@ -35,7 +35,7 @@ typedef struct lmn_cpu {
     char vendor_note[64]; /* CPUID family and model, for reports only */
 } lmn_cpu;
 
-/* Detect; `cap` is the LAMINA_ISA text ("ref" "avx2" "avx512" "amx" "neon"), NULL = none. An
+/* Detect; `cap` is the LAMINA_ISA text ("ref" or any name that lmn_isa_name gives), NULL = none. An
    unknown cap gives LAMINA_E_INVALID and *out still holds the uncapped truth. Asks the kernel for
    AMX. */
 lamina_status lmn_cpu_detect(lmn_cpu *out, const char *cap);

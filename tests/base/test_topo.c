@@ -170,6 +170,13 @@ static void test_cpu(t_env *env)
     T_EQ(capped.isa, cpu.isa_hw & (LMN_ISA_AVX2 | LMN_ISA_AVX512));
     T_OK(lmn_cpu_detect(&capped, "amx"));
     T_EQ(capped.isa, cpu.isa_hw);
+    for (lmn_isa bit = 1; bit; bit <<= 1) { /* a level is among those below its own name */
+        if (!(cpu.isa_hw & bit)) continue;
+        T_OK(lmn_cpu_detect(&capped, lmn_isa_name(bit)));
+        T_CHECK((capped.isa & bit) && !(capped.isa & ~cpu.isa_hw));
+    }
+    T_OK(lmn_cpu_detect(&capped, "avx512bf16")); /* Zen 4 on Zen 5 */
+    T_EQ(capped.isa & (LMN_ISA_AVXVNNI | LMN_ISA_AMX), 0);
     if (cpu.isa & LMN_ISA_AVX512) T_CHECK(cpu.isa & LMN_ISA_AVX2); /* levels stack */
     T_STR_EQ(lmn_isa_name(LMN_ISA_AVX512VNNI), "avx512vnni");
     T_STR_EQ(lmn_isa_name(LMN_ISA_REF), "ref");
