@@ -78,8 +78,8 @@ VF_INLINE void roll_store(const roll_end *e, float *y, const __m512 *sum, const 
     }
 }
 
-/* What of a line of the input comes from beside the vectors: a number and its step from line to
-   line, none of a zero for what is not there. */
+/* What of a line of the input comes from beside the vectors: a number and its distance from line to
+   line; a zero and no distance where nothing is there. */
 typedef struct roll_side {
     const float *x;
     int64_t step;
@@ -165,8 +165,7 @@ VF_INLINE void roll_lines_2(const plane *p, const roll *t, const __m512 w[9], co
     }
 }
 
-/* n_v vectors of output columns from ox on, lines [oy, end); n_v and s are
-   constants. */
+/* n_v vectors of output columns from ox on, lines [oy, end); n_v and s are constants. */
 VF_INLINE void roll_block(const plane *p, int64_t ox, int64_t oy, int64_t end, const int n_v,
                           const int s)
 {

@@ -483,8 +483,8 @@ static void run_short(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(
 }
 
 /* One panel of columns over an A that the caches hold: tiles without prefetches are the faster
-   ones. Rows a multiple of 4 KiB apart fall on one set of L1, which holds eight, or
-   twelve where the core is `wide`, but runs of a page each are left to eight. */
+   ones. Rows a multiple of 4 KiB apart fall on one set of L1, which holds eight, or twelve where
+   the core is `wide`; but of rows no longer than 4 KiB eight are faster there, too. */
 static bool is_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const GEMM_T(block) * t)
 {
     const int64_t tiles = lmn_ceil_div_i64(t->m, LEAN_ROWS), real = sizeof(GEMM_REAL);

@@ -38,8 +38,8 @@ typedef struct GEMM_T(block) {
                         bytes, that the call may fill */
     int64_t m, n, k;
     int32_t beta;
-    bool b_far;         /* block only: B comes from beyond L2, worth fetching ahead: a hint ... */
-    bool b_run;         /* ... but for few rows: one run that is left to the hardware */
+    bool b_far;         /* B comes from beyond L2, worth fetching ahead: a hint ... */
+    bool b_run;         /* ... but, of the block kernel, for few rows: one run for the hardware */
     bool a_far;         /* block only: A comes from memory and meets one panel: a hint */
     bool wide;          /* small_nt only: the core is as the row's `wide` says: a hint */
     bool c_past;        /* block only: C is not wanted in the caches: a hint */
@@ -74,8 +74,8 @@ typedef struct GEMM_T(row) {
                                  any C is stored past the caches as fast as into them */
     bool lays;                /* small_nt wants room for a copy of A */
     bool wide;                /* of a core that multiplies whole vectors of 512 bits: memory gives
-                                 most to few runs, and what small_nt fetches goes to L1; 1 x 1
-                                 convolutions do not pack images */
+                                 most to few runs, small_nt fetches to L1, 1 x 1 convolutions pack
+                                 no images, and Winograd's way has V of larger ones first */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
     int32_t direct_m;         /* most rows of A that read any B in place ... */
     int32_t direct_b;         /* ... and most bytes of one that up to 1024 read so */

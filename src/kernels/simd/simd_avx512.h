@@ -93,9 +93,9 @@ VF_INLINE void vf_fma_at(vf *c, vf b, const float *a)
 {
     __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(*c) : "v"(b), "m"(*a));
 }
-/* *c += a * the vector at b, or `off` bytes behind it: one operation with its load and, of its
-   address, both registers, where the text has it. What is read is not told to the compiler: a
-   function that calls it is not inlined where B was written. */
+/* *c += a * the vector at b, or `off` bytes behind it: one instruction that loads it by both
+   registers, and stays in the order of the text. The compiler is not told that memory is read: the
+   caller must be a function that is not inlined where b is written. */
 VF_INLINE void vf_fma_from(vf *c, vf a, const float *b)
 {
     __asm__ volatile("vfmadd231ps (%2), %1, %0" : "+v"(*c) : "v"(a), "r"(b));
