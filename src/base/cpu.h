@@ -16,9 +16,9 @@ enum {
     LMN_ISA_AVX512BF16 = 1u << 3,
     LMN_ISA_AVX512FP16 = 1u << 4,
     LMN_ISA_AMX = 1u << 5, /* TILE INT8 BF16 and GFNI, permission granted */
-    /* AVX-512 and beside it VNNI in its own encoding of 256 bits. Of the AMD CPUs those that
-       multiply whole vectors of 512 bits twice a cycle (Zen 5) have it and those that do so in
-       halves (Zen 4) do not; no bit says that by itself. */
+    /* The two levels of VNNI and BF16, and VNNI in its own encoding of 256 bits. Of the AMD CPUs
+       those that multiply whole vectors of 512 bits twice a cycle (Zen 5) have it and those that do
+       so in halves (Zen 4) do not; no bit says that by itself. */
     LMN_ISA_AVXVNNI = 1u << 6,
     LMN_ISA_NEON = 1u << 16,
     LMN_ISA_NEONDOT = 1u << 17,
