@@ -112,7 +112,7 @@ def environment(threads):
                if "lib" in dirs and os.path.basename(root).startswith("scipy_openblas")]
     places += [os.path.join(multiarch, "blis-pthread")]
     n = str(threads)
-    return {**told(), **os.environ, "LD_LIBRARY_PATH": ":".join(places), "OMP_NUM_THREADS": n,
+    return {**os.environ, **told(), "LD_LIBRARY_PATH": ":".join(places), "OMP_NUM_THREADS": n,
             "MKL_NUM_THREADS": n, "OPENBLAS_NUM_THREADS": n, "BLIS_NUM_THREADS": n,
             "MKL_THREADING_LAYER": "SEQUENTIAL" if threads == 1 else "GNU",
             "MKL_INTERFACE_LAYER": "LP64", "OPENBLAS_THREAD_TIMEOUT": "4"}

@@ -8,7 +8,7 @@
 #define TRIES 3u
 #define BLANK 32u                       /* runs between them that tell nothing */
 #define PAYS_NS ((uint64_t)2000000)     /* runs shorter than this gain nothing */
-#define LONGEST_NS ((uint64_t)50000000) /* of a run: who comes meanwhile waits for it */
+#define LONGEST_NS ((uint64_t)40000000) /* of a run: who comes meanwhile waits for it */
 #define STALE_NS ((uint64_t)1000000000) /* runs so far apart are not compared */
 /* After it did not pay: the machine may have been busy. */
 #define AGAIN_NS ((uint64_t)60000000000)
