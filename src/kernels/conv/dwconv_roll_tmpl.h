@@ -60,6 +60,7 @@ VF_INLINE void roll_line(__m512 sum[][ROLL_VECS], const __m512 *w, const __m512 
 typedef struct roll_end {
     __m512 bias, lo, hi;
     bool fused, clip;
+    int64_t oy, end; /* lines of outputs */
 } roll_end;
 
 VF_INLINE void roll_store(const roll_end *e, float *y, const __m512 *sum, const int n_v, vm out,
@@ -94,9 +95,10 @@ VF_INLINE roll_side roll_beside(const float *x, bool there, int64_t step)
 /* Output lines [oy, end) of a plane of stride 1 from lines iy of the input on; sum[0] is the line
    that ends first. */
 VF_INLINE void roll_lines_1(const plane *p, const roll *t, const __m512 w[9], const roll_end *e,
-                            const float *x0, float *y, int64_t oy, int64_t end, const int n_v)
+                            const float *x0, float *y, const int n_v)
 {
-    const int64_t h_in = p->g->in[1], w_in = p->g->in[2], w_out = p->g->out[2];
+    const int64_t oy = e->oy, end = e->end, h_in = p->g->in[1], w_in = p->g->in[2],
+                  w_out = p->g->out[2];
     const roll_side before = roll_beside(x0 - 1, t->before, w_in),
                     behind = roll_beside(x0 + n_v * VF_LANES, t->behind, w_in);
     __m512 sum[3][ROLL_VECS];
@@ -129,9 +131,10 @@ VF_INLINE void roll_lines_1(const plane *p, const roll *t, const __m512 w[9], co
 /* So of stride 2: a line of the input is the last one of an output and the first one of the next,
    or in the middle of that. */
 VF_INLINE void roll_lines_2(const plane *p, const roll *t, const __m512 w[9], const roll_end *e,
-                            const float *x0, float *y, int64_t oy, int64_t end, const int n_v)
+                            const float *x0, float *y, const int n_v)
 {
-    const int64_t h_in = p->g->in[1], w_in = p->g->in[2], w_out = p->g->out[2];
+    const int64_t oy = e->oy, end = e->end, h_in = p->g->in[1], w_in = p->g->in[2],
+                  w_out = p->g->out[2];
     const roll_side before = roll_beside(x0 - 1, t->before, w_in);
     __m512 sum[2][ROLL_VECS];
     DW_UNROLL
@@ -172,16 +175,21 @@ VF_INLINE void roll_block(const plane *p, int64_t ox, int64_t oy, int64_t end, c
     const roll t = roll_at(p->g, ox, n_v, s);
     for (int64_t c = 0; c < p->n_planes; c++) {
         const float *weights = p->w + c * 9, *x0 = p->x + c * p->n_in + t.ix + 1;
-        const roll_end e = {_mm512_set1_ps(p->bias[p->fused ? c : 0]), _mm512_set1_ps(p->clip_lo),
-                            _mm512_set1_ps(p->clip_hi), p->fused, p->clip};
+        const roll_end e = {_mm512_set1_ps(p->bias[p->fused ? c : 0]),
+                            _mm512_set1_ps(p->clip_lo),
+                            _mm512_set1_ps(p->clip_hi),
+                            p->fused,
+                            p->clip,
+                            oy,
+                            end};
         __m512 w[9]; /* the last line of a window first: it is that of the output that ends */
         DW_UNROLL
         for (int i = 0; i < 9; i++) w[i] = _mm512_set1_ps(weights[(2 - i / 3) * 3 + i % 3]);
         float *y = p->y + c * p->n_out + ox;
         if (s == 1)
-            roll_lines_1(p, &t, w, &e, x0, y, oy, end, n_v);
+            roll_lines_1(p, &t, w, &e, x0, y, n_v);
         else
-            roll_lines_2(p, &t, w, &e, x0, y, oy, end, n_v);
+            roll_lines_2(p, &t, w, &e, x0, y, n_v);
     }
 }
 

@@ -4,7 +4,7 @@
 #include "kernels/qgemm/qgemm.h"
 
 lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni, lmn_qgemm_i8_dot_avx512vnni,
-    lmn_qgemm_i8_dot_avx512wide, lmn_qgemm_i8_dot_amx;
+    lmn_qgemm_i8_dot_wide_avx512vnni, lmn_qgemm_i8_dot_amx;
 lmn_qgemm_lines_fn lmn_qgemm_i8_lines_amx;
 lmn_qgemm_pack_fn lmn_qgemm_i8_pack_bt_avx512vnni, lmn_qgemm_i8_pack_bt_amx;
 

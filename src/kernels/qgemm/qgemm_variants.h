@@ -12,7 +12,8 @@ X(i8, avx2, AVX2, 10, 6, 16, 2, 2, 2, false, NULL, NULL, 0, NULL, NULL, false, 3
 X(i8, avx512vnni, AVX512VNNI, 30, 8, 48, 4, 1, 1, true, lmn_qgemm_i8_stream_avx512vnni,
   lmn_qgemm_i8_dot_avx512vnni, 0, lmn_qgemm_i8_pack_bt_avx512vnni, NULL, false, 393216, avx512vnni)
 X(i8, avx512wide, AVXVNNI, 35, 8, 48, 4, 1, 1, true, lmn_qgemm_i8_stream_avx512vnni,
-  lmn_qgemm_i8_dot_avx512wide, 0, lmn_qgemm_i8_pack_bt_avx512vnni, NULL, false, 147456, avx512vnni)
+  lmn_qgemm_i8_dot_wide_avx512vnni, 0, lmn_qgemm_i8_pack_bt_avx512vnni, NULL, false, 147456,
+  avx512vnni)
 X(i8, amx, AMX, 40, 32, 32, 64, 1, 1, false, lmn_qgemm_i8_stream_avx512vnni, lmn_qgemm_i8_dot_amx,
   32, lmn_qgemm_i8_pack_bt_amx, lmn_qgemm_i8_lines_amx, true, 393216, amx)
 #elif defined(__aarch64__)

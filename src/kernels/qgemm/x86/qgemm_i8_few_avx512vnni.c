@@ -8,7 +8,7 @@
 enum { GROUP = 4 };
 
 lmn_qgemm_stream_fn lmn_qgemm_i8_stream_avx512vnni, lmn_qgemm_i8_dot_avx512vnni,
-    lmn_qgemm_i8_dot_avx512wide;
+    lmn_qgemm_i8_dot_wide_avx512vnni;
 
 /* ---- B row-major -------------------------------------------------------------------------------
  */
@@ -304,7 +304,7 @@ void lmn_qgemm_i8_dot_avx512vnni(const lmn_qgemm_stream *s)
 /* Rows of A that do not stay in the first cache pass in pieces of k. */
 enum { DOT_NEAR = 48 << 10, DOT_K = 2048 };
 
-void lmn_qgemm_i8_dot_avx512wide(const lmn_qgemm_stream *s)
+void lmn_qgemm_i8_dot_wide_avx512vnni(const lmn_qgemm_stream *s)
 {
     const int64_t done = dot_runs(s);
     const int64_t most = s->m * s->k > DOT_NEAR ? DOT_K : lmn_max_i64(1, s->k);
