@@ -155,7 +155,7 @@ LAMINA_API uint64_t lamina_session_trim(lamina_session *session, uint64_t keep_b
 typedef struct lamina_session_stats {
     size_t size; /* set by the caller to sizeof(lamina_session_stats) */
     uint64_t n_runs, n_plans_made, n_plan_hits;
-    uint64_t idle_bytes;            /* activation memory held by idle plans */
+    uint64_t idle_bytes;            /* activation memory that waits for a run */
     uint64_t n_nodes, n_nodes_fast; /* nodes after optimisation; those with a fast kernel */
     uint64_t run_ns;                /* with profile: wall time of the runs that it noted */
     /* Weights packed for the kernels. Strings are lent until the session is gone */

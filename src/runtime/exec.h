@@ -22,6 +22,13 @@ typedef struct lmn_exec lmn_exec;
 typedef struct lmn_plan lmn_plan;
 typedef struct lmn_frame lmn_frame;
 
+/* Memory for the activations of one run at a time, of any plan of the session. */
+typedef struct lmn_block {
+    struct lmn_block *next;
+    uint64_t bytes; /* of data */
+    _Alignas(LMN_TENSOR_ALIGN) uint8_t data[];
+} lmn_block;
+
 #define LMN_MAX_DEVICES 8
 /* Devices of an engine, in order of preference (last registered first). */
 typedef struct lmn_devices {
@@ -79,9 +86,9 @@ struct lmn_plan {
 struct lmn_frame {
     lmn_frame *next;
     lmn_exec *x;
-    lmn_plan *plan; /* NULL: everything on the heap */
-    uint8_t *arena;
-    uint64_t arena_bytes; /* its own: an idle frame may outlive its plan */
+    lmn_plan *plan;       /* NULL: everything on the heap */
+    lmn_block *block;     /* while it runs */
+    uint8_t *arena;       /* where plan_data points into: the block it had last */
     lamina_tensor *slots; /* n_values */
     lamina_tensor **at;   /* n_values: the slot, a constant, or NULL for value 0 */
     lamina_tensor **io;   /* in and out pointers of all steps, back to back */
@@ -114,10 +121,11 @@ struct lamina_session {
     lmn_workpool *pool;
     lmn_packs *packs;
     lmn_exec *x;
-    lmn_mutex lock; /* guards plans, idle frames, runs, stats */
+    lmn_mutex lock; /* guards plans, idle frames, blocks, runs, stats */
     lmn_plan *plans;
     lmn_run *runs;
     uint32_t n_plans;
+    lmn_block *blocks; /* that wait for a run, most recently used first */
     uint64_t idle_bytes, n_runs, n_plans_made, n_plan_hits;
     lmn_spans spans;      /* as it was when the session was made */
     lmn_tune_table tuned; /* choices of the file, immutable */
@@ -138,10 +146,12 @@ void lmn_exec_destroy(lmn_exec *x);
 lamina_status lmn_plan_create(lmn_exec *x, const int64_t *key, size_t n_key,
                               const lamina_tensor *const *in, lmn_plan **out, lamina_error *err);
 void lmn_plan_destroy(lmn_exec *x, lmn_plan *p);
-/* A new frame for x with the memory of plan p (NULL: everything on the heap). */
+/* A new frame for x and plan p, which needs a place to run (NULL: everything on the heap). */
 lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out);
 void lmn_frame_destroy(lmn_frame *f);
-/* Let go of what the slots hold; the memory of the plan stays. */
+/* The next run is in this block, of the bytes of its plan at least; NULL where that needs none. */
+void lmn_frame_place(lmn_frame *f, lmn_block *b);
+/* Let go of what the slots hold. */
 void lmn_frame_clear(lmn_frame *f);
 /* Bind inputs (borrowed), run all steps, hand out n_out refs. *n_done: steps finished. */
 lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in, size_t n_in,
@@ -149,13 +159,13 @@ lamina_status lmn_frame_run(lmn_frame *f, lmn_run *run, lamina_tensor *const *in
 
 /*
  * The plan cache. Both under no lock, each takes it once: enter finds or makes a frame for these
- * inputs and lists the run as in flight; leave unlists it and parks the frame, within the bounds of
- * the session.
+ * inputs, with memory, and lists the run as in flight; leave unlists it and parks the frame and the
+ * memory, within the bounds of the session.
  */
 lamina_status lmn_plans_enter(lamina_session *s, const int64_t *key, size_t n_key,
                               const lamina_tensor *const *in, lmn_run *run, lmn_frame **out);
 void lmn_plans_leave(lamina_session *s, lmn_run *run, lmn_frame *f, size_t n_done);
-/* Release idle activation memory, least recently used first, until keep_bytes are left. */
+/* Release waiting blocks, least recently used first, until keep_bytes are left. */
 uint64_t lmn_plans_trim(lamina_session *s, uint64_t keep_bytes);
 /* Release every plan; no run is in flight. */
 void lmn_plans_destroy(lamina_session *s);

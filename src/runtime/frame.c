@@ -4,7 +4,6 @@
  */
 #include "runtime/exec.h"
 
-#include "base/os/os_memory.h"
 #include "ops/node.h"
 
 #include <string.h>
@@ -21,13 +20,24 @@ static void resolve_io(lmn_frame *f)
         for (int32_t k = 0; k < n->op.n_in; k++) *io++ = f->at[n->in[k]];
         for (int32_t k = 0; k < n->op.n_out; k++, o++) {
             *io++ = f->at[n->out[k]];
-            f->plan_data[o] = NULL;
-            f->plan_bytes[o] = 0;
-            if (!f->plan || !n->out[k] || f->plan->offset[n->out[k]] < 0) continue;
-            f->plan_data[o] = f->arena + f->plan->offset[n->out[k]];
-            f->plan_bytes[o] = f->plan->bytes[n->out[k]];
+            if (f->plan && n->out[k] && f->plan->offset[n->out[k]] >= 0)
+                f->plan_bytes[o] = f->plan->bytes[n->out[k]];
         }
     }
+}
+
+void lmn_frame_place(lmn_frame *f, lmn_block *b)
+{
+    const lmn_graph *g = f->x->g;
+    f->block = b;
+    if (!b || b->data == f->arena) return;
+    f->arena = b->data;
+    size_t o = 0;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        for (int32_t k = 0; k < g->nodes[i].op.n_out; k++, o++) {
+            const lmn_vid v = g->nodes[i].out[k];
+            if (v && f->plan->offset[v] >= 0) f->plan_data[o] = f->arena + f->plan->offset[v];
+        }
 }
 
 lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
@@ -48,11 +58,8 @@ lamina_status lmn_frame_create(lmn_exec *x, lmn_plan *p, lmn_frame **out)
     f->plan_data = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_data, "frame");
     f->plan_bytes = lmn_calloc(a, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
     if (x->session->profile) f->spans = lmn_calloc(a, g->n_nodes + 1, sizeof *f->spans, "frame");
-    f->arena_bytes = p ? p->arena_bytes : 0;
-    if (f->arena_bytes) f->arena = lmn_alloc(a, f->arena_bytes, LMN_TENSOR_ALIGN, "activations");
-    if (f->arena) lmn_advise_huge(f->arena, f->arena_bytes);
     if (!f->slots || !f->at || !f->io || !f->plan_data || !f->plan_bytes ||
-        (x->session->profile && !f->spans) || (f->arena_bytes && !f->arena)) {
+        (x->session->profile && !f->spans)) {
         lmn_frame_destroy(f);
         return LAMINA_E_NOMEM;
     }
@@ -80,7 +87,6 @@ void lmn_frame_destroy(lmn_frame *f)
     lmn_cfree(a, f->plan_data, f->n_outs + 1, sizeof *f->plan_data, "frame");
     lmn_cfree(a, f->plan_bytes, f->n_outs + 1, sizeof *f->plan_bytes, "frame");
     lmn_cfree(a, f->spans, g->n_nodes + 1, sizeof *f->spans, "frame");
-    lmn_free(a, f->arena, f->arena_bytes, LMN_TENSOR_ALIGN, "activations");
     lmn_cfree(a, f, 1, sizeof *f, "frame");
 }
 

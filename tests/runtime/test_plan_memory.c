@@ -100,7 +100,7 @@ static bool place_of(const watch *w, const lmn_frame *f, size_t v, uint64_t *at,
         return true;
     }
     if (t->kind != LAMINA_KIND_TENSOR || (const uint8_t *)t->data < f->arena ||
-        (const uint8_t *)t->data >= f->arena + f->arena_bytes)
+        (const uint8_t *)t->data >= f->arena + f->plan->arena_bytes)
         return false;
     *at = (uint64_t)((const uint8_t *)t->data - f->arena);
     *bytes = t->data_bytes;
@@ -196,18 +196,18 @@ static void before_step(void *ctx, lmn_frame *f, size_t i)
         check_facts(w, f, i);
     else if (i <= w->before)
         w->begins = true; /* a step sees less than the run was given: checked behind the stretch */
-    if (!f->arena_bytes || f->arena_bytes > MAX_ARENA) return;
-    memset(used, 0, f->arena_bytes);
+    if (!f->plan->arena_bytes || f->plan->arena_bytes > MAX_ARENA) return;
+    memset(used, 0, f->plan->arena_bytes);
     for (size_t v = 1; v < w->g->n_values; v++) {
         if (!lives(w, f, v, i)) continue;
         uint64_t at = 0, bytes = 0;
         (void)place_of(w, f, v, &at, &bytes);
-        T_CHECK(at + bytes <= f->arena_bytes);
+        T_CHECK(at + bytes <= f->plan->arena_bytes);
         memset(used + at, 1, bytes);
         live[n++] = (lmn_vid)v;
     }
     check_pairs(w, f, live, n);
-    for (size_t b = 0; b < f->arena_bytes; b++) {
+    for (size_t b = 0; b < f->plan->arena_bytes; b++) {
         if (!used[b]) f->arena[b] = 0xff; /* NaN as a float, -1 as a size, no bool */
         w->n_poisoned += !used[b];
     }
@@ -250,7 +250,7 @@ static void check_run(rr_model *m, lamina_session *s, int64_t n)
                                     got, m->n_out, &o),
                  &err);
         for (lmn_frame *f = s->plans->idle; f; f = f->next)
-            if (f->arena_bytes) memset(f->arena, 0xff, f->arena_bytes);
+            if (f->plan->arena_bytes) memset(f->arena, 0xff, f->plan->arena_bytes);
         for (size_t i = 0; i < m->n_out; i++) {
             compare(want[i], got[i]);
             lamina_tensor_unref(got[i]);

@@ -175,6 +175,39 @@ static void test_bytes(t_env *env)
     lamina_model_unref(m);
 }
 
+/* Runs one after another take the memory of one, the largest, whatever their shapes; when no plan
+   needs that much any more it goes. */
+static void test_one_block(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_relu_abs(env);
+    const lamina_session_opts o = {
+        .size = sizeof o, .max_plans = 3, .n_threads = 1, .no_optimize = true};
+    lamina_session *s = rt_session(m, &o);
+    T_REQUIRE(s);
+    T_OK(run_rows(env, s, 4000));
+    const uint64_t one = stats(s).idle_bytes;
+    T_CHECK(one >= 4000 * 16);
+    T_OK(run_rows(env, s, 500));
+    T_OK(run_rows(env, s, 2000));
+    T_OK(run_rows(env, s, 4000));
+    T_EQ(stats(s).idle_bytes, one);
+    T_OK(run_rows(env, s, 4100)); /* a little more room than it needs */
+    const uint64_t grown = stats(s).idle_bytes;
+    T_EQ(grown, one + one / 8);
+    T_OK(run_rows(env, s, 4400));
+    T_EQ(stats(s).idle_bytes, grown);
+    T_OK(run_rows(env, s, 500));
+    T_EQ(stats(s).idle_bytes, grown);
+    T_OK(run_rows(env, s, 501));
+    T_OK(run_rows(env, s, 502)); /* the last of the long ones is forgotten */
+    T_CHECK(stats(s).idle_bytes < one);
+    T_OK(run_rows(env, s, 502));
+    T_EQ(stats(s).n_plans_made, 8);
+    lamina_session_destroy(s);
+    lamina_model_unref(m);
+}
+
 /* y = x + d where d is a graph input with an initialiser of the same name. */
 static void test_default(t_env *env)
 {
@@ -363,5 +396,5 @@ static void test_bits(t_env *env)
 }
 
 T_MAIN(T_TEST(test_feeds), T_TEST(test_symbol), T_TEST(test_plans), T_TEST(test_bytes),
-       T_TEST(test_default), T_TEST(test_stats), T_TEST(test_concurrent), T_TEST(test_trim_evicted),
-       T_TEST(test_bits))
+       T_TEST(test_one_block), T_TEST(test_default), T_TEST(test_stats), T_TEST(test_concurrent),
+       T_TEST(test_trim_evicted), T_TEST(test_bits))
