@@ -32,11 +32,19 @@ typedef struct family {
 } family;
 
 static const family families[] = {
-#define X(fam, dt)                                                          \
+#define BLAS(fam, dt)                                                       \
     {(const char *)lmn_##fam##_##dt##_rows, sizeof(struct lmn_##fam##_row), \
      &lmn_##fam##_##dt##_n_rows, offsetof(lmn_kset, fam##_##dt)},
+#ifdef LMN_KSET_BLAS
+#define REST(fam, dt)
+#else
+#define REST BLAS
+#endif
+#define X(fam, dt, whose) whose(fam, dt)
 #include "kernels/kernel_families.h"
 #undef X
+#undef REST
+#undef BLAS
 };
 
 static const lmn_krow *row_of(const family *f, int32_t i)
@@ -87,6 +95,7 @@ static bool obey_pin(const char *p, size_t n, lmn_isa isa, lmn_kset *out)
 bool lmn_kset_choose(const lmn_cpu *cpu, const char *pins, lmn_kset *out)
 {
     lmn_assert(cpu && out);
+    if (LMN_COUNT(families) * sizeof(void *) < sizeof *out) *out = (lmn_kset){0};
     for (size_t f = 0; f < LMN_COUNT(families); f++) {
         const lmn_krow *best = NULL;
         for (int32_t i = 0; i < *families[f].n_rows; i++) {

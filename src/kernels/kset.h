@@ -2,7 +2,8 @@
  * The kernel set: for every family and dtype the one row an engine uses. Chosen once from the CPU
  * word and the pins, then immutable; it holds only pointers to constant rows, so it may be copied.
  * Choice: the highest prio whose ISA bits the CPU has; ties go to the earlier row. Feature bits
- * decide, never brand strings.
+ * decide, never brand strings. liblamina-blas is made with a choice of its own (LMN_KSET_BLAS) that
+ * knows the families marked BLAS alone: the others have no row there and are NULL in the set.
  */
 #ifndef LMN_KERNELS_KSET_H
 #define LMN_KERNELS_KSET_H
@@ -18,7 +19,7 @@ enum { LMN_KSET_SHORTENS = 1 };
 #endif
 
 typedef struct lmn_kset {
-#define X(family, dtype) const struct lmn_##family##_row *family##_##dtype;
+#define X(family, dtype, whose) const struct lmn_##family##_row *family##_##dtype;
 #include "kernels/kernel_families.h"
 #undef X
 } lmn_kset;
