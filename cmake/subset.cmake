@@ -3,7 +3,7 @@
 # LAMINA_OPS   as `tools/subset.py MODEL..` prints them (com.microsoft:QGemm); what these need
 #              is added: their fused forms, Identity, Constant
 # LAMINA_TYPES data types whose fast kernels stay (f32 f64 bf16 f16 i8); others run by reference
-# LAMINA_DEPTHWISE  sizes of square depthwise windows with code of their own (3 5 7), and
+# LAMINA_DEPTHWISE  sizes of square depthwise windows with code of their own (3 5 7), others (any) and
 #              groups of few channels (groups); others run slower
 # LAMINA_ISAS  levels whose kernels stay, portable C always does (avx2 avx512 avx512vnni ...)
 # Each is empty for all. The lists that the sources are made from are written anew, shortened, into a
@@ -14,7 +14,7 @@ set(LAMINA_TYPES "" CACHE STRING "Data types with fast kernels; empty = all")
 set(LAMINA_ISAS "" CACHE STRING "Instruction sets with kernels; empty = all")
 set(LAMINA_DEPTHWISE "" CACHE STRING "Depthwise windows with code of their own; empty = all")
 if(NOT LAMINA_DEPTHWISE STREQUAL "")
-    foreach(size 3 5 7 groups)
+    foreach(size 3 5 7 any groups)
         if(NOT LAMINA_DEPTHWISE MATCHES "${size}")
             string(TOUPPER ${size} size)
             add_compile_definitions(LMN_NO_DEPTHWISE_${size})

@@ -140,6 +140,19 @@ static lmn_conv_geom wide_planes(kc_ctx *kc)
     return g;
 }
 
+/* Single lines under windows of up to 40 taps, of stride 1 or 2. */
+static lmn_conv_geom long_windows(kc_ctx *kc)
+{
+    lmn_conv_geom g = {.n = 1, .c_in = kc_int(kc, 1, 3), .in = {1, 1}, .out = {1, 1}};
+    for (int i = 0; i < 3; i++) g.kernel[i] = g.stride[i] = g.dilation[i] = 1;
+    g.kernel[2] = kc_int(kc, 2, 40), g.stride[2] = kc_int(kc, 1, 2);
+    g.dilation[2] = kc_int(kc, 1, 2), g.in[2] = kc_int(kc, 80, 400);
+    g.pad[2] = kc_int(kc, 0, 20), g.pad_end[2] = kc_int(kc, 0, 20);
+    const int64_t span = g.in[2] + g.pad[2] + g.pad_end[2];
+    g.out[2] = (span - (g.kernel[2] - 1) * g.dilation[2] - 1) / g.stride[2] + 1;
+    return g;
+}
+
 /* Every other row but ref has the bits of this one. */
 static void expect_planes(kc_ctx *kc, const lmn_krow *head, const lmn_dwconv_block *b,
                           const kc_mat *want)
@@ -165,6 +178,7 @@ static void check_dwconv(kc_ctx *kc, const lmn_krow *head)
         kc_case(kc);
         lmn_conv_geom g = c % 4 == 1   ? small_planes(kc)
                           : c % 8 == 3 ? wide_planes(kc)
+                          : c % 8 == 7 ? long_windows(kc)
                                        : random_geom(kc, true);
         g.n = 1, g.groups = g.c_in, g.c_out = g.c_in * kc_int(kc, 1, 2);
         lmn_conv_geom grouped = g;

@@ -25,14 +25,27 @@ typedef struct lmn_dwconv_block {
     const lmn_epi *epi; /* NULL = none */
 } lmn_dwconv_block;
 
-/* Groups of one channel with any window, of a few with 3 x 3 windows: fewer output channels than a
-   tile of the gemm kernel has rows would not repay the packing of their pixels. */
+/* Windows that have loops of their own. */
+static inline bool lmn_dwconv_square(const lmn_conv_geom *g)
+{
+    const int64_t k = g->kernel[1], s = g->stride[1];
+    if (g->kernel[2] != k || g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1)
+        return false;
+    return k == 7 ? s == 1 : (k == 3 || k == 5) && s <= 2;
+}
+
+/* Groups of one channel with any window (but those that many output channels share, which have no
+   loops of their own: a tile reads their pixels once), of a few with 3 x 3 windows: fewer output
+   channels than a tile of the gemm kernel has rows would not repay the packing of their pixels. */
 static inline bool lmn_dwconv_takes(const lmn_conv_geom *g)
 {
-    enum { MOST = 8 };
+    enum { MOST = 8, TILE = 8 };
     const bool flat = g->in[0] == 1 && g->out[0] == 1 && g->kernel[0] == 1 && g->pad[0] == 0;
     if (!flat) return false;
-    if (g->groups == g->c_in) return lmn_conv_volume(g->kernel) > 1;
+    if (g->groups == g->c_in) {
+        const bool shared = g->c_out / g->groups >= TILE && !lmn_dwconv_square(g);
+        return lmn_conv_volume(g->kernel) > 1 && !shared;
+    }
 #ifdef LMN_NO_DEPTHWISE_GROUPS /* cmake/subset.cmake */
     return false;
 #endif

@@ -211,6 +211,118 @@ static void plane_7_1(const plane *p)
 }
 #endif
 
+#ifndef LMN_NO_DEPTHWISE_ANY       /* cmake/subset.cmake */
+enum { ANY_SUMS = 4, ANY_K = 16 }; /* vectors of sums at once; taps of a line with kept masks */
+
+/* A vector of output columns: where its lanes load, by tap. */
+typedef struct any_strip {
+    int64_t ox, ix;          /* its first column, and the input column of the first tap */
+    vm m0[ANY_K], m1[ANY_K]; /* lanes to load; stride 2 loads two vectors */
+    vm out;                  /* lanes to store */
+} any_strip;
+
+VF_INLINE void any_masks(const lmn_conv_geom *g, int64_t ox, int64_t kx, const int s, vm *m0,
+                         vm *m1)
+{
+    int64_t lo, hi;
+    lmn_conv_inside(g, ox, VF_LANES, kx, &lo, &hi);
+    *m0 = s == 2 ? vm_range(2 * lo, 2 * hi - 1) : vm_range(lo, hi);
+    *m1 = s == 2 ? vm_range(2 * lo - VF_LANES, 2 * hi - 1 - VF_LANES) : *m0;
+}
+
+/* Up to four output rows from oy on or, flat, four vectors of one row, all of whose lanes load. */
+VF_INLINE void any_sums(const plane *p, const any_strip *t, int64_t oy, const int s,
+                        const bool flat)
+{
+    const lmn_conv_geom *g = p->g;
+    const int64_t w_in = g->in[2], k = g->kernel[2], down = flat ? 0 : g->stride[1];
+    const int64_t n = flat ? ANY_SUMS : lmn_min_i64(ANY_SUMS, g->out[1] - oy);
+    const int64_t step = flat ? VF_LANES * s : down * w_in;
+    const vm all = vm_first(VF_LANES);
+    vf acc[ANY_SUMS];
+    DW_UNROLL
+    for (int i = 0; i < ANY_SUMS; i++) acc[i] = vf_zero();
+    const float *w = p->w;
+    for (int64_t ky = 0; ky < g->kernel[1]; ky++, w += k) {
+        const int64_t iy = lmn_conv_at(g, 1, oy, ky);
+        const float *src = p->x + iy * w_in + t->ix;
+        unsigned in = 0; /* the rows whose line of input is there */
+        DW_UNROLL
+        for (int i = 0; i < ANY_SUMS; i++)
+            in |= (unsigned)(i < n && iy + i * down >= 0 && iy + i * down < g->in[1]) << i;
+        if (!in) continue;
+        for (int64_t kx = 0; kx < k; kx++, src += g->dilation[2]) {
+            vm m0 = all, m1 = all;
+            if (!flat && kx < ANY_K)
+                m0 = t->m0[kx], m1 = t->m1[kx];
+            else if (!flat)
+                any_masks(g, t->ox, kx, s, &m0, &m1);
+            const vf wt = vf_bcast(w + kx);
+#define ADD(i)                                                           \
+    acc[i] = vf_fma(wt,                                                  \
+                    s == 2 ? vf_load_even_masked(src + (i)*step, m0, m1) \
+                    : flat ? vf_load(src + (i)*step)                     \
+                           : vf_loadm(src + (i)*step, m0),               \
+                    acc[i])
+            if (in == 15) {
+                DW_UNROLL
+                for (int i = 0; i < ANY_SUMS; i++) ADD(i);
+            } else {
+                DW_UNROLL
+                for (int i = 0; i < ANY_SUMS; i++)
+                    if (in >> i & 1) ADD(i);
+            }
+#undef ADD
+        }
+    }
+    const vf bias = vf_bcast(p->bias), clip_lo = vf_set1(p->clip_lo), clip_hi = vf_set1(p->clip_hi);
+    float *y = p->y + oy * g->out[2] + t->ox;
+    DW_UNROLL
+    for (int i = 0; i < ANY_SUMS; i++, y += flat ? VF_LANES : g->out[2]) {
+        if (i >= n) break;
+        if (p->fused) acc[i] = vf_min(clip_hi, vf_max(clip_lo, vf_add(acc[i], bias)));
+        if (flat)
+            vf_store(y, acc[i]);
+        else
+            vf_storem(y, t->out, acc[i]);
+    }
+}
+
+/* Columns from ox on of a single row that are four whole vectors. */
+VF_INLINE bool any_flat(const lmn_conv_geom *g, int64_t ox, const int s)
+{
+    const int64_t first = lmn_conv_at(g, 2, ox, 0), n = ANY_SUMS * VF_LANES;
+    const int64_t last = lmn_conv_at(g, 2, ox, g->kernel[2] - 1) + n * s;
+    return g->out[1] == 1 && ox + n <= g->out[2] && first >= 0 && last <= g->in[2];
+}
+
+/* Any window of stride 1 or 2 across. */
+VF_INLINE void plane_lines(const plane *p, const int s)
+{
+    const lmn_conv_geom *g = p->g;
+    for (int64_t ox = 0; ox < g->out[2];) {
+        any_strip t = {.ox = ox, .ix = lmn_conv_at(g, 2, ox, 0), .out = vm_first(g->out[2] - ox)};
+        if (any_flat(g, ox, s)) {
+            any_sums(p, &t, 0, s, true);
+            ox += ANY_SUMS * VF_LANES;
+            continue;
+        }
+        for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], ANY_K); kx++)
+            any_masks(g, ox, kx, s, &t.m0[kx], &t.m1[kx]);
+        for (int64_t oy = 0; oy < g->out[1]; oy += ANY_SUMS) any_sums(p, &t, oy, s, false);
+        ox += VF_LANES;
+    }
+}
+static void plane_lines_1(const plane *p)
+{
+    plane_lines(p, 1);
+}
+static void plane_lines_2(const plane *p)
+{
+    plane_lines(p, 2);
+}
+#endif
+
 /* Any kernel, stride and dilation: one output vector at a time, gathered lane by lane unless the
    stride is 1. */
 static void plane_any(const plane *p)
@@ -252,30 +364,44 @@ static bool plane_fuse(plane *p, const lmn_epi *epi)
     return true;
 }
 
-static plane_fn *plane_pick(const lmn_conv_geom *g)
+/* What takes a window that has no loops of its own. */
+static plane_fn *plane_other(const lmn_conv_geom *g)
+{
+#ifndef LMN_NO_DEPTHWISE_ANY
+    if (g->stride[2] <= 2) return g->stride[2] == 1 ? plane_lines_1 : plane_lines_2;
+#endif
+    (void)g;
+    return plane_any;
+}
+
+/* *own: the loops want strips (plane_strips). */
+static plane_fn *plane_pick(const lmn_conv_geom *g, bool *own)
 {
     const int64_t k = g->kernel[1], s = g->stride[1];
+    *own = true;
 #ifndef LMN_NO_DEPTHWISE_GROUPS
     if (g->groups != g->c_in) return s == 1 ? many_3_1 : many_3_2;
 #endif
-    if (g->kernel[2] != k || g->stride[2] != s || g->dilation[1] != 1 || g->dilation[2] != 1)
-        return plane_any;
+    if (lmn_dwconv_square(g)) {
 #ifndef LMN_NO_DEPTHWISE_3
-    if (k == 3) return s == 1 ? plane_3_1 : s == 2 ? plane_3_2 : plane_any;
+        if (k == 3) return s == 1 ? plane_3_1 : plane_3_2;
 #endif
 #ifndef LMN_NO_DEPTHWISE_5
-    if (k == 5) return s == 1 ? plane_5_1 : s == 2 ? plane_5_2 : plane_any;
+        if (k == 5) return s == 1 ? plane_5_1 : plane_5_2;
 #endif
 #ifndef LMN_NO_DEPTHWISE_7
-    if (k == 7 && s == 1) return plane_7_1;
+        if (k == 7) return plane_7_1;
 #endif
-    return plane_any;
+    }
+    *own = false;
+    return plane_other(g);
 }
 
 /* The first strips, and how many planes the loops take at once. */
 static int64_t plane_strips(plane *p, plane_fn *run)
 {
     const lmn_conv_geom *g = p->g;
+    (void)run;
     for (int64_t kx = 0; kx < lmn_min_i64(g->kernel[2], DW_MAX_K); kx++)
         lmn_conv_inside(g, 0, g->out[2], kx, &p->lo[kx], &p->hi[kx]);
 #ifdef DW_OWN_3
@@ -288,7 +414,7 @@ static int64_t plane_strips(plane *p, plane_fn *run)
         return n > 1 ? n / 2 * 2 : 1; /* pairs */
     }
 #endif
-    for (int64_t i = 0; run != plane_any && i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
+    for (int64_t i = 0; i < DW_STRIPS && i * VF_LANES < g->out[2]; i++)
         p->strip[i] = strip_at(p, i * VF_LANES, g->kernel[2], g->stride[2]);
     return 1;
 }
@@ -299,11 +425,12 @@ static void dwconv_run(const lmn_dwconv_block *b, lmn_epi_fn *apply, bool wide)
     static const float none[1];
     const lmn_conv_geom *g = b->g;
     const int64_t kvol = g->kernel[1] * g->kernel[2], mult = g->c_out / g->groups;
-    plane_fn *const run = plane_pick(g);
+    bool own;
+    plane_fn *const run = plane_pick(g, &own);
     plane p = {.g = g, .n_c = g->c_in / g->groups, .bias = none, .wide = wide};
     p.n_in = g->in[1] * g->in[2], p.n_out = g->out[1] * g->out[2];
     p.fused = run != plane_any && plane_fuse(&p, b->epi);
-    const int64_t most = plane_strips(&p, run), end = b->c0 + b->n_c;
+    const int64_t most = own ? plane_strips(&p, run) : 1, end = b->c0 + b->n_c;
     for (int64_t c = b->c0; c < end; c += p.n_planes) {
         const int64_t group = mult == 1 ? c : c / mult; /* dividing takes as long as a few rows */
         p.n_planes = lmn_min_i64(most, end - c), p.w = b->w + c * p.n_c * kvol;
