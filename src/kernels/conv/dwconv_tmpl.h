@@ -288,12 +288,12 @@ VF_INLINE void any_sums(const plane *p, const any_strip *t, int64_t oy, const in
     }
 }
 
-/* Columns from ox on of a single row that are four whole vectors. */
+/* Are the columns from ox on four vectors all of whose lanes load? */
 VF_INLINE bool any_flat(const lmn_conv_geom *g, int64_t ox, const int s)
 {
     const int64_t first = lmn_conv_at(g, 2, ox, 0), n = ANY_SUMS * VF_LANES;
     const int64_t last = lmn_conv_at(g, 2, ox, g->kernel[2] - 1) + n * s;
-    return g->out[1] == 1 && ox + n <= g->out[2] && first >= 0 && last <= g->in[2];
+    return ox + n <= g->out[2] && first >= 0 && last <= g->in[2];
 }
 
 /* Any window of stride 1 or 2 across. */
@@ -303,7 +303,7 @@ VF_INLINE void plane_lines(const plane *p, const int s)
     for (int64_t ox = 0; ox < g->out[2];) {
         any_strip t = {.ox = ox, .ix = lmn_conv_at(g, 2, ox, 0), .out = vm_first(g->out[2] - ox)};
         if (any_flat(g, ox, s)) {
-            any_sums(p, &t, 0, s, true);
+            for (int64_t oy = 0; oy < g->out[1]; oy++) any_sums(p, &t, oy, s, true);
             ox += ANY_SUMS * VF_LANES;
             continue;
         }
