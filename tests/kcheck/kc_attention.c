@@ -166,9 +166,29 @@ typedef struct plan_case {
     lmn_attention_args a;
     int64_t before, behind; /* keys a query sees past and before its own; < 0 = all */
     bool masked;
-    bool half; /* products in bf16 */
+    bool half;               /* products in bf16 */
+    const lmn_hgemm_row *io; /* operands of 16 bits, NULL = f32 */
     kc_mat q, k, v;
 } plan_case;
+
+static bool is_f16(const lmn_hgemm_row *io)
+{
+    return strcmp(io->head.dtype, "f16") == 0;
+}
+
+/* The operand as the plan reads it: in 16 bits beside a guard page, whose values m then has. */
+static const void *as_given(kc_ctx *kc, const plan_case *t, kc_mat *m)
+{
+    if (!t->io) return m->p;
+    const int64_t n = m->rows > 0 ? (m->rows - 1) * m->ld + m->cols : 0;
+    uint16_t *h = kc_buffer(kc, (size_t)n * sizeof *h);
+    for (int64_t i = 0; i < n; i++) {
+        const bool in = i % m->ld < m->cols;
+        h[i] = in ? is_f16(t->io) ? hgemm_to_f16(m->p[i]) : hgemm_to_bf16(m->p[i]) : 0x7fff;
+        if (in) m->p[i] = is_f16(t->io) ? hgemm_from_f16(h[i]) : hgemm_from_bf16(h[i]);
+    }
+    return h;
+}
 
 /* Rounding both factors of a product to bf16, u = 2^-8 each, of its size. */
 static const double half_bound = 0x1.01p-7;
@@ -237,6 +257,8 @@ static void judge_row(const plan_case *t, int64_t b, int64_t h, int64_t i, doubl
         if (t->half) /* a weight is e^(2 worst) off, and rounded; the least ones are flushed */
             bound[c] =
                 (expm1(2 * worst) + half_bound + kc_dot_bound(2 * p->keys + 64, 2)) * mag + 1e-30;
+        if (t->io) /* one rounding more */
+            bound[c] += (is_f16(t->io) ? 0x1p-11 : 0x1p-8) * (fabs(want[c]) + bound[c]) + 0x1p-25;
     }
 }
 
@@ -278,9 +300,9 @@ static void plan_operands(kc_ctx *kc, plan_case *t)
     t->k = operand(kc, s->batch * s->k_heads, s->keys, s->d, s->k_turned);
     t->v = operand(kc, s->batch * s->v_heads, s->keys, s->dv, s->v_turned);
     lmn_attention_args *a = &t->a;
-    *a = (lmn_attention_args){.q = t->q.p,
-                              .k = t->k.p,
-                              .v = t->v.p,
+    *a = (lmn_attention_args){.q = as_given(kc, t, &t->q),
+                              .k = as_given(kc, t, &t->k),
+                              .v = as_given(kc, t, &t->v),
                               .ldk = t->k.ld,
                               .ldv = t->v.ld,
                               .scale = 0.3f,
@@ -305,53 +327,85 @@ static const lmn_hgemm_row *pair_row(kc_ctx *kc)
     return set.hgemm_bf16->rows_f32 ? set.hgemm_bf16 : NULL;
 }
 
-static void make_plan(kc_ctx *kc, const lmn_krow *head, bool half, const lmn_attention_shape *s,
-                      lmn_attention_plan *p)
+static void make_plan(kc_ctx *kc, const lmn_krow *head, bool half, const lmn_hgemm_row *io,
+                      const lmn_attention_shape *s, lmn_attention_plan *p)
 {
     const lmn_attention_row *row = (const lmn_attention_row *)(const void *)head;
     lmn_kset set;
     (void)lmn_kset_choose(kc_cpu(kc), NULL, &set);
-    if (half)
+    if (io)
+        lmn_attention_short_plan(set.gemm_f32, io, half ? io : NULL, row, s, p);
+    else if (half)
         lmn_attention_bf16_plan(set.gemm_f32, pair_row(kc), row, s, p);
     else
         lmn_attention_f32_plan(set.gemm_f32, row, s, p);
 }
 
+/* The result of all chunks, in one order or the other, rows ld apart. */
+static kc_mat plan_result(kc_ctx *kc, const lmn_attention_plan *p, plan_case *t, int64_t ld,
+                          bool back)
+{
+    const lmn_attention_shape *s = &t->s;
+    const int64_t rows = s->batch * s->heads * s->queries, n = (rows - 1) * ld + s->dv;
+    const kc_mat y = kc_output(kc, rows, s->dv, ld);
+    uint16_t *h = t->io ? kc_buffer(kc, (size_t)n * sizeof *h) : NULL;
+    for (int64_t i = 0; h && i < n; i++) h[i] = 0x1234;
+    t->a.y = h ? (void *)h : y.p, t->a.y_step[2] = ld, t->a.y_step[1] = s->queries * ld;
+    t->a.y_step[0] = s->heads * t->a.y_step[1];
+    run_plan(kc, p, &t->a, back);
+    for (int64_t i = 0; h && i < n; i++)
+        if (i % ld < s->dv)
+            y.p[i] = is_f16(t->io) ? hgemm_from_f16(h[i]) : hgemm_from_bf16(h[i]);
+        else if (h[i] != 0x1234)
+            kc_fail(kc, "behind row %d of the result something was written", (int)(i / ld));
+    return y;
+}
+
 static void plan_check(kc_ctx *kc, const lmn_krow *head, plan_case *t)
 {
     random_shape(kc, &t->s);
+    if (t->io) t->s.k_turned = t->s.v_turned = false;
     if (kc_int(kc, 0, 3) == 0) t->behind = kc_int(kc, 0, 50);
     t->masked = kc_int(kc, 0, 2) == 0;
     plan_operands(kc, t);
     const lmn_attention_shape *s = &t->s;
     const int64_t rows = s->batch * s->heads * s->queries;
-    const kc_mat y = kc_output(kc, rows, s->dv, s->dv + 2), y2 = kc_output(kc, rows, s->dv, s->dv);
     lmn_attention_plan p;
-    make_plan(kc, head, t->half, s, &p);
+    make_plan(kc, head, t->half, t->io, s, &p);
     t->half = p.half != NULL;
-    t->a.y = y.p, t->a.y_step[2] = y.ld, t->a.y_step[1] = s->queries * y.ld;
-    t->a.y_step[0] = s->heads * t->a.y_step[1];
-    run_plan(kc, &p, &t->a, false);
+    const kc_mat y = plan_result(kc, &p, t, s->dv + 2, false);
     double *want = kc_doubles(kc, rows * s->dv), *bound = kc_doubles(kc, rows * s->dv),
            *scores = kc_doubles(kc, s->keys);
     for (int64_t r = 0; r < rows; r++)
         judge_row(t, r / s->queries / s->heads, r / s->queries % s->heads, r % s->queries, scores,
                   want + r * s->dv, bound + r * s->dv);
     kc_expect(kc, &y, want, bound, t->half ? "attention in bf16" : "attention");
-    t->a.y = y2.p, t->a.y_step[2] = y2.ld, t->a.y_step[1] = s->queries * y2.ld;
-    t->a.y_step[0] = s->heads * t->a.y_step[1];
-    run_plan(kc, &p, &t->a, true);
+    const kc_mat y2 = plan_result(kc, &p, t, s->dv, true);
     kc_expect_bits(kc, &y2, &y, "backwards");
 }
 
+/* In f32, with products in bf16, and by operands of 16 bits of either kind. */
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
     const int n_cases = kc_quick(kc) ? 60 : 1500;
-    for (int half = 0; half < (pair_row(kc) ? 2 : 1); half++) {
-        for (int c = 0; c < n_cases; c++) {
+    lmn_kset set;
+    (void)lmn_kset_choose(kc_cpu(kc), NULL, &set);
+    const struct {
+        bool half;
+        const lmn_hgemm_row *io;
+    } kinds[] = {{false, NULL},
+                 {true, NULL},
+                 {false, set.hgemm_bf16},
+                 {true, set.hgemm_bf16},
+                 {false, set.hgemm_f16}};
+    for (size_t kind = 0; kind < LMN_COUNT(kinds); kind++) {
+        if (kinds[kind].half && !pair_row(kc)) continue;
+        for (int c = 0; c < (kinds[kind].io ? n_cases / 2 : n_cases); c++) {
             kc_case(kc);
-            plan_case t = {
-                .before = kc_int(kc, 0, 1) ? -1 : kc_int(kc, 1, 40), .behind = -1, .half = half};
+            plan_case t = {.before = kc_int(kc, 0, 1) ? -1 : kc_int(kc, 1, 40),
+                           .behind = -1,
+                           .half = kinds[kind].half,
+                           .io = kinds[kind].io};
             plan_check(kc, head, &t);
         }
     }
@@ -407,7 +461,7 @@ static void bench_plan(kc_ctx *kc, const lmn_krow *head)
                                        .d = d,
                                        .dv = d};
         char what[64];
-        make_plan(kc, head, half, &s, &t.p);
+        make_plan(kc, head, half, NULL, &s, &t.p);
         t.a = (lmn_attention_args){.q = kc_bench_floats(kc, h * m * d),
                                    .k = kc_bench_floats(kc, g * n * d),
                                    .v = kc_bench_floats(kc, g * n * d),

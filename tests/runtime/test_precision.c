@@ -229,6 +229,46 @@ static void test_16_bits(t_env *env)
     }
 }
 
+/* Attention of 16 bits, causal: one rounding of the result, in bf16 those of the weights too. */
+static void test_attention_16_bits(t_env *env)
+{
+    rt_cpu(env);
+    for (int d = 0; d < 2; d++) {
+        static pb g, bytes, attr;
+        const lamina_dtype dt = d ? LAMINA_F16 : LAMINA_BF16;
+        g.n = bytes.n = attr.n = 0;
+        rt_attr_int(&attr, "is_causal", 1);
+        rt_node(&g, "Attention", "x x x", "y", &attr);
+        pb_str(&g, 2, "g");
+        rt_port(&g, 11, "x", dt, "B H S 72");
+        rt_port(&g, 12, "y", dt, "B H S 72");
+        pb_int(&bytes, 1, 11);
+        pb_opset(&bytes, 8, "", 23);
+        pb_msg(&bytes, 7, &g);
+        lamina_model *m = rt_load_bytes(env, &bytes);
+        T_REQUIRE(m);
+        for (int few = 0; few < 2; few++) {
+            lamina_tensor *x = numbers(env, dt, 4, (int64_t[]){2, 3, few ? 5 : ROWS, K}), *y[3];
+            for (int r = 0; r < 3; r++) {
+                const lamina_session_opts o = {.size = sizeof o,
+                                               .reference = r == 2,
+                                               .precision = r ? LAMINA_PRECISION_BF16
+                                                              : LAMINA_PRECISION_EXACT};
+                lamina_session *s = rt_session(m, &o);
+                T_REQUIRE(s);
+                if (r < 2) T_CHECK(named(s, d ? "hgemm.f16" : "hgemm.bf16"));
+                y[r] = run_once(s, x);
+                lamina_session_destroy(s);
+            }
+            T_CHECK(off(y[2], y[0]) <= (d ? 0x1p-11 : 0x1p-8));
+            T_CHECK(off(y[2], y[1]) <= (d ? 0x1p-11 : 0x1p-6));
+            for (int r = 0; r < 3; r++) lamina_tensor_unref(y[r]);
+            lamina_tensor_unref(x);
+        }
+        lamina_model_unref(m);
+    }
+}
+
 static void test_unknown(t_env *env)
 {
     lamina_error err = {0};
@@ -475,4 +515,4 @@ static void test_short_bounds(t_env *env)
 
 T_MAIN(T_TEST(test_sessions), T_TEST(test_short), T_TEST(test_short_bounds), T_TEST(test_heads),
        T_TEST(test_chain), T_TEST(test_movers), T_TEST(test_mean), T_TEST(test_auto_refuses),
-       T_TEST(test_16_bits), T_TEST(test_unknown))
+       T_TEST(test_16_bits), T_TEST(test_attention_16_bits), T_TEST(test_unknown))

@@ -33,6 +33,12 @@ bool lmn_cpu_attend_fits(const lmn_attention_shape *s)
 
 bool lmn_cpu_attend_takes(const lmn_cpu_dev *dev, const lamina_node *node, char *text, size_t cap)
 {
+    const lmn_fact *f = node->op->n_in > 0 ? node->in[0] : NULL;
+    if (f && f->kind == LMN_FACT_TENSOR && lmn_cpu_is_half(f->dtype)) {
+        const lmn_krow *row = &lmn_cpu_hgemm(dev, f->dtype)->head;
+        (void)lmn_format(text, cap, "%s.%s:%s", row->family, row->dtype, row->variant);
+        return true;
+    }
     if (!lmn_cpu_takes_f32(node, 0, &dev->kset.attention_f32->head, text, cap)) return false;
     if (lmn_cpu_may_bf16(dev, node)) lmn_cpu_name_bf16(dev, node, text, cap);
     return true;
@@ -51,11 +57,25 @@ lamina_status lmn_cpu_attend_init(const lmn_cpu_dev *dev, const lamina_node *nod
     return LAMINA_OK;
 }
 
-/* All of it, products in f32, or in bf16 where *bf16 asks and the plan then takes it. */
+/* Chunks and merges of j. */
+static lamina_status run_job(lmn_eval *ec, attend_job *j, lmn_attention_args *args)
+{
+    j->args = args;
+    LMN_TRY(lmn_cpu_worker_scratch(ec, j->plan.scratch_bytes, &j->scratch));
+    args->shared = NULL;
+    if (j->plan.shared_bytes) args->shared = lmn_scratch(ec, j->plan.shared_bytes);
+    if (j->plan.shared_bytes && !args->shared)
+        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
+    lmn_par_for(ec->par, j->plan.n_chunks, attend_chunk, j);
+    lmn_par_for(ec->par, j->plan.n_merges, attend_merge, j);
+    return LAMINA_OK;
+}
+
+/* All of it in f32, with products in bf16 where *bf16 asks and the plan then takes it. */
 static lamina_status attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_attention_shape *shape,
                             lmn_attention_args *args, bool *bf16)
 {
-    attend_job j = {.args = args};
+    attend_job j;
     const lmn_gemm_row *gemm = dev->kset.gemm_f32;
     const lmn_attention_row *row = dev->kset.attention_f32;
     if (*bf16)
@@ -63,19 +83,29 @@ static lamina_status attend(lmn_eval *ec, const lmn_cpu_dev *dev, const lmn_atte
     else
         lmn_attention_f32_plan(gemm, row, shape, &j.plan);
     *bf16 = j.plan.half != NULL;
-    LMN_TRY(lmn_cpu_worker_scratch(ec, j.plan.scratch_bytes, &j.scratch));
-    args->shared = NULL;
-    if (j.plan.shared_bytes) args->shared = lmn_scratch(ec, j.plan.shared_bytes);
-    if (j.plan.shared_bytes && !args->shared)
-        return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
-    lmn_par_for(ec->par, j.plan.n_chunks, attend_chunk, &j);
-    lmn_par_for(ec->par, j.plan.n_merges, attend_merge, &j);
-    return LAMINA_OK;
+    return run_job(ec, &j, args);
 }
 
-lamina_status lmn_cpu_attend(lmn_eval *ec, const lamina_kernel *k, const lmn_attention_shape *shape,
-                             lmn_attention_args *args)
+/* Operands of 16 bits: widened a block at a time, so that the result alone is rounded, or, where
+   the session multiplies in bf16, those of bf16 as they are. */
+static lamina_status attend_short(lmn_eval *ec, const lamina_kernel *k, lamina_dtype dt,
+                                  const lmn_attention_shape *shape, lmn_attention_args *args)
 {
+    attend_job j;
+    const lmn_kset *set = &k->dev->kset;
+    const lmn_hgemm_row *io = lmn_cpu_hgemm(k->dev, dt);
+    const bool asked =
+        k->precision == LAMINA_PRECISION_BF16 || k->precision == LAMINA_PRECISION_INT8;
+    const bool pairs = asked && dt == LAMINA_BF16 && io->rows_f32;
+    lmn_attention_short_plan(set->gemm_f32, io, pairs ? io : NULL, set->attention_f32, shape,
+                             &j.plan);
+    return run_job(ec, &j, args);
+}
+
+lamina_status lmn_cpu_attend(lmn_eval *ec, const lamina_kernel *k, lamina_dtype dt,
+                             const lmn_attention_shape *shape, lmn_attention_args *args)
+{
+    if (lmn_cpu_is_half(dt)) return attend_short(ec, k, dt, shape, args);
     lmn_cpu_trial *trial = k->state;
     const lmn_cpu_verdict verdict = lmn_cpu_trial_verdict(trial);
     bool bf16 = verdict == LMN_CPU_SHORT;

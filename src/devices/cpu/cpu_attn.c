@@ -1,5 +1,5 @@
 /*
- * GroupQueryAttention and MultiHeadAttention in f32: the operator places queries, keys and values
+ * GroupQueryAttention and MultiHeadAttention: the operator places queries, keys and values
  * (ops/attn.h), the attention itself is the driver's.
  */
 #include "devices/cpu/cpu_attend.h"
@@ -63,7 +63,8 @@ static lamina_status run_fast(lmn_eval *ec, lmn_attn *a, const void *kernel)
                                    .keys = a->capacity,
                                    .d = a->d,
                                    .dv = a->dv};
-    if (a->dt != LAMINA_F32 || a->qk || !a->y || lmn_count(a->y) == 0 || !lmn_cpu_attend_fits(&s))
+    if ((a->dt != LAMINA_F32 && !lmn_cpu_is_half(a->dt)) || a->qk || !a->y ||
+        lmn_count(a->y) == 0 || !lmn_cpu_attend_fits(&s))
         return lmn_attn_run(ec, a, NULL);
     attn_job j = {.a = a, .dev = k->dev};
     const int64_t q = a->queries * a->d, key = a->capacity * a->d, v = a->capacity * a->dv;
@@ -82,7 +83,7 @@ static lamina_status run_fast(lmn_eval *ec, lmn_attn *a, const void *kernel)
                                .edit = a->biased || a->softcap > 0.0 ? edit : NULL,
                                .ctx = &j};
     LMN_TRY(read_sinks(ec, a, &args.sink));
-    return lmn_cpu_attend(ec, k, &s, &args);
+    return lmn_cpu_attend(ec, k, a->dt, &s, &args);
 }
 
 static lamina_status run_gqa(const lamina_kernel *k, lmn_eval *ec)
@@ -98,7 +99,7 @@ static lamina_status run_mha(const lamina_kernel *k, lmn_eval *ec)
 const lmn_cpu_binding lmn_cpu_group_query_attention = {
     .domain = "com.microsoft",
     .op = "GroupQueryAttention",
-    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_trial),
     .init = lmn_cpu_attend_init,
     .supports = lmn_cpu_attend_takes,
@@ -107,7 +108,7 @@ const lmn_cpu_binding lmn_cpu_group_query_attention = {
 const lmn_cpu_binding lmn_cpu_multi_head_attention = {
     .domain = "com.microsoft",
     .op = "MultiHeadAttention",
-    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_trial),
     .init = lmn_cpu_attend_init,
     .supports = lmn_cpu_attend_takes,

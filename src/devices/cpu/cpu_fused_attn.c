@@ -1,5 +1,5 @@
 /*
- * FusedAttention, and in f32 Attention of ai.onnx, on the attention driver. Keys, values and the
+ * FusedAttention, and Attention of ai.onnx, on the attention driver. Keys, values and the
  * result are read and written where their heads lie; the masks of a block of scores are applied
  * while it is in L1. What Attention hides by position (causal, window, padding) is skipped; a mask
  * hides by adding -inf, so that a NaN stays one.
@@ -8,6 +8,7 @@
 #include "devices/cpu/cpu_half.h"
 #include "kernels/elementwise/elementwise.h"
 #include "ops/fusedattn.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -114,7 +115,7 @@ static lamina_status run_fused(const lamina_kernel *k, lmn_eval *ec)
     if (!read_views(&j)) return lmn_cpu_reference(ec);
     j.args.zero_empty = j.args.zero_nan = f->zero_blind;
     if (f->keep.data || f->bias.data || f->dt != LAMINA_F32) j.args.edit = edit_fused;
-    LMN_TRY(lmn_cpu_attend(ec, k, &j.shape, &j.args));
+    LMN_TRY(lmn_cpu_attend(ec, k, LAMINA_F32, &j.shape, &j.args));
     lmn_fattn_done(f);
     return LAMINA_OK;
 }
@@ -163,9 +164,15 @@ static void span_standard(const void *ctx, int64_t b, int64_t h, int64_t i, int6
     *lo = j->left >= 0 ? lmn_max_i64(0, own - j->left) : 0;
 }
 
-static bool view_of(const lamina_tensor *t, int32_t rank, int64_t heads, lmn_fattn_view *v)
+static bool is_of(const lamina_tensor *t, lamina_dtype dt)
 {
-    if (!lmn_cpu_is_f32(t) || t->rank != rank || lmn_count(t) == 0) return false;
+    return t && t->kind == LAMINA_KIND_TENSOR && t->dtype == dt;
+}
+
+static bool view_of(const lamina_tensor *t, lamina_dtype dt, int32_t rank, int64_t heads,
+                    lmn_fattn_view *v)
+{
+    if (!is_of(t, dt) || t->rank != rank || lmn_count(t) == 0) return false;
     *v = (lmn_fattn_view){.data = t->data};
     if (rank == 3 && (heads <= 0 || t->dims[2] % heads)) return false;
     const int64_t width = rank == 3 ? t->dims[2] / heads : t->dims[3],
@@ -179,14 +186,16 @@ static bool view_of(const lamina_tensor *t, int32_t rank, int64_t heads, lmn_fat
     return true;
 }
 
-/* A mask over the keys, or the first of them, which broadcasts over what comes before. */
+/* A mask over the keys, or the first of them, which broadcasts over what comes before. One of 16
+   bits is widened by widen_mask. */
 static bool mask_of(const lamina_tensor *t, attn_job *j)
 {
     lmn_fattn *f = &j->f;
     const int64_t want[4] = {f->batch, f->heads, f->queries, f->keys};
     j->masked = f->keys;
     if (!t) return true;
-    if (t->kind != LAMINA_KIND_TENSOR || (t->dtype != LAMINA_F32 && t->dtype != LAMINA_BOOL) ||
+    if (t->kind != LAMINA_KIND_TENSOR ||
+        (t->dtype != LAMINA_F32 && t->dtype != LAMINA_BOOL && !lmn_cpu_is_half(t->dtype)) ||
         t->rank < 1 || t->rank > 4 || t->dims[t->rank - 1] > f->keys)
         return false;
     lmn_fattn_view *v = t->dtype == LAMINA_BOOL ? &f->keep : &f->bias;
@@ -202,30 +211,42 @@ static bool mask_of(const lamina_tensor *t, attn_job *j)
     return true;
 }
 
-/* Keys or values of all heads with what is past before them, dense, in output o or in scratch. */
-static lamina_status join_past(lmn_eval *ec, int32_t o, const lamina_tensor *past, int64_t old,
-                               lmn_fattn_view *v)
+static lamina_status widen_mask(lmn_eval *ec, const attn_job *j, lmn_fattn_view *v)
 {
+    const lamina_tensor *t = lmn_in(ec, 3);
+    if (!t || !lmn_cpu_is_half(t->dtype)) return LAMINA_OK;
+    const int64_t n = lmn_count(t);
+    float *wide = lmn_wide_scratch(ec, lmn_max_i64(1, n), sizeof *wide);
+    if (!wide) return LAMINA_E_NOMEM;
+    lmn_cpu_widen(lmn_cpu_hgemm(j->dev, t->dtype), wide, t->data, n);
+    v->data = wide;
+    return LAMINA_OK;
+}
+
+/* Keys or values of all heads with what is past before them, dense, in output o or in scratch. */
+static lamina_status join_past(lmn_eval *ec, lamina_dtype dt, int32_t o, const lamina_tensor *past,
+                               int64_t old, lmn_fattn_view *v)
+{
+    const int64_t elem = (int64_t)lmn_dtype_bytes(dt);
     const int64_t total = old + v->dims[2], width = v->dims[3],
                   dims[4] = {v->dims[0], v->dims[1], total, width};
     lamina_tensor *t = NULL;
-    float *to;
-    LMN_TRY(lmn_out(ec, o, LAMINA_F32, 4, dims, &t));
+    uint8_t *to;
+    LMN_TRY(lmn_out(ec, o, dt, 4, dims, &t));
     if (!t && !past) return LAMINA_OK;
     size_t bytes;
-    if (!lmn_dense_bytes(LAMINA_F32, dims[0] * dims[1] * total * width, &bytes))
+    if (!lmn_dense_bytes(dt, dims[0] * dims[1] * total * width, &bytes))
         return lmn_eval_fail(ec, LAMINA_E_LIMIT, "the extents of the attention are too large");
     to = t ? t->data : lmn_scratch(ec, bytes);
     if (!to) return lmn_eval_fail(ec, LAMINA_E_NOMEM, "out of scratch memory");
-    const float *from = v->data;
+    const int64_t row = width * elem;
+    const uint8_t *from = v->data;
     for (int64_t g = 0; g < dims[0] * dims[1]; g++) {
-        float *head = to + g * total * width;
-        const float *rows = from + g / dims[1] * v->step[0] + g % dims[1] * v->step[1];
-        if (old)
-            memcpy(head, (const float *)past->data + g * old * width,
-                   (size_t)(old * width) * sizeof *head);
+        uint8_t *head = to + g * total * row;
+        const uint8_t *rows = from + (g / dims[1] * v->step[0] + g % dims[1] * v->step[1]) * elem;
+        if (old) memcpy(head, (const uint8_t *)past->data + g * old * row, (size_t)(old * row));
         for (int64_t i = 0; i < v->dims[2]; i++)
-            memcpy(head + (old + i) * width, rows + i * v->step[2], (size_t)width * sizeof *head);
+            memcpy(head + (old + i) * row, rows + i * v->step[2] * elem, (size_t)row);
     }
     *v = (lmn_fattn_view){.data = to,
                           .dims = {dims[0], dims[1], total, width},
@@ -233,11 +254,12 @@ static lamina_status join_past(lmn_eval *ec, int32_t o, const lamina_tensor *pas
     return LAMINA_OK;
 }
 
-/* The past of keys or values: f32, as long as told, with the heads of v. */
-static bool past_fits(const lamina_tensor *t, const lmn_fattn_view *v, int64_t past)
+/* The past of keys or values: as long as told, with the heads of v. */
+static bool past_fits(const lamina_tensor *t, lamina_dtype dt, const lmn_fattn_view *v,
+                      int64_t past)
 {
-    return lmn_cpu_is_f32(t) && t->rank == 4 && t->dims[0] == v->dims[0] &&
-           t->dims[1] == v->dims[1] && t->dims[2] == past && t->dims[3] == v->dims[3];
+    return is_of(t, dt) && t->rank == 4 && t->dims[0] == v->dims[0] && t->dims[1] == v->dims[1] &&
+           t->dims[2] == past && t->dims[3] == v->dims[3];
 }
 
 static bool read_standard(const lmn_eval *ec, attn_job *j)
@@ -248,14 +270,17 @@ static bool read_standard(const lmn_eval *ec, attn_job *j)
     const int64_t kv_heads = lmn_attr_i(n, "kv_num_heads", 0);
     const int32_t rank = q ? q->rank : 0;
     j->nonpad = lmn_in(ec, 6);
-    if ((rank != 3 && rank != 4) || lmn_out_wanted(ec, 3) || !pk != !pv || (pk && j->nonpad))
+    f->dt = q ? q->dtype : LAMINA_DTYPE_NONE;
+    if ((f->dt != LAMINA_F32 && !lmn_cpu_is_half(f->dt)) || (rank != 3 && rank != 4) ||
+        lmn_out_wanted(ec, 3) || !pk != !pv || (pk && j->nonpad))
         return false;
-    if (!view_of(q, rank, lmn_attr_i(n, "q_num_heads", 0), &f->q) ||
-        !view_of(lmn_in(ec, 1), rank, kv_heads, &f->k) ||
-        !view_of(lmn_in(ec, 2), rank, kv_heads, &f->v))
+    if (!view_of(q, f->dt, rank, lmn_attr_i(n, "q_num_heads", 0), &f->q) ||
+        !view_of(lmn_in(ec, 1), f->dt, rank, kv_heads, &f->k) ||
+        !view_of(lmn_in(ec, 2), f->dt, rank, kv_heads, &f->v))
         return false;
     j->past = pk && pk->rank == 4 ? pk->dims[2] : 0;
-    if (pk && (!past_fits(pk, &f->k, j->past) || !past_fits(pv, &f->v, j->past))) return false;
+    if (pk && (!past_fits(pk, f->dt, &f->k, j->past) || !past_fits(pv, f->dt, &f->v, j->past)))
+        return false;
     f->batch = f->q.dims[0], f->heads = f->q.dims[1], f->queries = f->q.dims[2];
     f->keys = f->k.dims[2] + j->past, f->d = f->q.dims[3], f->dv = f->v.dims[3];
     if (f->k.dims[0] != f->batch || f->v.dims[0] != f->batch || f->k.dims[3] != f->d ||
@@ -282,10 +307,11 @@ static lamina_status run_attention(const lamina_kernel *k, lmn_eval *ec)
     const int64_t y3[3] = {f->batch, f->queries, f->heads * f->dv},
                   y4[4] = {f->batch, f->heads, f->queries, f->dv};
     lamina_tensor *y;
-    LMN_TRY(lmn_out(ec, 0, LAMINA_F32, flat ? 3 : 4, flat ? y3 : y4, &y));
-    LMN_TRY(join_past(ec, 1, lmn_in(ec, 4), j.past, &f->k));
-    LMN_TRY(join_past(ec, 2, lmn_in(ec, 5), j.past, &f->v));
+    LMN_TRY(lmn_out(ec, 0, f->dt, flat ? 3 : 4, flat ? y3 : y4, &y));
+    LMN_TRY(join_past(ec, f->dt, 1, lmn_in(ec, 4), j.past, &f->k));
+    LMN_TRY(join_past(ec, f->dt, 2, lmn_in(ec, 5), j.past, &f->v));
     if (!y) return LAMINA_OK;
+    LMN_TRY(widen_mask(ec, &j, &f->bias));
     f->y = y->data;
     f->y_step[0] = f->heads * f->queries * f->dv;
     f->y_step[1] = flat ? f->dv : f->queries * f->dv;
@@ -296,7 +322,7 @@ static lamina_status run_attention(const lamina_kernel *k, lmn_eval *ec)
     if (j.causal || j.left >= 0 || j.right >= 0 || j.nonpad) j.args.span = span_standard;
     if (f->keep.data || f->bias.data || j.masked < f->keys || j.cap > 0.0f)
         j.args.edit = edit_standard;
-    return lmn_cpu_attend(ec, k, &j.shape, &j.args);
+    return lmn_cpu_attend(ec, k, f->dt, &j.shape, &j.args);
 }
 
 /* Half precision as well: lmn_fattn_read widens it. */
@@ -322,7 +348,7 @@ const lmn_cpu_binding lmn_cpu_fused_attention = {
 const lmn_cpu_binding lmn_cpu_attention = {
     .domain = "",
     .op = "Attention",
-    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16",
+    .families = "attention.f32 gemm.f32 elementwise.f32 hgemm.bf16 hgemm.f16",
     .state_bytes = sizeof(lmn_cpu_trial),
     .init = lmn_cpu_attend_init,
     .supports = lmn_cpu_attend_takes,

@@ -1,140 +1,11 @@
 /*
- * Blocks of keys over rows of queries. The pieces of a worker's scratch: scaled queries, weighted
- * values, greatest scores, sums, spans, one block of scores, packed keys and packed values; in bf16
- * also the weights of a block. Queries, keys, values and weights are then of 16 bits, padded with 0
- * to the row's groups.
+ * Blocks of keys over rows of queries, by a plan of attention_cut.c.
  */
-#include "kernels/attention/attention_plan.h"
-
-#include "kernels/hgemm/hgemm_plan.h"
-#include "kernels/split.h"
+#include "kernels/attention/attention_parts.h"
 
 #include <math.h>
 
-/* Tuned on Zen 4. */
-enum {
-    ROWS = 512,      /* of a chunk: keys and values are packed once for so many */
-    ROWS_LEAST = 64, /* fewer pack the same keys too often */
-    STRIP = 16,
-    BLOCK = 384,
-    BLOCK_LEAST = 48,
-    AREA = 49152,      /* elements of a packed block of keys or values */
-    FEW_SCORES = 8192, /* of a block without packing */
-    FEW_BLOCK = 1024,
-    PART_LEAST = 1024, /* keys of a part */
-    WANT_CHUNKS = 8,
-    QUERIES_AHEAD = 8
-};
-enum { AT_Q, AT_O, AT_TOP, AT_SUM, AT_LO, AT_HI, AT_S, AT_K, AT_V, AT_P };
-
-static void place(lmn_attention_plan *p, int32_t piece, int64_t elems, size_t bytes)
-{
-    p->at[piece] = p->scratch_bytes;
-    p->scratch_bytes = lmn_align_up(p->scratch_bytes + (size_t)elems * bytes, 64);
-}
-
-/* k of a product in bf16, in whole groups. */
-static int64_t whole_k(const lmn_attention_plan *p, int64_t k)
-{
-    return lmn_round_up_i64(k, lmn_max_i64(2, p->half->group));
-}
-/* From row to row of the weights: not a multiple of 4 KiB. */
-static int64_t weight_step(const lmn_attention_plan *p)
-{
-    return whole_k(p, p->block) + 32;
-}
-
-static void plan_scratch(lmn_attention_plan *p)
-{
-    const lmn_attention_shape *s = &p->shape;
-    const int64_t nr = p->gemm->nr;
-    place(p, AT_Q, p->rows * (p->half ? whole_k(p, s->d) : s->d), p->half ? 2 : sizeof(float));
-    place(p, AT_O, p->rows * s->dv, sizeof(float));
-    place(p, AT_TOP, p->rows, sizeof(float));
-    place(p, AT_SUM, p->rows, sizeof(float));
-    place(p, AT_LO, p->rows, sizeof(int64_t));
-    place(p, AT_HI, p->rows, sizeof(int64_t));
-    /* a row of queries is scaled here before it is rounded */
-    place(p, AT_S, lmn_max_i64(p->strip * p->block, p->half ? s->d : 0), sizeof(float));
-    if (p->half) {
-        place(p, AT_K, lmn_hgemm_packed_elems(p->half, s->d, p->block), 2);
-        place(p, AT_V, lmn_hgemm_packed_elems(p->half, p->block, s->dv), 2);
-        place(p, AT_P, p->strip * weight_step(p), 2);
-        return;
-    }
-    place(p, AT_K, p->few ? 0 : lmn_round_up_i64(p->block, nr) * s->d, sizeof(float));
-    place(p, AT_V, p->few ? 0 : lmn_round_up_i64(s->dv, nr) * p->block, sizeof(float));
-}
-
-static void plan_few(lmn_attention_plan *p, int64_t total)
-{
-    p->few = true;
-    p->rows = p->strip = total;
-    p->block = lmn_min_i64(FEW_BLOCK, FEW_SCORES / total);
-    if (p->n_chunks >= WANT_CHUNKS || p->shape.keys < 2 * PART_LEAST) return;
-    const int64_t want =
-        lmn_min_i64(lmn_ceil_div_i64(WANT_CHUNKS, p->n_chunks), p->shape.keys / PART_LEAST);
-    p->part_keys = lmn_round_up_i64(lmn_ceil_div_i64(p->shape.keys, want), p->block);
-    p->parts = lmn_ceil_div_i64(p->shape.keys, p->part_keys);
-    p->n_merges = p->parts > 1 ? p->n_chunks : 0;
-    p->shared_bytes =
-        p->parts > 1 ? (size_t)(p->n_chunks * p->parts * total * (p->shape.dv + 2)) * sizeof(float)
-                     : 0;
-    p->n_chunks *= p->parts;
-}
-
-static void plan_rows(lmn_attention_plan *p, int64_t total)
-{
-    const lmn_attention_shape *s = &p->shape;
-    const int64_t mr = p->half ? p->half->mr : p->gemm->mr,
-                  wide = lmn_max_i64(s->d, lmn_max_i64(1, s->dv));
-    int64_t most = lmn_min_i64(ROWS, lmn_max_i64(STRIP, 65536 / wide));
-    while (most > ROWS_LEAST && lmn_ceil_div_i64(total, most) * p->n_chunks < WANT_CHUNKS)
-        most /= 2;
-    p->strip = lmn_max_i64(1, STRIP / mr) * mr;
-    p->rows = lmn_split_even(total, most, p->strip);
-    p->block =
-        lmn_max_i64(BLOCK_LEAST, lmn_min_i64(BLOCK, AREA / wide / BLOCK_LEAST * BLOCK_LEAST));
-    /* Even blocks; a few keys more than one block are one. */
-    const int64_t slack = p->block + p->block / 2;
-    p->block = s->keys <= slack ? s->keys : lmn_split_even(s->keys, p->block, BLOCK_LEAST);
-    p->row_blocks = lmn_ceil_div_i64(total, p->rows);
-    p->n_chunks *= p->row_blocks;
-}
-
-static void plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half, const lmn_attention_row *row,
-                 const lmn_attention_shape *s, lmn_attention_plan *out)
-{
-    *out = (lmn_attention_plan){.gemm = gemm, .row = row, .shape = *s};
-    out->group = s->k_heads == s->v_heads && s->k_heads > 0 ? s->heads / s->k_heads : 1;
-    const int64_t total = out->group * s->queries;
-    if (s->batch == 0 || s->heads == 0 || s->queries == 0) return;
-    lmn_assert(s->keys > 0 && s->d > 0);
-    out->n_chunks = s->batch * (s->heads / out->group);
-    out->row_blocks = out->parts = 1;
-    out->part_keys = s->keys;
-    out->half = total > LMN_ATTENTION_FEW ? half : NULL;
-    if (total <= LMN_ATTENTION_FEW)
-        plan_few(out, total);
-    else
-        plan_rows(out, total);
-    out->block = lmn_min_i64(out->block, s->keys);
-    plan_scratch(out);
-}
-
-void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *row,
-                            const lmn_attention_shape *s, lmn_attention_plan *out)
-{
-    plan(gemm, NULL, row, s, out);
-}
-
-void lmn_attention_bf16_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half,
-                             const lmn_attention_row *row, const lmn_attention_shape *s,
-                             lmn_attention_plan *out)
-{
-    lmn_assert(half->rows_f32 && half->elem == 2);
-    plan(gemm, half, row, s, out);
-}
+enum { QUERIES_AHEAD = 8 };
 
 /* What one chunk works on. */
 typedef struct work {
@@ -143,12 +14,19 @@ typedef struct work {
     int64_t b, h0;   /* batch row, first head */
     int64_t row0, m; /* rows of the group: row r is query r % queries of head h0 + r / queries */
     int64_t k0, k1;  /* keys */
-    const float *k, *v;
+    const void *k, *v;
     void *q, *packed_k, *packed_v; /* f32, or of 16 bits as `weights` */
+    float *wide;                   /* a block of keys or values that come in 16 bits */
     uint16_t *weights;
     float *o, *top, *sum, *s;
     int64_t *lo, *hi;
 } work;
+
+/* Element i of an operand as it comes. */
+static const void *elem_at(const work *w, const void *base, int64_t i)
+{
+    return (const uint8_t *)base + i * w->p->elem;
+}
 
 static work open_work(const lmn_attention_plan *p, const lmn_attention_args *a, int64_t item,
                       void *scratch)
@@ -162,14 +40,15 @@ static work open_work(const lmn_attention_plan *p, const lmn_attention_args *a, 
     w.m = lmn_min_i64(p->rows, p->group * s->queries - w.row0);
     w.b = item / p->row_blocks / groups;
     w.h0 = item / p->row_blocks % groups * p->group;
-    w.k = a->k + w.b * a->k_step[0] + w.h0 / (s->heads / s->k_heads) * a->k_step[1];
-    w.v = a->v + w.b * a->v_step[0] + w.h0 / (s->heads / s->v_heads) * a->v_step[1];
+    w.k = elem_at(&w, a->k, w.b * a->k_step[0] + w.h0 / (s->heads / s->k_heads) * a->k_step[1]);
+    w.v = elem_at(&w, a->v, w.b * a->v_step[0] + w.h0 / (s->heads / s->v_heads) * a->v_step[1]);
     w.q = at + p->at[AT_Q], w.o = (float *)(void *)(at + p->at[AT_O]);
     w.top = (float *)(void *)(at + p->at[AT_TOP]), w.sum = (float *)(void *)(at + p->at[AT_SUM]);
     w.lo = (int64_t *)(void *)(at + p->at[AT_LO]), w.hi = (int64_t *)(void *)(at + p->at[AT_HI]);
     w.s = (float *)(void *)(at + p->at[AT_S]);
     w.packed_k = at + p->at[AT_K], w.packed_v = at + p->at[AT_V];
     w.weights = (uint16_t *)(void *)(at + p->at[AT_P]);
+    w.wide = (float *)(void *)(at + p->at[AT_WIDE]);
     return w;
 }
 
@@ -184,24 +63,36 @@ static void scale_row(float *restrict to, const float *restrict from, int64_t st
     for (; c < d; c++) to[c] = from[c * step] * scale;
 }
 
+/* n rows of 16 bits, ld apart, as dense rows of f32. */
+static void widen(const work *w, const void *from, int64_t ld, int64_t n, int64_t cols, float *to)
+{
+    w->p->io->widen(&(lmn_hgemm_rows){
+        .dst = to, .ld_dst = cols, .src = from, .ld = ld, .m = n, .k = cols, .padded = cols});
+}
+
 /* Row r of the scaled queries. */
-static void open_query(const work *w, const float *from, int64_t r)
+static void open_query(const work *w, const void *from, int64_t r)
 {
     const lmn_attention_plan *p = w->p;
     const int64_t d = p->shape.d, step = w->a->q_step[3];
     float *to = p->half ? w->s : (float *)w->q + r * d;
+    if (p->io) {
+        float *wide = p->half ? w->s + d : w->s;
+        widen(w, from, d, 1, d, wide);
+        from = wide;
+    }
     scale_row(to, from, step, d, w->a->scale);
     if (!p->half) return;
-    const int64_t padded = whole_k(p, d);
+    const int64_t padded = lmn_attention_whole_k(p, d);
     p->half->rows_f32(&(lmn_hgemm_rows){
         .dst = (uint16_t *)w->q + r * padded, .src = to, .m = 1, .k = d, .padded = padded});
 }
 
 /* A query's lines, which lie too far from its neighbours' for the hardware to foresee. */
-static void fetch_query(const float *from, int64_t d)
+static void fetch_query(const uint8_t *from, int64_t bytes)
 {
-    enum { LINE = 16 };
-    for (int64_t c = 0; c < d; c += LINE) __builtin_prefetch(from + c);
+    enum { LINE = 64 };
+    for (int64_t c = 0; c < bytes; c += LINE) __builtin_prefetch(from + c);
 }
 
 /* Scaled queries, spans, and the state before any key. */
@@ -212,9 +103,9 @@ static void open_rows(const work *w)
     for (int64_t r = 0; r < w->m; r++) {
         const int64_t h = w->h0 + (w->row0 + r) / s->queries, i = (w->row0 + r) % s->queries;
         float *o = w->o + r * s->dv;
-        const float *q = a->q + w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2];
+        const void *q = elem_at(w, a->q, w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2]);
         if (a->q_step[3] == 1 && i + QUERIES_AHEAD < s->queries)
-            fetch_query(q + QUERIES_AHEAD * a->q_step[2], s->d);
+            fetch_query(elem_at(w, q, QUERIES_AHEAD * a->q_step[2]), s->d * w->p->elem);
         open_query(w, q, r);
         for (int64_t c = 0; c < s->dv; c++) o[c] = 0.0f;
         w->lo[r] = 0, w->hi[r] = s->keys;
@@ -272,18 +163,19 @@ static void soften(const work *w, int64_t r, int64_t m, int64_t key, int64_t n)
                                      .dv = dv};
     edit(w, r, m, key, n);
     if (p->half && p->row->weigh) {
-        p->row->weigh(&(lmn_attention_weigh){soft, w->weights, weight_step(p), whole_k(p, n)});
+        p->row->weigh(&(lmn_attention_weigh){soft, w->weights, lmn_attention_weight_step(p),
+                                             lmn_attention_whole_k(p, n)});
         return;
     }
     p->row->soften(&soft);
     if (!p->half) return;
     p->half->rows_f32(&(lmn_hgemm_rows){.dst = w->weights,
-                                        .ld_dst = weight_step(p),
+                                        .ld_dst = lmn_attention_weight_step(p),
                                         .src = w->s,
                                         .ld = p->block,
                                         .m = m,
                                         .k = n,
-                                        .padded = whole_k(p, n)});
+                                        .padded = lmn_attention_whole_k(p, n)});
 }
 
 /* One strip against keys key .. key+n-1 of the packed block of `whole` keys, in bf16. Where a strip
@@ -292,7 +184,8 @@ static void strip_half(const work *w, int64_t r, int64_t m, int64_t key, int64_t
 {
     const lmn_attention_plan *p = w->p;
     const lmn_hgemm_row *half = p->half;
-    const int64_t d = whole_k(p, p->shape.d), dv = p->shape.dv, step = weight_step(p);
+    const int64_t d = lmn_attention_whole_k(p, p->shape.d), dv = p->shape.dv,
+                  step = lmn_attention_weight_step(p);
     half->block(&(lmn_hgemm_block){.a = (const uint16_t *)w->q + r * d,
                                    .lda = d,
                                    .b = w->packed_k,
@@ -311,17 +204,21 @@ static void strip_half(const work *w, int64_t r, int64_t m, int64_t key, int64_t
                                    .ldc = dv,
                                    .m = m,
                                    .n = dv,
-                                   .k = whole_k(p, n),
+                                   .k = lmn_attention_whole_k(p, n),
                                    .beta = 1});
 }
 
-/* The same in f32; values are packed, or lie where they do. */
-static void strip_run(const work *w, const float *v, int64_t r, int64_t m, int64_t key, int64_t n,
-                      int64_t whole)
+/* Values of a block: packed, or rows ld apart. */
+typedef struct values {
+    const float *v;
+    int64_t ld, panel;
+} values;
+
+/* The same in f32. */
+static void strip_run(const work *w, const values *v, int64_t r, int64_t m, int64_t key, int64_t n)
 {
     const lmn_attention_plan *p = w->p;
     const int64_t nr = p->gemm->nr, d = p->shape.d, dv = p->shape.dv;
-    const bool direct = v != w->packed_v;
     p->gemm->block(&(lmn_gemm_block){.a = (const float *)w->q + r * d,
                                      .lda = d,
                                      .b = w->packed_k,
@@ -335,9 +232,9 @@ static void strip_run(const work *w, const float *v, int64_t r, int64_t m, int64
     soften(w, r, m, key, n);
     p->gemm->block(&(lmn_gemm_block){.a = w->s,
                                      .lda = p->block,
-                                     .b = v,
-                                     .ldb = direct ? w->a->ldv : nr,
-                                     .b_panel = direct ? nr : nr * whole,
+                                     .b = v->v,
+                                     .ldb = v->ld,
+                                     .b_panel = v->panel,
                                      .c = w->o + r * dv,
                                      .ldc = dv,
                                      .m = m,
@@ -352,28 +249,36 @@ static void pack_half(const work *w, int64_t key, int64_t n)
     const lmn_attention_plan *p = w->p;
     const lmn_attention_shape *s = &p->shape;
     const int64_t ldk = w->a->ldk, ldv = w->a->ldv;
-    lmn_hgemm_prepack(p->half, LMN_HGEMM_B_F32 | (s->k_turned ? 0 : LMN_HGEMM_TRANS_B),
-                      w->k + (s->k_turned ? key : key * ldk), ldk, s->d, n, w->packed_k);
-    lmn_hgemm_prepack(p->half, LMN_HGEMM_B_F32 | (s->v_turned ? LMN_HGEMM_TRANS_B : 0),
-                      w->v + (s->v_turned ? key : key * ldv), ldv, n, s->dv, w->packed_v);
+    const int32_t from = p->io ? 0 : LMN_HGEMM_B_F32;
+    lmn_hgemm_prepack(p->half, from | (s->k_turned ? 0 : LMN_HGEMM_TRANS_B),
+                      elem_at(w, w->k, s->k_turned ? key : key * ldk), ldk, s->d, n, w->packed_k);
+    lmn_hgemm_prepack(p->half, from | (s->v_turned ? LMN_HGEMM_TRANS_B : 0),
+                      elem_at(w, w->v, s->v_turned ? key : key * ldv), ldv, n, s->dv, w->packed_v);
 }
 
 /* Keys key .. key+n-1, packed, and where the values stand: those that are dense stay there. */
-static const float *pack_f32(const work *w, int64_t key, int64_t n)
+static values pack_f32(const work *w, int64_t key, int64_t n)
 {
     const lmn_attention_plan *p = w->p;
     const lmn_attention_shape *s = &p->shape;
-    const int64_t ldk = w->a->ldk, ldv = w->a->ldv;
+    const int64_t ldk = w->a->ldk, ldv = w->a->ldv, nr = p->gemm->nr;
+    const float *k = w->k, *v = w->v;
+    if (p->io) {
+        widen(w, elem_at(w, k, key * ldk), ldk, n, s->d, w->wide);
+        p->gemm->pack_nt(w->packed_k, w->wide, s->d, s->d, n);
+        widen(w, elem_at(w, v, key * ldv), ldv, n, s->dv, w->packed_v);
+        return (values){w->packed_v, s->dv, nr};
+    }
     if (s->k_turned)
-        p->gemm->pack_nn(w->packed_k, w->k + key, ldk, s->d, n);
+        p->gemm->pack_nn(w->packed_k, k + key, ldk, s->d, n);
     else
-        p->gemm->pack_nt(w->packed_k, w->k + key * ldk, ldk, s->d, n);
-    if (!s->v_turned && ldv == s->dv) return w->v + key * ldv;
+        p->gemm->pack_nt(w->packed_k, k + key * ldk, ldk, s->d, n);
+    if (!s->v_turned && ldv == s->dv) return (values){v + key * ldv, ldv, nr};
     if (s->v_turned)
-        p->gemm->pack_nt(w->packed_v, w->v + key, ldv, n, s->dv);
+        p->gemm->pack_nt(w->packed_v, v + key, ldv, n, s->dv);
     else
-        p->gemm->pack_nn(w->packed_v, w->v + key * ldv, ldv, n, s->dv);
-    return w->packed_v;
+        p->gemm->pack_nn(w->packed_v, v + key * ldv, ldv, n, s->dv);
+    return (values){w->packed_v, nr, nr * n};
 }
 
 static void run_packed(const work *w)
@@ -383,7 +288,7 @@ static void run_packed(const work *w)
     reach(w, 0, w->m, &lo, &hi);
     for (int64_t key = hi > 0 ? lo / p->block * p->block : 0; key < hi; key += p->block) {
         const int64_t n = lmn_min_i64(p->block, hi - key);
-        const float *v = NULL;
+        values v = {0};
         if (p->half)
             pack_half(w, key, n);
         else
@@ -396,29 +301,40 @@ static void run_packed(const work *w)
             if (p->half)
                 strip_half(w, r, m, key, lmn_min_i64(n, last - key), n);
             else
-                strip_run(w, v, r, m, key, lmn_min_i64(n, last - key), n);
+                strip_run(w, &v, r, m, key, lmn_min_i64(n, last - key));
         }
     }
+}
+
+/* n rows of keys or values from row `key` on, as f32, where rows are ld apart; *ld becomes what it
+   is then. Turned ones are f32. */
+static const float *few_rows(const work *w, const void *from, bool turned, int64_t key, int64_t n,
+                             int64_t cols, int64_t *ld)
+{
+    from = elem_at(w, from, turned ? key : key * *ld);
+    if (!w->p->io) return from;
+    widen(w, from, *ld, n, cols, w->wide);
+    *ld = cols;
+    return w->wide;
 }
 
 static void run_few(const work *w)
 {
     const lmn_attention_plan *p = w->p;
     const lmn_attention_shape *s = &p->shape;
-    const int64_t ldk = w->a->ldk, ldv = w->a->ldv;
     int64_t lo, hi;
     reach(w, 0, w->m, &lo, &hi);
     lo = hi > 0 ? lmn_max_i64(w->k0, lo / p->block * p->block) : 0, hi = lmn_min_i64(hi, w->k1);
     for (int64_t key = lo; key < hi; key += p->block) {
         const int64_t n = lmn_min_i64(p->block, hi - key);
-        lmn_gemm_block t = {.a = w->q, .lda = s->d, .ldb = ldk, .c = w->s, .ldc = p->block};
+        lmn_gemm_block t = {.a = w->q, .lda = s->d, .ldb = w->a->ldk, .c = w->s, .ldc = p->block};
         t.m = w->m, t.n = n, t.k = s->d;
-        t.b = w->k + (s->k_turned ? key : key * ldk);
+        t.b = few_rows(w, w->k, s->k_turned, key, n, s->d, &t.ldb);
         (s->k_turned ? p->gemm->small_nn : p->gemm->small_nt)(&t);
         soften(w, 0, w->m, key, n);
-        t = (lmn_gemm_block){.a = w->s, .lda = p->block, .ldb = ldv, .c = w->o, .ldc = s->dv};
+        t = (lmn_gemm_block){.a = w->s, .lda = p->block, .ldb = w->a->ldv, .c = w->o, .ldc = s->dv};
         t.m = w->m, t.n = s->dv, t.k = n, t.beta = 1;
-        t.b = w->v + (s->v_turned ? key : key * ldv);
+        t.b = few_rows(w, w->v, s->v_turned, key, n, s->dv, &t.ldb);
         (s->v_turned ? p->gemm->small_nt : p->gemm->small_nn)(&t);
     }
 }
@@ -426,19 +342,23 @@ static void run_few(const work *w)
 /* The results of the chunk's rows, to where they belong. */
 static void close_rows(const work *w)
 {
+    const lmn_attention_args *a = w->a;
     const int64_t queries = w->p->shape.queries, dv = w->p->shape.dv;
     for (int64_t r = 0, left; r < w->m; r += left) {
         const int64_t h = w->h0 + (w->row0 + r) / queries, i = (w->row0 + r) % queries;
         left = lmn_min_i64(w->m - r, queries - i);
-        w->p->row->finish(&(lmn_attention_finish){.o = w->o + r * dv,
+        const int64_t at = w->b * a->y_step[0] + h * a->y_step[1] + i * a->y_step[2];
+        float *o = w->o + r * dv;
+        const bool narrows = w->p->io != NULL;
+        w->p->row->finish(&(lmn_attention_finish){.o = o,
                                                   .sum = w->sum + r,
                                                   .m = left,
                                                   .dv = dv,
-                                                  .y = w->a->y + w->b * w->a->y_step[0] +
-                                                       h * w->a->y_step[1] + i * w->a->y_step[2],
-                                                  .ldy = w->a->y_step[2],
-                                                  .zero_empty = w->a->zero_empty,
-                                                  .zero_nan = w->a->zero_nan});
+                                                  .y = narrows ? o : (float *)a->y + at,
+                                                  .ldy = narrows ? dv : a->y_step[2],
+                                                  .zero_empty = a->zero_empty,
+                                                  .zero_nan = a->zero_nan});
+        if (narrows) w->p->io->narrow((uint16_t *)a->y + at, a->y_step[2], o, dv, left, dv);
     }
 }
 

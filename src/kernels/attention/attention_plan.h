@@ -11,6 +11,8 @@
  * parts in order. Spans   A query sees keys lo .. hi-1. Blocks of keys that no query of a strip
  * sees are skipped, their keys and values are not read. A hidden key of a block that is read has
  * weight 0, so its value, if it is not finite, makes NaN. A query without keys is 0.
+ * 16 bits Operands may be bf16 or f16: what multiplies in bf16 packs them as they are, everything
+ *         else widens a block at a time. Results are rounded once.
  * bf16    With a row of hgemm scaled queries, keys, weights and values are rounded to bf16 before
  *         they are multiplied; scores, masks, exponentials and all sums stay f32. Few rows do not.
  */
@@ -32,6 +34,8 @@ typedef struct lmn_attention_shape {
 typedef struct lmn_attention_plan {
     const lmn_gemm_row *gemm;
     const lmn_hgemm_row *half; /* multiplies instead of gemm, NULL = products in f32 */
+    const lmn_hgemm_row *io;   /* of the operands' type, NULL = f32 */
+    int64_t elem;              /* bytes of an element of them */
     const lmn_attention_row *row;
     lmn_attention_shape shape;
     int64_t group;              /* query heads of one chunk */
@@ -41,7 +45,7 @@ typedef struct lmn_attention_plan {
     int64_t n_chunks, n_merges; /* merges only where parts > 1; they follow all chunks */
     size_t scratch_bytes;       /* one worker's, 64-byte aligned */
     size_t shared_bytes;        /* what chunks leave for merges */
-    size_t at[10];              /* of the pieces of scratch */
+    size_t at[11];              /* of the pieces of scratch */
 } lmn_attention_plan;
 
 /* A block of scores, scaled: rows i0 .. i0+m-1 of the queries of head h, keys key .. key+n-1. */
@@ -52,8 +56,8 @@ typedef struct lmn_attention_scores {
 
 /* Steps are in elements: of batch, head, row, and of the column in q. ldk, ldv: from row to row. */
 typedef struct lmn_attention_args {
-    const float *q, *k, *v;
-    float *y;
+    const void *q, *k, *v; /* f32, or of 16 bits by a short plan, as y */
+    void *y;
     int64_t q_step[4], k_step[2], v_step[2], y_step[3], ldk, ldv;
     float scale;
     bool zero_empty, zero_nan; /* as in lmn_attention_finish */
@@ -73,6 +77,12 @@ void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *r
 void lmn_attention_bf16_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half,
                              const lmn_attention_row *row, const lmn_attention_shape *shape,
                              lmn_attention_plan *out);
+/* For queries, keys, values and results of 16 bits, those of `io`: heads that lie row by row,
+   q_step[3]
+   1. Products in bf16 where half is not NULL, but for few rows; else in f32. */
+void lmn_attention_short_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *io,
+                              const lmn_hgemm_row *half, const lmn_attention_row *row,
+                              const lmn_attention_shape *shape, lmn_attention_plan *out);
 /* Run chunk `chunk` < n_chunks; any order, any thread. */
 void lmn_attention_f32_chunk(const lmn_attention_plan *plan, const lmn_attention_args *args,
                              int64_t chunk, void *scratch);

@@ -186,7 +186,11 @@ static void widen_run(const lmn_hgemm_rows *r)
     for (int64_t i = 0; i < r->m; i++) {
         const uint16_t *src = (const uint16_t *)r->src + i * r->ld;
         float *dst = (float *)r->dst + i * r->ld_dst;
-        for (int64_t k = 0; k < r->padded; k += VF_LANES) {
+        int64_t k = 0;
+        for (; k + VF_LANES <= r->k; k += VF_LANES)
+            vf_store(dst + k,
+                     bf16_widen(_mm256_loadu_si256((const __m256i *)(const void *)(src + k))));
+        for (; k < r->padded; k += VF_LANES) {
             const __m256i h = _mm256_maskz_loadu_epi16(vm_first(r->k - k), src + k);
             vf_storem(dst + k, vm_first(r->padded - k), bf16_widen(h));
         }
