@@ -6,14 +6,15 @@
 
 #include <string.h>
 
-#define X(dt, var, isa, prio, m)                       \
-    lmn_nbpanel_pack_fn lmn_nbpanel_##dt##_pack_##var; \
-    lmn_nbpanel_run_fn lmn_nbpanel_##dt##_run_##var;
+#define X(dt, var, isa, prio, m, packs, runs)            \
+    lmn_nbpanel_pack_fn lmn_nbpanel_##dt##_pack_##packs; \
+    lmn_nbpanel_run_fn lmn_nbpanel_##dt##_run_##runs;
 #include "kernels/nbits/nbdot_variants.h"
 #undef X
 
 const lmn_nbpanel_fns lmn_nbpanel_i8[] = {
-#define X(dt, var, isa, prio, m) {lmn_nbpanel_##dt##_pack_##var, lmn_nbpanel_##dt##_run_##var, m},
+#define X(dt, var, isa, prio, m, packs, runs) \
+    {lmn_nbpanel_##dt##_pack_##packs, lmn_nbpanel_##dt##_run_##runs, m},
 #include "kernels/nbits/nbdot_variants.h"
 #undef X
 };

@@ -12,7 +12,7 @@
 #define EACH_M(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 lmn_nbdot_pack_fn lmn_nbdot_i8_pack_avx512vnni;
-lmn_nbdot_run_fn lmn_nbdot_i8_run_avx512vnni;
+lmn_nbdot_run_fn lmn_nbdot_i8_run_avx512vnni, lmn_nbdot_i8_run_wide_avx512vnni;
 
 void lmn_nbdot_i8_pack_avx512vnni(uint8_t *dst, const float *x, int64_t k, int32_t bits, bool more)
 {
@@ -168,16 +168,30 @@ ALWAYS weights weights_at(const row *t, const lmn_nbdot_weights *of, const sprea
 }
 
 /* The same chunk a few rows of weights on: parts of rows come too irregularly to be foreseen.
-   Behind the last row the address is of nothing, which a prefetch minds not. */
-enum { FETCH_ROWS = 4 };
-ALWAYS void fetch_next(const row *t, const lmn_nbdot_weights *of, int64_t g, const int bits)
+   Behind the last row the address is of nothing, which a prefetch minds not. near: products are so
+   fast that lines are to be in L1, from further on, and, of rows in one part, pages to be known. */
+enum { FETCH_ROWS = 4, NEAR_ROWS = 12, PAGE = 4096, TOUCHED = 4 * PAGE };
+ALWAYS void touch(uintptr_t at, const uintptr_t step)
 {
-    const uintptr_t q = (uintptr_t)t->q + (uintptr_t)(FETCH_ROWS * of->row_bytes + g * 4 * bits);
+    if ((at & (PAGE - 1)) < step) _mm_prefetch((const char *)(at + TOUCHED), _MM_HINT_T1);
+}
+ALWAYS void fetch_next(const row *t, const lmn_nbdot_weights *of, int64_t g, const int bits,
+                       const bool near, const bool whole)
+{
+    const int64_t rows = near ? NEAR_ROWS : FETCH_ROWS;
+    const uintptr_t q = (uintptr_t)t->q + (uintptr_t)(rows * of->row_bytes + g * 4 * bits);
     const uintptr_t scale =
-        (uintptr_t)t->scale +
-        (uintptr_t)(FETCH_ROWS * of->n_blocks + (g >> of->shift)) * sizeof(float);
-    for (int i = 0; i < bits; i++) _mm_prefetch((const char *)(q + 64u * (unsigned)i), _MM_HINT_T1);
-    _mm_prefetch((const char *)scale, _MM_HINT_T1);
+        (uintptr_t)t->scale + (uintptr_t)(rows * of->n_blocks + (g >> of->shift)) * sizeof(float);
+    if (near) {
+        for (int i = 0; i < bits; i++)
+            _mm_prefetch((const char *)(q + 64u * (unsigned)i), _MM_HINT_T0);
+        _mm_prefetch((const char *)scale, _MM_HINT_T0);
+        if (whole) touch(q, 64u * (unsigned)bits), touch(scale, 64);
+    } else {
+        for (int i = 0; i < bits; i++)
+            _mm_prefetch((const char *)(q + 64u * (unsigned)i), _MM_HINT_T1);
+        _mm_prefetch((const char *)scale, _MM_HINT_T1);
+    }
 }
 
 /* Chunks of a packed row: what zero points take off, an exact product, since zp fits the low 16
@@ -205,9 +219,11 @@ ALWAYS __m512 chunk(const weights *w, const uint8_t *p, __m512 acc)
     return chained(w, p, v, acc);
 }
 
-/* m and bits are constants of every instance. */
-ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits)
+/* m, bits and near are constants of every instance. */
+ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, const int bits,
+                 const bool near)
 {
+    const bool whole = p->groups * 4 * bits == of->row_bytes;
     const spread s = spread_of(of, bits);
     const int64_t step = p->a_step, end = p->g + p->groups;
     for (int64_t r = 0; r < p->rows; r++) {
@@ -222,7 +238,7 @@ ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, 
 #define STEP(i) \
     if (m > i) c##i = chunk(&w, a + i * step, c##i);
         for (; g + LMN_NBDOT_GROUPS <= end; g += LMN_NBDOT_GROUPS, a += LMN_NBDOT_CHUNK) {
-            if (m > 1) fetch_next(&t, of, g, bits);
+            if (m > 1) fetch_next(&t, of, g, bits, near, whole);
             const weights w = weights_at(&t, of, &s, g, LMN_NBDOT_GROUPS, bits, true, false);
             EACH_M(STEP)
         }
@@ -238,13 +254,17 @@ ALWAYS void tile(const lmn_nbdot_weights *of, const nbdot_part *p, const int m, 
     }
 }
 
-#define INSTANCES(bits)                   \
-    NBDOT_INSTANCE(tile_1, bits, 1, bits) \
-    NBDOT_INSTANCE(tile_2, bits, 2, bits) \
-    NBDOT_INSTANCE(tile_4, bits, 4, bits) \
-    NBDOT_INSTANCE(tile_8, bits, 8, bits)
+#define INSTANCES(bits)                          \
+    NBDOT_INSTANCE(tile_1, bits, 1, bits, false) \
+    NBDOT_INSTANCE(tile_2, bits, 2, bits, false) \
+    NBDOT_INSTANCE(tile_4, bits, 4, bits, false) \
+    NBDOT_INSTANCE(tile_8, bits, 8, bits, false)
 INSTANCES(4)
 INSTANCES(8)
+NBDOT_INSTANCE(near_2, 4, 2, 4, true)
+NBDOT_INSTANCE(near_4, 4, 4, 4, true)
+NBDOT_INSTANCE(near_8, 4, 8, 4, true)
+NBDOT_INSTANCE(near_8, 8, 8, 8, true)
 #undef INSTANCES
 
 /* ---- one row of a ------------------------------------------------------------------------------
@@ -376,6 +396,16 @@ void lmn_nbdot_i8_run_avx512vnni(const lmn_nbdot_block *b)
 {
     static const nbdot_tiles four = {one_4, {tile_1_4, tile_2_4, tile_4_4, tile_8_4}, sums, true};
     static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8, tile_4_8, tile_8_8}, sums, true};
+    if (b->w.bits == 8)
+        nbdot_run(b, &eight);
+    else
+        nbdot_run(b, &four);
+}
+
+void lmn_nbdot_i8_run_wide_avx512vnni(const lmn_nbdot_block *b)
+{
+    static const nbdot_tiles four = {one_4, {tile_1_4, near_2_4, near_4_4, near_8_4}, sums, true};
+    static const nbdot_tiles eight = {one_8, {tile_1_8, tile_2_8, tile_4_8, near_8_8}, sums, true};
     if (b->w.bits == 8)
         nbdot_run(b, &eight);
     else

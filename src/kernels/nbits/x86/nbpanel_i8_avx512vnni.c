@@ -13,7 +13,7 @@
 #define EACH_STRIP(X, y) X(y, 0) X(y, 1) X(y, 2) X(y, 3)
 
 lmn_nbpanel_pack_fn lmn_nbpanel_i8_pack_avx512vnni;
-lmn_nbpanel_run_fn lmn_nbpanel_i8_run_avx512vnni;
+lmn_nbpanel_run_fn lmn_nbpanel_i8_run_avx512vnni, lmn_nbpanel_i8_run_wide_avx512vnni;
 nbpanel_tile_fn lmn_nbpanel_i8_tile_avx512vnni;
 
 void lmn_nbpanel_i8_pack_avx512vnni(uint8_t *tile, int64_t rows, int64_t r, const float *x,
@@ -54,13 +54,19 @@ ALWAYS record record_at(const uint8_t *a)
     return x;
 }
 
+/* What was loaded from there is not to be held, but loaded again. */
+ALWAYS void anew(const uint8_t **q)
+{
+    __asm__("" : "+r"(*q));
+}
+
 /* A group of a strip: sums of row i of A, v0_i and v1_i, one a half of the strip. */
 typedef struct sums {
     __m512i v00, v01, v02, v03, v10, v11, v12, v13;
 } sums;
 
 /* A word of row i's record, of a single row from where it is held. */
-#define WORD(i, held, at) (one ? x->held : every(a + (i)*LMN_NBPANEL_RECORD + (at)))
+#define WORD(i, held, at) (x ? x->held : every(a + (i)*LMN_NBPANEL_RECORD + (at)))
 #define OPEN(i, _)                                                                      \
     __m512i v0##i = zps || m <= i ? _mm512_setzero_si512() : WORD(i, sum, NBPANEL_SUM), \
             v1##i = v0##i;
@@ -75,6 +81,9 @@ typedef struct sums {
         const __m512i q0 = x0, q1 = x1; \
         EACH_M(DOT, c)                  \
     } while (0)
+#define AGAIN(half, c, r)                              \
+    LINES(_mm512_and_si512(line_at(q, 2 * (c)), half), \
+          _mm512_and_si512(line_at(q, 2 * (c) + 1), half), r)
 #define HIGH(c, r) LINES(_mm512_and_si512(x0##c, high), _mm512_and_si512(x1##c, high), r)
 #define LOW(c) LINES(_mm512_and_si512(x0##c, low), _mm512_and_si512(x1##c, low), c)
 #define BYTES(c) LINES(line_at(q, 2 * c), line_at(q, 2 * c + 1), c)
@@ -86,10 +95,12 @@ typedef struct sums {
         v1##i = _mm512_dpwssd_epi32(v1##i, zp1, sum);  \
     }
 
-/* q: the group; zp: zero points; a: records of m rows, or x: the only one's, if it is held. */
+/* q: the group; zp: zero points; a: records of m rows, or x: the only one's, held, else NULL;
+   again: lines are loaded for either half of bytes, so that fewer registers hold them. */
 ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, const record *x,
-                       const bool one, const int m, const int bits, const bool zps)
+                       const int m, const int bits, const bool zps, const bool again)
 {
+    const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(-16);
     EACH_M(OPEN, 0)
     if (bits == 8) {
         BYTES(0);
@@ -100,8 +111,18 @@ ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, co
         BYTES(5);
         BYTES(6);
         BYTES(7);
+    } else if (again) {
+        AGAIN(high, 0, 4);
+        AGAIN(high, 1, 5);
+        AGAIN(high, 2, 6);
+        AGAIN(high, 3, 7);
+        EACH_M(SHIFT, 4)
+        anew(&q);
+        AGAIN(low, 0, 0);
+        AGAIN(low, 1, 1);
+        AGAIN(low, 2, 2);
+        AGAIN(low, 3, 3);
     } else {
-        const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(-16);
         const __m512i x00 = line_at(q, 0), x10 = line_at(q, 1), x01 = line_at(q, 2);
         const __m512i x11 = line_at(q, 3), x02 = line_at(q, 4), x12 = line_at(q, 5);
         const __m512i x03 = line_at(q, 6), x13 = line_at(q, 7);
@@ -150,7 +171,7 @@ ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, co
         int64_t left = until - g;                                                        \
         do {                                                                             \
             for (int64_t i = 0; m > 1 && i < p->lines; i++) fetch(q, p->ahead + 64 * i); \
-            const sums v = group_sums(q, h + NBPANEL_ZP, a, x, one, m, bits, zps);       \
+            const sums v = group_sums(q, h + NBPANEL_ZP, a, x, m, bits, zps, false);     \
             if (!early) scale0 = scale_at(h, 0), scale1 = scale_at(h, 1);                \
             EACH_M(CHAIN, t)                                                             \
             q += lmn_nbpanel_group_bytes(bits), a += LMN_NBPANEL_RECORD;                 \
@@ -171,7 +192,7 @@ ALWAYS void tile(const nbpanel_part *p, const bool one, const int strips, const 
     for (int64_t g = p->g, until; g < p->end; g = until) {
         const uint8_t *scales = nbpanel_scales(&w, g, bits, zps);
         const uint8_t *group = nbpanel_group(&w, g, bits, zps);
-        const record held = one ? record_at(records) : (record){0}, *x = &held;
+        const record held = one ? record_at(records) : (record){0}, *x = one ? &held : NULL;
         until = g + 1;
         if (early) until = lmn_min_i64(((g >> w.shift) + 1) << w.shift, p->end);
         STRIP(0)
@@ -191,19 +212,21 @@ ALWAYS void touch(const uint8_t *q, const int64_t step)
     if (((uintptr_t)q & (PAGE - 1)) < (uintptr_t)step) fetch(q, TOUCHED);
 }
 
-/* A single row of A by four strips of 8 bits, blocks of a group: a pair of lines of each strip in
-   turn, since 1152 B of one stream at a time are more than the core looks ahead, so that it would
-   wait for one stream and not for four. */
-ALWAYS void in_turn(const nbpanel_part *p, const bool zps)
+/* A single row of A by four strips, blocks of a group: a pair of lines of each strip in turn, since
+   1152 B of one stream at a time are more than the core looks ahead, so that it would wait for one
+   stream and not for four. Both halves of 4 bits are multiplied 16 times too large and make one
+   sum, since there are no registers for two. */
+ALWAYS void in_turn(const nbpanel_part *p, const int bits, const bool zps)
 {
     enum { m = 1, strips = LMN_NBPANEL_RUNS };
-    const int64_t apart = p->apart, bytes = lmn_nbpanel_group_bytes(8);
+    const int64_t apart = p->apart, bytes = lmn_nbpanel_group_bytes(bits);
     const int64_t step = bytes + lmn_nbpanel_scale_bytes(zps);
+    const __m512i high = _mm512_set1_epi8(-16);
     float(*acc)[LMN_NBPANEL_ROWS] = p->acc;
-    const uint8_t *a = p->a, *q = nbpanel_group(&p->w, p->g, 8, zps);
+    const uint8_t *a = p->a, *q = nbpanel_group(&p->w, p->g, bits, zps);
     EACH_STRIP(EACH_M, START)
     for (int64_t g = p->g; g < p->end; g++, q += step, a += LMN_NBPANEL_RECORD) {
-        for (int t = 0; t < strips; t++) touch(q + t * apart, step);
+        for (int t = 0; bits == 8 && t < strips; t++) touch(q + t * apart, step);
         const record x = record_at(a);
         const __m512i open = zps ? _mm512_setzero_si512() : x.sum;
 #define BEGIN(_, t) __m512i v0##t = open, v1##t = open;
@@ -214,40 +237,61 @@ ALWAYS void in_turn(const nbpanel_part *p, const bool zps)
         v0##t = _mm512_dpbusd_epi32(v0##t, q0, x.r##c);         \
         v1##t = _mm512_dpbusd_epi32(v1##t, q1, x.r##c);         \
     }
+#define RAISED(q) _mm512_and_si512(_mm512_slli_epi16(q, 4), high)
+#define HALVES(t, c, up)                                                         \
+    {                                                                            \
+        const __m512i q0 = line_at(q + t * apart, 2 * (c));                      \
+        const __m512i q1 = line_at(q + t * apart, 2 * (c) + 1);                  \
+        v0##t = _mm512_dpbusd_epi32(v0##t, _mm512_and_si512(q0, high), x.r##up); \
+        v1##t = _mm512_dpbusd_epi32(v1##t, _mm512_and_si512(q1, high), x.r##up); \
+        v0##t = _mm512_dpbusd_epi32(v0##t, RAISED(q0), x.r##c);                  \
+        v1##t = _mm512_dpbusd_epi32(v1##t, RAISED(q1), x.r##c);                  \
+    }
+#define EACH_HALVES(c, up) HALVES(0, c, up) HALVES(1, c, up) HALVES(2, c, up) HALVES(3, c, up)
 #define LEAVE(_, t)                                                                           \
     {                                                                                         \
         const uint8_t *h = q + t * apart + bytes;                                             \
         const __m512 s = _mm512_castsi512_ps(x.s), s0 = _mm512_mul_ps(scale_at(h, 0), s);     \
         const __m512 s1 = _mm512_mul_ps(scale_at(h, 1), s);                                   \
+        if (bits == 4) v0##t = _mm512_srai_epi32(v0##t, 4);                                   \
+        if (bits == 4) v1##t = _mm512_srai_epi32(v1##t, 4);                                   \
         if (zps) v0##t = _mm512_dpwssd_epi32(v0##t, zero_points(h + NBPANEL_ZP), x.sum);      \
         if (zps) v1##t = _mm512_dpwssd_epi32(v1##t, zero_points(h + NBPANEL_ZP + 16), x.sum); \
         c00##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v0##t), s0, c00##t);                      \
         c10##t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v1##t), s1, c10##t);                      \
     }
         EACH_STRIP(BEGIN, 0)
-        EACH_STRIP(TURN, 0)
-        EACH_STRIP(TURN, 1)
-        EACH_STRIP(TURN, 2)
-        EACH_STRIP(TURN, 3)
-        EACH_STRIP(TURN, 4)
-        EACH_STRIP(TURN, 5)
-        EACH_STRIP(TURN, 6)
-        EACH_STRIP(TURN, 7)
+        if (bits == 4) {
+            EACH_HALVES(0, 4) EACH_HALVES(1, 5) EACH_HALVES(2, 6) EACH_HALVES(3, 7)
+        } else {
+            EACH_STRIP(TURN, 0)
+            EACH_STRIP(TURN, 1)
+            EACH_STRIP(TURN, 2)
+            EACH_STRIP(TURN, 3)
+            EACH_STRIP(TURN, 4)
+            EACH_STRIP(TURN, 5)
+            EACH_STRIP(TURN, 6)
+            EACH_STRIP(TURN, 7)
+        }
         EACH_STRIP(LEAVE, 0)
 #undef LEAVE
+#undef EACH_HALVES
+#undef HALVES
+#undef RAISED
 #undef TURN
 #undef BEGIN
     }
     EACH_STRIP(EACH_M, END)
 }
-static __attribute__((noinline)) void tile_held_8_0(const nbpanel_part *p)
-{
-    in_turn(p, false);
-}
-static __attribute__((noinline)) void tile_held_8_1(const nbpanel_part *p)
-{
-    in_turn(p, true);
-}
+#define IN_TURN(name, bits, zps)                                                              \
+    static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
+    {                                                                                         \
+        in_turn(p, bits, zps);                                                                \
+    }
+IN_TURN(held, 8, 0)
+IN_TURN(held, 8, 1)
+IN_TURN(turns, 4, 0)
+IN_TURN(turns, 4, 1)
 
 #define INSTANCE(name, one, strips, m, bits, zps)                                             \
     static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
@@ -287,4 +331,114 @@ void lmn_nbpanel_i8_tile_avx512vnni(const nbpanel_part *p)
 void lmn_nbpanel_i8_run_avx512vnni(const lmn_nbpanel_block *b)
 {
     nbpanel_run(b, lmn_nbpanel_i8_tile_avx512vnni, 4);
+}
+
+/* ---- where products are twice as fast ----------------------------------------------------------
+ * Memory and caches then bound up to sixteen rows of A, and hardware that waits for misses of a
+ * stream does not keep them at work between products: lines are fetched to L1 three pages ahead,
+ * one of the page six ahead before them. Eight rows of A take a strip at once, two tiles of four
+ * against every group. One row by strips of 4 bits takes lines in turn as those of 8 bits.
+ */
+enum { FETCHED = 3 * PAGE, FORESEEN = 6 * PAGE };
+
+ALWAYS void fetch_near(const uint8_t *q, const bool ends, const int bits, const bool zps)
+{
+    const int64_t scales = lmn_nbpanel_scale_bytes(zps), bytes = lmn_nbpanel_group_bytes(bits);
+    const char *to = (const char *)((uintptr_t)q + FETCHED);
+    for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(to + i, _MM_HINT_T0);
+    for (int64_t i = 0; ends && i < scales; i += 64) _mm_prefetch(to + bytes + i, _MM_HINT_T0);
+    if (((uintptr_t)q & (PAGE - 1)) < (uintptr_t)(bytes + scales)) fetch(q, FORESEEN);
+}
+
+/* Rows 0 .. 3 of a tile and, of eight, those of the next one. */
+#define NEAR_BEGIN(i, t) __m512 c0##i##t = _mm512_setzero_ps(), c1##i##t = c0##i##t;
+#define NEAR_TILE(t)                                                            \
+    {                                                                           \
+        const sums v = group_sums(q, h + NBPANEL_ZP, a, x, m, bits, zps, true); \
+        const __m512 scale0 = scale_at(h, 0), scale1 = scale_at(h, 1);          \
+        EACH_M(CHAIN, t)                                                        \
+    }
+#define NEAR_END(i, t)                                      \
+    if (m > i) {                                            \
+        _mm512_storeu_ps(p->acc[4 * t + i], c0##i##t);      \
+        _mm512_storeu_ps(p->acc[4 * t + i] + 16, c1##i##t); \
+    }
+ALWAYS void tile_near(const nbpanel_part *p, const int rows, const int bits, const bool zps)
+{
+    const int m = rows < 4 ? rows : 4;
+    const record *x = NULL;
+    const lmn_nbpanels w = p->w;
+    const int64_t next = p->end * 4 * LMN_NBPANEL_RECORD, last = ((int64_t)1 << w.shift) - 1;
+    const uint8_t *records = p->a;
+    EACH_M(NEAR_BEGIN, 0)
+    EACH_M(NEAR_BEGIN, 1)
+    for (int64_t g = 0; g < p->end; g++, records += m * LMN_NBPANEL_RECORD) {
+        const uint8_t *h = nbpanel_scales(&w, g, bits, zps), *a = records;
+        const uint8_t *q = nbpanel_group(&w, g, bits, zps);
+        fetch_near(q, (g & last) == last, bits, zps);
+        NEAR_TILE(0)
+        a += next;
+        anew(&q), anew(&h);
+        if (rows == 8) NEAR_TILE(1)
+    }
+    EACH_M(NEAR_END, 0)
+    if (rows == 8) {
+        EACH_M(NEAR_END, 1)
+    }
+}
+#define NEAR_INSTANCE(rows, bits, zps)                                                        \
+    static __attribute__((noinline)) void near_##rows##_##bits##_##zps(const nbpanel_part *p) \
+    {                                                                                         \
+        tile_near(p, rows, bits, zps);                                                        \
+    }
+#define NEAR_INSTANCES(bits, zps) \
+    NEAR_INSTANCE(1, bits, zps)   \
+    NEAR_INSTANCE(2, bits, zps)   \
+    NEAR_INSTANCE(4, bits, zps)   \
+    NEAR_INSTANCE(8, bits, zps)
+NEAR_INSTANCES(4, 0)
+NEAR_INSTANCES(4, 1)
+NEAR_INSTANCES(8, 0)
+NEAR_INSTANCES(8, 1)
+
+static nbpanel_tile_fn *near_tile(int64_t rows, const lmn_nbpanels *w)
+{
+#define TILES(b, z)                                                            \
+    {                                                                          \
+        near_1_##b##_##z, near_2_##b##_##z, near_4_##b##_##z, near_8_##b##_##z \
+    }
+    static nbpanel_tile_fn *const tiles[2][2][4] = {{TILES(4, 0), TILES(4, 1)},
+                                                    {TILES(8, 0), TILES(8, 1)}};
+#undef TILES
+    return tiles[w->bits == 8][w->zps][rows == 8 ? 3 : rows / 2];
+}
+
+static void one_near(const nbpanel_part *p)
+{
+    if (p->strips < LMN_NBPANEL_RUNS || p->w.shift || p->w.bits != 4)
+        lmn_nbpanel_i8_tile_avx512vnni(p);
+    else
+        (p->w.zps ? tile_turns_4_1 : tile_turns_4_0)(p);
+}
+
+void lmn_nbpanel_i8_run_wide_avx512vnni(const lmn_nbpanel_block *b)
+{
+    if (b->m == 1) {
+        nbpanel_run(b, one_near, 4);
+        return;
+    }
+    _Alignas(64) float acc[LMN_NBPANEL_M][LMN_NBPANEL_ROWS];
+    nbpanel_part p = {.w = b->w, .strips = 1, .end = b->groups, .acc = acc};
+    p.w.p += b->first * lmn_nbpanel_strip_bytes(&b->w);
+    for (int64_t at = b->first; at < b->end; at++) {
+        p.a = b->a;
+        for (int64_t i = 0; i < b->m; i += p.m) {
+            p.m = lmn_nbpanel_tile(8, b->m, i);
+            near_tile(p.m, &b->w)(&p);
+            p.a += p.m * b->groups * LMN_NBPANEL_RECORD;
+            for (int64_t r = 0; r < p.m; r++)
+                nbpanel_store(b, i + r, at * LMN_NBPANEL_ROWS, acc[r]);
+        }
+        p.w.p += lmn_nbpanel_strip_bytes(&b->w);
+    }
 }
