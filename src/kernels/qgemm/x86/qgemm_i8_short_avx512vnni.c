@@ -13,6 +13,28 @@ lmn_qgemm_short_fn lmn_qgemm_i8_short_avx512vnni;
 /* Columns of a line: up to half of it; up to all; all, which go past the caches. */
 enum { HALF, WHOLE, PAST, KINDS };
 
+/* Four vectors as a matrix of fours of columns, transposed: what packing then interleaves comes out
+   in order. */
+ALWAYS void turn(__m512i *x0, __m512i *x1, __m512i *x2, __m512i *x3)
+{
+    const __m512i even01 = _mm512_shuffle_i32x4(*x0, *x1, 0x88);
+    const __m512i odd01 = _mm512_shuffle_i32x4(*x0, *x1, 0xdd);
+    const __m512i even23 = _mm512_shuffle_i32x4(*x2, *x3, 0x88);
+    const __m512i odd23 = _mm512_shuffle_i32x4(*x2, *x3, 0xdd);
+    *x0 = _mm512_shuffle_i32x4(even01, even23, 0x88);
+    *x1 = _mm512_shuffle_i32x4(odd01, odd23, 0x88);
+    *x2 = _mm512_shuffle_i32x4(even01, even23, 0xdd);
+    *x3 = _mm512_shuffle_i32x4(odd01, odd23, 0xdd);
+}
+ALWAYS void turn_floats(__m512 *x0, __m512 *x1, __m512 *x2, __m512 *x3)
+{
+    __m512i y0 = _mm512_castps_si512(*x0), y1 = _mm512_castps_si512(*x1);
+    __m512i y2 = _mm512_castps_si512(*x2), y3 = _mm512_castps_si512(*x3);
+    turn(&y0, &y1, &y2, &y3);
+    *x0 = _mm512_castsi512_ps(y0), *x1 = _mm512_castsi512_ps(y1);
+    *x2 = _mm512_castsi512_ps(y2), *x3 = _mm512_castsi512_ps(y3);
+}
+
 /* Rows i .. i + m - 1 by the columns of a line from j on; k is `groups` fours, of which the last
    may be short. shift: is zp not 0? What follows in C is fetched, unless the line goes past. */
 ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int64_t j,
@@ -32,13 +54,20 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int
 #define COLUMNS(v)                                                                         \
     const int64_t j##v = (v) < vectors && (v)*LANES < n ? j + (v)*LANES : j;               \
     const int8_t *b##v = (const int8_t *)t->b + j##v / nr * t->b_panel + j##v % nr * FOUR; \
-    const __m512i add##v = _mm512_loadu_si512(t->end.col_add + j##v);                      \
-    const __m512 mul##v = _mm512_loadu_ps(t->end.col_mul + j##v);                          \
-    const __m512i WEIGHTS(v, 0), WEIGHTS(v, 1), WEIGHTS(v, 2), WEIGHTS(v, 3);
+    __m512i add##v = _mm512_loadu_si512(t->end.col_add + j##v);                            \
+    __m512 mul##v = _mm512_loadu_ps(t->end.col_mul + j##v);                                \
+    __m512i WEIGHTS(v, 0), WEIGHTS(v, 1), WEIGHTS(v, 2), WEIGHTS(v, 3);
     COLUMNS(0)
     COLUMNS(1)
     COLUMNS(2)
     COLUMNS(3)
+    if (vectors > 2) {
+        turn(&add0, &add1, &add2, &add3), turn_floats(&mul0, &mul1, &mul2, &mul3);
+        turn(&b00, &b10, &b20, &b30);
+        if (groups > 1) turn(&b01, &b11, &b21, &b31);
+        if (groups > 2) turn(&b02, &b12, &b22, &b32);
+        if (groups > 3) turn(&b03, &b13, &b23, &b33);
+    }
 #define STEP(g)                                                                             \
     if ((g) < groups) {                                                                     \
         const uint8_t *p = a + FOUR * (g);                                                  \
@@ -58,7 +87,7 @@ ALWAYS void line(const lmn_qgemm_block *t, int64_t nr, int64_t i, int64_t m, int
         STEP(1) STEP(2) STEP(3) const __m512i lo = SHIFTED(_mm512_packs_epi32(WORDS(0), WORDS(1)));
         const __m512i hi = vectors > 2 ? SHIFTED(_mm512_packs_epi32(WORDS(2), WORDS(3))) : lo;
         const __m512i packed = u8 ? _mm512_packus_epi16(lo, hi) : _mm512_packs_epi16(lo, hi);
-        const __m512i y = _mm512_permutexvar_epi32(order, packed);
+        const __m512i y = vectors > 2 ? packed : _mm512_permutexvar_epi32(order, packed);
         if (past)
             _mm512_stream_si512((void *)c, y);
         else
