@@ -17,7 +17,7 @@ enum {
     AREA = 49152,      /* elements of a packed block of keys or values */
     FEW_SCORES = 8192, /* of a block without packing */
     FEW_BLOCK = 1024,
-    FEW_WIDE = 32768,  /* elements of a block of 16 bits, widened */
+    FEW_WIDE = 8192,   /* elements of a block of 16 bits, widened */
     PART_LEAST = 1024, /* keys of a part */
     WANT_CHUNKS = 8
 };

@@ -5,7 +5,11 @@
 
 #include <math.h>
 
-enum { QUERIES_AHEAD = 8 };
+enum {
+    QUERIES_AHEAD = 8,
+    WIDEN_ELEMS = 512, /* are widened at a time, and so many ahead asked for: */
+    WIDEN_AHEAD = 4096
+};
 
 /* What one chunk works on. */
 typedef struct work {
@@ -88,8 +92,8 @@ static void open_query(const work *w, const void *from, int64_t r)
         .dst = (uint16_t *)w->q + r * padded, .src = to, .m = 1, .k = d, .padded = padded});
 }
 
-/* A query's lines, which lie too far from its neighbours' for the hardware to foresee. */
-static void fetch_query(const uint8_t *from, int64_t bytes)
+/* A row's lines, which the hardware does not foresee: queries lie too far from their neighbours. */
+static void fetch_row(const uint8_t *from, int64_t bytes)
 {
     enum { LINE = 64 };
     for (int64_t c = 0; c < bytes; c += LINE) __builtin_prefetch(from + c);
@@ -105,7 +109,7 @@ static void open_rows(const work *w)
         float *o = w->o + r * s->dv;
         const void *q = elem_at(w, a->q, w->b * a->q_step[0] + h * a->q_step[1] + i * a->q_step[2]);
         if (a->q_step[3] == 1 && i + QUERIES_AHEAD < s->queries)
-            fetch_query(elem_at(w, q, QUERIES_AHEAD * a->q_step[2]), s->d * w->p->elem);
+            fetch_row(elem_at(w, q, QUERIES_AHEAD * a->q_step[2]), s->d * w->p->elem);
         open_query(w, q, r);
         for (int64_t c = 0; c < s->dv; c++) o[c] = 0.0f;
         w->lo[r] = 0, w->hi[r] = s->keys;
@@ -306,6 +310,19 @@ static void run_packed(const work *w)
     }
 }
 
+/* widen() into scratch, with rows behind them asked for: few queries wait for memory. */
+static void widen_ahead(const work *w, const void *from, int64_t ld, int64_t n, int64_t cols)
+{
+    const int64_t wide = lmn_max_i64(1, cols), piece = lmn_max_i64(1, WIDEN_ELEMS / wide),
+                  ahead = WIDEN_AHEAD / wide;
+    for (int64_t i = 0, m; i < n; i += m) {
+        m = lmn_min_i64(piece, n - i);
+        for (int64_t j = i; j < i + m; j++)
+            fetch_row(elem_at(w, from, (j + ahead) * ld), cols * w->p->elem);
+        widen(w, elem_at(w, from, i * ld), ld, m, cols, w->wide + i * cols);
+    }
+}
+
 /* n rows of keys or values from row `key` on, as f32, where rows are ld apart; *ld becomes what it
    is then. Turned ones are f32. */
 static const float *few_rows(const work *w, const void *from, bool turned, int64_t key, int64_t n,
@@ -313,7 +330,7 @@ static const float *few_rows(const work *w, const void *from, bool turned, int64
 {
     from = elem_at(w, from, turned ? key : key * *ld);
     if (!w->p->io) return from;
-    widen(w, from, *ld, n, cols, w->wide);
+    widen_ahead(w, from, *ld, n, cols);
     *ld = cols;
     return w->wide;
 }
