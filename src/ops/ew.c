@@ -276,7 +276,15 @@ static lmn_ew_fn *pick(const lmn_ew_impl *impl, lamina_dtype dt, lamina_dtype *a
     case LMN_CLASS_FLOAT:
         *as = dt == LAMINA_F32 && impl->f32 ? LAMINA_F32 : LAMINA_F64;
         return *as == LAMINA_F32 ? impl->f32 : impl->f64;
-    case LMN_CLASS_SINT: *as = LAMINA_I64; return impl->i64;
+    case LMN_CLASS_SINT:
+#ifndef LMN_F32_ALONE /* cmake/subset.cmake */
+        if (dt == LAMINA_I32 && impl->i32) {
+            *as = LAMINA_I32;
+            return impl->i32;
+        }
+#endif
+        *as = LAMINA_I64;
+        return impl->i64;
     case LMN_CLASS_BOOL:
         *as = impl->b8 ? LAMINA_BOOL : LAMINA_U64;
         return impl->b8 ? impl->b8 : impl->u64;

@@ -22,6 +22,7 @@ typedef void lmn_ew_fn(const void *const *in, void *out, int64_t n, const void *
 typedef struct lmn_ew_impl {
     lmn_ew_fn *f32; /* optional: without it F32 goes through f64 */
     lmn_ew_fn *f64, *i64, *u64;
+    lmn_ew_fn *i32;  /* optional: without it I32 goes through i64 */
     lmn_ew_fn *b8;   /* optional: bool as bytes of 0 and 1 to such; without it through u64 */
     lmn_ew_fn *str;  /* in: lmn_str */
     bool out_bool;   /* the functions write bool bytes */

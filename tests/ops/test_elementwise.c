@@ -38,6 +38,8 @@ static const struct {
     {"Mean", LAMINA_F32, 1, 2, 2, 1.5},
     {"Sum", LAMINA_F16, 2048, 1, 2, 2048}, /* ties to even */
     {"Equal", LAMINA_F32, NAN, NAN, 2, 0},
+    {"Equal", LAMINA_I32, -1, -1, 2, 1},
+    {"Equal", LAMINA_I32, -1, 2147483647, 2, 0},
     {"LessOrEqual", LAMINA_F64, NAN, 1, 2, 0},
     {"Greater", LAMINA_U64, 3, 2, 2, 1},
     {"Xor", LAMINA_BOOL, 1, 1, 2, 0},

@@ -8,6 +8,7 @@
 LMN_EW_BIN(f32_fn, float, bool, a == b)
 LMN_EW_BIN(f64_fn, double, bool, a == b)
 LMN_EW_BIN(u64_fn, uint64_t, bool, a == b)
+LMN_EW_BIN(u32_fn, uint32_t, bool, a == b)
 
 static bool same(lmn_str a, lmn_str b)
 {
@@ -15,8 +16,13 @@ static bool same(lmn_str a, lmn_str b)
 }
 LMN_EW_BIN(str_fn, lmn_str, bool, same(a, b))
 
-static const lmn_ew_impl IMPL = {
-    .f32 = f32_fn, .f64 = f64_fn, .i64 = u64_fn, .u64 = u64_fn, .str = str_fn, .out_bool = true};
+static const lmn_ew_impl IMPL = {.f32 = f32_fn,
+                                 .f64 = f64_fn,
+                                 .i64 = u64_fn,
+                                 .u64 = u64_fn,
+                                 .i32 = u32_fn,
+                                 .str = str_fn,
+                                 .out_bool = true};
 
 static lmn_dim dim_fn(const lmn_infer *ic, const lmn_dim *v)
 {
