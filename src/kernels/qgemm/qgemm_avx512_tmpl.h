@@ -86,8 +86,8 @@ ALWAYS void finish(const lmn_qgemm_end *e, int64_t i, int64_t j, __m512i v, __mm
     _mm_mask_storeu_epi8((uint8_t *)e->c + at, m, _mm512_cvtepi32_epi8(quantised(x, &to)));
 }
 
-/* What becomes of the sums of a block. */
-typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS, SMALL_BYTES } leaving;
+/* What becomes of the sums of a block. BARE_INTS: rows add nothing. */
+typedef enum leaving { KEEP, ANY_END, INTS, BYTES, FLOATS, SMALL_BYTES, BARE_INTS } leaving;
 
 /* Then no sum times a factor is NaN. */
 static inline bool all_finite(const float *x, int64_t n)

@@ -102,25 +102,27 @@ ALWAYS void tile(const lmn_qgemm_block *t, int64_t i0, int64_t j0, const leaving
     }
     const int32_t *row_add = t->end.row_add + i0;
 #define ADDED(i, v) _mm512_add_epi32(c##i##v, _mm512_set1_epi32(row_add[i]))
-#define OUT_INTS(i, v)                                                      \
-    if (rows > i) {                                                         \
+#define OUT_INTS(i, v, x)                                                   \
+    if (rows > i && (v) < vectors) {                                        \
         int32_t *p = (int32_t *)t->end.c + (i0 + i) * ldc + j0 + (v)*LANES; \
         if ((v) < vectors - 1)                                              \
-            _mm512_storeu_si512(p, ADDED(i, v));                            \
+            _mm512_storeu_si512(p, x);                                      \
         else                                                                \
-            _mm512_mask_storeu_epi32(p, last, ADDED(i, v));                 \
+            _mm512_mask_storeu_epi32(p, last, x);                           \
     }
-#define INTS_0(i) OUT_INTS(i, 0)
-#define INTS_1(i) OUT_INTS(i, 1)
-#define INTS_2(i) OUT_INTS(i, 2)
-    if (how == INTS) {
-        EACH_ROW(INTS_0)
-        if (vectors > 1) {
-            EACH_ROW(INTS_1)
+#define ADD_ROW(i)                                                 \
+    if (rows > i) {                                                \
+        const __m512i add = _mm512_set1_epi32(row_add[i]);         \
+        c##i##0 = _mm512_add_epi32(c##i##0, add);                  \
+        if (vectors > 1) c##i##1 = _mm512_add_epi32(c##i##1, add); \
+        if (vectors > 2) c##i##2 = _mm512_add_epi32(c##i##2, add); \
+    }
+#define INTS_ROW(i) OUT_INTS(i, 0, c##i##0) OUT_INTS(i, 1, c##i##1) OUT_INTS(i, 2, c##i##2)
+    if (how == INTS || how == BARE_INTS) {
+        if (how == INTS) {
+            EACH_ROW(ADD_ROW)
         }
-        if (vectors > 2) {
-            EACH_ROW(INTS_2)
-        }
+        EACH_ROW(INTS_ROW)
         return;
     }
     if (rows < MR - 1) return;
@@ -244,6 +246,7 @@ void lmn_qgemm_i8_block_avx512vnni(const lmn_qgemm_block *t)
 #undef TILES
     leaving how = leaving_of(t);
     if (how == BYTES && gives_small_bytes(t)) how = SMALL_BYTES;
+    if (how == INTS && rows_add_nothing(t)) how = BARE_INTS;
     if (how == SMALL_BYTES && is_short(t)) {
         lmn_qgemm_i8_short_avx512vnni(t, NR);
         return;
