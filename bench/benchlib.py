@@ -5,6 +5,7 @@ A bench imports this, measures ours and the peer's turn by turn in one process o
 processes, and ends with write(). A bar is {value, unit, goal, pass, peer}; a bench whose peer is
 missing calls not_run(), which says so and exits 0.
 """
+import contextlib
 import datetime
 import importlib.util
 import json
@@ -201,3 +202,16 @@ def fma_peak():
     out = subprocess.run([kcheck, "--bench", "--only=none"], capture_output=True, text=True).stdout
     words = out.partition("FMA peak")[2].split()
     return float(words[0]) if words else 0.0
+
+
+@contextlib.contextmanager
+def busy(on):
+    """A process of somebody else that never sleeps."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if on else None
+    try:
+        time.sleep(0.2 if on else 0)
+        yield
+    finally:
+        if other:
+            other.kill()
+            other.wait()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
 Kernels beside those of other libraries: kernels.py [--domain=D] [--set=S] [--only=TEXT]
-[--threads=N] [--samples=N] [--budget=SECONDS] [--quick] [--json=FILE] [--page=NAME].
+[--threads=N] [--beside] [--samples=N] [--budget=SECONDS] [--quick] [--json=FILE] [--page=NAME].
 Builds bench_kernels, fetches the peers of tools/kernel_peers.txt into the user's cache, runs the
 program and reads its samples: a ratio is the median over rounds of peer / ours. LAMINA_PEERS names
 folders of more libraries, KB_BLAS="NAME=PATH:..." more libraries of the CBLAS kind, such as AMD's
@@ -20,6 +20,7 @@ NAME = "kernels"
 PROGRAM = os.path.join(benchlib.BUILD, "bin", "bench_kernels")
 VENV = os.path.join(benchlib.CACHE, "kernel-peers")
 LIST = os.path.join(benchlib.ROOT, "tools", "kernel_peers.txt")
+BUSY = "--beside"  # a foreign process that keeps one core busy
 CALM = 0.97  # of the best burst: a slower median says that the run was disturbed
 
 # Bars: key, domain, sets, kind, geomean of ratios to the best peer of each shape, least of them.
@@ -155,6 +156,9 @@ def digest(row):
         if pairs:
             value, peer = min(pairs)
             out["ratio"][kind] = {"value": value, "peer": peer}
+    took = {c["kind"]: c["seconds"] for c in row["contenders"] if c["ours"]}
+    if "alone" in took:
+        out["gain"] = benchlib.median([y / x for x, y in zip(took["plain"], took["alone"])])
     return out
 
 
@@ -188,13 +192,14 @@ def line(case, names):
         text.append(f"{r['value']:.2f} {r['peer']}" if r and kind != "roof" else
                     f"{100 * r['value']:.0f}" if r else "")
     share = best and share_of(case, best)
-    return [case["case"]] + text + [f"{100 * share:.0f}" if share else ""]
+    gain = [f"{case['gain']:.2f}"] if "gain" in case else []
+    return [case["case"]] + text + [f"{100 * share:.0f}" if share else ""] + gain
 
 
 def heads(names):
     return (["MxNxK"] + [n + ("" if k == "plain" else " " + k) for n, k in names]
             + ["% of read" if k == "roof" else k + " / best" for k in ratios_of(names)]
-            + ["% of peak"])
+            + ["% of peak"] + ["x own 1T"] * (("lamina", "alone") in names))
 
 
 def geomeans(cases):
@@ -227,6 +232,14 @@ def judge(cases):
             if c["domain"] == domain and c["case"] == case and kind in c["ratio"]:
                 r = c["ratio"][kind]
                 bars[key] = benchlib.bar(r["value"], "x", goal, r["peer"])
+    for what, goal, least in (("never below", 1, 0),
+                              ("beside" if BUSY in sys.argv else "from 192^3 up",
+                               1.1 if BUSY in sys.argv else 1.85, 2 * 192 ** 3)):
+        got = [(c["gain"], f"{c['case']} {c['domain']}") for c in cases
+               if "gain" in c and c["ops"] >= least and not (least and c["bytes"])]
+        if got:
+            value, where = min(got)
+            bars["B9 " + what] = benchlib.bar(value, "x own 1T", goal, where)
     for key, domain, sets, goal in ROOFS:
         got = ratios(domain, sets, "roof")
         if got:
@@ -274,14 +287,15 @@ def run(args, threads):
 def main():
     own = dict(a[2:].partition("=")[::2] for a in sys.argv[1:]
                if a.startswith(("--json=", "--page=", "--threads=")))
-    args = [a for a in sys.argv[1:] if a[2:].partition("=")[0] not in own]
+    args = [a for a in sys.argv[1:] if a != BUSY and a[2:].partition("=")[0] not in own]
     done = subprocess.run(["ninja", "-C", benchlib.BUILD, "bench_kernels"], capture_output=True,
                           text=True)
     if done.returncode != 0:
         sys.exit(f"{NAME}: {done.stdout[-3000:]}")
     fetch()
     threads = int(own.get("threads", 1))
-    head, cases, wrong = run(args, threads)
+    with benchlib.busy(BUSY in sys.argv):
+        head, cases, wrong = run(args, threads)
     if own.get("page"):
         kernels_page.write(own["page"], threads, head, cases, sys.modules[__name__])
     bars = judge(cases)

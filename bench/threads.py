@@ -7,9 +7,7 @@ tiny model costs with 1, 2 and 16 threads; and the processor time that a pool ta
 is done. Wants a quiet machine: the load is printed.
 """
 import argparse
-import contextlib
 import os
-import subprocess
 import sys
 import time
 
@@ -26,19 +24,6 @@ CASES = ("mobilenetv2", "resnet50", "yolov8n", "bert_base S=128", "gpt2 decode 1
 GOAL_BESIDE, TINY, WIDE = 0.9, "mlp64", 16
 # Asleep at once after a run, a pool may have spun 50 us for each of its threads but the caller's.
 PARK_US, RUNS = 50, 200
-
-
-@contextlib.contextmanager
-def busy(on):
-    """A process of somebody else that never sleeps."""
-    other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if on else None
-    try:
-        time.sleep(0.2 if on else 0)
-        yield
-    finally:
-        if other:
-            other.kill()
-            other.wait()
 
 
 def peer_session(path, threads):
@@ -69,7 +54,7 @@ def measure(case, wide, samples):
     row = {}
     try:
         for beside in (False, True):
-            with busy(beside):
+            with benchlib.busy(beside):
                 got, key = benchlib.rounds(kids, samples), " beside" if beside else ""
             for name, ours, peer in (("gain", ("ours", wide), ("ours", 1)),
                                      ("peer gain", ("peer", wide), ("peer", 1)),

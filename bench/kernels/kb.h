@@ -23,6 +23,7 @@ typedef enum kb_kind {
     KB_PLAIN = 0, /* weights as the user has them */
     KB_PACKED,    /* weights packed beforehand, outside the timing */
     KB_HOT,       /* kernels made or chosen for the shape beforehand, called without a check */
+    KB_ALONE,     /* ours as the plain one, on one thread: what more threads bring */
     KB_ROOF       /* no contender: what the memory gives, such as kb_read_bytes() of the weights */
 } kb_kind;
 
@@ -84,6 +85,13 @@ void kb_peers_open(int32_t threads);
 void kb_peers_print(void); /* as JSON values */
 int32_t kb_blas_count(void);
 const kb_blas *kb_blas_at(int32_t i);
+/* Our pool for more than one thread, else NULL, and chunks on it. */
+struct lmn_workpool *kb_pool(int32_t threads);
+void kb_pool_release(struct lmn_workpool *pool);
+void kb_chunks(struct lmn_workpool *pool, int64_t n_chunks,
+               void (*fn)(void *arg, int64_t chunk, int32_t who), void *arg);
+/* From the scratch of one worker to that of the next. */
+size_t kb_apart(size_t scratch_bytes);
 /* A function of a library into *fn, the address of a function pointer; false = not there. */
 bool kb_symbol(void *lib, const char *name, void *fn);
 

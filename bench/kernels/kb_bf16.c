@@ -119,7 +119,8 @@ static void our_chunk(void *arg, int64_t chunk, int32_t who)
                                  .lda = p->k,
                                  .ldb = p->nt ? p->k : p->n,
                                  .ldc = p->n};
-    lmn_hgemm_chunk(&p->plan, &args, chunk, p->scratch + (size_t)who * p->plan.scratch_bytes);
+    lmn_hgemm_chunk(&p->plan, &args, chunk,
+                    p->scratch + (size_t)who * kb_apart(p->plan.scratch_bytes));
 }
 
 static void plan_ours(product *p)
@@ -129,16 +130,17 @@ static void plan_ours(product *p)
     lmn_hgemm_plan_make(p->row, &s, &p->plan);
 }
 
+static void room_for(product *p)
+{
+    plan_ours(p);
+    p->scratch = kb_alloc(kb_apart(p->plan.scratch_bytes) * (size_t)p->threads);
+}
+
 static void run_ours(void *arg)
 {
     product *p = arg;
     plan_ours(p);
-    if (p->pool) {
-        lmn_workpool_for(p->pool,
-                         &(lmn_loop){.n_chunks = p->plan.n_chunks, .fn = our_chunk, .arg = p});
-        return;
-    }
-    for (int64_t i = 0; i < p->plan.n_chunks; i++) our_chunk(p, i, 0);
+    kb_chunks(p->pool, p->plan.n_chunks, our_chunk, p);
 }
 
 static void release(void *arg)
@@ -205,8 +207,12 @@ static void run_shape(kb_run *run, const shape *s, const lmn_hgemm_row *row, lmn
             lmn_hgemm_prepack(row, p.nt ? LMN_HGEMM_TRANS_B : 0, p.b, p.nt ? p.k : p.n, p.k, p.n,
                               ours->packed);
         }
-        plan_ours(ours);
-        ours->scratch = kb_alloc(ours->plan.scratch_bytes * (size_t)run->threads + 64);
+        room_for(ours);
+    }
+    if (pool) {
+        product *alone = add(&c, &p, "lamina", KB_ALONE, run_ours);
+        alone->pool = NULL, alone->threads = 1;
+        room_for(alone);
     }
     add_peers(&c, &p);
     kb_measure(run, &c);
@@ -219,9 +225,7 @@ void kb_bf16(kb_run *run)
 {
     lmn_kset set;
     kb_choose(&set);
-    lmn_workpool *pool = NULL;
-    const lmn_pool_opts opts = {.width = (uint32_t)run->threads};
-    if (run->threads > 1 && lmn_workpool_create(&lmn_libc_allocator, &opts, &pool)) return;
+    lmn_workpool *pool = kb_pool(run->threads);
     for (size_t i = 0; i < LMN_COUNT(shapes); i++) run_shape(run, &shapes[i], set.hgemm_bf16, pool);
-    lmn_workpool_destroy(pool);
+    kb_pool_release(pool);
 }

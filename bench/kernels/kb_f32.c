@@ -89,7 +89,7 @@ typedef struct product {
     const kb_blas *blas;
     kb_dnn *dnn;
     void *packed;
-    lamina_gemm *gemm;
+    lamina_gemm *gemm, *alone; /* alone: of one thread, where gemm has more */
     lamina_gemm_packed *ours;
     const lmn_gemm_row *row;
     kb_xsmm *xsmm;
@@ -287,6 +287,7 @@ static void add_peers(kb_case *c, const product *base)
 static void add_ours(kb_case *c, const product *base)
 {
     add(c, base, "lamina", KB_PLAIN, run_ours);
+    if (base->alone) add(c, base, "lamina", KB_ALONE, run_ours)->gemm = base->alone;
     const lamina_gemm_shape s = {
         sizeof s, LAMINA_F32, base->nt ? LAMINA_GEMM_TRANS_B : 0, 0, base->n, base->k, 1};
     lamina_gemm_packed *packed = NULL;
@@ -319,13 +320,15 @@ static void add_first(kb_case *c, const product *base)
     }
 }
 
-static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm, const lmn_gemm_row *row)
+static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm, lamina_gemm *alone,
+                      const lmn_gemm_row *row)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%dx%dx%d %s", s->m, s->n, s->k, s->nt ? "NT" : "NN");
     const double ops = 2.0 * s->m * s->n * s->k;
     if (!kb_wants(run, s->set, name, ops)) return;
     product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .gemm = gemm, .row = row};
+    p.alone = alone;
     p.a = kb_alloc((size_t)(p.m * p.k) * sizeof(float));
     p.b = kb_alloc((size_t)(p.k * p.n) * sizeof(float));
     p.c = kb_alloc((size_t)(p.m * p.n) * sizeof(float));
@@ -353,11 +356,14 @@ static void run_shape(kb_run *run, const shape *s, lamina_gemm *gemm, const lmn_
 void kb_f32(kb_run *run)
 {
     const lamina_gemm_opts opts = {.size = sizeof opts, .n_threads = (uint32_t)run->threads};
-    lamina_gemm *gemm = NULL;
+    lamina_gemm *gemm = NULL, *alone = NULL;
     if (lamina_gemm_create(&opts, &gemm) != LAMINA_OK) return;
+    const lamina_gemm_opts one = {.size = sizeof one, .n_threads = 1};
+    if (run->threads > 1 && lamina_gemm_create(&one, &alone) != LAMINA_OK) exit(2);
     lmn_kset set;
     kb_choose(&set);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        run_shape(run, &shapes[i], gemm, set.gemm_f32);
+        run_shape(run, &shapes[i], gemm, alone, set.gemm_f32);
+    lamina_gemm_destroy(alone);
     lamina_gemm_destroy(gemm);
 }

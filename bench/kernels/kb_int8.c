@@ -1,7 +1,7 @@
 /*
  * 8-bit products with int32 results and with results requantised to u8, and f32 rows with weights
  * of 4 and 8 bits (groups of 32 or 128), where they lie and in panels, beside a plain read of the
- * weights. One thread: others are measured through models.
+ * weights. Those of one thread: others are measured through models.
  */
 #include "kb.h"
 
@@ -67,7 +67,10 @@ typedef struct product {
     void *c, *packed;
     kb_dnn *dnn;
     const lmn_qgemm_row *row;
-    void *scratch;
+    lmn_qgemm_plan plan;
+    uint8_t *scratch;
+    struct lmn_workpool *pool;
+    int32_t threads;
 } product;
 
 static void random_bytes(void *p, size_t n, uint32_t seed)
@@ -104,15 +107,9 @@ static double sum_error(void *arg)
     return wrong;
 }
 
-static void run_sums(void *arg)
+static void sums_chunk(void *arg, int64_t chunk, int32_t who)
 {
     const product *p = arg;
-    const lmn_qgemm_shape s = {.m = p->m,
-                               .n = p->n,
-                               .k = p->k,
-                               .n_batch = 1,
-                               .trans_b = p->nt && !p->packed,
-                               .packed = p->packed};
     const lmn_qgemm_args args = {.a = p->a,
                                  .b = p->packed ? p->packed : p->b,
                                  .b_signed = true,
@@ -124,9 +121,27 @@ static void run_sums(void *arg)
                                  .hi = 255,
                                  .c = p->c,
                                  .ldc = p->n};
-    lmn_qgemm_plan plan;
-    lmn_qgemm_plan_make(p->row, &s, &plan);
-    for (int64_t i = 0; i < plan.n_chunks; i++) lmn_qgemm_chunk(&plan, &args, i, p->scratch);
+    lmn_qgemm_chunk(&p->plan, &args, chunk,
+                    p->scratch + (size_t)who * kb_apart(p->plan.scratch_bytes));
+}
+
+static void plan_sums(product *p)
+{
+    const lmn_qgemm_shape s = {.m = p->m,
+                               .n = p->n,
+                               .k = p->k,
+                               .n_batch = 1,
+                               .trans_b = p->nt && !p->packed,
+                               .packed = p->packed,
+                               .threads = p->threads};
+    lmn_qgemm_plan_make(p->row, &s, &p->plan);
+}
+
+static void run_sums(void *arg)
+{
+    product *p = arg;
+    plan_sums(p);
+    kb_chunks(p->pool, p->plan.n_chunks, sums_chunk, p);
 }
 
 static void run_dnn(void *arg)
@@ -151,32 +166,28 @@ static product *add(kb_case *c, const product *base, const char *name, kb_kind k
     return p;
 }
 
-static void add_ours(kb_case *c, const product *base, bool packed)
+static void add_ours(kb_case *c, const product *base, kb_kind kind)
 {
-    product *p = add(c, base, "lamina", packed ? KB_PACKED : KB_PLAIN, true);
-    if (packed) {
+    product *p = add(c, base, "lamina", kind, true);
+    if (kind == KB_PACKED) {
         p->packed = kb_alloc((size_t)lmn_qgemm_packed_bytes(p->row, p->k, p->n));
         lmn_qgemm_prepack(p->row, p->nt, true, (const uint8_t *)p->b, p->nt ? p->k : p->n, p->k,
                           p->n, p->packed);
     }
-    const lmn_qgemm_shape s = {.m = p->m,
-                               .n = p->n,
-                               .k = p->k,
-                               .n_batch = 1,
-                               .trans_b = p->nt && !packed,
-                               .packed = packed};
-    lmn_qgemm_plan plan;
-    lmn_qgemm_plan_make(p->row, &s, &plan);
-    p->scratch = kb_alloc(plan.scratch_bytes);
+    if (kind == KB_ALONE) p->pool = NULL, p->threads = 1;
+    plan_sums(p);
+    p->scratch = kb_alloc(kb_apart(p->plan.scratch_bytes) * (size_t)p->threads);
 }
 
-static void run_shape(kb_run *run, const shape *s, const lmn_qgemm_row *row)
+static void run_shape(kb_run *run, const shape *s, const lmn_qgemm_row *row,
+                      struct lmn_workpool *pool)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%dx%dx%d %s", s->m, s->n, s->k, s->nt ? "NT" : "NN");
     const double ops = 2.0 * s->m * s->n * s->k, peak = row->head.isa & LMN_ISA_AMX ? 32 : 4;
     if (!kb_wants(run, s->set, name, ops)) return;
     product p = {.m = s->m, .n = s->n, .k = s->k, .nt = s->nt, .bytes = s->bytes, .row = row};
+    p.pool = pool, p.threads = run->threads;
     p.a = kb_alloc((size_t)(p.m * p.k)), p.b = kb_alloc((size_t)(p.k * p.n));
     p.c = kb_alloc((size_t)(p.m * p.n) * 4);
     random_bytes(p.a, (size_t)(p.m * p.k), 1), random_bytes(p.b, (size_t)(p.k * p.n), 2);
@@ -186,11 +197,12 @@ static void run_shape(kb_run *run, const shape *s, const lmn_qgemm_row *row)
     d.a_type = KB_DNN_U8, d.b_type = KB_DNN_S8, d.c_type = p.bytes ? KB_DNN_U8 : KB_DNN_S32;
     for (int packed = 0; packed < 2; packed++) {
         const kb_kind kind = packed ? KB_PACKED : KB_PLAIN;
-        add_ours(&c, &p, packed);
+        add_ours(&c, &p, kind);
         d.packed = packed;
         kb_dnn *made = kb_dnn_make(&d);
         if (made) add(&c, &p, "oneDNN", kind, false)->dnn = made;
     }
+    if (pool) add_ours(&c, &p, KB_ALONE);
     kb_measure(run, &c);
     free(p.a), free(p.b), free(p.c);
 }
@@ -370,9 +382,10 @@ static void run_weights(kb_run *run, const lmn_kset *set, const layer *l, int64_
 void kb_int8(kb_run *run)
 {
     lmn_kset set;
-    if (run->threads > 1) return;
     kb_choose(&set);
-    for (size_t i = 0; i < LMN_COUNT(shapes); i++) run_shape(run, &shapes[i], set.qgemm_i8);
+    struct lmn_workpool *pool = kb_pool(run->threads);
+    for (size_t i = 0; i < LMN_COUNT(shapes); i++) run_shape(run, &shapes[i], set.qgemm_i8, pool);
+    kb_pool_release(pool);
 }
 
 void kb_weights(kb_run *run)

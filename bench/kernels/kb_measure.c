@@ -5,7 +5,9 @@
  */
 #include "kb.h"
 
+#include "base/alloc.h"
 #include "kernels/kset.h"
+#include "sync/workpool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +49,33 @@ void *kb_alloc(size_t bytes)
         exit(2);
     }
     return p;
+}
+
+lmn_workpool *kb_pool(int32_t threads)
+{
+    lmn_workpool *pool = NULL;
+    const lmn_pool_opts opts = {.width = (uint32_t)threads};
+    if (threads > 1 && lmn_workpool_create(&lmn_libc_allocator, &opts, &pool)) exit(2);
+    return pool;
+}
+
+void kb_pool_release(lmn_workpool *pool)
+{
+    lmn_workpool_destroy(pool);
+}
+
+size_t kb_apart(size_t scratch_bytes)
+{
+    return lmn_worker_step(scratch_bytes, 2);
+}
+
+void kb_chunks(lmn_workpool *pool, int64_t n_chunks, lmn_par_fn *fn, void *arg)
+{
+    if (n_chunks > 1 && pool) {
+        lmn_workpool_for(pool, &(lmn_loop){.n_chunks = n_chunks, .fn = fn, .arg = arg});
+        return;
+    }
+    for (int64_t i = 0; i < n_chunks; i++) fn(arg, i, 0);
 }
 
 void kb_random_f32(float *x, int64_t n, uint64_t seed)
@@ -110,7 +139,7 @@ static void print_numbers(const char *key, const double *x, int32_t n)
 
 static void print(const kb_run *run, const kb_case *c, const samples *s)
 {
-    static const char *const kind[] = {"plain", "packed", "hot", "roof"};
+    static const char *const kind[] = {"plain", "packed", "hot", "alone", "roof"};
     printf("{\"domain\": \"%s\", \"set\": \"%s\", \"case\": \"%s\", \"ops\": %.17g", c->domain,
            c->set, c->name, c->ops);
     printf(", \"peak\": %g, \"bytes\": %g, \"threads\": %d", c->peak, c->bytes, run->threads);
