@@ -372,6 +372,8 @@ static void check_few(kc_ctx *kc, const lmn_krow *head)
             p.m = lmn_min_i64(32, row->small_nt_m), p.n = kc_int(kc, 32, 40);
             p.k = kc_int(kc, 513, 600);
         }
+        if (c % 20 == 6) /* so long that tiles leave a few more rows to dot products */
+            p.m = kc_int(kc, 2, 5), p.n = kc_int(kc, 1, 40), p.k = kc_int(kc, 3060, 3090);
         const int64_t even = lmn_round_up_i64(p.k, 2), ldb = p.k + kc_int(kc, 0, 40);
         const int64_t ldc = p.n + kc_int(kc, 0, 3);
         p.a = half_input(kc, head, style, p.m, p.k, p.k, false);
@@ -409,6 +411,8 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         p.k = big && kc_int(kc, 0, 1) ? kc_int(kc, 1000, 2100) : kc_extent(kc, 32, 100);
         if (p.k > 1000) p.m = p.m % 40, p.n = p.n % 60;
         p.ta = kc_int(kc, 0, 3) == 0, p.tb = kc_int(kc, 0, 1);
+        if (c % 60 == 7) p.m = kc_int(kc, 2, 5), p.n %= 40, p.k = kc_int(kc, 3060, 3090);
+        if (c % 60 == 7) p.ta = false, p.tb = true;
         lmn_hgemm_shape shape;
         lmn_hgemm_args args;
         draw_operands(kc, head, style, f32, c % 4, &p, &shape, &args);

@@ -17,8 +17,8 @@
  * Order      block: one chain over k in pairs (elem 2) or one by one (elem 4), the same for any
  *            split of K into whole groups, any tile, any thread. elem 4: avx2 == avx512 bit for
  *            bit, for it is the chain of gemm.h. small_nn: as block. small_nt: a partial sum a
- *            lane, then a fixed tree; on AMX from three rows on as block. Both depend on the row,
- *            not on n. ref: f64, rounded once.
+ *            lane, then a fixed tree; on AMX as block, but for lmn_hgemm_dots(). Both depend on
+ *            the row, m and k, not on n. ref: f64, rounded once.
  * Error      elem 4 and ref: class dot(K + 1) of gemm.h on the widened operands, which are
  *            exact. elem 2: dot(2 K + 2), and magnitudes below 2^-126, of operands, products and
  *            sums, may count as 0: the instructions flush them.
@@ -171,6 +171,14 @@ typedef struct lmn_hgemm_row {
 
 /* Bytes of sums that wait in a room of rows of pairs. */
 enum { LMN_HGEMM_NT_SUMS = 64 << 10 };
+
+/* Does small_nt only read B, by dot products? On tiles one and two rows do, and up to four of long
+   k, whose rows of B tiles read by lines far apart. */
+static inline bool lmn_hgemm_dots(int64_t group, int64_t m, int64_t k)
+{
+    enum { LINE_M = 2, LONG_M = 4, LONG_K = 3072 };
+    return group <= 2 || m <= LINE_M || (m <= LONG_M && k >= LONG_K);
+}
 
 /* Bytes that small_nt of a row wants for m rows: of a copy, k and m up to multiples of 32, nt_room
    each, and of sums. 0 = none. */

@@ -113,7 +113,7 @@ static void cut_stream(lmn_hgemm_plan *p)
         const int64_t shares = p->threads > 1 ? COPY_SHARES * p->threads : 1;
         const int64_t n = lmn_min_i64(most, lmn_ceil_div_i64(p->n, shares));
         p->nc = lmn_split_even(p->n, lmn_round_up_i64(lmn_max_i64(least, n), 16), 16);
-    } else if (is(p, LMN_HGEMM_TRANS_B) && p->row->nt_room && p->row->group > 2) {
+    } else if (is(p, LMN_HGEMM_TRANS_B) && !lmn_hgemm_dots(p->row->group, p->m, p->k)) {
         const int64_t each = lmn_ceil_div_i64(p->n, p->threads);
         const int64_t most = (int64_t)max_chunk_madds / (p->m * k);
         const int64_t n = lmn_min_i64(most, lmn_min_i64(each, ROOM_TIMES * p->m));

@@ -2,7 +2,7 @@
  * The bf16 row's products with a transposed B on AMX: 32 rows of B are the first operand of tiles
  * where they lie, rows of A, packed as a B is, the second, and what comes out is C transposed: all
  * of A passes while B is read once. Sums are turned on their way out, behind the steps of the next
- * block. One and two rows are dot products by vdpbf16ps.
+ * block. Few rows are dot products by vdpbf16ps (lmn_hgemm_dots).
  */
 #include "kernels/hgemm/hgemm.h"
 #include "kernels/hgemm/hgemm_bf16_avx512.h"
@@ -12,15 +12,14 @@
 
 #include <string.h>
 
-lmn_hgemm_small_fn lmn_hgemm_bf16_turned_amx, lmn_hgemm_bf16_small_nt_avx512bf16;
+lmn_hgemm_small_fn lmn_hgemm_bf16_turned_amx, lmn_hgemm_bf16_small_nt_wide_avx512bf16;
 lmn_hgemm_pack_fn lmn_hgemm_bf16_pack_nt_amx;
 
 enum {
     SIDE = TURNED_ROWS, /* rows of B, and of A, of a block */
     STEP_K = 32,
     PANEL_STEP = SIDE * STEP_K * (int)sizeof(uint16_t), /* bytes of packed A a step, */
-    A_ROW = 2 * AMX_ROW_BYTES,                          /* and a pair of k of all its rows */
-    DOT_M = 2 /* up to so many rows only read B, of which a few rows at a time come faster */
+    A_ROW = 2 * AMX_ROW_BYTES                           /* and a pair of k of all its rows */
 };
 
 /* Sums of rows j .. j + n - 1 of B and i .. of A on their way out; n == 0: nothing waits. */
@@ -84,8 +83,8 @@ static void pack(const lmn_hgemm_small *t)
 
 void lmn_hgemm_bf16_turned_amx(const lmn_hgemm_small *t)
 {
-    if (t->m <= DOT_M) {
-        lmn_hgemm_bf16_small_nt_avx512bf16(t);
+    if (lmn_hgemm_dots(STEP_K, t->m, t->k)) {
+        lmn_hgemm_bf16_small_nt_wide_avx512bf16(t);
         return;
     }
     float sums[2][SIDE * SIDE] __attribute__((aligned(64)));
