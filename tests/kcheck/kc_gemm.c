@@ -183,7 +183,12 @@ static void check_small(kc_ctx *kc, const lmn_krow *head)
         bool nt = c & 1;
         int64_t m = kc_extent(kc, 4, 13), n = kc_extent(kc, 16, 70);
         int64_t k = kc_extent(kc, 16, c % 5 ? 67 : 700);
+        if (c % 32 == 8 || c % 32 == 10) { /* four rows by more than L2 holds: wide, far or not */
+            m = 4, n = c % 32 == 8 ? kc_int(kc, 130, 280) : 16 * kc_int(kc, 8, 16);
+            k = (1 << 17) / n + kc_int(kc, 1, 20);
+        }
         int64_t lda = k + kc_int(kc, 0, 3), ldb = (nt ? k : n) + kc_int(kc, 0, 3);
+        if (c % 32 == 10) ldb = n;    /* whole lines */
         if (c % 32 == 15) ldb = 1024; /* rows that meet in the caches, far, wide, with room */
         product p = {.a = kc_input(kc, style, m, k, lda), .k = k};
         p.b = nt ? kc_input(kc, style, n, k, ldb) : kc_input(kc, style, k, n, ldb);
@@ -424,6 +429,10 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
             ta = 0, tb = 1, m = c % 2 ? kc_int(kc, 2, kc_int(kc, 4, 8)) : kc_int(kc, 7, 32);
             n = kc_int(kc, 128, 280);
             if (c % 2 == 0) k = (1 << 18) / n + kc_int(kc, 1, 20);
+        }
+        if (c % 40 == 9) { /* four rows by a row-major B of a cache */
+            ta = tb = 0, m = 4, n = kc_int(kc, 128, 280);
+            k = (1 << 17) / n + kc_int(kc, 1, 20);
         }
         if (c % 120 == 7) { /* one panel over more of A than caches hold */
             ta = tb = 0, m = kc_int(kc, 480, 600);

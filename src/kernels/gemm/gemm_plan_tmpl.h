@@ -31,7 +31,7 @@ enum {
     NC = 96,                       /* columns of a packed block ... */
     WIDE_K = 128,                  /* ... more where sums are so short: rows of C are long then */
     MC = 512,                      /* rows of a chunk */
-    SMALL_NN_M = 3,                /* up to here B is streamed ... */
+    SMALL_NN_M = 3,                /* up to here B is streamed, where a row has no more ... */
     SMALL_NN_FAR_M = 6,            /* ... or here, if it comes from memory */
     SMALL_NT_M = LMN_GEMM_THIN_M,
     STREAM_NN = 4096,        /* columns of B read as one piece ... */
@@ -105,8 +105,8 @@ static int32_t choose_path(const GEMM_T(plan) * p)
     const lmn_gemm_shape s = {p->m, p->n, p->k, 1, p->flags, 1};
     if (trans_b && (trans_a || p->m > SMALL_NT_M || packs_small(&s))) return PATH_PACKED;
     if (trans_b) return PATH_SMALL_NT;
-    if (p->m <= (bytes > stream_bytes ? SMALL_NN_FAR_M : SMALL_NN_M) && !trans_a)
-        return PATH_SMALL_NN;
+    const int64_t near_m = p->threads > 2 || bytes < FAR_BYTES ? SMALL_NN_M : p->row->stream_m;
+    if (p->m <= (bytes > stream_bytes ? SMALL_NN_FAR_M : near_m) && !trans_a) return PATH_SMALL_NN;
     if (p->row->tiny && !trans_a && p->k <= SHORT_K && bytes <= SHORT_BYTES && p->m > FEW_M)
         return PATH_SHORT;
     if (p->m <= p->row->direct_m || bytes <= LMN_GEMM_IN_PLACE) return PATH_DIRECT;
@@ -406,7 +406,6 @@ static void run_thin(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(b
         turn_b(p, t.b, args->ldb, scratch);
         t.b = scratch, t.ldb = p->k;
     }
-    t.wide = p->row->wide;
     p->row->small_nt(&t);
 }
 
@@ -531,7 +530,7 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
     t.m = lmn_min_i64(p->mc, p->m - i), t.n = lmn_min_i64(p->nc, p->n - j);
     if (t.m <= 0 || t.n <= 0) return; /* lmn_split_even rounds up: a last block may be empty */
     t.row = i, t.col = j, t.item = args->item0 + item;
-    t.b_far = p->b_far;
+    t.b_far = p->b_far, t.wide = p->row->wide;
     t.b_run = p->b_far && p->path == PATH_PANELS && p->m <= RUN_M && follows(p);
     t.a_far = waits_for_a(p);
     t.a = args->a + item * args->a_batch + (p->flags & LMN_GEMM_TRANS_A ? i : i * args->lda);
@@ -555,7 +554,6 @@ void GEMM_F(chunk)(const GEMM_T(plan) * p, const GEMM_T(args) * args, int64_t ch
         p->row->small_nn(&t);
     else {
         t.room = p->scratch_bytes ? scratch : NULL;
-        t.wide = p->row->wide;
         p->row->small_nt(&t);
     }
     if (args->epi) run_epilogue(p, args, &t);

@@ -7,6 +7,8 @@
 
 #include <stdalign.h>
 
+#include "kernels/split.h"
+
 /* Row i of eight: of the four behind base##0 or base##4, ld and ld3 bytes apart. */
 #define QUAD_ROW(type, base, i)                                  \
     ((type *)((char *)(uintptr_t)((i) < 4 ? base##0 : base##4) + \
@@ -199,6 +201,91 @@ static void strip_all(const gemm_block *t, strip s)
     }
 }
 
+#if defined(VF_EMBEDS) && GEMM_EPI
+#define STRIP_BROADS 1
+enum { BROAD_M = 4, BROAD_LEAST = (512 << 10) / sizeof(vf_real) /* of B */ };
+/*
+ * Four rows by four steps of k, whole vectors of the strip, on a core that is wide. Of a B from a
+ * cache each vector is loaded once and nothing is fetched. far, a constant: B is an operand of each
+ * product, so that fewer of them wait for it, and the next four rows are fetched.
+ */
+VF_INLINE void broad_run(const strip *s, const bool far)
+{
+    enum { REAL = sizeof(vf_real) };
+    vf a[4][4], c[4], w;
+    const vf_real *b = s->b, *next = b + 4 * s->ldb;
+    vf_real *to = s->c;
+    const int64_t ld0 = 0, c_ld0 = 0;
+    int64_t ld1 = s->ldb * REAL, ld2 = 2 * ld1, ld3 = 3 * ld1;
+    int64_t c_ld1 = s->ldc * REAL, c_ld2 = 2 * c_ld1, c_ld3 = 3 * c_ld1;
+    WHOLE_HIDE(ld2);
+    WHOLE_HIDE(ld3);
+    WHOLE_HIDE(c_ld2);
+    WHOLE_HIDE(c_ld3);
+#define BROAD_EACH(X) X(0) X(1) X(2) X(3)
+#define BROAD_TO(i) (vf_real *)(void *)((char *)to + c_ld##i)
+#define BROAD_A(i)                                 \
+    for (int64_t q = 0; q < BROAD_M; q++) {        \
+        a[i][q] = vf_bcast(s->a + (i)*s->lda + q); \
+    }
+#define BROAD_C(i) c[i] = s->fresh ? vf_zero() : vf_load(BROAD_TO(i));
+#define BROAD_OUT(i) vf_store(BROAD_TO(i), c[i]);
+#define BROAD_AT(i, q)                           \
+    if (far)                                     \
+        vf_fma_behind(&c[i], a[i][q], b, ld##q); \
+    else                                         \
+        vf_fma_to(&c[i], a[i][q], w);
+#define BROAD_STEP(q)                                                          \
+    if (far)                                                                   \
+        __builtin_prefetch((const char *)next + ld##q, 0, 2);                  \
+    else                                                                       \
+        w = vf_load((const vf_real *)(const void *)((const char *)b + ld##q)); \
+    BROAD_AT(0, q) BROAD_AT(1, q) BROAD_AT(2, q) BROAD_AT(3, q)
+    BROAD_EACH(BROAD_A)
+    for (int64_t left = s->n; left >= VF_LANES; left -= VF_LANES) {
+        BROAD_EACH(BROAD_C)
+        BROAD_EACH(BROAD_STEP)
+        BROAD_EACH(BROAD_OUT)
+        b += VF_LANES, next += VF_LANES, to += VF_LANES;
+    }
+}
+
+static __attribute__((noinline)) void broad_near(const strip *s)
+{
+    broad_run(s, false);
+}
+static __attribute__((noinline)) void broad_far(const strip *s)
+{
+    broad_run(s, true);
+}
+
+/* Is strip_broad the faster one? From memory every product loads B, so its rows are whole lines. */
+static bool suits_broad(const gemm_block *t, const strip *s)
+{
+    const uintptr_t spread = (uintptr_t)s->b | (uintptr_t)s->ldb * sizeof(vf_real);
+    return t->wide && t->m == BROAD_M && t->k * t->n >= BROAD_LEAST &&
+           (!t->b_far || spread % 64 == 0);
+}
+
+/* Columns of B at j by four rows of A; what is no whole vector as strip_all has it. */
+static __attribute__((noinline)) void broad_all(const gemm_block *t, strip s)
+{
+    const int64_t whole = s.n / VF_LANES * VF_LANES;
+    strip rest = s;
+    rest.b += whole, rest.c += whole, rest.n -= whole;
+    int64_t k = t->k;
+    for (; k >= 4; k -= 4) {
+        (t->b_far ? broad_far : broad_near)(&s);
+        s.a += 4, s.b += 4 * s.ldb, s.fresh = false;
+    }
+    s.n = whole;
+    gemm_block left = *t;
+    left.k = k;
+    if (k > 0) strip_all(&left, s);
+    if (rest.n > 0) strip_all(t, rest);
+}
+#endif
+
 /* A C that follows a row of B in its page by less than this: loads of that row, which run ahead,
    wait for stores that only seem to be of their place. Where eight rows of B are whole pages they
    do so at every step (1 x 1024 x 1024 at 0.6 of its speed). */
@@ -247,11 +334,20 @@ static void small_nn_run(const gemm_block *t)
 {
     if (t->k == 0 && !t->beta) clear_block(t);
     /* m rows of C by 2 to 4 KiB, or one by 16. */
-    const int64_t width = t->m > 4 ? 512 : t->m > 1 ? 1024 : 4096;
+    int64_t width = t->m > 4 ? 512 : t->m > 1 ? 1024 : 4096;
+#ifdef STRIP_BROADS
+    if (t->wide && t->m == BROAD_M) width = lmn_split_even(t->n, width, 64 / sizeof(vf_real));
+#endif
     for (int64_t j = 0; j < t->n; j += width) {
         const strip s = {
             t->a,    t->lda, t->b + j, t->ldb, t->c + j, t->ldc, lmn_min_i64(width, t->n - j),
             !t->beta};
+#ifdef STRIP_BROADS
+        if (suits_broad(t, &s)) {
+            broad_all(t, s);
+            continue;
+        }
+#endif
         if (strip_stalls(t, &s))
             strip_aside(t, s);
         else

@@ -41,7 +41,7 @@ typedef struct GEMM_T(block) {
     bool b_far;         /* B comes from beyond L2, worth fetching ahead: a hint ... */
     bool b_run;         /* ... but, of the block kernel, for few rows: one run for the hardware */
     bool a_far;         /* block only: A comes from memory and meets one panel: a hint */
-    bool wide;          /* small_nt only: the core is as the row's `wide` says: a hint */
+    bool wide;          /* small_nn and small_nt: the core is as the row's `wide` says: a hint */
     bool c_past;        /* block only: C is not wanted in the caches: a hint */
     const lmn_epi *epi; /* NULL = none. small_nn and small_nt do not apply it; f64: always NULL */
     int64_t row, col, item; /* of c[0] in the whole result, for the epilogue's operands */
@@ -77,6 +77,7 @@ typedef struct GEMM_T(row) {
                                  most to few runs, small_nt fetches to L1, 1 x 1 convolutions pack
                                  no images, and Winograd's way has V of larger ones first */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
+    int32_t stream_m;         /* most rows of A that stream a row-major B of a cache */
     int32_t direct_m;         /* most rows of A that read any B in place ... */
     int32_t direct_b;         /* ... and most bytes of one that up to 1024 read so */
     int32_t lines_m;          /* most rows of A for which conv_lines.h pays */
