@@ -140,16 +140,25 @@ static lmn_conv_geom wide_planes(kc_ctx *kc)
     return g;
 }
 
-/* Single lines under windows of up to 40 taps, of stride 1 or 2. */
+/* Lines of several vectors under windows of no loops of their own, of stride 1 or 2 across: single
+   lines by up to 40 taps, or some lines by any step down, with lines above and below them. */
 static lmn_conv_geom long_windows(kc_ctx *kc)
 {
     lmn_conv_geom g = {.n = 1, .c_in = kc_int(kc, 1, 3), .in = {1, 1}, .out = {1, 1}};
+    const bool single = kc_int(kc, 0, 1);
     for (int i = 0; i < 3; i++) g.kernel[i] = g.stride[i] = g.dilation[i] = 1;
-    g.kernel[2] = kc_int(kc, 2, 40), g.stride[2] = kc_int(kc, 1, 2);
-    g.dilation[2] = kc_int(kc, 1, 2), g.in[2] = kc_int(kc, 80, 400);
+    g.kernel[2] = kc_int(kc, 2, single ? 40 : 9), g.stride[2] = kc_int(kc, 1, 2);
+    g.dilation[2] = kc_int(kc, 1, 2), g.in[2] = kc_int(kc, 80, single ? 400 : 200);
     g.pad[2] = kc_int(kc, 0, 20), g.pad_end[2] = kc_int(kc, 0, 20);
-    const int64_t span = g.in[2] + g.pad[2] + g.pad_end[2];
-    g.out[2] = (span - (g.kernel[2] - 1) * g.dilation[2] - 1) / g.stride[2] + 1;
+    if (!single) {
+        g.kernel[1] = kc_int(kc, 1, 5), g.stride[1] = kc_int(kc, 1, 3);
+        g.dilation[1] = kc_int(kc, 1, 2), g.in[1] = kc_int(kc, 9, 14);
+        g.pad[1] = kc_int(kc, 0, 4), g.pad_end[1] = kc_int(kc, 0, 4);
+    }
+    for (int i = 1; i < 3; i++) {
+        const int64_t span = g.in[i] + g.pad[i] + g.pad_end[i];
+        g.out[i] = (span - (g.kernel[i] - 1) * g.dilation[i] - 1) / g.stride[i] + 1;
+    }
     return g;
 }
 
