@@ -308,6 +308,10 @@ static void test_wrong(t_env *env)
     T_MEM_EQ(c, was, sizeof c);
 }
 
+#ifdef TEST_SHARED /* which shows the names of BLAS only */
+#define TEST_PLAIN
+#else
+#define TEST_PLAIN , T_TEST(test_plain)
 /* The loops that need no memory agree with the products. */
 static void test_plain(t_env *env)
 {
@@ -334,6 +338,7 @@ static void test_plain(t_env *env)
         check(&f, 1);
     }
 }
+#endif
 
 T_MAIN(T_TEST(test_cblas), T_TEST(test_fortran), T_TEST(test_batch), T_TEST(test_bf16),
-       T_TEST(test_double), T_TEST(test_gemv), T_TEST(test_wrong), T_TEST(test_plain))
+       T_TEST(test_double), T_TEST(test_gemv), T_TEST(test_wrong) TEST_PLAIN)
