@@ -255,6 +255,7 @@ void lmn_plans_leave(lamina_session *s, lmn_run *run, lmn_frame *f, size_t n_don
         f->block->next = s->blocks;
         s->blocks = f->block;
         s->idle_bytes += f->block->bytes;
+        if (f->plan->evicted || f->block->bytes > f->plan->arena_bytes) bound_blocks(s, &d);
         bound_bytes(s, s->opts.max_plan_bytes, &d);
     }
     leave(f->plan, f, &d);

@@ -5,6 +5,7 @@
 #include "runtime/rt_model.h"
 
 #include "base/os/os_thread.h"
+#include "runtime/exec.h"
 
 static lamina_tensor *zeros(t_env *env, lamina_dtype dt, int32_t rank, const int64_t *dims)
 {
@@ -208,6 +209,43 @@ static void test_one_block(t_env *env)
     lamina_model_unref(m);
 }
 
+typedef struct meanwhile {
+    t_env *env;
+    lamina_session *s;
+    int64_t rows;
+} meanwhile;
+
+/* Before the first step of a run another one comes and goes. */
+static void run_meanwhile(void *ctx, lmn_frame *f, size_t step)
+{
+    const meanwhile *w = ctx;
+    (void)f, (void)step;
+    w->s->watch = NULL;
+    T_OK(run_rows(w->env, w->s, w->rows));
+}
+
+/* A plan that is dropped while a run has a block that is as long as it needs: the block goes with
+   the run, be it the plan's own or that of a shorter one. */
+static void test_long_block_in_use(t_env *env)
+{
+    rt_cpu(env);
+    lamina_model *m = rt_relu_abs(env);
+    for (uint32_t own = 0; own < 2; own++) {
+        const lamina_session_opts o = {
+            .size = sizeof o, .max_plans = own ? 1 : 2, .n_threads = 1, .no_optimize = true};
+        lamina_session *s = rt_session(m, &o);
+        T_REQUIRE(s);
+        if (!own) T_OK(run_rows(env, s, 4000));
+        meanwhile w = {.env = env, .s = s, .rows = 501};
+        s->watch_ctx = &w;
+        s->watch = run_meanwhile;
+        T_OK(run_rows(env, s, own ? 4000 : 500));
+        T_CHECK(stats(s).idle_bytes < 4000 * 16);
+        lamina_session_destroy(s);
+    }
+    lamina_model_unref(m);
+}
+
 /* y = x + d where d is a graph input with an initialiser of the same name. */
 static void test_default(t_env *env)
 {
@@ -396,5 +434,5 @@ static void test_bits(t_env *env)
 }
 
 T_MAIN(T_TEST(test_feeds), T_TEST(test_symbol), T_TEST(test_plans), T_TEST(test_bytes),
-       T_TEST(test_one_block), T_TEST(test_default), T_TEST(test_stats), T_TEST(test_concurrent),
-       T_TEST(test_trim_evicted), T_TEST(test_bits))
+       T_TEST(test_one_block), T_TEST(test_long_block_in_use), T_TEST(test_default),
+       T_TEST(test_stats), T_TEST(test_concurrent), T_TEST(test_trim_evicted), T_TEST(test_bits))
