@@ -6,9 +6,12 @@
  *   soften   per row i, keys key .. key + n - 1: s becomes e^(s - top), 0 outside lo[i] .. hi[i]-1,
  *            whatever stood there; top, sum and o are brought up to date. -inf is weight 0.
  *   weigh    as soften, but s stays and the weights leave as bf16, columns n .. whole - 1 as 0; a
- * row may have none. merge    several rows (top, sum, o) over different keys become one, in the
- * order of `part`. finish   y = o / sum. A row without a key of weight is 0 with zero_empty, else
- * NaN; a row whose sum is NaN is 0 with zero_nan.
+ *            row may have none.
+ *
+ *   merge    several rows (top, sum, o) over different keys become one, in the order of `part`.
+ *
+ *   finish   y = o / sum. A row without a key of weight is 0 with zero_empty, else NaN; a row whose
+ *            sum is NaN is 0 with zero_nan.
  *
  * Before its first block a row has top -inf, sum 0 and o all 0; a sink x is top x, sum 1.
  * Order   one partial sum a lane, then a fixed tree, block after block: a row's bits depend on the

@@ -8,9 +8,12 @@
  *         keys and values in L2. Blocks of keys begin at multiples of `block`.
  * Few     Up to LMN_ATTENTION_FEW rows (decoding) stream keys and values without packing; if such
  *         heads are few and keys many, a chunk takes a part of the keys, and `merge` joins the
- * parts in order. Spans   A query sees keys lo .. hi-1. Blocks of keys that no query of a strip
- * sees are skipped, their keys and values are not read. A hidden key of a block that is read has
- * weight 0, so its value, if it is not finite, makes NaN. A query without keys is 0.
+ *         parts in order.
+ *
+ * Spans   A query sees keys lo .. hi-1. Blocks of keys that no query of a strip sees are skipped,
+ *         their keys and values are not read. A hidden key of a block that is read has weight 0,
+ *         so its value, if it is not finite, makes NaN. A query without keys is 0.
+ *
  * 16 bits Operands may be bf16 or f16: what multiplies in bf16 packs them as they are, everything
  *         else widens a block at a time. Results are rounded once.
  * bf16    With a row of hgemm scaled queries, keys, weights and values are rounded to bf16 before
@@ -77,9 +80,8 @@ void lmn_attention_f32_plan(const lmn_gemm_row *gemm, const lmn_attention_row *r
 void lmn_attention_bf16_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *half,
                              const lmn_attention_row *row, const lmn_attention_shape *shape,
                              lmn_attention_plan *out);
-/* For queries, keys, values and results of 16 bits, those of `io`: heads that lie row by row,
-   q_step[3]
-   1. Products in bf16 where half is not NULL, but for few rows; else in f32. */
+/* For queries, keys, values and results of 16 bits, those of `io`; heads lie row by row and
+   q_step[3] is 1. Products in bf16 where half is not NULL, but for few rows; else in f32. */
 void lmn_attention_short_plan(const lmn_gemm_row *gemm, const lmn_hgemm_row *io,
                               const lmn_hgemm_row *half, const lmn_attention_row *row,
                               const lmn_attention_shape *shape, lmn_attention_plan *out);
