@@ -15,7 +15,6 @@ void lmn_offer_init(lmn_offer *o)
 {
     lmn_atomic_init(&o->word, 0);
     lmn_atomic_init(&o->numbers, 0);
-    lmn_atomic_init(&o->cpu, -1);
     for (int i = 0; i < LMN_OFFER_RANGES; i++) lmn_atomic_init(&o->range[i].next, 0);
     o->loop = (lmn_loop){0};
 }
@@ -43,9 +42,6 @@ bool lmn_offer_open(lmn_offer *o, const lmn_loop *loop)
     for (int32_t r = 0; r < n; r++)
         lmn_atomic_store(&o->range[r].next, range_begin(loop, r, n), relaxed);
     lmn_atomic_store(&o->numbers, 1, relaxed);
-#ifndef LMN_MC
-    lmn_atomic_store(&o->cpu, lmn_cpu_here(), relaxed);
-#endif
     const uint32_t most = (uint32_t)loop->width << LMN_OFFER_MOST_SHIFT;
     const uint32_t given = (uint32_t)1 << LMN_OFFER_GIVEN_SHIFT;
     lmn_atomic_store(&o->word, LMN_OFFER_OWNED | LMN_OFFER_OPEN | most | given, release);

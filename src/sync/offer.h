@@ -55,7 +55,6 @@ typedef struct lmn_offer_range {
 typedef struct lmn_offer {
     _Alignas(LMN_APART) lmn_atomic(uint32_t) word;
     lmn_atomic(uint64_t) numbers; /* bit i: worker number i is somebody's */
-    lmn_atomic(int32_t) cpu;      /* where the caller was; -1: unknown */
     lmn_offer_range range[LMN_OFFER_RANGES];
     _Alignas(LMN_APART) lmn_loop loop; /* written while closed */
 } lmn_offer;

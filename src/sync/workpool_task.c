@@ -40,28 +40,13 @@ static bool ended(const lmn_worker *w, lmn_group *g)
     return g ? lmn_group_ended(g) : lmn_atomic_load(&w->pool->quit, relaxed) != 0;
 }
 
-/* On the caller's own processor a helper only keeps it from its work: the system may put one there
- * that wakes while the others are busy with somebody else, and leave it. */
-static void make_way(lmn_worker *w, const lmn_offer *o)
-{
-#ifndef LMN_MC
-    if (!w->guest && lmn_offer_wanted(lmn_atomic_load(&o->word, relaxed)) &&
-        lmn_atomic_load(&o->cpu, relaxed) == lmn_cpu_here())
-        (void)lmn_thread_move_on();
-#else
-    (void)w, (void)o;
-#endif
-}
-
 /* A loop that wants more workers, joined, and the number it gave. */
 static lmn_offer *join_loop(lmn_worker *w, int32_t *number)
 {
     lmn_workpool *p = w->pool;
     const int32_t wish = w->guest ? 0 : (int32_t)(w - p->worker) + 1;
-    for (int i = 0; i < LMN_POOL_OFFERS; i++) {
-        make_way(w, &p->offer[i]);
+    for (int i = 0; i < LMN_POOL_OFFERS; i++)
         if ((*number = lmn_offer_join(&p->offer[i], wish)) > 0) return &p->offer[i];
-    }
     return NULL;
 }
 

@@ -8,7 +8,6 @@
 #include "sync/workpool.h"
 
 #include <fenv.h>
-#include <sched.h>
 #include <unistd.h>
 
 #define CHUNKS 500
@@ -254,26 +253,6 @@ static void test_bad_reductions(t_env *env)
     lmn_workpool_destroy(p);
 }
 
-/* A thread moves on, and may use what it might before; where there is nothing else it stays. */
-static void test_move_on(t_env *env)
-{
-    (void)env;
-    cpu_set_t all, one, now;
-    T_EQ(sched_getaffinity(0, sizeof all, &all), 0);
-    T_CHECK(lmn_thread_move_on() == (CPU_COUNT(&all) > 1));
-    T_EQ(sched_getaffinity(0, sizeof now, &now), 0);
-    T_CHECK(CPU_EQUAL(&all, &now));
-    int cpu = 0;
-    while (!CPU_ISSET(cpu, &all)) cpu++;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    T_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-    T_EQ(lmn_cpu_here(), cpu);
-    T_CHECK(!lmn_thread_move_on());
-    T_EQ(lmn_cpu_here(), cpu);
-    T_EQ(sched_setaffinity(0, sizeof all, &all), 0);
-}
-
-T_MAIN(T_TEST(test_move_on), T_TEST(test_widths), T_TEST(test_numbers), T_TEST(test_nested),
-       T_TEST(test_callers), T_TEST(test_stop), T_TEST(test_expected), T_TEST(test_reductions),
+T_MAIN(T_TEST(test_widths), T_TEST(test_numbers), T_TEST(test_nested), T_TEST(test_callers),
+       T_TEST(test_stop), T_TEST(test_expected), T_TEST(test_reductions),
        T_TEST(test_bad_reductions))

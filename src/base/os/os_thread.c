@@ -5,7 +5,6 @@
 
 #include <linux/futex.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,26 +22,6 @@ void lmn_thread_join(lmn_thread *t)
 void lmn_thread_yield(void)
 {
     (void)sched_yield();
-}
-
-int32_t lmn_cpu_here(void)
-{
-    return sched_getcpu();
-}
-
-bool lmn_thread_move_on(void)
-{
-    unsigned long mask[1024 / 8 / sizeof(unsigned long)], all[LMN_COUNT(mask)];
-    const size_t bits = 8 * sizeof *mask;
-    const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof all, all);
-    const int here = sched_getcpu();
-    if (bytes <= 0 || here < 0 || (size_t)here >= 8 * (size_t)bytes) return false;
-    memcpy(mask, all, (size_t)bytes);
-    mask[(size_t)here / bits] &= ~(1ul << (size_t)here % bits);
-    /* The first moves the thread, or fails where nothing is left; the second moves nothing. */
-    if (syscall(SYS_sched_setaffinity, 0, (size_t)bytes, mask) != 0) return false;
-    (void)syscall(SYS_sched_setaffinity, 0, (size_t)bytes, all);
-    return true;
 }
 
 uint32_t lmn_thread_id(void)

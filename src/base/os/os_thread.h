@@ -42,12 +42,6 @@ void lmn_futex_wake(lmn_atomic(uint32_t) * word, int32_t n_waiters);
 /* Others who could run on this CPU go first. */
 void lmn_thread_yield(void);
 
-/* The processor that the calling thread is on at the moment; -1: unknown. */
-int32_t lmn_cpu_here(void);
-/* The calling thread goes on on another processor of those it may use, even if all are busy. What
- * it may use stays as it is. False: there is no other, or the system refuses. */
-bool lmn_thread_move_on(void);
-
 static inline void lmn_cpu_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
