@@ -67,7 +67,6 @@ static void bound_blocks(lamina_session *s, dead *d)
 /* Unlink plans from the tail down to max_plans. Frames that run keep theirs until they leave. */
 static void bound_plans(lamina_session *s, dead *d)
 {
-    if (s->n_plans <= s->opts.max_plans) return;
     while (s->n_plans > s->opts.max_plans) {
         lmn_plan **at = &s->plans;
         while ((*at)->next) at = &(*at)->next;
