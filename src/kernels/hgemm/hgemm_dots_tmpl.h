@@ -16,6 +16,8 @@ enum { NEAR_K = 1024, NEAR_N = 4, FAR_K = 512, FAR_N = 32, FAR_LEAST_M = 16 };
 enum { DOTS_M = 4, DOTS_SUMS = 4 * DOTS_M * VF_LANES, DOTS_MOST_M = 32 };
 _Static_assert(FAR_N / 4 * DOTS_MOST_M / DOTS_M * DOTS_SUMS * sizeof(float) <= LMN_HGEMM_NT_SUMS,
                "sums of all columns that pass before the next piece");
+_Static_assert(PAIR_LANES *(32 - DOTS_M) * sizeof(uint16_t) >= DOTS_SUMS * sizeof(float),
+               "beside the rows of one tile, rows of AMX have room for its sums (lmn_hgemm_room)");
 
 /* Tiles down the rows, of some rows of A each by up to four columns, k of a piece. */
 typedef struct dots {
