@@ -240,6 +240,39 @@ static void check_panel(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
+/* One row by panels whose runs lie megabytes apart, of which the first places alone are there:
+   kernels fetch where weights are many. Bit by bit what the same strips give beside each other. */
+static void check_far(kc_ctx *kc, const lmn_krow *head)
+{
+    enum { SIDE = LMN_NBPANEL_RUNS * LMN_NBPANEL_ROWS };
+    const lmn_nbpanel_fns *f = lmn_nbpanel_of(nbdot_row(head)), *ref = &lmn_nbpanel_i8[0];
+    for (int c = 0; c < 2 * KINDS; c++) {
+        kc_case(kc);
+        product p;
+        draw(kc, &p, c % KINDS);
+        p.b.n = SIDE, p.b.bias = NULL;
+        const lmn_nbpanels near = panels_of(kc, &p);
+        const int64_t strip = lmn_nbpanel_strip_bytes(&near);
+        const int64_t run = (c < KINDS ? (5 << 20) : (3 << 20)) / strip;
+        uint8_t *panels = kc_buffer(kc, (size_t)((3 * run + 1) * strip));
+        for (int64_t i = 0; i < LMN_NBPANEL_RUNS; i++)
+            memcpy(panels + i * run * strip, near.p + i * strip, (size_t)strip);
+        uint8_t *a = kc_buffer(kc, (size_t)lmn_nbpanel_a_bytes(f->tile_m, 1, p.k, near.bits));
+        const int64_t apart = run * LMN_NBPANEL_ROWS;
+        const kc_mat y = kc_output(kc, LMN_NBPANEL_RUNS, LMN_NBPANEL_ROWS, apart);
+        const kc_mat z = kc_output(kc, LMN_NBPANEL_RUNS, LMN_NBPANEL_ROWS, LMN_NBPANEL_ROWS);
+        pack_panel_rows(f, &p, &near, a);
+        lmn_nbpanel_block b = panel_block(&p, &near, a, z.p);
+        ref->run(&b);
+        b.w.p = panels, b.n = LMN_NBPANEL_RUNS * apart, b.y = y.p, b.end = LMN_NBPANEL_RUNS;
+        KC_CALL(kc, f->run(&b));
+        char what[96];
+        snprintf(what, sizeof what, "far k=%d bits=%d shift=%d zp=%d", (int)p.k, (int)near.bits,
+                 (int)near.shift, near.zps);
+        kc_expect_bits(kc, &y, &z, what);
+    }
+}
+
 /* --- nbits ---------------------------------------------------------------------------------- */
 
 static const lmn_nbits_row *nbits_row(const lmn_krow *row)
@@ -427,5 +460,6 @@ static void bench_panel(kc_ctx *kc, const lmn_krow *head)
 }
 
 const kc_driver kc_nbpanel_run = {"nbdot", "panel", check_panel, bench_panel};
+const kc_driver kc_nbpanel_far = {"nbdot", "far", check_far, NULL};
 const kc_driver kc_nbdot_run = {"nbdot", "run", check_run, bench_run};
 const kc_driver kc_nbits_mul = {"nbits", "mul", check_mul, bench_mul};

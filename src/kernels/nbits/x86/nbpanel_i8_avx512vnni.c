@@ -161,15 +161,23 @@ ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, co
         _mm512_storeu_ps(acc[t * LMN_NBPANEL_M + i], c0##i##t);      \
         _mm512_storeu_ps(acc[t * LMN_NBPANEL_M + i] + 16, c1##i##t); \
     }
+ALWAYS void fetch_near(const uint8_t *q, const int64_t ahead, const int64_t bytes)
+{
+    const char *to = (const char *)((uintptr_t)q + (uintptr_t)ahead);
+    for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(to + i, _MM_HINT_T0);
+}
+
 /* Groups [g, until) of a block of strip t. A single row of A reads forward: scales of some groups
    are in front of them, of one behind it. */
 #define STRIP(t)                                                                         \
     if (t < strips) {                                                                    \
         const uint8_t *h = scales + t * apart, *q = group + t * apart, *a = records;     \
         __m512 scale0 = _mm512_setzero_ps(), scale1 = scale0;                            \
+        if (ahead) fetch_near(h, ahead, lmn_nbpanel_scale_bytes(zps));                   \
         if (early) scale0 = scale_at(h, 0), scale1 = scale_at(h, 1);                     \
         int64_t left = until - g;                                                        \
         do {                                                                             \
+            if (ahead) fetch_near(q, ahead, lmn_nbpanel_group_bytes(bits));              \
             for (int64_t i = 0; m > 1 && i < p->lines; i++) fetch(q, p->ahead + 64 * i); \
             const sums v = group_sums(q, h + NBPANEL_ZP, a, x, m, bits, zps, false);     \
             if (!early) scale0 = scale_at(h, 0), scale1 = scale_at(h, 1);                \
@@ -178,10 +186,11 @@ ALWAYS sums group_sums(const uint8_t *q, const uint8_t *zp, const uint8_t *a, co
         } while (early && --left > 0);                                                   \
     }
 
-/* one: a single row of A by blocks of a group, whose record is held for all strips. This and what
-   follows it are constants of every instance. */
-ALWAYS void tile(const nbpanel_part *p, const bool one, const int strips, const int m,
-                 const int bits, const bool zps)
+/* one: a single row of A by blocks of a group, whose record is held for all strips. ahead: how far
+   on lines of blocks of more groups are fetched to L1; 0: none is. This and what follows it are
+   constants of every instance. */
+ALWAYS void tile(const nbpanel_part *p, const bool one, const int64_t ahead, const int strips,
+                 const int m, const int bits, const bool zps)
 {
     const lmn_nbpanels w = p->w;
     const int64_t apart = p->apart;
@@ -293,22 +302,22 @@ IN_TURN(held, 8, 1)
 IN_TURN(turns, 4, 0)
 IN_TURN(turns, 4, 1)
 
-#define INSTANCE(name, one, strips, m, bits, zps)                                             \
+#define INSTANCE(name, one, ahead, strips, m, bits, zps)                                      \
     static __attribute__((noinline)) void tile_##name##_##bits##_##zps(const nbpanel_part *p) \
     {                                                                                         \
-        tile(p, one, strips, m, bits, zps);                                                   \
+        tile(p, one, ahead, strips, m, bits, zps);                                            \
     }
-#define INSTANCES(bits, zps)                \
-    INSTANCE(row, false, 1, 1, bits, zps)   \
-    INSTANCE(rows2, false, 1, 2, bits, zps) \
-    INSTANCE(rows4, false, 1, 4, bits, zps) \
-    INSTANCE(runs, false, 4, 1, bits, zps)
+#define INSTANCES(bits, zps)                   \
+    INSTANCE(row, false, 0, 1, 1, bits, zps)   \
+    INSTANCE(rows2, false, 0, 1, 2, bits, zps) \
+    INSTANCE(rows4, false, 0, 1, 4, bits, zps) \
+    INSTANCE(runs, false, 0, 4, 1, bits, zps)
 INSTANCES(4, 0)
 INSTANCES(4, 1)
 INSTANCES(8, 0)
 INSTANCES(8, 1)
-INSTANCE(held, true, 4, 1, 4, 0)
-INSTANCE(held, true, 4, 1, 4, 1)
+INSTANCE(held, true, 0, 4, 1, 4, 0)
+INSTANCE(held, true, 0, 4, 1, 4, 1)
 
 void lmn_nbpanel_i8_tile_avx512vnni(const nbpanel_part *p)
 {
@@ -337,16 +346,17 @@ void lmn_nbpanel_i8_run_avx512vnni(const lmn_nbpanel_block *b)
  * Memory and caches then bound up to sixteen rows of A, and hardware that waits for misses of a
  * stream does not keep them at work between products: lines are fetched to L1 three pages ahead,
  * one of the page six ahead before them. Eight rows of A take a strip at once, two tiles of four
- * against every group. One row by strips of 4 bits takes lines in turn as those of 8 bits.
+ * against every group. One row by strips of 4 bits takes lines in turn as those of 8 bits; by
+ * blocks of some groups, which break the steps that hardware foresees, it fetches lines a page
+ * ahead where runs are so far apart that a third cache is too small for them.
  */
-enum { FETCHED = 3 * PAGE, FORESEEN = 6 * PAGE };
+enum { FETCHED = 3 * PAGE, FORESEEN = 6 * PAGE, FAR_RUNS = 4 << 20 };
 
-ALWAYS void fetch_near(const uint8_t *q, const bool ends, const int bits, const bool zps)
+ALWAYS void fetch_group(const uint8_t *q, const bool ends, const int bits, const bool zps)
 {
     const int64_t scales = lmn_nbpanel_scale_bytes(zps), bytes = lmn_nbpanel_group_bytes(bits);
-    const char *to = (const char *)((uintptr_t)q + FETCHED);
-    for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(to + i, _MM_HINT_T0);
-    for (int64_t i = 0; ends && i < scales; i += 64) _mm_prefetch(to + bytes + i, _MM_HINT_T0);
+    fetch_near(q, FETCHED, bytes);
+    if (ends) fetch_near(q, FETCHED + bytes, scales);
     if (((uintptr_t)q & (PAGE - 1)) < (uintptr_t)(bytes + scales)) fetch(q, FORESEEN);
 }
 
@@ -375,7 +385,7 @@ ALWAYS void tile_near(const nbpanel_part *p, const int rows, const int bits, con
     for (int64_t g = 0; g < p->end; g++, records += m * LMN_NBPANEL_RECORD) {
         const uint8_t *h = nbpanel_scales(&w, g, bits, zps), *a = records;
         const uint8_t *q = nbpanel_group(&w, g, bits, zps);
-        fetch_near(q, (g & last) == last, bits, zps);
+        fetch_group(q, (g & last) == last, bits, zps);
         NEAR_TILE(0)
         a += next;
         anew(&q), anew(&h);
@@ -413,10 +423,15 @@ static nbpanel_tile_fn *near_tile(int64_t rows, const lmn_nbpanels *w)
     return tiles[w->bits == 8][w->zps][rows == 8 ? 3 : rows / 2];
 }
 
+INSTANCE(far, false, PAGE, 4, 1, 4, 0)
+INSTANCE(far, false, PAGE, 4, 1, 4, 1)
+
 static void one_near(const nbpanel_part *p)
 {
-    if (p->strips < LMN_NBPANEL_RUNS || p->w.shift || p->w.bits != 4)
+    if (p->strips < LMN_NBPANEL_RUNS || p->w.bits != 4 || (p->w.shift && p->apart <= FAR_RUNS))
         lmn_nbpanel_i8_tile_avx512vnni(p);
+    else if (p->w.shift)
+        (p->w.zps ? tile_far_4_1 : tile_far_4_0)(p);
     else
         (p->w.zps ? tile_turns_4_1 : tile_turns_4_0)(p);
 }
