@@ -284,8 +284,7 @@ static void check_pool(kc_ctx *kc, const lmn_krow *head)
     }
 }
 
-/* The set with this im2col row and the gemm and dwconv rows of the same name. */
-static lmn_kset set_for(kc_ctx *kc, const lmn_krow *head)
+lmn_kset kc_conv_set(kc_ctx *kc, const lmn_krow *head)
 {
     char pins[128];
     lmn_kset set;
@@ -322,8 +321,7 @@ static void expect_wide(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g,
     kc_expect_bits(kc, &got, want, row.wide ? "wide" : "not wide");
 }
 
-/* One convolution as the driver plans it, against f64; with an epilogue against itself without. */
-static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
+void kc_conv_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
 {
     const int64_t pixels = lmn_conv_volume(g->out);
     const int64_t k = g->c_in / g->groups * lmn_conv_volume(g->kernel);
@@ -363,7 +361,7 @@ static void check_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g)
 
 static void check_plan(kc_ctx *kc, const lmn_krow *head)
 {
-    const lmn_kset same = set_for(kc, head);
+    const lmn_kset same = kc_conv_set(kc, head);
     lmn_kset best; /* of what the CPU has, among them rows that im2col has none beside */
     lmn_kset_choose(kc_cpu(kc), NULL, &best);
     best.im2col_f32 = same.im2col_f32;
@@ -384,14 +382,14 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         const int64_t pixels = lmn_conv_volume(g.out),
                       k = g.c_in / g.groups * lmn_conv_volume(g.kernel);
         if (pixels * k * g.c_out > 4000000) continue;
-        check_whole(kc, c % 2 ? &best : &same, &g);
+        kc_conv_whole(kc, c % 2 ? &best : &same, &g);
     }
 }
 
 /* Small images with many channels: the last pixel alone, and packing once for all chunks. */
 static void check_odd(kc_ctx *kc, const lmn_krow *head)
 {
-    const lmn_kset set = set_for(kc, head);
+    const lmn_kset set = kc_conv_set(kc, head);
     const int n_cases = kc_quick(kc) ? 8 : 60;
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
@@ -405,7 +403,7 @@ static void check_odd(kc_ctx *kc, const lmn_krow *head)
             g.out[i] = i ? 7 : 1, g.pad[i] = i && taps == 3 ? 1 : 0;
             g.in[i] = i ? 6 * g.stride[i] + taps - 2 * g.pad[i] : 1;
         }
-        check_whole(kc, &set, &g);
+        kc_conv_whole(kc, &set, &g);
     }
 }
 
@@ -439,7 +437,7 @@ static const struct {
 
 static void bench_conv(kc_ctx *kc, const lmn_krow *head)
 {
-    const lmn_kset set = set_for(kc, head);
+    const lmn_kset set = kc_conv_set(kc, head);
     for (size_t i = 0; i < LMN_COUNT(bench_shapes); i++) {
         const int64_t k = bench_shapes[i].kernel, s = bench_shapes[i].stride,
                       d = bench_shapes[i].size;

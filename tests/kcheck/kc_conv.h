@@ -18,6 +18,10 @@ void kc_wino_bounds(kc_ctx *kc, const lmn_conv_geom *g, const kc_mat *x, const k
                     double *bound);
 /* Preparation, then all chunks, forwards or backwards, on poisoned scratch. */
 void kc_conv_run(kc_ctx *kc, const lmn_conv_plan *plan, lmn_conv_args args, bool down);
+/* The set with the im2col row `head` and the gemm and dwconv rows of the same name. */
+lmn_kset kc_conv_set(kc_ctx *kc, const lmn_krow *head);
+/* One convolution as the driver plans it, against f64; with an epilogue against itself without. */
+void kc_conv_whole(kc_ctx *kc, const lmn_kset *set, const lmn_conv_geom *g);
 
 /* kc_conv_geom.c */
 const char *kc_conv_text(const lmn_conv_geom *g);

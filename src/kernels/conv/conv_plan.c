@@ -6,6 +6,7 @@
 #include "kernels/conv/conv_plan.h"
 
 #include "kernels/conv/conv_lines.h"
+#include "kernels/conv/conv_thin.h"
 #include "kernels/conv/dwconv.h"
 #include "kernels/conv/im2col.h"
 #include "kernels/conv/wino_plan.h"
@@ -65,6 +66,12 @@ static int64_t thin_pixels(const lmn_conv_plan *p)
     return left <= THIN_N && p->k >= THIN_K && p->m >= THIN_M ? left : 0;
 }
 
+/* Are there no other pixels? */
+static bool is_thin(const lmn_conv_plan *p)
+{
+    return p->thin == p->pixels;
+}
+
 /* Elements of a block when all its input channels are packed. */
 static int64_t block_elems(const lmn_conv_plan *p)
 {
@@ -73,12 +80,12 @@ static int64_t block_elems(const lmn_conv_plan *p)
 
 static int64_t pixel_blocks(const lmn_conv_plan *p)
 {
-    return p->g.n * p->g.groups * p->n_blocks;
+    return lmn_ceil_div_i64(p->g.n, p->images) * p->g.groups * p->n_blocks;
 }
 
 static bool shares(const lmn_conv_plan *p)
 {
-    return p->path == PATH_IM2COL && p->m_blocks > 1 && !p->by_lines &&
+    return p->path == PATH_IM2COL && p->m_blocks > 1 && !p->by_lines && !is_thin(p) &&
            block_elems(p) * pixel_blocks(p) <= most_shared;
 }
 
@@ -160,6 +167,7 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
     const lmn_conv_geom *g = &p->g;
     const int64_t kvol = lmn_conv_volume(g->kernel), c_in = g->c_in / g->groups;
     p->k = c_in * kvol, p->tiles = 0, p->thin = thin_pixels(p);
+    p->images = is_thin(p) ? lmn_conv_thin_images(p) : 1;
     p->rows_first = widens(p);
     cut_blocks(p);
     if (!cut_as(p, c) || (p->thin && c->kc)) return false;
@@ -183,7 +191,7 @@ static bool plan_blocks(lmn_conv_plan *p, const lmn_choice *c)
         p->own = lines ? lmn_conv_lines_elems(p, most) : most * p->cc * kvol;
         if (p->in_place) p->own = 0;
     }
-    p->scratch_bytes = (size_t)(p->own + p->thin * p->cc * kvol) * sizeof(float);
+    p->scratch_bytes = (size_t)(p->own + lmn_conv_thin_elems(p)) * sizeof(float);
     return true;
 }
 
@@ -250,7 +258,7 @@ static place place_of(const lmn_conv_plan *p, const lmn_conv_args *args, int64_t
     const lmn_conv_geom *g = &p->g;
     const int64_t nb = block % p->n_blocks;
     place at = {.group = block / p->n_blocks % g->groups, .col = nb * p->nc};
-    at.image = block / p->n_blocks / g->groups;
+    at.image = block / p->n_blocks / g->groups * p->images;
     at.n = nb == p->n_blocks - 1 ? p->pixels - p->thin - at.col : p->nc;
     at.x =
         args->x + (at.image * g->c_in + at.group * (g->c_in / g->groups)) * lmn_conv_volume(g->in);
@@ -269,36 +277,6 @@ static void pack_channels(const lmn_conv_plan *p, const place *at, int64_t c, in
                                 .nr = p->set->gemm_f32->nr,
                                 .packed = packed};
     p->set->im2col_f32->pack(&b);
-}
-
-/* The thin pixels after the block t, from the same input channels and the same weights while those
-   are near: panels one pixel wide are rows, and all is dot products. */
-static void thin_block(const lmn_conv_plan *p, const place *at, int64_t c, const lmn_gemm_block *t,
-                       float *packed)
-{
-    const place last = {at->image, at->group, at->col + at->n, p->thin, at->x};
-    const lmn_im2col_block b = {.g = &p->g,
-                                .x = last.x + c * lmn_conv_volume(p->g.in),
-                                .n_c = t->k / lmn_conv_volume(p->g.kernel),
-                                .p0 = last.col,
-                                .n = last.n,
-                                .nr = 1,
-                                .packed = packed};
-    p->set->im2col_f32->pack(&b);
-    const lmn_gemm_block d = {.a = packed,
-                              .lda = t->k,
-                              .b = t->a,
-                              .ldb = t->lda,
-                              .c = t->c + at->n,
-                              .ldc = 1,
-                              .c_step = t->ldc,
-                              .m = last.n,
-                              .n = t->m,
-                              .k = t->k,
-                              .beta = t->beta};
-    p->set->gemm_f32->small_nt(&d);
-    const lmn_epi_block e = {d.c, t->ldc, t->row, last.col, t->m, last.n, at->image};
-    if (t->epi) p->set->gemm_f32->epi(t->epi, &e);
 }
 
 /* Where the packed channels from c on of a block lie in args->shared. */
@@ -379,6 +357,8 @@ void lmn_conv_f32_chunk(const lmn_conv_plan *p, const lmn_conv_args *args, int64
             lmn_conv_lines_block(p, &t, at.x + (c - n_c) * lmn_conv_volume(p->g.in), n_c);
         else
             gemm->block(&t);
-        if (thin) thin_block(p, &at, c - n_c, &t, (float *)scratch + p->own);
+        if (thin)
+            lmn_conv_thin_block(p, &t, at.x + (c - n_c) * lmn_conv_volume(p->g.in), args->epi,
+                                c >= c_in, (float *)scratch + p->own);
     } while (c < c_in);
 }

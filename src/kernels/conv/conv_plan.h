@@ -31,6 +31,7 @@ typedef struct lmn_conv_plan {
     int64_t mc, nc, cc;   /* block sizes: output channels, pixels, input channels */
     int64_t m_blocks, n_blocks;
     int64_t thin;         /* the last pixels, as dot products */
+    int64_t images;       /* of a block: more than one where all their pixels are thin */
     bool in_place;        /* 1 x 1: rows of x are read as they lie, not packed */
     bool by_lines;        /* see conv_lines.h */
     int64_t own;          /* floats of scratch before those of the thin pixels */
