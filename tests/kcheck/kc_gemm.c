@@ -226,8 +226,10 @@ static void check_tiny(kc_ctx *kc, const lmn_krow *head)
     for (int c = 0; c < n_cases; c++) {
         kc_case(kc);
         kc_style style = (kc_style)kc_int(kc, 0, KC_STYLE_COUNT - 1);
-        const int64_t m = kc_extent(kc, 4, 27), n = kc_extent(kc, 8, c % 4 ? 50 : 170);
-        const int64_t k = kc_int(kc, 0, 40), lda = k + kc_int(kc, 0, 3);
+        const bool far = c % 5 == 0;
+        const int64_t m = far ? kc_int(kc, 1, 16) : kc_extent(kc, 4, 27);
+        const int64_t n = far ? kc_int(kc, 1, 16) : kc_extent(kc, 8, c % 4 ? 50 : 170);
+        const int64_t k = kc_int(kc, 0, far ? 200 : 40), lda = k + kc_int(kc, 0, 3);
         const int64_t ldb = n + kc_int(kc, 0, 3);
         const int64_t ldc = c % 3 ? n + kc_int(kc, 0, 3) : (n + 15) / 16 * 16;
         product p = {.a = kc_input(kc, style, m, k, lda), .b = kc_input(kc, style, k, n, ldb)};
@@ -237,7 +239,7 @@ static void check_tiny(kc_ctx *kc, const lmn_krow *head)
         p.c = kc_copy(kc, &out);
         lmn_gemm_tiny t = {.a = p.a.p, .b = p.b.p, .c = out.p, .lda = lda, .ldb = ldb};
         t.ldc = ldc, t.m = m, t.n = n, t.k = k, t.beta = p.beta;
-        t.by_rows = kc_int(kc, 0, 1), t.past = kc_int(kc, 0, 1);
+        t.by_rows = !far && kc_int(kc, 0, 1), t.past = kc_int(kc, 0, 1), t.far = far;
         KC_CALL(kc, row->tiny(&t));
         char what[96];
         snprintf(what, sizeof what, "m=%d n=%d k=%d beta=%d", (int)m, (int)n, (int)k, p.beta);
@@ -437,6 +439,10 @@ static void check_plan(kc_ctx *kc, const lmn_krow *head)
         if (c % 120 == 7) { /* one panel over more of A than caches hold */
             ta = tb = 0, m = kc_int(kc, 480, 600);
             n = kc_int(kc, 1, 20), k = kc_int(kc, 2190, 2300);
+        }
+        if (c % 40 == 13) { /* few rows by few columns, sums from beyond L2 */
+            ta = tb = 0, m = kc_int(kc, 4, 17), n = kc_int(kc, 1, 17);
+            k = (1 << 19) / (m + n) + kc_int(kc, -16, 80);
         }
         lmn_gemm_shape shape = {
             m, n, k, 1, (int32_t)(ta * LMN_GEMM_TRANS_A + tb * LMN_GEMM_TRANS_B), c % 4};

@@ -62,6 +62,9 @@ enum {
     LEAN_ROWS = 12,           /* most of a tile of the tiny kernel */
     NARROW_A_BYTES = 4 << 20, /* an A that the caches hold */
     NARROW_KC = 256,          /* then, so that B stays in L1, unless the core is `wide` */
+    COPY_M = 16,              /* most rows ... */
+    COPY_N = 16,              /* ... and columns of a product that copies A ... */
+    COPY_BYTES = 2 << 20,     /* ... where L2 does not hold A and B */
     ODD_BYTES =
         192 << 10, /* most of a B whose rows are off 16 bytes, read in place by such a core */
     FAR_A_BYTES = 32 << 20, /* A comes from memory */
@@ -481,6 +484,13 @@ static void run_short(const GEMM_T(plan) * p, const GEMM_T(args) * args, GEMM_T(
     }
 }
 
+/* Few rows by few columns, both from beyond L2, on a row that copies A. */
+static bool is_copied(const GEMM_T(plan) * p, const GEMM_T(block) * t)
+{
+    const int64_t bytes = (t->m + t->n) * p->k * (int64_t)sizeof(GEMM_REAL);
+    return p->row->copies && t->m <= COPY_M && t->n <= COPY_N && bytes > COPY_BYTES;
+}
+
 /* One panel of columns over an A that the caches hold: tiles without prefetches are the faster
    ones. Rows a multiple of 4 KiB apart fall on one set of L1, which holds eight, or twelve where
    the core is `wide`; but of rows no longer than 4 KiB eight are faster there, too. */
@@ -491,6 +501,7 @@ static bool is_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const G
     if (p->row->head.isa == 0) return false; /* the reference rounds at every cut of k */
     if (p->flags & LMN_GEMM_TRANS_A || t->n > p->row->nr) return false;
     const int64_t most = p->row->wide && p->k * real > 4096 ? LEAN_ROWS : 8;
+    if (is_copied(p, t)) return true;
     if (args->lda * real % 4096 == 0 && lmn_ceil_div_i64(t->m, tiles) > most) return false;
     return t->m * p->k * real <= NARROW_A_BYTES;
 }
@@ -499,8 +510,9 @@ static void run_narrow(const GEMM_T(plan) * p, const GEMM_T(args) * args, const 
 {
     GEMM_T(tiny) r = {.a = t->a, .b = t->b, .c = t->c, .lda = t->lda, .ldb = t->ldb};
     r.ldc = t->ldc, r.m = t->m, r.n = t->n, r.beta = args->beta;
+    r.far = is_copied(p, t);
     int64_t k0 = 0;
-    const int64_t most = p->row->wide ? KC : NARROW_KC;
+    const int64_t most = r.far ? p->k : p->row->wide ? KC : NARROW_KC;
     do {
         r.k = lmn_min_i64(most, p->k - k0);
         p->row->tiny(&r);

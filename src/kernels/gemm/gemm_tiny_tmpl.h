@@ -247,9 +247,84 @@ static void tiny_rows(const gemm_tiny *t)
     if (stream) vf_fence();
 }
 
+#if LEAN_WIDE
+/*
+ * Up to 16 rows by one vector of columns, A and B from beyond L2: rows that lie far apart are
+ * copied piece by piece, so that they do not meet in L1, and every line of both is fetched once,
+ * some lines before.
+ */
+enum {
+    FAR_MR = 16,
+    FAR_K = 64,                /* of a copied piece ... */
+    FAR_LD = FAR_K + VF_LANES, /* ... whose rows lie so far apart */
+    FAR_A = 512,               /* elements of a row fetched ahead */
+    FAR_B = 64                 /* rows fetched ahead */
+};
+#define FAR_EACH(M) LEAN_12(M, w) M(12, w) M(13, w) M(14, w) M(15, w)
+
+/* The first `some` of FAR_K elements of m rows; the other rows stay as they are. */
+VF_INLINE void far_copy(vf_real *to, const vf_real *a, int64_t lda, int64_t m, int64_t some)
+{
+    for (int64_t i = 0; i < m; i++, a += lda, to += FAR_LD)
+        for (int64_t k = 0; k < some; k += VF_LANES)
+            vf_store(to + k,
+                     some - k < VF_LANES ? vf_loadm(a + k, vm_first(some - k)) : vf_load(a + k));
+}
+
+/* mr, a constant, at least t->m: rows that are not there are zeros. */
+VF_INLINE void far_run(const gemm_tiny *t, const int mr)
+{
+    vf_real piece[FAR_MR * FAR_LD] __attribute__((aligned(64)));
+    const vm tail = vm_first(t->n);
+    const int64_t m = t->m, lda = t->lda, ldb = t->ldb;
+    const vf_real *a = t->a, *b = t->b;
+    vf acc[FAR_MR];
+#define FAR_OPEN(i, L) \
+    if ((i) < mr) acc[i] = t->beta && (i) < m ? vf_loadm(t->c + (i)*t->ldc, tail) : vf_zero();
+#define FAR_STEP(i, L) \
+    if ((i) < mr) vf_fma_at(&acc[i], bv, at + (i)*FAR_LD);
+#define FAR_CLOSE(i, L) \
+    if ((i) < mr && (i) < m) vf_storem(t->c + (i)*t->ldc, tail, acc[i]);
+    FAR_EACH(FAR_OPEN)
+    for (int64_t i = m; i < mr; i++)
+        for (int64_t k = 0; k < FAR_K; k += VF_LANES) vf_store(piece + i * FAR_LD + k, vf_zero());
+    for (int64_t left = t->k; left > 0; left -= FAR_K, a += FAR_K) {
+        const int64_t some = left < FAR_K ? left : FAR_K;
+        far_copy(piece, a, lda, m, some);
+        const vf_real *next = a + FAR_A;
+#pragma GCC unroll 1
+        for (int64_t k = 0; k < some; k++, b += ldb, next += lda) {
+            const int64_t line = k % VF_LANES;
+            if (line == 0) next = a + FAR_A + k;
+            if (line < m) __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch(b + FAR_B * ldb, 0, 2);
+            const vf bv = vf_loadm(b, tail);
+            const vf_real *at = piece + k;
+            FAR_EACH(FAR_STEP)
+        }
+    }
+    FAR_EACH(FAR_CLOSE)
+}
+
+static __attribute__((noinline)) void far_8(const gemm_tiny *t)
+{
+    far_run(t, 8);
+}
+static __attribute__((noinline)) void far_16(const gemm_tiny *t)
+{
+    far_run(t, 16);
+}
+#endif
+
 static __attribute__((noinline)) void tiny_tiles(const gemm_tiny *t)
 {
     if (t->n == 0 || t->m == 0) return;
+#if LEAN_WIDE
+    if (t->far) {
+        (t->m <= 8 ? far_8 : far_16)(t);
+        return;
+    }
+#endif
     if (t->by_rows) {
         tiny_rows(t);
         return;
@@ -271,7 +346,7 @@ static __attribute__((noinline)) void tiny_tiles(const gemm_tiny *t)
 VF_INLINE void tiny_run(const gemm_tiny *t)
 {
     const uint64_t n = (uint64_t)t->n - 1, m = (uint64_t)t->m - 1, form = n / VF_LANES;
-    if (form < 3 && m < lean_most[form] && !t->by_rows)
+    if (form < 3 && m < lean_most[form] && !(t->by_rows | t->far))
         lean_table[form][m][lean_kind(n + 1)](t, t->a, t->b, t->c, t->n);
     else
         tiny_tiles(t);

@@ -58,6 +58,7 @@ typedef struct GEMM_T(tiny) {
     int32_t beta;
     bool by_rows; /* C is much more than B: all columns of a few rows before the next */
     bool past;    /* by_rows, beta 0: C is not wanted in the caches: a hint */
+    bool far;     /* A and B come from beyond L2, and the row `copies`: a hint */
 } GEMM_T(tiny);
 
 typedef void GEMM_T(tiny_fn)(const GEMM_T(tiny) * t);
@@ -76,6 +77,7 @@ typedef struct GEMM_T(row) {
     bool wide;                /* of a core that multiplies whole vectors of 512 bits: memory gives
                                  most to few runs, small_nt fetches to L1, 1 x 1 convolutions pack
                                  no images, and Winograd's way has V of larger ones first */
+    bool copies;              /* tiny has a way of its own for sums from beyond L2 (`far`) */
     int32_t far_k;            /* rows at once of a far B that few rows of A read in place */
     int32_t stream_m;         /* most rows of A that stream a row-major B of a cache */
     int32_t direct_m;         /* most rows of A that read any B in place ... */

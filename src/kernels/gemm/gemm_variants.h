@@ -1,6 +1,6 @@
 /*
- * Rows of the gemm family: X(dtype, variant, ISA, prio, MR, NR, follows, lays, wide, far_k,
- * stream_m, direct_m, direct_b, lines_m, code). The functions of a row are
+ * Rows of the gemm family: X(dtype, variant, ISA, prio, MR, NR, follows, lays, wide, copies,
+ * far_k, stream_m, direct_m, direct_b, lines_m, code). The functions of a row are
  * lmn_gemm_<dtype>_{block,small_nn,small_nt,pack_nn,pack_nt,epi}_<code>. An X list.
  *
  * On CPUs with AMX, and no other feature says so, panels from memory come faster by fetches than by
@@ -15,12 +15,12 @@
  * avx512wide is for CPUs that multiply whole vectors of 512 bits twice a cycle (Zen 5) and read
  * memory at 54 GB/s by four runs without fetches, at 43 by eight with them.
  */
-X(f32, ref, REF, 0, 4, 16, false, false, false, 512, 3, 32, 65536, 128, ref)
+X(f32, ref, REF, 0, 4, 16, false, false, false, false, 512, 3, 32, 65536, 128, ref)
 #if defined(__x86_64__)
-X(f32, avx2, AVX2, 10, 6, 16, true, false, false, 512, 3, 32, 65536, 128, avx2)
-X(f32, avx512, AVX512, 20, 8, 48, true, true, false, 512, 3, 96, 1048576, 128, avx512)
-X(f32, avx512wide, AVXVNNI, 25, 8, 48, true, true, true, 512, 4, 96, 1048576, 128, avx512)
-X(f32, avx512near, AMX, 30, 8, 48, false, true, false, 32, 3, 32, 524288, 32, avx512)
+X(f32, avx2, AVX2, 10, 6, 16, true, false, false, false, 512, 3, 32, 65536, 128, avx2)
+X(f32, avx512, AVX512, 20, 8, 48, true, true, false, false, 512, 3, 96, 1048576, 128, avx512)
+X(f32, avx512wide, AVXVNNI, 25, 8, 48, true, true, true, false, 512, 4, 96, 1048576, 128, avx512)
+X(f32, avx512near, AMX, 30, 8, 48, false, true, false, true, 32, 3, 32, 524288, 32, avx512)
 #elif defined(__aarch64__)
-X(f32, neon, NEON, 10, 6, 16, true, false, false, 512, 3, 32, 65536, 128, neon)
+X(f32, neon, NEON, 10, 6, 16, true, false, false, false, 512, 3, 32, 65536, 128, neon)
 #endif
