@@ -30,6 +30,8 @@ static const pr_recipe RECIPES[] = {
     {"Conv", "n,g*c,p g*m,c,k ?g*m",
      "group=$g ?strides=[1]1..3 ?auto_pad=VALID|SAME_UPPER|SAME_LOWER"},
     {"Conv", "n,c,4,p,q m,c,2,k,l ?m", "?strides=[3]1..2 ?pads=[6]0..2"},
+    {"Conv", "n,g*c,p,1 g*m,c,k,1:c ?g*m:c", "group=$g ?strides=[2]1..3 ?dilations=[2]1..2"},
+    {"Conv", "n,c,p,1,q m,c,k,1,l:c ?m", "?strides=[3]1..2"},
     {"ConvTranspose", "n,g*c,p,q g*c,m,k,l ?g*m", "group=$g ?strides=[2]1..3 ?pads=[4]0..1"},
     {"ConvInteger", "n,g*c,p,q g*m,c,k,l ?_ ?_", "group=$g ?strides=[2]1..3 ?pads=[4]0..2"},
     {"MaxPool", "n,c,p,q",

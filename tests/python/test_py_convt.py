@@ -81,6 +81,8 @@ class ConvTranspose(unittest.TestCase):
         self.check(rng, [9, 11], [2, 2], 40, 30, strides=[2, 2])
         self.check(rng, [12, 12], [4, 4], 1, 1, group=19, strides=[2, 2], pads=[1] * 4)
         self.check(rng, [30], [16], 12, 10, strides=[8], pads=[4, 4])
+        self.check(rng, [30, 1], [16, 1], 12, 10, strides=[8, 2], pads=[4, 0, 4, 0])
+        self.check(rng, [9, 1, 11], [3, 1, 2], 5, 4, strides=[2, 1, 1])
         self.check(rng, [6, 7], [1, 1], 3, 5, strides=[3, 2])
 
 

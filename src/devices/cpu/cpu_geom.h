@@ -7,19 +7,17 @@
 #include "devices/cpu/cpu_window.h"
 #include "kernels/conv/conv_geom.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static inline lmn_conv_geom lmn_cpu_geom(const lmn_cpu_window *w, int64_t n, int64_t c_in,
                                          int64_t c_out)
 {
     lmn_conv_geom g = {.n = n, .c_in = c_in, .c_out = c_out, .groups = w->groups};
-    memcpy(g.in, w->in, sizeof g.in);
-    memcpy(g.out, w->out, sizeof g.out);
-    memcpy(g.kernel, w->kernel, sizeof g.kernel);
-    memcpy(g.stride, w->stride, sizeof g.stride);
-    memcpy(g.dilation, w->dilation, sizeof g.dilation);
-    memcpy(g.pad, w->pad, sizeof g.pad);
-    memcpy(g.pad_end, w->pad_end, sizeof g.pad_end);
+    enum { FROM = offsetof(lmn_cpu_window, in), TO = offsetof(lmn_conv_geom, in) };
+    enum { BYTES = offsetof(lmn_cpu_window, pad_end) + sizeof w->pad_end - FROM };
+    _Static_assert(TO + BYTES == offsetof(lmn_conv_geom, pad_end) + sizeof g.pad_end, "alike");
+    memcpy((char *)&g + TO, (const char *)w + FROM, BYTES); /* all extents, in one order */
     return g;
 }
 
