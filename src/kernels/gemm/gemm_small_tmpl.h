@@ -86,8 +86,9 @@ VF_INLINE void strip_run(const strip *s, const int mr, const int kk, const bool 
 enum { STRIP_WIDE = 1024 /* columns for which 16 rows below are far enough ahead, and not 8 */ };
 
 /* One row by eight steps of k: C comes and goes half as often, and more of memory is kept busy (24
-   to 28 GB/s of B). fetch, a constant: what comes. */
-VF_INLINE void strip_line(const strip *s, const bool fetch)
+   to 28 GB/s of B). fetch, a constant: what comes. wide, a constant: two vectors of C at a time,
+   and of each row that comes one line, for hardware brings the others. */
+VF_INLINE void strip_line(const strip *s, const bool fetch, const bool wide)
 {
     vf a[8];
     const vf_real *b0 = s->b, *b4 = b0 + 4 * s->ldb;
@@ -99,8 +100,21 @@ VF_INLINE void strip_line(const strip *s, const bool fetch)
 #define STRIP_AHEAD8(q) __builtin_prefetch(QUAD_ROW(const vf_real, b, q) + ahead, 0, 2);
 #define STRIP_STEP8(q) v = vf_fma(a[q], vf_load(QUAD_ROW(const vf_real, b, q)), v);
 #define STRIP_TAIL8(q) v = vf_fma(a[q], vf_loadm(QUAD_ROW(const vf_real, b, q), tail), v);
+#define STRIP_TWO8(q)                                            \
+    v = vf_fma(a[q], vf_load(QUAD_ROW(const vf_real, b, q)), v); \
+    u = vf_fma(a[q], vf_load(QUAD_ROW(const vf_real, b, q) + VF_LANES), u);
     EACH_ROW(STRIP_A8)
     int64_t j = 0;
+    if (wide) {
+        enum { TWO = 2 * VF_LANES };
+        EACH_ROW(STRIP_AHEAD8)
+        for (; j + TWO <= s->n; j += TWO, b0 += TWO, b4 += TWO) {
+            vf v = s->fresh ? vf_zero() : vf_load(s->c + j);
+            vf u = s->fresh ? vf_zero() : vf_load(s->c + j + VF_LANES);
+            EACH_ROW(STRIP_TWO8)
+            vf_store(s->c + j, v), vf_store(s->c + j + VF_LANES, u);
+        }
+    }
     for (; j + VF_LANES <= s->n; j += VF_LANES, b0 += VF_LANES, b4 += VF_LANES) {
         vf v = s->fresh ? vf_zero() : vf_load(s->c + j);
         if (fetch) {
@@ -150,7 +164,7 @@ enum { STRIP_CLOCK = 0 };
 enum { STRIP_HOT = 3 /* ticks a line of the caches */, STRIP_TIMED = 8192 /* elements at least */ };
 
 /* Eight steps of k. */
-VF_INLINE void strip_step(strip *s, bool hot)
+VF_INLINE void strip_step(strip *s, bool hot, bool wide)
 {
     if (hot && s->ldb % (int64_t)PAGE == 0) {
         for (int half = 0; half < 2; half++) {
@@ -159,14 +173,20 @@ VF_INLINE void strip_step(strip *s, bool hot)
         }
         return;
     }
-    if (hot)
-        strip_line(s, false);
+#ifdef VF_EMBEDS
+    if (wide)
+        strip_line(s, false, true);
     else
-        strip_line(s, true);
+#endif
+        if (hot)
+        strip_line(s, false, false);
+    else
+        strip_line(s, true, false);
+    (void)wide;
     s->a += 8, s->b += 8 * s->ldb, s->fresh = false;
 }
 
-static int64_t strip_steps(strip *s, int64_t k, bool far)
+static int64_t strip_steps(strip *s, int64_t k, bool far, bool wide)
 {
     const bool timed = STRIP_CLOCK && !far && s->n >= VF_LANES;
     const int64_t n = lmn_max_i64(1, s->n), each = lmn_max_i64(1, STRIP_TIMED / 8 / n);
@@ -175,7 +195,7 @@ static int64_t strip_steps(strip *s, int64_t k, bool far)
     while (k >= 8) {
         const uint64_t since = timed ? STRIP_TICKS() : 0;
         int64_t i = 0;
-        for (; i < each && k >= 8; i++, k -= 8) strip_step(s, hot);
+        for (; i < each && k >= 8; i++, k -= 8) strip_step(s, hot, wide);
         hot = timed && (int64_t)(STRIP_TICKS() - since) < lines * STRIP_HOT;
     }
     return k;
@@ -190,7 +210,7 @@ static void clear_block(const gemm_block *t)
 /* Columns of B at j, s->n of them, by all rows of A. */
 static void strip_all(const gemm_block *t, strip s)
 {
-    int64_t k = t->m == 1 ? strip_steps(&s, t->k, t->b_far) : t->k;
+    int64_t k = t->m == 1 ? strip_steps(&s, t->k, t->b_far, t->wide) : t->k;
     for (; k >= 4; k -= 4) {
         strip_rows(s, t->m, 4);
         s.a += 4, s.b += 4 * s.ldb, s.fresh = false;
