@@ -258,9 +258,16 @@ HOT bool run_tiny(const lamina_gemm *g, const lamina_gemm_shape *s, const lamina
 {
     if (!plain_args(s, a, b)) return false;
     if (LMN_UNLIKELY(b.flags != 0)) return run_tiny_nt(g, s, a);
-    lmn_gemm_tiny t;
-    t.a = a->a, t.b = b.p, t.c = a->c, t.lda = a->lda, t.ldb = b.ld, t.ldc = a->ldc;
-    t.m = s->m, t.n = s->n, t.k = s->k, t.beta = a->beta != 0, t.by_rows = t.past = false;
+    const lmn_gemm_tiny t = {.a = a->a,
+                             .b = b.p,
+                             .c = a->c,
+                             .lda = a->lda,
+                             .ldb = b.ld,
+                             .ldc = a->ldc,
+                             .m = s->m,
+                             .n = s->n,
+                             .k = s->k,
+                             .beta = a->beta != 0};
     lmn_fpenv was;
     lmn_fpenv_enter_vector(&was);
     g->kset.gemm_f32->tiny(&t);
